@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bursar::ops::people::{self, Browser, Entered, NewPerson};
-use bursar::web::form::sealed;
+use bursar::web::kit::form::sealed;
 use payout::access::Role;
 
 use crate::load::{self, Load};
@@ -43,7 +43,7 @@ async fn sign_in(world: &World) -> Result<String, Failure> {
     people::add(&world.app, &new).await.map_err(failed)?;
     let entered = people::sign_in(&world.app, &new.email, PASSWORD, &Browser::default()).await;
     let Some(Entered::In(token)) = entered.map_err(failed)? else { return Err("nobody was let in".into()) };
-    Ok(format!("{}={token}", bursar::web::session::COOKIE))
+    Ok(format!("{}={token}", bursar::web::kit::session::COOKIE))
 }
 
 async fn drive(

@@ -47,7 +47,7 @@ const MOMENTS: [&str; 6] = [
     "after work::begin::all",
     "after POST /v1/transfers",
     "after POST /v1/payments/payouts",
-    "before web::webhooks::commit",
+    "before web::kit::event_writer::commit",
     "before work::settle::record_said",
 ];
 

@@ -1,7 +1,7 @@
 //! Accepting connections: so many at a time, and so many of one network, each with a bounded time for what comes before a
 //! body and for taking an answer. A stranger who opens many and says nothing, or reads nothing, holds none of them for long
 //! and never all of them. What is deliberately not here: how long a body may take
-//! (`web::strict`), and what is answered.
+//! (`web::kit::extract`), and what is answered.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +21,7 @@ use tower::{Service as _, ServiceExt as _};
 
 use super::patient::Patient;
 use crate::config::Range;
-use crate::web::client::Network;
+use crate::web::kit::client::Network;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::ops::reconciliation::{self as verbs, DayStanding, DayView};
 use crate::store::reconciliation::{self as kept, Case, Pull, days::Filter};
-use crate::web::api::reconciliation::DayJson;
+use crate::web::reconciliation::DayJson;
 use crate::work::{Work, movements};
 
 const HOUR_US: i64 = 3_600_000_000;

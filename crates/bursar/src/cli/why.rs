@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::ops::OpsError;
 use crate::ops::why::{self, Why};
 use crate::store::transactions::Transaction;
-use crate::web::fault;
-use crate::web::pages::words::{detail_of, label_of, meaning_of};
+use crate::web::kit::format::{detail_of, label_of, meaning_of};
+use crate::web::kit::problem;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -122,7 +122,7 @@ fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec
 /// one, and the gates at which that payment would be refused if it were resubmitted.
 #[must_use]
 pub fn as_json(why: &Why) -> Value {
-    let rows: Vec<Value> = why.blockers.iter().map(fault::blocker).collect();
+    let rows: Vec<Value> = why.blockers.iter().map(problem::blocker).collect();
     let payment = why.payment.as_deref().map(|payment| {
         let elsewhere = moved(why);
         let choices = why::choices_now(payment, elsewhere).iter();
@@ -146,11 +146,11 @@ pub fn as_json(why: &Why) -> Value {
         })
     });
     let eligible = why.blockers.is_empty() && why.payment.is_none();
-    let closed: Vec<Value> = why.closed.iter().map(fault::blocker).collect();
+    let closed: Vec<Value> = why.closed.iter().map(problem::blocker).collect();
     let next = why.next.as_ref().map(|(who, words)| json!({ "who": who.as_str(), "words": words }));
     // Of what is no payment, what stops it are the gates that are closed.
     let stopped = if why.payment.is_some() { &why.stopped } else { &why.blockers };
-    let stopped: Vec<Value> = stopped.iter().map(fault::blocker).collect();
+    let stopped: Vec<Value> = stopped.iter().map(problem::blocker).collect();
     json!({
         "eligible": eligible, "blockers": rows, "payment": payment, "resubmit_blockers": closed,
         "stopped_by": stopped, "next": next,

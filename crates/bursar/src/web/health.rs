@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use subtle::ConstantTimeEq as _;
 
-use super::fault::Fault;
-use super::session::unauthenticated;
-use super::{Need, Route, get};
 use crate::app::App;
 use crate::ops::checks;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::session::unauthenticated;
 
 /// The routes.
 #[must_use]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bursar::mail::{Language, told};
-use bursar::web::pages::words::{detail, meaning};
+use bursar::web::kit::format::{detail, meaning};
 use payout::eligibility::{Code, Who};
 use payout::reason::{Cause, explain, explain_at};
 use payout::remedy::{Choice, choices, contradicted, set_aside};

@@ -127,7 +127,7 @@ async fn what_can_be_chosen_for_a_key() {
     pat.read("/keys").await.says("read, batches:prepare Anywhere");
     let usual = with(&[("scope", "read")]);
     pat.post("/keys/new", &usual).await.says("The key is made.");
-    let at = bursar::web::pages::words::When(world.now() + 90 * DAY).to_string();
+    let at = bursar::web::kit::format::When(world.now() + 90 * DAY).to_string();
     assert!(pat.read("/keys").await.body.contains(&at), "ninety days");
     world.close().await;
 }

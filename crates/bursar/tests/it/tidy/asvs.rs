@@ -45,7 +45,7 @@ pub const RULES: &[Rule] = &[
         good: &[
             (
                 PAGE,
-                "| V1.1.1 | 2 | a | met | `tidy.rs` `the_house_is_tidy`; `web/strict.rs` `what_is_wrong_is_pointed_at` |\n",
+                "| V1.1.1 | 2 | a | met | `tidy.rs` `the_house_is_tidy`; `web/kit/extract.rs` `what_is_wrong_is_pointed_at` |\n",
             ),
             (
                 PAGE,

@@ -15,9 +15,9 @@ pub const RULES: &[Rule] = &[
             ("crates/bursar/src/store/rewards.rs", "use crate::ops::pay;"),
             ("crates/bursar/src/store/rewards.rs", "use crate::{clock, web};"),
             ("crates/bursar/src/work/dispatch.rs", "crate::web::router()"),
-            ("crates/bursar/src/web/pages/pay.rs", "use crate::store::{Db, Tx};"),
-            ("crates/bursar/src/web/pages/pay.rs", "transact!(app, |tx| { Ok(()) })"),
-            ("crates/bursar/src/web/pages/pay.rs", "use vendors::stripe;"),
+            ("crates/bursar/src/web/payouts/pay.rs", "use crate::store::{Db, Tx};"),
+            ("crates/bursar/src/web/payouts/pay.rs", "transact!(app, |tx| { Ok(()) })"),
+            ("crates/bursar/src/web/payouts/pay.rs", "use vendors::stripe;"),
             ("crates/bursar/src/work/dispatch.rs", "use simulator::Simulator;"),
             ("crates/bursar/src/app.rs", "use crate::cli;"),
             ("crates/payout/src/money.rs", "let now = std::time::SystemTime::now();"),
@@ -31,7 +31,7 @@ pub const RULES: &[Rule] = &[
             ("crates/bursar/src/ops/mod.rs", "pub mod vendors;\n// vendors::stripe"),
             ("crates/bursar/src/ops/pay.rs", "let x = store::vendors::all(tx); let crate_web = 1;"),
             ("crates/bursar/src/cli/demo.rs", "use simulator::Simulator;\nuse crate::web;"),
-            ("crates/bursar/src/web/webhooks.rs", "use vendors::signature;"),
+            ("crates/bursar/src/web/webhooks/receive.rs", "use vendors::signature;"),
             ("crates/vendors/src/http.rs", "use reqwest::Client;"),
         ],
     },
@@ -156,10 +156,14 @@ const ROOMS: &[Room] = &[
     Room {
         under: "crates/bursar/src/web/",
         never: &["vendors"],
-        except: &["crates/bursar/src/web/webhooks"],
+        except: &["crates/bursar/src/web/webhooks/receive.rs"],
     },
-    // The writer that stores events in groups stands beside the route that waits for it.
-    Room { under: "crates/bursar/src/web/", never: WRITING, except: &["crates/bursar/src/web/webhooks"] },
+    // The writer that stores events in groups serves the route that waits for it.
+    Room {
+        under: "crates/bursar/src/web/",
+        never: WRITING,
+        except: &["crates/bursar/src/web/kit/event_writer.rs"],
+    },
     Room { under: "crates/bursar/src/cli", never: WRITING, except: &[] },
 ];
 

@@ -1,0 +1,439 @@
+//! The activity log: who did what to what, newest first, and whether the chain of it holds.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::clock;
+use crate::ops::brake::{self, Broken};
+use crate::ops::people::OPERATOR;
+use crate::ops::verify::{self, Stretch};
+use crate::store::audit::{self, Filter, Row};
+use crate::store::programs::Worth;
+use crate::store::roster::{self, Kind};
+use crate::store::{self, Db, payees, rewards, transactions};
+use crate::web::kit::change_summary::particulars;
+use crate::web::kit::form::{Form, ListQuery, Query, Turn, sealed};
+use crate::web::kit::format::{Lately, count, plain};
+use crate::web::kit::history;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let audits = Need::May(Permission::Audit);
+    vec![
+        get("/activity", audits, list),
+        get("/activity/chain", audits, chain),
+        get("/activity/books", audits, books),
+        post("/activity/books/release", Need::May(Permission::Administer), release)
+            .proved("Let payments go on"),
+    ]
+}
+
+/// What Bursar does by itself is noted under the names of its loops; people choose it as one.
+const BURSAR: &str = "bursar";
+const LOOPS: [&str; 8] =
+    ["dispatch", "intake", "settle", "reconcile", "sweep", "notify", "onboard", "exports"];
+/// So many people are offered to choose from; others are chosen on their own pages.
+const MOST_OFFERED: i64 = 100;
+/// So many rows of the chain are walked for one page.
+const STRETCH: i64 = 20_000;
+const DAY_US: i64 = 86_400 * 1_000_000;
+
+/// The query string of the list.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// A person's or key's id, `operator`, or `bursar`.
+    actor: Option<String>,
+    /// What was done.
+    action: Option<String>,
+    /// The id of one thing.
+    subject: Option<String>,
+    /// The first day (UTC).
+    from: Option<String>,
+    /// The last day (UTC).
+    to: Option<String>,
+}
+
+impl Ask {
+    fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        let words = [
+            ("actor", &self.actor),
+            ("action", &self.action),
+            ("subject", &self.subject),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        for (name, value) in words {
+            if let Some(value) = value {
+                text.append_pair(name, value);
+            }
+        }
+        text
+    }
+
+    /// What it means to the database, or what it cannot mean.
+    ///
+    /// # Errors
+    /// What it cannot mean, in words.
+    pub fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
+        let day = |typed: &Option<String>| -> Result<Option<i64>, String> {
+            let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
+            typed.as_deref().map(|day| clock::day(day, &told(day))).transpose()
+        };
+        let (from, last) = (day(&self.from)?, day(&self.to)?);
+        if from.zip(last).is_some_and(|(from, last)| last < from) {
+            return Err("The last day is before the first, so nothing can lie between them.".to_owned());
+        }
+        let actors = self.actor.as_deref().map(|actor| match actor {
+            BURSAR => LOOPS.map(str::to_owned).to_vec(),
+            actor => vec![actor.to_owned()],
+        });
+        Ok(Filter {
+            actors,
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            from,
+            to: last.map(|last| last + DAY_US),
+            before,
+        })
+    }
+
+    /// Where what is shown is taken out as a file.
+    fn export(&self) -> String {
+        format!("/exports/new?of=audit&{}", self.query().finish())
+    }
+
+    fn narrowed(&self) -> bool {
+        [&self.actor, &self.action, &self.subject, &self.from, &self.to].iter().any(|word| word.is_some())
+    }
+}
+
+/// A choice of a select: its word, its words, whether it is chosen.
+type Choice = (String, String, bool);
+
+struct Line {
+    at: Lately,
+    who: String,
+    what: String,
+    /// What it is about: its words, and where it leads.
+    about: (String, String),
+    details: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "audit/activity.html")]
+struct ActivityPage {
+    frame: Frame,
+    ask: Ask,
+    actors: Vec<Choice>,
+    actions: Vec<Choice>,
+    problem: Option<String>,
+    lines: Vec<Line>,
+    turn: Turn,
+    /// What the only subject is called.
+    about: Option<String>,
+    rows: String,
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let before = paging.after_parts::<2>()?.and_then(|[at, seq]| Some((at.parse().ok()?, seq.parse().ok()?)));
+    let (mut rows, problem) = match ask.filter(before) {
+        Ok(filter) => (audit::list(&mut db, &filter, paging.limit + 1).await?, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next =
+        rows.last().filter(|_| more).map(|last| sealed(&[&last.at.to_string(), &last.seq.to_string()]));
+    let turn = paging.turn(rows.len(), next.as_deref(), None);
+    let about = match &ask.subject {
+        None => None,
+        Some(id) => {
+            Some(called(&mut db, std::slice::from_ref(id)).await?.remove(id).unwrap_or_else(|| id.clone()))
+        }
+    };
+    let page = ActivityPage {
+        frame: visit.frame("Activity log", Place::Activity),
+        actors: actors(&mut db, ask.actor.as_deref()).await?,
+        actions: actions(&mut db, ask.action.as_deref()).await?,
+        problem,
+        lines: lines(&mut db, rows, visit.may(Permission::Administer)).await?,
+        turn,
+        about,
+        rows: count(store::counted(&mut db, "audit").await?),
+        ask,
+    };
+    visit.show(&page)
+}
+
+/// Everybody who may have done something; whoever is chosen is among them.
+async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
+    let mut choices = vec![
+        (OPERATOR.to_owned(), "Command line".to_owned(), chosen == Some(OPERATOR)),
+        (BURSAR.to_owned(), "Bursar itself".to_owned(), chosen == Some(BURSAR)),
+    ];
+    for (kind, aside) in [(Kind::Ours, ""), (Kind::Keys, " (API key)")] {
+        let some = roster::Filter { kind, ..roster::Filter::default() };
+        let found = roster::list(db, &some, MOST_OFFERED).await?;
+        let mut found: Vec<Choice> = found
+            .into_iter()
+            .map(|one| {
+                (one.id.to_string(), format!("{}{aside}", one.name), chosen == Some(&one.id.to_string()))
+            })
+            .collect();
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        choices.extend(found);
+    }
+    if let Some(id) = chosen.filter(|_| !choices.iter().any(|(_, _, here)| *here)) {
+        let name = history::names(db, std::iter::once(id)).await?.remove(id);
+        choices.push((id.to_owned(), name.unwrap_or_else(|| id.to_owned()), true));
+    }
+    Ok(choices)
+}
+
+async fn actions(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
+    let found = audit::actions(db).await?;
+    Ok(found.into_iter().map(|word| (word.clone(), plain(&word), chosen == Some(word.as_str()))).collect())
+}
+
+async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Line>, Fault> {
+    let names = history::names(db, rows.iter().map(|row| row.actor.as_str())).await?;
+    let mut ids: Vec<String> = rows.iter().map(|row| row.subject.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let called = called(db, &ids).await?;
+    let line = |row: Row| Line {
+        at: Lately(row.at),
+        who: names.get(&row.actor).cloned().unwrap_or_default(),
+        what: plain(&row.action),
+        about: (
+            called.get(&row.subject).cloned().unwrap_or_else(|| named(&row.subject)),
+            address(&row.subject, called.contains_key(&row.subject), opens_people),
+        ),
+        details: particulars(&row.detail),
+    };
+    Ok(rows.into_iter().map(line).collect())
+}
+
+/// What the things of these ids are called.
+async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
+    let mut called = audit::called(db, ids).await?;
+    for id in ids.iter().filter(|id| !id.contains('_')) {
+        let name = match id.as_str() {
+            "settings:payout" => "Payout Settings".to_owned(),
+            "stripe" | "paypal" => {
+                payout::money::Vendor::parse(id).map_or_else(String::new, |it| it.label().to_owned())
+            }
+            "claims" => "Review Claims".to_owned(),
+            other => other.to_owned(),
+        };
+        called.insert(id.clone(), name);
+    }
+    Ok(called)
+}
+
+/// The page of what a row is about, or everything done to what has none, or none any more.
+/// What is called by a word of ours that no thing has an id for.
+fn named(subject: &str) -> String {
+    let own =
+        !subject.is_empty() && subject.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+    if own { plain(subject) } else { subject.to_owned() }
+}
+
+fn address(subject: &str, there: bool, opens_people: bool) -> String {
+    let own = match subject.split('_').next().filter(|_| there) {
+        Some("rwd") => Some(format!("/rewards/{subject}")),
+        Some("bat") => Some(format!("/claims/{subject}")),
+        Some("ptn") => Some(format!("/partners/{subject}")),
+        Some("acc") => Some(format!("/accounts/{subject}")),
+        Some("ptx") => Some(format!("/transactions/{subject}")),
+        Some("imp") => Some(format!("/imports/{subject}")),
+        Some("exp") => Some(format!("/exports/{subject}")),
+        Some("prg") => Some(format!("/programs/{subject}")),
+        Some("act") => Some(format!("/activities/{subject}/edit")),
+        Some("per") if opens_people => Some(format!("/people/{subject}")),
+        Some("settings:payout" | "stripe" | "paypal") => Some("/settings/payouts".to_owned()),
+        Some("claims") => Some("/claims".to_owned()),
+        Some(_) | None => None,
+    };
+    own.unwrap_or_else(|| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        format!("/activity?{}", query.append_pair("subject", subject).finish())
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct From {
+    /// The first row to walk.
+    from: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "audit/chain.html")]
+struct ChainPage {
+    frame: Frame,
+    stretch: Stretch,
+    total: i64,
+    /// Where to go on.
+    next: Option<i64>,
+}
+
+impl ChainPage {
+    fn first(&self) -> String {
+        count(self.stretch.first)
+    }
+
+    fn last(&self) -> String {
+        count(self.stretch.last)
+    }
+
+    fn total(&self) -> String {
+        count(self.total)
+    }
+}
+
+async fn chain(State(app): State<App>, visit: Visit, Query(ask): Query<From>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let total = store::counted(&mut db, "audit").await?;
+    let stretch = verify::stretch(&mut db, ask.from.unwrap_or(1), STRETCH).await?;
+    let next = (stretch.last >= stretch.first && stretch.last < total).then_some(stretch.last + 1);
+    let frame = visit.frame("The chain of the activity log", Place::Activity);
+    visit.show(&ChainPage { frame, stretch, total, next })
+}
+
+/// So many things that do not hold are listed on the page.
+const LISTED: usize = 100;
+
+/// Something that does not hold, with the page of what it is about.
+struct BrokenRow {
+    id: String,
+    says: String,
+    what: String,
+    address: Option<String>,
+}
+
+struct BrakeBox {
+    since: String,
+    broken: Vec<BrokenRow>,
+}
+
+#[derive(Template)]
+#[template(path = "audit/books.html")]
+struct BooksPage {
+    frame: Frame,
+    brake: Option<BrakeBox>,
+    /// Whether payments are stopped, in a sentence.
+    says: &'static str,
+    known: Vec<BrokenRow>,
+    more: usize,
+    may_release: bool,
+}
+
+/// The ids of ours that a text names.
+fn ids_in(text: &str) -> Vec<String> {
+    let words = text.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_');
+    let is_id =
+        |word: &&str| word.split_once('_').is_some_and(|(kind, rest)| kind.len() == 3 && rest.len() == 26);
+    words.filter(is_id).map(str::to_owned).collect()
+}
+
+/// What payments and rewards of these ids come to; what cannot be read is left out.
+async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
+    let mut amounts = HashMap::new();
+    for id in ids {
+        let told = match id.split_once('_') {
+            Some(("ptx", _)) => match transactions::find(db, id).await {
+                Ok(found) => {
+                    let named = payees::names(db, &[found.terms.payee]).await?.remove(&found.terms.payee);
+                    let name = named.map(|named| format!(" to {}", named.name)).unwrap_or_default();
+                    Some(format!("{}{name}", found.terms.net))
+                }
+                Err(error) if error.about_a_row() => None,
+                Err(error) => return Err(error.into()),
+            },
+            Some(("rwd", _)) => match rewards::find(db, id).await {
+                Ok(found) => found.map(|found| match found.entered.worth {
+                    Worth::Cash(money) => format!("{money} for {}", found.owner.name),
+                    Worth::Points(points) => format!("{points} points for {}", found.owner.name),
+                }),
+                Err(error) if error.about_a_row() => None,
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        amounts.extend(told.map(|told| (id.clone(), told)));
+    }
+    Ok(amounts)
+}
+
+async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let state = brake::state(&mut db).await?;
+    let broken = state.as_ref().map(|brake| brake.broken.as_slice()).unwrap_or_default();
+    let known = brake::known(&mut db).await?;
+    let listed: Vec<&Broken> = broken.iter().take(LISTED).chain(known.iter().take(LISTED)).collect();
+    let ids: Vec<String> = listed.iter().flat_map(|one| ids_in(&one.what)).collect();
+    let called = audit::called(&mut db, &ids).await?;
+    let amounts = amounts(&mut db, &ids).await?;
+    let row = |one: &Broken| {
+        // An id is told by what people call it; what is not an id, as an account of the ledger, stays beside it.
+        let ids = ids_in(&one.what);
+        let mut what = one.what.clone();
+        for id in &ids {
+            let amount = amounts.get(id).map(|amount| format!(", {amount}")).unwrap_or_default();
+            if let Some(name) = called.get(id) {
+                what = what.replace(id.as_str(), &format!("{name}{amount}"));
+            }
+        }
+        let known = ids.iter().find(|id| called.contains_key(*id));
+        let page = known.map(|id| address(id, true, false));
+        BrokenRow { id: one.id.clone(), says: one.says.clone(), what, address: page }
+    };
+    let page = BooksPage {
+        says: brake::says(&mut db).await?,
+        brake: state.as_ref().map(|brake| BrakeBox {
+            since: clock::told(brake.at),
+            broken: broken.iter().take(LISTED).map(row).collect(),
+        }),
+        known: known.iter().take(LISTED).map(row).collect(),
+        more: broken.len().saturating_sub(LISTED),
+        may_release: visit.may(Permission::Administer),
+        frame: Frame { braked: None, ..visit.frame("What must hold", Place::Activity) },
+    };
+    visit.show(&page)
+}
+
+/// What it was, and why payments may go on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Looked {
+    #[serde(default)]
+    note: String,
+}
+
+async fn release(State(app): State<App>, visit: Visit, Form(sent): Form<Looked>) -> Result<Response, Fault> {
+    let told = match brake::release(&app, &visit.actor, &sent.note).await {
+        Ok(()) => Told::good("Payments go on. What you looked at does not stop them again."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on("/activity/books"))
+}

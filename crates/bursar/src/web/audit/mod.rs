@@ -1,0 +1,14 @@
+//! The activity log, the books and what must hold.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod activity;
+mod api;
+
+use crate::web::kit::route::Route;
+pub use activity::Ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [activity::routes(), api::routes()].into_iter().flatten().collect()
+}

@@ -1,0 +1,477 @@
+//! `/dashboard`: where the money is, by currency, and what payees earned and were paid in a year. Partners see what is
+//! paid to themselves, and the administrator of an account what is paid to it and its users.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+use payout::eligibility::TaxReport;
+use payout::money::Vendor;
+use payout::reason::{explain, explain_at};
+
+use crate::app::App;
+use crate::clock;
+use crate::ops::dashboard::{self, Card, Line, Place, Sum, YearTotal};
+use crate::ops::tax::wanted;
+use crate::store::dashboard::{Failure, Median, Month, Range};
+use crate::web::kit::form::{ListQuery, Paging, Query, sealed};
+use crate::web::kit::json::{MoneyJson, PayeeJson};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::scope::{scope, wrong};
+use crate::web::kit::session::Who;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let read = Need::MayOrOwn(Permission::Read);
+    vec![
+        get("/api/v1/dashboard/summary", read, summary)
+            .says("What was paid, is in flight, failed and waits, by currency")
+            .filters::<Asked>()
+            .filters::<Dates>()
+            .answers::<SummaryJson>(200),
+        get("/api/v1/dashboard/earnings", read, earnings)
+            .says("What payees earned and were paid in a calendar year, a row for each payee and currency")
+            .by_pages()
+            .filters::<Asked>()
+            .filters::<YearAsked>()
+            .answers::<EarningsJson>(200),
+    ]
+}
+
+/// Whose money is asked about.
+#[derive(IntoParams)]
+#[allow(
+    dead_code,
+    reason = "it is read by the description only; the calls read all their parameters at once"
+)]
+struct Asked {
+    /// `individual` or `organization`
+    payment_type: Option<String>,
+    /// An account with its users, by id or your id
+    account: Option<String>,
+    /// What is paid to this partner alone, by id or your id
+    partner: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[allow(
+    dead_code,
+    reason = "it is read by the description only; the calls read all their parameters at once"
+)]
+struct Dates {
+    /// From this UTC date on: money that moved, payments on which Pay was pressed, rewards that were approved
+    from: Option<String>,
+    /// Up to and with this UTC date
+    to: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[allow(
+    dead_code,
+    reason = "it is read by the description only; the calls read all their parameters at once"
+)]
+struct YearAsked {
+    /// The calendar year; this one when not named
+    year: Option<String>,
+    /// `name` (the default), or `-net`: the most first within each currency, and only who was paid anything
+    sort: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SummaryQuery {
+    payment_type: Option<String>,
+    account: Option<String>,
+    partner: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct EarningsQuery {
+    payment_type: Option<String>,
+    account: Option<String>,
+    partner: Option<String>,
+    year: Option<String>,
+}
+
+/// Where the money is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardSummary)]
+struct SummaryJson {
+    /// By currency; nothing is converted.
+    totals: Vec<CardJson>,
+    /// By month (UTC) and currency, oldest first.
+    months: Vec<MonthJson>,
+    /// Payments that stand as failed or came back, by reason and currency.
+    failures: Vec<FailureJson>,
+    /// From Pay to Success, by vendor.
+    medians: Vec<MedianJson>,
+    /// The five payees of each currency to whom most was paid through the vendors.
+    top_payees: Vec<TopJson>,
+    /// Where a record cannot be read, and so is in none of these figures: the numbers of the payments among them. Null where
+    /// everything can be read.
+    unreadable: Option<Vec<String>>,
+}
+
+/// Where the money of one currency is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardTotals)]
+struct CardJson {
+    currency: String,
+    /// What left our balance at the vendors, dated by when it left.
+    paid: MoneyJson,
+    /// What of it did not stay with payees, dated by when that was: the sum of the three that follow.
+    returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
+    /// What was marked as paid outside, by the date that was named.
+    paid_outside: MoneyJson,
+    /// `paid − returned + paid_outside`.
+    net: MoneyJson,
+    /// Promised, with a vendor or on the way there, and not counted as paid yet.
+    in_flight: SumJson,
+    /// Left our balance and not at the payees' banks yet; part of `paid`, and dated as it is.
+    to_bank: SumJson,
+    /// Failed or come back, and waiting for somebody to decide.
+    failed: SumJson,
+    /// Approved rewards in no payment, payee by payee: what one owes us is not taken off what another is owed.
+    waiting: SumJson,
+    /// What payees owe us, whose clawbacks come to more than their rewards that wait.
+    owed_to_us: MoneyJson,
+    /// Approved rewards that expired before they were in a payout.
+    expired: SumJson,
+}
+
+/// How many there are and what they come to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CountedSum)]
+struct SumJson {
+    count: i64,
+    amount: MoneyJson,
+}
+
+impl From<Sum> for SumJson {
+    fn from(sum: Sum) -> Self {
+        Self { count: sum.count, amount: sum.amount.into() }
+    }
+}
+
+impl From<&Card> for CardJson {
+    fn from(card: &Card) -> Self {
+        Self {
+            currency: card.currency().code().to_owned(),
+            paid: card.paid.into(),
+            returned: card.back.total().into(),
+            returned_to_us: card.back.to_us.into(),
+            in_payees_balances: card.back.in_balances.into(),
+            given_up: card.back.given_up.into(),
+            paid_outside: card.outside.into(),
+            net: card.net().into(),
+            in_flight: card.in_flight.into(),
+            to_bank: card.to_bank.into(),
+            failed: card.failed.into(),
+            waiting: SumJson { count: card.waiting.count, amount: card.waiting.amount.into() },
+            owed_to_us: card.waiting.owed_to_us.into(),
+            expired: SumJson { count: card.waiting.expired_count, amount: card.waiting.expired.into() },
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardMonth)]
+struct MonthJson {
+    /// `YYYY-MM`.
+    month: String,
+    currency: String,
+    paid: MoneyJson,
+    returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
+    paid_outside: MoneyJson,
+    net: MoneyJson,
+}
+
+impl From<&Month> for MonthJson {
+    fn from(month: &Month) -> Self {
+        Self {
+            month: month.month.clone(),
+            currency: month.paid.currency.code().to_owned(),
+            paid: month.paid.into(),
+            returned: month.back.total().into(),
+            returned_to_us: month.back.to_us.into(),
+            in_payees_balances: month.back.in_balances.into(),
+            given_up: month.back.given_up.into(),
+            paid_outside: month.outside.into(),
+            net: month.net().into(),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardFailure)]
+struct FailureJson {
+    /// The reason's code; the finer word of the status where the vendor gave none.
+    code: String,
+    /// Our words for it, if we have any.
+    message: Option<&'static str>,
+    currency: String,
+    count: i64,
+    amount: MoneyJson,
+}
+
+impl From<&Failure> for FailureJson {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code.clone(),
+            message: match failure.state {
+                Some(state) => explain_at(&failure.code, state).message,
+                None => explain(&failure.code).message,
+            },
+            currency: failure.amount.currency.code().to_owned(),
+            count: failure.count,
+            amount: failure.amount.into(),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardMedian)]
+struct MedianJson {
+    vendor: &'static str,
+    /// Half of the payments took no longer, in whole seconds.
+    seconds: i64,
+    /// How many payments there were.
+    count: i64,
+}
+
+impl From<&Median> for MedianJson {
+    fn from(median: &Median) -> Self {
+        let seconds = median.took_us / 1_000_000;
+        Self { vendor: median.vendor.as_str(), seconds, count: median.count }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardTop)]
+struct TopJson {
+    currency: String,
+    payee: PayeeJson,
+    net: MoneyJson,
+}
+
+/// A page of a year's earnings.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Earnings)]
+struct EarningsJson {
+    /// The calendar year, UTC.
+    year: i32,
+    /// From this total on, a payee's year is reported.
+    threshold: MoneyJson,
+    /// Of everybody who is asked about, on this page or not, by currency.
+    totals: Vec<YearTotalJson>,
+    data: Vec<LineJson>,
+    has_more: bool,
+    /// What to send as `after` for the next page.
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = EarningsTotal)]
+struct YearTotalJson {
+    currency: String,
+    earned: MoneyJson,
+    paid: MoneyJson,
+    returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
+    paid_outside: MoneyJson,
+    net: MoneyJson,
+    /// What of `net` has left us and is not at the payees' banks yet, as it stands now.
+    to_bank: MoneyJson,
+}
+
+impl From<YearTotal> for YearTotalJson {
+    fn from(total: YearTotal) -> Self {
+        Self {
+            currency: total.paid.currency.code().to_owned(),
+            earned: total.earned.into(),
+            paid: total.paid.into(),
+            returned: total.back.total().into(),
+            returned_to_us: total.back.to_us.into(),
+            in_payees_balances: total.back.in_balances.into(),
+            given_up: total.back.given_up.into(),
+            paid_outside: total.outside.into(),
+            net: total.net().into(),
+            to_bank: total.to_bank.into(),
+        }
+    }
+}
+
+/// What one payee earned and was paid in one currency.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Earning)]
+struct LineJson {
+    payee: PayeeJson,
+    currency: String,
+    /// What was approved, by the day of approval; clawbacks count against it.
+    earned: MoneyJson,
+    /// What left us for them by any way, dated by when it left.
+    paid: MoneyJson,
+    /// What of it did not stay with them, dated by when that was: the sum of the three that follow.
+    returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
+    net: MoneyJson,
+    /// What of `net` has left us and is not at their bank yet, as it stands now.
+    to_bank: MoneyJson,
+    vendors: Vec<VendorJson>,
+    /// How the tax report stands now: `on_file`, `expired`, `missing` or `unfit`.
+    tax_report: &'static str,
+    /// Whether `net` is at or over the year's threshold; null but in US dollars.
+    over_threshold: Option<bool>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = EarningByVendor)]
+struct VendorJson {
+    /// `stripe`, `paypal` or `outside`.
+    vendor: &'static str,
+    net: MoneyJson,
+}
+
+fn line(line: &Line, now: i64) -> LineJson {
+    let earning = &line.earning;
+    let by_vendor = earning.totals.iter().map(|total| VendorJson {
+        vendor: total.vendor.map_or("outside", Vendor::as_str),
+        net: total.net().into(),
+    });
+    LineJson {
+        payee: PayeeJson::of(earning.payee, line.named.as_ref()),
+        currency: earning.earned.currency.code().to_owned(),
+        earned: earning.earned.into(),
+        paid: earning.paid().into(),
+        returned: earning.back().total().into(),
+        returned_to_us: earning.back().to_us.into(),
+        in_payees_balances: earning.back().in_balances.into(),
+        given_up: earning.back().given_up.into(),
+        net: earning.net().into(),
+        to_bank: earning.to_bank().into(),
+        vendors: by_vendor.collect(),
+        tax_report: match line.tax {
+            TaxReport::Missing => "missing",
+            TaxReport::Unfit => "unfit",
+            TaxReport::Until(Some(end)) if end <= now => "expired",
+            TaxReport::Until(_) => "on_file",
+        },
+        over_threshold: line.over,
+    }
+}
+
+fn day(name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
+    let Some(text) = text else { return Ok(None) };
+    let read = clock::day(text, "Write the date like 2026-01-31.");
+    read.map(Some).map_err(|told| wrong(name, "invalid_date", &told))
+}
+
+async fn summary(
+    State(app): State<App>,
+    Who(actor): Who,
+    Query(query): Query<SummaryQuery>,
+) -> Result<axum::Json<SummaryJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let (payment_type, account) = (query.payment_type.as_deref(), query.account.as_deref());
+    let scope = scope(&mut db, &actor, payment_type, account, query.partner.as_deref()).await?;
+    let to = day("to", query.to.as_deref())?.map(|start| start + DAY_US);
+    let range = Range { from: day("from", query.from.as_deref())?, to };
+    if range.from.zip(range.to).is_some_and(|(from, to)| from >= to) {
+        return Err(wrong("to", "invalid_date", "This date is before `from`."));
+    }
+    let found = dashboard::summary(&mut db, &scope, range, app.clock.now()).await?;
+    let top = |one: &crate::store::dashboard::Top| TopJson {
+        currency: one.net.currency.code().to_owned(),
+        payee: PayeeJson::of(one.payee, found.names.get(&one.payee)),
+        net: one.net.into(),
+    };
+    Ok(axum::Json(SummaryJson {
+        totals: found.cards.iter().map(CardJson::from).collect(),
+        months: found.months.iter().map(MonthJson::from).collect(),
+        failures: found.failures.iter().map(FailureJson::from).collect(),
+        medians: found.medians.iter().map(MedianJson::from).collect(),
+        top_payees: found.top.iter().map(top).collect(),
+        unreadable: found.unread,
+    }))
+}
+
+async fn earnings(
+    State(app): State<App>,
+    Who(actor): Who,
+    ListQuery(query, paging): ListQuery<EarningsQuery>,
+) -> Result<axum::Json<EarningsJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let now = app.clock.now();
+    let (payment_type, account) = (query.payment_type.as_deref(), query.account.as_deref());
+    let scope = scope(&mut db, &actor, payment_type, account, query.partner.as_deref()).await?;
+    let year = wanted(query.year.as_deref(), now).map_err(crate::ops::OpsError::from)?;
+    let found = dashboard::earnings(&mut db, &scope, year, &place(&paging)?, paging.limit).await?;
+    let totals = dashboard::year_totals(&mut db, &scope, year).await?;
+    Ok(axum::Json(EarningsJson {
+        year,
+        threshold: found.line.into(),
+        totals: totals.into_iter().map(YearTotalJson::from).collect(),
+        data: found.lines.iter().map(|one| line(one, now)).collect(),
+        has_more: found.next.is_some(),
+        next: found.next.as_ref().map(sealed_place),
+    }))
+}
+
+/// Where the wanted page of earnings begins.
+///
+/// # Errors
+/// A sort that does not exist, or an `after` of another sort.
+pub fn place(paging: &Paging) -> Result<Place, Fault> {
+    let stale = || wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
+    match paging.sort.as_deref() {
+        None | Some("name") => {
+            let after = paging.after_parts::<2>()?;
+            Ok(Place::Name(after.map(|[name, id]| (name, id))))
+        }
+        Some("-net") => {
+            let Some([code, net, id]) = paging.after_parts::<3>()? else { return Ok(Place::Net(None)) };
+            Ok(Place::Net(Some((code, net.parse().map_err(|_| stale())?, id))))
+        }
+        Some(_) => Err(wrong("sort", "unknown_value", "This is not one of: name, -net.")),
+    }
+}
+
+/// The place as `after` takes it.
+#[must_use]
+pub fn sealed_place(place: &Place) -> String {
+    match place {
+        Place::Name(Some((name, id))) => sealed(&[name, id]),
+        Place::Net(Some((code, net, id))) => sealed(&[code, &net.to_string(), id]),
+        Place::Name(None) | Place::Net(None) => String::new(),
+    }
+}

@@ -1,0 +1,160 @@
+//! The third tab: what each payee earned and was paid in a calendar year, how their tax report stands, and whether the year
+//! is reported. One payee's year is on their own page.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use payout::access::Permission;
+use payout::eligibility::TaxReport;
+use payout::money::Vendor;
+
+use super::api::{place, sealed_place};
+use super::filter::{Ask, Tab};
+use super::summary::payee_address;
+use super::{Choice, Shared, choices};
+use crate::app::App;
+use crate::ops::dashboard::{self, Earnings, Line, Place as Begins, YearTotal};
+use crate::ops::tax::year_of;
+use crate::store::earnings;
+use crate::web::kit::form::{ListQuery, Turn};
+use crate::web::kit::format::{Cash, Chip, Summed, ToldBack};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get(Tab::Earnings.path(), Need::May(Permission::Read), show)]
+}
+
+/// What a payee earned and was paid in one currency, as a row.
+struct Row {
+    name: String,
+    external_id: String,
+    address: String,
+    earned: Summed,
+    paid: Summed,
+    back: ToldBack,
+    net: Summed,
+    /// What of it is not at their bank yet.
+    to_bank: Option<Summed>,
+    /// The ways in which it reached them.
+    ways: Vec<(&'static str, Summed)>,
+    tax: Chip,
+    /// Whether the year is reported; nothing but in US dollars.
+    reported: Option<Chip>,
+}
+
+/// A year's sums of one currency.
+struct Total {
+    code: &'static str,
+    earned: Summed,
+    paid: Summed,
+    back: ToldBack,
+    outside: Option<Summed>,
+    net: Summed,
+    /// What of it is not at the payees' banks yet.
+    to_bank: Option<Summed>,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/earnings.html")]
+struct Page {
+    frame: Frame,
+    shared: Shared,
+    years: Vec<Choice>,
+    year: i32,
+    line: Option<Cash>,
+    totals: Vec<Total>,
+    rows: Vec<Row>,
+    /// The addresses of the two sorts, and whether it is by net.
+    sorts: (String, String, bool),
+    turn: Turn,
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let now = app.clock.now();
+    let narrowed = ask.narrow(&mut db, Tab::Earnings, now).await?;
+    let begins = place(&paging)?;
+    let (by_net, year) = (matches!(begins, Begins::Net(_)), narrowed.year);
+    let (found, totals) = match narrowed.problems.is_empty() {
+        true => (
+            Some(dashboard::earnings(&mut db, &narrowed.scope, year, &begins, paging.limit).await?),
+            dashboard::year_totals(&mut db, &narrowed.scope, year).await?,
+        ),
+        false => (None, Vec::new()),
+    };
+    let next = found.as_ref().and_then(|found| found.next.as_ref()).map(sealed_place);
+    let sorts = (ask.address(Tab::Earnings, &[]), ask.address(Tab::Earnings, &[("sort", "-net")]), by_net);
+    let lines = found.as_ref().map_or(&[][..], |found: &Earnings| found.lines.as_slice());
+    let earliest = earnings::first_payment(&mut db).await?.map_or(year_of(now), year_of);
+    let page = Page {
+        frame: visit.frame("Earnings", Place::Dashboard),
+        years: years(earliest, year_of(now), year),
+        year,
+        line: found.as_ref().map(|found| Cash(found.line)),
+        totals: totals.iter().map(total).collect(),
+        rows: lines.iter().map(|line| row(line, year, now)).collect(),
+        sorts,
+        turn: paging.turn(lines.len(), next.as_deref(), None),
+        shared: Shared::of(Tab::Earnings, ask, narrowed),
+    };
+    visit.show(&page)
+}
+
+/// From this year back to the one of the first payment, and the one that is asked for.
+fn years(earliest: i32, this: i32, asked: i32) -> Vec<Choice> {
+    let mut years: Vec<i32> = (earliest..=this).collect();
+    years.push(asked);
+    years.sort_unstable();
+    years.dedup();
+    let words: Vec<String> = years.iter().rev().map(ToString::to_string).collect();
+    let pairs = words.iter().map(|year| (year.as_str(), year.as_str()));
+    choices(pairs, Some(&asked.to_string()))
+}
+
+fn total(total: &YearTotal) -> Total {
+    Total {
+        code: total.paid.currency.code(),
+        earned: Cash(total.earned),
+        paid: Cash(total.paid),
+        back: ToldBack::of(total.back),
+        outside: (total.outside.minor != 0).then_some(Cash(total.outside)),
+        net: Cash(total.net()),
+        to_bank: (total.to_bank.minor != 0).then_some(Cash(total.to_bank)),
+    }
+}
+
+fn row(line: &Line, year: i32, now: i64) -> Row {
+    let earning = &line.earning;
+    let way =
+        |total: &crate::store::tax::Total| (total.vendor.map_or("Outside", Vendor::label), Cash(total.net()));
+    Row {
+        name: line.named.as_ref().map(|named| named.name.clone()).unwrap_or_default(),
+        external_id: line.named.as_ref().map(|named| named.external_id.clone()).unwrap_or_default(),
+        address: format!("{}?year={year}", payee_address(earning.payee)),
+        earned: Cash(earning.earned),
+        paid: Cash(earning.paid()),
+        back: ToldBack::of(earning.back()),
+        net: Cash(earning.net()),
+        to_bank: Some(earning.to_bank()).filter(|sum| sum.minor != 0).map(Cash),
+        ways: earning.totals.iter().map(way).collect(),
+        tax: match line.tax {
+            TaxReport::Missing => Chip { tone: "", words: "None" },
+            TaxReport::Unfit => Chip { tone: "bad", words: "Wrong form" },
+            TaxReport::Until(Some(end)) if end <= now => Chip { tone: "warn", words: "Out of date" },
+            TaxReport::Until(_) => Chip { tone: "good", words: "On file" },
+        },
+        reported: line.over.map(|over| match over {
+            true => Chip { tone: "warn", words: "Over" },
+            false => Chip { tone: "", words: "Under" },
+        }),
+    }
+}

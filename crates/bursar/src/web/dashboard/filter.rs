@@ -1,0 +1,343 @@
+//! What is asked of the dashboard, as the query string says it: one set of filters, of which each tab has its own. A
+//! tab's links keep what the other tab has too. A filter that cannot be read narrows nothing by guessing: the page says
+//! so and shows nothing.
+
+use payout::reward::PaymentType;
+use serde::Deserialize;
+
+use super::period::{self, PRESETS};
+use crate::clock::{self, date};
+use crate::ops::{settings, tax};
+use crate::store::Db;
+use crate::store::dashboard::Range;
+use crate::store::scope::Scope;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::resolve::{self, Meant};
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// A tab of the dashboard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tab {
+    /// What it comes to.
+    Summary,
+    /// The payments.
+    Transactions,
+    /// What payees earned in a year.
+    Earnings,
+}
+
+impl Tab {
+    /// All of them, in their order.
+    pub const ALL: [Self; 3] = [Self::Summary, Self::Transactions, Self::Earnings];
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Summary => "/dashboard/summary",
+            Self::Transactions => "/dashboard/transactions",
+            Self::Earnings => "/dashboard/earnings",
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Summary => "Summary",
+            Self::Transactions => "Transactions",
+            Self::Earnings => "Earnings",
+        }
+    }
+
+    /// Whether it has a filter.
+    #[must_use]
+    pub fn has(self, filter: &str) -> bool {
+        match filter {
+            "payment_type" | "account" | "partner" => true,
+            "range" | "from" | "to" => self != Self::Earnings,
+            "year" => self == Self::Earnings,
+            _ => self == Self::Transactions,
+        }
+    }
+}
+
+/// The query string.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// `individual` or `organization`.
+    pub payment_type: Option<String>,
+    /// A company and its users: an id, or a name.
+    pub account: Option<String>,
+    /// What is paid to this partner alone: an id, or a name.
+    pub partner: Option<String>,
+    /// A range that has a name, or `custom`.
+    pub range: Option<String>,
+    /// From this day on.
+    pub from: Option<String>,
+    /// Up to and with this day.
+    pub to: Option<String>,
+    /// The calendar year of earnings.
+    pub year: Option<String>,
+    /// How payments stand.
+    pub status: Option<String>,
+    /// Through whom they go.
+    pub vendor: Option<String>,
+    /// A batch's number.
+    pub batch: Option<String>,
+    /// One payee: an id of ours or the caller's.
+    pub payee: Option<String>,
+    /// The code of the reason for which they failed.
+    pub reason: Option<String>,
+    /// Failed, come back, unclaimed, on hold, or with a person.
+    pub needs_attention: Option<bool>,
+    /// Without an end for three days.
+    pub stuck: Option<bool>,
+    /// Come back after they had succeeded.
+    pub after_success: Option<bool>,
+    /// Not ended yet.
+    pub under_way: Option<bool>,
+}
+
+/// What the shared filters mean.
+#[derive(Default)]
+pub struct Narrowed {
+    /// Whose money.
+    pub scope: Scope,
+    /// When.
+    pub range: Range,
+    /// The calendar year, on the tab that has one.
+    pub year: i32,
+    /// The filters that are on, in words, with the address without each.
+    pub on: Vec<(String, String)>,
+    /// What cannot be read.
+    pub problems: Vec<String>,
+    /// What may be meant, with the address that means it.
+    pub candidates: Vec<(String, String)>,
+}
+
+impl Ask {
+    fn pairs(&self) -> Vec<(&'static str, &str)> {
+        let words = [
+            ("payment_type", &self.payment_type),
+            ("account", &self.account),
+            ("partner", &self.partner),
+            ("range", &self.range),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("year", &self.year),
+            ("status", &self.status),
+            ("vendor", &self.vendor),
+            ("batch", &self.batch),
+            ("payee", &self.payee),
+            ("reason", &self.reason),
+        ];
+        let words = words.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        words.chain(self.view().map(|view| (view, "true"))).collect()
+    }
+
+    /// The view of the payments that is on.
+    #[must_use]
+    pub fn view(&self) -> Option<&'static str> {
+        let ticks = [
+            ("needs_attention", self.needs_attention),
+            ("stuck", self.stuck),
+            ("after_success", self.after_success),
+            ("under_way", self.under_way),
+        ];
+        ticks.into_iter().find(|(_, tick)| *tick == Some(true)).map(|(name, _)| name)
+    }
+
+    /// What is asked, as a tab takes it, with some of it said otherwise; an empty word takes a name out.
+    #[must_use]
+    pub fn query(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.pairs() {
+            if tab.has(name) && !otherwise.iter().any(|(other, _)| *other == name) {
+                text.append_pair(name, value);
+            }
+        }
+        for (name, value) in otherwise.iter().filter(|(_, value)| !value.is_empty()) {
+            text.append_pair(name, value);
+        }
+        text.finish()
+    }
+
+    /// The address of a tab with the same filters, as far as it has them.
+    #[must_use]
+    pub fn address(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
+        match self.query(tab, otherwise).as_str() {
+            "" => tab.path().to_owned(),
+            query => format!("{}?{query}", tab.path()),
+        }
+    }
+
+    /// The tabs: where each is with these filters, what it is called, whether it is the one that is shown.
+    #[must_use]
+    pub fn tabs(&self, shown: Tab) -> Vec<(String, &'static str, bool)> {
+        let tab = |tab: Tab| (self.address(tab, &[]), tab.label(), tab == shown);
+        Tab::ALL.into_iter().map(tab).collect()
+    }
+
+    /// What the shared filters mean on a tab.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn narrow(&self, db: &mut Db, tab: Tab, now: i64) -> Result<Narrowed, Fault> {
+        let mut narrowed = Narrowed::default();
+        for (name, _) in self.pairs().iter().filter(|(name, _)| !tab.has(name)) {
+            let told = format!("{} is not a filter of {}.", label(name), tab.label());
+            narrowed.problems.push(told);
+        }
+        if let Some(word) = &self.payment_type {
+            narrowed.scope.payment_type = PaymentType::parse(word);
+            match narrowed.scope.payment_type {
+                Some(PaymentType::Individual) => self.note(tab, &mut narrowed, "payment_type", "Individual"),
+                Some(PaymentType::Organization) => {
+                    self.note(tab, &mut narrowed, "payment_type", "Organization");
+                }
+                None => narrowed.problems.push(format!("There is no payment type “{word}”.")),
+            }
+        }
+        if let Some(text) = &self.account {
+            let meant = resolve::account(db, text).await?;
+            narrowed.scope.account = self.one(tab, &mut narrowed, "account", text, meant);
+        }
+        if let Some(text) = &self.partner {
+            let meant = resolve::partner(db, text).await?;
+            narrowed.scope.partner = self.one(tab, &mut narrowed, "partner", text, meant);
+        }
+        match tax::wanted(self.year.as_deref(), now) {
+            Ok(year) => narrowed.year = year,
+            Err(refusal) => {
+                narrowed.year = tax::year_of(now);
+                narrowed.problems.push(refusal.sentence);
+            }
+        }
+        let start = settings::read(db).await?.0.fiscal_year_start;
+        self.read_range(tab, &mut narrowed, &date(now), &start);
+        Ok(narrowed)
+    }
+
+    /// Notes that a filter is on.
+    pub fn note(&self, tab: Tab, narrowed: &mut Narrowed, name: &'static str, words: &str) {
+        narrowed.on.push((format!("{}: {words}", label(name)), self.address(tab, &[(name, "")])));
+    }
+
+    fn one<T>(
+        &self,
+        tab: Tab,
+        narrowed: &mut Narrowed,
+        name: &'static str,
+        text: &str,
+        meant: Meant<T>,
+    ) -> Option<T> {
+        match meant {
+            Meant::One(id, called) => {
+                self.note(tab, narrowed, name, &called);
+                Some(id)
+            }
+            Meant::Nobody => {
+                narrowed.problems.push(format!("No {name} has the id or the name “{text}”."));
+                None
+            }
+            Meant::Several(several) => {
+                narrowed.problems.push(format!("Several {name}s match “{text}”. Which one?"));
+                for (called, external_id) in several {
+                    let address = self.address(tab, &[(name, &external_id)]);
+                    narrowed.candidates.push((format!("{called} ({external_id})"), address));
+                }
+                None
+            }
+        }
+    }
+
+    fn read_range(&self, tab: Tab, narrowed: &mut Narrowed, today: &str, start: &str) {
+        let without: [(&str, &str); 3] = [("range", ""), ("from", ""), ("to", "")];
+        let dated = self.from.is_some() || self.to.is_some();
+        let preset = self.range.as_deref().filter(|range| *range != "custom");
+        let (days, words) = match preset {
+            None if dated => ((self.from.clone(), self.to.clone()), None),
+            None => return,
+            Some(preset) => {
+                let named = PRESETS.iter().find(|(word, _)| *word == preset);
+                let days = named.and_then(|_| period::days(preset, today, start));
+                let Some(((_, words), (first, last))) = named.zip(days) else {
+                    return narrowed.problems.push(format!("There is no date range “{preset}”."));
+                };
+                if dated {
+                    let told = format!("“{words}” and dates of your own do not go together. Which of them?");
+                    narrowed.problems.push(told);
+                    let this = self.address(tab, &[("from", ""), ("to", "")]);
+                    narrowed.candidates.push(((*words).to_owned(), this));
+                    let own = self.address(tab, &[("range", "")]);
+                    return narrowed.candidates.push(("The dates".to_owned(), own));
+                }
+                ((Some(first), Some(last)), Some(*words))
+            }
+        };
+        let mut day = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            let usual = format!("“{text}” is not a date; write it like 2026-07-19.");
+            clock::day(text, &usual).map_err(|told| narrowed.problems.push(told)).ok()
+        };
+        let (from, to) = (day(&days.0), day(&days.1).map(|start| start + DAY_US));
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            narrowed.problems.push("The range ends before it begins.".to_owned());
+        }
+        narrowed.range = Range { from, to };
+        let (from, to) = (days.0.unwrap_or_default(), days.1.unwrap_or_default());
+        let between = match (from.is_empty(), to.is_empty()) {
+            (false, false) => format!("{from} to {to}"),
+            (false, true) => format!("from {from}"),
+            (true, _) => format!("to {to}"),
+        };
+        let words = words.map_or(between.clone(), |words| format!("{words}, {between}"));
+        narrowed.on.push((format!("Date Range: {words}"), self.address(tab, &without)));
+    }
+}
+
+fn label(name: &str) -> &'static str {
+    match name {
+        "payment_type" => "Payment Type",
+        "account" => "Account",
+        "partner" => "Partner User",
+        "range" | "from" | "to" => "Date Range",
+        "year" => "Earning Year",
+        "status" => "Status",
+        "vendor" => "Vendor",
+        "batch" => "Batch",
+        "payee" => "Payee",
+        "reason" => "Reason",
+        _ => "View",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tab_keeps_the_filters_that_the_other_one_has_too() {
+        let word = |text: &str| Some(text.to_owned());
+        let ask = Ask {
+            account: word("Acme & Sons"),
+            range: word("this_month"),
+            status: word("failed"),
+            stuck: Some(true),
+            ..Ask::default()
+        };
+        let shared = "account=Acme+%26+Sons&range=this_month";
+        assert_eq!(ask.address(Tab::Summary, &[]), format!("/dashboard/summary?{shared}"));
+        assert_eq!(
+            ask.address(Tab::Transactions, &[]),
+            format!("/dashboard/transactions?{shared}&status=failed&stuck=true")
+        );
+        assert_eq!(ask.address(Tab::Earnings, &[]), "/dashboard/earnings?account=Acme+%26+Sons");
+        let ask = Ask { year: word("2025"), ..Ask::default() };
+        assert_eq!(ask.address(Tab::Summary, &[]), "/dashboard/summary");
+        assert_eq!(ask.address(Tab::Earnings, &[("year", "2024")]), "/dashboard/earnings?year=2024");
+    }
+}

@@ -1,0 +1,105 @@
+//! `/exports`: lists, the books and the activity log as files. Each is answered as it is read and not kept; files that are
+//! kept are made on the page. What is deliberately not here: how a file is written (`documents`).
+
+use axum::extract::State;
+use axum::response::Response;
+
+use payout::access::Permission;
+
+use super::query::{AuditAsk, EarningsAsk, ExportQuery, JournalAsk, Manner, answer};
+use crate::app::App;
+use crate::ops::exports::Scope;
+use crate::store::rewards::Sort;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::session::Who;
+use crate::web::payments::{self, ListQuery};
+use crate::web::rewards::RewardFilter;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, audits) = (Need::May(Permission::Read), Need::May(Permission::Audit));
+    vec![
+        get("/api/v1/exports/rewards", reads, rewards)
+            .says("Rewards as CSV or a spreadsheet, with the filters of the list")
+            .filters::<RewardFilter>()
+            .filters::<Manner>()
+            .heavy()
+            .answers_nothing(200),
+        get("/api/v1/exports/transactions", reads, payments)
+            .says(
+                "Transactions as CSV or a spreadsheet, with the filters of the list; destinations are masked",
+            )
+            .filters::<ListQuery>()
+            .filters::<Manner>()
+            .heavy()
+            .answers_nothing(200),
+        get("/api/v1/exports/earnings", reads, earnings)
+            .says("What each payee was paid in a tax year, as CSV or a spreadsheet")
+            .filters::<EarningsAsk>()
+            .filters::<Manner>()
+            .heavy()
+            .answers_nothing(200),
+        get("/api/v1/exports/journal", reads, journal)
+            .says("The books, balanced per entry: generic, or as QuickBooks, Xero and NetSuite import them")
+            .filters::<JournalAsk>()
+            .filters::<Manner>()
+            .heavy()
+            .answers_nothing(200),
+        get("/api/v1/exports/audit", audits, audit)
+            .says("The audit trail as CSV or a spreadsheet")
+            .filters::<AuditAsk>()
+            .filters::<Manner>()
+            .heavy()
+            .answers_nothing(200),
+    ]
+}
+
+async fn rewards(
+    State(app): State<App>,
+    Who(actor): Who,
+    query: ExportQuery<RewardFilter>,
+) -> Result<Response, Fault> {
+    let (filter, eligible) = query.filters.read(&actor)?;
+    let filter = Box::new(filter);
+    let scope = Scope::Rewards { filter, eligible, sort: Sort::CreatedAt, descending: true };
+    answer(&app, &actor, query.manner.asked(scope, query.told)?).await
+}
+
+async fn payments(
+    State(app): State<App>,
+    Who(actor): Who,
+    query: ExportQuery<ListQuery>,
+) -> Result<Response, Fault> {
+    let (mut db, now) = (app.store.read().await?, app.clock.now());
+    let filter = payments::api_filter(&mut db, &query.filters, None, now).await?;
+    drop(db);
+    let scope = Scope::Transactions(Box::new(filter));
+    answer(&app, &actor, query.manner.asked(scope, query.told)?).await
+}
+
+async fn earnings(
+    State(app): State<App>,
+    Who(actor): Who,
+    query: ExportQuery<EarningsAsk>,
+) -> Result<Response, Fault> {
+    let scope = query.filters.scope(&mut app.store.read().await?, &actor, app.clock.now()).await?;
+    answer(&app, &actor, query.manner.asked(scope, query.told)?).await
+}
+
+async fn journal(
+    State(app): State<App>,
+    Who(actor): Who,
+    query: ExportQuery<JournalAsk>,
+) -> Result<Response, Fault> {
+    answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
+}
+
+async fn audit(
+    State(app): State<App>,
+    Who(actor): Who,
+    query: ExportQuery<AuditAsk>,
+) -> Result<Response, Fault> {
+    answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
+}

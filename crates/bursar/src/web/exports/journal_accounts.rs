@@ -1,0 +1,87 @@
+//! What the accounts of the ledger are called in the operator's accounting program. What is deliberately not here: the
+//! export itself, and which programs there are (`documents::journal`).
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::documents::journal::Names;
+use crate::ops::exports::accounts;
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/settings/journal", Need::May(Permission::Read), show),
+        post("/settings/journal", Need::May(Permission::Administer), save).proved("Save these accounts"),
+    ]
+}
+
+/// An account: the ledger's name, what it is, and what it is called.
+struct Row {
+    key: String,
+    what: String,
+    name: String,
+}
+
+#[derive(Template)]
+#[template(path = "exports/journal_accounts.html")]
+struct AccountsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    tax_rate: String,
+    version: i64,
+    may_change: bool,
+}
+
+async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let (names, version) = accounts::read(&mut app.store.read().await?).await?;
+    let row = |(key, what, usual): (String, String, String)| Row {
+        name: names.accounts.get(&key).cloned().unwrap_or(usual),
+        key,
+        what,
+    };
+    let page = AccountsPage {
+        frame: visit.frame("Accounts of the journal", Place::PayoutSettings),
+        rows: Names::known().into_iter().map(row).collect(),
+        tax_rate: names.xero_tax_rate.clone(),
+        version,
+        may_change: visit.may(Permission::Administer),
+    };
+    visit.show(&page)
+}
+
+/// The names, in the order in which the page lists the accounts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    version: i64,
+    #[serde(default)]
+    key: Vec<String>,
+    #[serde(default)]
+    name: Vec<String>,
+    #[serde(default)]
+    tax_rate: String,
+}
+
+async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Sent>) -> Result<Response, Fault> {
+    const PAGE: &str = "/settings/journal";
+    if sent.key.len() != sent.name.len() {
+        return Ok(Told::bad("Give every account a name. Nothing was saved.").on(PAGE));
+    }
+    let names =
+        Names { accounts: sent.key.into_iter().zip(sent.name).collect(), xero_tax_rate: sent.tax_rate };
+    let told = match accounts::save(&app, &visit.actor, sent.version, &names).await {
+        Ok(()) => Told::good("The names are saved. The next journal bears them."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}

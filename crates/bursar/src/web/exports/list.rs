@@ -1,0 +1,224 @@
+//! Everything that was taken out as a file: the list of it, what an export holds, how far it has come, and its file while
+//! it is kept. Beginning one is in `new`.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use super::query;
+use crate::app::App;
+use crate::documents::{Format, Kind};
+use crate::ops::exports::{self as verbs, Asked, KEPT_DAYS};
+use crate::store::exports::{self, Run, State as Stands};
+use crate::store::{Db, StoreError};
+use crate::web::kit::form::{ListQuery, Query, Turn, sealed};
+use crate::web::kit::format::{Chip, Lately, When, count};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::sse;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![
+        get("/exports", reads, list),
+        get("/exports/{number}", reads, show),
+        get("/exports/{number}/file", reads, file),
+        get("/exports/{number}/events", reads, events),
+    ]
+}
+
+/// An export as a row, and as a page.
+struct Row {
+    number: String,
+    what: &'static str,
+    told: String,
+    format: String,
+    by: String,
+    at: Lately,
+    rows: String,
+    size: String,
+    chip: Chip,
+    kept: bool,
+    kept_until: Option<When>,
+    moving: bool,
+    why: Option<String>,
+}
+
+impl Row {
+    fn of(run: &Run) -> Self {
+        let moving = run.is_moving();
+        let rows = match moving {
+            true => format!("{} of {}", count(run.rows_done), count(run.rows_expected)),
+            false => count(run.rows_done),
+        };
+        Self {
+            number: run.label(),
+            what: Kind::parse(&run.kind).map_or("", Kind::label),
+            told: run.told.clone(),
+            format: run.format.to_uppercase(),
+            by: run.by.1.clone(),
+            at: Lately(run.created_at),
+            rows,
+            size: if run.bytes > 0 { size(run.bytes) } else { String::new() },
+            chip: chip(run),
+            kept: run.is_kept(),
+            kept_until: run.kept_until.filter(|_| run.is_kept()).map(When),
+            moving,
+            why: run.failed.as_ref().map(|(_, why)| why.clone()),
+        }
+    }
+}
+
+fn chip(run: &Run) -> Chip {
+    let (tone, words) = match run.state {
+        Stands::Gathering | Stands::Packing => ("wait", "Being made"),
+        Stands::Ready if run.forgotten_at.is_some() => ("", "No longer kept"),
+        Stands::Ready => ("good", "Ready"),
+        Stands::Sent => ("good", "Sent"),
+        Stands::Failed => ("bad", "Failed"),
+    };
+    Chip { tone, words }
+}
+
+/// A number of bytes: `640 bytes`, `12 KB`, `3.4 MB`.
+#[must_use]
+pub fn size(bytes: i64) -> String {
+    match bytes {
+        ..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} KB", bytes / 1_000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+/// What a role may look at: the activity log is for those who may read it.
+fn kinds(visit: &Visit) -> Vec<&'static str> {
+    let audits = visit.may(Permission::Audit);
+    Kind::ALL.into_iter().filter(|kind| audits || *kind != Kind::Audit).map(Kind::as_str).collect()
+}
+
+#[derive(Template)]
+#[template(path = "exports/list.html")]
+struct ListPage {
+    frame: Frame,
+    /// What can be exported: word and words.
+    of: Vec<(&'static str, &'static str)>,
+    rows: Vec<Row>,
+    turn: Turn,
+    days: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(Ask {}, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let kinds = kinds(&visit);
+    let before = paging.after_parts::<1>()?.and_then(|[number]| number.parse().ok());
+    let mut db = app.store.read().await?;
+    let mut found = exports::list(&mut db, &kinds, before, paging.limit + 1).await?;
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.number.to_string()]));
+    let known = Kind::ALL.into_iter().filter(|kind| kinds.contains(&kind.as_str()));
+    let page = ListPage {
+        frame: visit.frame("Exports", Place::Exports),
+        of: known.map(|kind| (kind.as_str(), kind.label())).collect(),
+        rows: found.iter().map(Row::of).collect(),
+        turn: paging.turn(found.len(), next.as_deref(), None),
+        days: KEPT_DAYS,
+    };
+    visit.show(&page)
+}
+
+/// The export of a number or an id, if whoever asks may see it.
+async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
+    let number: Option<i64> = label.strip_prefix("EX-").and_then(|digits| digits.parse().ok());
+    let found = match number {
+        Some(number) => exports::find(db, number).await,
+        None => exports::by_id(db, label).await,
+    };
+    let run = match found {
+        Ok(run) => run,
+        Err(StoreError::Missing) => return Err(Fault::missing()),
+        Err(error) => return Err(error.into()),
+    };
+    if kinds(visit).contains(&run.kind.as_str()) { Ok(run) } else { Err(Fault::missing()) }
+}
+
+#[derive(Template)]
+#[template(path = "exports/show.html")]
+struct ExportPage {
+    frame: Frame,
+    row: Row,
+    /// The change that the page shows.
+    seen: i64,
+    columns: Vec<&'static str>,
+    /// How much is done, in thousandths.
+    done: i64,
+    days: i64,
+}
+
+async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let run = find(&mut app.store.read().await?, &visit, &number).await?;
+    let done = run.rows_done.saturating_mul(1_000).checked_div(run.rows_expected).unwrap_or(0);
+    let page = ExportPage {
+        frame: visit.frame(run.label(), Place::Exports),
+        columns: asked(&run).heads().iter().map(|head| head.words).collect(),
+        row: Row::of(&run),
+        seen: run.change_number(),
+        done: done.clamp(0, 1_000),
+        days: KEPT_DAYS,
+    };
+    visit.show(&page)
+}
+
+/// What was asked; of an export that cannot be read any more, nothing but how it was written.
+fn asked(run: &Run) -> Asked {
+    let kept = serde_json::from_str(&run.asked).ok().as_ref().and_then(Asked::read);
+    kept.unwrap_or_else(|| Asked {
+        scope: verbs::Scope::Audit(Box::default()),
+        format: Format::parse(&run.format).unwrap_or(Format::Csv),
+        marked: false,
+        columns: Vec::new(),
+        told: run.told.clone(),
+    })
+}
+
+async fn file(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let run = find(&mut app.store.read().await?, &visit, &number).await?;
+    verbs::note_download(&app, &visit.actor, &run).await?;
+    Ok(query::kept(&app, &run, &asked(&run)))
+}
+
+async fn events(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Query(ask): Query<sse::Ask>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let run = find(&mut app.store.read().await?, &visit, &number).await?;
+    sse::watching(app, visit.actor.id, sse::Watched::Export(run.number), &ask, &headers).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_told_in_words() {
+        assert_eq!([size(999), size(12_345), size(3_450_000)], ["999 bytes", "12 KB", "3.4 MB"]);
+    }
+}

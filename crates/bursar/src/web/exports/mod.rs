@@ -1,0 +1,16 @@
+//! Files that leave: beginning one, what was taken out, and the same for programs.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod journal_accounts;
+mod list;
+mod new;
+mod query;
+
+use crate::web::kit::route::Route;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [list::routes(), new::routes(), journal_accounts::routes(), api::routes()].into_iter().flatten().collect()
+}

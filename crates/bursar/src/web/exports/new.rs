@@ -1,0 +1,277 @@
+//! Beginning an export: what it is of, narrowed as the list was that it was asked from; the format, the columns, how many
+//! rows it will be. A small one is downloaded at once, a large one is made in the background.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use super::list::size;
+use super::query::{JournalAsk, Manner, told};
+use crate::app::App;
+use crate::documents::journal::Layout;
+use crate::documents::{Heading, Kind};
+use crate::ops::exports::{self as verbs, Asked, SMALL, Scope};
+use crate::ops::idempotency::Reply;
+use crate::store::Db;
+use crate::store::exports::{Run, State as Stands};
+use crate::web::audit::Ask as ActivityAsk;
+use crate::web::dashboard::{Ask as DashboardAsk, Tab};
+use crate::web::kit::extract::{Tree, read};
+use crate::web::kit::form::{Form, Key};
+use crate::web::kit::format::count;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::payments;
+use crate::web::rewards::Ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get("/exports/new", reads, form), post("/exports", reads, begin)]
+}
+
+/// A byte or two more or less: what a cell takes on average.
+const BYTES_OF_A_CELL: i64 = 14;
+
+/// What is wanted: the rows, their filters in words, and the query string that says them again.
+struct Wanted {
+    scope: Scope,
+    told: String,
+    query: String,
+}
+
+/// What the query says is wanted, or in words why that cannot be.
+async fn wanted(
+    db: &mut Db,
+    visit: &Visit,
+    of: &str,
+    query: &str,
+    now: i64,
+) -> Result<Result<Wanted, String>, Fault> {
+    let kind = Kind::parse(of).ok_or_else(Fault::missing)?;
+    if kind == Kind::Audit && !visit.may(Permission::Audit) {
+        return Err(Fault::forbidden());
+    }
+    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
+    // Where a page of the list began says nothing about the whole of it.
+    let _ = (tree.take_word("after"), tree.take_word("limit"), tree.take_word("of"));
+    if kind != Kind::Rewards {
+        // The order of a list is its own; rewards keep it in the file.
+        let _ = tree.take_word("sort");
+    }
+    let (scope, told) = match kind {
+        Kind::Rewards => {
+            let ask: Ask = read(&tree).map_err(Fault::field)?;
+            let narrowed = ask.narrow(db).await?;
+            if !narrowed.problems.is_empty() {
+                return Ok(Err(narrowed.problems.join(" ")));
+            }
+            let (sort, descending) = ask.sort();
+            let mut words = vec![ask.view().1.to_owned()];
+            words.extend(narrowed.on.into_iter().map(|(words, _)| words));
+            let filter = Box::new(narrowed.filter);
+            (Scope::Rewards { filter, eligible: ask.eligible(), sort, descending }, words.join(", "))
+        }
+        Kind::Transactions => {
+            let ask: DashboardAsk = read(&tree).map_err(Fault::field)?;
+            let mut narrowed = ask.narrow(db, Tab::Transactions, now).await?;
+            let filter = payments::filter(db, &ask, &mut narrowed, now).await?;
+            if !narrowed.problems.is_empty() {
+                return Ok(Err(narrowed.problems.join(" ")));
+            }
+            let view = ask.view().map(|view| view.replace('_', " "));
+            let words = view.into_iter().chain(narrowed.on.into_iter().map(|(words, _)| words));
+            (Scope::Transactions(Box::new(filter)), all_or(words.collect()))
+        }
+        Kind::Earnings => {
+            let ask: DashboardAsk = read(&tree).map_err(Fault::field)?;
+            let narrowed = ask.narrow(db, Tab::Earnings, now).await?;
+            if !narrowed.problems.is_empty() {
+                return Ok(Err(narrowed.problems.join(" ")));
+            }
+            let mut words = vec![format!("Earning Year: {}", narrowed.year)];
+            words.extend(narrowed.on.into_iter().map(|(words, _)| words));
+            (Scope::Earnings { year: narrowed.year, whose: narrowed.scope }, words.join(", "))
+        }
+        Kind::Journal => {
+            let ask: JournalAsk = read(&tree).map_err(Fault::field)?;
+            (ask.scope()?, told(&tree))
+        }
+        Kind::Audit => {
+            let ask: ActivityAsk = read(&tree).map_err(Fault::field)?;
+            match ask.filter(None) {
+                Ok(filter) => (Scope::Audit(Box::new(filter)), told(&tree)),
+                Err(problem) => return Ok(Err(problem)),
+            }
+        }
+    };
+    Ok(Ok(Wanted { scope, told, query: written(&tree) }))
+}
+
+/// The filters in words.
+fn all_or(words: Vec<String>) -> String {
+    if words.is_empty() { "All".to_owned() } else { words.join(", ") }
+}
+
+/// A query as it is written in an address.
+fn written(tree: &Tree) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    let Tree::Object(fields) = tree else { return String::new() };
+    for (name, value) in fields {
+        match value {
+            Tree::Word(word) => {
+                text.append_pair(name, word);
+            }
+            Tree::List(words) => {
+                for word in words {
+                    if let Tree::Word(word) = word {
+                        text.append_pair(name, word);
+                    }
+                }
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Object(_) => {}
+        }
+    }
+    text.finish()
+}
+
+#[derive(Template)]
+#[template(path = "exports/new.html")]
+struct NewPage {
+    frame: Frame,
+    of: &'static str,
+    title: &'static str,
+    problem: Option<String>,
+    query: String,
+    told: String,
+    rows: String,
+    /// How large, and how long it takes, in words.
+    estimate: String,
+    large: bool,
+    columns: Vec<Heading>,
+    fixed: bool,
+    is_journal: bool,
+    is_earnings: bool,
+    layouts: Vec<(&'static str, &'static str, bool)>,
+    /// What the filters of the journal and of earnings say now.
+    from: String,
+    to: String,
+    currency: String,
+    by_day: bool,
+    year: String,
+    /// The list that it is of, to narrow it there.
+    list: &'static str,
+    once: String,
+    may_name_accounts: bool,
+}
+
+async fn form(State(app): State<App>, visit: Visit, uri: Uri) -> Result<Response, Fault> {
+    let query = uri.query().unwrap_or("").to_owned();
+    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
+    let of = tree.take_word("of").unwrap_or_else(|| Kind::Rewards.as_str().to_owned());
+    let kind = Kind::parse(&of).ok_or_else(Fault::missing)?;
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let (wanted, problem) = match wanted(&mut db, &visit, &of, &query, now).await? {
+        Ok(wanted) => (Some(wanted), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let rows = match &wanted {
+        Some(wanted) => verbs::count(&mut db, &wanted.scope, now).await?,
+        None => 0,
+    };
+    let columns = wanted.as_ref().map(|wanted| wanted.scope.headings()).unwrap_or_default();
+    let chosen = columns.iter().filter(|head| head.usual).count();
+    let bytes = rows.saturating_mul(i64::try_from(chosen).unwrap_or(0)).saturating_mul(BYTES_OF_A_CELL);
+    let mut word = |name: &str| tree.take_word(name).unwrap_or_default();
+    let (layout, group) = (word("layout"), word("group"));
+    let layout = Layout::parse(&layout).unwrap_or(Layout::Generic);
+    let page = NewPage {
+        frame: visit.frame(format!("Export: {}", kind.label()), Place::Exports),
+        of: kind.as_str(),
+        title: kind.label(),
+        problem,
+        told: wanted.as_ref().map(|wanted| wanted.told.clone()).unwrap_or_default(),
+        fixed: wanted.as_ref().is_some_and(|wanted| wanted.scope.is_fixed()),
+        query: wanted.map(|wanted| wanted.query).unwrap_or_default(),
+        rows: count(rows),
+        estimate: format!("about {} as CSV", size(bytes)),
+        large: rows > SMALL,
+        columns,
+        is_journal: kind == Kind::Journal,
+        is_earnings: kind == Kind::Earnings,
+        layouts: Layout::ALL.map(|one| (one.as_str(), one.label(), one == layout)).to_vec(),
+        from: word("from"),
+        to: word("to"),
+        currency: word("currency"),
+        by_day: group == "day",
+        year: word("year"),
+        list: match kind {
+            Kind::Rewards => "/rewards",
+            Kind::Transactions => Tab::Transactions.path(),
+            Kind::Earnings => Tab::Earnings.path(),
+            Kind::Journal => "",
+            Kind::Audit => "/activity",
+        },
+        once: app.clock.secret(),
+        may_name_accounts: visit.may(Permission::Administer),
+    };
+    visit.show(&page)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    of: String,
+    #[serde(default)]
+    query: String,
+    format: Option<String>,
+    bom: Option<String>,
+    #[serde(default)]
+    column: Vec<String>,
+}
+
+async fn begin(
+    State(app): State<App>,
+    visit: Visit,
+    key: Key,
+    Form(order): Form<Order>,
+) -> Result<Response, Fault> {
+    let back = format!("/exports/new?of={}&{}", order.of, order.query);
+    let found =
+        wanted(&mut app.store.read().await?, &visit, &order.of, &order.query, app.clock.now()).await?;
+    let wanted = match found {
+        Ok(wanted) => wanted,
+        Err(problem) => return Ok(Told::bad(problem).on(&back)),
+    };
+    let columns = (!wanted.scope.is_fixed()).then(|| order.column.join(","));
+    if columns.as_ref().is_some_and(String::is_empty) {
+        return Ok(Told::bad("Choose at least one column. Nothing was exported.").on(&back));
+    }
+    let manner = Manner { format: order.format, bom: Some(order.bom.is_some()), columns };
+    let asked: Asked = manner.asked(wanted.scope, wanted.told)?;
+    let once = key.once(|run: &Run| Reply::see_other(address(run)));
+    match verbs::order(&app, &visit.actor, &asked, once.as_ref()).await {
+        Ok(run) if run.state == Stands::Ready => {
+            Ok(axum::response::IntoResponse::into_response(axum::response::Redirect::to(&address(&run))))
+        }
+        Ok(run) => {
+            let words =
+                format!("{} is being made. You may leave this page; it is kept in the list.", run.label());
+            Ok(Told::good(words).on(&address(&run)))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&back)),
+    }
+}
+
+/// A small export is downloaded at once, a large one is watched.
+fn address(run: &Run) -> String {
+    let page = format!("/exports/{}", run.label());
+    if run.state == Stands::Ready { page + "/file" } else { page }
+}

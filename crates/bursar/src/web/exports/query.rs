@@ -1,0 +1,330 @@
+//! What is asked to be exported, as a query string says it: the same words for the API and on the page. What is
+//! deliberately not here: the filters of lists, which are read where the lists are.
+
+use axum::body::{Body, Bytes};
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use futures::stream::unfold;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use payout::money::Currency;
+
+use crate::app::{Actor, App};
+use crate::clock;
+use crate::documents::journal::Layout;
+use crate::documents::{Format, csv, xlsx};
+use crate::ops::exports::{self, Asked, Scope};
+use crate::ops::tax;
+use crate::store::Db;
+use crate::store::audit::Filter as AuditFilter;
+use crate::store::exports::Run;
+use crate::store::journal::Filter as JournalFilter;
+use crate::web::kit::extract::{Tree, read};
+use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::scope::scope as whose;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// How the file is written.
+#[derive(Clone, Debug, Default, IntoParams)]
+#[allow(dead_code, reason = "the description reads the fields; requests are read word by word")]
+pub struct Manner {
+    /// `csv` (the default) or `xlsx`
+    pub format: Option<String>,
+    /// `true` begins CSV with the mark by which Excel knows UTF-8
+    pub bom: Option<bool>,
+    /// The columns, with commas between; the usual ones when not named
+    pub columns: Option<String>,
+}
+
+impl Manner {
+    /// Takes the words that are about the file out of a query.
+    ///
+    /// # Errors
+    /// Where a yes or no is meant and something else stands.
+    pub fn take(tree: &mut Tree) -> Result<Self, Fault> {
+        let bom = match tree.take_word("bom").as_deref() {
+            None => None,
+            Some("true" | "yes" | "1") => Some(true),
+            Some("false" | "no" | "0") => Some(false),
+            Some(_) => return Err(wrong("bom", "Write true or false.")),
+        };
+        Ok(Self { format: tree.take_word("format"), bom, columns: tree.take_word("columns") })
+    }
+
+    /// The whole of what is asked.
+    ///
+    /// # Errors
+    /// A format or a column that there is not.
+    pub fn asked(&self, scope: Scope, told: String) -> Result<Asked, Fault> {
+        let format = match self.format.as_deref() {
+            None => Format::Csv,
+            Some(word) => Format::parse(word).ok_or_else(|| wrong("format", "Write csv or xlsx."))?,
+        };
+        let all = scope.headings();
+        let columns = match self.columns.as_deref() {
+            None => all.iter().filter(|head| head.usual).map(|head| head.name.to_owned()).collect(),
+            Some(list) => {
+                let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+                let unknown = names.iter().find(|name| all.iter().all(|head| head.name != name.as_str()));
+                if let Some(name) = unknown {
+                    let known: Vec<&str> = all.iter().map(|head| head.name).collect();
+                    let told = format!("There is no column “{name}”. There are: {}.", known.join(", "));
+                    return Err(wrong("columns", &told));
+                }
+                names
+            }
+        };
+        Ok(Asked { scope, format, marked: self.bom.unwrap_or(false), columns, told })
+    }
+}
+
+/// Filters of a list and how the file is written, from a query string.
+pub struct ExportQuery<T> {
+    /// The filters.
+    pub filters: T,
+    /// How the file is written.
+    pub manner: Manner,
+    /// The filters as they were written, for whoever looks at what was taken.
+    pub told: String,
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let mut tree = Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes()).map_err(Fault::field)?;
+        let manner = Manner::take(&mut tree)?;
+        let filters = read(&tree).map_err(Fault::field)?;
+        Ok(Self { filters, manner, told: told(&tree) })
+    }
+}
+
+/// The filters as they were written.
+#[must_use]
+pub fn told(tree: &Tree) -> String {
+    let Tree::Object(fields) = tree else { return "All".to_owned() };
+    let mut words = Vec::new();
+    for (name, value) in fields {
+        let values =
+            if let Tree::List(values) = value { values.as_slice() } else { std::slice::from_ref(value) };
+        for value in values {
+            if let Tree::Word(word) = value {
+                words.push(format!("{}: {word}", name.replace('_', " ")));
+            }
+        }
+    }
+    if words.is_empty() { "All".to_owned() } else { words.join(", ") }
+}
+
+/// Which earnings.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct EarningsAsk {
+    /// The tax year, like 2026; this one when not named
+    pub year: Option<String>,
+    /// `individual` or `organization`
+    pub payment_type: Option<String>,
+    /// An account with its users, by id or your id
+    pub account: Option<String>,
+    /// What is paid to this partner alone, by id or your id
+    pub partner: Option<String>,
+}
+
+impl EarningsAsk {
+    /// What is meant.
+    ///
+    /// # Errors
+    /// The word that says nothing.
+    pub async fn scope(&self, db: &mut Db, actor: &Actor, now: i64) -> Result<Scope, Fault> {
+        let year =
+            tax::wanted(self.year.as_deref(), now).map_err(|refusal| wrong("year", &refusal.sentence))?;
+        let (payment_type, account) = (self.payment_type.as_deref(), self.account.as_deref());
+        let whose = whose(db, actor, payment_type, account, self.partner.as_deref()).await?;
+        Ok(Scope::Earnings { year, whose })
+    }
+}
+
+/// Which part of the books, and for whom.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalAsk {
+    /// From this UTC date on
+    pub from: Option<String>,
+    /// Up to and with this UTC date
+    pub to: Option<String>,
+    /// This currency only
+    pub currency: Option<String>,
+    /// `generic` (the default), `quickbooks`, `xero` or `netsuite`
+    pub layout: Option<String>,
+    /// `entry` (the default): one entry for each journal; `day`: one for each day and currency
+    pub group: Option<String>,
+}
+
+impl JournalAsk {
+    /// What is meant.
+    ///
+    /// # Errors
+    /// The word that says nothing.
+    pub fn scope(&self) -> Result<Scope, Fault> {
+        let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
+        let currency = match &self.currency {
+            None => None,
+            Some(code) => {
+                let known = Currency::parse(code).map_err(|error| wrong("currency", error.sentence()))?;
+                Some(known.code().to_owned())
+            }
+        };
+        let layout = match self.layout.as_deref() {
+            None => Layout::Generic,
+            Some(word) => Layout::parse(word)
+                .ok_or_else(|| wrong("layout", "Write generic, quickbooks, xero or netsuite."))?,
+        };
+        let by_day = match self.group.as_deref() {
+            None | Some("entry") => false,
+            Some("day") => true,
+            Some(_) => return Err(wrong("group", "Write entry or day.")),
+        };
+        let filter = JournalFilter { from, before, currency };
+        Ok(Scope::Journal { filter, layout, by_day })
+    }
+}
+
+/// Which part of the activity log.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditAsk {
+    /// The id of whoever did it
+    pub actor: Option<String>,
+    /// What was done, like `export_made`
+    pub action: Option<String>,
+    /// The id of what was changed
+    pub subject: Option<String>,
+    /// From this UTC date on
+    pub from: Option<String>,
+    /// Up to and with this UTC date
+    pub to: Option<String>,
+}
+
+impl AuditAsk {
+    /// What is meant.
+    ///
+    /// # Errors
+    /// A date that is none.
+    pub fn scope(&self) -> Result<Scope, Fault> {
+        let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
+        Ok(Scope::Audit(Box::new(AuditFilter {
+            actors: self.actor.clone().map(|actor| vec![actor]),
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            from,
+            to: before,
+            before: None,
+        })))
+    }
+}
+
+/// The first moment of a span of days, and the first after it.
+fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Option<i64>), Fault> {
+    let day = |name: &str, text: Option<&String>| match text {
+        None => Ok(None),
+        Some(text) => {
+            let read = clock::day(text, "Write the date like 2026-01-31.");
+            read.map(Some).map_err(|told| wrong(name, &told))
+        }
+    };
+    let (from, to) = (day("from", from)?, day("to", to)?);
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(wrong("to", "The last day is before the first."));
+    }
+    Ok((from, to.map(|day| day.saturating_add(DAY_US))))
+}
+
+/// A word of a query that cannot be.
+#[must_use]
+pub fn wrong(name: &str, detail: &str) -> Fault {
+    Fault::field(FieldError { pointer: format!("/{name}"), code: "invalid", detail: detail.to_owned() })
+}
+
+/// Writes down who takes it, then answers with the file: CSV as it is read, a spreadsheet when it is whole.
+///
+/// # Errors
+/// What cannot be exported so.
+pub async fn answer(app: &App, actor: &Actor, asked: Asked) -> Result<Response, Fault> {
+    let run = exports::send(app, actor, &asked).await?;
+    let body = match asked.format {
+        Format::Xlsx => Body::from(exports::whole(app, &asked, run.created_at).await?.0),
+        Format::Csv => streamed(app.clone(), asked.clone(), run.created_at),
+    };
+    Ok(file(&run, asked.format, &asked.scope.word(), body))
+}
+
+/// A file that is kept.
+#[must_use]
+pub fn kept(app: &App, run: &Run, asked: &Asked) -> Response {
+    let parts = unfold((app.clone(), run.clone(), 0), |(app, run, place)| async move {
+        match exports::part(&app, &run, place).await {
+            Ok(Some(bytes)) => Some((Ok(Bytes::from(bytes)), (app, run, place + 1))),
+            Ok(None) => None,
+            Err(error) => Some((Err(broken_off(&error)), (app, run, i64::MAX))),
+        }
+    });
+    file(run, asked.format, &asked.scope.word(), Body::from_stream(parts))
+}
+
+fn file(run: &Run, format: Format, what: &str, body: Body) -> Response {
+    let name = xlsx::name(what, &run.label(), run.created_at, format.as_str());
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
+    (headers, body).into_response()
+}
+
+/// What is to be written next.
+enum Next {
+    Opening,
+    Rows(Option<String>),
+    End,
+}
+
+fn streamed(app: App, asked: Asked, now: i64) -> Body {
+    let parts = unfold((app, asked, Next::Opening), move |(app, asked, next)| async move {
+        let place = match next {
+            Next::Opening => {
+                let bytes = Bytes::from(exports::opening(&asked));
+                return Some((Ok(bytes), (app, asked, Next::Rows(None))));
+            }
+            Next::Rows(place) => place,
+            Next::End => return None,
+        };
+        match rows(&app, &asked, place.as_deref(), now).await {
+            Ok(some) => {
+                let bytes = Bytes::from(csv::written(&some.rows));
+                let next = some.next.map_or(Next::End, |place| Next::Rows(Some(place)));
+                Some((Ok(bytes), (app, asked, next)))
+            }
+            Err(error) => Some((Err(broken_off(&error)), (app, asked, Next::End))),
+        }
+    });
+    Body::from_stream(parts)
+}
+
+async fn rows(
+    app: &App,
+    asked: &Asked,
+    place: Option<&str>,
+    now: i64,
+) -> crate::ops::Result<exports::Gathered> {
+    exports::gather(&mut app.store.read().await?, asked, place, now).await
+}
+
+/// The answer has begun, so all that is left is to break it off: half a file must not look like a whole one.
+fn broken_off(error: &crate::ops::OpsError) -> std::io::Error {
+    tracing::error!(?error, "an export broke off");
+    std::io::Error::other("the export broke off")
+}

@@ -1,0 +1,440 @@
+//! What a request passes before its handler: who is it, may they, the form's word, the one-time key; and what its answer passes
+//! afterwards. What is deliberately not here: which route asks for what (the route table).
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tracing::Instrument as _;
+
+use payout::access::Role;
+use payout::eligibility::{Blocker, Code};
+use payout::scope::{Scope, Scopes};
+
+use super::{health, users};
+use crate::app::{Actor, App};
+use crate::ops::idempotency::{self, Begun, Mark, RENEWED_EACH, Reply};
+use crate::ops::people::{self, Session};
+use crate::ops::settings;
+use crate::turns::Busy;
+use crate::web::kit::client::{self, ComesFrom};
+use crate::web::kit::extract::{self, BodyLimit, Tree, buffered};
+use crate::web::kit::form::{NotKept, Posted, form_expired};
+use crate::web::kit::problem::{Fault, Scene};
+use crate::web::kit::route::{Need, Web, is_page};
+use crate::web::kit::{error_page, format, headers, session, upload};
+
+/// Every request comes through here first and every answer last.
+pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    let app = &web.app;
+    let began = app.clock.now();
+    let path = request.uri().path().to_owned();
+    let scene = Scene {
+        json: !is_page(&path),
+        instance: path.clone(),
+        request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.chance()))),
+        base_url: app.base_url.clone(),
+    };
+    request.extensions_mut().insert(scene.clone());
+    // The template of the path, never the path: a one-time login link is a secret.
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let method = method_name(request.method());
+    headers::open_cookies(app, request.headers_mut());
+    let known = match method {
+        OTHER_METHOD => Err(not_implemented()),
+        _ => identify(app, &path, &mut request).await,
+    };
+    let session = request.extensions().get::<Session>().cloned();
+    let response = match known {
+        // No name holds NUL, and PostgreSQL does not take it.
+        Ok(()) if path.contains("%00") => Fault::missing().into_response(),
+        Ok(()) => {
+            let zone = zone_of(&request);
+            // What is logged of a failure names the request that people are shown.
+            let span = tracing::info_span!("request", id = scene.request_id);
+            format::in_zone(zone, began, next.run(request)).instrument(span).await
+        }
+        Err(fault) => fault.into_response(),
+    };
+    let mut response = error_page::render(response, &scene);
+    if let Some(token) = session.as_ref().and_then(Session::renewed) {
+        session::renew(&mut response, token);
+    }
+    headers::close_cookies(app, response.headers_mut());
+    headers::add(app, response.headers_mut(), &path, &scene.request_id);
+    let (status, took_us) = (response.status().as_u16(), app.clock.now() - began);
+    tracing::info!(method, route, status, took_us, request_id = scene.request_id, "answered");
+    health::count(method, &route, status, took_us);
+    response
+}
+
+/// What counts and logs call every method that no route has: anybody can make one up, of any length.
+const OTHER_METHOD: &str = "other";
+
+/// A method by its name, from a closed list.
+fn method_name(method: &Method) -> &'static str {
+    const ANSWERED: [Method; 6] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    const NAMES: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    let found = ANSWERED.iter().zip(NAMES).find(|(known, _)| *known == method);
+    found.map_or(OTHER_METHOD, |(_, name)| name)
+}
+
+fn not_implemented() -> Fault {
+    let told = "Bursar answers to GET, HEAD, POST, PUT, PATCH and DELETE only. Nothing was done.";
+    Fault::new(StatusCode::NOT_IMPLEMENTED, "method_not_implemented", told)
+}
+
+/// The zone that whoever is signed in reads times in.
+fn zone_of(request: &Request) -> TimeZone {
+    let chosen =
+        request.extensions().get::<Session>().and_then(|session| session.preferences.zone.as_deref());
+    chosen.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
+}
+
+/// The API asks for a key before anything else, known address or not, so that nobody can tell them apart from outside.
+async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
+    let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
+    if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
+        let address = client::certain(request, &app.config.trusted_proxies);
+        let (mut actor, scopes) = session::by_api_key(app, request.headers(), address).await?;
+        let from = session::came_from(request, &app.config.trusted_proxies);
+        actor.came_from = format!("API key {} at {from}", actor.name);
+        request.extensions_mut().insert(actor);
+        request.extensions_mut().insert(scopes);
+        return Ok(());
+    }
+    if !is_page(path) {
+        return Ok(());
+    }
+    let from = client::address(request, &app.config.trusted_proxies);
+    let from = from.map(|from| from.to_string()).unwrap_or_default();
+    // A page that is left open asks for its events by itself: nobody is there for that.
+    let streams = path != "/events" && path.ends_with("/events");
+    let person = (!streams).then_some(from.as_str());
+    let found = session::by_cookie(app, request.headers(), person).await?;
+    request.extensions_mut().insert(session::Address(from));
+    if let Some(mut session) = found {
+        session.actor.came_from = session::came_from(request, &app.config.trusted_proxies);
+        request.extensions_mut().insert(session.actor.clone());
+        request.extensions_mut().insert(session);
+    }
+    Ok(())
+}
+
+/// What stands before a route's handler.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub web: Web,
+    pub need: Need,
+    pub scope: Scope,
+    pub body_limit: usize,
+    pub takes_file: bool,
+    pub heavy: bool,
+    pub proved: Option<&'static str>,
+}
+
+/// What is asked for by POST is done in a task of its own: whoever asked may hang up and ask again with the same key, and
+/// finds what the first time led to instead of cutting it off.
+pub(super) async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    // In a simulation one thing follows another, and whoever asks is cut off only where their process dies.
+    if request.method() != Method::POST || door.web.work.in_turn() {
+        return pass(door, request, next).await;
+    }
+    match tokio::spawn(pass(door, request, next).in_current_span()).await {
+        Ok(answer) => answer,
+        Err(broken) => Fault::internal(&broken).into_response(),
+    }
+}
+
+async fn pass(door: Door, request: Request, next: Next) -> Response {
+    // Only whoever may come in at all waits for a turn, and before what they send is read.
+    let _turn = if door.heavy && request.extensions().get::<Actor>().is_some() {
+        match door.web.heavy.take().await {
+            Ok(turn) => Some(turn),
+            Err(Busy) => {
+                let told = "Others read or write large files at this moment, so this was not begun. Try again in a minute.";
+                let busy = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told);
+                return busy.retry_after(30).into_response();
+            }
+        }
+    } else {
+        None
+    };
+    match admit(&door, request).await {
+        Ok((request, None)) => next.run(request).await,
+        Ok((request, Some(mark))) => {
+            let scene = request.extensions().get::<Scene>().cloned();
+            let app = &door.web.app;
+            let answer = idempotency::running(app, &mark, RENEWED_EACH, next.run(request)).await;
+            settle(app, &mark, scene.as_ref(), answer).await
+        }
+        Err(instead) => *instead,
+    }
+}
+
+/// May they, and have they said so? Answers what to say instead when not.
+async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mark>), Box<Response>> {
+    let refuse = |fault: Fault| Box::new(fault.into_response());
+    let page = is_page(request.uri().path());
+    let actor = request.extensions().get::<Actor>().cloned();
+    if door.need != Need::Open {
+        let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
+        permit(door, actor, &request).map_err(refuse)?;
+        if let Some(session) = request.extensions().get::<Session>().filter(|_| page)
+            && !users::is_on_the_way(request.uri().path())
+            && people::factor::must_set_up(&door.web.app, session)
+                .await
+                .map_err(|error| refuse(error.into()))?
+        {
+            return Err(Box::new(users::set_it_up()));
+        }
+    }
+    if page {
+        let path = request.uri().path().to_owned();
+        payouts_are_on(&door.web.app, &path).await.map_err(refuse)?;
+    }
+    request.extensions_mut().insert(BodyLimit(door.body_limit));
+    if request.method() != Method::POST {
+        return Ok((request, None));
+    }
+    if page && door.need == Need::Open {
+        // Before a byte of what a stranger sends is read.
+        let from = ComesFrom(client::network(&request, &door.web.app.config.trusted_proxies));
+        let (tries, now) = (&door.web.tries, door.web.app.clock.now());
+        tries.knock(from.0, now).map_err(|wait| refuse(Fault::slow_down(wait)))?;
+        request.extensions_mut().insert(from);
+    }
+    let (request, key) = match (page, door.proved) {
+        (true, Some(deed)) => {
+            let (request, sent) = users::take_proof(request).await.map_err(refuse)?;
+            let (request, key) = open_form(request, door).await.map_err(refuse)?;
+            let asked = users::ProofAsked::of(&request, deed);
+            users::ask_for_proof(&door.web, &asked, sent).await?;
+            (request, key)
+        }
+        (true, None) => open_form(request, door).await.map_err(refuse)?,
+        (false, _) => match request.headers().get("idempotency-key").cloned() {
+            Some(key) => {
+                let key = readable_key(&key).map_err(refuse)?;
+                let (request, bytes) = buffered(request).await.map_err(refuse)?;
+                let hash = request_hash(&request, &bytes);
+                (request, Some((key, hash)))
+            }
+            None => (request, None),
+        },
+    };
+    let (Some((key, hash)), Some(actor)) = (key, actor) else { return Ok((request, None)) };
+    take_key(&door.web.app, request, &actor, &key, &hash).await
+}
+
+/// The pages that are there only while payouts are switched on. The API stays: whoever follows a payment that is under
+/// way must not lose sight of it.
+const OF_PAYOUTS: [&str; 3] = ["/claims", "/transactions", "/dashboard"];
+
+async fn payouts_are_on(app: &App, path: &str) -> Result<(), Fault> {
+    let below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if !OF_PAYOUTS.iter().any(|root| below(root)) {
+        return Ok(());
+    }
+    if settings::load(&mut app.store.read().await?).await?.enabled {
+        return Ok(());
+    }
+    let code = Code::ModuleDisabled;
+    let told = format!("{} {}", code.message(), code.remedy());
+    Err(Fault::new(StatusCode::NOT_FOUND, code.as_str(), told))
+}
+
+fn sign_in_first(request: &Request, page: bool) -> Response {
+    if !page {
+        return session::unauthenticated().into_response();
+    }
+    let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let wanted = if request.method() == Method::GET { wanted } else { "/" };
+    let portal = session::is_portal(request.uri().path());
+    let wanted = if portal && wanted == "/" { "/portal" } else { wanted };
+    let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+    let page = if portal { session::PORTAL_LOGIN } else { "/login" };
+    Redirect::to(&format!("{page}?next={next}")).into_response()
+}
+
+/// Role and scopes. A partner is told of a single thing that is not for them as if it did not exist.
+fn permit(door: &Door, actor: &Actor, request: &Request) -> Result<(), Fault> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !door.need.admits(actor.role) {
+        let partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
+        let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        return Err(if partner && reads && template.contains('{') {
+            Fault::missing()
+        } else {
+            forbidden(actor)
+        });
+    }
+    match request.extensions().get::<Scopes>() {
+        Some(scopes) if scopes.open(door.scope) => Ok(()),
+        Some(_) => Err(out_of_scope(door.scope, actor)),
+        None if reads || actor.may_write => Ok(()),
+        None => Err(forbidden(actor)),
+    }
+}
+
+fn out_of_scope(scope: Scope, actor: &Actor) -> Fault {
+    let needed = match scope {
+        Scope::Read | Scope::Write => format!("the scope {}", scope.as_str()),
+        Scope::RewardsWrite
+        | Scope::PayeesWrite
+        | Scope::BatchesPrepare
+        | Scope::Pay
+        | Scope::Release
+        | Scope::Settings => format!("the scope {} or write", scope.as_str()),
+    };
+    let told =
+        format!("For this an API key needs {needed}, which this one does not have. Ask an administrator.");
+    Fault::new(StatusCode::FORBIDDEN, "permission_denied", told)
+        .blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
+}
+
+fn forbidden(actor: &Actor) -> Fault {
+    tracing::warn!(actor = %actor.id, from = actor.came_from, "somebody asked for what their role does not allow");
+    Fault::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
+}
+
+/// A page's form: its session's word must be in it. Its one-time key is taken out with it.
+async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option<(String, String)>), Fault> {
+    let kind = extract::content_type(request.headers());
+    let with_file = door.takes_file && kind == upload::KIND;
+    if kind != "application/x-www-form-urlencoded" && !kind.is_empty() && !with_file {
+        let told = "Send this as a form.";
+        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+    }
+    // What anybody may post, signing in, acts for no session and so needs no word of one.
+    let session = request.extensions().get::<Session>().filter(|_| door.need != Need::Open).cloned();
+    if headers::from_elsewhere(&door.web.app, request.headers()) {
+        return Err(from_elsewhere(&door.web.app.base_url));
+    }
+    let known = |word: &str| {
+        let ours = |session: &Session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into();
+        session.as_ref().is_none_or(ours)
+    };
+    let (mut tree, hash) = if with_file {
+        let sent = upload::read(&mut request, door.body_limit, known).await?;
+        let hash = request_hash(&request, &sent.said);
+        request.extensions_mut().insert(sent.file);
+        (sent.fields, hash)
+    } else {
+        let (same, bytes) = buffered(request).await?;
+        request = same;
+        (Tree::from_pairs(&bytes).map_err(Fault::field)?, request_hash(&request, &bytes))
+    };
+    let word = tree.take_word("csrf").unwrap_or_default();
+    let once = tree.take_word("once");
+    if !known(&word) {
+        return Err(form_expired());
+    }
+    if once.as_ref().is_some_and(|once| once.len() > MOST_KEY_BYTES) {
+        let told =
+            "The form's one-time key is longer than any of ours, so nothing was done. Load the page again.";
+        return Err(Fault::bad_request("idempotency_key_invalid", told));
+    }
+    request.extensions_mut().insert(Posted(tree));
+    Ok((request, once.map(|once| (format!("form:{once}"), hash))))
+}
+
+fn from_elsewhere(base_url: &str) -> Fault {
+    let told = format!(
+        "Your browser says that this form comes from another site, so nothing was done. Open Bursar at {base_url} and repeat it there. If you did, BURSAR_BASE_URL does not name the address people use."
+    );
+    Fault::new(StatusCode::FORBIDDEN, "form_from_elsewhere", told)
+}
+
+/// The longest key under which a request acts once.
+const MOST_KEY_BYTES: usize = 255;
+
+fn readable_key(value: &HeaderValue) -> Result<String, Fault> {
+    let fits = |key: &&str| (1..=MOST_KEY_BYTES).contains(&key.len()) && !key.starts_with("form:");
+    let key = value.to_str().ok().filter(fits);
+    key.map(str::to_owned).ok_or_else(|| {
+        let told = "An Idempotency-Key is 1 to 255 visible ASCII characters.";
+        Fault::bad_request("idempotency_key_invalid", told)
+    })
+}
+
+/// What makes two requests the same: method, address with its query, and body.
+fn request_hash(request: &Request, body: &[u8]) -> String {
+    let address = request.uri().path_and_query().map_or("", |path| path.as_str());
+    let mut hash = Sha256::new();
+    hash.update(format!("{} {address}\n", request.method()));
+    hash.update(body);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn take_key(
+    app: &App,
+    mut request: Request,
+    actor: &Actor,
+    key: &str,
+    hash: &str,
+) -> Result<(Request, Option<Mark>), Box<Response>> {
+    let refuse = |status, code: &str, told: &str| {
+        Err(Box::new(Fault::new(status, code, told).retry_after(1).into_response()))
+    };
+    match idempotency::begin(app, &actor.id.to_string(), key, hash).await {
+        Ok(Begun::First(mark)) => {
+            request.extensions_mut().insert(mark.clone());
+            Ok((request, Some(mark)))
+        }
+        Ok(Begun::Answered(reply)) => {
+            let mut response = reply.into_response();
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+            Err(Box::new(response))
+        }
+        Ok(Begun::Reused) => refuse(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request. Nothing was done; send a new key.",
+        ),
+        Ok(Begun::Running) => refuse(
+            StatusCode::CONFLICT,
+            "idempotency_key_in_use",
+            "The first request with this Idempotency-Key still runs. Ask again in a moment for its answer.",
+        ),
+        Err(error) => Err(Box::new(Fault::from(error).into_response())),
+    }
+}
+
+/// The longest refusal that is kept under a key.
+const MOST_KEPT_BYTES: usize = 256 << 10;
+
+/// Keeps the answer under its key, unless it may be another one next time.
+async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Response) -> Response {
+    let in_use =
+        response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
+    let not_kept = response.extensions().get::<NotKept>().is_some();
+    let response = match scene {
+        Some(scene) => error_page::render(response, scene),
+        None => response,
+    };
+    let status = response.status();
+    let (parts, body) = response.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Fault::internal(&"an answer broke off").into_response();
+    };
+    let reply = Reply::of(&parts.headers, status, &bytes);
+    // Nothing was done when it was refused, so asking again may find out again what a long answer said.
+    let too_long = bytes.len() > MOST_KEPT_BYTES && status.is_client_error();
+    let may_differ = status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use;
+    let kept = match may_differ || not_kept || too_long {
+        true => idempotency::forget(app, mark).await,
+        false => idempotency::keep(app, mark, &reply).await,
+    };
+    if let Err(error) = kept {
+        // The effect and its answer, where there was one, were committed together; only a refusal goes unrecorded.
+        tracing::warn!(?error, "the answer of a refused request could not be kept");
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}

@@ -1,0 +1,55 @@
+//! Help: what the statuses mean, and what to do about the symptoms that people come with. The same words stand where the
+//! things are; this page brings them together. What is deliberately not here: how to install and run the program (`docs`).
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use payout::access::Permission;
+use payout::reward::Shown;
+
+use crate::app::App;
+use crate::web::kit::format::{Chip, reward_chip};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+use crate::work::ask::NEEDED;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/help", Need::May(Permission::Read), show)]
+}
+
+#[derive(Template)]
+#[template(path = "help/page.html")]
+struct HelpPage {
+    frame: Frame,
+    rewards: Vec<(Chip, &'static str)>,
+    /// The events that must reach us: where, and which.
+    events: [(String, &'static [&'static str]); 3],
+}
+
+/// What the status of a reward means.
+fn meaning(status: Shown) -> &'static str {
+    match status {
+        Shown::Submitted => "It waits for review.",
+        Shown::InReview => "Somebody has begun to review it.",
+        Shown::Approved => "It can be added to a payout when every gate is open. Its page lists the gates.",
+        Shown::Rejected => "It is not paid. The reason is on its page.",
+        Shown::InPayout => "It is in a payout that is being prepared or paid.",
+        Shown::Paid => "It was paid. The payment is linked on its page.",
+        Shown::Expired => "It expired before it was in a payout.",
+        Shown::Void => "It was approved once and withdrawn with a reason.",
+    }
+}
+
+async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let at = |path: &str| format!("{}{path}", app.base_url);
+    let page = HelpPage {
+        frame: visit.frame("Help", Place::Elsewhere),
+        rewards: Shown::ALL.iter().map(|status| (reward_chip(*status), meaning(*status))).collect(),
+        events: NEEDED.map(|(path, names)| (at(path), names)),
+    };
+    visit.show(&page)
+}

@@ -1,0 +1,14 @@
+//! Home, and the page behind the first link of all.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod show;
+mod welcome;
+
+use crate::web::kit::route::Route;
+pub use welcome::PAGE as WELCOME;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [show::routes(), welcome::routes()].into_iter().flatten().collect()
+}

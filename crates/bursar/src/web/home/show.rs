@@ -1,0 +1,299 @@
+//! Home: where our own people begin. The steps of setting up until they are done, then what waits for whoever looks, each with
+//! the page on which it is done. What is deliberately not here: what waits for whom (`ops::home`). Partners begin at theirs.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::{Permission, allows};
+use payout::money::Vendor;
+
+use crate::app::App;
+use crate::ops::checks::{Finding, Weight};
+use crate::ops::home::{self, Home, Step};
+use crate::store::home::{Heap, MOST};
+use crate::store::vendors::Connection;
+use crate::web::kit::form::Form;
+use crate::web::kit::format::{Cash, Chip, Lately, Summed, count};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/", Need::Login, show), post("/home/steps", Need::May(Permission::Administer), steps)]
+}
+
+/// A step of setting up.
+struct Todo {
+    words: &'static str,
+    told: &'static str,
+    done: bool,
+    /// Where it is done, for whoever may, and what the link says.
+    at: Option<(&'static str, &'static str)>,
+    /// Another way, where there is one: a file.
+    or: Option<(&'static str, &'static str)>,
+}
+
+/// Something that waits.
+struct Task {
+    /// How many, in digits; nothing where it is one thing.
+    count: String,
+    words: String,
+    sums: Vec<Summed>,
+    points: Option<String>,
+    aside: String,
+    address: String,
+    press: &'static str,
+    /// It is the first thing to do.
+    first: bool,
+}
+
+/// A vendor and how it stands.
+struct Line {
+    label: &'static str,
+    chip: Chip,
+    event: Option<Lately>,
+    told: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "home/show.html")]
+struct HomePage {
+    frame: Frame,
+    todos: Vec<Todo>,
+    done: usize,
+    /// Somebody was paid already: what waits comes before what is left of setting up.
+    begun: bool,
+    tasks: Vec<Task>,
+    vendors: Vec<Line>,
+    findings: Vec<(Chip, Finding)>,
+    may_administer: bool,
+    /// Payouts are on.
+    pays: bool,
+}
+
+async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    if !visit.may(Permission::Read) {
+        return Ok(Redirect::to("/portal").into_response());
+    }
+    let home = home::home(&app, &mut app.store.read().await?, &visit.actor).await?;
+    let todos: Vec<Todo> = home.steps.iter().map(|(step, done)| todo(*step, *done, &visit)).collect();
+    let frame = visit.frame("Home", Place::Home);
+    let page = HomePage {
+        begun: home.steps.iter().any(|(step, done)| *step == Step::Payout && *done),
+        done: todos.iter().filter(|todo| todo.done).count(),
+        todos,
+        tasks: tasks(&home, &visit),
+        vendors: home.vendors.iter().map(line).collect(),
+        findings: home.findings.into_iter().map(finding).collect(),
+        may_administer: visit.may(Permission::Administer),
+        pays: frame.pays,
+        frame,
+    };
+    visit.show(&page)
+}
+
+fn todo(step: Step, done: bool, visit: &Visit) -> Todo {
+    let (address, press, or) = match step {
+        Step::Company => ("/settings/company", "Name it", None),
+        Step::Vendor => ("/settings/payouts", "Connect a vendor", None),
+        Step::Webhooks => ("/settings/payouts#stripe", "See what arrives", None),
+        Step::Programs => {
+            ("/programs/new", "Add a program", Some(("/imports/new?what=activities", "Import a file")))
+        }
+        Step::Partners => {
+            ("/partners/new", "Add a partner", Some(("/imports/new?what=partners", "Import a file")))
+        }
+        Step::Rewards => ("/rewards/new", "Add a reward", Some(("/rewards/import", "Import a file"))),
+        Step::Mail => ("/outbox", "Open the Outbox", None),
+        Step::Payout if visit.pays => ("/claims", "Review claims", None),
+        Step::Payout => ("/settings/payouts", "Switch payouts on", None),
+    };
+    let may = allows(visit.actor.role, step.needs());
+    Todo {
+        words: step.words(),
+        told: step.told(),
+        done,
+        at: (may && !done).then_some((address, press)),
+        or: or.filter(|_| may && !done),
+    }
+}
+
+/// What waits of payouts that were begun, which weighs most.
+fn of_payouts(home: &Home) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if let Some(batch) = &home.to_release {
+        tasks.push(Task {
+            words: format!("Payout {} waits for your release", batch.number),
+            aside: "Somebody prepared it and asked for a second person. You had no hand in it.".to_owned(),
+            address: format!("/claims/{}/pay", batch.number),
+            press: "Look at it",
+            ..Task::of(0)
+        });
+    }
+    let (attention, by_hand) = home.attention;
+    if attention > 0 {
+        tasks.push(Task {
+            words: plural(attention, "payment needs attention", "payments need attention"),
+            aside: match by_hand {
+                0 => "They failed, came back, or were not claimed. Each says what can be done.".to_owned(),
+                _ => format!("{} of them can only be settled by a person.", count(by_hand)),
+            },
+            address: "/dashboard/transactions?needs_attention=true".to_owned(),
+            press: "See them",
+            ..Task::of(attention)
+        });
+    }
+    if let (differences @ 1.., oldest) = &home.differences {
+        tasks.push(Task {
+            words: plural(*differences, "difference with a vendor", "differences with the vendors"),
+            aside: oldest.as_ref().map_or_else(String::new, |day| {
+                format!("The vendor's account and the books disagree. The oldest is of {day}.")
+            }),
+            address: "/reconciliation".to_owned(),
+            press: "Explain",
+            ..Task::of(*differences)
+        });
+    }
+    tasks
+}
+
+/// What waits for them, what weighs most first.
+fn tasks(home: &Home, visit: &Visit) -> Vec<Task> {
+    let mut tasks = of_payouts(home);
+    if let Some(heap) = home.to_review.as_ref().filter(|heap| heap.count > 0) {
+        let words = plural(heap.count, "reward to review", "rewards to review");
+        tasks.push(Task { words, address: "/rewards".to_owned(), press: "Review", ..Task::holding(heap) });
+    }
+    if let Some((batch, heap)) = &home.draft {
+        tasks.push(Task {
+            count: String::new(),
+            words: format!("Payout {} is being prepared", batch.number),
+            aside: plural_told(heap.count, "reward is in it.", "rewards are in it."),
+            address: "/claims".to_owned(),
+            press: "Review claims",
+            ..Task::holding(heap)
+        });
+    }
+    if let Some(heap) = home.to_add.as_ref().filter(|heap| heap.count > 0) {
+        tasks.push(Task {
+            words: plural(heap.count, "approved reward in no payout", "approved rewards in no payout"),
+            address: "/claims#add".to_owned(),
+            press: if home.draft.is_some() { "Add them" } else { "Prepare a payout" },
+            ..Task::holding(heap)
+        });
+    }
+    if home.unready > 0 {
+        tasks.push(Task {
+            words: plural(home.unready, "payee cannot be paid yet", "payees cannot be paid yet"),
+            aside: "They have approved rewards, and no payout method or tax form that is ready.".to_owned(),
+            address: if visit.may(Permission::Prepare) {
+                "/claims#closed"
+            } else {
+                "/partners?profile=missing"
+            }
+            .to_owned(),
+            press: "See who",
+            ..Task::of(home.unready)
+        });
+    }
+    if let Some(first) = tasks.first_mut() {
+        first.first = true;
+    }
+    tasks
+}
+
+impl Task {
+    fn of(number: i64) -> Self {
+        let count = match number {
+            0 => String::new(),
+            number if number > MOST => format!("{}+", count(MOST)),
+            number => count(number),
+        };
+        Self {
+            count,
+            words: String::new(),
+            sums: Vec::new(),
+            points: None,
+            aside: String::new(),
+            address: String::new(),
+            press: "",
+            first: false,
+        }
+    }
+
+    fn holding(heap: &Heap) -> Self {
+        let points =
+            (heap.points != 0).then(|| i64::try_from(heap.points).map_or_else(|_| "many".to_owned(), count));
+        match heap.is_cut() {
+            // A sum of a part would be taken for the whole.
+            true => Self::of(heap.count),
+            false => Self {
+                sums: heap.sums.iter().map(|sum| Cash(*sum)).collect(),
+                points,
+                ..Self::of(heap.count)
+            },
+        }
+    }
+}
+
+fn plural(number: i64, one: &str, more: &str) -> String {
+    if number == 1 { one.to_owned() } else { more.to_owned() }
+}
+
+fn plural_told(number: i64, one: &str, more: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { more })
+}
+
+fn line(connection: &Connection) -> Line {
+    let label = Vendor::label(connection.vendor);
+    let event = connection.last_event_at.map(Lately);
+    match (connection.rejected_at, event) {
+        (Some(_), event) => Line {
+            label,
+            chip: Chip { tone: "bad", words: "Refused, paused" },
+            event,
+            told: "It refuses the credentials, so its payments wait. Save working ones.",
+        },
+        (None, None) => Line {
+            label,
+            chip: Chip { tone: "warn", words: "No webhook yet" },
+            event,
+            told: "Connected; nothing has arrived.",
+        },
+        (None, event) => Line { label, chip: Chip { tone: "good", words: "Connected" }, event, told: "" },
+    }
+}
+
+/// A finding without the marks that a terminal shows around a command.
+fn finding(one: Finding) -> (Chip, Finding) {
+    let plain = |text: String| text.replace('`', "");
+    (weight_chip(one.weight), Finding { what: plain(one.what), remedy: plain(one.remedy), ..one })
+}
+
+fn weight_chip(weight: Weight) -> Chip {
+    match weight {
+        Weight::Urgent => Chip { tone: "bad", words: "Urgent" },
+        Weight::Act => Chip { tone: "warn", words: "To do" },
+        Weight::Know => Chip { tone: "", words: "Note" },
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shown {
+    show: Option<String>,
+}
+
+/// Takes the list of first steps away, or puts it back.
+async fn steps(State(app): State<App>, visit: Visit, Form(sent): Form<Shown>) -> Result<Response, Fault> {
+    let told = match home::hide_steps(&app, &visit.actor, sent.show.is_none()).await {
+        Ok(()) if sent.show.is_some() => Told::good("The first steps are shown again, until they are done."),
+        Ok(()) => Told::good("The first steps are hidden. Company settings show them again."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on("/"))
+}

@@ -1,0 +1,144 @@
+//! The page behind the first link of all: who the first administrator is, and whose program this is. What is deliberately not
+//! here: the second factor, which the next page asks for where it is required.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::company::{self, Company};
+use crate::ops::people::welcome::{self, First};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Told, assets_version, html};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::session::{SignedIn, is_fresh};
+use crate::web::settings::currencies;
+use crate::web::users::zones;
+
+/// Where it is.
+pub const PAGE: &str = "/welcome";
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administers = Need::May(Permission::Administer);
+    vec![get(PAGE, administers, show), post(PAGE, administers, begin)]
+}
+
+#[derive(Template)]
+#[template(path = "home/welcome.html")]
+struct WelcomePage {
+    version: &'static str,
+    csrf: String,
+    typed: Typed,
+    zones: Vec<(String, bool)>,
+    currencies: Vec<(&'static str, bool)>,
+    wrong: Option<Refusal>,
+}
+
+impl WelcomePage {
+    fn at(&self, field: &str) -> String {
+        let here = self.wrong.as_ref().filter(|refusal| refusal.field == Some(field));
+        here.map(|refusal| refusal.sentence.clone()).unwrap_or_default()
+    }
+
+    /// What is wrong and belongs to no field.
+    fn elsewhere(&self) -> Option<&str> {
+        self.wrong.as_ref().filter(|refusal| refusal.field.is_none()).map(|refusal| refusal.sentence.as_str())
+    }
+}
+
+#[derive(Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Typed {
+    name: String,
+    email: String,
+    password: String,
+    again: String,
+    company: String,
+    support: String,
+    currency: String,
+    zone: String,
+}
+
+fn page(csrf: &str, typed: Typed, wrong: Option<Refusal>) -> Result<Response, Fault> {
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = WelcomePage {
+        version: assets_version(),
+        csrf: csrf.to_owned(),
+        zones: zones(Some(typed.zone.as_str())),
+        currencies: currencies(&typed.currency),
+        typed,
+        wrong,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+/// Who has said it already, or came too long ago to choose a password, goes on.
+async fn is_due(app: &App, session: &crate::ops::people::Session) -> Result<bool, Fault> {
+    Ok(is_fresh(session, app.clock.now()) && welcome::is_due_for(app, session).await?)
+}
+
+async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+    match is_due(&app, &session).await? {
+        true => {
+            // Whoever begins again changes nothing that they leave as it is.
+            let known = company::read(&mut app.store.read().await?).await?;
+            let currency = Some(known.currency).filter(|code| !code.is_empty());
+            let typed = Typed {
+                company: known.name,
+                support: known.support,
+                currency: currency.unwrap_or_else(|| "USD".to_owned()),
+                ..Typed::default()
+            };
+            page(&session.csrf, typed, None)
+        }
+        false => Ok(Redirect::to("/").into_response()),
+    }
+}
+
+async fn begin(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    if !is_due(&app, &session).await? {
+        return Ok(Redirect::to("/password").into_response());
+    }
+    if typed.password != typed.again {
+        let refusal = Refusal::new("not_the_same", "The two passwords are not the same.").at("again");
+        return page(&session.csrf, typed, Some(refusal));
+    }
+    let first = First {
+        name: typed.name.clone(),
+        email: typed.email.clone(),
+        password: typed.password.clone(),
+        zone: Some(typed.zone.clone()).filter(|zone| !zone.is_empty()),
+        company: Company {
+            name: typed.company.clone(),
+            support: typed.support.clone(),
+            currency: typed.currency.clone(),
+            steps_hidden_at: None,
+        },
+    };
+    match welcome::begin(&app, &session, &first).await {
+        Ok(()) => {
+            let told = format!(
+                "You sign in with {} and your password from now on.",
+                typed.email.trim().to_lowercase()
+            );
+            Ok(Told::good(told).on("/"))
+        }
+        Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
+            page(&session.csrf, typed, Some(refusal))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,145 @@
+//! `POST /rewards/import`, and the same for accounts, partners and activities.
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::ops::idempotency::Reply;
+use crate::ops::import::{self, Lines, Report};
+use crate::web::kit::extract::{body, content_type};
+use crate::web::kit::form::{Key, NotKept, Query};
+use crate::web::kit::json::MoneyJson;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, post};
+use crate::web::kit::session::Who;
+
+/// The most bytes of a file.
+const FILE_LIMIT: usize = 32 << 20;
+
+/// The most lines of a file: each row takes memory while the whole is looked at.
+const MOST_LINES: usize = 200_000;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)
+            .up_to(FILE_LIMIT)
+            .heavy()
+            .needs_key()
+            .says("Import rewards; each bad row is named, and the same file twice adds nothing")
+            .filters::<Options>()
+            .takes_csv()
+            .answers::<ReportJson>(200),
+    ]
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Only say what would be done
+    dry_run: Option<bool>,
+}
+
+/// What became of a file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportReport)]
+pub struct ReportJson {
+    accepted: u64,
+    /// Rows that were there already, with the same content.
+    duplicates: u64,
+    /// How many rows were refused.
+    rejected_count: usize,
+    /// The first thousand of them, each with why.
+    rejected: Vec<RowErrorJson>,
+    lines: LinesJson,
+    /// What the accepted rewards come to, one sum per currency.
+    totals: Vec<MoneyJson>,
+}
+
+/// The lines of the file. `accepted`, `duplicates` and `rejected_count` together are `total` without the three others.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportLines)]
+struct LinesJson {
+    total: u64,
+    header: u64,
+    /// Lines with nothing on them.
+    blank: u64,
+    /// Lines that go on with the row above, by a line break inside quotation marks.
+    continued: u64,
+}
+
+/// The most refused rows that an answer names: whoever has more of them mends the file, not the rows.
+const MOST_NAMED: usize = 1_000;
+
+/// Why a row was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportRowError)]
+struct RowErrorJson {
+    /// The line on which the row begins; the header is line 1.
+    line: u64,
+    column: &'static str,
+    code: &'static str,
+    detail: String,
+    /// What the file has there, its beginning where it is long; empty where it has nothing, where the row as a whole is wrong,
+    /// and for where somebody is paid.
+    value: String,
+}
+
+impl From<&Report> for ReportJson {
+    fn from(report: &Report) -> Self {
+        let rejected = report.rejected.iter().take(MOST_NAMED).map(|error| RowErrorJson {
+            line: error.line,
+            column: error.column,
+            code: error.code,
+            detail: error.detail.clone(),
+            value: error.value.clone(),
+        });
+        let Lines { total, header, blank, continued } = report.lines;
+        Self {
+            accepted: report.accepted,
+            duplicates: report.duplicates,
+            rejected_count: report.rejected.len(),
+            rejected: rejected.collect(),
+            lines: LinesJson { total, header, blank, continued },
+            totals: report.totals.iter().copied().map(MoneyJson::from).collect(),
+        }
+    }
+}
+
+async fn rewards(
+    State(app): State<App>,
+    Who(actor): Who,
+    Query(options): Query<Options>,
+    key: Key,
+    request: Request,
+) -> Result<Response, Fault> {
+    let key = key.required()?;
+    if content_type(request.headers()) != "text/csv" {
+        let told = "Send the file as text/csv.";
+        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+    }
+    let file = body(request).await?;
+    // Lines end in either, or in both.
+    let ends = |end: u8| file.iter().filter(|byte| **byte == end).count();
+    if ends(b'\n').max(ends(b'\r')) > MOST_LINES {
+        let told = format!(
+            "The file has more than {MOST_LINES} lines, so nothing was imported. Split it into several files, each with the header."
+        );
+        return Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows", told));
+    }
+    let dry_run = options.dry_run.unwrap_or(false);
+    let report = import::rewards(&app, &actor, &file, dry_run, key.once(reply).as_ref()).await?;
+    let reply = reply(&report);
+    Ok(if dry_run { (Extension(NotKept), reply).into_response() } else { reply.into_response() })
+}
+
+fn reply(report: &Report) -> Reply {
+    Reply::json(StatusCode::OK, &ReportJson::from(report))
+}

@@ -1,0 +1,285 @@
+//! Imports: every file that was uploaded, newest first, and uploading another one. One import is in `show`.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::idempotency::Reply;
+use crate::ops::import::runs as verbs;
+use crate::store::external_ids::{self, Found};
+use crate::store::imports::{self, Filter, Import, ImportState, What};
+use crate::web::kit::form::{Form, Key, ListQuery, Query, Turn, sealed};
+use crate::web::kit::format::{Chip, Lately, count};
+use crate::web::kit::history;
+use crate::web::kit::layout::{Frame, LOOKS, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::upload::Upload;
+
+/// Who may import something; the handler asks what.
+pub const IMPORTS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners]);
+
+/// So many ids that read alike are named.
+const MOST_ALIKE: i64 = 100;
+/// The most bytes of a file.
+const FILE_LIMIT: usize = 32 << 20;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/imports", LOOKS, list),
+        get("/imports/new", IMPORTS, new_form),
+        post("/imports/new", IMPORTS, new).up_to(FILE_LIMIT).with_file().heavy(),
+        // Where the import of rewards was before there were others.
+        get("/rewards/import", Need::May(Permission::Review), async || {
+            Redirect::to("/imports/new?what=rewards")
+        }),
+    ]
+}
+
+/// The chip of a state.
+#[must_use]
+pub fn chip(state: ImportState) -> Chip {
+    let tone = match state {
+        ImportState::Uploaded | ImportState::Checked => "warn",
+        ImportState::Checking | ImportState::Importing => "wait",
+        ImportState::Done => "good",
+        ImportState::Failed => "bad",
+        ImportState::Canceled => "",
+    };
+    Chip { tone, words: state.label() }
+}
+
+/// An import as a row.
+struct Row {
+    number: String,
+    what: &'static str,
+    file: String,
+    by: String,
+    at: Lately,
+    chip: Chip,
+    /// Entered, there already, refused; nothing before they are known.
+    counts: Option<[String; 3]>,
+    /// There is a file of refused rows.
+    error_file: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    what: Option<String>,
+    state: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "imports/list.html")]
+struct ListPage {
+    frame: Frame,
+    ask: Ask,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    /// External ids that read like that of another thing: what they are of, as they were, how they read, and both pages.
+    alike: Vec<[String; 5]>,
+    turn: Turn,
+    may: bool,
+}
+
+impl ListPage {
+    fn is_what(&self, what: &What) -> bool {
+        self.ask.what.as_deref() == Some(what.as_str())
+    }
+
+    fn is_state(&self, state: &ImportState) -> bool {
+        self.ask.state.as_deref() == Some(state.as_str())
+    }
+
+    fn narrowed(&self) -> bool {
+        self.ask.what.is_some() || self.ask.state.is_some()
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let what = ask.what.as_deref().map(|word| What::parse(word).ok_or(word));
+    let state = ask.state.as_deref().map(|word| ImportState::parse(word).ok_or(word));
+    let problem = match (&what, &state) {
+        (Some(Err(word)), _) => Some(format!("Nothing of the kind “{word}” is imported.")),
+        (_, Some(Err(word))) => Some(format!("There is no state “{word}”.")),
+        (Some(Ok(_)) | None, Some(Ok(_)) | None) => None,
+    };
+    let before = paging.after_parts::<1>()?.and_then(|[number]| number.parse().ok());
+    let filter = Filter { what: what.and_then(Result::ok), state: state.and_then(Result::ok), before };
+    let mut db = app.store.read().await?;
+    let mut found = match problem.is_none() {
+        true => imports::list(&mut db, &filter, paging.limit + 1).await?,
+        false => Vec::new(),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let names = history::names(&mut db, found.iter().map(|one| one.created_by.as_str())).await?;
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.number.to_string()]));
+    let turn = paging.turn(found.len(), next.as_deref(), None);
+    let row = |one: Import| Row {
+        number: one.number(),
+        what: one.what.label(),
+        by: names.get(&one.created_by).cloned().unwrap_or_default(),
+        at: Lately(one.created_at),
+        chip: chip(one.state),
+        counts: (one.checked_at.is_some())
+            .then(|| [one.counts.accepted, one.counts.duplicates, one.counts.rejected].map(count)),
+        error_file: has_error_file(&one) && visit.may(verbs::permission(one.what)),
+        file: one.file_name,
+    };
+    let page = ListPage {
+        frame: visit.frame("Imports", Place::Imports),
+        problem,
+        rows: found.into_iter().map(row).collect(),
+        turn,
+        alike: external_ids::collisions(&mut db, MOST_ALIKE).await?.into_iter().map(alike).collect(),
+        may: What::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
+        ask,
+    };
+    visit.show(&page)
+}
+
+/// An external id that reads like that of another thing.
+fn alike(found: Found) -> [String; 5] {
+    let page = |id: &str| match found.kind.as_str() {
+        "activity" => format!("/activities/{id}"),
+        kind => format!("/{kind}s/{id}"),
+    };
+    let (one, other) = (page(&found.subject), page(found.other.as_deref().unwrap_or(&found.subject)));
+    // Written with its signs, which is all that tells it apart.
+    [found.kind.clone(), format!("{:?}", found.was), found.normal, one, other]
+}
+
+/// Whether the rows that were refused can be had as a file.
+#[must_use]
+pub fn has_error_file(import: &Import) -> bool {
+    import.counts.rejected > 0 && import.forgotten_at.is_none() && !import.state.moving()
+}
+
+#[derive(Template)]
+#[template(path = "imports/new.html")]
+struct NewPage {
+    frame: Frame,
+    what: What,
+    /// The kinds this person may import: address, words, the one that is shown.
+    kinds: Vec<(String, &'static str, bool)>,
+    /// What lets pressing twice upload once.
+    once: String,
+    pasted: String,
+    refused: Option<String>,
+}
+
+impl NewPage {
+    /// Our columns, and whether each is required.
+    fn columns(&self) -> Vec<(&'static str, bool)> {
+        let required = verbs::required(self.what);
+        verbs::columns(self.what).iter().map(|column| (*column, required.contains(column))).collect()
+    }
+
+    fn header(&self) -> String {
+        verbs::columns(self.what).join(",")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskNew {
+    what: Option<What>,
+}
+
+impl<'de> Deserialize<'de> for What {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::parse(&word).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            serde::de::Error::custom(format!("What is imported is one of: {known}."))
+        })
+    }
+}
+
+fn new_page(
+    app: &App,
+    visit: &Visit,
+    what: Option<What>,
+    pasted: String,
+    refused: Option<String>,
+) -> Result<Response, Fault> {
+    let kinds: Vec<What> = What::ALL.into_iter().filter(|what| visit.may(verbs::permission(*what))).collect();
+    let what =
+        what.or(kinds.first().copied()).filter(|what| kinds.contains(what)).ok_or_else(Fault::forbidden)?;
+    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let frame = visit.frame(format!("Import {}", what.as_str()), Place::Imports);
+    let tab = |kind: &What| (format!("/imports/new?what={}", kind.as_str()), kind.label(), *kind == what);
+    let kinds = kinds.iter().map(tab).collect();
+    let page = NewPage { frame, what, kinds, once: app.clock.secret(), pasted, refused };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn new_form(
+    State(app): State<App>,
+    visit: Visit,
+    Query(ask): Query<AskNew>,
+) -> Result<Response, Fault> {
+    new_page(&app, &visit, ask.what, String::new(), None)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    what: What,
+    pasted: Option<String>,
+}
+
+async fn new(
+    State(app): State<App>,
+    visit: Visit,
+    file: Option<Extension<Upload>>,
+    key: Key,
+    Form(sent): Form<Sent>,
+) -> Result<Response, Fault> {
+    if !visit.may(verbs::permission(sent.what)) {
+        return Err(Fault::forbidden());
+    }
+    let pasted = sent.pasted.unwrap_or_default();
+    let file =
+        file.map(|Extension(file)| file).filter(|file| !file.name.is_empty() || !file.bytes.is_empty());
+    let (name, bytes) = match (&file, pasted.trim().is_empty()) {
+        (Some(file), true) => (file.name.as_str(), file.bytes.as_slice()),
+        (None, false) => ("", pasted.as_bytes()),
+        (Some(_), false) => {
+            let told = "Choose a file or paste its rows, not both. Nothing was imported.".to_owned();
+            return new_page(&app, &visit, Some(sent.what), pasted, Some(told));
+        }
+        (None, true) => {
+            let told = "Choose a file, or paste its rows. Nothing was imported.".to_owned();
+            return new_page(&app, &visit, Some(sent.what), pasted, Some(told));
+        }
+    };
+    let once = key.once(uploaded);
+    match verbs::upload(&app, &visit.actor, sent.what, name, bytes, once.as_ref()).await {
+        Ok(import) => Ok(uploaded(&import).into_response()),
+        Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
+            new_page(&app, &visit, Some(sent.what), pasted, Some(refusal.sentence))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn uploaded(import: &Import) -> Reply {
+    Reply::see_other(format!("/imports/{}/columns", import.number()))
+}

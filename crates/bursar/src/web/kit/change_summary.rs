@@ -1,0 +1,173 @@
+//! The particulars of a change as people read them: what the audit trail keeps as JSON, in a few words. What changed is
+//! told from before to after, and what stayed is left out.
+
+use serde_json::{Map, Value};
+
+use super::format::plain;
+
+/// The particulars, one by one.
+#[must_use]
+pub fn particulars(json: &str) -> Vec<String> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
+    // What a device has signed is for whoever checks it, and stands in the trail.
+    fields.remove("evidence");
+    let mut told = Vec::new();
+    if let (Some(Value::Object(before)), Some(Value::Object(after))) =
+        (fields.get("before"), fields.get("after"))
+    {
+        told.extend(changes(before, after));
+        fields.remove("before");
+        fields.remove("after");
+    }
+    for (from, to, name) in pairs(&fields) {
+        if let (Some(before), Some(after)) = (fields.remove(&from), fields.remove(&to)) {
+            told.push(change(&name, &before, &after));
+        }
+    }
+    told.retain(|line| !line.is_empty());
+    told.extend(fields.iter().filter_map(|(name, value)| {
+        let value = moment_in_micros(value).unwrap_or_else(|| named(name, value));
+        (!value.is_empty()).then(|| format!("{}: {value}", label(name)))
+    }));
+    told
+}
+
+/// What is named twice, as it was and as it is: the two names and what they are of.
+fn pairs(fields: &Map<String, Value>) -> Vec<(String, String, String)> {
+    let mut pairs = Vec::new();
+    if fields.contains_key("old") && fields.contains_key("new") {
+        pairs.push(("old".to_owned(), "new".to_owned(), String::new()));
+    }
+    for name in fields.keys().filter_map(|name| name.strip_suffix("_from")) {
+        let to = format!("{name}_to");
+        if fields.contains_key(&to) {
+            pairs.push((format!("{name}_from"), to, name.to_owned()));
+        }
+    }
+    pairs
+}
+
+/// What differs between two objects.
+fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let nothing = Value::Null;
+    let of = |fields: &Map<String, Value>, name: &str| fields.get(name).unwrap_or(&nothing).clone();
+    names
+        .map(|name| change(name, &of(before, name), &of(after, name)))
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// One change in words; nothing where there is none.
+fn change(name: &str, before: &Value, after: &Value) -> String {
+    if before == after {
+        return String::new();
+    }
+    let side = |value: &Value| match named(name, value) {
+        none if none.is_empty() => "nothing".to_owned(),
+        words => words,
+    };
+    let told = format!("{} → {}", side(before), side(after));
+    if name.is_empty() { told } else { format!("{}: {told}", label(name)) }
+}
+
+fn label(name: &str) -> String {
+    plain(name).to_lowercase()
+}
+
+/// A value in words; a word of ours, as it is spelled in the database, without its underscores.
+fn named(name: &str, value: &Value) -> String {
+    const OURS: [&str; 7] = ["", "fact", "state", "status", "role", "from", "standing"];
+    let words = words(value);
+    let spelled = words.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+    if spelled && OURS.contains(&name) { words.replace('_', " ") } else { words }
+}
+
+/// So many characters of one value are shown; the whole of it stands in the trail.
+const SHOWN: usize = 300;
+
+/// A value in words; empty where it says nothing.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if is_moment(text) => {
+            crate::clock::moment(text).map_or_else(|| text.clone(), crate::clock::told)
+        }
+        Value::String(text) => match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.clone(),
+        },
+        Value::Array(values) => {
+            values.iter().map(words).filter(|one| !one.is_empty()).collect::<Vec<_>>().join(", ")
+        }
+        Value::Object(fields) => object(fields),
+    }
+}
+
+/// A moment that is kept as microseconds, as how safe mode stands is: between the years 2001 and 2100.
+fn moment_in_micros(value: &Value) -> Option<String> {
+    let at = value.as_i64().filter(|at| (1_000_000_000_000_000..4_102_444_800_000_000).contains(at))?;
+    Some(crate::clock::told(at))
+}
+
+/// Whether it reads like `2026-03-02T02:00:00Z`.
+fn is_moment(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 20
+        && bytes[10] == b'T'
+        && bytes.ends_with(b"Z")
+        && bytes[..4].iter().all(u8::is_ascii_digit)
+}
+
+fn object(fields: &Map<String, Value>) -> String {
+    let text = |name: &str| fields.get(name).map(words).filter(|text| !text.is_empty());
+    if let (Some(value), Some(currency)) = (text("value"), text("currency")) {
+        let of = text("vendor").or_else(|| text("year"));
+        return of.map_or_else(|| format!("{value} {currency}"), |of| format!("{of} {value} {currency}"));
+    }
+    let named = fields.iter().filter_map(|(name, value)| {
+        let value = moment_in_micros(value).unwrap_or_else(|| words(value));
+        (!value.is_empty()).then(|| format!("{} {value}", label(name)))
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::particulars;
+
+    #[test]
+    fn a_change_is_told_from_before_to_after_and_never_as_json() {
+        let rows = [
+            (r#"{"rewards":3,"old":null,"reason":"a copy"}"#, "reason: a copy · rewards: 3"),
+            (r#"{"until":"2026-03-02T02:00:00Z"}"#, "until: 2 Mar 2026, 02:00 UTC"),
+            ("{}", ""),
+            (
+                r#"{"state":{"at":1796006370372713,"says":"Ana switched it on.","since":null}}"#,
+                "state: at 30 Nov 2026, 02:39 UTC, says Ana switched it on.",
+            ),
+            ("not json", ""),
+            (r#"{"old":"payer","new":"admin"}"#, "payer → admin"),
+            (r#"{"external_id":"a_b","fact":"payout_paid"}"#, "external id: a_b · fact: payout paid"),
+            (r#"{"status_from":"approved","status_to":"in_review"}"#, "status: approved → in review"),
+            (
+                r#"{"before":{"enabled":false,"vendors":[],"a":1},"after":{"enabled":true,"vendors":["stripe","paypal"],"a":1}}"#,
+                "enabled: no → yes · vendors: nothing → stripe, paypal",
+            ),
+            (
+                r#"{"before":{"limits":{}},"after":{"limits":{"per_day":[{"value":"5.00","currency":"USD"}]}}}"#,
+                "limits: nothing → per day 5.00 USD",
+            ),
+            (
+                r#"{"before":{"name":"A"},"after":{"name":"B","country":"DE"}}"#,
+                "name: A → B · country: nothing → DE",
+            ),
+        ];
+        for (json, told) in rows {
+            assert_eq!(particulars(json).join(" · "), told, "{json}");
+            assert!(!told.contains('{'));
+        }
+    }
+}

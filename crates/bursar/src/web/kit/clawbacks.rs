@@ -1,0 +1,49 @@
+//! Clawbacks on the pages of what they concern: the payment that was paid twice, the payee whose next claim is less, the reward
+//! that is taken back. What is deliberately not here: entering one (`rewards::show`).
+
+use payout::money::Sum;
+use payout::reward::RewardStatus;
+
+use super::format::{Cash, Summed, When};
+use crate::store::clawbacks::Clawback;
+
+/// A clawback as a line.
+pub struct TakenBack {
+    /// Its number.
+    pub number: String,
+    /// The number of the reward that it takes back.
+    pub of: String,
+    /// How much it takes off.
+    pub value: Summed,
+    /// What became of it.
+    pub how: String,
+    /// The payment that it came off, or will: its number.
+    pub payment: Option<String>,
+    /// When it did.
+    pub at: Option<When>,
+    /// Why it was entered.
+    pub why: String,
+}
+
+impl TakenBack {
+    /// Of this clawback.
+    #[must_use]
+    pub fn of(one: Clawback) -> Self {
+        let how = match (one.status, one.taken_at, one.payment, &one.draft) {
+            (RewardStatus::Void, ..) => "withdrawn, so nothing comes off".to_owned(),
+            (_, Some(_), ..) => "came off a payment".to_owned(),
+            (_, None, Some(_), _) => "comes off the payment that it is in".to_owned(),
+            (_, None, None, Some(draft)) => format!("comes off {draft}, which is being prepared"),
+            (_, None, None, None) => format!("comes off the payee's next claim in {}", one.value.currency),
+        };
+        Self {
+            number: format!("RW-{:06}", one.number),
+            of: format!("RW-{:06}", one.of),
+            value: Cash(Sum::new(-i128::from(one.value.minor), one.value.currency)),
+            how,
+            payment: one.payment.map(|number| format!("PT-{number:06}")),
+            at: one.taken_at.map(When),
+            why: one.reason.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Gives an answer that failed its words: `problem+json` for programs, a page for people. What is deliberately not here: what
+//! went wrong (`kit::problem`).
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use payout::eligibility::Code;
+
+use super::format::{Why, whys};
+use super::layout::{assets_version, html};
+use super::problem::{Fault, Scene, Told, blocker};
+
+/// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged.
+#[must_use]
+pub fn render(mut response: Response, scene: &Scene) -> Response {
+    let status = response.status();
+    let fault = match response.extensions_mut().remove::<Fault>() {
+        Some(fault) => fault,
+        None if has_words(&response) => return response,
+        None => bare(status),
+    };
+    let mut rendered = match scene.json {
+        true => problem(&fault, scene).into_response(),
+        false => bare_or_page(fault.told(), &scene.request_id),
+    };
+    *rendered.status_mut() = fault.told().status;
+    if let Some(seconds) = fault.told().retry_after {
+        rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        rendered.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    if scene.json && fault.told().status == StatusCode::UNAUTHORIZED {
+        rendered.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    rendered
+}
+
+/// What the framework answers by itself has no words of ours: a wrong method, a path that is not UTF-8, a panic.
+fn has_words(response: &Response) -> bool {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return true;
+    }
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| !kind.starts_with("text/plain"))
+}
+
+fn bare(status: StatusCode) -> Fault {
+    match status {
+        StatusCode::NOT_FOUND => Fault::missing(),
+        StatusCode::METHOD_NOT_ALLOWED => Fault::new(
+            status,
+            "method_not_allowed",
+            "This address does not answer to this method; see Allow.",
+        ),
+        status if status.is_server_error() => Fault::internal(&status),
+        status => Fault::new(status, "bad_request", "What was sent cannot be read."),
+    }
+}
+
+fn problem(fault: &Fault, scene: &Scene) -> Response {
+    let told = fault.told();
+    let errors: Vec<Value> = told
+        .errors
+        .iter()
+        .map(|error| json!({"pointer": error.pointer, "code": error.code, "detail": error.detail}))
+        .collect();
+    let mut body = json!({
+        "type": format!("{}/api/docs#{}", scene.base_url, told.code),
+        "title": told.status.canonical_reason().unwrap_or("Error"),
+        "status": told.status.as_u16(),
+        "detail": told.detail,
+        "instance": scene.instance,
+        "code": told.code,
+        "errors": errors,
+        "blockers": told.blockers.iter().map(blocker).collect::<Vec<_>>(),
+        "request_id": scene.request_id,
+    });
+    for (name, value) in &told.members {
+        body[*name] = value.clone();
+    }
+    ([(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "kit/error_page.html")]
+struct Wrong<'a> {
+    version: &'static str,
+    title: &'static str,
+    detail: &'a str,
+    errors: Vec<(&'a str, &'a str)>,
+    whys: Vec<Why>,
+    request_id: &'a str,
+}
+
+/// The page of something that went wrong.
+fn page(told: &Told, request_id: &str) -> Result<Response, Fault> {
+    let title = match told.status.as_u16() {
+        401 => "Sign in first",
+        403 => "Not allowed",
+        404 => "Nothing here",
+        409 | 412 | 501 => "Not done",
+        429 => "Too many tries",
+        400 | 415 | 422 => "This cannot be read",
+        502 => "The vendor does not answer",
+        503 => "Not now",
+        500.. => "Bursar failed",
+        _ => "Not done",
+    };
+    let unreadable = told.blockers.iter().any(|blocker| blocker.code == Code::SetAside);
+    let (title, detail) = match (unreadable, told.code == "blocked") {
+        (true, _) => (
+            "This payment's record cannot be read",
+            "Nothing more is sent for it. What was sent already goes on at the vendor; look there. The other payments go on.",
+        ),
+        // What an answer to a program calls by its name stands below.
+        (false, true) => (title, "Something stands in the way, so nothing was done."),
+        (false, false) => (title, told.detail.as_str()),
+    };
+    let errors =
+        told.errors.iter().map(|error| (error.pointer.trim_start_matches('/'), error.detail.as_str()));
+    html(&Wrong {
+        version: assets_version(),
+        title,
+        detail,
+        errors: errors.collect(),
+        // That a role does not allow it is what the page says already.
+        whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
+        request_id,
+    })
+}
+
+/// The page of something that went wrong; the caller sets the status.
+fn bare_or_page(told: &Told, request_id: &str) -> Response {
+    // A page that tells of a fault must not fail itself: then the words go bare.
+    page(told, request_id).unwrap_or_else(|_| told.detail.clone().into_response())
+}

@@ -1,0 +1,325 @@
+//! The writer of vendors' events: handlers hand their event to it, and it takes whatever waits, inserts it in one database
+//! transaction and answers all of them after the commit. There is no timer: alone, an event waits for nobody. What is
+//! deliberately not here: checking whose an event is (`webhooks`), and understanding it (`work::intake`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use payout::money::Vendor;
+
+use super::problem::Fault;
+use crate::app::App;
+use crate::ops::vendors::Credentials;
+use crate::pulse::{self, Watched};
+use crate::store::events::{self, New};
+use crate::{store, transact};
+
+/// How many events may wait for the writer. Beyond that the vendor is asked to come again, and does.
+const WAITING_AT_MOST: usize = 4_096;
+
+/// How many the writer takes at once.
+const AT_ONCE: usize = 512;
+
+/// How long the secrets in memory may be older than those in the database, which another node may have changed.
+const SECRETS_US: i64 = 1_000_000;
+
+/// How far the moment that is shown as a vendor's last event may lie behind it.
+const NOTED_US: i64 = 1_000_000;
+
+/// How many KiB of events may wait for the writer together.
+const WAITING_KIB: usize = 64 << 10;
+
+/// How long a writer waits before it shows that it is alive.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The writers' names where their age is told, and within what time each comes round.
+const WRITERS: [&str; 2] = ["webhooks_1", "webhooks_2"];
+
+const ROUND: Duration = Duration::from_secs(120);
+
+/// What a writer is handed. An event holds its share of the room for what waits until it is written.
+enum Message {
+    Store(Box<New>, OwnedSemaphorePermit, oneshot::Sender<bool>),
+    /// Bad signatures were counted, and nothing else may come to note them with.
+    NoteBad,
+}
+
+/// Signatures that did not fit, counted in memory: anybody can send them, and none may cost a commit. They are noted with
+/// whatever is committed next, or by themselves once in [`BAD_NOTED_US`].
+#[derive(Default)]
+struct BadSignatures {
+    counted: [AtomicUsize; Vendor::ALL.len()],
+    noted_at: AtomicI64,
+}
+
+/// How often bad signatures are noted when nothing else is.
+const BAD_NOTED_US: i64 = 10_000_000;
+
+impl BadSignatures {
+    /// Counts one; whether it is time to note them.
+    fn count(&self, vendor: Vendor, now: i64) -> bool {
+        if let Some(counted) = self.of(vendor) {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        let noted_at = self.noted_at.load(Ordering::Relaxed);
+        now - noted_at >= BAD_NOTED_US
+            && self.noted_at.compare_exchange(noted_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes what was counted.
+    fn take(&self) -> Vec<(Vendor, usize)> {
+        let all = Vendor::ALL.iter().zip(&self.counted);
+        all.map(|(vendor, counted)| (*vendor, counted.swap(0, Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// Puts back what could not be noted.
+    fn put_back(&self, taken: &[(Vendor, usize)]) {
+        for (vendor, count) in taken {
+            if let Some(counted) = self.of(*vendor) {
+                counted.fetch_add(*count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn of(&self, vendor: Vendor) -> Option<&AtomicUsize> {
+        Vendor::ALL.iter().position(|one| *one == vendor).and_then(|at| self.counted.get(at))
+    }
+}
+
+/// The way to the writers, and the secrets against which signatures are checked.
+#[derive(Clone)]
+pub struct Intake {
+    writer: mpsc::Sender<Message>,
+    bad: Arc<BadSignatures>,
+    room: Arc<Semaphore>,
+    secrets: Arc<Mutex<Option<Secrets>>>,
+    /// In place of the writers: each event is committed by whoever takes it.
+    alone: Option<App>,
+}
+
+/// What signatures are checked with.
+#[derive(Clone)]
+pub struct Secrets {
+    read_at: i64,
+    changes: u64,
+    pub(in crate::web) stripe_platform: Option<String>,
+    pub(in crate::web) stripe_connect: Option<String>,
+    pub(in crate::web) paypal: Option<(String, String)>,
+}
+
+impl Intake {
+    /// Starts the writers. They end when the last handle is dropped.
+    #[must_use]
+    pub fn start(app: App) -> Self {
+        let (writer, messages) = mpsc::channel(WAITING_AT_MOST);
+        let messages = Arc::new(Mutex::new(messages));
+        let bad = Arc::<BadSignatures>::default();
+        for name in WRITERS.into_iter().take(app.store.writers()) {
+            let writer = Writer { app: app.clone(), messages: messages.clone(), bad: bad.clone() };
+            let kept = Arc::<Mutex<Kept>>::default();
+            let pass = move || write(writer.clone(), kept.clone());
+            let of = Watched { name, limit: ROUND };
+            tokio::spawn(pulse::watch(app.clone(), of, CancellationToken::new(), pass));
+        }
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { writer, bad, room, secrets: Arc::default(), alone: None }
+    }
+
+    /// Without writers: for a simulation, in which one thing follows another.
+    #[must_use]
+    pub fn in_turn(app: App) -> Self {
+        let (writer, _) = mpsc::channel(1);
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { writer, bad: Arc::default(), room, secrets: Arc::default(), alone: Some(app) }
+    }
+
+    /// Counts a signature that did not fit; whether it is time to note them.
+    pub(in crate::web) fn counts_bad(&self, vendor: Vendor, now: i64) -> bool {
+        self.bad.count(vendor, now)
+    }
+
+    /// Has the signatures that did not fit noted, if a writer can be reached.
+    pub(in crate::web) fn note_bad(&self) {
+        let _ = self.writer.try_send(Message::NoteBad);
+    }
+
+    /// Stores an event; answers after the commit.
+    pub(in crate::web) async fn store(&self, event: New) -> Result<(), Fault> {
+        if let Some(app) = &self.alone {
+            let new = [event];
+            let stored = commit(app, &new, &self.bad.take(), &to_note(&Noted::new(), &new)).await;
+            return match stored.is_ok() || payout::planted::on("acknowledged_unstored") {
+                true => Ok(()),
+                false => Err(not_stored()),
+            };
+        }
+        let (answer, stored) = oneshot::channel();
+        let kib = u32::try_from(event.body.len() / 1_024 + 1).unwrap_or(u32::MAX);
+        let taken = self.room.clone().try_acquire_many_owned(kib).is_ok_and(|permit| {
+            self.writer.try_send(Message::Store(Box::new(event), permit, answer)).is_ok()
+        });
+        if !taken {
+            let told = "More events are waiting than Bursar takes at once; send this one again.";
+            return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(1));
+        }
+        match stored.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(not_stored()),
+        }
+    }
+
+    /// What signatures are checked with, as the database has it or had a moment ago.
+    pub(in crate::web) async fn secrets(&self, app: &App) -> Result<Secrets, Fault> {
+        let changes = app.nudge.vendors_changed.load(Ordering::Acquire);
+        let now = app.clock.now();
+        let mut kept = self.secrets.lock().await;
+        if let Some(secrets) = &*kept
+            && secrets.changes == changes
+            && now - secrets.read_at < SECRETS_US
+        {
+            return Ok(secrets.clone());
+        }
+        let mut db = app.store.read().await?;
+        let mut secrets =
+            Secrets { read_at: now, changes, stripe_platform: None, stripe_connect: None, paypal: None };
+        for connection in store::vendors::all(&mut db).await? {
+            match Credentials::open(&app.master_key, &connection) {
+                Some(Credentials::Stripe { platform, connect, .. }) => {
+                    secrets.stripe_platform = platform.map(|(_, secret)| secret);
+                    secrets.stripe_connect = connect.map(|(_, secret)| secret);
+                }
+                Some(Credentials::PayPal { webhook_id, .. }) => {
+                    secrets.paypal = webhook_id.map(|id| (id, connection.mode.clone()));
+                }
+                None => tracing::error!(
+                    vendor = connection.vendor.as_str(),
+                    "the vendor's credentials do not open with this master key"
+                ),
+            }
+        }
+        *kept = Some(secrets.clone());
+        Ok(secrets)
+    }
+}
+
+fn not_stored() -> Fault {
+    let told = "The event could not be stored; send it again.";
+    Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
+}
+
+/// What a writer works with.
+#[derive(Clone)]
+struct Writer {
+    app: App,
+    messages: Arc<Mutex<mpsc::Receiver<Message>>>,
+    bad: Arc<BadSignatures>,
+}
+
+/// What it keeps from one pass to the next.
+#[derive(Default)]
+struct Kept {
+    some: Vec<Message>,
+    noted: Noted,
+}
+
+/// One pass of a writer: takes what waits, commits it together, then answers. A failed commit is answered 503 and the
+/// vendor sends again; so is a pass that panicked. Answers whether there will be more.
+async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
+    let Writer { app, messages, bad } = &with;
+    let mut kept = kept.lock().await;
+    let Kept { some, noted } = &mut *kept;
+    some.clear();
+    let taking = async { messages.lock().await.recv_many(some, AT_ONCE).await };
+    match tokio::time::timeout(IDLE, taking).await {
+        Err(_) => return true,
+        Ok(0) => return false,
+        Ok(_) => {}
+    }
+    let (mut new, mut waiting, mut permits) = (Vec::new(), Vec::new(), Vec::new());
+    for message in some.drain(..) {
+        match message {
+            Message::Store(event, permit, answer) => {
+                new.push(*event);
+                permits.push(permit);
+                waiting.push(answer);
+            }
+            Message::NoteBad => {}
+        }
+    }
+    let (last, taken) = (to_note(noted, &new), bad.take());
+    let stored = commit(app, &new, &taken, &last).await;
+    match &stored {
+        Ok(()) => tell_of_bad(&taken),
+        Err(_) => bad.put_back(&taken),
+    }
+    if let Err(error) = &stored {
+        tracing::error!(
+            ?error,
+            events = new.len(),
+            "events could not be stored; the vendors will send them again"
+        );
+    }
+    for answer in waiting {
+        // Whoever no longer waits has broken off; the vendor sends again and the event is known by then.
+        let _ = answer.send(stored.is_ok() || payout::planted::on("acknowledged_unstored"));
+    }
+    if stored.is_ok() && !new.is_empty() {
+        noted.extend(last);
+        metrics::counter!("bursar_event_commits_total").increment(1);
+        metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
+        app.nudge.intake.ring();
+    }
+    true
+}
+
+/// When each vendor's last event came, as a writer has noted it.
+type Noted = HashMap<Vendor, i64>;
+
+/// What is to be noted beside these events: a row that all commits change would make them wait for each other, so it is
+/// changed once in a while.
+fn to_note(noted: &Noted, new: &[New]) -> Noted {
+    let mut last = Noted::new();
+    for event in new {
+        let at = last.entry(event.vendor).or_insert(event.received_at);
+        *at = event.received_at.max(*at);
+    }
+    last.retain(|vendor, at| noted.get(vendor).is_none_or(|noted| *at - noted >= NOTED_US));
+    last
+}
+
+/// One line for many: whoever sends them must not fill the log either.
+fn tell_of_bad(counted: &[(Vendor, usize)]) {
+    for (vendor, count) in counted {
+        let vendor = vendor.as_str();
+        tracing::warn!(vendor, count, "webhooks whose signatures do not fit were refused");
+    }
+}
+
+async fn commit(app: &App, new: &[New], bad: &[(Vendor, usize)], last: &Noted) -> crate::ops::Result<()> {
+    transact!(app, |tx| {
+        events::store(tx, new).await?;
+        for (vendor, count) in bad {
+            store::vendors::count_bad_signatures(tx, *vendor, *count).await?;
+        }
+        for vendor in Vendor::ALL {
+            let unreadable =
+                new.iter().filter(|one| one.vendor == vendor && one.event_type == events::UNREADABLE);
+            let unreadable = unreadable.count();
+            if unreadable > 0 {
+                store::vendors::count_unreadable(tx, vendor, unreadable).await?;
+            }
+            if let Some(at) = last.get(&vendor) {
+                store::vendors::note_event(tx, vendor, *at).await?;
+            }
+        }
+        Ok(())
+    })
+}

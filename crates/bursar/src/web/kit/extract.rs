@@ -1,0 +1,773 @@
+//! Reading what people and programs send, strictly: an unknown field, a doubled key or a wrong type is refused with a
+//! pointer to the place, never guessed at. JSON bodies, query strings and forms all become a [`Tree`] and are read from
+//! it by the same code, so that a filter means the same wherever it is written.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use futures::stream::unfold;
+use futures::{Stream, StreamExt as _};
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Expected, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+use serde::{Deserialize, Deserializer};
+
+use super::problem::{Fault, FieldError};
+use axum::body::{Body, Bytes};
+
+/// The most bytes of a body, where a route does not say otherwise.
+pub const BODY_LIMIT: usize = 1 << 20;
+/// The most bytes of a form.
+pub const FORM_LIMIT: usize = 64 << 10;
+/// The most bytes of a form that anybody may send: an address, a password, where to go next.
+pub const OPEN_FORM_LIMIT: usize = 16 << 10;
+/// The most names of a query or form and the most keys of one JSON object. Reading costs work for each of them, and
+/// nobody means so many.
+pub const MOST_FIELDS: usize = 2_000;
+/// The longest name of a field, in bytes.
+const MOST_NAME_BYTES: usize = 255;
+/// The longest value of a field, in bytes.
+const MOST_VALUE_BYTES: usize = 64 << 10;
+/// How deep JSON may be nested.
+const MOST_DEPTH: usize = 32;
+
+/// How many bytes of a body the route takes; an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);
+
+/// A JSON body, read strictly. An empty body is an empty object.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let json = content_type(request.headers()) == "application/json";
+        let bytes = body(request).await?;
+        if bytes.is_empty() {
+            return read(&Tree::Object(Vec::new())).map(Self).map_err(Fault::field);
+        }
+        if !json {
+            let told = "Send this as application/json.";
+            return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+        }
+        let tree: Tree = serde_json::from_slice(&bytes)
+            .map_err(|error| Fault::bad_request("malformed_json", format!("This is not JSON: {error}.")))?;
+        if let Some(unsound) = unsound(&tree, 0) {
+            return Err(Fault::field(unsound));
+        }
+        read(&tree).map(Self).map_err(Fault::field)
+    }
+}
+
+/// The type of a body, lower case and without parameters.
+#[must_use]
+pub fn content_type(headers: &HeaderMap) -> String {
+    let whole = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    whole.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+/// The whole body, within the route's limit.
+///
+/// # Errors
+/// 413 over the limit, 400 when the sender broke off.
+pub async fn body(request: Request) -> Result<Bytes, Fault> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let too_large = || {
+        let told = format!("The body is larger than the {limit} bytes this address takes.");
+        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)
+    };
+    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let mut chunks = std::pin::pin!(in_time(request.into_body(), limit));
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|broken| broken.fault())?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
+}
+
+/// How long nothing may come of a body.
+const IDLE: Duration = Duration::from_secs(20);
+/// How long a body may take beside what its length allows.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What comes more slowly than this over the whole of a body, in bytes a second, is not waited for.
+const SLOWEST: u64 = 32 << 10;
+
+/// Why a body did not come whole.
+#[derive(Debug)]
+pub enum BrokenBody {
+    /// Its sender broke off.
+    Broken(axum::Error),
+    /// It came too slowly.
+    Slow,
+}
+
+impl BrokenBody {
+    /// The same, told.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body broke off before its end."),
+            Self::Slow => {
+                let told = "The body came too slowly, so nothing was done. Send it again.";
+                Fault::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", told)
+            }
+        }
+    }
+}
+
+impl fmt::Display for BrokenBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "it broke off: {error}"),
+            Self::Slow => f.write_str("it came too slowly"),
+        }
+    }
+}
+
+impl std::error::Error for BrokenBody {}
+
+/// How long nothing may come of a body, and how long it may take in all.
+#[derive(Clone, Copy)]
+struct Pace {
+    idle: Duration,
+    whole: Duration,
+}
+
+/// A body piece by piece, while it comes in time: whoever sends a byte now and then holds nothing for long.
+pub fn in_time(body: Body, limit: usize) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
+    pieces(body, Pace { idle: IDLE, whole: PATIENCE + Duration::from_secs(limit as u64 / SLOWEST) })
+}
+
+fn pieces(body: Body, pace: Pace) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
+    let end = tokio::time::Instant::now() + pace.whole;
+    unfold(Some(body.into_data_stream()), move |stream| async move {
+        let mut stream = stream?;
+        let next = end.min(tokio::time::Instant::now() + pace.idle);
+        match tokio::time::timeout_at(next, stream.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(stream))),
+            Ok(Some(Err(error))) => Some((Err(BrokenBody::Broken(error)), None)),
+            Err(_) => Some((Err(BrokenBody::Slow), None)),
+        }
+    })
+}
+
+/// What was sent, before it means anything.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Tree {
+    /// JSON's null.
+    Null,
+    /// true or false.
+    Bool(bool),
+    /// A JSON number.
+    Number(serde_json::Number),
+    /// A JSON string.
+    Text(String),
+    /// A word of a query or form, which may also stand for a number or a yes.
+    Word(String),
+    /// A JSON array, or a query parameter that stands more than once.
+    List(Vec<Tree>),
+    /// A JSON object with its keys in order, doubled ones included.
+    Object(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// The tree of a query string or form: empty parameters are left out, repeated ones become a list. A name that ends in
+    /// `[]` is a column of a table of inputs: it is a list however often it stands, and empty cells keep their places, so
+    /// that what stands beside one another in a row stays together.
+    ///
+    /// # Errors
+    /// When there are more fields than anybody means, or one is too long.
+    pub fn from_pairs(encoded: &[u8]) -> Result<Self, FieldError> {
+        Self::gathered(url::form_urlencoded::parse(encoded))
+    }
+
+    /// The same of pairs that were taken apart. Each is looked up by its hash, and reading ends at the first that is one
+    /// too many: what a stranger sends costs no more work than its length.
+    fn gathered<'a>(pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, FieldError> {
+        let mut fields: Vec<(String, Self)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for (count, (name, value)) in pairs.enumerate() {
+            if count >= MOST_FIELDS {
+                return Err(too_many_fields());
+            }
+            if name.len() > MOST_NAME_BYTES {
+                return Err(name_too_long());
+            }
+            if value.len() > MOST_VALUE_BYTES {
+                return Err(value_too_long().under(&name));
+            }
+            let column = name.ends_with("[]");
+            if value.is_empty() && !column {
+                continue;
+            }
+            let value = Self::Word(value.into_owned());
+            let known = places.get(name.as_ref()).and_then(|at| fields.get_mut(*at));
+            let Some((_, known)) = known else {
+                places.insert(name.clone().into_owned(), fields.len());
+                fields.push((name.into_owned(), if column { Self::List(vec![value]) } else { value }));
+                continue;
+            };
+            if let Self::List(list) = known {
+                list.push(value);
+            } else {
+                let first = std::mem::replace(known, Self::Null);
+                *known = Self::List(vec![first, value]);
+            }
+        }
+        Ok(Self::Object(fields))
+    }
+
+    /// Takes a single word out of it.
+    pub fn take_word(&mut self, name: &str) -> Option<String> {
+        let Self::Object(fields) = self else { return None };
+        let at = fields.iter().position(|(known, value)| known == name && matches!(value, Self::Word(_)))?;
+        match fields.remove(at).1 {
+            Self::Word(word) => Some(word),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Object(_) => None,
+        }
+    }
+}
+
+/// The first place where JSON is not what a request may be: a key twice in one object, or more, longer or deeper than
+/// anybody means. Each key is looked at once.
+fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
+    match tree {
+        Tree::Object(_) | Tree::List(_) if depth >= MOST_DEPTH => {
+            let told = format!("This is nested more than {MOST_DEPTH} deep.");
+            Some(FieldError::here("too_deep", told))
+        }
+        Tree::Object(fields) if fields.len() > MOST_FIELDS => Some(too_many_fields()),
+        Tree::Object(fields) => {
+            let mut seen = HashSet::with_capacity(fields.len());
+            fields.iter().find_map(|(name, value)| {
+                if name.len() > MOST_NAME_BYTES {
+                    return Some(name_too_long());
+                }
+                if !seen.insert(name.as_str()) {
+                    let told = "This key stands twice in the same object.".to_owned();
+                    return Some(FieldError::here("duplicate_key", told).under(name));
+                }
+                unsound(value, depth + 1).map(|error| error.under(name))
+            })
+        }
+        Tree::List(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(at, item)| unsound(item, depth + 1).map(|error| error.under(&at.to_string()))),
+        Tree::Text(text) | Tree::Word(text) if text.len() > MOST_VALUE_BYTES => Some(value_too_long()),
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Word(_) => None,
+    }
+}
+
+fn too_many_fields() -> FieldError {
+    let told = format!("There are more than {MOST_FIELDS} fields here, so none was read.");
+    FieldError::here("too_many_fields", told)
+}
+
+fn name_too_long() -> FieldError {
+    let told = format!("The name of a field is longer than {MOST_NAME_BYTES} bytes.");
+    FieldError::here("name_too_long", told)
+}
+
+fn value_too_long() -> FieldError {
+    FieldError::here("value_too_long", format!("This is longer than {MOST_VALUE_BYTES} bytes."))
+}
+
+impl FieldError {
+    /// What is wrong with the place itself; [`FieldError::under`] says where it is.
+    fn here(code: &'static str, detail: String) -> Self {
+        Self { pointer: String::new(), code, detail }
+    }
+
+    fn under(mut self, name: &str) -> Self {
+        self.pointer = format!("/{}{}", escaped(name), self.pointer);
+        self
+    }
+}
+
+/// The first text that holds the character NUL, which no text does and PostgreSQL does not store.
+fn nul(tree: &Tree) -> Option<String> {
+    match tree {
+        Tree::Object(fields) => fields.iter().find_map(|(name, value)| {
+            let under = |rest: String| format!("/{}{rest}", escaped(name));
+            nul(value).map(under)
+        }),
+        Tree::List(items) => {
+            items.iter().enumerate().find_map(|(at, item)| nul(item).map(|rest| format!("/{at}{rest}")))
+        }
+        Tree::Text(text) | Tree::Word(text) => text.contains('\0').then(String::new),
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) => None,
+    }
+}
+
+/// A name as a JSON pointer writes it (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Reads what was meant from what was sent.
+///
+/// # Errors
+/// The first field that is unknown, missing or of a wrong type.
+pub fn read<T: DeserializeOwned>(tree: &Tree) -> Result<T, FieldError> {
+    if let Some(pointer) = nul(tree) {
+        let detail = "This holds the character NUL, which no text does. Write it without.".to_owned();
+        return Err(FieldError { pointer, code: "invalid_character", detail });
+    }
+    T::deserialize(Node(tree)).map_err(|error| error.0)
+}
+
+/// A field of a PUT or PATCH: what is not named is kept, null clears.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Change<T> {
+    /// Not named.
+    #[default]
+    Keep,
+    /// Named as null.
+    Clear,
+    /// Named with a value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// The value there will be, for a field that may be empty.
+    pub fn over(self, existing: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => existing,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
+    /// The value there will be, for a field that must have one.
+    ///
+    /// # Errors
+    /// When it was cleared, or was never given.
+    pub fn required(self, pointer: &str, existing: Option<T>) -> Result<T, FieldError> {
+        self.over(existing).ok_or_else(|| FieldError {
+            pointer: pointer.to_owned(),
+            code: "missing",
+            detail: "This is required.".to_owned(),
+        })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<T>::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// Why reading failed, with the way to the place.
+#[derive(Debug)]
+struct Wrong(FieldError);
+
+impl Wrong {
+    fn new(pointer: String, code: &'static str, detail: String) -> Self {
+        Self(FieldError { pointer, code, detail })
+    }
+
+    fn under(self, name: &str) -> Self {
+        Self(self.0.under(name))
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.pointer, self.0.detail)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(told: T) -> Self {
+        Self::new(String::new(), "invalid", told.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(String::new(), "wrong_type", format!("This must be {expected}, not {found}."))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(String::new(), "invalid", format!("This must be {expected}, not {found}."))
+    }
+
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
+        let told = format!("{found:?} is not one of: {}.", expected.join(", "));
+        Self::new(String::new(), "unknown_value", told)
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let told = format!("There is no such field here; known are: {}.", expected.join(", "));
+        Self::new(format!("/{}", escaped(field)), "unknown_field", told)
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("/{field}"), "missing", "This is required.".to_owned())
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new(format!("/{field}"), "duplicate_key", "This stands twice.".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Grow;
+
+        impl<'de> Visitor<'de> for Grow {
+            type Value = Tree;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+                Ok(Tree::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+                Ok(serde_json::Number::from_f64(value).map_or(Tree::Null, Tree::Number))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+                Ok(Tree::Text(value.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Tree::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Tree, A::Error> {
+                let mut object = Vec::new();
+                while let Some(field) = fields.next_entry()? {
+                    object.push(field);
+                }
+                Ok(Tree::Object(object))
+            }
+        }
+
+        deserializer.deserialize_any(Grow)
+    }
+}
+
+/// A place in the tree, to read from.
+struct Node<'a>(&'a Tree);
+
+macro_rules! words_as_numbers {
+    ($($method:ident => $visit:ident as $number:ty, $what:literal;)+) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+            let Tree::Word(word) = self.0 else { return self.deserialize_any(visitor) };
+            let wrong = || Wrong::new(String::new(), "wrong_type", format!("This must be {}.", $what));
+            visitor.$visit(word.parse::<$number>().map_err(|_| wrong())?)
+        }
+    )+};
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(*value),
+            Tree::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => visitor.visit_u64(number),
+                (None, Some(number), _) => visitor.visit_i64(number),
+                (None, None, number) => visitor.visit_f64(number.unwrap_or(0.0)),
+            },
+            Tree::Text(text) | Tree::Word(text) => visitor.visit_borrowed_str(text),
+            Tree::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
+            Tree::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::Null => visitor.visit_none(),
+            Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::Word(_)
+            | Tree::List(_)
+            | Tree::Object(_) => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            // A form's list with one entry looks like a single word.
+            Tree::Word(_) => visitor.visit_seq(Items(std::slice::from_ref(self.0).iter().enumerate())),
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Object(_) => self.deserialize_any(visitor),
+        }
+    }
+
+    /// An array that fits a struct's fields by order is not that struct.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"an object")),
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::Word(_)
+            | Tree::Object(_) => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::Text(text) | Tree::Word(text) => {
+                StrDeserializer::<Wrong>::new(text).deserialize_enum(name, variants, visitor)
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::List(_) | Tree::Object(_) => {
+                let told = format!("This must be one of: {}.", variants.join(", "));
+                Err(Wrong::new(String::new(), "wrong_type", told))
+            }
+        }
+    }
+
+    words_as_numbers! {
+        deserialize_i64 => visit_i64 as i64, "a whole number";
+        deserialize_u64 => visit_u64 as u64, "a whole number";
+        deserialize_u32 => visit_u32 as u32, "a whole number";
+        deserialize_bool => visit_bool as bool, "true or false";
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct map
+        identifier ignored_any
+    }
+}
+
+struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Tree>>);
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Wrong;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
+        let Some((at, item)) = self.0.next() else { return Ok(None) };
+        seed.deserialize(Node(item)).map(Some).map_err(|error| error.under(&at.to_string()))
+    }
+}
+
+struct Fields<'a> {
+    rest: std::slice::Iter<'a, (String, Tree)>,
+    value: Option<(&'a str, &'a Tree)>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'de> {
+    type Error = Wrong;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
+        self.value = Some((name, value));
+        seed.deserialize(StrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
+        let (name, value) = self.value.take().ok_or_else(|| de::Error::custom("a value before its key"))?;
+        seed.deserialize(Node(value)).map_err(|error| error.under(name))
+    }
+}
+
+/// A request whose body has been read, with its bytes.
+pub async fn buffered(request: Request) -> Result<(Request, Bytes), Fault> {
+    let (parts, body) = request.into_parts();
+    let bytes = self::body(Request::from_parts(parts.clone(), body)).await?;
+    Ok((Request::from_parts(parts, Body::from(bytes.clone())), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Sent {
+        name: String,
+        #[serde(default)]
+        note: Change<String>,
+        value: Option<Inner>,
+        #[serde(default)]
+        ids: Vec<String>,
+        limit: Option<u32>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        value: String,
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        One,
+    }
+
+    fn json(text: &str) -> Result<Sent, (String, &'static str)> {
+        let tree: Tree = serde_json::from_str(text).unwrap();
+        if let Some(error) = unsound(&tree, 0) {
+            return Err((error.pointer, error.code));
+        }
+        read(&tree).map_err(|error| (error.pointer, error.code))
+    }
+
+    fn form(text: &str) -> Result<Sent, FieldError> {
+        read(&Tree::from_pairs(text.as_bytes())?)
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        let rows = [
+            (r#"{"name":"a","nme":1}"#, "/nme", "unknown_field"),
+            (r#"{"name":"a","name":"b"}"#, "/name", "duplicate_key"),
+            (r#"{"name":"a","value":{"value":"1","value":"2"}}"#, "/value/value", "duplicate_key"),
+            (r#"{"name":1}"#, "/name", "wrong_type"),
+            (r#"{}"#, "/name", "missing"),
+            (r#"{"name":"a","value":{"value":1.5}}"#, "/value/value", "wrong_type"),
+            (r#"{"name":"a","value":{"other":"1"}}"#, "/value/other", "unknown_field"),
+            (r#"{"name":"a","ids":["x",2]}"#, "/ids/1", "wrong_type"),
+            (r#"{"name":"a","limit":-1}"#, "/limit", "invalid"),
+            (r#"{"name":"a","limit":"5"}"#, "/limit", "wrong_type"),
+            (r#"{"name":"a","kind":"two"}"#, "/kind", "unknown_value"),
+            (r#"{"name":"a","kind":2}"#, "/kind", "wrong_type"),
+            (r#"[]"#, "", "wrong_type"),
+        ];
+        for (text, pointer, code) in rows {
+            assert_eq!(json(text), Err((pointer.to_owned(), code)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_is_kept_and_null_clears() {
+        assert_eq!(json(r#"{"name":"a"}"#).unwrap().note, Change::Keep);
+        assert_eq!(json(r#"{"name":"a","note":null}"#).unwrap().note, Change::Clear);
+        assert_eq!(json(r#"{"name":"a","note":"x"}"#).unwrap().note, Change::Set("x".into()));
+    }
+
+    #[test]
+    fn a_form_says_the_same_in_words() {
+        let sent = form("name=a&ids=x&limit=5&kind=one&note=").unwrap();
+        assert_eq!((sent.limit, sent.kind, sent.note), (Some(5), Some(Kind::One), Change::Keep));
+        assert_eq!(sent.ids, ["x"]);
+        let sent = form("name=a&ids=x&ids=y").unwrap();
+        assert_eq!(sent.ids, ["x", "y"]);
+        let wrong = form("name=a&limit=five").unwrap_err();
+        assert_eq!((wrong.pointer.as_str(), wrong.code), ("/limit", "wrong_type"));
+    }
+
+    #[test]
+    fn a_form_is_read_no_further_than_its_first_field_too_many() {
+        let sent: String = (0..150_000).map(|number| format!("{number:x}=1&")).collect();
+        let mut looked_at = 0;
+        let pairs = url::form_urlencoded::parse(sent.as_bytes()).inspect(|_| looked_at += 1);
+        assert_eq!(Tree::gathered(pairs).unwrap_err().code, "too_many_fields");
+        assert_eq!(looked_at, MOST_FIELDS + 1);
+
+        let empty = "a=&".repeat(MOST_FIELDS + 1);
+        assert_eq!(Tree::from_pairs(empty.as_bytes()).unwrap_err().code, "too_many_fields");
+        let again = "ids=x&".repeat(MOST_FIELDS);
+        assert_eq!(form(&format!("name=a&{}", &again[6..])).unwrap().ids.len(), MOST_FIELDS - 1);
+        let name = format!("{}=1", "n".repeat(MOST_NAME_BYTES + 1));
+        assert_eq!(Tree::from_pairs(name.as_bytes()).unwrap_err().code, "name_too_long");
+        let value = form(&format!("name={}", "v".repeat(MOST_VALUE_BYTES + 1))).unwrap_err();
+        assert_eq!((value.pointer.as_str(), value.code), ("/name", "value_too_long"));
+    }
+
+    #[test]
+    fn json_of_many_keys_is_refused_and_deep_json_too() {
+        let many: String = (0..100_000).map(|number| format!("\"{number:x}\":1,")).collect();
+        let wrong = |text: &str| json(text).unwrap_err();
+        assert_eq!(wrong(&format!("{{{many}\"a\":1}}")), (String::new(), "too_many_fields"));
+        let inner = format!("{{\"name\":\"a\",\"value\":{{{many}\"a\":1}}}}");
+        assert_eq!(wrong(&inner), ("/value".to_owned(), "too_many_fields"));
+        let deep = format!("{}{}", "[".repeat(MOST_DEPTH + 1), "]".repeat(MOST_DEPTH + 1));
+        assert_eq!(wrong(&deep).1, "too_deep");
+        let text = format!("{{\"name\":\"{}\"}}", "v".repeat(MOST_VALUE_BYTES + 1));
+        assert_eq!(wrong(&text), ("/name".to_owned(), "value_too_long"));
+        let most: String = (1..MOST_FIELDS).map(|number| format!(",\"{number}\":1")).collect();
+        assert_eq!(wrong(&format!("{{\"name\":\"a\"{most}}}")), ("/1".to_owned(), "unknown_field"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_not_waited_for() {
+        let read = async |pause_ms: u64, count: usize| {
+            let every = futures::stream::iter(0..count).then(move |_| async move {
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                Ok::<_, std::convert::Infallible>(Bytes::from_static(b"x"))
+            });
+            let pace = Pace { idle: Duration::from_millis(500), whole: Duration::from_secs(2) };
+            let all: Vec<_> = pieces(Body::from_stream(every), pace).collect().await;
+            (
+                all.iter().filter(|one| one.is_ok()).count(),
+                all.iter().any(|one| matches!(one, Err(BrokenBody::Slow))),
+            )
+        };
+        assert_eq!(read(1, 3).await, (3, false));
+        assert_eq!(read(5_000, 1).await, (0, true), "nothing for too long");
+        let (came, slow) = read(50, 1_000).await;
+        assert!(came < 100 && slow, "{came}: a little now and then");
+    }
+}

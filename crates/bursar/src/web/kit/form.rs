@@ -1,0 +1,355 @@
+//! Query strings, forms and the pages of a list. A form carries its session's word (`csrf`), without which nothing is
+//! done, and may carry a one-time key (`once`), so that pressing twice acts once; both are taken out before a handler
+//! sees the form.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+
+use super::extract::{Tree, read};
+use super::format;
+use super::problem::{Fault, FieldError};
+use crate::ops::idempotency::{Mark, Once, Reply};
+use axum::http::StatusCode;
+
+/// Filters from a query string, read strictly: an unknown name is refused, because a filter that is silently dropped
+/// widens what follows. An empty parameter counts as not given.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        query_of(parts).and_then(|tree| read(&tree)).map(Self).map_err(Fault::field)
+    }
+}
+
+/// Filters together with the page of the list that is wanted.
+pub struct ListQuery<T>(pub T, pub Paging);
+
+/// Which page of a list is wanted: `limit` of 1 to 200, 50 when not named, `after` what the page before answered. Lists for
+/// people know the way back besides.
+#[derive(Clone, Debug)]
+pub struct Paging {
+    /// How many rows at most.
+    pub limit: i64,
+    /// Where the page before ended: the sort key and id of its last row.
+    pub after: Option<Vec<String>>,
+    /// How to sort, for the lists that can be sorted.
+    pub sort: Option<String>,
+    /// `after` as it was sent.
+    cursor: Option<String>,
+    /// How many rows stand on the pages before this one.
+    at: usize,
+    /// The pages before this one but the first: how many rows stand before each, and where it begins.
+    trail: Vec<(usize, String)>,
+    /// The first of those pages are not known any more.
+    cut: bool,
+    /// The address of the list without the page.
+    here: String,
+}
+
+/// Where a page of a list stands, and the ways to the others.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// `51–100 of 220`, as far as it is known.
+    pub told: String,
+    /// The first page, where the page before is another one.
+    pub first: Option<String>,
+    /// The page before.
+    pub before: Option<String>,
+    /// The next page.
+    pub next: Option<String>,
+}
+
+impl Turn {
+    /// There is another page.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.first.is_some() || self.before.is_some() || self.next.is_some()
+    }
+}
+
+/// So many pages back are known.
+const MOST_BACK: usize = 20;
+/// So many rows a list may have been turned past.
+const MOST_ROWS: usize = 1_000_000_000;
+/// What stands between the pages of a trail, and between the parts of one.
+const BETWEEN: char = '*';
+const WITHIN: char = '.';
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListQuery<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Self::of(parts.uri.path(), parts.uri.query().unwrap_or(""))
+    }
+}
+
+impl<T: DeserializeOwned> ListQuery<T> {
+    /// The filters and the page of the list at this path that a query string names.
+    ///
+    /// # Errors
+    /// What of it cannot be read.
+    pub fn of(path: &str, query: &str) -> Result<Self, Fault> {
+        let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
+        let mut paging = Paging::take(&mut tree).map_err(Fault::field)?;
+        // Programs go by `after` alone.
+        if !path.starts_with("/api/") {
+            paging.know_the_way(&mut tree, path, query);
+        }
+        read(&tree).map(|filter| Self(filter, paging)).map_err(Fault::field)
+    }
+}
+
+impl Paging {
+    fn take(tree: &mut Tree) -> Result<Self, FieldError> {
+        let wrong = |name: &str, detail: &str| FieldError {
+            pointer: format!("/{name}"),
+            code: "invalid",
+            detail: detail.to_owned(),
+        };
+        let limit = match tree.take_word("limit") {
+            None => 50,
+            Some(word) => word
+                .parse()
+                .ok()
+                .filter(|limit| (1..=200).contains(limit))
+                .ok_or_else(|| wrong("limit", "Write a whole number from 1 to 200."))?,
+        };
+        let mut cursor = None;
+        let after = match tree.take_word("after") {
+            None => None,
+            Some(word) => {
+                let told = "This is not where a page of this list ended; use `next` of the page before.";
+                let parts = opened(&word).ok_or_else(|| wrong("after", told))?;
+                cursor = Some(word);
+                Some(parts)
+            }
+        };
+        let sort = tree.take_word("sort");
+        Ok(Self { limit, after, sort, cursor, at: 0, trail: Vec::new(), cut: false, here: String::new() })
+    }
+
+    /// Reads the way back, of which nothing depends but links: what cannot be read of it is left out.
+    fn know_the_way(&mut self, tree: &mut Tree, path: &str, query: &str) {
+        let at = tree.take_word("at").and_then(|word| word.parse().ok());
+        // The first page begins at the beginning, and no list is longer than that.
+        self.at = at.filter(|at| self.cursor.is_some() && *at <= MOST_ROWS).unwrap_or(0);
+        let trail = tree.take_word("trail").unwrap_or_default();
+        let page = |page: &str| {
+            let (at, cursor) = page.split_once(WITHIN)?;
+            opened(cursor)?;
+            Some((at.parse().ok()?, cursor.to_owned()))
+        };
+        // What has lost its beginning begins with nothing.
+        self.cut = trail.starts_with(BETWEEN);
+        self.trail = trail.split(BETWEEN).filter_map(page).take(MOST_BACK).collect();
+        let mut here = url::form_urlencoded::Serializer::new(String::new());
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        here.extend_pairs(pairs.filter(|(name, _)| !["after", "at", "trail"].contains(&name.as_ref())));
+        self.here = format!("{path}?{}", here.finish());
+    }
+
+    /// Where this page stands, given how many rows it shows, where the next one begins, and how many there are in all where
+    /// that was counted.
+    #[must_use]
+    pub fn turn(&self, shown: usize, next: Option<&str>, of: Option<&str>) -> Turn {
+        let knows = self.cursor.is_none() || self.at > 0;
+        let (from, to) = (self.at + 1, self.at + shown);
+        let of = match (next, of) {
+            (None, _) => Some(count(to)),
+            (Some(_), of) => of.map(str::to_owned),
+        };
+        let told = match (knows && shown > 0, of) {
+            (false, _) => String::new(),
+            (true, Some(of)) => format!("{}–{} of {of}", count(from), count(to)),
+            (true, None) => format!("{}–{}", count(from), count(to)),
+        };
+        let mut gone = self.trail.clone();
+        let first = self.cursor.as_ref().map(|_| self.here.trim_end_matches('?').to_owned());
+        let before = match gone.pop() {
+            Some((at, cursor)) => Some(self.page(&cursor, at, &gone, self.cut)),
+            None => first.clone().filter(|_| self.at > 0 && !self.cut),
+        };
+        let next = next.map(|next| {
+            let mut trail = self.trail.clone();
+            trail.extend(self.cursor.clone().filter(|_| knows).map(|cursor| (self.at, cursor)));
+            let lost = trail.len().saturating_sub(MOST_BACK);
+            trail.drain(..lost);
+            self.page(next, if knows { to } else { 0 }, &trail, self.cut || lost > 0)
+        });
+        Turn { told, first: first.filter(|first| before.as_ref() != Some(first)), before, next }
+    }
+
+    fn page(&self, cursor: &str, at: usize, trail: &[(usize, String)], cut: bool) -> String {
+        let mut page = url::form_urlencoded::Serializer::new(String::new());
+        page.append_pair("after", cursor);
+        if at > 0 {
+            page.append_pair("at", &at.to_string());
+        }
+        if cut || !trail.is_empty() {
+            let lost = cut.then(String::new).into_iter();
+            let pages = lost.chain(trail.iter().map(|(at, cursor)| format!("{at}{WITHIN}{cursor}")));
+            let pages: Vec<String> = pages.collect();
+            // A trail of nothing but what was lost is the mark alone.
+            let told = if trail.is_empty() { BETWEEN.to_string() } else { pages.join(&BETWEEN.to_string()) };
+            page.append_pair("trail", &told);
+        }
+        let and = if self.here.ends_with('?') { "" } else { "&" };
+        format!("{}{and}{}", self.here, page.finish())
+    }
+
+    /// The parts of `after`, when there are as many as this list's sort has.
+    ///
+    /// # Errors
+    /// When `after` comes from another list or sort.
+    pub fn after_parts<const N: usize>(&self) -> Result<Option<[String; N]>, Fault> {
+        let Some(parts) = self.after.clone() else { return Ok(None) };
+        parts.try_into().map(Some).map_err(|_| self.elsewhere())
+    }
+
+    /// `after` is not of this list.
+    #[must_use]
+    pub fn elsewhere(&self) -> Fault {
+        let detail = "This page belongs to another list or sort; begin again without `after`.".to_owned();
+        Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
+    }
+}
+
+/// Where a page ends, written so that nobody is tempted to build it by hand.
+#[must_use]
+pub fn sealed(parts: &[&str]) -> String {
+    URL_SAFE_NO_PAD.encode(parts.join("\u{1f}"))
+}
+
+fn count(number: usize) -> String {
+    format::count(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn opened(word: &str) -> Option<Vec<String>> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(word).ok()?).ok()?;
+    Some(text.split('\u{1f}').map(str::to_owned).collect())
+}
+
+fn query_of(parts: &Parts) -> Result<Tree, FieldError> {
+    Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes())
+}
+
+/// A form that was posted, its `csrf` checked and its `once` taken (both by the route's own layer).
+pub struct Form<T>(pub T);
+
+/// The fields of a posted form; an extension of its request.
+#[derive(Clone, Debug)]
+pub struct Posted(pub Tree);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let empty = Posted(Tree::Object(Vec::new()));
+        let posted = request.extensions().get::<Posted>().unwrap_or(&empty);
+        read(&posted.0).map(Self).map_err(Fault::field)
+    }
+}
+
+/// The key under which this request acts at most once, if it carries one.
+#[derive(Clone, Debug)]
+pub struct Key(Option<Mark>);
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Ok(Self(parts.extensions.get::<Mark>().cloned()))
+    }
+}
+
+impl Key {
+    /// What a verb is given, so that it keeps its answer together with its effect.
+    #[must_use]
+    pub fn once<T: 'static>(self, reply: fn(&T) -> Reply) -> Option<Once<T>> {
+        self.0.map(|mark| Once::new(mark, reply))
+    }
+
+    /// The same, where the contract demands a key.
+    ///
+    /// # Errors
+    /// 400 without one.
+    pub fn required(self) -> Result<Self, Fault> {
+        if self.0.is_some() {
+            return Ok(self);
+        }
+        let told = "Send an `Idempotency-Key`: a word of your choice, new for each request and the same when you repeat it.";
+        Err(Fault::new(StatusCode::BAD_REQUEST, "idempotency_key_required", told))
+    }
+}
+
+/// The answer to a form that does not hold its session's word.
+pub fn form_expired() -> Fault {
+    let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
+    Fault::new(StatusCode::FORBIDDEN, "form_expired", told)
+}
+
+/// On an answer that is not kept: it holds a secret, which would lie in the database, or says only what would be done.
+#[derive(Clone, Copy, Debug)]
+pub struct NotKept;
+
+/// Where a second request could pay twice, a key is not optional.
+pub fn key_required() -> Fault {
+    let told = "Send an Idempotency-Key with this request, so that repeating it after a lost answer cannot do it twice.";
+    Fault::bad_request("idempotency_key_required", told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Any {}
+
+    fn at(address: &str) -> Paging {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
+        let ListQuery(Any {}, paging) = ListQuery::of(path, query).map_err(|_| address).unwrap();
+        paging
+    }
+
+    #[test]
+    fn a_list_is_turned_on_and_back() {
+        let cursor = |number: usize| sealed(&[&number.to_string()]);
+        let first = at("/outbox?limit=10").turn(10, Some(&cursor(10)), Some("35"));
+        assert_eq!((first.told.as_str(), &first.first, &first.before), ("1–10 of 35", &None, &None));
+        let second = at(first.next.as_deref().unwrap()).turn(10, Some(&cursor(20)), Some("35"));
+        assert_eq!((second.told.as_str(), second.first), ("11–20 of 35", None));
+        assert_eq!(second.before.as_deref(), Some("/outbox?limit=10"));
+        let third = at(second.next.as_deref().unwrap()).turn(10, Some(&cursor(30)), None);
+        assert_eq!((third.told.as_str(), third.first.as_deref()), ("21–30", Some("/outbox?limit=10")));
+        let back = at(third.before.as_deref().unwrap()).turn(10, Some(&cursor(20)), Some("35"));
+        assert_eq!((back.told.as_str(), back.before.as_deref()), ("11–20 of 35", Some("/outbox?limit=10")));
+        let last = at(third.next.as_deref().unwrap()).turn(5, None, None);
+        assert_eq!((last.told.as_str(), last.next), ("31–35 of 35", None));
+        let before_last = at(last.before.as_deref().unwrap());
+        assert_eq!(before_last.turn(10, Some(&cursor(30)), None).told, "21–30");
+    }
+
+    #[test]
+    fn a_way_that_cannot_be_read_is_none() {
+        let turn = at("/outbox?after=MTA&at=x&trail=1.%25*nothing").turn(10, None, None);
+        assert_eq!((turn.told.as_str(), turn.before, turn.next), ("", None, None));
+        assert_eq!(turn.first.as_deref(), Some("/outbox"));
+        let mut address = "/outbox".to_owned();
+        for page in 1..200 {
+            let next = sealed(&[&"x".repeat(40), &page.to_string()]);
+            address = at(&address).turn(50, Some(&next), None).next.unwrap();
+        }
+        assert!(address.len() < 2_000, "{}", address.len());
+        let mut back = 0;
+        while let Some(before) = at(&address).turn(50, None, None).before {
+            (address, back) = (before, back + 1);
+        }
+        assert_eq!(back, MOST_BACK, "so many pages are known, and the first is not taken for the one before");
+        assert!(address.contains("after="), "{address}");
+    }
+}

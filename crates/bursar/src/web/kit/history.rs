@@ -1,0 +1,72 @@
+//! The audit trail on the page of the thing it is about: who, what, when. The whole of it is `audit::activity`.
+
+use std::collections::HashMap;
+
+use payout::ids::PersonId;
+
+use super::change_summary::particulars;
+use super::format::{When, plain};
+use super::problem::Fault;
+use crate::ops::people::OPERATOR;
+use crate::store::audit::{self, Row};
+use crate::store::{self, Db, people};
+
+/// A line of history.
+pub struct Line {
+    /// When.
+    pub at: When,
+    /// Who.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// The particulars.
+    pub detail: String,
+}
+
+/// The newest lines about one thing.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, subject: &str, limit: i64) -> Result<Vec<Line>, Fault> {
+    let rows = audit::newest(db, Some(subject), i64::MAX, limit).await?;
+    lines(db, rows).await
+}
+
+async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Fault> {
+    let names = names(db, rows.iter().map(|row| row.actor.as_str())).await?;
+    let line = |row: Row| Line {
+        at: When(row.at),
+        who: names.get(&row.actor).cloned().unwrap_or_default(),
+        what: plain(&row.action),
+        detail: particulars(&row.detail).join(" · "),
+    };
+    Ok(rows.into_iter().map(line).collect())
+}
+
+/// The names of whoever acted: people, API keys, the command line, Bursar itself.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names(
+    db: &mut Db,
+    actors: impl Iterator<Item = &str>,
+) -> store::Result<HashMap<String, String>> {
+    let mut names = HashMap::new();
+    for actor in actors {
+        if names.contains_key(actor) {
+            continue;
+        }
+        let name = match PersonId::parse(actor) {
+            // People are never taken out, so whoever is not among them had none of our ids: they were at the machine.
+            Some(id) => people::by_id(db, id).await?.map_or_else(at_the_machine, |person| person.name),
+            None if actor == OPERATOR => at_the_machine(),
+            None => "Bursar".to_owned(),
+        };
+        names.insert(actor.to_owned(), name);
+    }
+    Ok(names)
+}
+
+fn at_the_machine() -> String {
+    "Command line".to_owned()
+}

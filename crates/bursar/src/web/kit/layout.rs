@@ -1,0 +1,516 @@
+//! What every page is set in: the menu, who is signed in, and what the last form did, told once on the page that
+//! follows it. What is deliberately not here: the pages.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use payout::access::{Permission, allows};
+use payout::eligibility::Scope;
+use payout::transaction::Status;
+
+use super::format;
+use super::problem::Fault;
+use super::route::{Need, Route, get};
+use super::session::unauthenticated;
+use crate::app::{Actor, App};
+use crate::ops::home::{self, Badges};
+use crate::ops::people::Session;
+use crate::ops::{OpsError, brake, safe_mode, settings};
+use crate::store::preferences::{Preferences, Theme};
+use crate::store::put_back;
+
+const COOKIE: &str = "bursar_told";
+/// Cookies have room for about four thousand bytes; base 64 takes a third more.
+const MOST_TOLD_BYTES: usize = 2_600;
+
+/// A place in the menu.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Where everybody begins.
+    Home,
+    /// The page that leads to the others.
+    RewardSettings,
+    /// The rewards.
+    Rewards,
+    /// The batch being prepared.
+    Claims,
+    /// What became of payments, and what they come to.
+    Dashboard,
+    /// How payouts are made.
+    PayoutSettings,
+    /// What people were told.
+    Outbox,
+    /// Everybody who can be paid.
+    Partners,
+    /// Files of rewards, partners, accounts and activities.
+    Imports,
+    /// What earns rewards.
+    Programs,
+    /// Who did what.
+    Activity,
+    /// Who signs in, and API keys.
+    People,
+    /// What the vendors say of our balance, against the books.
+    Reconciliation,
+    /// What was taken out as a file.
+    Exports,
+    /// A page that is in no menu.
+    Elsewhere,
+}
+
+/// A line of the menu.
+pub struct Entry {
+    /// Its words.
+    pub words: &'static str,
+    /// Where it leads.
+    pub address: &'static str,
+    /// It is the page that is shown.
+    pub here: bool,
+    /// How many wait there, and for what.
+    pub badge: Option<(String, &'static str)>,
+}
+
+impl Entry {
+    /// The same with how many wait there, where any do.
+    fn waiting(mut self, number: i64, words: &'static str) -> Self {
+        let most = home::MOST_ON_A_BADGE;
+        let told = if number > most { format!("{most}+") } else { number.to_string() };
+        self.badge = (number > 0).then_some((told, words));
+        self
+    }
+}
+
+/// The frame of one page.
+pub struct Frame {
+    /// What the page is called.
+    pub title: String,
+    /// The name of whoever is signed in, and of their role.
+    pub me: (String, &'static str),
+    /// The word that every form of this session carries.
+    pub csrf: String,
+    /// What the last form did.
+    pub told: Option<Told>,
+    /// `light` or `dark`; nothing where the system decides.
+    pub theme: &'static str,
+    /// Single keys do something.
+    pub shortcuts: bool,
+    /// Payouts are switched on.
+    pub pays: bool,
+    /// Safe mode is on: nothing is sent.
+    pub safe_mode: bool,
+    /// Payments that the vendors have and this database does not know are not settled.
+    pub found: bool,
+    /// A broken rule has stopped payments; and whether whoever looks may see which.
+    pub braked: Option<bool>,
+    /// The page that everybody begins on.
+    pub home: Option<Entry>,
+    /// The lines below Rewards.
+    pub rewards: Vec<Entry>,
+    /// The head of those lines.
+    pub reward_settings: Entry,
+    /// The other lines.
+    pub others: Vec<Entry>,
+    /// Where it stands in the menu.
+    pub place: Place,
+}
+
+impl Frame {
+    /// The statuses of a payment and what each means.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(format::Chip, &'static str)> {
+        Status::ALL.iter().map(|status| (format::status_chip(*status), status.meaning())).collect()
+    }
+
+    /// What the last form did, where a part of the page tells it and not its head.
+    #[must_use]
+    pub fn told_in(&self, place: &str) -> Option<&Told> {
+        self.told.as_ref().filter(|told| !place.is_empty() && told.place == place)
+    }
+
+    /// The zone that times are told in.
+    #[must_use]
+    pub fn zone(&self) -> String {
+        format::zone_name()
+    }
+
+    /// Tells apart the versions of our own assets, so that a browser may keep each for good.
+    #[must_use]
+    pub fn assets(&self) -> &'static str {
+        assets_version()
+    }
+
+    /// Where the help page tells of what is shown.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self.place {
+            Place::RewardSettings | Place::Rewards | Place::Imports | Place::Programs => "/help#rewards",
+            Place::Claims => "/help#pay",
+            Place::Dashboard => "/help#statuses",
+            Place::PayoutSettings => "/help#vendors",
+            Place::Partners => "/help#partners",
+            Place::Reconciliation => "/help#stuck",
+            Place::Home
+            | Place::Outbox
+            | Place::Activity
+            | Place::People
+            | Place::Exports
+            | Place::Elsewhere => "/help",
+        }
+    }
+
+    /// How many wait at a line of the menu, and for what.
+    #[must_use]
+    pub fn waiting(&self, address: &str) -> Option<&(String, &'static str)> {
+        self.rewards.iter().find(|line| line.address == address)?.badge.as_ref()
+    }
+
+    /// What single keys do, as the script has it, and the words for it.
+    #[must_use]
+    pub fn keys(&self) -> [(&'static str, &'static str); 11] {
+        [
+            ("/", "Search"),
+            ("?", "These keys"),
+            ("g h", "Go Home"),
+            ("g r", "Go to the Reward List"),
+            ("g c", "Go to Review Claims"),
+            ("g d", "Go to Payout Dashboard"),
+            ("g p", "Go to Partners"),
+            ("g s", "Go to Payout Settings"),
+            ("j k", "The next or the previous row; Enter opens it"),
+            ("x", "Tick the row; with Shift and a click, all rows between"),
+            ("e", "Edit the row"),
+        ]
+    }
+}
+
+/// What a form did, in words.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct Told {
+    /// `good`, `bad`, `warn` or `note`: how it looks.
+    pub tone: String,
+    /// What happened.
+    pub words: String,
+    /// The particulars, one by one.
+    pub items: Vec<String>,
+    /// The part of the page that tells it; its head where it is empty.
+    #[serde(default)]
+    pub place: String,
+}
+
+impl Told {
+    fn of(tone: &str, words: String) -> Self {
+        Self { tone: tone.to_owned(), words, items: Vec::new(), place: String::new() }
+    }
+
+    /// It was done.
+    #[must_use]
+    pub fn good(words: impl Into<String>) -> Self {
+        Self::of("good", words.into())
+    }
+
+    /// The same, told in a part of the page, which must show it.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Self {
+        place.clone_into(&mut self.place);
+        self
+    }
+
+    /// It was not done.
+    #[must_use]
+    pub fn bad(words: impl Into<String>) -> Self {
+        Self::of("bad", words.into())
+    }
+
+    /// It was done, but not all of it.
+    #[must_use]
+    pub fn warn(words: impl Into<String>) -> Self {
+        Self::of("warn", words.into())
+    }
+
+    /// The same with particulars.
+    #[must_use]
+    pub fn listing(mut self, items: impl IntoIterator<Item = String>) -> Self {
+        self.items.extend(items);
+        self
+    }
+
+    /// Why a verb did nothing.
+    ///
+    /// # Errors
+    /// What is not a refusal but a fault is one still.
+    pub fn refused(error: OpsError) -> Result<Self, Fault> {
+        match error {
+            OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+                Ok(Self::bad(refusal.sentence))
+            }
+            OpsError::Blocked(blockers) => {
+                let mut items: Vec<String> = blockers
+                    .iter()
+                    .map(|blocker| {
+                        let about = blocker.called.as_ref().filter(|_| blocker.code.scope() != Scope::Batch);
+                        let about = about.map(|name| format!("{name}: ")).unwrap_or_default();
+                        format!("{about}{} {}", blocker.message(), blocker.remedy())
+                    })
+                    .collect();
+                items.dedup();
+                Ok(Self::bad("Something stands in the way, so nothing was done.").listing(items))
+            }
+            OpsError::Missing | OpsError::Internal(_) => Err(error.into()),
+        }
+    }
+
+    /// Goes to a page, which tells it.
+    #[must_use]
+    pub fn on(self, address: &str) -> Response {
+        let json = serde_json::to_string(&self.fitting()).unwrap_or_default();
+        let value = URL_SAFE_NO_PAD.encode(json);
+        let mut response = Redirect::to(address).into_response();
+        set_cookie(&mut response, &format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=60"));
+        response
+    }
+
+    /// The same with no more particulars than a cookie has room for.
+    fn fitting(mut self) -> Self {
+        let mut room = MOST_TOLD_BYTES.saturating_sub(self.words.len());
+        let fits = |item: &&String| {
+            let takes = item.len() + 3;
+            let fits = takes <= room;
+            room = room.saturating_sub(takes);
+            fits
+        };
+        let fitting = self.items.iter().take_while(fits).count();
+        if fitting < self.items.len() {
+            self.items.truncate(fitting);
+            self.items.push("…".to_owned());
+        }
+        self
+    }
+
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs =
+            cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(value).ok()?).ok()
+    }
+}
+
+fn set_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// Somebody at a page.
+pub struct Visit {
+    /// Who.
+    pub actor: Actor,
+    csrf: String,
+    told: Option<Told>,
+    preferences: Preferences,
+    /// Payouts are switched on; while they are not, their pages are hidden.
+    pub pays: bool,
+    safe_mode: bool,
+    found: bool,
+    braked: bool,
+    badges: Badges,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit
+where
+    App: FromRef<S>,
+{
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?.clone();
+        let app = App::from_ref(state);
+        let mut db = app.store.read().await?;
+        let rules = settings::load(&mut db).await?;
+        let safe_mode = safe_mode::on(&mut db).await?;
+        let found = put_back::any_found(&mut db, None).await?;
+        let braked = brake::on(&mut db).await?;
+        // They help; a page must not fail because something that they count cannot be read.
+        let badges =
+            home::badges(&mut db, &session.actor, &rules, app.clock.now()).await.unwrap_or_else(|error| {
+                tracing::error!(?error, "what the menu counts cannot be read; it counts nothing");
+                home::Badges::default()
+            });
+        let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
+        let (pays, preferences) = (rules.enabled, session.preferences);
+        Ok(Self { actor, csrf, told, preferences, pays, safe_mode, found, braked, badges })
+    }
+}
+
+impl Visit {
+    /// Whether they may.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        allows(self.actor.role, permission)
+    }
+
+    /// The frame of a page at this place of the menu.
+    #[must_use]
+    pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
+        let entry = |words, address, of| Entry { words, address, here: of == place, badge: None };
+        let (reads, waits) = (self.may(Permission::Read), self.badges);
+        let mut rewards = vec![
+            entry("Reward List", "/rewards", Place::Rewards).waiting(waits.to_review, "to review"),
+            entry("Review Claims", "/claims", Place::Claims).waiting(waits.to_release, "to release"),
+            entry("Payout Dashboard", "/dashboard/summary", Place::Dashboard)
+                .waiting(waits.attention, "need attention"),
+            entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
+            entry("Outbox", "/outbox", Place::Outbox),
+        ];
+        rewards.retain(|line| self.pays || !matches!(line.address, "/claims" | "/dashboard/summary"));
+        let audits = self.may(Permission::Audit);
+        let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
+        let imports = LOOKS.admits(self.actor.role);
+        let imports = imports.then(|| entry("Imports", "/imports", Place::Imports));
+        let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));
+        let programs = reads.then(|| entry("Programs", "/programs", Place::Programs));
+        let administers = self.may(Permission::Administer);
+        let people = administers.then(|| entry("People and keys", "/people", Place::People));
+        let reconciliation = reads && self.pays;
+        let reconciliation =
+            reconciliation.then(|| entry("Reconciliation", "/reconciliation", Place::Reconciliation));
+        let reconciliation = reconciliation.map(|line| line.waiting(waits.differences, "to explain"));
+        let exports = reads.then(|| entry("Exports", "/exports", Place::Exports));
+        Frame {
+            title: title.into(),
+            me: (self.actor.name.clone(), self.actor.role.label()),
+            csrf: self.csrf.clone(),
+            told: self.told.clone(),
+            theme: match self.preferences.theme {
+                Theme::System => "",
+                chosen @ (Theme::Light | Theme::Dark) => chosen.as_str(),
+            },
+            shortcuts: self.preferences.shortcuts_off_at.is_none(),
+            home: reads.then(|| entry("Home", "/", Place::Home)),
+            rewards: if reads { rewards } else { Vec::new() },
+            pays: self.pays,
+            safe_mode: self.safe_mode && reads,
+            found: self.found && !self.safe_mode && reads,
+            braked: (self.braked && reads).then_some(audits),
+            reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
+            others: [partners, programs, imports, reconciliation, exports, activity, people]
+                .into_iter()
+                .flatten()
+                .collect(),
+            place,
+        }
+    }
+
+    /// How pages look to them.
+    #[must_use]
+    pub fn preferences(&self) -> &Preferences {
+        &self.preferences
+    }
+
+    /// What the last form did, if it has not been told yet.
+    #[must_use]
+    pub fn told(&self) -> Option<Told> {
+        self.told.clone()
+    }
+
+    /// A page that also says what stands on it of a form that was just refused.
+    #[must_use]
+    pub fn telling(mut self, told: Told) -> Self {
+        self.told = Some(told);
+        self
+    }
+
+    /// The page, after which what the last form did is told no more.
+    ///
+    /// # Errors
+    /// When a template cannot be rendered, which would be a fault of ours.
+    pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
+        let mut response = html(page)?;
+        if self.told.is_some() {
+            set_cookie(&mut response, &format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"));
+        }
+        Ok(response)
+    }
+}
+
+/// A rendered template.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn html(page: &impl Template) -> Result<Response, Fault> {
+    let text = page.render().map_err(|error| Fault::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
+}
+
+/// The style sheet.
+pub const CSS: &str = include_str!("../../../assets/app.css");
+/// What a page does by itself where JavaScript runs.
+pub const JS: &str = include_str!("../../../assets/app.js");
+/// Our mark.
+pub const MARK: &str = include_str!("../../../assets/mark.svg");
+
+/// Tells apart the versions of our own assets.
+#[must_use]
+pub fn assets_version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let hash = Sha256::digest([CSS, JS, MARK].concat());
+        hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    });
+    &VERSION
+}
+
+/// Our own assets, which a browser may keep for good: their address changes with them.
+fn asset(text: &'static str, kind: &'static str) -> Response {
+    let kept = "public, max-age=31536000, immutable";
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept)], text).into_response()
+}
+
+/// The routes of what every page loads.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let css = async || asset(CSS, "text/css; charset=utf-8");
+    let js = async || asset(JS, "text/javascript; charset=utf-8");
+    let mark = async || asset(MARK, "image/svg+xml");
+    vec![
+        get("/assets/app.css", Need::Open, css),
+        get("/assets/app.js", Need::Open, js),
+        get("/assets/mark.svg", Need::Open, mark),
+    ]
+}
+
+/// Who may look at imports.
+pub const LOOKS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners, Permission::Audit]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_fits_into_a_cookie_and_is_read_back() {
+        let items = (0..2_000).map(|number| format!("RW-{number:06} is not pending"));
+        let response = Told::warn("2,000 were skipped.").listing(items).on("/rewards");
+        let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert!(cookie.len() < 4_000, "{}", cookie.len());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, cookie.split(';').next().unwrap().parse().unwrap());
+        let told = Told::read(&headers).unwrap();
+        assert_eq!(told.words, "2,000 were skipped.");
+        assert_eq!(told.items.last().map(String::as_str), Some("…"));
+        assert!(told.items.len() > 20);
+    }
+
+    #[test]
+    fn a_small_budget_is_kept() {
+        assert!(CSS.len() <= 36 * 1024, "{}", CSS.len());
+        assert!(JS.len() <= 20 * 1024, "{}", JS.len());
+    }
+}

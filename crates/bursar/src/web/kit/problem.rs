@@ -1,0 +1,254 @@
+//! What went wrong, told once: every face's errors become a [`Fault`], and a fault becomes `problem+json` (RFC 9457) or
+//! a page. What is deliberately not here: our own insides. They are logged with the request's id, and only the id is
+//! shown.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use payout::Refusal;
+use payout::eligibility::Blocker;
+
+use super::login_limit::Wait;
+use crate::ops::OpsError;
+use crate::store::StoreError;
+
+/// What is wrong with one field of what was sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FieldError {
+    /// A JSON pointer to it, or the name of a query parameter as one.
+    pub pointer: String,
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// What is wrong and what to write instead.
+    pub detail: String,
+}
+
+/// An answer that is not what was asked for.
+#[derive(Clone, Debug)]
+pub struct Fault(Box<Told>);
+
+/// What a [`Fault`] says, for whoever renders it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// Stable, snake_case.
+    pub code: String,
+    /// What happened, what it means and what to do.
+    pub detail: String,
+    /// Fields that are wrong.
+    pub errors: Vec<FieldError>,
+    /// Gates that are closed.
+    pub blockers: Vec<Blocker>,
+    /// Further members of the problem, such as `current`, the newer object of a 412.
+    pub members: Vec<(&'static str, Value)>,
+    /// Seconds after which asking again makes sense.
+    pub retry_after: Option<u32>,
+}
+
+impl Fault {
+    /// A fault with a stable code and words for whoever asked.
+    #[must_use]
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self(Box::new(Told {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            blockers: Vec::new(),
+            members: Vec::new(),
+            retry_after: None,
+        }))
+    }
+
+    /// There is no such thing, or not for whoever asks.
+    #[must_use]
+    pub fn missing() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "This page was not found, or you have no access to it.")
+    }
+
+    /// The role or the key's scopes do not allow it.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        let told = "Your role or the scopes of your API key do not allow this. Ask an administrator.";
+        Self::new(StatusCode::FORBIDDEN, "permission_denied", told)
+    }
+
+    /// The same, naming the gates that are closed.
+    #[must_use]
+    pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
+        self.0.blockers = blockers;
+        self
+    }
+
+    /// What was sent cannot be read at all.
+    #[must_use]
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// One field is wrong. Unknown and doubled fields are 400, wrong values 422.
+    #[must_use]
+    pub fn field(error: FieldError) -> Self {
+        Self::fields(vec![error])
+    }
+
+    /// Fields are wrong; the first gives the problem its code.
+    #[must_use]
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let first = errors.first();
+        let code = first.map_or("invalid", |error| error.code);
+        let detail = first.map_or_else(String::new, |error| match error.pointer.as_str() {
+            "" => error.detail.clone(),
+            pointer => format!("{pointer}: {}", error.detail),
+        });
+        let status = match code {
+            "unknown_field" | "duplicate_key" | "too_many_fields" | "name_too_long" | "value_too_long"
+            | "too_deep" => StatusCode::BAD_REQUEST,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut fault = Self::new(status, code, detail);
+        fault.0.errors = errors;
+        fault
+    }
+
+    /// The object was changed since it was read; `current` is how it is now.
+    #[must_use]
+    pub fn stale(current: Value) -> Self {
+        let told = "This was changed since you read it. Look at `current`, then ask again with its ETag.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", told).with("current", current)
+    }
+
+    /// Our own failure: logged, never shown.
+    #[must_use]
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed inside");
+        let told = "Bursar failed inside, and nothing was changed. Try again; if it stays, give the request id to whoever runs Bursar.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", told)
+    }
+
+    /// Somebody tries too often.
+    #[must_use]
+    pub fn slow_down(Wait(seconds): Wait) -> Self {
+        let told = format!(
+            "There were too many tries, so this one was not looked at. Nothing is locked: wait {seconds} seconds, then try again."
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
+    }
+
+    /// The same with one more member.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.0.members.push((name, value));
+        self
+    }
+
+    /// The same, saying when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn told(&self) -> &Told {
+        &self.0
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        if let Some(field) = refusal.field {
+            let pointer = format!("/{}", field.replace('.', "/"));
+            return Self::field(FieldError { pointer, code: refusal.code, detail: refusal.sentence });
+        }
+        let status = match refusal.code {
+            "own_reward" | "permission_denied" | "person_needed" => StatusCode::FORBIDDEN,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, refusal.code, refusal.sentence)
+    }
+}
+
+impl From<OpsError> for Fault {
+    fn from(error: OpsError) -> Self {
+        match error {
+            OpsError::Refused(refusal) => refusal.into(),
+            OpsError::Blocked(blockers) => {
+                let told = "Something stands in the way, so nothing was done: see `blockers` for what it is and who must act.";
+                let mut fault = Self::new(StatusCode::CONFLICT, "blocked", told);
+                fault.0.blockers = blockers;
+                fault
+            }
+            OpsError::Missing => Self::missing(),
+            OpsError::Conflict(refusal) if refusal.code == "slow_down" => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, refusal.code, refusal.sentence).retry_after(5)
+            }
+            OpsError::Conflict(refusal) => Self::new(StatusCode::CONFLICT, refusal.code, refusal.sentence),
+            OpsError::Unreachable(refusal) => {
+                Self::new(StatusCode::BAD_GATEWAY, refusal.code, refusal.sentence)
+            }
+            OpsError::Internal(error) if error.cannot_write() => {
+                tracing::error!(%error, "the database cannot write: its disk is full or broken. Nothing is sent until it can");
+                let told = "The disk of the database is full or does not write, so nothing was changed. Tell whoever runs Bursar; what you asked for can be asked again once there is room.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(30)
+            }
+            OpsError::Internal(error) if error.away() => {
+                tracing::error!(%error, "the database is away");
+                let told = "The database does not answer, so nothing was changed. Try again in a moment; if it stays, tell whoever runs Bursar.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
+            }
+            OpsError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        OpsError::from(error).into()
+    }
+}
+
+impl IntoResponse for Fault {
+    /// A bare status that carries the fault; `kit::error_page` gives it its words, when the face is known.
+    fn into_response(self) -> Response {
+        let mut response = self.0.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Where and for whom a fault is rendered.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// `problem+json` rather than a page.
+    pub json: bool,
+    /// The path that was asked for.
+    pub instance: String,
+    /// The id under which the log knows this request.
+    pub request_id: String,
+    /// Where our documentation is.
+    pub base_url: String,
+}
+
+/// A blocker as every face shows it.
+#[must_use]
+pub fn blocker(blocker: &Blocker) -> Value {
+    let code = blocker.code;
+    json!({
+        "code": code.as_str(),
+        "scope": code.scope().as_str(),
+        "subject": blocker.subject,
+        "message": blocker.message(),
+        "who": blocker.who().as_str(),
+        "remedy": blocker.remedy(),
+    })
+}

@@ -1,0 +1,200 @@
+//! The form in which one thing of the catalogue is entered or changed: a partner, an account, a program, an activity. What
+//! was typed comes back with what is wrong with it; where somebody else has changed the thing meanwhile, with how it is now,
+//! and nothing is overwritten unseen. What is deliberately not here: the fields of each (`payees::edit`, `programs::pages`).
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use payout::Refusal;
+
+use super::layout::{Frame, Place, Told, Visit};
+use super::problem::Fault;
+use crate::clock::Clock;
+use crate::ops::OpsError;
+
+/// A choice of a field.
+pub struct Choice {
+    /// Its word in the form.
+    pub value: String,
+    /// Its words on the page.
+    pub words: String,
+    /// It is the one that is chosen.
+    pub chosen: bool,
+}
+
+/// A field of the form.
+pub struct Field {
+    /// Its name in the form, and in refusals.
+    pub name: &'static str,
+    /// Its words on the page.
+    pub words: &'static str,
+    /// `text`, `email`, `number`, `select` or `tick`.
+    pub kind: &'static str,
+    /// What was typed, or how it is.
+    pub value: String,
+    /// What to know before typing.
+    pub hint: &'static str,
+    /// For a select.
+    pub choices: Vec<Choice>,
+    /// It must be given.
+    pub required: bool,
+}
+
+impl Field {
+    /// A line to type.
+    #[must_use]
+    pub fn line(name: &'static str, words: &'static str, value: &Option<String>, hint: &'static str) -> Self {
+        let value = value.clone().unwrap_or_default();
+        Self { name, words, kind: "text", value, hint, choices: Vec::new(), required: false }
+    }
+
+    /// A choice of one.
+    #[must_use]
+    pub fn select(
+        name: &'static str,
+        words: &'static str,
+        hint: &'static str,
+        value: &Option<String>,
+        choices: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let value = value.clone().unwrap_or_default();
+        let choice = |(word, words): (String, String)| Choice { chosen: word == value, value: word, words };
+        let choices = choices.into_iter().map(choice).collect();
+        Self { name, words, kind: "select", value, hint, choices, required: false }
+    }
+
+    /// The same, typed as another kind.
+    #[must_use]
+    pub fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The same, which must be given.
+    #[must_use]
+    pub fn needed(mut self) -> Self {
+        self.required = true;
+        self
+    }
+}
+
+/// What a form is for.
+pub struct Sheet {
+    /// Its head.
+    pub title: String,
+    /// Where it stands in the menu.
+    pub place: Place,
+    /// Where it came from: address and words.
+    pub back: (String, String),
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// What the thing was when the form was shown; nothing for a new one.
+    pub seen: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "kit/record_form.html")]
+struct CataloguePage {
+    frame: Frame,
+    sheet: Sheet,
+    wrong: Option<Refusal>,
+    /// How the thing is now, where that differs from what was typed.
+    now: Vec<String>,
+}
+
+impl CataloguePage {
+    /// What is wrong with a field.
+    fn at(&self, field: &Field) -> &str {
+        let wrong = self.wrong.as_ref().filter(|wrong| wrong.field == Some(field.name));
+        wrong.map_or("", |wrong| wrong.sentence.as_str())
+    }
+
+    /// What is wrong with the whole, or with what is no field of the form.
+    fn whole(&self) -> Option<&str> {
+        let named = |wrong: &&Refusal| self.sheet.fields.iter().any(|field| wrong.field == Some(field.name));
+        self.wrong.as_ref().filter(|wrong| !named(wrong)).map(|wrong| wrong.sentence.as_str())
+    }
+}
+
+/// The form as it is shown first.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn show(visit: &Visit, sheet: Sheet) -> Result<Response, Fault> {
+    let frame = visit.frame(sheet.title.clone(), sheet.place);
+    visit.show(&CataloguePage { frame, sheet, wrong: None, now: Vec::new() })
+}
+
+/// The form after it was refused. `current` are the fields of the thing as it is now.
+///
+/// # Errors
+/// What is no refusal.
+pub fn again(visit: &Visit, sheet: Sheet, current: &[Field], error: OpsError) -> Result<Response, Fault> {
+    let (OpsError::Refused(wrong) | OpsError::Conflict(wrong)) = error else { return Err(error.into()) };
+    let changed = wrong.code == CHANGED;
+    let differs =
+        |typed: &&Field| current.iter().find(|now| now.name == typed.name && now.value != typed.value);
+    let told =
+        |now: &Field| format!("{}: {}", now.words, if now.value.is_empty() { "nothing" } else { &now.value });
+    let now = sheet.fields.iter().filter_map(|typed| differs(&typed)).map(told);
+    let now = if changed { now.collect() } else { Vec::new() };
+    let status = if changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let frame = visit.frame(sheet.title.clone(), sheet.place);
+    let page = CataloguePage { frame, sheet, wrong: Some(wrong), now };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+/// To the thing's own page, saying that it is saved.
+#[must_use]
+pub fn saved(name: &str, new: bool, address: &str) -> Response {
+    let told = if new { format!("{name} is entered.") } else { format!("{name} is saved.") };
+    Told::good(told).on(address)
+}
+
+const CHANGED: &str = "changed_meanwhile";
+
+/// Refuses to enter what is there already.
+///
+/// # Errors
+/// When it is.
+pub fn must_be_new<T>(before: Option<&T>, what: &str) -> Result<(), Refusal> {
+    if before.is_none() {
+        return Ok(());
+    }
+    let told = format!("There is {what} with this external id already. Choose another, or change that one.");
+    Err(Refusal::new("external_id_taken", told).at("external_id"))
+}
+
+/// Refuses to change what is no longer as it was when the form was shown.
+///
+/// # Errors
+/// When somebody changed it since, or it is gone.
+pub fn must_be_as_seen<T>(
+    before: Option<T>,
+    updated_at: fn(&T) -> i64,
+    seen: Option<i64>,
+) -> Result<T, Refusal> {
+    let told = "Somebody else changed this since you opened the form, so nothing was saved. What you typed is still here, \
+                and below it how it is now. Save again to have it your way.";
+    before.filter(|before| seen == Some(updated_at(before))).ok_or_else(|| Refusal::new(CHANGED, told))
+}
+
+/// An external id for what is entered by hand and has none elsewhere.
+#[must_use]
+pub fn by_hand(clock: &Clock) -> Option<String> {
+    let chance = payout::ids::encode(clock.chance());
+    Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)))
+}
+
+/// What was typed into a field that may be empty.
+#[must_use]
+pub fn given(typed: &Option<String>) -> Option<String> {
+    typed.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A country as it is kept: in capital letters, however it was typed.
+#[must_use]
+pub fn country(typed: &Option<String>) -> Option<String> {
+    given(typed).map(|code| code.to_uppercase())
+}

@@ -1,0 +1,235 @@
+//! A row of the route table: its address, who may call it, and what stands before its handler. What handlers share is here as
+//! well. What is deliberately not here: the table itself (`web`), and opening a door (`web::guard`).
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::MethodRouter;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{Ref, Schema};
+
+use payout::access::{Permission, Role, allows};
+use payout::scope::Scope;
+
+use super::event_writer::Intake;
+use super::extract;
+use super::login_limit::Tries;
+use crate::app::App;
+use crate::turns::Turns;
+use crate::work::Work;
+
+/// What handlers share. Most take `State<App>`. Cheap to clone: every layer of every request does.
+#[derive(Clone)]
+pub struct Web(Arc<Shared>);
+
+/// What [`Web`] derefs to.
+pub struct Shared {
+    /// The program.
+    pub app: App,
+    /// The vendors' clients, for look-ups beside a verb.
+    pub work: Work,
+    /// The way to the writer of events.
+    pub intake: Intake,
+    /// What slows down guessing of passwords.
+    pub tries: Tries,
+    /// Whose turn it is to do what is heavy.
+    pub heavy: Arc<Turns>,
+    /// The description of the API, made once from the route table.
+    pub description: Arc<str>,
+}
+
+impl Web {
+    /// Of what is shared.
+    #[must_use]
+    pub fn of(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for Web {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl FromRef<Web> for App {
+    fn from_ref(web: &Web) -> Self {
+        web.app.clone()
+    }
+}
+
+impl FromRef<Web> for Work {
+    fn from_ref(web: &Web) -> Self {
+        web.work.clone()
+    }
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// Anybody.
+    Open,
+    /// Anybody who has signed in or sent a key.
+    Login,
+    /// Whoever has the permission.
+    May(Permission),
+    /// Whoever has one of the permissions.
+    MayAny(&'static [Permission]),
+    /// Whoever has the permission, and partners for what is their own: the handler shows them nothing else.
+    MayOrOwn(Permission),
+}
+
+impl Need {
+    /// Whether a role may call.
+    #[must_use]
+    pub fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Open | Self::Login => true,
+            Self::May(permission) => allows(role, permission),
+            Self::MayAny(permissions) => permissions.iter().any(|permission| allows(role, *permission)),
+            Self::MayOrOwn(permission) => allows(role, permission) || allows(role, Permission::ReadOwn),
+        }
+    }
+}
+
+/// A row of the route table.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The whole path, as axum writes it.
+    pub path: &'static str,
+    /// Who may call it.
+    pub need: Need,
+    /// The most bytes of its body.
+    pub body_limit: usize,
+    /// Its form may come with a file.
+    pub takes_file: bool,
+    /// How the API's description tells it; pages are not described.
+    pub told: Told,
+    /// It takes much memory or time, so only so many run at once.
+    pub heavy: bool,
+    /// What it does in a few words, where whoever does it must have proved just now who they are.
+    pub proved: Option<&'static str>,
+    scope: Option<Scope>,
+    /// What answers.
+    pub(in crate::web) handler: MethodRouter<Web>,
+}
+
+macro_rules! verbs {
+    ($($name:ident = $method:ident),+) => {$(
+        /// A row of the route table for this method.
+        pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Need, handler: H) -> Route {
+            let handler = axum::routing::$name(handler);
+            let told = Told::default();
+            let (method, body_limit) = (Method::$method, usual_limit(path, need));
+            Route { method, path, need, body_limit, takes_file: false, told, heavy: false, proved: None, scope: None, handler }
+        }
+    )+};
+}
+
+/// How large a body is where the route does not say: forms are small, and smallest where nobody has signed in.
+fn usual_limit(path: &str, need: Need) -> usize {
+    match (is_page(path), need == Need::Open) {
+        (false, _) => extract::BODY_LIMIT,
+        (true, false) => extract::FORM_LIMIT,
+        (true, true) => extract::OPEN_FORM_LIMIT,
+    }
+}
+
+verbs!(get = GET, post = POST, put = PUT, patch = PATCH, delete = DELETE);
+
+impl Route {
+    /// The same, taking larger bodies.
+    #[must_use]
+    pub fn up_to(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// The same, taking a form that comes with a file.
+    #[must_use]
+    pub fn with_file(mut self) -> Self {
+        self.takes_file = true;
+        self
+    }
+
+    /// The same, for what takes much memory or time: a large file in or out.
+    #[must_use]
+    pub fn heavy(mut self) -> Self {
+        self.heavy = true;
+        self
+    }
+
+    /// The same, for a form that moves money, says where it goes or lets somebody in: it asks for the password again when the
+    /// last proof is no longer fresh.
+    /// `deed` says what it does, like *Pay this payout*. An API key has no password and needs no step-up.
+    #[must_use]
+    pub fn proved(mut self, deed: &'static str) -> Self {
+        self.proved = Some(deed);
+        self
+    }
+}
+
+impl Route {
+    /// The same, where an API key needs another scope than the usual one of its permission.
+    #[must_use]
+    pub fn opened_by(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// The narrowest scope with which an API key may call it: what reads asks for `read`, what changes something for the scope
+    /// of its permission, so that a new route cannot be without one. `write` opens all of those.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        if self.method == Method::GET {
+            return Scope::Read;
+        }
+        self.scope.unwrap_or_else(|| match self.need {
+            Need::May(permission) | Need::MayOrOwn(permission) => Scope::of(permission),
+            Need::Open | Need::Login | Need::MayAny(_) => Scope::Write,
+        })
+    }
+}
+
+/// Pages are for people; everything else is for programs.
+pub fn is_page(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or("");
+    !matches!(first, "api" | "webhooks" | "healthz" | "readyz" | "metrics")
+}
+
+/// What the description says of a route.
+#[derive(Default)]
+pub struct Told {
+    pub(super) summary: &'static str,
+    pub(super) query: Vec<Parameter>,
+    pub(super) takes: Option<(&'static str, RefOr<Schema>)>,
+    pub(super) answers: Vec<(u16, Option<RefOr<Schema>>)>,
+    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(super) needs_key: bool,
+}
+
+impl Told {
+    /// What it does, in a sentence; empty for what is not part of the API.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        self.summary
+    }
+
+    pub(super) fn refer<T: ToSchema>(&mut self) -> RefOr<Schema> {
+        T::schemas(&mut self.schemas);
+        // A page of one thing and a page of another are named alike, so pages are told where they stand.
+        if std::any::type_name::<T>().contains('<') {
+            return T::schema();
+        }
+        self.schemas.push((T::name().into_owned(), T::schema()));
+        Ref::from_schema_name(T::name()).into()
+    }
+}

@@ -1,0 +1,67 @@
+//! Whose payments and whose money whoever asks may see. What is deliberately not here: who may ask at all (the route table).
+
+use payout::access::Role;
+use payout::ledger::Payee;
+use payout::reward::PaymentType;
+
+use super::problem::{Fault, FieldError};
+use crate::app::Actor;
+use crate::store::programs::{self, Named};
+use crate::store::scope::Scope;
+use crate::store::{Db, payees};
+
+/// Whose payments somebody may see: everybody's, or their own and, for the administrator of an account, their account's.
+pub async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
+    match actor.role {
+        Role::Partner | Role::PartnerAdmin => {
+            let Some(partner) = actor.partner else { return Ok(Some(Vec::new())) };
+            let whole_account = actor.role == Role::PartnerAdmin;
+            Ok(Some(payees::of_partner(db, partner, whole_account).await?))
+        }
+        Role::Admin | Role::ProgramManager | Role::Preparer | Role::Payer | Role::Auditor => Ok(None),
+    }
+}
+
+/// A parameter that says nothing that can be meant.
+pub fn wrong(name: &str, code: &'static str, detail: &str) -> Fault {
+    Fault::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
+}
+
+/// Whose money is meant. An account or partner that whoever asks may not see is answered like one that does not exist.
+///
+/// # Errors
+/// The parameter that says nothing.
+pub async fn scope(
+    db: &mut Db,
+    actor: &Actor,
+    payment_type: Option<&str>,
+    account: Option<&str>,
+    partner: Option<&str>,
+) -> Result<Scope, Fault> {
+    let own = own_payees(db, actor).await?;
+    let hidden = |payee: Payee| own.as_ref().is_some_and(|own| !own.contains(&payee.to_string()));
+    let mut scope = Scope::default();
+    if let Some(word) = payment_type {
+        let unknown =
+            || wrong("payment_type", "unknown_value", "This is not one of: individual, organization.");
+        scope.payment_type = Some(PaymentType::parse(word).ok_or_else(unknown)?);
+    }
+    if let Some(id) = account {
+        match programs::account(db, Named::Either(id)).await?.map(|account| account.id) {
+            Some(id) if !hidden(Payee::Account(id)) => scope.account = Some(id),
+            Some(_) | None => {
+                return Err(wrong("account", "unknown_account", "No account has this id."));
+            }
+        }
+    }
+    if let Some(id) = partner {
+        match programs::partner(db, Named::Either(id)).await?.map(|partner| partner.id) {
+            Some(id) if !hidden(Payee::Partner(id)) => scope.partner = Some(id),
+            Some(_) | None => {
+                return Err(wrong("partner", "unknown_partner", "No partner has this id."));
+            }
+        }
+    }
+    scope.own = own;
+    Ok(scope)
+}

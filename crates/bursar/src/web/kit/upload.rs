@@ -1,0 +1,137 @@
+//! Forms that come with a file (`multipart/form-data`), on the routes that take one. The form's word must come before the
+//! file: without it the file is read past and never kept. What is deliberately not here: what the file holds.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use futures::StreamExt as _;
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use sha2::{Digest as _, Sha256};
+
+use super::extract::{MOST_FIELDS, Tree, in_time};
+use super::form::form_expired;
+use super::problem::Fault;
+
+/// The type of such a form.
+pub const KIND: &str = "multipart/form-data";
+
+/// What is read past at most, so that a browser that is still sending hears why its file is too large.
+const PASSED_OVER: usize = 256 << 20;
+
+/// The file of a form; an extension of its request. Nothing where none was chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Upload {
+    /// What its sender calls it.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// A form and its file.
+pub struct Sent {
+    /// The fields that are no file.
+    pub fields: Tree,
+    /// The file.
+    pub file: Upload,
+    /// All of it in a few bytes, to know the same form when it is sent again.
+    pub said: Vec<u8>,
+}
+
+/// Reads a form with a file. `known` says whether the form's word is this session's.
+///
+/// # Errors
+/// 413 over the limit, 403 when the word is not known, 400 for what is no such form.
+pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> bool) -> Result<Sent, Fault> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary =
+        kind.and_then(|kind| multer::parse_boundary(kind).ok()).ok_or_else(|| broken(&"no boundary"))?;
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok());
+    let body = std::mem::replace(request.body_mut(), Body::empty());
+    if announced.is_some_and(|length| length > limit) {
+        pass_over(body).await;
+        return Err(too_large(limit));
+    }
+    let whole = SizeLimit::new().whole_stream(limit as u64);
+    let constraints = Constraints::new().size_limit(whole);
+    let body = Box::pin(in_time(body, limit));
+    let mut form = Multipart::with_constraints(body, boundary, constraints);
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let (mut file, mut said) = (Upload::default(), Sha256::new());
+    let (mut is_known, mut too_early) = (false, false);
+    while let Some(field) = form.next_field().await.map_err(|error| told(&error, limit))? {
+        if fields.len() > MOST_FIELDS {
+            return Err(Fault::bad_request("too_many_fields", "This form has more fields than it can have."));
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let Some(file_name) = field.file_name().map(str::to_owned) else {
+            let text = field.text().await.map_err(|error| told(&error, limit))?;
+            is_known |= name == "csrf" && known(&text);
+            fields.push((name, text));
+            continue;
+        };
+        let bytes = bytes(field, is_known).await.map_err(|error| told(&error, limit))?;
+        if !is_known {
+            too_early = true;
+            continue;
+        }
+        said.update(format!("{}:{name}\n{}:{file_name}\n{}:", name.len(), file_name.len(), bytes.len()));
+        said.update(&bytes);
+        if bytes.is_empty() && file_name.is_empty() {
+            continue;
+        }
+        if !file.bytes.is_empty() || !file.name.is_empty() {
+            return Err(Fault::bad_request("one_file", "Send one file at a time. Nothing was done."));
+        }
+        file = Upload { name: file_name, bytes };
+    }
+    if !is_known || too_early {
+        return Err(form_expired());
+    }
+    let fields = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    said.update(&fields);
+    let fields = Tree::from_pairs(fields.as_bytes()).map_err(Fault::field)?;
+    Ok(Sent { fields, file, said: said.finalize().to_vec() })
+}
+
+/// The bytes of a part; none of them when they are only read past.
+async fn bytes(mut field: Field<'_>, keep: bool) -> multer::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await? {
+        if keep {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok(bytes)
+}
+
+async fn pass_over(body: Body) {
+    let mut stream = std::pin::pin!(in_time(body, PASSED_OVER));
+    let mut passed = 0;
+    while passed < PASSED_OVER
+        && let Some(Ok(chunk)) = stream.next().await
+    {
+        passed += chunk.len();
+    }
+}
+
+fn told(error: &multer::Error, limit: usize) -> Fault {
+    match matches!(error, multer::Error::StreamSizeExceeded { .. }) {
+        true => too_large(limit),
+        false => broken(error),
+    }
+}
+
+fn too_large(limit: usize) -> Fault {
+    let told = format!(
+        "The file is larger than the {} MB that are taken at once, so nothing was stored. Split it into several files, each with the header.",
+        limit >> 20
+    );
+    Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Fault {
+    let told =
+        format!("The form with the file cannot be read ({error}), so nothing was stored. Send it again.");
+    Fault::bad_request("malformed_form", told)
+}

@@ -1,0 +1,200 @@
+//! `/outbox` and `/settings/notices`: what was told to whom, and in which words.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+use payout::notice::Notice;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::mail::{Language, Template, variables};
+use crate::ops::notices::templates;
+use crate::store::mails::{self, Filter, Mail, MailState};
+use crate::web::kit::extract::Json;
+use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::json::{Page, etag, if_match};
+use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::route::{Need, Route, get, put};
+use crate::web::kit::session::Who;
+
+const TEMPLATE: &str = "/api/v1/settings/notices/{notice}/{language}";
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    vec![
+        get("/api/v1/outbox", reads, list)
+            .says("Mails, newest first: what was told to whom, and what became of it")
+            .by_pages()
+            .filters::<Ask>()
+            .answers_page::<MailJson>(),
+        get(TEMPLATE, reads, read)
+            .says("The template of a notice in a language, with its ETag and what it may use")
+            .answers::<TemplateJson>(200),
+        put(TEMPLATE, administers, write)
+            .says("Save a template; without `subject` and `body` the built-in one is in force again")
+            .takes::<Change>()
+            .answers::<TemplateJson>(200),
+    ]
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Mail)]
+struct MailJson {
+    id: String,
+    /// What it tells.
+    notice: &'static str,
+    /// The id of what it is about.
+    about: String,
+    /// Masked where it is a payee's destination.
+    recipient: String,
+    language: String,
+    /// Its subject line.
+    subject: String,
+    /// `waiting`, `sent`, `failed`, `suppressed` or `lapsed` (too old to be sent).
+    state: &'static str,
+    tries: i64,
+    /// What the mail server last said.
+    answer: Option<String>,
+    created_at: String,
+    sent_at: Option<String>,
+}
+
+impl From<Mail> for MailJson {
+    fn from(mail: Mail) -> Self {
+        Self {
+            recipient: mail.shown_recipient(),
+            id: mail.id,
+            notice: mail.notice.as_str(),
+            about: mail.about,
+            language: mail.language,
+            subject: mail.title,
+            state: mail.state.as_str(),
+            tries: mail.tries,
+            answer: mail.answer,
+            created_at: rfc3339(mail.created_at),
+            sent_at: mail.sent_at.map(rfc3339),
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// Only mails of this notice, such as `payment_failed`.
+    notice: Option<String>,
+    /// Only mails to this address.
+    recipient: Option<String>,
+    /// `waiting`, `sent`, `failed`, `suppressed` or `lapsed`.
+    state: Option<String>,
+    /// Only mails about this reward, transaction, payee or batch, by its id.
+    about: Option<String>,
+}
+
+async fn list(
+    State(app): State<App>,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<axum::Json<Page<MailJson>>, Fault> {
+    let unknown = |name: &str, word: &str| {
+        let detail = format!("There is no {name} `{word}`.");
+        Fault::field(FieldError { pointer: format!("/{name}"), code: "unknown_value", detail })
+    };
+    let notice = ask.notice.map(|word| Notice::parse(&word).ok_or_else(|| unknown("notice", &word)));
+    let state = ask.state.map(|word| MailState::parse(&word).ok_or_else(|| unknown("state", &word)));
+    let filter = Filter {
+        notice: notice.transpose()?,
+        recipient: ask.recipient.map(|address| address.to_lowercase()),
+        state: state.transpose()?,
+        about: ask.about,
+        after: paging.after_parts::<1>()?.map(|[id]| id),
+    };
+    let found = mails::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?;
+    let key = |mail: &Mail| sealed(&[&mail.id]);
+    Ok(axum::Json(Page::of(found, paging.limit, key, MailJson::from)))
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = NoticeTemplate)]
+struct TemplateJson {
+    notice: &'static str,
+    language: &'static str,
+    subject: String,
+    body: String,
+    /// 0 until it is first saved.
+    version: i64,
+    /// The names that subject and body may use.
+    variables: Vec<&'static str>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NoticeTemplateChange)]
+struct Change {
+    subject: Option<String>,
+    body: Option<String>,
+}
+
+fn named(notice: &str, language: &str) -> Result<(Notice, Language), Fault> {
+    let language = Language::ALL.into_iter().find(|known| known.as_str() == language);
+    Notice::parse(notice).zip(language).ok_or_else(Fault::missing)
+}
+
+async fn in_force(app: &App, (notice, language): (Notice, Language)) -> Result<TemplateJson, Fault> {
+    let (template, version) = templates::in_force(&mut app.store.read().await?, notice, language).await?;
+    Ok(TemplateJson {
+        notice: notice.as_str(),
+        language: language.as_str(),
+        subject: template.subject,
+        body: template.body,
+        version,
+        variables: variables(notice).iter().map(|variable| variable.name).collect(),
+    })
+}
+
+async fn read(
+    State(app): State<App>,
+    Path((notice, language)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    Ok(answer(&in_force(&app, named(&notice, &language)?).await?))
+}
+
+async fn write(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path((notice, language)): Path<(String, String)>,
+    headers: HeaderMap,
+    Json(change): Json<Change>,
+) -> Result<Response, Fault> {
+    let of = named(&notice, &language)?;
+    let template = match (change.subject, change.body) {
+        (Some(subject), Some(body)) => Some(Template { subject, body }),
+        (None, None) => None,
+        (Some(_), None) => return Err(missing("body")),
+        (None, Some(_)) => return Err(missing("subject")),
+    };
+    match templates::save(&app, &actor, of, template.as_ref(), if_match(&headers)).await {
+        Ok(_) => Ok(answer(&in_force(&app, of).await?)),
+        Err(error) => {
+            let fault = Fault::from(error);
+            if fault.code() != "precondition_failed" {
+                return Err(fault);
+            }
+            Err(Fault::stale(json!(in_force(&app, of).await?)))
+        }
+    }
+}
+
+fn missing(name: &str) -> Fault {
+    let detail = "Send subject and body together, or neither to restore the built-in template.".to_owned();
+    Fault::field(FieldError { pointer: format!("/{name}"), code: "missing", detail })
+}
+
+fn answer(template: &TemplateJson) -> Response {
+    ([(header::ETAG, etag(template.version))], axum::Json(template)).into_response()
+}

@@ -1,0 +1,15 @@
+//! What is told to whom: the templates of notices, and the outbox.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod outbox;
+mod templates;
+
+use crate::web::kit::route::Route;
+pub use outbox::Row;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [templates::routes(), outbox::routes(), api::routes()].into_iter().flatten().collect()
+}

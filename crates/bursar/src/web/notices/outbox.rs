@@ -1,0 +1,313 @@
+//! The outbox: every mail, newest first, with what became of it; and one mail as its reader gets it.
+//!
+//! Its HTML is shown in a frame without rights: whatever a template brings with it can do nothing there.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::notice::Notice;
+
+use crate::app::App;
+use crate::mail::{Language, Parts};
+use crate::ops::notices::post;
+use crate::store::mails::{self, Filter, Mail, MailState};
+use crate::web::kit::form::{Form, ListQuery, Turn, sealed};
+use crate::web::kit::format::{Chip, Lately, When, when};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post as posted};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    vec![
+        get("/outbox", reads, list),
+        get("/outbox/{mail}", reads, show),
+        get("/outbox/{mail}/html", reads, html),
+        posted("/outbox/{mail}/again", administers, again),
+        posted("/outbox/{mail}/link", administers, link).proved("show a link that signs its receiver in"),
+        posted("/outbox/lift", administers, lift),
+    ]
+}
+
+/// A mail as a row.
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// Its subject line.
+    pub title: String,
+    /// The address.
+    pub recipient: String,
+    /// What it tells.
+    pub notice: &'static str,
+    /// How it stands.
+    pub chip: Chip,
+    /// When it was written.
+    pub at: Lately,
+}
+
+impl Row {
+    /// A mail in a list.
+    #[must_use]
+    pub fn of(mail: Mail) -> Self {
+        Self {
+            recipient: mail.shown_recipient(),
+            id: mail.id,
+            title: mail.title,
+            notice: mail.notice.label(),
+            chip: chip(mail.state),
+            at: Lately(mail.created_at),
+        }
+    }
+}
+
+impl Row {
+    /// The same where it is known whether there is a mail server: without one nothing waits for it.
+    fn kept(mail: Mail, server: bool) -> Self {
+        let waits = mail.state == MailState::Waiting && !server;
+        let row = Self::of(mail);
+        if waits {
+            Self { chip: Chip { tone: "warn", words: "Not sent: no mail server" }, ..row }
+        } else {
+            row
+        }
+    }
+}
+
+fn chip(state: MailState) -> Chip {
+    let tone = match state {
+        MailState::Waiting => "wait",
+        MailState::Sent => "good",
+        MailState::Failed => "bad",
+        MailState::Suppressed | MailState::Lapsed => "warn",
+    };
+    Chip { tone, words: state.label() }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    notice: Option<String>,
+    recipient: Option<String>,
+    state: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "notices/outbox.html")]
+struct OutboxPage {
+    frame: Frame,
+    ask: Ask,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    turn: Turn,
+    narrowed: bool,
+    server: bool,
+    suppressed: Vec<(String, String, When)>,
+    may: bool,
+}
+
+impl OutboxPage {
+    fn is_notice(&self, notice: &Notice) -> bool {
+        self.ask.notice.as_deref() == Some(notice.as_str())
+    }
+
+    fn is_state(&self, state: &MailState) -> bool {
+        self.ask.state.as_deref() == Some(state.as_str())
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let mut problem = None;
+    let notice = ask.notice.as_deref().map(|word| Notice::parse(word).ok_or(word));
+    let state = ask.state.as_deref().map(|word| MailState::parse(word).ok_or(word));
+    if let Some(Err(word)) = &notice {
+        problem = Some(format!("There is no notice “{word}”."));
+    } else if let Some(Err(word)) = &state {
+        problem = Some(format!("There is no state “{word}”."));
+    }
+    let filter = Filter {
+        notice: notice.and_then(Result::ok),
+        recipient: ask.recipient.as_ref().map(|address| address.trim().to_lowercase()),
+        state: state.and_then(Result::ok),
+        about: None,
+        after: paging.after_parts::<1>()?.map(|[id]| id),
+    };
+    let mut found = match problem.is_none() {
+        true => mails::list(&mut db, &filter, paging.limit + 1).await?,
+        false => Vec::new(),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let suppressed = mails::suppressions(&mut db, 50).await?;
+    let narrowed = [&ask.notice, &ask.recipient, &ask.state].iter().any(|word| word.is_some());
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id]));
+    let page = OutboxPage {
+        frame: visit.frame("Outbox", Place::Outbox),
+        problem,
+        turn: paging.turn(found.len(), next.as_deref(), None),
+        rows: found.into_iter().map(|mail| Row::kept(mail, app.config.smtp_url.is_some())).collect(),
+        narrowed,
+        server: app.config.smtp_url.is_some(),
+        suppressed: suppressed.into_iter().map(|one| (one.address, one.why, When(one.at))).collect(),
+        may: visit.may(Permission::Administer),
+        ask,
+    };
+    visit.show(&page)
+}
+
+#[derive(Template)]
+#[template(path = "notices/outbox_mail.html")]
+struct MailPage {
+    frame: Frame,
+    id: String,
+    title: String,
+    chip: Chip,
+    notice: &'static str,
+    notice_word: &'static str,
+    recipient: String,
+    address: String,
+    name: String,
+    language: &'static str,
+    template: String,
+    about: Option<String>,
+    text: String,
+    written: When,
+    sent: Option<When>,
+    next: Option<When>,
+    server: bool,
+    tries: Vec<(When, String)>,
+    answer: Option<String>,
+    suppressed: Option<(String, When)>,
+    given_up: bool,
+    /// It holds a link for its receiver alone, which somebody must hand on.
+    hands_on: bool,
+    may: bool,
+}
+
+async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let mail = mails::find(&mut db, &id).await?;
+    let language = Language::of(Some(&mail.language));
+    let parts = parts(&app, &mail);
+    let suppressed = mails::suppression(&mut db, &mail.recipient).await?;
+    let recipient = mail.shown_recipient();
+    let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
+    let page = MailPage {
+        frame: visit.frame("Outbox", Place::Outbox),
+        chip: chip(mail.state),
+        notice: mail.notice.label(),
+        notice_word: mail.notice.as_str(),
+        language: language.label(),
+        template: match mail.template_version {
+            0 => "built-in".to_owned(),
+            version => format!("version {version}"),
+        },
+        about: about(&mail.about),
+        text: parts.text,
+        written: When(mail.created_at),
+        sent: when(mail.sent_at),
+        next: waiting.then_some(When(mail.next_at)),
+        server: app.config.smtp_url.is_some(),
+        tries: mails::tries(&mut db, &mail.id)
+            .await?
+            .into_iter()
+            .map(|(at, said)| (When(at), said))
+            .collect(),
+        suppressed: suppressed.map(|one| (one.why, When(one.at))),
+        given_up: matches!(mail.state, MailState::Failed | MailState::Suppressed | MailState::Lapsed),
+        hands_on: mail.notice.carries_secret() && app.config.smtp_url.is_none(),
+        may: visit.may(Permission::Administer),
+        id: mail.id,
+        title: mail.title,
+        recipient,
+        address: mail.recipient,
+        name: mail.recipient_name,
+        answer: mail.answer,
+    };
+    visit.show(&page)
+}
+
+/// The two parts of a mail as others than its receiver may see them: a link that only they may follow is for them alone.
+fn parts(app: &App, mail: &Mail) -> Parts {
+    let shown = match mail.notice.carries_secret() {
+        true => post::without_links(&mail.body),
+        false => mail.body.clone(),
+    };
+    Parts::of(Language::of(Some(&mail.language)), &mail.title, &shown, &app.base_url)
+}
+
+/// The page of what a mail is about.
+fn about(id: &str) -> Option<String> {
+    match id.split('_').next() {
+        Some("rwd") => Some(format!("/rewards/{id}")),
+        Some("bat") => Some(format!("/claims/{id}")),
+        Some("ptx") => Some(format!("/transactions/{id}")),
+        Some(_) | None => None,
+    }
+}
+
+async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Fault> {
+    let mail = mails::find(&mut app.store.read().await?, &id).await?;
+    Ok(framed(parts(&app, &mail).html))
+}
+
+/// A mail's HTML for a frame on a page of ours: it may show itself and do nothing else.
+#[must_use]
+pub fn framed(html: String) -> Response {
+    let rules = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'";
+    let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(rules));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    response
+}
+
+#[derive(Template)]
+#[template(path = "notices/outbox_link.html")]
+struct LinkPage {
+    frame: Frame,
+    back: String,
+    link: String,
+}
+
+/// The link stands in this one answer.
+async fn link(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let back = format!("/outbox/{id}");
+    match post::hand_on(&app, &visit.actor, &id).await {
+        Ok(link) => {
+            visit.show(&LinkPage { frame: visit.frame("A link to hand on", Place::Outbox), back, link })
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&back)),
+    }
+}
+
+async fn again(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let told = match post::again(&app, &visit.actor, &id).await {
+        Ok(()) => Told::good("The mail waits to be sent again."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/outbox/{id}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lift {
+    address: Option<String>,
+}
+
+async fn lift(State(app): State<App>, visit: Visit, Form(sent): Form<Lift>) -> Result<Response, Fault> {
+    let address = sent.address.unwrap_or_default();
+    post::lift(&app, &visit.actor, &address).await?;
+    Ok(Told::good(format!("Mails go to {address} again.")).on("/outbox"))
+}

@@ -1,0 +1,285 @@
+//! The templates of notices: which there are, and one of them to be edited, looked at with real data, sent to oneself,
+//! and taken back to an earlier version or the built-in one.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use payout::access::Permission;
+use payout::notice::Notice;
+
+use super::outbox::framed;
+use crate::app::App;
+use crate::mail::{Language, Parts, Template, Variable, sample, variables};
+use crate::ops::OpsError;
+use crate::ops::notices::{facts, post, templates};
+use crate::store::outbox;
+use crate::store::templates as kept;
+use crate::web::kit::form::{Form, Query};
+use crate::web::kit::format::When;
+use crate::web::kit::history::names;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post as posted};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    vec![
+        get("/settings/notices", reads, list),
+        get("/settings/notices/{notice}/{language}", reads, edit),
+        posted("/settings/notices/{notice}/{language}", administers, save).proved("Save this mail"),
+        posted("/settings/notices/{notice}/{language}/preview", administers, preview),
+        posted("/settings/notices/{notice}/{language}/test", administers, test),
+        posted("/settings/notices/{notice}/{language}/restore", administers, restore)
+            .proved("Restore the built-in mail"),
+    ]
+}
+
+struct ListRow {
+    label: &'static str,
+    to: String,
+    languages: Vec<(&'static str, String, bool)>,
+}
+
+#[derive(askama::Template)]
+#[template(path = "notices/templates.html")]
+struct ListPage {
+    frame: Frame,
+    rows: Vec<ListRow>,
+}
+
+async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let edited = kept::edited(&mut app.store.read().await?).await?;
+    let row = |notice: &Notice| {
+        let is_edited = |language: Language| {
+            edited.iter().any(|(of, written)| of == notice.as_str() && written == language.as_str())
+        };
+        let languages =
+            Language::ALL.map(|language| (language.label(), address(*notice, language), is_edited(language)));
+        let to: Vec<&str> = notice.audience().iter().map(|audience| audience.label()).collect();
+        ListRow { label: notice.label(), to: to.join(", "), languages: languages.into() }
+    };
+    let frame = visit.frame("Notices", Place::PayoutSettings);
+    visit.show(&ListPage { frame, rows: Notice::ALL.iter().map(row).collect() })
+}
+
+fn address(notice: Notice, language: Language) -> String {
+    format!("/settings/notices/{}/{}", notice.as_str(), language.as_str())
+}
+
+struct VersionRow {
+    version: i64,
+    at: When,
+    by: String,
+    built_in: bool,
+    shown: bool,
+}
+
+#[derive(askama::Template)]
+#[template(path = "notices/template.html")]
+struct EditPage {
+    frame: Frame,
+    label: &'static str,
+    address: String,
+    languages: Vec<(&'static str, String, bool)>,
+    subject: String,
+    body: String,
+    version: i64,
+    edited: bool,
+    wrong: Option<String>,
+    shown: Option<(String, String)>,
+    with: String,
+    variables: Vec<Variable>,
+    versions: Vec<VersionRow>,
+    test: Result<String, &'static str>,
+    may: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// An earlier version, to be looked at and perhaps saved again.
+    version: Option<i64>,
+}
+
+fn named((notice, language): (String, String)) -> Result<(Notice, Language), Fault> {
+    let language = Language::ALL.into_iter().find(|known| known.as_str() == language);
+    Notice::parse(&notice).zip(language).ok_or_else(Fault::missing)
+}
+
+async fn edit(
+    State(app): State<App>,
+    visit: Visit,
+    Path(path): Path<(String, String)>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let of = named(path)?;
+    let mut db = app.store.read().await?;
+    let (mut template, version) = templates::in_force(&mut db, of.0, of.1).await?;
+    if let Some(earlier) = ask.version {
+        let versions = templates::history(&mut db, of.0, of.1).await?;
+        let found = versions.into_iter().find(|one| one.version == earlier).ok_or_else(Fault::missing)?;
+        let words = found.words.map(|(subject, body)| Template { subject, body });
+        template = words.unwrap_or_else(|| of.1.built_in(of.0));
+    }
+    drop(db);
+    page(&app, &visit, of, template, version, (ask.version, None)).await
+}
+
+async fn page(
+    app: &App,
+    visit: &Visit,
+    (notice, language): (Notice, Language),
+    template: Template,
+    version: i64,
+    (shown_version, wrong): (Option<i64>, Option<String>),
+) -> Result<Response, Fault> {
+    let (values, with) = values(app, notice, language).await?;
+    let shown = template.render(language, &values).ok().map(|rendered| {
+        let parts = Parts::of(language, &rendered.subject, &rendered.body, &app.base_url);
+        (rendered.subject, parts.text)
+    });
+    let mut db = app.store.read().await?;
+    let versions = templates::history(&mut db, notice, language).await?;
+    let names = names(&mut db, versions.iter().map(|one| one.saved_by.as_str())).await?;
+    let edited = versions.first().is_some_and(|newest| newest.words.is_some());
+    let row = |one: kept::Version| VersionRow {
+        version: one.version,
+        at: When(one.saved_at),
+        by: names.get(&one.saved_by).cloned().unwrap_or_default(),
+        built_in: one.words.is_none(),
+        shown: shown_version.unwrap_or(version) == one.version,
+    };
+    let page = EditPage {
+        frame: visit.frame(notice.label(), Place::PayoutSettings),
+        label: notice.label(),
+        address: address(notice, language),
+        languages: Language::ALL.map(|one| (one.label(), address(notice, one), one == language)).into(),
+        subject: template.subject,
+        body: template.body,
+        version,
+        edited,
+        shown,
+        with,
+        variables: variables(notice),
+        versions: versions.into_iter().map(row).collect(),
+        test: post::own_address(app, &visit.actor).await?.ok_or("Your account has no e-mail address."),
+        may: visit.may(Permission::Administer),
+        wrong,
+    };
+    let status = if page.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+/// What a template is shown with: the newest notice of its kind, or an example while there is none.
+async fn values(app: &App, notice: Notice, language: Language) -> Result<(Value, String), Fault> {
+    let mut db = app.store.read().await?;
+    let newest = outbox::newest(&mut db, notice).await?.filter(|_| !notice.carries_secret());
+    if let Some(told) = newest
+        && let Ok(facts) = facts::read(&mut db, &[told], &app.base_url, app.clock.now()).await
+    {
+        let partner = notice.audience().iter().any(|audience| audience.is_partner());
+        return Ok((
+            facts.seen_by("Ana Lima", partner, language),
+            "the newest notice of this kind".to_owned(),
+        ));
+    }
+    Ok((sample(notice), "an example, because nothing of this kind has happened yet".to_owned()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    subject: Option<String>,
+    body: Option<String>,
+    version: Option<i64>,
+}
+
+impl Typed {
+    fn template(&self) -> Template {
+        let body = self.body.as_deref().unwrap_or_default().replace("\r\n", "\n");
+        Template { subject: self.subject.clone().unwrap_or_default(), body }
+    }
+}
+
+async fn save(
+    State(app): State<App>,
+    visit: Visit,
+    Path(path): Path<(String, String)>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    let of = named(path)?;
+    let template = typed.template();
+    match templates::save(&app, &visit.actor, of, Some(&template), typed.version).await {
+        Ok(version) => {
+            Ok(Told::good(format!("Version {version} is saved and in force.")).on(&address(of.0, of.1)))
+        }
+        Err(OpsError::Refused(refusal)) => {
+            let wrong = format!("{} Nothing was saved.", refusal.sentence);
+            page(&app, &visit, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&address(of.0, of.1))),
+    }
+}
+
+/// What is typed, as HTML; nothing is saved. A template that cannot be used says why instead.
+async fn preview(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    let (notice, language) = named(path)?;
+    let template = typed.template();
+    let (values, _) = values(&app, notice, language).await?;
+    let rendered = template.check(notice).and_then(|()| template.render(language, &values));
+    let parts = match rendered {
+        Ok(rendered) => Parts::of(language, &rendered.subject, &rendered.body, &app.base_url),
+        Err(broken) => Parts::of(language, "", &broken.sentence(notice), &app.base_url),
+    };
+    Ok(framed(parts.html))
+}
+
+async fn test(
+    State(app): State<App>,
+    visit: Visit,
+    Path(path): Path<(String, String)>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    let of = named(path)?;
+    let template = typed.template();
+    let (values, _) = values(&app, of.0, of.1).await?;
+    let told = match post::test(&app, &visit.actor, of, &template, &values).await {
+        Ok(mail) if app.config.smtp_url.is_some() => Told::good(format!(
+            "A test mail is on its way to {}. It is {} in the outbox.",
+            mail.recipient, mail.id
+        )),
+        Ok(mail) => {
+            Told::warn(format!("No mail server is set, so the test mail {} stays in the outbox.", mail.id))
+        }
+        Err(OpsError::Refused(refusal)) => {
+            let wrong = format!("{} Nothing was sent.", refusal.sentence);
+            return page(&app, &visit, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await;
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(of.0, of.1)))
+}
+
+async fn restore(
+    State(app): State<App>,
+    visit: Visit,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let of = named(path)?;
+    let told = match templates::save(&app, &visit.actor, of, None, None).await {
+        Ok(_) => Told::good(
+            "The built-in template is in force again. What was written before stays in the history.",
+        ),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(of.0, of.1)))
+}

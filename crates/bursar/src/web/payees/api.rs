@@ -1,0 +1,381 @@
+//! `/payees/{id}/…`: where a payee is paid and their tax report, as an administrator enters them and whoever may see them
+//! reads them.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::payee::Destination;
+use payout::scope::Scope;
+
+use crate::app::{Actor, App};
+use crate::clock::{date, rfc3339};
+use crate::ops::tax::{self, TaxEntry};
+use crate::ops::{partners, payees as verbs};
+use crate::store::payees::{self, Moved, Profile};
+use crate::store::rewards::Visible;
+use crate::store::tax::Filed;
+use crate::store::{self, Db};
+use crate::web::kit::extract::Json;
+use crate::web::kit::form::{NotKept, Query};
+use crate::web::kit::json::{BlockerJson, MoneyJson, PayeeJson, blockers_for};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post, put};
+use crate::web::kit::session::Who;
+use crate::work::connect;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let manage = Need::May(Permission::ManagePartners);
+    let read = Need::MayOrOwn(Permission::Read);
+    vec![
+        get("/api/v1/payees/{id}", read, show)
+            .says("A payee: standing, payout profile, tax report, and every reason why they cannot be paid")
+            .answers::<PayeeView>(200),
+        get("/api/v1/payees/{id}/history", read, history)
+            .says("The changes of a payee's destination, newest first, masked")
+            .answers::<History>(200),
+        get("/api/v1/payees/{id}/tax-year", read, tax_year)
+            .says("What a payee was paid in a calendar year, by vendor and currency")
+            .filters::<YearQuery>()
+            .answers::<YearJson>(200),
+        put("/api/v1/payees/{id}/payout-profile", manage, set_profile)
+            .says("Set where a partner or account is paid; a Stripe account is read before this answers")
+            .takes::<ProfileChange>()
+            .answers::<ProfileJson>(200),
+        post("/api/v1/payees/{id}/payout-profile/clear", manage, clear_shared)
+            .opened_by(Scope::Write)
+            .says("As a second person, say that a destination rightly belongs to several payees")
+            .takes::<Reason>()
+            .answers::<ProfileJson>(200),
+        put("/api/v1/payees/{id}/tax-report", manage, file_tax)
+            .says("File a tax report; the number is kept encrypted and answered masked")
+            .takes::<TaxChange>()
+            .answers::<TaxJson>(200),
+        post("/api/v1/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
+            .opened_by(Scope::Write)
+            .says("Answer the whole tax number once, and keep who saw it and why")
+            .takes::<Reason>()
+            .answers::<Revealed>(200),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PayoutProfileChange)]
+struct ProfileChange {
+    vendor: String,
+    stripe_account: Option<String>,
+    paypal_email: Option<String>,
+}
+
+/// A payout profile; the destination is masked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PayoutProfile)]
+struct ProfileJson {
+    payee: String,
+    vendor: String,
+    destination: String,
+    /// The vendor would pay to it now.
+    complete: bool,
+    /// What the vendor still wants.
+    not_payable_why: Option<String>,
+    currencies: Option<Vec<String>>,
+    changed_at: Option<String>,
+    /// Another payee has the same destination, and nobody has cleared it: both are on hold.
+    shared: bool,
+    /// What to know of the destination before trusting it.
+    warning: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TaxReportChange)]
+struct TaxChange {
+    form: String,
+    signed_on: String,
+    tin: Option<String>,
+    name: String,
+    /// Whether the certification was ticked; left out by whoever has the signed form before them.
+    certified: Option<bool>,
+}
+
+/// A tax report; the number is masked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaxReport)]
+struct TaxJson {
+    payee: String,
+    form: String,
+    name: String,
+    signed_on: String,
+    tin: Option<String>,
+    expires_on: Option<String>,
+}
+
+async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
+    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
+}
+
+fn destination(change: &ProfileChange) -> Result<Destination, Refusal> {
+    let missing = |field| Refusal::new("missing", "Name the destination for the chosen vendor.").at(field);
+    match (Vendor::parse(&change.vendor), &change.stripe_account, &change.paypal_email) {
+        (Some(Vendor::Stripe), Some(account), None) => Destination::stripe(account),
+        (Some(Vendor::PayPal), None, Some(email)) => Destination::paypal(email),
+        (Some(Vendor::Stripe), None, _) => Err(missing("stripe_account")),
+        (Some(Vendor::PayPal), _, None) => Err(missing("paypal_email")),
+        (Some(_), Some(_), Some(_)) => {
+            let told = "Name one destination, that of the chosen vendor.";
+            Err(Refusal::new("one_destination", told).at("vendor"))
+        }
+        (None, _, _) => Err(Refusal::new("unknown_vendor", "The vendor is stripe or paypal.").at("vendor")),
+    }
+}
+
+async fn set_profile(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(change): Json<ProfileChange>,
+) -> Result<axum::Json<ProfileJson>, Fault> {
+    let payee = find(&web.app, &id).await?;
+    let profile = connect::set_profile(&web.work, &actor, payee, destination(&change)?).await?;
+    Ok(axum::Json(profile_json(&profile)))
+}
+
+fn profile_json(profile: &Profile) -> ProfileJson {
+    let codes = |list: &Vec<payout::money::Currency>| list.iter().map(|one| one.code().to_owned()).collect();
+    ProfileJson {
+        payee: profile.payee.to_string(),
+        vendor: profile.destination.vendor().as_str().to_owned(),
+        destination: profile.destination.masked(),
+        complete: profile.payable_at.is_some(),
+        not_payable_why: profile.not_payable_why.clone(),
+        currencies: profile.currencies.as_ref().map(codes),
+        changed_at: profile.changed_at.map(rfc3339),
+        shared: profile.shared,
+        warning: profile.destination.warning(),
+    }
+}
+
+async fn file_tax(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(change): Json<TaxChange>,
+) -> Result<axum::Json<TaxJson>, Fault> {
+    let payee = find(&app, &id).await?;
+    let TaxChange { form, signed_on, tin, name, certified } = change;
+    let entry = TaxEntry { form, signed_on, tin, name, certified };
+    Ok(axum::Json(tax_json(&tax::file(&app, &actor, payee, &entry).await?)))
+}
+
+fn tax_json(tax: &Filed) -> TaxJson {
+    TaxJson {
+        payee: tax.payee.to_string(),
+        form: tax.form.as_str().to_owned(),
+        name: tax.name.clone(),
+        signed_on: tax.signed_on.clone(),
+        tin: tax.masked_tin.clone(),
+        // The last day it holds is the one before it ends.
+        expires_on: tax.expires_at.map(|end| date(end - 1)),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RevealReason)]
+struct Reason {
+    reason: String,
+}
+
+/// A payee with everything that decides whether they can be paid.
+#[derive(Serialize, ToSchema)]
+struct PayeeView {
+    #[serde(flatten)]
+    payee: PayeeJson,
+    country: Option<String>,
+    /// `active`, `on_hold` or `closed`: their own or their company's, whichever is stricter.
+    standing: &'static str,
+    payout_profile: Option<ProfileJson>,
+    tax_report: Option<TaxJson>,
+    /// Why nothing can be paid to them now, whatever the amount.
+    blockers: Vec<BlockerJson>,
+}
+
+/// The changes of a payee's destination.
+#[derive(Serialize, ToSchema)]
+struct History {
+    data: Vec<MovedJson>,
+}
+
+/// One change of a destination, masked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProfileChangeRow)]
+struct MovedJson {
+    at: String,
+    /// The person or key that did it.
+    actor: Option<String>,
+    /// From where: the address and browser of a page, an API key, the command line.
+    came_from: Option<String>,
+    old: Option<String>,
+    new: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct YearQuery {
+    /// The calendar year; this one when not named
+    year: Option<String>,
+}
+
+/// What a payee was paid in a calendar year (UTC).
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaxYear)]
+struct YearJson {
+    payee: String,
+    year: i32,
+    totals: Vec<YearTotal>,
+    /// What stayed with the payee in US dollars; nothing is converted.
+    reportable: MoneyJson,
+    /// From this total on it is reported.
+    threshold: MoneyJson,
+    over_threshold: bool,
+}
+
+/// A year's payments through one vendor in one currency.
+#[derive(Serialize, ToSchema)]
+struct YearTotal {
+    /// `stripe`, `paypal` or `outside`.
+    vendor: &'static str,
+    currency: String,
+    /// What left us, dated by when it left.
+    paid: MoneyJson,
+    /// What of it did not stay with the payee, dated by when that was: the sum of the three that follow.
+    returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
+    net: MoneyJson,
+    /// What of `net` has left us and is not at the payee's bank yet, as it stands now.
+    to_bank: MoneyJson,
+}
+
+/// A tax number in full. It is answered once and not kept.
+#[derive(Serialize, ToSchema)]
+struct Revealed {
+    tin: String,
+}
+
+/// The payee, when whoever asks may see them.
+async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
+    let own = match partners::visible(actor) {
+        Visible::All => return verbs::named(db, id).await?.ok_or_else(Fault::missing),
+        Visible::Of(partner) => payees::of_partner(db, partner, false).await?,
+        Visible::CompanyOf(partner) => payees::of_partner(db, partner, true).await?,
+    };
+    // Who else has the same external id is not for them to know.
+    let mut found = payees::named(db, id).await?;
+    found.retain(|payee| own.contains(&payee.to_string()));
+    verbs::one_of(id, found)?.ok_or_else(Fault::missing)
+}
+
+async fn show(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<PayeeView>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = seen(&mut db, &actor, &id).await?;
+    let named = payees::names(&mut db, &[payee]).await?.remove(&payee);
+    let facts = payees::facts(&mut db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
+    let profile = payees::profile_of(&mut db, payee).await?;
+    let blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
+    Ok(axum::Json(PayeeView {
+        payee: PayeeJson::of(payee, named.as_ref()),
+        country: facts.country,
+        standing: facts.standing.as_str(),
+        payout_profile: profile.as_ref().map(profile_json),
+        tax_report: store::tax::of(&mut db, payee).await?.as_ref().map(tax_json),
+        blockers: blockers_for(&actor, &blockers),
+    }))
+}
+
+async fn history(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<History>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = seen(&mut db, &actor, &id).await?;
+    let ours = matches!(partners::visible(&actor), Visible::All);
+    let row = |moved: Moved| MovedJson {
+        at: rfc3339(moved.at),
+        // Where our own people sit is not for partners.
+        actor: Some(moved.actor).filter(|by| ours || *by == actor.id.to_string()),
+        came_from: moved.came_from.filter(|_| ours),
+        old: moved.old,
+        new: moved.new,
+    };
+    let changes = payees::changes(&mut db, payee, 200).await?;
+    Ok(axum::Json(History { data: changes.into_iter().map(row).collect() }))
+}
+
+async fn tax_year(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Query(wanted): Query<YearQuery>,
+) -> Result<axum::Json<YearJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = seen(&mut db, &actor, &id).await?;
+    let view = tax::year_view(&mut db, payee, tax::wanted(wanted.year.as_deref(), app.clock.now())?).await?;
+    let total = |total: &store::tax::Total| YearTotal {
+        vendor: total.vendor.map_or("outside", Vendor::as_str),
+        currency: total.paid.currency.code().to_owned(),
+        paid: total.paid.into(),
+        returned: total.back.total().into(),
+        returned_to_us: total.back.to_us.into(),
+        in_payees_balances: total.back.in_balances.into(),
+        given_up: total.back.given_up.into(),
+        net: total.net().into(),
+        to_bank: total.to_bank.into(),
+    };
+    Ok(axum::Json(YearJson {
+        payee: payee.to_string(),
+        year: view.year,
+        totals: view.totals.iter().map(total).collect(),
+        reportable: view.reportable.into(),
+        threshold: view.line.into(),
+        over_threshold: view.over(),
+    }))
+}
+
+async fn clear_shared(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<axum::Json<ProfileJson>, Fault> {
+    let payee = find(&app, &id).await?;
+    Ok(axum::Json(profile_json(&verbs::clear_shared(&app, &actor, payee, &why.reason).await?)))
+}
+
+async fn reveal(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<(Extension<NotKept>, axum::Json<Revealed>), Fault> {
+    let payee = find(&app, &id).await?;
+    let tin = tax::reveal(&app, &actor, payee, &why.reason).await?;
+    Ok((Extension(NotKept), axum::Json(Revealed { tin })))
+}

@@ -1,0 +1,72 @@
+//! `POST /partners/{external_id}/invite`: a login of the portal for a partner.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json as JsonAnswer};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use payout::Refusal;
+use payout::access::{Permission, Role};
+use payout::scope::Scope;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::ops::{OpsError, invitations};
+use crate::web::kit::extract::Json;
+use crate::web::kit::form::NotKept;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, post};
+use crate::web::kit::session::Who;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)
+            .opened_by(Scope::Write)
+            .says("Invite a partner, by their id or yours, to the portal; answers the one-time link")
+            .takes::<Invite>()
+            .answers::<InvitationJson>(201),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Invite {
+    /// `partner`, or `partner_admin` who sees their whole company. `partner` when not named.
+    role: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invitation)]
+struct InvitationJson {
+    /// Where they will sign in with.
+    email: String,
+    /// As what.
+    role: &'static str,
+    /// Works once; a new invitation ends it.
+    link: String,
+    /// Until when it works.
+    expires_at: String,
+}
+
+async fn invite(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(sent): Json<Invite>,
+) -> Result<(StatusCode, Extension<NotKept>, JsonAnswer<InvitationJson>), Fault> {
+    let role = Role::parse(sent.role.as_deref().unwrap_or(Role::Partner.as_str())).ok_or_else(|| {
+        let told = "A partner is invited as partner or as partner_admin.";
+        OpsError::from(Refusal::new("unknown_value", told).at("role"))
+    })?;
+    let made = invitations::invite(&app, &actor, &id, role).await?;
+    let answer = InvitationJson {
+        email: made.email,
+        role: made.role.as_str(),
+        link: made.link,
+        expires_at: rfc3339(made.expires_at),
+    };
+    Ok((StatusCode::CREATED, Extension(NotKept), JsonAnswer(answer)))
+}

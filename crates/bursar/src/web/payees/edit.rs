@@ -1,0 +1,326 @@
+//! Entering and changing partners and accounts by hand. Whether we deal with one, and where they are paid, is changed on their
+//! own page.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::eligibility::PayeeStanding;
+use payout::ids::AccountId;
+
+use crate::app::App;
+use crate::mail::Language;
+use crate::ops::partners as verbs;
+use crate::store::programs::{self, Account, Named, Partner};
+use crate::web::kit::form::{Form, Query};
+use crate::web::kit::layout::{Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::record_form::{
+    self, Field, Sheet, by_hand, country, given, must_be_as_seen, must_be_new,
+};
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let manages = Need::May(Permission::ManagePartners);
+    vec![
+        get("/partners/new", manages, new_partner_form),
+        post("/partners/new", manages, new_partner),
+        get("/partners/{id}/edit", manages, partner_form),
+        post("/partners/{id}/edit", manages, edit_partner).proved("Save this partner"),
+        get("/accounts/new", manages, new_account_form),
+        post("/accounts/new", manages, new_account),
+        get("/accounts/{id}/edit", manages, account_form),
+        post("/accounts/{id}/edit", manages, edit_account),
+    ]
+}
+
+const COUNTRY: &str = "Two letters, like DE.";
+const EXTERNAL_ID: &str = "Your own id; files and the API know it by this.";
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PartnerTyped {
+    external_id: Option<String>,
+    name: Option<String>,
+    email: Option<String>,
+    account: Option<String>,
+    country: Option<String>,
+    language: Option<String>,
+    seen: Option<i64>,
+}
+
+impl PartnerTyped {
+    fn of(partner: &Partner) -> Self {
+        Self {
+            external_id: Some(partner.external_id.clone()),
+            name: Some(partner.name.clone()),
+            email: Some(partner.email.clone()),
+            account: Some(partner.account.1.clone()),
+            country: partner.country.clone(),
+            language: partner.language.clone(),
+            seen: Some(partner.updated_at),
+        }
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        let spoken = Language::ALL.iter().map(|one| (one.as_str().to_owned(), one.label().to_owned()));
+        let mut fields = vec![
+            Field::line("name", "Name", &self.name, "").needed(),
+            Field::line("email", "E-mail", &self.email, "Notices go there.").of_kind("email").needed(),
+            Field::line("account", "Account (external id)", &self.account, "Their company.").needed(),
+            Field::line("country", "Country", &self.country, COUNTRY),
+            Field::select("language", "Language of notices", "English", &self.language, spoken),
+        ];
+        if self.seen.is_none() {
+            fields.insert(
+                0,
+                Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed(),
+            );
+        }
+        fields
+    }
+
+    fn sheet(&self, title: String, back: (String, String)) -> Sheet {
+        Sheet { title, place: Place::Partners, back, fields: self.fields(), seen: self.seen }
+    }
+
+    /// What was typed, over what is not typed here.
+    fn over(&self, before: Partner) -> Partner {
+        Partner {
+            name: given(&self.name).unwrap_or_default(),
+            email: given(&self.email).unwrap_or_default(),
+            account: (before.account.0, given(&self.account).unwrap_or_default()),
+            country: country(&self.country),
+            language: given(&self.language),
+            ..before
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Within {
+    /// The account of the new partner, by its external id.
+    account: Option<String>,
+}
+
+fn new_partner_sheet(typed: &PartnerTyped) -> Sheet {
+    typed.sheet("New partner".to_owned(), ("/partners".to_owned(), "Partners".to_owned()))
+}
+
+async fn new_partner_form(
+    State(app): State<App>,
+    visit: Visit,
+    Query(within): Query<Within>,
+) -> Result<Response, Fault> {
+    let typed =
+        PartnerTyped { external_id: by_hand(&app.clock), account: within.account, ..PartnerTyped::default() };
+    record_form::show(&visit, new_partner_sheet(&typed))
+}
+
+async fn new_partner(
+    State(app): State<App>,
+    visit: Visit,
+    Form(typed): Form<PartnerTyped>,
+) -> Result<Response, Fault> {
+    let typed = PartnerTyped { seen: None, ..typed };
+    let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
+    let saved = verbs::save_partner(&app, &visit.actor, &external_id, |before, fresh| {
+        must_be_new(before.as_ref(), "a partner")?;
+        Ok(typed.over(Partner {
+            id: fresh,
+            external_id: external_id.clone(),
+            // The verb finds it by the id that was typed.
+            account: (AccountId::fresh(0, 0), String::new()),
+            name: String::new(),
+            email: String::new(),
+            country: None,
+            language: None,
+            standing: PayeeStanding::Active,
+            note: None,
+            created_at: now,
+            updated_at: now,
+        }))
+    });
+    match saved.await {
+        Ok((partner, new)) => {
+            Ok(record_form::saved(&partner.name, new, &format!("/partners/{}", partner.id)))
+        }
+        Err(error) => record_form::again(&visit, new_partner_sheet(&typed), &[], error),
+    }
+}
+
+fn partner_sheet(typed: &PartnerTyped, partner: &Partner) -> Sheet {
+    let back = (format!("/partners/{}", partner.id), partner.name.clone());
+    typed.sheet(format!("Edit {}", partner.name), back)
+}
+
+async fn partner(app: &App, id: &str) -> Result<Partner, Fault> {
+    programs::partner(&mut app.store.read().await?, Named::Either(id)).await?.ok_or_else(Fault::missing)
+}
+
+async fn partner_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let found = partner(&app, &id).await?;
+    record_form::show(&visit, partner_sheet(&PartnerTyped::of(&found), &found))
+}
+
+async fn edit_partner(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(typed): Form<PartnerTyped>,
+) -> Result<Response, Fault> {
+    let found = partner(&app, &id).await?;
+    let ours = found.id.to_string();
+    let saved = verbs::save_partner(&app, &visit.actor, &ours, |before, _| {
+        Ok(typed.over(must_be_as_seen(before, |partner| partner.updated_at, typed.seen)?))
+    });
+    match saved.await {
+        Ok((partner, new)) => {
+            Ok(record_form::saved(&partner.name, new, &format!("/partners/{}", partner.id)))
+        }
+        Err(error) => {
+            let now = partner(&app, &id).await?;
+            let typed = PartnerTyped { seen: Some(now.updated_at), ..typed };
+            record_form::again(&visit, partner_sheet(&typed, &now), &PartnerTyped::of(&now).fields(), error)
+        }
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AccountTyped {
+    external_id: Option<String>,
+    name: Option<String>,
+    country: Option<String>,
+    owner_email: Option<String>,
+    seen: Option<i64>,
+}
+
+impl AccountTyped {
+    fn of(account: &Account) -> Self {
+        Self {
+            external_id: Some(account.external_id.clone()),
+            name: Some(account.name.clone()),
+            country: account.country.clone(),
+            owner_email: account.owner_email.clone(),
+            seen: Some(account.updated_at),
+        }
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        let owner = "Your colleague who looks after it; told when a payment fails.";
+        let mut fields = vec![
+            Field::line("name", "Name", &self.name, "").needed(),
+            Field::line("country", "Country", &self.country, COUNTRY),
+            Field::line("owner_email", "Account owner (e-mail)", &self.owner_email, owner).of_kind("email"),
+        ];
+        if self.seen.is_none() {
+            fields.insert(
+                0,
+                Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed(),
+            );
+        }
+        fields
+    }
+
+    fn sheet(&self, title: String, back: (String, String)) -> Sheet {
+        Sheet { title, place: Place::Partners, back, fields: self.fields(), seen: self.seen }
+    }
+
+    fn over(&self, before: Account) -> Account {
+        Account {
+            name: given(&self.name).unwrap_or_default(),
+            country: country(&self.country),
+            owner_email: given(&self.owner_email),
+            ..before
+        }
+    }
+}
+
+fn new_account_sheet(typed: &AccountTyped) -> Sheet {
+    let back = ("/partners?kind=companies".to_owned(), "Accounts".to_owned());
+    typed.sheet("New account".to_owned(), back)
+}
+
+async fn new_account_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let typed = AccountTyped { external_id: by_hand(&app.clock), ..AccountTyped::default() };
+    record_form::show(&visit, new_account_sheet(&typed))
+}
+
+async fn new_account(
+    State(app): State<App>,
+    visit: Visit,
+    Form(typed): Form<AccountTyped>,
+) -> Result<Response, Fault> {
+    let typed = AccountTyped { seen: None, ..typed };
+    let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
+    let saved = verbs::save_account(&app, &visit.actor, &external_id, |before, fresh| {
+        must_be_new(before.as_ref(), "an account")?;
+        Ok(typed.over(Account {
+            id: fresh,
+            external_id: external_id.clone(),
+            name: String::new(),
+            country: None,
+            owner_email: None,
+            standing: PayeeStanding::Active,
+            note: None,
+            created_at: now,
+            updated_at: now,
+        }))
+    });
+    match saved.await {
+        Ok((account, new)) => {
+            Ok(record_form::saved(&account.name, new, &format!("/accounts/{}", account.id)))
+        }
+        Err(error) => record_form::again(&visit, new_account_sheet(&typed), &[], error),
+    }
+}
+
+fn account_sheet(typed: &AccountTyped, account: &Account) -> Sheet {
+    let back = (format!("/accounts/{}", account.id), account.name.clone());
+    typed.sheet(format!("Edit {}", account.name), back)
+}
+
+async fn account(app: &App, id: &str) -> Result<Account, Fault> {
+    programs::account(&mut app.store.read().await?, Named::Either(id)).await?.ok_or_else(Fault::missing)
+}
+
+async fn account_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let found = account(&app, &id).await?;
+    record_form::show(&visit, account_sheet(&AccountTyped::of(&found), &found))
+}
+
+async fn edit_account(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(typed): Form<AccountTyped>,
+) -> Result<Response, Fault> {
+    let found = account(&app, &id).await?;
+    let ours = found.id.to_string();
+    let saved = verbs::save_account(&app, &visit.actor, &ours, |before, _| {
+        Ok(typed.over(must_be_as_seen(before, |account| account.updated_at, typed.seen)?))
+    });
+    match saved.await {
+        Ok((account, new)) => {
+            Ok(record_form::saved(&account.name, new, &format!("/accounts/{}", account.id)))
+        }
+        Err(error) => {
+            let now = account(&app, &id).await?;
+            let typed = AccountTyped { seen: Some(now.updated_at), ..typed };
+            record_form::again(&visit, account_sheet(&typed, &now), &AccountTyped::of(&now).fields(), error)
+        }
+    }
+}

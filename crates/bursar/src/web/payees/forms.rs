@@ -1,0 +1,210 @@
+//! The forms on a payee's page: whether we deal with them, where they are paid, their tax report, and the whole tax number for
+//! whoever says why. A form that is refused comes back with what was typed, a tax number excepted.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::payee::Destination;
+use payout::tax::Form as TaxForm;
+
+use super::show::{Typed, show};
+use crate::app::App;
+use crate::ops::tax::{self, TaxEntry};
+use crate::ops::{OpsError, partners, payees as verbs};
+use crate::web::kit::form::Form;
+use crate::web::kit::format::address;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, post};
+use crate::work::connect;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let manages = Need::May(Permission::ManagePartners);
+    vec![
+        post("/payees/{id}/standing", manages, standing),
+        post("/payees/{id}/payout-profile", manages, profile).proved("Save this destination"),
+        post("/payees/{id}/payout-profile/clear", manages, clear).proved("Let this destination be shared"),
+        post("/payees/{id}/tax-report", manages, tax_report),
+        post("/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
+            .proved("Show this tax number"),
+    ]
+}
+
+async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
+    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
+}
+
+/// The page again, saying above it why nothing was done.
+async fn again(
+    app: &App,
+    visit: Visit,
+    payee: Payee,
+    error: OpsError,
+    typed: Typed,
+) -> Result<Response, Fault> {
+    let told = Told::refused(error)?;
+    let wrong = Some(std::iter::once(told.words).chain(told.items).collect::<Vec<_>>().join(" "));
+    let mut db = app.store.read().await?;
+    show(&mut db, app, &visit, payee, None, Typed { wrong, ..typed }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StandingSent {
+    standing: String,
+    #[serde(default)]
+    reason: String,
+}
+
+async fn standing(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<StandingSent>,
+) -> Result<Response, Fault> {
+    let payee = find(&app, &id).await?;
+    let wanted = partners::standing(&sent.standing)?;
+    match verbs::set_standing(&app, &visit.actor, payee, wanted, &sent.reason).await {
+        Ok(()) => Ok(Told::good("The standing is changed.").on(&address(payee))),
+        Err(error) => again(&app, visit, payee, error, Typed::default()).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileSent {
+    vendor: String,
+    #[serde(default)]
+    address: String,
+}
+
+async fn profile(
+    State(web): State<Web>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<ProfileSent>,
+) -> Result<Response, Fault> {
+    let payee = find(&web.app, &id).await?;
+    let told = "Choose the vendor.";
+    let vendor = Vendor::parse(&sent.vendor).ok_or_else(|| Refusal::new("unknown_vendor", told).at("vendor"));
+    // A line break inside is refused with its sentence; one that came along at the end of a copied line is not meant.
+    let destination = vendor.and_then(|vendor| Destination::at(vendor, sent.address.trim()));
+    let set = match destination {
+        Ok(destination) => connect::set_profile(&web.work, &visit.actor, payee, destination).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match set {
+        Ok(profile) => {
+            let words = format!("{} is where this payee is paid now.", profile.destination.masked());
+            let shared = "Another payee has the same address, so both are on hold until a second person has cleared it.";
+            let notes =
+                [profile.destination.warning(), profile.not_payable_why.clone()].into_iter().flatten();
+            let notes: Vec<String> = notes.chain(profile.shared.then(|| shared.to_owned())).collect();
+            let told = if notes.is_empty() { Told::good(words) } else { Told::warn(words).listing(notes) };
+            Ok(told.on(&address(payee)))
+        }
+        Err(error) => {
+            let typed =
+                Typed { vendor: sent.vendor, address: sent.address, open: "profile", ..Typed::default() };
+            again(&web.app, visit, payee, error, typed).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReasonSent {
+    #[serde(default)]
+    reason: String,
+    confirmed: Option<String>,
+}
+
+async fn clear(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<ReasonSent>,
+) -> Result<Response, Fault> {
+    let payee = find(&app, &id).await?;
+    match verbs::clear_shared(&app, &visit.actor, payee, &sent.reason).await {
+        Ok(_) => Ok(Told::good("The shared destination is cleared.").on(&address(payee))),
+        Err(error) => again(&app, visit, payee, error, Typed::default()).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TaxSent {
+    /// `yes` or `no`: the two questions from which the form follows.
+    us_person: Option<String>,
+    entity: Option<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    signed_on: String,
+    tin: Option<String>,
+    certified: Option<String>,
+}
+
+async fn tax_report(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<TaxSent>,
+) -> Result<Response, Fault> {
+    let payee = find(&app, &id).await?;
+    let yes = |word: &Option<String>| word.as_deref() == Some("yes");
+    let form = TaxForm::for_answers(yes(&sent.us_person), yes(&sent.entity));
+    let entry = TaxEntry {
+        form: form.as_str().to_owned(),
+        signed_on: sent.signed_on.clone(),
+        tin: sent.tin,
+        name: sent.name.clone(),
+        certified: Some(sent.certified.is_some()),
+    };
+    match tax::file(&app, &visit.actor, payee, &entry).await {
+        Ok(_) => Ok(Told::good(format!("The {} is on file.", form.label())).on(&address(payee))),
+        Err(error) => {
+            let typed = Typed { name: sent.name, signed_on: sent.signed_on, open: "tax", ..Typed::default() };
+            again(&app, visit, payee, error, typed).await
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "payees/tin.html")]
+struct RevealedPage {
+    frame: Frame,
+    back: String,
+    tin: String,
+    reason: String,
+}
+
+/// The number stands in this one answer, which no cache and no key keeps.
+async fn reveal(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<ReasonSent>,
+) -> Result<Response, Fault> {
+    let payee = find(&app, &id).await?;
+    if sent.confirmed.is_none() {
+        let told = "Tick that your name and reason are kept beside this. The number was not shown.";
+        return Ok(Told::bad(told).on(&address(payee)));
+    }
+    match tax::reveal(&app, &visit.actor, payee, &sent.reason).await {
+        Ok(tin) => {
+            let frame = visit.frame("Tax number", Place::Partners);
+            visit.show(&RevealedPage { frame, back: address(payee), tin, reason: sent.reason })
+        }
+        Err(error) => again(&app, visit, payee, error, Typed::default()).await,
+    }
+}

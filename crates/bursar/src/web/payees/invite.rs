@@ -1,0 +1,87 @@
+//! Inviting a partner to the portal: who they are, as what they come, and after pressing the one-time link, shown this once.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::{Permission, Role};
+
+use crate::app::App;
+use crate::ops::invitations::{self, Invitation};
+use crate::store::programs::{self, Named, Partner};
+use crate::store::{Db, people};
+use crate::web::kit::form::Form;
+use crate::web::kit::format::When;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administers = Need::May(Permission::Administer);
+    vec![
+        get("/partners/{id}/invite", administers, form),
+        post("/partners/{id}/invite", administers, invite).proved("Invite this partner"),
+    ]
+}
+
+#[derive(Template)]
+#[template(path = "payees/invite.html")]
+struct InvitePage {
+    frame: Frame,
+    partner: Partner,
+    login: Option<&'static str>,
+    made: Option<(String, When)>,
+}
+
+async fn page(
+    db: &mut Db,
+    visit: &Visit,
+    partner: Partner,
+    made: Option<Invitation>,
+) -> Result<Response, Fault> {
+    let login = people::of_partner(db, partner.id).await?.into_iter().next();
+    let login = login.map(|login| match (login.disabled_at, login.password_hash) {
+        (Some(_), _) => "They had a login, which was shut out.",
+        (None, Some(_)) => "They have a login with a password. A new link lets them choose another password.",
+        (None, None) => "They were invited and have not come yet. A new link ends the one before.",
+    });
+    let made = made.map(|made| (made.link, When(made.expires_at)));
+    let frame = visit.frame(format!("Invite {}", partner.name), Place::Partners);
+    visit.show(&InvitePage { frame, partner, login, made })
+}
+
+async fn find(db: &mut Db, id: &str) -> Result<Partner, Fault> {
+    programs::partner(db, Named::Either(id)).await?.ok_or_else(Fault::missing)
+}
+
+async fn form(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let partner = find(&mut db, &id).await?;
+    page(&mut db, &visit, partner, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    role: Option<String>,
+}
+
+async fn invite(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<Sent>,
+) -> Result<Response, Fault> {
+    let whole = sent.role.as_deref() == Some(Role::PartnerAdmin.as_str());
+    let role = if whole { Role::PartnerAdmin } else { Role::Partner };
+    let (made, visit) = match invitations::invite(&app, &visit.actor, &id, role).await {
+        Ok(made) => (Some(made), visit),
+        Err(error) => (None, visit.telling(Told::refused(error)?)),
+    };
+    let mut db = app.store.read().await?;
+    let partner = find(&mut db, &id).await?;
+    page(&mut db, &visit, partner, made).await
+}

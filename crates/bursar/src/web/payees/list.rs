@@ -1,0 +1,356 @@
+//! Partners: everybody who can be paid, a person or a company, with what decides whether they are. One payee is in `show`.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::eligibility::PayeeStanding;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+
+use crate::app::App;
+use crate::store::directory::{self, Filter, HeldBy, Listed, ProfileState, Sort, TaxState};
+use crate::store::programs::{self, Named};
+use crate::web::kit::form::{ListQuery, Turn, sealed};
+use crate::web::kit::format::{Chip, Lately, address, count};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/partners", Need::May(Permission::Read), list)]
+}
+
+/// No more are counted than so many.
+const MOST_COUNTED: i64 = 10_000;
+
+/// The chip of a standing.
+#[must_use]
+pub fn standing_chip(standing: PayeeStanding) -> Chip {
+    match standing {
+        PayeeStanding::Active => Chip { tone: "good", words: "Active" },
+        PayeeStanding::OnHold => Chip { tone: "warn", words: "On hold" },
+        PayeeStanding::Closed => Chip { tone: "bad", words: "Closed" },
+    }
+}
+
+/// The chip of a payout profile.
+#[must_use]
+pub fn profile_chip(state: ProfileState) -> Chip {
+    match state {
+        ProfileState::Missing => Chip { tone: "", words: "Not chosen" },
+        ProfileState::NotReady => Chip { tone: "warn", words: "Not ready" },
+        ProfileState::Shared => Chip { tone: "bad", words: "Shared" },
+        ProfileState::Ready => Chip { tone: "good", words: "Ready" },
+    }
+}
+
+/// The chip of a tax report.
+#[must_use]
+pub fn tax_chip(state: TaxState) -> Chip {
+    match state {
+        TaxState::Missing => Chip { tone: "", words: "None" },
+        TaxState::Expired => Chip { tone: "warn", words: "Out of date" },
+        TaxState::OnFile => Chip { tone: "good", words: "On file" },
+    }
+}
+
+/// A choice of the page: its word in the address, its words on the page.
+type Choice = (&'static str, &'static str);
+
+/// A select: its name, its words, its choices, what is chosen.
+type Select = (&'static str, &'static str, &'static [Choice], String);
+
+const STANDINGS: [Choice; 3] = [("active", "Active"), ("on_hold", "On hold"), ("closed", "Closed")];
+const PROFILES: [Choice; 4] =
+    [("missing", "Not chosen"), ("not_ready", "Not ready"), ("shared", "Shared"), ("ready", "Ready")];
+const SORTS: [Choice; 4] = [
+    ("name", "Name, from A on"),
+    ("-name", "Name, from Z on"),
+    ("-created", "Newest first"),
+    ("created", "Oldest first"),
+];
+const VENDORS: [Choice; 2] = [("stripe", "Stripe"), ("paypal", "PayPal")];
+const TAXES: [Choice; 3] = [("missing", "None"), ("expired", "Out of date"), ("on_file", "On file")];
+
+/// The filters and what they are called.
+const FILTERS: [Choice; 7] = [
+    ("q", "Begins with"),
+    ("account", "Account"),
+    ("country", "Country"),
+    ("vendor", "Paid through"),
+    ("profile", "Payout profile"),
+    ("tax", "Tax report"),
+    ("standing", "Standing"),
+];
+
+/// A choice in its words.
+fn said<'a>(choices: &[Choice], value: &'a str) -> &'a str {
+    choices.iter().find(|(known, _)| *known == value).map_or(value, |(_, words)| *words)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    /// `companies` for accounts.
+    kind: Option<String>,
+    q: Option<String>,
+    /// A company: an id of ours or the caller's.
+    account: Option<String>,
+    standing: Option<String>,
+    profile: Option<String>,
+    tax: Option<String>,
+    /// Two letters, or `none`.
+    country: Option<String>,
+    vendor: Option<String>,
+    #[serde(skip)]
+    sort: Option<String>,
+}
+
+impl Ask {
+    fn companies(&self) -> bool {
+        self.kind.as_deref() == Some("companies")
+    }
+
+    fn sort(&self) -> Result<Sort, String> {
+        match self.sort.as_deref() {
+            None | Some("name") => Ok(Sort::Name),
+            Some("-name") => Ok(Sort::NameBack),
+            Some("-created") => Ok(Sort::Newest),
+            Some("created") => Ok(Sort::Oldest),
+            Some(word) => Err(format!("There is nothing called “{word}” to sort by.")),
+        }
+    }
+
+    fn narrowed(&self) -> bool {
+        let words =
+            [&self.q, &self.account, &self.standing, &self.profile, &self.tax, &self.country, &self.vendor];
+        words.iter().any(|word| word.is_some())
+    }
+
+    /// Everything that is asked, by name.
+    fn pairs(&self) -> Vec<(&'static str, &str)> {
+        let words = [
+            ("kind", &self.kind),
+            ("q", &self.q),
+            ("account", &self.account),
+            ("country", &self.country),
+            ("vendor", &self.vendor),
+            ("profile", &self.profile),
+            ("tax", &self.tax),
+            ("standing", &self.standing),
+            ("sort", &self.sort),
+        ];
+        words.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+
+    /// What a form sends along so that it is still asked, but for what the form itself asks.
+    fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
+        self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
+    }
+
+    fn address(&self, without: &[&str]) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.besides(without));
+        format!("/partners?{}", query.finish()).trim_end_matches('?').to_owned()
+    }
+
+    /// The address without any filter.
+    fn cleared(&self) -> String {
+        self.address(&FILTERS.map(|(name, _)| name))
+    }
+
+    /// The filters that are on, each with the address without it.
+    fn on(&self, account: Option<&str>) -> Vec<(String, String)> {
+        let label = |name: &str| FILTERS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words);
+        let on = self.pairs().into_iter().filter_map(|(name, value)| {
+            let words = match name {
+                "account" => account.unwrap_or(value),
+                "country" if value == "none" => "Not known",
+                "vendor" => said(&VENDORS, value),
+                "profile" => said(&PROFILES, value),
+                "tax" => said(&TAXES, value),
+                "standing" => said(&STANDINGS, value),
+                _ => value,
+            };
+            Some((format!("{}: {words}", label(name)?), self.address(&[name])))
+        });
+        on.collect()
+    }
+
+    /// What it means to the database, or the word that means nothing.
+    fn filter(&self, now: i64, after: Option<(String, String)>) -> Result<Filter, String> {
+        let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
+        let standing = self.standing.as_deref().map(|word| PayeeStanding::parse(word).ok_or(odd(word)));
+        let profile = self.profile.as_deref().map(|word| match word {
+            "missing" => Ok(ProfileState::Missing),
+            "not_ready" => Ok(ProfileState::NotReady),
+            "shared" => Ok(ProfileState::Shared),
+            "ready" => Ok(ProfileState::Ready),
+            word => Err(odd(word)),
+        });
+        let tax = self.tax.as_deref().map(|word| match word {
+            "missing" => Ok(TaxState::Missing),
+            "expired" => Ok(TaxState::Expired),
+            "on_file" => Ok(TaxState::OnFile),
+            word => Err(odd(word)),
+        });
+        let vendor = self.vendor.as_deref().map(|word| Vendor::parse(word).ok_or(odd(word)));
+        Ok(Filter {
+            companies: self.companies(),
+            q: self.q.clone(),
+            country: self.country.as_deref().map(|word| if word == "none" { "" } else { word }.to_owned()),
+            vendor: vendor.transpose()?,
+            sort: self.sort()?,
+            account: self.account.clone(),
+            standing: standing.transpose()?,
+            profile: profile.transpose()?,
+            tax: tax.transpose()?,
+            after,
+            now,
+        })
+    }
+}
+
+struct Row {
+    address: String,
+    name: String,
+    external_id: String,
+    account: Option<(String, String)>,
+    country: String,
+    destination: Option<(&'static str, String)>,
+    profile: Chip,
+    tax: Chip,
+    form: &'static str,
+    standing: Chip,
+    /// What holds them, where nobody has written it down.
+    held_by: &'static str,
+    entered: Lately,
+}
+
+impl Row {
+    fn of(listed: Listed, now: i64) -> Self {
+        let profile = match (&listed.destination, listed.shared, listed.payable) {
+            (None, _, _) => ProfileState::Missing,
+            (Some(_), true, _) => ProfileState::Shared,
+            (Some(_), false, true) => ProfileState::Ready,
+            (Some(_), false, false) => ProfileState::NotReady,
+        };
+        let tax = match listed.tax {
+            None => TaxState::Missing,
+            Some((_, Some(end))) if end <= now => TaxState::Expired,
+            Some(_) => TaxState::OnFile,
+        };
+        let is_partner = matches!(listed.payee, Payee::Partner(_));
+        Self {
+            address: address(listed.payee),
+            name: listed.name,
+            external_id: listed.external_id,
+            account: is_partner.then_some(listed.account),
+            country: listed.country.unwrap_or_default(),
+            destination: listed.destination.map(|(vendor, masked)| (Vendor::label(vendor), masked)),
+            profile: profile_chip(profile),
+            tax: tax_chip(tax),
+            form: listed.tax.map_or("", |(form, _)| form.label()),
+            standing: standing_chip(listed.standing),
+            held_by: match listed.held_by {
+                Some(HeldBy::Company) => "their company",
+                Some(HeldBy::Found) => "by a payment under Safe mode",
+                Some(HeldBy::Shared) => "by a shared destination",
+                None => "",
+            },
+            entered: Lately(listed.created_at),
+        }
+    }
+}
+
+impl ListPage {
+    fn country(&self, code: &str) -> bool {
+        self.ask.country.as_deref() == Some(code)
+    }
+
+    fn sorted(&self, word: &str) -> bool {
+        self.ask.sort.as_deref().unwrap_or("name") == word
+    }
+}
+
+#[derive(Template)]
+#[template(path = "payees/list.html")]
+struct ListPage {
+    frame: Frame,
+    ask: Ask,
+    selects: Vec<Select>,
+    countries: Vec<String>,
+    /// The filters that are on.
+    on: Vec<(String, String)>,
+    may_manage: bool,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    turn: Turn,
+    narrowed: bool,
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(mut ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    ask.sort.clone_from(&paging.sort);
+    let now = app.clock.now();
+    let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
+    let mut db = app.store.read().await?;
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let (found, of, problem) = match ask.filter(now, after) {
+        Ok(filter) => {
+            let found = directory::list(&mut db, &filter, paging.limit + 1).await?;
+            let of = match found.len() > limit {
+                true => Some(directory::count(&mut db, &filter, MOST_COUNTED + 1).await?),
+                false => None,
+            };
+            (found, of, None)
+        }
+        Err(problem) => (Vec::new(), None, Some(problem)),
+    };
+    let of =
+        of.map(
+            |all| if all > MOST_COUNTED { format!("more than {}", count(MOST_COUNTED)) } else { count(all) },
+        );
+    let more = found.len() > limit;
+    let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
+        let by_age = matches!(ask.sort(), Ok(Sort::Newest | Sort::Oldest));
+        let place = if by_age { last.created_at.to_string() } else { last.name.clone() };
+        sealed(&[&place, &last.payee.to_string()])
+    });
+    let account = match &ask.account {
+        Some(id) => programs::account(&mut db, Named::Either(id)).await?.map(|account| account.name),
+        None => None,
+    };
+    let shown = found.len().min(limit);
+    let page = ListPage {
+        frame: visit.frame("Partners", Place::Partners),
+        countries: directory::countries(&mut db, ask.companies()).await?,
+        on: ask.on(account.as_deref()),
+        may_manage: visit.may(Permission::ManagePartners),
+        selects: selects(&ask),
+        problem,
+        rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
+        turn: paging.turn(shown, next.as_deref(), of.as_deref()),
+        narrowed: ask.narrowed(),
+        ask,
+    };
+    visit.show(&page)
+}
+
+fn selects(ask: &Ask) -> Vec<Select> {
+    let chosen = |word: &Option<String>| word.clone().unwrap_or_default();
+    vec![
+        ("vendor", "Paid through", &VENDORS, chosen(&ask.vendor)),
+        ("profile", "Payout profile", &PROFILES, chosen(&ask.profile)),
+        ("tax", "Tax report", &TAXES, chosen(&ask.tax)),
+        ("standing", "Standing", &STANDINGS, chosen(&ask.standing)),
+    ]
+}

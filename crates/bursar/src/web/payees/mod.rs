@@ -1,0 +1,34 @@
+//! Partners and accounts: whether we deal with them, how they are paid, their tax report, their statements.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod api_catalogue;
+mod api_invitations;
+mod edit;
+mod forms;
+mod invite;
+mod list;
+mod show;
+mod statement;
+
+use crate::web::kit::route::Route;
+pub use statement::{answer as statement, year as statement_year};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [
+        list::routes(),
+        show::routes(),
+        forms::routes(),
+        edit::routes(),
+        invite::routes(),
+        statement::routes(),
+        api_catalogue::routes(),
+        api_invitations::routes(),
+        api::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

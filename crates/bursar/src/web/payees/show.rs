@@ -1,0 +1,451 @@
+//! One payee, a partner or a company: whether we deal with them, where they are paid and since when, their tax report, what
+//! they were paid in a year, and every reason why they are not paid now. What is deliberately not here: the forms
+//! (`forms`).
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::eligibility::{Code, PayeeStanding};
+use payout::ledger::Payee;
+use payout::money::Vendor;
+
+use super::list::{profile_chip, standing_chip, tax_chip};
+use crate::app::App;
+use crate::clock;
+use crate::ops::tax::{self as taxes, YearView};
+use crate::ops::{settings, why};
+use crate::store::directory::{ProfileState, TaxState};
+use crate::store::found::{self, Holds};
+use crate::store::payees::{self, Profile};
+use crate::store::programs::{self, Named};
+use crate::store::tax::{Filed, Late};
+use crate::store::transactions::Filter;
+use crate::store::{self, Db, clawbacks};
+use crate::web::kit::clawbacks::TakenBack;
+use crate::web::kit::form::Query;
+use crate::web::kit::format::{Cash, Chip, Summed, ToldBack, When, Why, address, how_many, when, whys_of};
+use crate::web::kit::history::{self, Line};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+use crate::web::payments;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get("/partners/{id}", reads, partner), get("/accounts/{id}", reads, account)]
+}
+
+/// How many changes, payments and lines of history stand on the page.
+const SHOWN: i64 = 10;
+
+/// Who the payee is.
+struct Person {
+    name: String,
+    external_id: String,
+    country: Option<String>,
+    email: Option<String>,
+    language: Option<String>,
+    /// A partner's company: its id and name.
+    company: Option<(String, String)>,
+    /// The company's standing.
+    of_company: PayeeStanding,
+    own: PayeeStanding,
+    note: Option<String>,
+    is_company: bool,
+}
+
+/// Their payout profile.
+struct ProfilePart {
+    vendor: &'static str,
+    masked: String,
+    chip: Chip,
+    why_not: Option<String>,
+    warning: Option<String>,
+    currencies: Option<String>,
+    set: When,
+    changed: Option<When>,
+    waits_until: Option<When>,
+    checked: Option<When>,
+    /// Who has the same destination: names and addresses.
+    shared_with: Vec<(String, String)>,
+}
+
+/// A change of their destination.
+struct Moved {
+    at: When,
+    who: String,
+    came_from: String,
+    old: Option<String>,
+    new: String,
+}
+
+/// Their tax report.
+struct TaxPart {
+    form: &'static str,
+    chip: Chip,
+    name: String,
+    signed_on: String,
+    tin: Option<String>,
+    last_day: Option<String>,
+    filed: When,
+    by: String,
+    /// It is a form for payees of another country.
+    misfit: bool,
+}
+
+/// What they were paid in a year.
+/// Through whom, what was paid, what did not stay, what stayed, and what of that is not at the bank yet.
+type YearRow = (&'static str, Summed, ToldBack, Summed, Option<Summed>);
+
+struct YearPart {
+    year: i32,
+    rows: Vec<YearRow>,
+    reportable: Summed,
+    line: Cash,
+    over: bool,
+    others: Vec<i32>,
+    /// Payments that were sent in another year than they are counted in: number, amount, sent, counted.
+    late: Vec<(String, Cash, When, When)>,
+}
+
+/// What somebody typed into a form that was refused.
+#[derive(Clone, Default)]
+pub struct Typed {
+    /// `stripe` or `paypal`.
+    pub vendor: String,
+    /// The destination.
+    pub address: String,
+    /// The name on the tax form.
+    pub name: String,
+    /// When it was signed.
+    pub signed_on: String,
+    /// What stands above the page.
+    pub wrong: Option<String>,
+    /// The form that stays open: `profile` or `tax`.
+    pub open: &'static str,
+}
+
+/// A claim of theirs that a payout went on without.
+struct Passed {
+    batch: String,
+    at: When,
+    total: Cash,
+    whys: Vec<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "payees/show.html")]
+struct PayeePage {
+    frame: Frame,
+    id: String,
+    person: Person,
+    standing: Chip,
+    /// Payments that a vendor has and this database does not know of, because it was put back.
+    found: Vec<Holds>,
+    /// Why they are not paid now, and how much waits.
+    whys: Vec<Why>,
+    /// All that is not paid is in a draft or a payment.
+    under_way: bool,
+    /// What comes next where nothing stands in the way.
+    next: String,
+    waiting: String,
+    sums: Vec<Summed>,
+    /// What is still to be taken off their claims.
+    taken: Vec<TakenBack>,
+    profile: Option<ProfilePart>,
+    changes: Vec<Moved>,
+    tax: Option<TaxPart>,
+    year: YearPart,
+    tracking: bool,
+    payments: Vec<payments::Row>,
+    passed: Vec<Passed>,
+    history: Vec<Line>,
+    typed: Typed,
+    today: String,
+    may_manage: bool,
+    may_reveal: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// The calendar year whose totals are shown.
+    year: Option<String>,
+}
+
+async fn partner(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let found = programs::partner(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    show(&mut db, &app, &visit, Payee::Partner(found.id), ask.year.as_deref(), Typed::default()).await
+}
+
+async fn account(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let found = programs::account(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), Typed::default()).await
+}
+
+/// The page of a payee, with what was typed where a form was refused.
+///
+/// # Errors
+/// When there is no such payee, or no such year.
+pub async fn show(
+    db: &mut Db,
+    app: &App,
+    visit: &Visit,
+    payee: Payee,
+    year: Option<&str>,
+    typed: Typed,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let person = person(db, payee).await?;
+    let facts = payees::facts(db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
+    let rules = settings::load(db).await?;
+    let why = why::of_payee(db, payee, now).await?;
+    let filter = Filter { payees: Some(vec![payee.to_string()]), ..Filter::default() };
+    let payments = store::transactions::list(db, &filter, SHOWN).await?;
+    let profile = payees::profile_of(db, payee).await?;
+    let filed = store::tax::of(db, payee).await?;
+    let year = taxes::year_view(db, payee, taxes::wanted(year, now)?).await?;
+    let late = match taxes::year(year.year) {
+        Some(span) => store::tax::late(db, payee, &span).await?,
+        None => Vec::new(),
+    };
+    let status = if typed.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = PayeePage {
+        frame: visit.frame(person.name.clone(), Place::Partners),
+        id: payee.to_string(),
+        standing: standing_chip(facts.standing),
+        found: found::holding(db, payee).await?,
+        next: why.next().1,
+        under_way: why
+            .blockers
+            .iter()
+            .all(|one| matches!(one.code, Code::RewardInBatch | Code::RewardInFlight)),
+        whys: whys_of(&why.blockers),
+        waiting: match why.taken_back {
+            0 => how_many(why.waiting, "approved reward waits", "approved rewards wait"),
+            taken => format!(
+                "{}, less {},",
+                how_many(why.waiting, "approved reward waits", "approved rewards wait"),
+                how_many(taken, "clawback", "clawbacks"),
+            ),
+        },
+        sums: why.sums.into_iter().map(Cash).collect(),
+        taken: clawbacks::open_of(db, payee).await?.into_iter().map(TakenBack::of).collect(),
+        profile: match &profile {
+            Some(profile) => Some(profile_part(db, profile, rules.cooling_off_us(), now).await?),
+            None => None,
+        },
+        changes: changes(db, payee).await?,
+        tax: match filed {
+            Some(filed) => Some(tax_part(db, filed, person.country.as_deref(), now).await?),
+            None => None,
+        },
+        year: year_part(&year, taxes::year_of(now), late),
+        tracking: rules.us_tax_tracking,
+        payments: payments::rows(db, payments).await?,
+        passed: passed(db, payee).await?,
+        history: history::of(db, &payee.to_string(), SHOWN).await?,
+        typed,
+        today: clock::date(now),
+        may_manage: visit.may(Permission::ManagePartners),
+        may_reveal: visit.may(Permission::Administer),
+        person,
+    };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {
+    let id = payee.to_string();
+    match payee {
+        Payee::Partner(_) => {
+            let found = programs::partner(db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+            let of = found.account.0.to_string();
+            let company = programs::account(db, Named::Either(&of)).await?.ok_or_else(Fault::missing)?;
+            Ok(Person {
+                name: found.name,
+                external_id: found.external_id,
+                country: found.country,
+                email: Some(found.email),
+                language: found.language,
+                of_company: company.standing,
+                company: Some((of, company.name)),
+                own: found.standing,
+                note: found.note,
+                is_company: false,
+            })
+        }
+        Payee::Account(_) => {
+            let found = programs::account(db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+            Ok(Person {
+                name: found.name,
+                external_id: found.external_id,
+                country: found.country,
+                email: found.owner_email,
+                language: None,
+                company: None,
+                of_company: PayeeStanding::Active,
+                own: found.standing,
+                note: found.note,
+                is_company: true,
+            })
+        }
+    }
+}
+
+async fn profile_part(
+    db: &mut Db,
+    profile: &Profile,
+    cooling_off_us: i64,
+    now: i64,
+) -> Result<ProfilePart, Fault> {
+    let state = match (profile.shared, profile.payable_at) {
+        (true, _) => ProfileState::Shared,
+        (false, Some(_)) => ProfileState::Ready,
+        (false, None) => ProfileState::NotReady,
+    };
+    let sharing = payees::sharing(db, profile.payee).await?;
+    let names = payees::names(db, &sharing).await?;
+    let named =
+        |payee: &Payee| (names.get(payee).map(|one| one.name.clone()).unwrap_or_default(), address(*payee));
+    let until = profile.changed_at.map(|at| at.saturating_add(cooling_off_us));
+    let currencies = profile.currencies.as_ref().map(|list| match list.len() {
+        0 => "no bank account in any currency".to_owned(),
+        1..=12 => list.iter().map(|one| one.code()).collect::<Vec<_>>().join(", "),
+        many => format!("{many} currencies"),
+    });
+    Ok(ProfilePart {
+        vendor: profile.destination.vendor().label(),
+        masked: profile.destination.masked(),
+        chip: profile_chip(state),
+        why_not: profile.not_payable_why.clone(),
+        warning: profile.destination.warning(),
+        currencies,
+        set: When(profile.set_at),
+        changed: when(profile.changed_at),
+        waits_until: when(until.filter(|until| now < *until)),
+        checked: when(profile.checked_at),
+        shared_with: sharing.iter().map(named).collect(),
+    })
+}
+
+async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
+    let found = payees::changes(db, payee, SHOWN).await?;
+    let names = history::names(db, found.iter().map(|change| change.actor.as_str())).await?;
+    let moved = |change: payees::Moved| Moved {
+        at: When(change.at),
+        who: names.get(&change.actor).cloned().unwrap_or_default(),
+        came_from: change.came_from.unwrap_or_else(|| "an unknown place".to_owned()),
+        old: change.old,
+        new: change.new,
+    };
+    Ok(found.into_iter().map(moved).collect())
+}
+
+/// The payouts that went on without them, newest first.
+async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<Passed>, Fault> {
+    let found = store::claims::skipped_of(db, payee, None, SHOWN).await?;
+    let line = |one: store::claims::Skipped| Passed {
+        batch: one.number,
+        at: When(one.at),
+        total: Cash(one.total),
+        whys: one.codes.into_iter().map(Code::message).collect(),
+    };
+    Ok(found.into_iter().map(line).collect())
+}
+
+async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) -> Result<TaxPart, Fault> {
+    let expired = filed.expires_at.is_some_and(|end| end <= now);
+    let by = history::names(db, std::iter::once(filed.filed.1.as_str())).await?;
+    Ok(TaxPart {
+        form: filed.form.label(),
+        chip: tax_chip(if expired { TaxState::Expired } else { TaxState::OnFile }),
+        name: filed.name,
+        signed_on: filed.signed_on,
+        tin: filed.masked_tin,
+        last_day: filed.expires_at.map(|end| clock::date(end - 1)),
+        filed: When(filed.filed.0),
+        by: by.get(&filed.filed.1).cloned().unwrap_or_default(),
+        misfit: !filed.form.fits(filed.payee, country),
+    })
+}
+
+fn year_part(view: &YearView, this_year: i32, late: Vec<Late>) -> YearPart {
+    let row = |total: &store::tax::Total| {
+        let way = total.vendor.map_or("Outside Bursar", Vendor::label);
+        let going = Some(total.to_bank).filter(|sum| sum.minor != 0).map(Cash);
+        (way, Cash(total.paid), ToldBack::of(total.back), Cash(total.net()), going)
+    };
+    YearPart {
+        year: view.year,
+        rows: view.totals.iter().map(row).collect(),
+        reportable: Cash(view.reportable),
+        line: Cash(view.line),
+        over: view.over(),
+        late: late
+            .into_iter()
+            .map(|one| {
+                (format!("PT-{:06}", one.number), Cash(one.net), When(one.sent_at), When(one.counted_at))
+            })
+            .collect(),
+        others: (this_year - 2..=this_year).rev().filter(|year| *year != view.year).collect(),
+    }
+}
+
+impl PayeePage {
+    fn path(&self) -> String {
+        let kind = if self.person.is_company { "accounts" } else { "partners" };
+        format!("/{kind}/{}", self.id)
+    }
+
+    fn vendor_typed(&self, vendor: &Vendor) -> bool {
+        self.typed.vendor == vendor.as_str()
+    }
+
+    /// Standings that they could have instead: the word of the form and that of the button.
+    fn deeds(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let all = [
+            ("active", "Take off hold", "first"),
+            ("on_hold", "Put on hold", ""),
+            ("closed", "Close", "bad"),
+        ];
+        let opening = ("active", "Open again", "first");
+        let others = all.into_iter().filter(|(word, ..)| *word != self.person.own.as_str());
+        let closed = self.person.own == PayeeStanding::Closed;
+        others.map(|deed| if closed && deed.0 == "active" { opening } else { deed }).collect()
+    }
+
+    fn company_words(&self) -> &'static str {
+        match self.person.of_company {
+            PayeeStanding::Active => "active",
+            PayeeStanding::OnHold => "on hold",
+            PayeeStanding::Closed => "closed",
+        }
+    }
+
+    /// Their company, where it is what keeps them, or keeps them as well.
+    fn by_company(&self) -> Option<&(String, String)> {
+        self.person.company.as_ref().filter(|_| self.person.of_company != PayeeStanding::Active)
+    }
+
+    fn shared(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| !profile.shared_with.is_empty())
+    }
+}

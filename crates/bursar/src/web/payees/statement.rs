@@ -1,0 +1,67 @@
+//! A payee's statement of a year as a PDF, for whoever may read everything. Partners have their own in the portal.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use payout::access::Permission;
+use payout::ledger::Payee;
+
+use crate::app::App;
+use crate::ops::payees;
+use crate::ops::statements::{self, Receiver};
+use crate::store::programs::{self, Named};
+use crate::web::kit::layout::Visit;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show).heavy()]
+}
+
+/// The year that a file like `2026.pdf` is of.
+///
+/// # Errors
+/// 404 for anything else.
+pub fn year(file: &str) -> Result<i32, Fault> {
+    let year = file.strip_suffix(".pdf").filter(|year| year.len() == 4);
+    let year = year.filter(|year| year.bytes().all(|digit| digit.is_ascii_digit()));
+    year.and_then(|year| year.parse().ok()).ok_or_else(Fault::missing)
+}
+
+/// The answer: a file to be shown or kept.
+#[must_use]
+pub fn answer(bytes: Vec<u8>, year: i32) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/pdf".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("inline; filename=\"statement-{year}.pdf\"")),
+    ];
+    (headers, bytes).into_response()
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path((id, file)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let year = year(&file)?;
+    let mut db = app.store.read().await?;
+    let payee = payees::named(&mut db, &id).await?.ok_or_else(Fault::missing)?;
+    let receiver = match payee {
+        Payee::Partner(id) => {
+            let partner = programs::partner(&mut db, Named::Either(&id.to_string())).await?;
+            let partner = partner.ok_or_else(Fault::missing)?;
+            let account = programs::account(&mut db, Named::Either(&partner.account.0.to_string())).await?;
+            Receiver { payees: vec![payee], name: partner.name, company: account.map(|account| account.name) }
+        }
+        Payee::Account(id) => {
+            let account = programs::account(&mut db, Named::Either(&id.to_string())).await?;
+            let account = account.ok_or_else(Fault::missing)?;
+            Receiver { payees: vec![payee], name: account.name, company: None }
+        }
+    };
+    drop(db);
+    Ok(answer(statements::of_year(&app, &visit.actor, receiver, year).await?, year))
+}

@@ -1,0 +1,675 @@
+//! `/transactions`: payments after Pay, and what can be done about those that failed.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::{Permission, Role};
+use payout::ids::{BatchId, TransactionId};
+use payout::law::Parked;
+use payout::ledger::Payee;
+use payout::money::{Money, Vendor};
+use payout::remedy::Choice;
+use payout::reward::PaymentType;
+use payout::transaction::Status;
+
+use crate::app::App;
+use crate::clock::{day, rfc3339};
+use crate::ops::idempotency::{Mark, Once, Reply};
+use crate::ops::payees as payee_verbs;
+use crate::ops::transactions::{self as verbs};
+use crate::ops::{OpsError, by_hand, evidence, views, why};
+use crate::store::programs::{self, Named};
+use crate::store::submissions::{self, Submission};
+use crate::store::transactions::{self, Attempt, Covered, Filter, Transaction};
+use crate::store::{Db, contradictions, payees};
+use crate::web::kit::extract::Json;
+use crate::web::kit::form::{self, key_required};
+use crate::web::kit::json::{MoneyJson, Page, PayeeJson, payment_type};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::scope::own_payees;
+use crate::web::kit::session::Who;
+use crate::work::ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (read, pays) = (Need::MayOrOwn(Permission::Read), Need::May(Permission::Pay));
+    vec![
+        get("/api/v1/transactions", read, list)
+            .says("Transactions, newest first")
+            .by_pages()
+            .filters::<ListQuery>()
+            .answers_page::<TransactionJson>(),
+        get("/api/v1/transactions/{id}", read, show)
+            .says("A transaction with its attempts, rewards and timeline")
+            .answers::<WholeJson>(200),
+        post("/api/v1/transactions/{id}/resubmit", pays, resubmit)
+            .says("Send a failed payment again, with a new key")
+            .needs_key()
+            .answers::<WholeJson>(200),
+        post("/api/v1/transactions/{id}/refresh", pays, refresh)
+            .says("Ask the vendor now and apply what it says")
+            .answers::<WholeJson>(200),
+        post("/api/v1/transactions/{id}/return-to-pool", pays, return_to_pool)
+            .says("Free a failed payment's rewards; a Stripe transfer is reversed first")
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/cancel-unclaimed", pays, cancel_unclaimed)
+            .says("Call back what nobody has claimed; 202 while PayPal has not said that the money is back")
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/settle-by-hand", pays, settle_by_hand)
+            .says("Settle what needs a person: `made` (its object is read at the vendor) or `not_made`")
+            .takes::<ByHandJson>()
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/settle-parked", pays, settle_parked)
+            .says("Settle money that lies in a payee's Stripe balance and cannot be fetched; 202 until a second person says the same")
+            .takes::<ParkedJson>()
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/mark-paid-outside", pays, mark_paid_outside)
+            .says("Close a failed payment that was made some other way")
+            .takes::<OutsideJson>()
+            .answers::<WholeJson>(200),
+    ]
+}
+
+/// What narrows a list of transactions.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// One of the six statuses.
+    status: Option<String>,
+    vendor: Option<String>,
+    /// A partner or account, by our id or the caller's own.
+    payee: Option<String>,
+    /// An account, for itself and its users.
+    account: Option<String>,
+    /// What is paid to this partner alone.
+    partner: Option<String>,
+    payment_type: Option<String>,
+    batch: Option<String>,
+    /// Failed, returned, unclaimed, or with a person.
+    needs_attention: Option<bool>,
+    /// Without an end for three days.
+    stuck: Option<bool>,
+    /// Come back after it had succeeded.
+    after_success: Option<bool>,
+    /// Not ended yet.
+    under_way: Option<bool>,
+    /// The code of the reason for which it failed.
+    reason: Option<String>,
+    /// From this UTC date on.
+    from: Option<String>,
+    /// Up to and with this UTC date.
+    to: Option<String>,
+}
+
+/// A transaction.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transaction)]
+struct TransactionJson {
+    id: String,
+    number: String,
+    batch: String,
+    payee: PayeeJson,
+    payment_type: String,
+    vendor: String,
+    destination: String,
+    /// `live`, `test` or `sandbox`: the mode of the vendor's account that it is paid from; in the last two no money moves.
+    /// Null for payments from before this was recorded.
+    mode: Option<String>,
+    status: String,
+    label: String,
+    detail: Option<String>,
+    amount: MoneyJson,
+    fee: MoneyJson,
+    net: MoneyJson,
+    reason: Option<ReasonJson>,
+    created_at: String,
+    status_since: String,
+    settled_at: Option<String>,
+    last_asked_at: Option<String>,
+    last_answer: Option<String>,
+    released_at: Option<String>,
+    paid_outside: Option<OutsideShown>,
+    /// When the vendor told something else than is final here; nothing of it is paid again until that is settled.
+    contradicted_at: Option<String>,
+}
+
+/// A transaction with everything about it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WholeTransaction)]
+struct WholeJson {
+    #[serde(flatten)]
+    transaction: TransactionJson,
+    rewards: Vec<RewardJson>,
+    attempts: Vec<AttemptJson>,
+    timeline: Vec<LineJson>,
+    /// What can be done about it, the usual first; empty for a partner, who is told in the portal.
+    choices: Vec<ChoiceJson>,
+    /// What one person has said about it and another must confirm.
+    second_person: Option<SecondJson>,
+}
+
+/// What waits for a second person.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SecondPerson)]
+struct SecondJson {
+    /// `not_made`, `made`, `reversed`, `written_off` or `paid_otherwise`, with the date and reference of that.
+    deed: String,
+    /// Why it takes two: `two_person_rule`, `vendor_not_looked_through` or `nothing_proves_it`.
+    why: String,
+    note: String,
+    asked_by: String,
+    asked_at: String,
+}
+
+/// Something that can be done.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Choice)]
+struct ChoiceJson {
+    /// `wait`, `refresh`, `outside`, `resubmit`, `return_to_pool`, `mark_paid_outside`, `settle_by_hand`,
+    /// `settle_parked` or `cancel_unclaimed`.
+    deed: &'static str,
+    words: &'static str,
+    who: &'static str,
+}
+
+impl From<&Choice> for ChoiceJson {
+    fn from(choice: &Choice) -> Self {
+        Self { deed: choice.deed.as_str(), words: choice.words, who: choice.who.as_str() }
+    }
+}
+
+/// Why it stands so.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reason)]
+struct ReasonJson {
+    /// The vendor's own code unchanged, a blocker's, or ours.
+    code: String,
+    message: String,
+    remedy: String,
+    who: String,
+    /// The vendor's own words.
+    vendor_message: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaidOutside)]
+struct OutsideShown {
+    paid_on: String,
+    reference: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CoveredReward)]
+struct RewardJson {
+    id: String,
+    number: String,
+    value: MoneyJson,
+}
+
+/// One try of one leg.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
+struct AttemptJson {
+    id: String,
+    number: i64,
+    leg: String,
+    state: String,
+    key: Option<String>,
+    #[schema(value_type = Object)]
+    vendor_ids: serde_json::Value,
+    first_sent_at: Option<String>,
+    ended_at: Option<String>,
+    tries: i64,
+    reason_code: Option<String>,
+}
+
+/// A line of the evidence.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimelineLine)]
+struct LineJson {
+    time: String,
+    source: String,
+    effect: String,
+    /// The effect in words: what happened, and what it means for the money.
+    message: String,
+    detail: Option<String>,
+    event_id: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MarkPaidOutside)]
+struct OutsideJson {
+    reference: String,
+    paid_on: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SettleByHand)]
+struct ByHandJson {
+    /// `made` or `not_made`.
+    outcome: String,
+    /// With `made`: the transfer, payout, reversal or PayPal item that was found.
+    vendor_id: Option<String>,
+    /// How it was found out.
+    note: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SettleParked)]
+struct ParkedJson {
+    /// `reversed`, `written_off` or `paid_otherwise`.
+    outcome: String,
+    /// With `paid_otherwise`: the reference and date of the payment made in its place.
+    reference: Option<String>,
+    paid_on: Option<String>,
+    /// How it was found out.
+    note: String,
+}
+
+fn reason(transaction: &Transaction, elsewhere: bool) -> Option<ReasonJson> {
+    why::reason_now(transaction, elsewhere).map(|reason| ReasonJson {
+        message: reason.message,
+        remedy: reason.remedy.to_owned(),
+        who: reason.who.as_str().to_owned(),
+        vendor_message: reason.said,
+        code: reason.code,
+    })
+}
+
+fn json(transaction: &Transaction, named: Option<&payees::Named>) -> TransactionJson {
+    let (terms, state) = (transaction.terms, transaction.state);
+    TransactionJson {
+        id: transaction.id.to_string(),
+        number: transaction.label(),
+        batch: transaction.batch.to_string(),
+        payee: PayeeJson::of(terms.payee, named),
+        payment_type: payment_type(terms.payee).as_str().to_owned(),
+        vendor: terms.vendor.as_str().to_owned(),
+        destination: transaction.destination.masked(),
+        mode: transaction.mode.clone(),
+        status: state.status().as_str().to_owned(),
+        label: state.status().label().to_owned(),
+        detail: state.detail().map(|detail| detail.as_str().to_owned()),
+        amount: terms.amount.into(),
+        fee: transaction.fee.into(),
+        net: terms.net.into(),
+        reason: reason(transaction, false),
+        created_at: rfc3339(transaction.created_at),
+        status_since: rfc3339(transaction.state_at),
+        settled_at: transaction.settled_at.map(rfc3339),
+        last_asked_at: transaction.asked.as_ref().map(|(at, _)| rfc3339(*at)),
+        last_answer: transaction.asked.as_ref().map(|(_, what)| what.clone()),
+        released_at: transaction.released_at.map(rfc3339),
+        paid_outside: transaction.outside.as_ref().map(|(_, paid_on, reference)| OutsideShown {
+            paid_on: paid_on.clone(),
+            reference: reference.clone(),
+        }),
+        contradicted_at: transaction.contradicted_at.map(rfc3339),
+    }
+}
+
+fn covered(row: &Covered, like: Money) -> RewardJson {
+    RewardJson {
+        id: row.id.clone(),
+        number: format!("RW-{:06}", row.number),
+        value: Money::new(row.amount_minor, like.currency).into(),
+    }
+}
+
+fn attempt(attempt: &Attempt, carrier: Option<&Submission>) -> AttemptJson {
+    let mut ids = serde_json::Map::new();
+    if let Some(id) = &attempt.vendor_id {
+        ids.insert(attempt.leg.as_str().to_owned(), id.as_str().into());
+    }
+    let batch = carrier.filter(|one| one.vendor == Vendor::PayPal).and_then(|one| one.vendor_id.clone());
+    if let Some(batch) = batch {
+        ids.insert("batch".to_owned(), batch.into());
+    }
+    AttemptJson {
+        id: attempt.id.to_string(),
+        number: attempt.number,
+        leg: attempt.leg.as_str().to_owned(),
+        state: attempt.state.as_str().to_owned(),
+        key: carrier.map(|one| one.key.clone()),
+        vendor_ids: ids.into(),
+        first_sent_at: attempt.first_sent_at.map(rfc3339),
+        ended_at: attempt.ended_at.map(rfc3339),
+        tries: carrier.map_or(0, |one| one.tries),
+        reason_code: attempt.reason_code.clone(),
+    }
+}
+
+/// A partner is told what was done, and not which of our people did it or what they noted.
+fn line(row: evidence::Row, ours: bool) -> LineJson {
+    let line = row.line;
+    let of_people = line.source == "person" || line.source == "notice";
+    LineJson {
+        time: rfc3339(line.at),
+        source: line.source,
+        effect: line.effect,
+        message: row.told,
+        detail: line.detail.as_deref().map(evidence::particulars).filter(|_| ours || !of_people),
+        event_id: line.event_id,
+    }
+}
+
+async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<WholeJson, Fault> {
+    let names = payees::names(db, &[transaction.terms.payee]).await?;
+    let attempts = transactions::attempts(db, &[transaction.id]).await?;
+    let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+    let carriers = submissions::several(db, &carriers).await?;
+    let carrier =
+        |one: &Attempt| carriers.iter().find(|carrier| Some(&carrier.id) == one.submission.as_ref());
+    let rewards = transactions::covered(db, transaction.id).await?;
+    let elsewhere = why::moved_on(db, transaction).await?;
+    let told = json(transaction, names.get(&transaction.terms.payee));
+    Ok(WholeJson {
+        transaction: TransactionJson { reason: reason(transaction, elsewhere), ..told },
+        rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
+        attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
+        timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row, ours)).collect(),
+        choices: why::choices_now(transaction, elsewhere)
+            .iter()
+            .filter(|_| ours)
+            .map(ChoiceJson::from)
+            .collect(),
+        second_person: contradictions::opinion(db, transaction.id).await?.filter(|_| ours).map(|one| {
+            SecondJson {
+                deed: one.deed,
+                why: one.why,
+                note: one.note,
+                asked_by: one.asked_name,
+                asked_at: rfc3339(one.asked_at),
+            }
+        }),
+    })
+}
+
+fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
+    Fault::field(crate::web::kit::problem::FieldError {
+        pointer: pointer.to_owned(),
+        code,
+        detail: detail.to_owned(),
+    })
+}
+
+/// What is meant by whoever may see the payments of `own`, or of everybody.
+///
+/// # Errors
+/// The parameter that says nothing.
+pub async fn filter(
+    db: &mut Db,
+    query: &ListQuery,
+    own: Option<&[String]>,
+    now: i64,
+) -> Result<Filter, Fault> {
+    let mut filter = match query {
+        ListQuery { needs_attention: Some(true), .. } => views::needing_attention(),
+        ListQuery { stuck: Some(true), .. } => views::stuck(now),
+        ListQuery { after_success: Some(true), .. } => views::after_success(),
+        ListQuery { under_way: Some(true), .. } => views::under_way(),
+        ListQuery { .. } => Filter::default(),
+    };
+    if let Some(status) = &query.status {
+        let status = Status::parse(status)
+            .ok_or_else(|| bad("/status", "unknown_status", "There is no such status."))?;
+        views::narrow(&mut filter, |state| state.status() == status);
+    }
+    if let Some(code) = &query.reason {
+        views::because(&mut filter, code);
+    }
+    if let Some(vendor) = &query.vendor {
+        filter.vendor = Some(
+            Vendor::parse(vendor)
+                .ok_or_else(|| bad("/vendor", "unknown_vendor", "The vendor is stripe or paypal."))?,
+        );
+    }
+    if let Some(kind) = &query.payment_type {
+        let told = "The payment type is individual or organization.";
+        let unknown = || bad("/payment_type", "unknown_payment_type", told);
+        filter.scope.payment_type = Some(PaymentType::parse(kind).ok_or_else(unknown)?);
+    }
+    if let Some(batch) = &query.batch {
+        filter.batch = Some(
+            BatchId::parse(batch)
+                .ok_or_else(|| bad("/batch", "invalid_id", "This is not the id of a batch."))?,
+        );
+    }
+    for (pointer, text, end) in [("/from", &query.from, false), ("/to", &query.to, true)] {
+        let Some(text) = text else { continue };
+        let day = day(text, "Write the date like 2026-01-31.")
+            .map_err(|told| bad(pointer, "invalid_date", &told))?;
+        if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
+    }
+    if let Some(payee) = &query.payee {
+        let mut found = payees::named(db, payee).await?;
+        // Whoever else has the same external id is nothing to a partner.
+        found.retain(|payee| own.is_none_or(|own| own.contains(&payee.to_string())));
+        let found = payee_verbs::one_of(payee, found)?;
+        filter.payees = Some(found.map(|payee| payee.to_string()).into_iter().collect());
+    }
+    // Nobody's payments are what there is of somebody who does not exist.
+    if let Some(account) = &query.account {
+        match programs::account(db, Named::Either(account)).await? {
+            Some(account) => filter.scope.account = Some(account.id),
+            None => filter.payees = Some(Vec::new()),
+        }
+    }
+    if let Some(partner) = &query.partner {
+        match programs::partner(db, Named::Either(partner)).await? {
+            Some(partner) => filter.scope.partner = Some(partner.id),
+            None => filter.payees = Some(Vec::new()),
+        }
+    }
+    Ok(filter)
+}
+
+async fn list(
+    State(app): State<App>,
+    Who(actor): Who,
+    form::ListQuery(query, paging): form::ListQuery<ListQuery>,
+) -> Result<axum::Json<Page<TransactionJson>>, Fault> {
+    let mut db = app.store.read().await?;
+    let own = own_payees(&mut db, &actor).await?;
+    let mut filter = filter(&mut db, &query, own.as_deref(), app.clock.now()).await?;
+    filter.after = match paging.after_parts()? {
+        None => None,
+        Some([id]) => Some(TransactionId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
+    };
+    filter.scope.own = own;
+    let rows = transactions::list(&mut db, &filter, paging.limit + 1).await?;
+    let of: Vec<Payee> = rows.iter().map(|row| row.terms.payee).collect();
+    let names = payees::names(&mut db, &of).await?;
+    Ok(axum::Json(Page::of(
+        rows,
+        paging.limit,
+        |row| form::sealed(&[&row.id.to_string()]),
+        |row| json(&row, names.get(&row.terms.payee)),
+    )))
+}
+
+async fn show(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<WholeJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let own = own_payees(&mut db, &actor).await?;
+    let transaction = match why::payment(&mut db, &id).await {
+        // Whose it is cannot be read, so it is told of to our own people only.
+        Err(OpsError::Blocked(_)) if own.is_some() => return Err(Fault::missing()),
+        found => found?,
+    };
+    if own.is_some_and(|own| !own.contains(&transaction.terms.payee.to_string())) {
+        return Err(Fault::missing());
+    }
+    let ours = !matches!(actor.role, Role::Partner | Role::PartnerAdmin);
+    Ok(axum::Json(whole(&mut db, &transaction, ours).await?))
+}
+
+async fn find(app: &App, id: &str) -> Result<TransactionId, Fault> {
+    Ok(transactions::find(&mut app.store.read().await?, id).await?.id)
+}
+
+/// What is kept with the effect, in case nobody lives to give the whole answer.
+fn done(transaction: &Transaction) -> Reply {
+    let status = if verbs::recalling(transaction) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Reply::json(status, &json(transaction, None))
+}
+
+async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Result<Response, Fault> {
+    let whole = whole(&mut app.store.read().await?, transaction, true).await?;
+    Ok((status, axum::Json(whole)).into_response())
+}
+
+async fn resubmit(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let Some(Extension(mark)) = mark else { return Err(key_required()) };
+    let app = &web.app;
+    let id = find(app, &id).await?;
+    ask::before_resubmit(&web.work, id).await?;
+    let transaction = verbs::resubmit(app, &actor, id, Some(&Once::new(mark, done))).await?;
+    answer(app, StatusCode::OK, &transaction).await
+}
+
+async fn refresh(State(web): State<Web>, Who(actor): Who, Path(id): Path<String>) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let transaction = ask::refresh(&web.work, &actor, id).await?;
+    answer(&web.app, StatusCode::OK, &transaction).await
+}
+
+async fn return_to_pool(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let before = ask::before_return(&web.work, id).await?;
+    if before.state == payout::transaction::State::Recalled && before.released_at.is_some() {
+        return answer(&web.app, StatusCode::OK, &before).await;
+    }
+    let asked = verbs::return_to_pool(&web.app, &actor, id, once.as_ref()).await?;
+    if !verbs::recalling(&asked) {
+        return answer(&web.app, StatusCode::OK, &asked).await;
+    }
+    let after = ask::reversal(&web.work, id).await?;
+    if verbs::recalling(&after) {
+        return answer(&web.app, StatusCode::ACCEPTED, &after).await;
+    }
+    if after.released_at.is_some() {
+        return answer(&web.app, StatusCode::OK, &after).await;
+    }
+    let words = reason(&after, false)
+        .map_or_else(String::new, |reason| reason.vendor_message.unwrap_or(reason.message));
+    let told =
+        format!("The vendor refused to give the transfer back, so the rewards stay where they are: {words}");
+    Err(Fault::new(StatusCode::CONFLICT, "reversal_refused", told))
+}
+
+async fn cancel_unclaimed(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, asked));
+    verbs::cancel_unclaimed(&web.app, &actor, id, once.as_ref()).await?;
+    match ask::cancellation(&web.work, id).await? {
+        (after, None) if after.state == payout::transaction::State::Unclaimed => {
+            answer(&web.app, StatusCode::ACCEPTED, &after).await
+        }
+        (after, None) => answer(&web.app, StatusCode::OK, &after).await,
+        (_, Some(code)) => {
+            let told = format!(
+                "PayPal did not give it back ({code}). Read the payment again: it may have been claimed."
+            );
+            Err(Fault::new(StatusCode::CONFLICT, "cancel_refused", told))
+        }
+    }
+}
+
+/// What is kept of a cancellation: that it was asked for.
+fn asked(transaction: &Transaction) -> Reply {
+    Reply::json(StatusCode::ACCEPTED, &json(transaction, None))
+}
+
+async fn mark_paid_outside(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<OutsideJson>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let id = find(app, &id).await?;
+    ask::before_outside(&web.work, id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let after =
+        verbs::mark_paid_outside(app, &actor, id, &json.reference, &json.paid_on, once.as_ref()).await?;
+    answer(app, StatusCode::OK, &after).await
+}
+
+async fn settle_by_hand(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ByHandJson>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let finding = match (json.outcome.as_str(), json.vendor_id) {
+        ("made", Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
+        ("made", None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
+        ("not_made", _) => ask::not_made(&web.work, id).await?,
+        (_, _) => return Err(bad("/outcome", "unknown_value", "The outcome is made or not_made.")),
+    };
+    let after = by_hand::settle_by_hand(&web.app, &actor, id, &finding, &json.note, once.as_ref()).await?;
+    settled(&web.app, &after).await
+}
+
+/// 202 while a second person must say the same.
+async fn settled(app: &App, after: &Transaction) -> Result<Response, Fault> {
+    let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?.is_some();
+    answer(app, if waits { StatusCode::ACCEPTED } else { StatusCode::OK }, after).await
+}
+
+async fn settle_parked(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ParkedJson>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let Some(how) = Parked::parse(&json.outcome) else {
+        let told = "The outcome is reversed, written_off or paid_otherwise.";
+        return Err(bad("/outcome", "unknown_value", told));
+    };
+    let (reference, paid_on) = (json.reference.unwrap_or_default(), json.paid_on.unwrap_or_default());
+    let found = by_hand::ParkedFinding { how, reference, paid_on, note: json.note };
+    ask::parked(&web.work, id, how).await?;
+    let after = by_hand::settle_parked(&web.app, &actor, id, &found, once.as_ref()).await?;
+    settled(&web.app, &after).await
+}

@@ -1,0 +1,200 @@
+//! Doing the same about many payments: sending again what failed, or returning rewards to the pool. Each payment is asked
+//! and answered by itself, exactly as on its own page ([`super::show`]), and what became of each is told. Pressed
+//! twice it does nothing twice: a payment that is under way again, or closed, refuses.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::money::{Currency, Sum};
+
+use super::show;
+use crate::store::{payees, transactions};
+use crate::web::kit::form::Form;
+use crate::web::kit::format::{Cash, Chip, how_many};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, post};
+
+/// Vendors are asked about each payment, and whoever presses waits no longer than this; the others are told to be left.
+const LONGEST_US: i64 = 15_000_000;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/dashboard/transactions/decide", Need::May(Permission::Pay), decide)
+            .proved("Resubmit these payments or return them to the pool"),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pressed {
+    action: String,
+    #[serde(default)]
+    id: Vec<String>,
+    /// The query string of the list, to go back to.
+    back: Option<String>,
+    /// They have seen what it does, and ticked that they looked.
+    checked: Option<String>,
+}
+
+/// What became of one payment.
+struct Row {
+    number: String,
+    chip: Chip,
+    words: String,
+    items: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "payments/bulk_result.html")]
+struct Page {
+    frame: Frame,
+    title: &'static str,
+    list: String,
+    tone: &'static str,
+    told: String,
+    rows: Vec<Row>,
+}
+
+/// It may have been made all the same, so nobody does it with many others.
+const LOOK_FIRST: &str =
+    "Somebody said that it was not made. Look at the vendor again, and do this on its own page.";
+
+/// One of the payments that are ticked, before anything is done.
+struct Ticked {
+    number: String,
+    payee: String,
+    amount: Cash,
+    vendor: &'static str,
+    destination: String,
+    /// Why it would be refused; such a payment is left out.
+    why_not: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "payments/bulk.html")]
+struct AskPage {
+    frame: Frame,
+    title: &'static str,
+    told: &'static str,
+    list: String,
+    back: String,
+    action: String,
+    rows: Vec<Ticked>,
+    /// The button, with how many and how much; nothing where none can be done.
+    press: Option<String>,
+}
+
+/// The same question as before any payment: which, to whom, and how much in all. Nothing is done yet.
+async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Response, Fault> {
+    let resubmits = sent.action == "resubmit";
+    let mut db = web.app.store.read().await?;
+    let held = show::Held::of(&mut db, visit).await?;
+    let (mut rows, mut sums, mut many) = (Vec::new(), BTreeMap::<Currency, i128>::new(), 0);
+    for number in &sent.id {
+        let one = transactions::find(&mut db, number).await?;
+        let names = payees::names(&mut db, &[one.terms.payee]).await?;
+        let refused = show::refused_now(&mut db, &web.app, held, &one, resubmits).await?;
+        let why_not = refused.or_else(|| one.called_not_made.then(|| LOOK_FIRST.to_owned()));
+        if why_not.is_none() {
+            many += 1;
+            *sums.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
+        }
+        rows.push(Ticked {
+            number: one.label(),
+            payee: names.get(&one.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+            amount: Cash(one.terms.net),
+            vendor: one.terms.vendor.label(),
+            destination: one.destination.masked(),
+            why_not,
+        });
+    }
+    let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency).to_string());
+    let sums = sums.collect::<Vec<_>>().join(" + ");
+    let payments = how_many(many, "payment", "payments");
+    let (title, told, press) = match resubmits {
+        true => (
+            "Resubmit these payments?",
+            "Each is sent again as a new attempt with a new key.",
+            format!("Resubmit {payments}, {sums}"),
+        ),
+        false => (
+            "Return these payments to the pool?",
+            "Their rewards can be put into another payout. Where money lies in a payee's Stripe balance, Stripe is asked to give it back first.",
+            format!("Return {payments} to the pool, {sums}"),
+        ),
+    };
+    visit.show(&AskPage {
+        frame: visit.frame(title, Place::Dashboard),
+        title,
+        told,
+        list,
+        back: sent.back.unwrap_or_default(),
+        action: sent.action,
+        rows,
+        press: (many > 0).then_some(press),
+    })
+}
+
+async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>) -> Result<Response, Fault> {
+    let list = format!("/dashboard/transactions?{}", sent.back.as_deref().unwrap_or_default());
+    let (resubmits, title) = match sent.action.as_str() {
+        "resubmit" => (true, "Resubmitted"),
+        "return" => (false, "Returned to the pool"),
+        _ => return Ok(Told::bad("Choose what is to be done; nothing was done.").on(&list)),
+    };
+    if sent.id.is_empty() {
+        return Ok(Told::bad("No payment is ticked, so nothing was done.").on(&list));
+    }
+    if sent.checked.is_none() {
+        return ask(&web, &visit, sent, list).await;
+    }
+    let begun = web.app.clock.now();
+    let (mut rows, mut done) = (Vec::new(), 0);
+    for number in sent.id {
+        let told = match web.app.clock.now() - begun > LONGEST_US {
+            true => Ok(Told::warn("There was no time left for it: nothing was done. Tick it again.")),
+            false => one_of_many(&web, &visit, &number, resubmits).await,
+        };
+        // The others are told of all the same.
+        let told = told.unwrap_or_else(|fault| {
+            tracing::error!(?fault, number, "one of several payments could not be worked on");
+            Told::bad("It could not be worked on. Open it to see how it stands before you try it again.")
+        });
+        let chip = match told.tone.as_str() {
+            "good" => Chip { tone: "good", words: "Done" },
+            "warn" => Chip { tone: "warn", words: "Not finished" },
+            _ => Chip { tone: "bad", words: "Not done" },
+        };
+        done += usize::from(told.tone == "good");
+        rows.push(Row { number, chip, words: told.words, items: told.items });
+    }
+    let many = how_many(rows.len(), "payment", "payments");
+    let what = if resubmits { "sent again" } else { "returned to the pool" };
+    visit.show(&Page {
+        frame: visit.frame(title, Place::Dashboard),
+        title,
+        list,
+        tone: if done == rows.len() { "good" } else { "warn" },
+        told: format!("{done} of {many} {what}."),
+        rows,
+    })
+}
+
+async fn one_of_many(web: &Web, visit: &Visit, number: &str, resubmits: bool) -> Result<Told, Fault> {
+    let mut db = web.app.store.read().await?;
+    let one = transactions::find(&mut db, number).await?;
+    drop(db);
+    match resubmits {
+        _ if one.called_not_made && !one.closed() => Ok(Told::bad(LOOK_FIRST)),
+        true => show::sent_again(web, visit, number, None).await,
+        false => show::taken_back(web, visit, number, None).await,
+    }
+}

@@ -1,0 +1,46 @@
+//! What lies behind a row of a payment's timeline, word for word: what the vendor was sent and what it said. Only
+//! administrators and auditors may open it, and every opening is written into the activity log.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::ops::evidence;
+use crate::web::kit::format::When;
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/transactions/{number}/evidence/{row}", Need::May(Permission::Evidence), show)]
+}
+
+#[derive(Template)]
+#[template(path = "payments/evidence.html")]
+struct EvidencePage {
+    frame: Frame,
+    number: String,
+    what: String,
+    at: When,
+    parts: Vec<(&'static str, String)>,
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path((number, row)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let raw = evidence::open(&app, &visit.actor, &number, &row).await?;
+    visit.show(&EvidencePage {
+        frame: visit.frame(format!("{} of {number}", raw.title), Place::Dashboard),
+        number,
+        what: raw.title,
+        at: When(raw.at),
+        parts: raw.parts,
+    })
+}

@@ -1,0 +1,289 @@
+//! What became of payments: the dashboard's tab of them, with its views, newest first. One payment is in `show`.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use payout::access::Permission;
+use payout::ids::BatchId;
+use payout::law;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::reason::explain_at;
+use payout::transaction::{State as Stands, Status};
+
+use crate::app::App;
+use crate::ops::{OpsError, payees as payee_verbs, views};
+use crate::store::transactions::{self, Filter, Transaction};
+use crate::store::{Db, StoreError, batches, payees};
+use crate::web::dashboard::{Ask, Choice, Narrowed, Shared, Tab, choices};
+use crate::web::kit::form::{ListQuery, Turn, sealed};
+use crate::web::kit::format::{Cash, Chip, Lately, detail, payment_chip};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
+}
+
+/// More than so many are not counted.
+const MOST_COUNTED: i64 = 999;
+
+/// The views, as addresses and people name them.
+const VIEWS: [(&str, &str); 5] = [
+    ("", "All"),
+    ("needs_attention", "Needs attention"),
+    ("stuck", "Stuck"),
+    ("after_success", "Returned after success"),
+    ("under_way", "Under way"),
+];
+
+/// What a view shows.
+fn view(name: &str, now: i64) -> Filter {
+    match name {
+        "needs_attention" => views::needing_attention(),
+        "stuck" => views::stuck(now),
+        "after_success" => views::after_success(),
+        "under_way" => views::under_way(),
+        _ => Filter::default(),
+    }
+}
+
+/// What the filters of this tab mean to the database; what cannot be read is told.
+pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Result<Filter, Fault> {
+    let mut filter = view(ask.view().unwrap_or(""), now);
+    (filter.scope, filter.from, filter.to) = (narrowed.scope.clone(), narrowed.range.from, narrowed.range.to);
+    let mut note = |name, words: &str| ask.note(Tab::Transactions, narrowed, name, words);
+    let mut problems = Vec::new();
+    if let Some(word) = &ask.status {
+        match Status::parse(word) {
+            Some(status) => {
+                views::narrow(&mut filter, |state| state.status() == status);
+                note("status", status.label());
+            }
+            None => problems.push(format!("There is no status “{word}”.")),
+        }
+    }
+    if let Some(word) = &ask.vendor {
+        filter.vendor = Vendor::parse(word);
+        match filter.vendor {
+            Some(vendor) => note("vendor", vendor.label()),
+            None => problems.push(format!("There is no vendor “{word}”.")),
+        }
+    }
+    if let Some(number) = &ask.batch {
+        match batches::find(db, number).await {
+            Ok(batch) => {
+                filter.batch = Some(batch.id);
+                note("batch", &batch.number);
+            }
+            Err(StoreError::Missing) => problems.push(format!("There is no batch “{number}”.")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let Some(id) = &ask.payee {
+        match payee_verbs::named(db, id).await {
+            Ok(Some(payee)) => {
+                filter.payees = Some(vec![payee.to_string()]);
+                let named = payees::names(db, &[payee]).await?.remove(&payee);
+                note("payee", named.as_ref().map_or(id.as_str(), |named| &named.name));
+            }
+            Ok(None) => problems.push(format!("There is no partner or account “{id}”.")),
+            Err(OpsError::Conflict(refusal)) => problems.push(refusal.sentence),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let Some(code) = &ask.reason {
+        views::because(&mut filter, code);
+        note("reason", code);
+    }
+    narrowed.problems.extend(problems);
+    Ok(filter)
+}
+
+/// A payment as a row.
+pub struct Row {
+    /// Its number.
+    pub number: String,
+    /// Who receives.
+    pub payee: String,
+    /// What the vendor was told to pay.
+    pub net: Cash,
+    /// Through whom.
+    pub vendor: &'static str,
+    /// Where to, masked.
+    pub destination: String,
+    /// The batch's number.
+    pub batch: String,
+    /// How it stands.
+    pub chip: Chip,
+    /// The finer word, and why.
+    pub aside: String,
+    /// Since when.
+    pub since: Lately,
+    /// It has ended without being paid, and somebody must still decide what comes next.
+    pub open: bool,
+    /// It can be ticked, to do the same about several.
+    pub ticks: bool,
+}
+
+/// Payments as rows, with the names of their payees and batches.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Fault> {
+    let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
+    let names = payees::names(db, &of).await?;
+    let mut numbers: HashMap<BatchId, String> = HashMap::new();
+    for transaction in &found {
+        if !numbers.contains_key(&transaction.batch) {
+            let batch = batches::find(db, &transaction.batch.to_string()).await?;
+            numbers.insert(batch.id, batch.number);
+        }
+    }
+    let row = |transaction: Transaction| Row {
+        number: transaction.label(),
+        payee: names.get(&transaction.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+        net: Cash(transaction.terms.net),
+        vendor: transaction.terms.vendor.label(),
+        destination: transaction.destination.masked(),
+        batch: numbers.get(&transaction.batch).cloned().unwrap_or_default(),
+        chip: payment_chip(&transaction),
+        aside: aside(&transaction),
+        since: Lately(transaction.state_at),
+        open: is_open(&transaction),
+        ticks: false,
+    };
+    Ok(found.into_iter().map(row).collect())
+}
+
+fn is_open(transaction: &Transaction) -> bool {
+    let returns = law::return_to_pool(transaction.state).is_ok();
+    let sends = law::resubmit(transaction.state, &transaction.terms).is_ok();
+    !transaction.closed() && transaction.contradicted_at.is_none() && (returns || sends)
+}
+
+/// What stands beside a status: the finer word, what it waits for, why it failed, and how it was closed.
+fn aside(transaction: &Transaction) -> String {
+    let mut words: Vec<String> = Vec::new();
+    if transaction.contradicted_at.is_some() {
+        words.push("The vendor says otherwise: a person must look.".to_owned());
+    }
+    words.extend(
+        detail(transaction.state).map(|detail| format!("{}.", crate::web::kit::format::plain(detail))),
+    );
+    let code =
+        transaction.reason.as_ref().map(|reason| reason.code.as_str()).or(transaction.waiting.as_deref());
+    if let Some(code) = code {
+        let said = transaction.reason.as_ref().map_or("", |reason| reason.message.as_str());
+        let explained = explain_at(code, transaction.state).message;
+        words.push(explained.unwrap_or(if said.is_empty() { code } else { said }).to_owned());
+    }
+    if transaction.state == Stands::WrittenOff && transaction.outside.is_none() {
+        words.push("Its money in the payee's Stripe balance was given up.".to_owned());
+    }
+    if transaction.released_at.is_some() {
+        words.push("Its rewards went back to the pool.".to_owned());
+    } else if transaction.outside.is_some() {
+        words.push("Marked as paid outside.".to_owned());
+    }
+    words.join(" ")
+}
+
+#[derive(Template)]
+#[template(path = "payments/list.html")]
+struct ListPage {
+    frame: Frame,
+    shared: Shared,
+    /// The views: address, words, whether it is this one.
+    views: Vec<(String, String, bool)>,
+    statuses: Vec<Choice>,
+    vendors: Vec<Choice>,
+    rows: Vec<Row>,
+    turn: Turn,
+    narrowed: bool,
+    /// Some can be ticked.
+    ticks: bool,
+    /// The query string of this list, to come back to.
+    back: String,
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let now = app.clock.now();
+    let mut narrowed = ask.narrow(&mut db, Tab::Transactions, now).await?;
+    let filter = filter(&mut db, &ask, &mut narrowed, now).await?;
+    let after = paging.after_parts::<1>()?.map(|[id]| id);
+    let found = match narrowed.problems.is_empty() {
+        true => transactions::list(&mut db, &Filter { after, ..filter.clone() }, paging.limit + 1).await?,
+        false => Vec::new(),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    let found: Vec<Transaction> = found.into_iter().take(limit).collect();
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let of = match more {
+        true => Some(counted_up(transactions::count(&mut db, &filter, MOST_COUNTED + 1).await?)),
+        false => None,
+    };
+    let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label()));
+    let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
+    let mut rows = rows(&mut db, found).await?;
+    if visit.may(Permission::Pay) {
+        rows.iter_mut().for_each(|row| row.ticks = row.open);
+    }
+    let page = ListPage {
+        ticks: rows.iter().any(|row| row.ticks),
+        turn: paging.turn(rows.len(), next.as_deref(), of.as_deref()),
+        back: ask.query(Tab::Transactions, &[]),
+        frame: visit.frame("Payments", Place::Dashboard),
+        views: counted(&mut db, &ask, &narrowed, now).await?,
+        statuses: choices(statuses, ask.status.as_deref()),
+        vendors: choices(vendors, ask.vendor.as_deref()),
+        rows,
+        narrowed: !ask.query(Tab::Transactions, &[]).is_empty(),
+        shared: Shared::of(Tab::Transactions, ask, narrowed),
+    };
+    visit.show(&page)
+}
+
+/// How many there are, where no more than so many were counted.
+fn counted_up(many: i64) -> String {
+    let more = if many > MOST_COUNTED { "+" } else { "" };
+    format!("{}{more}", many.min(MOST_COUNTED))
+}
+
+/// The views with the filters that are on, and how many payments somebody must look at among those.
+async fn counted(
+    db: &mut Db,
+    ask: &Ask,
+    narrowed: &Narrowed,
+    now: i64,
+) -> Result<Vec<(String, String, bool)>, Fault> {
+    let mut all = Vec::new();
+    for (name, words) in VIEWS {
+        let mut words = words.to_owned();
+        if matches!(name, "needs_attention" | "stuck") {
+            let (scope, range) = (narrowed.scope.clone(), narrowed.range);
+            let filter = Filter { scope, from: range.from, to: range.to, ..view(name, now) };
+            let many = transactions::count(db, &filter, MOST_COUNTED + 1).await?;
+            words = format!("{words} ({})", counted_up(many));
+        }
+        let mut otherwise: Vec<(&str, &str)> = VIEWS.iter().skip(1).map(|(view, _)| (*view, "")).collect();
+        otherwise.retain(|(view, _)| *view != name);
+        if !name.is_empty() {
+            otherwise.push((name, "true"));
+        }
+        all.push((ask.address(Tab::Transactions, &otherwise), words, ask.view().unwrap_or("") == name));
+    }
+    Ok(all)
+}

@@ -1,0 +1,21 @@
+//! Payments after Pay: the list of them, one of them, what lies behind it, and what can be done about it.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod bulk;
+mod evidence;
+mod list;
+mod show;
+
+use crate::web::kit::route::Route;
+pub use api::{ListQuery, filter as api_filter};
+pub use list::{Row, filter, rows};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [list::routes(), bulk::routes(), show::routes(), evidence::routes(), api::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,655 @@
+//! One payment: how it stands and what that means for the money, why, what can be done about it, and the evidence.
+
+mod deeds;
+mod settling;
+mod unreadable;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::eligibility::{Blocker, Code};
+use payout::ids::{RewardId, TransactionId};
+use payout::money::{Money, Sum, Vendor};
+use payout::transaction::{AttemptState, Leg, State as Stands};
+
+use self::deeds::{Deed, alike, by_hand, cancel, deeds, parked};
+pub use self::deeds::{Held, refused_now};
+use self::settling::{settle_by_hand, settle_parked, takes_two};
+use crate::app::App;
+use crate::ops::by_hand as by_hand_verbs;
+use crate::ops::evidence;
+use crate::ops::idempotency::{Once, Reply};
+use crate::ops::transactions as verbs;
+use crate::ops::why;
+use crate::ops::{OpsError, against};
+use crate::store::submissions::{self, Submission};
+use crate::store::transactions::{self, Attempt, Covered, Transaction};
+use crate::store::{self, Db, batches, clawbacks, contradictions, mails, payees, put_back};
+use crate::web::kit::clawbacks::TakenBack;
+use crate::web::kit::form::{Form, Key};
+use crate::web::kit::format::{
+    Cash, Chip, Summed, When, Why, detail_of, how_many, meaning_of, payment_chip, when, whys,
+};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::notices;
+use crate::web::payouts::payee_kind;
+use crate::work::ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    vec![
+        get("/transactions/{number}", reads, show),
+        post("/transactions/{number}/refresh", pays, refresh),
+        post("/transactions/{number}/resubmit", pays, resubmit).proved("Resubmit this payment"),
+        post("/transactions/{number}/return-to-pool", pays, return_to_pool)
+            .proved("Return its rewards to the pool"),
+        post("/transactions/{number}/mark-paid-outside", pays, mark_paid_outside)
+            .proved("Mark this payment as paid outside"),
+        post("/transactions/{number}/cancel-unclaimed", pays, cancel_unclaimed)
+            .proved("Cancel this unclaimed payment"),
+        post("/transactions/{number}/settle-by-hand", pays, settle_by_hand)
+            .proved("Settle this payment by hand"),
+        post("/transactions/{number}/settle-parked", pays, settle_parked)
+            .proved("Settle this payment's money in the payee's balance"),
+    ]
+}
+
+struct AttemptRow {
+    leg: &'static str,
+    number: i64,
+    chip: Chip,
+    key: Option<String>,
+    vendor_id: Option<String>,
+    reason: Option<String>,
+    sent: Option<When>,
+    ended: Option<When>,
+    tries: i64,
+}
+
+struct LineRow {
+    at: When,
+    /// How often it happened at once, and when for the last time.
+    times: usize,
+    last: When,
+    source: &'static str,
+    effect: String,
+    detail: Option<String>,
+    event: Option<String>,
+    /// Where what lies behind it can be read, and behind those like it.
+    raws: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "payments/show.html")]
+struct ShowPage {
+    frame: Frame,
+    number: String,
+    chip: Chip,
+    detail: Option<&'static str>,
+    meaning: &'static str,
+    reason: Option<why::Reason>,
+    /// What stops every payment while it is so, this one among them.
+    stopped: Vec<Why>,
+    /// Since when the vendor says something different from what is recorded here, and what it said, where that is known.
+    contradicted: Option<(When, Option<String>)>,
+    /// Which attempt that is about, and how it is held here.
+    against: Vec<String>,
+    /// The vendor's object that is said to be this payment, for the form that settles it.
+    likely: Option<String>,
+    /// What takes its rewards back.
+    taken: Vec<TakenBack>,
+    /// Why it was set aside, since when and when last.
+    aside: Option<(String, When, When)>,
+    payee: String,
+    payee_page: String,
+    kind: &'static str,
+    vendor: &'static str,
+    destination: String,
+    /// Said only where no real money moves.
+    test: Option<&'static str>,
+    batch: String,
+    amount: Cash,
+    fee: Option<Cash>,
+    /// What the vendor took, where it was told.
+    fee_taken: Option<Summed>,
+    net: Cash,
+    pressed: When,
+    since: When,
+    settled: Option<When>,
+    asked: Option<(When, String)>,
+    ask_at: Option<When>,
+    /// While it is unsettled: when the vendor's last event came, and what of its webhooks is wrong.
+    webhooks: Option<(Option<When>, Vec<String>)>,
+    /// While it is unsettled: the number of its batch's last change, after which the page is told of others.
+    seen: Option<i64>,
+    released: Option<When>,
+    outside: Option<(String, String)>,
+    refresh: Deed,
+    deeds: Vec<Deed>,
+    outside_deed: Deed,
+    /// Why none of these can be done, where it is the same for all.
+    closed_alike: Option<String>,
+    by_hand: Option<Deed>,
+    /// The other payments of the same request that wait with it: *not made* is said of them too.
+    together: Vec<String>,
+    /// Calling back what nobody has claimed.
+    cancel: Option<Deed>,
+    /// Settling money that lies in the payee's balance.
+    parked: Option<Deed>,
+    /// What one person has said and another must confirm: who, when, what, how they found out, and why it takes two.
+    opinion: Option<Opinion>,
+    /// Until when it comes back by itself, and in how many days that is.
+    unclaimed: Option<(When, Option<String>)>,
+    /// What can be done, the usual first: the words and who does it.
+    choices: Vec<(&'static str, &'static str)>,
+    /// The gates at which Resubmit would be refused now.
+    closed: Vec<Why>,
+    /// Stripe is asked once more when Resubmit is pressed, and may open them.
+    may_open: bool,
+    today: String,
+    attempts: Vec<AttemptRow>,
+    rewards: Vec<(String, Cash)>,
+    timeline: Vec<LineRow>,
+    may_read_raw: bool,
+    mails: Vec<notices::Row>,
+}
+
+async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let app = &web.app;
+    let mut db = app.store.read().await?;
+    let transaction = match why::payment(&mut db, &number).await {
+        Err(OpsError::Blocked(why)) => return unreadable::show(&mut db, &visit, &number, &why).await,
+        found => found?,
+    };
+    if transaction.label() != number {
+        return Ok(Redirect::to(&format!("/transactions/{}", transaction.label())).into_response());
+    }
+    let mut page = page(&mut db, app, &visit, &transaction).await?;
+    if !transaction.state.settled() {
+        let known = store::vendors::all(&mut db).await?;
+        drop(db);
+        let last = known.iter().find(|one| one.vendor == transaction.terms.vendor);
+        let last = last.and_then(|one| one.last_event_at).map(When);
+        let long = app.clock.now() - transaction.state_at > LONG_US;
+        page.webhooks =
+            Some((last, if long { wrong_webhooks(&web, &transaction).await } else { Vec::new() }));
+    }
+    visit.show(&page)
+}
+
+/// After this long without news it is worth asking the vendor whether its webhooks are as they should be.
+const LONG_US: i64 = 10 * 60 * 1_000_000;
+
+/// What is wrong with the vendor's webhooks, in sentences; nothing when it cannot be asked in time.
+async fn wrong_webhooks(web: &Web, transaction: &Transaction) -> Vec<String> {
+    let vendor = transaction.terms.vendor;
+    let asking = tokio::time::timeout(std::time::Duration::from_secs(2), ask::hooks(&web.work, vendor));
+    let Ok(Some(hooks)) = asking.await else { return Vec::new() };
+    let told = |hook: ask::Hook| match (hook.works, hook.missing.is_empty()) {
+        (true, true) => None,
+        (false, _) => Some(format!("{} is not registered at {}, or disabled.", hook.address, vendor.label())),
+        (true, false) => Some(format!("Not enabled at {}: {}.", vendor.label(), hook.missing.join(", "))),
+    };
+    hooks.into_iter().filter_map(told).collect()
+}
+
+async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) -> Result<ShowPage, Fault> {
+    let terms = transaction.terms;
+    let names = payees::names(db, &[terms.payee]).await?;
+    let attempts = transactions::attempts(db, &[transaction.id]).await?;
+    let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+    let carriers = submissions::several(db, &carriers).await?;
+    let (rewards, taken) = covered_by(db, transaction).await?;
+    let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
+    let rows = evidence::of(db, transaction).await?;
+    let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
+    let held = Held::of(db, visit).await?;
+    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, held, transaction, &closed);
+    let found = put_back::any_found(db, Some(transaction.id)).await?;
+    Ok(ShowPage {
+        frame: visit.frame(transaction.label(), Place::Dashboard),
+        number: transaction.label(),
+        chip: payment_chip(transaction),
+        detail: detail_of(transaction),
+        meaning: meaning_of(transaction),
+        reason: why::reason_now(transaction, why::elsewhere(&closed)),
+        stopped: whys(&why::stopped(db, transaction).await?),
+        contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
+        against: against::told(db, transaction).await?,
+        likely: against::likely(db, transaction).await?,
+        taken,
+        aside: set_aside(db, transaction).await?,
+        payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+        payee_page: crate::web::kit::format::address(terms.payee),
+        kind: payee_kind(terms.payee),
+        vendor: terms.vendor.label(),
+        destination: transaction.destination.masked(),
+        test: no_real_money(transaction),
+        batch: batches::find(db, &transaction.batch.to_string()).await?.number,
+        amount: Cash(terms.amount),
+        // Where no table says what Stripe takes, it bills that apart.
+        fee: (terms.vendor == Vendor::PayPal || transaction.fee.minor > 0).then_some(Cash(transaction.fee)),
+        fee_taken: fee_taken(db, transaction).await?,
+        net: Cash(terms.net),
+        pressed: When(transaction.created_at),
+        since: When(transaction.state_at),
+        settled: when(transaction.settled_at),
+        asked: last_asked(transaction),
+        ask_at: when(transaction.ask_at),
+        webhooks: None,
+        seen: match transaction.state.settled() {
+            true => None,
+            false => Some(batches::change_number(db, transaction.batch).await?),
+        },
+        released: when(transaction.released_at),
+        outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
+        refresh,
+        closed_alike: alike([&resubmit, &return_to_pool, &outside_deed]),
+        deeds: vec![resubmit, return_to_pool],
+        outside_deed,
+        by_hand: by_hand(app, held, transaction, (&attempts, found)),
+        together: together(db, &attempts).await?,
+        cancel: cancel(app, held, transaction, &attempts),
+        parked: parked(app, held, transaction),
+        opinion: opinion(db, transaction).await?,
+        unclaimed: unclaimed(transaction, app.clock.now()),
+        choices: choices(transaction, &closed),
+        may_open: why::may_open(transaction, &closed),
+        closed: whys(&closed),
+        today: crate::clock::date(app.clock.now()),
+        attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
+        rewards,
+        timeline: lines(&transaction.label(), rows),
+        may_read_raw: visit.may(Permission::Evidence),
+        mails: mails::list(db, &told, 100).await?.into_iter().map(notices::Row::of).collect(),
+    })
+}
+
+/// Who has said something of a payment that counts when another says the same, when, what, how they found out, and why two.
+type Opinion = (String, When, String, String, &'static str);
+
+async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<Opinion>, Fault> {
+    Ok(contradictions::opinion(db, of.id).await?.map(|one| {
+        let why = takes_two(&one.why);
+        (one.asked_name, When(one.asked_at), by_hand_verbs::deed_in_words(&one.deed), one.note, why)
+    }))
+}
+
+/// What the vendor took for it, where it was told.
+async fn fee_taken(db: &mut Db, of: &Transaction) -> Result<Option<Summed>, Fault> {
+    let taken = transactions::fees_taken(db, [of.id]).await?.remove(&of.id);
+    Ok(taken.map(|minor| Cash(Sum::new(minor, of.terms.amount.currency))))
+}
+
+/// When the vendor was last asked, and what it said.
+fn last_asked(of: &Transaction) -> Option<(When, String)> {
+    let (at, what) = of.asked.as_ref()?;
+    Some((When(*at), evidence::vendors_own(what, of.terms.vendor)))
+}
+
+/// The rewards that a payment covers, with what each adds, and what takes them back.
+async fn covered_by(db: &mut Db, of: &Transaction) -> Result<(Vec<(String, Cash)>, Vec<TakenBack>), Fault> {
+    let covered = transactions::covered(db, of.id).await?;
+    let ids: Vec<RewardId> = covered.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
+    let taken = clawbacks::of_rewards(db, ids).await?.into_iter().map(TakenBack::of).collect();
+    let currency = of.terms.amount.currency;
+    let row = |row: Covered| (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, currency)));
+    Ok((covered.into_iter().map(row).collect(), taken))
+}
+
+/// What the vendor said last against what is recorded here.
+fn told_against(rows: &[evidence::Row]) -> Option<String> {
+    let row = rows.iter().rfind(|row| row.line.effect == "contradiction")?;
+    row.particulars.clone()
+}
+
+/// Why a payment is set aside, where that is what it waits for.
+async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When, When)>, Fault> {
+    if of.waiting.as_deref() != Some(Code::SetAside.as_str()) {
+        return Ok(None);
+    }
+    let found = store::aside::of(db, &of.id.to_string()).await?;
+    Ok(found.map(|(why, first, last)| (why, When(first), When(last))))
+}
+
+/// What stands beside a payment that was only tried.
+fn no_real_money(of: &Transaction) -> Option<&'static str> {
+    match of.mode.as_deref() {
+        None | Some("live") => None,
+        Some("sandbox") => Some("Sandbox, no real money"),
+        Some(_) => Some("Test, no real money"),
+    }
+}
+
+/// PayPal waits so long for a receiver (vendors' documentation: 30 days).
+const CLAIMED_WITHIN_US: i64 = 30 * DAY_US;
+const DAY_US: i64 = 86_400_000_000;
+
+/// When PayPal gives back by itself what nobody claims, and how far off that is; nothing where it is overdue.
+fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, Option<String>)> {
+    if transaction.state != Stands::Unclaimed {
+        return None;
+    }
+    let until = transaction.state_at.saturating_add(CLAIMED_WITHIN_US);
+    let days = usize::try_from((until - now).max(0).saturating_add(DAY_US - 1) / DAY_US).unwrap_or(0);
+    Some((When(until), (days > 0).then(|| format!("{} left", how_many(days, "day", "days")))))
+}
+
+/// What can be done, as the rules list it.
+fn choices(transaction: &Transaction, closed: &[Blocker]) -> Vec<(&'static str, &'static str)> {
+    let all = why::choices_now(transaction, why::elsewhere(closed)).iter();
+    all.map(|choice| (choice.words, choice.who.label())).collect()
+}
+
+/// The payments that end with this one where it is called not made and the vendor cannot be looked through.
+async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {
+    let mut others = Vec::new();
+    for attempt in attempts.iter().filter(|one| one.state == AttemptState::Review) {
+        let with = by_hand_verbs::ends_with(db, attempt).await?;
+        others.extend(with.into_iter().map(|one| one.transaction));
+    }
+    let mut found = transactions::several(db, &others).await?;
+    found.sort_by_key(|one| one.number);
+    Ok(found.iter().map(Transaction::label).collect())
+}
+
+fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
+    let carrier = carriers.iter().find(|carrier| Some(&carrier.id) == attempt.submission.as_ref());
+    let bank = attempt.leg == Leg::Payout;
+    let (tone, words) = match attempt.state {
+        AttemptState::Queued => ("", "Queued"),
+        AttemptState::Sending => ("wait", "Being sent"),
+        AttemptState::Unknown => ("warn", "Outcome not known"),
+        AttemptState::Review => ("warn", "A person must look"),
+        AttemptState::Accepted => ("wait", "The vendor has it"),
+        // Its transfer stands, and is watched for a while: somebody may take it back yet.
+        AttemptState::Succeeded if settled(of, attempt.leg) => came_back(of, attempt.leg),
+        AttemptState::Succeeded => ("good", "Done"),
+        // People have settled that it was made beside another one.
+        AttemptState::Failed if attempt.reason_code.is_none() && attempt.vendor_id.is_some() => {
+            ("warn", "Made after all")
+        }
+        AttemptState::Failed if by_hand_verbs::called_not_made(attempt) => {
+            ("bad", "Called not made by people")
+        }
+        AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
+        AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
+        AttemptState::Failed => ("bad", "Failed, no money moved"),
+        AttemptState::Returned => came_back(of, attempt.leg),
+    };
+    AttemptRow {
+        leg: match attempt.leg {
+            Leg::Transfer => "Transfer to the payee's Stripe balance",
+            Leg::Payout => "Payout to the payee's bank",
+            Leg::Reversal => "Transfer fetched back",
+            Leg::Item => "PayPal payment",
+            Leg::Cancel => "Unclaimed payment called back",
+        },
+        number: attempt.number,
+        chip: Chip { tone, words },
+        key: carrier.map(|carrier| carrier.key.clone()),
+        vendor_id: attempt.vendor_id.clone(),
+        // Why it had failed is over where it turned out to be made.
+        reason: attempt.reason_code.clone().filter(|_| tone != "good"),
+        sent: when(attempt.first_sent_at),
+        ended: when(attempt.ended_at),
+        tries: carrier.map_or(0, |carrier| carrier.tries),
+    }
+}
+
+/// Whether two people have said what became of the money that this leg moved.
+fn settled(of: &Transaction, leg: Leg) -> bool {
+    leg == Leg::Transfer && of.state == Stands::WrittenOff
+}
+
+/// What became of the money of an attempt that holds it no more.
+fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
+    match (settled(of, leg), of.otherwise_at) {
+        (true, Some(_)) => ("good", "Paid otherwise"),
+        (true, None) => ("bad", "Given up"),
+        (false, _) => ("bad", "The money came back to us"),
+    }
+}
+
+/// The timeline; what happened several times in a row is told once.
+fn lines(number: &str, rows: Vec<evidence::Row>) -> Vec<LineRow> {
+    let mut told: Vec<LineRow> = Vec::new();
+    for row in rows {
+        let next = line(number, row);
+        match told.last_mut() {
+            Some(last) if last.is_like(&next) => {
+                (last.times, last.last) = (last.times + 1, next.at);
+                last.raws.extend(next.raws);
+            }
+            Some(_) | None => told.push(next),
+        }
+    }
+    told
+}
+
+impl LineRow {
+    /// Whether another one says the same; what an event has brought is told by itself.
+    fn is_like(&self, other: &Self) -> bool {
+        let same = (self.source, &self.effect, &self.detail) == (other.source, &other.effect, &other.detail);
+        same && self.event.is_none() && other.event.is_none()
+    }
+}
+
+fn line(number: &str, row: evidence::Row) -> LineRow {
+    let line = row.line;
+    LineRow {
+        at: When(line.at),
+        source: match line.source.as_str() {
+            "request" => "Sent to the vendor",
+            "answer" => "The vendor's answer",
+            "webhook" => "Webhook",
+            "poll" => "The vendor was asked",
+            "notice" => "Notice",
+            "person" => "A person",
+            _ => "Bursar",
+        },
+        effect: row.told,
+        detail: row.particulars,
+        event: line.event_id,
+        times: 1,
+        last: When(line.at),
+        raws: row.raw.then(|| format!("/transactions/{number}/evidence/{}", row.id)).into_iter().collect(),
+    }
+}
+
+async fn id_of(app: &App, number: &str) -> Result<TransactionId, Fault> {
+    Ok(transactions::find(&mut app.store.read().await?, number).await?.id)
+}
+
+fn address(transaction: &Transaction) -> String {
+    format!("/transactions/{}", transaction.label())
+}
+
+/// Where a form's repeated press is sent without acting again.
+fn again(transaction: &Transaction) -> Reply {
+    Reply::see_other(address(transaction))
+}
+
+async fn refresh(
+    State(web): State<Web>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&web.app, &number).await?;
+    let told = match ask::refresh(&web.work, &visit.actor, id).await {
+        Ok(after) => match &after.asked {
+            Some((_, what)) => {
+                let vendor = after.terms.vendor;
+                Told::good(format!("{} was asked: {}.", vendor.label(), evidence::vendors_own(what, vendor)))
+            }
+            None => Told::warn("The vendor could not be asked now. Bursar asks again by itself."),
+        },
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// Whoever moves money has ticked that they looked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sure {
+    checked: Option<String>,
+}
+
+impl Sure {
+    fn is_sure(&self) -> bool {
+        self.checked.is_some()
+    }
+}
+
+const NOT_TICKED: &str = "Tick first that you have looked. Nothing was done.";
+
+async fn resubmit(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<Sure>,
+) -> Result<Response, Fault> {
+    if !sent.is_sure() {
+        return Ok(Told::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
+    }
+    let told = sent_again(&web, &visit, &number, key.once(again).as_ref()).await?;
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// Sends one payment again; answers what became of that.
+pub(super) async fn sent_again(
+    web: &Web,
+    visit: &Visit,
+    number: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Told, Fault> {
+    let id = id_of(&web.app, number).await?;
+    let sent = match ask::before_resubmit(&web.work, id).await {
+        Ok(()) => verbs::resubmit(&web.app, &visit.actor, id, once).await,
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(_) => Ok(Told::good(format!("{number} is sent again, with a new key."))),
+        Err(error) => Told::refused(error),
+    }
+}
+
+async fn return_to_pool(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<Sure>,
+) -> Result<Response, Fault> {
+    if !sent.is_sure() {
+        return Ok(Told::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
+    }
+    let told = taken_back(&web, &visit, &number, key.once(again).as_ref()).await?;
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// Returns the rewards of one payment to the pool; answers what became of that.
+pub(super) async fn taken_back(
+    web: &Web,
+    visit: &Visit,
+    number: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Told, Fault> {
+    let id = id_of(&web.app, number).await?;
+    let before = match ask::before_return(&web.work, id).await {
+        Ok(before) => before,
+        Err(error) => return Told::refused(error),
+    };
+    if before.state == Stands::Recalled && before.released_at.is_some() {
+        return Ok(recalled(&before));
+    }
+    match verbs::return_to_pool(&web.app, &visit.actor, id, once).await {
+        Ok(asked) if verbs::recalling(&asked) => Ok(recalled(&ask::reversal(&web.work, id).await?)),
+        Ok(_) => Ok(Told::good(format!("The rewards of {number} are back in the pool."))),
+        Err(error) => Told::refused(error),
+    }
+}
+
+async fn cancel_unclaimed(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&web.app, &number).await?;
+    let asked = verbs::cancel_unclaimed(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
+    let told = match asked {
+        Ok(_) => called_back(&ask::cancellation(&web.work, id).await?),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// What became of calling an unclaimed payment back.
+fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
+    match (after.state, refused) {
+        (Stands::Returned, _) => Told::good("PayPal has given the money back. It can be paid again now."),
+        (Stands::Unclaimed, Some(code)) => {
+            Told::bad(format!("PayPal refused to give it back ({code}). It is unclaimed still."))
+        }
+        (Stands::Unclaimed, None) => Told::warn(
+            "PayPal is asked to give it back and has not said yet that it has. This page shows it when it does; nothing else needs to be done.",
+        ),
+        (state, _) => Told::warn(format!(
+            "It was too late to call it back: the payment is {} now.",
+            state.status().label()
+        )),
+    }
+}
+
+/// How fetching the money back from a Stripe balance went.
+fn recalled(after: &Transaction) -> Told {
+    let number = after.label();
+    if verbs::recalling(after) {
+        return Told::warn(format!(
+            "Stripe has not answered yet. The rewards of {number} are free as soon as it gives the transfer back; nothing else needs to be done."
+        ));
+    }
+    if after.released_at.is_some() {
+        return Told::good(format!("The money is back, and the rewards of {number} are back in the pool."));
+    }
+    let words = why::reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
+    Told::bad(format!(
+        "Stripe refused to give the transfer back, so the rewards stay where they are. {words}"
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outside {
+    reference: Option<String>,
+    paid_on: Option<String>,
+}
+
+async fn mark_paid_outside(
+    State(web): State<Web>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Outside>,
+) -> Result<Response, Fault> {
+    let (app, id) = (&web.app, id_of(&web.app, &number).await?);
+    let (reference, paid_on) = (sent.reference.unwrap_or_default(), sent.paid_on.unwrap_or_default());
+    let marked = async {
+        ask::before_outside(&web.work, id).await?;
+        verbs::mark_paid_outside(app, &visit.actor, id, &reference, &paid_on, None).await
+    };
+    let told = match marked.await {
+        Ok(_) => Told::good(format!("{number} is closed as paid outside on {paid_on}.")),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}

@@ -1,0 +1,202 @@
+//! What can be done about one payment, or why not: the buttons of its page. What is deliberately not here: doing it.
+
+use payout::access::Permission;
+use payout::eligibility::Blocker;
+use payout::law::{self, NotNow, Parked, Release};
+use payout::transaction::{AttemptState, State as Stands};
+
+use crate::app::App;
+use crate::ops::by_hand as by_hand_verbs;
+use crate::ops::safe_mode;
+use crate::ops::transactions as verbs;
+use crate::ops::why;
+use crate::store::Db;
+use crate::store::transactions::{Attempt, Transaction};
+use crate::web::kit::layout::Visit;
+use crate::web::kit::problem::Fault;
+
+/// Something that can be done, or why not.
+pub(super) struct Deed {
+    pub(super) path: &'static str,
+    pub(super) words: &'static str,
+    pub(super) told: &'static str,
+    pub(super) why_not: Option<String>,
+    pub(super) once: String,
+    /// Of what moves money: what must be ticked before, and the button with its amount.
+    pub(super) sure: Option<(String, String)>,
+}
+
+/// What keeps somebody from changing any payment.
+#[derive(Clone, Copy)]
+pub struct Held {
+    /// Their role does not allow it.
+    role: bool,
+    /// Safe mode is on.
+    safe_mode: bool,
+}
+
+impl Held {
+    /// For this visit.
+    pub async fn of(db: &mut Db, visit: &Visit) -> Result<Self, Fault> {
+        Ok(Self { role: !visit.may(Permission::Pay), safe_mode: safe_mode::on(db).await? })
+    }
+
+    /// The sentence.
+    fn why_not(self) -> Option<String> {
+        match (self.role, self.safe_mode) {
+            (true, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
+            (false, true) => {
+                let told = "Safe mode is on: nobody changes a payment until an administrator ends it.";
+                Some(told.to_owned())
+            }
+            (false, false) => None,
+        }
+    }
+}
+
+/// Why one of these cannot be done to a payment now: sending it again, or returning its rewards to the pool.
+pub async fn refused_now(
+    db: &mut Db,
+    app: &App,
+    held: Held,
+    transaction: &Transaction,
+    resubmits: bool,
+) -> Result<Option<String>, Fault> {
+    let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
+    let [_, resubmit, return_to_pool, _] = deeds(app, held, transaction, &closed);
+    let deed = if resubmits { resubmit } else { return_to_pool };
+    let gate = closed.first().filter(|_| resubmits && !why::may_open(transaction, &closed));
+    Ok(gate.map(Blocker::message).or(deed.why_not))
+}
+
+/// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
+pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[Blocker]) -> [Deed; 4] {
+    let why_not = |refused: Option<NotNow>| match (held.why_not(), transaction.closed_as(), refused) {
+        (Some(held), _, _) => Some(held),
+        (None, Some(why), _) => Some(why.sentence().to_owned()),
+        (None, None, _) if transaction.contradicted_at.is_some() => {
+            Some(NotNow::Contradicted.sentence().to_owned())
+        }
+        (None, None, refused) => refused.map(|why| why.sentence().to_owned()),
+    };
+    let refresh_why_not = Held { safe_mode: false, ..held }.why_not();
+    let once = || app.clock.secret();
+    let deed = |path, words, told, why_not| Deed { path, words, told, why_not, once: once(), sure: None };
+    let (state, terms) = (transaction.state, &transaction.terms);
+    let release = law::return_to_pool(state);
+    let returning = match &release {
+        Ok(Release::AfterReversal(_)) => {
+            "Stripe is asked to give the transfer back first; the rewards are free when it has."
+        }
+        Ok(Release::Now) | Err(_) => "Its rewards can be put into another payout.",
+    };
+    let shut = !why::may_open(transaction, closed);
+    let first = || shut.then(|| "Not possible now:".to_owned());
+    // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
+    let fetches = held.why_not().is_none() && transaction.contradicted_at.is_none();
+    let return_why_not = match &release {
+        Ok(Release::AfterReversal(_)) if transaction.closed() && fetches => None,
+        Ok(_) => why_not(None),
+        Err(why) => why_not(Some(*why)),
+    };
+    let (sure_to_send, sure_to_return) = sure(transaction);
+    [
+        deed("refresh", "Refresh", "Asks the vendor now and applies what it says.", refresh_why_not),
+        Deed {
+            sure: Some(sure_to_send),
+            ..deed(
+                "resubmit",
+                "Resubmit",
+                "Sends what failed again, as a new attempt with a new key.",
+                why_not(law::resubmit(state, terms).err()).or_else(first),
+            )
+        },
+        Deed {
+            sure: Some(sure_to_return),
+            ..deed("return-to-pool", "Return to pool", returning, return_why_not)
+        },
+        deed(
+            "mark-paid-outside",
+            "Mark as paid outside",
+            "Closes it because the payee was paid some other way.",
+            why_not(law::mark_paid_outside(state, terms).err()),
+        ),
+    ]
+}
+
+/// What is ticked before a payment is sent again or its rewards are freed, and the buttons with the amount.
+fn sure(of: &Transaction) -> ((String, String), (String, String)) {
+    let (net, vendor) = (of.terms.net, of.terms.vendor.label());
+    let looked = match (of.called_not_made, of.state) {
+        (true, Stands::PayoutFailed) => {
+            format!("I have looked at {vendor} again: it did not pay this out to the bank")
+        }
+        (true, _) => format!("I have looked at {vendor} again: it did not make this payment"),
+        (false, _) => "I have checked the payee, the amount and why it ended".to_owned(),
+    };
+    let to = of.destination.masked();
+    let send = format!("Resubmit {net} to {to}");
+    let back = match of.called_not_made {
+        true => looked.clone(),
+        false => "I have checked that its rewards are to be paid in another payout".to_owned(),
+    };
+    ((looked, send), (back, format!("Return {net} to the pool")))
+}
+
+/// Why none of them can be done, where it is the same.
+pub(super) fn alike(deeds: [&Deed; 3]) -> Option<String> {
+    let why = deeds[0].why_not.as_ref()?;
+    deeds.iter().all(|deed| deed.why_not.as_ref() == Some(why)).then(|| why.clone())
+}
+
+/// Calling back is shown only while nobody has claimed the money.
+pub(super) fn cancel(app: &App, held: Held, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
+    let under_way =
+        attempts.iter().any(verbs::canceling).then(|| NotNow::CancelUnderWay.sentence().to_owned());
+    (transaction.state == Stands::Unclaimed).then(|| Deed {
+        path: "cancel-unclaimed",
+        words: "Cancel at PayPal",
+        told: "Asks PayPal to give the money back. It stays unclaimed here until PayPal says that it is back; then it can be resubmitted or returned to the pool. If the receiver claims it first, it is paid.",
+        why_not: held.why_not().or(under_way),
+        once: app.clock.secret(),
+        sure: None,
+    })
+}
+
+/// Settling by hand is shown only where something waits for a person, people may have been wrong, or something of it was found
+/// after the database was put back.
+pub(super) fn by_hand(
+    app: &App,
+    held: Held,
+    transaction: &Transaction,
+    (attempts, found): (&[Attempt], bool),
+) -> Option<Deed> {
+    let waits_for_somebody = attempts.iter().any(|one| one.state == AttemptState::Review);
+    let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::may_have_been_made);
+    (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
+        path: "settle-by-hand",
+        words: "Settle by hand",
+        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on." },
+        why_not: held.why_not(),
+        once: app.clock.secret(),
+        sure: None,
+    })
+}
+
+/// What is told of settling by hand what nobody is in doubt about.
+const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all, or of which the vendor has a payment that this database does not know. Say what you found at the vendor: its object is read there before anything is recorded.";
+
+/// Settling what lies in the payee's balance is shown only where something does.
+pub(super) fn parked(app: &App, held: Held, transaction: &Transaction) -> Option<Deed> {
+    let lies = law::settle_parked(transaction.state, &transaction.terms, Parked::GivenUp).is_ok();
+    let contradicted = transaction.contradicted_at.map(|_| NotNow::Contradicted.sentence().to_owned());
+    let why_not = held.why_not().or(contradicted);
+    lies.then(|| Deed {
+        path: "settle-parked",
+        words: "Settle the money in the payee's balance",
+        told: "For money that Stripe can neither pay out nor give back. It takes two people: what the first one says waits until another says the same.",
+        why_not,
+        once: app.clock.secret(),
+        sure: None,
+    })
+}

@@ -1,0 +1,587 @@
+//! `/batches`: preparing a payout and paying it.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+use payout::ids::{BatchId, RewardId};
+use payout::money::{Currency, Sum, Vendor};
+use payout::scope::Scope;
+
+use super::difference;
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::ops::batches::{self as verbs, BatchView, Choose, ClaimView, Draft};
+use crate::ops::idempotency::{Mark, Once, Reply};
+use crate::ops::pay::{self, Balances, Paid, Seen};
+use crate::ops::{self, OpsError, claims, payees, shown};
+use crate::store::batches::{self, PoolFilter};
+use crate::web::kit::extract::Json;
+use crate::web::kit::form::{ListQuery, Query, key_required, sealed};
+use crate::web::kit::json::{MoneyJson, Page, PayeeJson, etag, if_match, payment_type};
+use crate::web::kit::problem::{self, Fault, FieldError};
+use crate::web::kit::route::{Need, Route, Web, delete, get, post};
+use crate::web::kit::session::Who;
+use crate::work::ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (read, prepare) = (Need::May(Permission::Read), Need::May(Permission::Prepare));
+    let pays = Need::May(Permission::Pay);
+    vec![
+        get("/api/v1/batches", read, list).says("Batches, newest first").by_pages().answers_page::<Listed>(),
+        post("/api/v1/batches", prepare, form)
+            .says("Form a batch, or add to the open draft")
+            .filters::<FormQuery>()
+            .takes::<ChooseJson>()
+            .answers::<BatchJson>(201),
+        get("/api/v1/batches/{id}", read, show)
+            .says("A batch with its claims, totals, blockers and digest")
+            .answers::<BatchJson>(200),
+        delete("/api/v1/batches/{id}", prepare, remove)
+            .says("Delete Payout: only before Pay; the rewards return to the pool")
+            .answers::<BatchJson>(200),
+        post("/api/v1/batches/{id}/rewards", prepare, add)
+            .says("Add rewards to a draft")
+            .takes::<ChooseJson>()
+            .answers::<BatchJson>(200),
+        delete("/api/v1/batches/{id}/rewards", prepare, take_out)
+            .says("Take rewards out of a draft")
+            .takes::<RewardsJson>()
+            .answers::<BatchJson>(200),
+        post("/api/v1/batches/{id}/remove-blocked", prepare, remove_blocked)
+            .says("Take every blocked claim's rewards out of a draft")
+            .answers::<BatchJson>(200),
+        post("/api/v1/batches/{id}/override-threshold", prepare, override_threshold)
+            .says("Pay a claim of exactly this total although it is under the earning threshold")
+            .takes::<OverrideChange>()
+            .answers::<BatchJson>(200),
+        post("/api/v1/batches/{id}/release", pays, release)
+            .opened_by(Scope::Release)
+            .says("Two-person rule: release exactly this digest")
+            .takes::<ReleaseJson>()
+            .answers::<BatchJson>(200),
+        post("/api/v1/batches/{id}/pay", pays, pay_batch)
+            .says("Pay: exactly what was shown, or nothing")
+            .needs_key()
+            .takes::<PayJson>()
+            .answers::<PaidJson>(202),
+    ]
+}
+
+/// A batch.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Batch)]
+struct BatchJson {
+    id: String,
+    number: String,
+    status: String,
+    created_at: String,
+    claims: Vec<ClaimJson>,
+    totals: Vec<MoneyJson>,
+    #[schema(value_type = Vec<Object>)]
+    blockers: Vec<Value>,
+    digest: String,
+    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
+    unreadable: Vec<String>,
+    /// The two-person rule: who asked, who released, since when a release is void.
+    release: ReleaseState,
+}
+
+/// How the release of a batch stands. Persons are ids.
+#[derive(Serialize, ToSchema)]
+struct ReleaseState {
+    asked_by: Option<String>,
+    asked_at: Option<String>,
+    /// Who released it as it is now.
+    released_by: Option<String>,
+    released_at: Option<String>,
+    /// Since when the former release is void because something was changed.
+    void_since: Option<String>,
+}
+
+/// Why a claim is paid although it is under the earning threshold.
+#[derive(Serialize, ToSchema)]
+struct ThresholdOverride {
+    reason: String,
+    /// The id of whoever decided it.
+    by: String,
+    at: String,
+}
+
+/// What one payee gets in one currency.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Claim)]
+struct ClaimJson {
+    payee: PayeeJson,
+    payment_type: String,
+    vendor: Option<String>,
+    destination: Option<String>,
+    currency: String,
+    total: MoneyJson,
+    fee: MoneyJson,
+    net: MoneyJson,
+    reward_count: usize,
+    #[schema(value_type = Vec<Object>)]
+    blockers: Vec<Value>,
+    #[serde(rename = "override")]
+    overridden: Option<ThresholdOverride>,
+    /// With US Tax Tracking on: paying it takes the payee's year over the reporting threshold.
+    crosses_tax_line: bool,
+}
+
+impl From<&ClaimView> for ClaimJson {
+    fn from(claim: &ClaimView) -> Self {
+        Self {
+            payee: PayeeJson::of(claim.payee, claim.named.as_ref()),
+            payment_type: payment_type(claim.payee).as_str().to_owned(),
+            vendor: claim.vendor().map(|vendor| vendor.as_str().to_owned()),
+            destination: claim.destination.as_ref().map(payout::payee::Destination::masked),
+            currency: claim.total.currency.code().to_owned(),
+            total: claim.exact().into(),
+            fee: claim.fee.into(),
+            net: claim.net.into(),
+            reward_count: claim.reward_count,
+            blockers: claim.blockers.iter().map(problem::blocker).collect(),
+            overridden: claim.overridden.as_ref().map(|one| ThresholdOverride {
+                reason: one.reason.clone(),
+                by: one.actor.clone(),
+                at: rfc3339(one.at),
+            }),
+            crosses_tax_line: claim.crossing.is_some(),
+        }
+    }
+}
+
+impl From<&BatchView> for BatchJson {
+    fn from(view: &BatchView) -> Self {
+        Self {
+            id: view.batch.id.to_string(),
+            number: view.batch.number.clone(),
+            status: view.status.as_str().to_owned(),
+            created_at: rfc3339(view.batch.created.1),
+            claims: view.claims.iter().map(ClaimJson::from).collect(),
+            totals: view.totals.iter().copied().map(MoneyJson::from).collect(),
+            blockers: view.blockers.iter().map(problem::blocker).collect(),
+            digest: view.digest.clone(),
+            unreadable: view.unreadable.clone(),
+            release: ReleaseState::of(view),
+        }
+    }
+}
+
+impl ReleaseState {
+    fn of(view: &BatchView) -> Self {
+        let batch = &view.batch;
+        let stands = batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
+        // A destination that was changed voids a release as well, at a moment that nobody wrote down.
+        let void = batch.released.as_ref().filter(|_| stands.is_none()).map(|_| batch.changed.1);
+        Self {
+            asked_by: batch.release_asked_by.clone(),
+            asked_at: batch.release_asked_at.map(rfc3339),
+            released_by: stands.map(|(by, ..)| by.clone()),
+            released_at: stands.map(|(.., at)| rfc3339(*at)),
+            void_since: batch.release_voided_at.or(void).map(rfc3339),
+        }
+    }
+}
+
+/// A row of the list of batches.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedBatch)]
+struct Listed {
+    id: String,
+    number: String,
+    created_at: String,
+    pay_pressed_at: Option<String>,
+    deleted_at: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct NoFilter {}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct FormQuery {
+    /// Start another draft beside the open one.
+    new: Option<bool>,
+}
+
+/// What to put into a batch: named rewards, or everything that passes every gate.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChooseRewards)]
+struct ChooseJson {
+    rewards: Option<Vec<String>>,
+    all_eligible: Option<bool>,
+    filter: Option<FilterJson>,
+}
+
+/// What narrows "everything": ids of ours or of the caller's own.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PoolFilter)]
+struct FilterJson {
+    owner: Option<String>,
+    account: Option<String>,
+    program: Option<String>,
+    activity: Option<String>,
+    currency: Option<String>,
+    payment_type: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RewardIds)]
+struct RewardsJson {
+    rewards: Vec<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Release)]
+struct ReleaseJson {
+    digest: String,
+}
+
+/// A claim that is to be paid although it is under the earning threshold.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ThresholdOverrideChange)]
+struct OverrideChange {
+    /// Our id of the payee, or the caller's own.
+    payee: String,
+    currency: String,
+    reason: String,
+}
+
+/// What was shown when Pay was pressed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Pay)]
+struct PayJson {
+    digest: String,
+    totals: Vec<MoneyJson>,
+}
+
+/// What Pay promised.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Paid)]
+struct PaidJson {
+    batch: BatchJson,
+    transactions: usize,
+}
+
+fn ids(rewards: &[String]) -> Result<Vec<RewardId>, Fault> {
+    let mut errors = Vec::new();
+    let mut ids = Vec::with_capacity(rewards.len());
+    for (place, text) in rewards.iter().enumerate() {
+        match RewardId::parse(text) {
+            Some(id) => ids.push(id),
+            None => errors.push(FieldError {
+                pointer: format!("/rewards/{place}"),
+                code: "invalid_id",
+                detail: "This is not the id of a reward; it begins with rwd_.".to_owned(),
+            }),
+        }
+    }
+    if errors.is_empty() { Ok(ids) } else { Err(Fault::fields(errors)) }
+}
+
+async fn choose(app: &App, json: ChooseJson) -> Result<Choose, Fault> {
+    match (json.rewards, json.all_eligible) {
+        (Some(rewards), None | Some(false)) if json.filter.is_none() => Ok(Choose::Named(ids(&rewards)?)),
+        (None, Some(true)) => {
+            let filter = json.filter.unwrap_or_default();
+            let mut db = app.store.read().await?;
+            let ours = |kind, id: Option<String>| (kind, id);
+            let mut found = Vec::new();
+            for (kind, id) in [
+                ours("partner", filter.owner),
+                ours("account", filter.account),
+                ours("program", filter.program),
+                ours("activity", filter.activity),
+            ] {
+                found.push(match id {
+                    Some(id) => Some(batches::our_id(&mut db, kind, &id).await?.unwrap_or(id)),
+                    None => None,
+                });
+            }
+            let mut found = found.into_iter();
+            let mut next = || found.next().flatten();
+            Ok(Choose::AllEligible(PoolFilter {
+                owner: next(),
+                account: next(),
+                program: next(),
+                activity: next(),
+                currency: filter.currency,
+                payment_type: filter.payment_type,
+                ..PoolFilter::default()
+            }))
+        }
+        (Some(_) | None, _) => Err(Fault::field(FieldError {
+            pointer: "/rewards".to_owned(),
+            code: "choose_one",
+            detail: "Name the rewards, or say all_eligible with an optional filter; not both.".to_owned(),
+        })),
+    }
+}
+
+async fn find(app: &App, id_or_number: &str) -> Result<BatchId, Fault> {
+    match BatchId::parse(id_or_number) {
+        Some(id) => Ok(id),
+        None => Ok(batches::find(&mut app.store.read().await?, id_or_number).await?.id),
+    }
+}
+
+/// The batch as whoever asked is shown it; a draft is kept so, for when somebody pays what was changed meanwhile.
+async fn answered(app: &App, status: StatusCode, view: &BatchView) -> Response {
+    shown::keep(app, view).await;
+    ([(header::ETAG, etag(view.batch.version))], (status, axum::Json(BatchJson::from(view)))).into_response()
+}
+
+/// The batch with what the vendors' balances say about it; what is unknown is no blocker.
+fn weighed(view: &BatchView, balances: &Balances) -> BatchView {
+    let mut view = view.clone();
+    if view.batch.open() {
+        view.blockers.extend(balances.blockers(&view));
+    }
+    view
+}
+
+/// The answer that is kept with the change: the same as is given, weighed by the balances read before it.
+fn once(mark: Option<Extension<Mark>>, status: StatusCode, balances: &Balances) -> Option<Once<BatchView>> {
+    let balances = balances.clone();
+    mark.map(|Extension(mark)| {
+        Once::new(mark, move |view| Reply::json(status, &BatchJson::from(&weighed(view, &balances))))
+    })
+}
+
+async fn list(
+    State(app): State<App>,
+    ListQuery(NoFilter {}, paging): ListQuery<NoFilter>,
+) -> Result<axum::Json<Page<Listed>>, Fault> {
+    let before = match paging.after_parts()? {
+        None => None,
+        Some([id]) => Some(BatchId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
+    };
+    let rows = batches::newest(&mut app.store.read().await?, before.as_deref(), paging.limit + 1).await?;
+    Ok(axum::Json(Page::of(
+        rows,
+        paging.limit,
+        |row| sealed(&[&row.id.to_string()]),
+        |row| Listed {
+            id: row.id.to_string(),
+            number: row.number,
+            created_at: rfc3339(row.created.1),
+            pay_pressed_at: row.paid.map(|(_, at)| rfc3339(at)),
+            deleted_at: row.deleted_at.map(rfc3339),
+        },
+    )))
+}
+
+async fn form(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Query(query): Query<FormQuery>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ChooseJson>,
+) -> Result<Response, Fault> {
+    let choose = choose(&web.app, json).await?;
+    let balances = ask::balances(&web.work).await;
+    let once = once(mark, StatusCode::CREATED, &balances);
+    let view = verbs::form(&web.app, &actor, &choose, query.new.unwrap_or(false), once.as_ref()).await?;
+    Ok(answered(&web.app, StatusCode::CREATED, &weighed(&view, &balances)).await)
+}
+
+/// The balance is read fresh, as the page does; what is unknown is no blocker.
+async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
+    let view = verbs::view(&mut web.app.store.read().await?, &id, web.app.clock.now()).await?;
+    if view.batch.open() && view.claims.iter().any(|claim| claim.vendor() == Some(Vendor::Stripe)) {
+        let balances = ask::balances(&web.work).await;
+        return Ok(answered(&web.app, StatusCode::OK, &weighed(&view, &balances)).await);
+    }
+    Ok(answered(&web.app, StatusCode::OK, &view).await)
+}
+
+fn draft(id: BatchId, headers: &HeaderMap) -> Draft {
+    Draft { id, version: if_match(headers) }
+}
+
+/// What a verb refused; where the batch was changed since it was read, with how it is now.
+async fn not_done(app: &App, id: BatchId, error: OpsError) -> Fault {
+    let fault = Fault::from(error);
+    if fault.code() != "precondition_failed" {
+        return fault;
+    }
+    let now = async {
+        let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
+        Ok::<_, Fault>(serde_json::to_value(BatchJson::from(&view)).unwrap_or_default())
+    };
+    now.await.map_or_else(|fault| fault, Fault::stale)
+}
+
+async fn remove(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let id = find(&app, &id).await?;
+    if let Err(error) = verbs::delete(&app, &actor, draft(id, &headers)).await {
+        return Err(not_done(&app, id, error).await);
+    }
+    let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
+    Ok(answered(&app, StatusCode::OK, &view).await)
+}
+
+async fn add(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ChooseJson>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let choose = choose(&web.app, json).await?;
+    let balances = ask::balances(&web.work).await;
+    let once = once(mark, StatusCode::OK, &balances);
+    let done = verbs::add(&web.app, &actor, draft(id, &headers), &choose, once.as_ref()).await;
+    done_or_not(&web.app, id, done, &balances).await
+}
+
+async fn take_out(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(json): Json<RewardsJson>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let balances = ask::balances(&web.work).await;
+    let done = verbs::remove(&web.app, &actor, draft(id, &headers), &ids(&json.rewards)?, None).await;
+    done_or_not(&web.app, id, done, &balances).await
+}
+
+async fn remove_blocked(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let balances = ask::balances(&web.work).await;
+    let (draft, once) = (draft(id, &headers), once(mark, StatusCode::OK, &balances));
+    let done = verbs::remove_blocked(&web.app, &actor, draft, once.as_ref()).await;
+    done_or_not(&web.app, id, done, &balances).await
+}
+
+async fn done_or_not(
+    app: &App,
+    id: BatchId,
+    done: ops::Result<BatchView>,
+    balances: &Balances,
+) -> Result<Response, Fault> {
+    match done {
+        Ok(view) => Ok(answered(app, StatusCode::OK, &weighed(&view, balances)).await),
+        Err(error) => Err(not_done(app, id, error).await),
+    }
+}
+
+async fn override_threshold(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<OverrideChange>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let id = find(app, &id).await?;
+    let wrong = |pointer: &str, code, detail: &str| {
+        Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
+    };
+    let payee = payees::named(&mut app.store.read().await?, &json.payee).await?;
+    let payee =
+        payee.ok_or_else(|| wrong("/payee", "unknown_payee", "There is no such partner or account."))?;
+    let currency = Currency::parse(&json.currency)
+        .map_err(|_| wrong("/currency", "unknown_currency", "There is no such currency."))?;
+    let balances = ask::balances(&web.work).await;
+    let once = once(mark, StatusCode::OK, &balances);
+    let (draft, of) = (draft(id, &headers), (payee, currency));
+    let done = claims::override_threshold(app, &actor, draft, of, &json.reason, once.as_ref()).await;
+    done_or_not(app, id, done, &balances).await
+}
+
+async fn release(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ReleaseJson>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let balances = ask::balances(&web.work).await;
+    let (draft, once) = (draft(id, &headers), once(mark, StatusCode::OK, &balances));
+    match verbs::release(&web.app, &actor, draft, &json.digest, once.as_ref()).await {
+        Err(OpsError::Conflict(refusal)) if refusal.code == "batch_changed" => {
+            Err(different(&web.app, id, OpsError::Conflict(refusal), &json.digest, None).await)
+        }
+        done => done_or_not(&web.app, id, done, &balances).await,
+    }
+}
+
+fn paid(paid: &Paid) -> Reply {
+    let json = PaidJson { batch: BatchJson::from(&paid.batch), transactions: paid.transactions };
+    Reply::json(StatusCode::ACCEPTED, &json)
+}
+
+async fn pay_batch(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<PayJson>,
+) -> Result<Response, Fault> {
+    let Some(Extension(mark)) = mark else { return Err(key_required()) };
+    let id = find(&web.app, &id).await?;
+    let totals: Result<Vec<Sum>, FieldError> = json
+        .totals
+        .iter()
+        .enumerate()
+        .map(|(place, money)| money.read(&format!("/totals/{place}")).map(Sum::from))
+        .collect();
+    let seen = Seen { digest: json.digest, totals: totals.map_err(Fault::field)? };
+    let balances = ask::balances(&web.work).await;
+    match pay::pay(&web.app, &actor, id, &seen, &balances, Some(&Once::new(mark, paid))).await {
+        Ok(done) => Ok(paid(&done).into_response()),
+        Err(OpsError::Conflict(refusal)) if refusal.code == "batch_changed" => {
+            let (error, totals) = (OpsError::Conflict(refusal), Some(seen.totals.as_slice()));
+            Err(different(&web.app, id, error, &seen.digest, totals).await)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The refusal of something that was changed after it was shown, with what is different.
+async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Sum]>) -> Fault {
+    let now = app.clock.now();
+    let found = async {
+        let mut db = app.store.read().await?;
+        shown::difference(&mut db, id, digest, totals, now).await
+    };
+    match found.await {
+        Ok(difference) => Fault::from(error).with("difference", difference::json(&difference)),
+        Err(error) => error.into(),
+    }
+}

@@ -1,0 +1,82 @@
+//! `/payees/{id}/skipped`: the claims of a payee that a payout went on without, and why.
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::ops::payees;
+use crate::store::claims::{self, Skipped};
+use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::json::{MoneyJson, Page};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/payees/{id}/skipped", Need::May(Permission::Read), skipped)
+            .says("The claims of a payee that payouts went on without, newest first, each with why")
+            .by_pages()
+            .answers_page::<SkippedJson>(),
+    ]
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct NoFilter {}
+
+/// A claim that was passed over.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SkippedClaim)]
+struct SkippedJson {
+    /// The batch's id.
+    batch: String,
+    number: String,
+    at: String,
+    total: MoneyJson,
+    reasons: Vec<ReasonJson>,
+}
+
+/// Why, in the words of its blocker.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SkippedReason)]
+struct ReasonJson {
+    code: &'static str,
+    message: &'static str,
+    who: &'static str,
+    remedy: &'static str,
+}
+
+async fn skipped(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    ListQuery(NoFilter {}, paging): ListQuery<NoFilter>,
+) -> Result<axum::Json<Page<SkippedJson>>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = payees::named(&mut db, &id).await?.ok_or_else(Fault::missing)?;
+    let before = paging.after_parts()?.map(|[at, batch]| (at.parse().unwrap_or(i64::MAX), batch));
+    let rows = claims::skipped_of(&mut db, payee, before, paging.limit + 1).await?;
+    let key = |row: &Skipped| sealed(&[&row.at.to_string(), &row.batch.to_string()]);
+    Ok(axum::Json(Page::of(rows, paging.limit, key, json)))
+}
+
+fn json(row: Skipped) -> SkippedJson {
+    let reason = |code: &payout::eligibility::Code| ReasonJson {
+        code: code.as_str(),
+        message: code.message(),
+        who: code.who().as_str(),
+        remedy: code.remedy(),
+    };
+    SkippedJson {
+        batch: row.batch.to_string(),
+        number: row.number,
+        at: rfc3339(row.at),
+        total: row.total.into(),
+        reasons: row.codes.iter().map(reason).collect(),
+    }
+}

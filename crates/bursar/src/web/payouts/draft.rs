@@ -1,0 +1,595 @@
+//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is
+//! deliberately not here: the forms that change it (`edit`) and Pay itself (`pay`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State as Shared};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use payout::access::Permission;
+use payout::batch::{BatchStatus, expected_arrival};
+use payout::eligibility::{Blocker, Code, Who};
+use payout::ids::RewardId;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Sum, Vendor};
+use payout::transaction::{State, Status};
+
+use super::candidates::Wanted;
+use crate::ops::batches::{self as verbs, BatchView, ClaimView};
+use crate::ops::pay::Balances;
+use crate::ops::views::needing_attention;
+use crate::ops::{limits, settings};
+use crate::store::batches::{self, Candidate};
+use crate::store::programs::Worth;
+use crate::store::rewards::{self, Reward};
+use crate::store::transactions::{self, Filter};
+use crate::store::{Db, payees, people, portal};
+use crate::web::kit::form::Query;
+use crate::web::kit::format::{
+    Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, status_chip, whys, whys_of,
+};
+use crate::web::kit::history::Line;
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get};
+use crate::web::kit::{format, history};
+use crate::work::{Work, ask};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get("/claims", reads, active), get("/claims/{number}", reads, one)]
+}
+
+/// How many claims, or rewards of the pool, stand on a page.
+const ON_A_PAGE: usize = 50;
+/// How long a page waits for a vendor's balance before it says that it is unknown.
+const BALANCE_WAIT: Duration = Duration::from_secs(2);
+
+/// A claim as it is shown.
+pub struct Row {
+    /// What tells it from the others of its batch, for the forms that take it out.
+    pub key: String,
+    /// The payee's name.
+    pub name: String,
+    /// Their page.
+    pub page: String,
+    /// Individual or Organization.
+    pub kind: &'static str,
+    /// How many rewards, in words.
+    pub rewards: String,
+    /// What it would pay.
+    pub total: Summed,
+    /// The fee and what is left, where the payee bears it.
+    pub net: Option<(Cash, Cash)>,
+    /// Through whom.
+    pub vendor: &'static str,
+    /// Where to, masked.
+    pub destination: String,
+    /// When it is expected to arrive.
+    pub arrives: &'static str,
+    /// Why it cannot be paid.
+    pub whys: Vec<Why>,
+    /// The payee has asked to be paid.
+    pub requested: bool,
+    /// It is under its earning threshold, which somebody may override.
+    pub under: bool,
+    /// Why it is paid although it is, who decided it, and when.
+    pub overridden: Option<(String, String, When)>,
+    /// Its first rewards: id, number, what each adds.
+    pub shown: Vec<(RewardId, String, Cash)>,
+    /// How many more it has.
+    pub more: usize,
+}
+
+impl Row {
+    /// A claim, with its first rewards. `names` are those of whoever overrode a threshold.
+    #[must_use]
+    pub fn of(claim: &ClaimView, names: &HashMap<String, String>) -> Self {
+        let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
+        let shown = claim.rewards.iter().take(ON_A_PAGE).map(|(id, number, minor)| {
+            (*id, format!("RW-{number:06}"), Cash(Money::new(*minor, claim.total.currency)))
+        });
+        Self {
+            key: format!("{} {}", claim.payee, claim.total.currency),
+            name,
+            page: format::address(claim.payee),
+            kind: payee_kind(claim.payee),
+            rewards: how_many(claim.reward_count, "reward", "rewards"),
+            total: Cash(claim.exact()),
+            net: (claim.net != claim.total).then_some((Cash(claim.fee), Cash(claim.net))),
+            vendor: claim.vendor().map_or("No vendor yet", Vendor::label),
+            destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
+            arrives: claim.vendor().map_or("", expected_arrival),
+            whys: whys(&claim.blockers),
+            requested: false,
+            under: claim.blockers.iter().any(|one| one.code == Code::BelowThreshold),
+            overridden: claim.overridden.as_ref().map(|one| {
+                (one.reason.clone(), names.get(&one.actor).cloned().unwrap_or_default(), When(one.at))
+            }),
+            shown: shown.collect(),
+            more: claim.rewards.len().saturating_sub(ON_A_PAGE),
+        }
+    }
+}
+
+/// A claim that takes its payee's year over the tax reporting line.
+pub struct Crosses {
+    /// Their name and their page.
+    pub name: (String, String),
+    /// What they were paid this year.
+    pub so_far: Summed,
+    /// What this claim pays.
+    pub adds: Cash,
+    /// The line.
+    pub line: Cash,
+}
+
+/// Whom a batch takes over the tax reporting line.
+#[must_use]
+pub fn crossing(view: &BatchView) -> Vec<Crosses> {
+    let crosses = |claim: &ClaimView| {
+        let crossing = claim.crossing?;
+        let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
+        Some(Crosses {
+            name: (name, format::address(claim.payee)),
+            so_far: Cash(crossing.so_far),
+            adds: Cash(crossing.adds),
+            line: Cash(crossing.line),
+        })
+    };
+    view.claims.iter().filter_map(crosses).collect()
+}
+
+/// The names of whoever overrode a threshold in a batch.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names_of_overriders(db: &mut Db, view: &BatchView) -> Result<HashMap<String, String>, Fault> {
+    let actors = view.claims.iter().filter_map(|claim| claim.overridden.as_ref());
+    Ok(history::names(db, actors.map(|one| one.actor.as_str())).await?)
+}
+
+/// Individual or Organization.
+#[must_use]
+pub fn payee_kind(payee: Payee) -> &'static str {
+    match payee {
+        Payee::Partner(_) => "Individual",
+        Payee::Account(_) => "Organization",
+    }
+}
+
+/// A reward of the pool that can be added.
+struct Pooled {
+    id: RewardId,
+    number: String,
+    owner: String,
+    payee: String,
+    activity: String,
+    value: Value,
+    clawback: bool,
+    expires: Option<String>,
+    requested: bool,
+}
+
+/// What stops the same payee's rewards in the same way.
+struct Stopped {
+    payee: String,
+    total: Option<Summed>,
+    numbers: Vec<String>,
+    more: usize,
+    whys: Vec<Why>,
+}
+
+/// The batch on the page.
+struct Active {
+    number: String,
+    chip: Chip,
+    claims: Vec<Row>,
+    told: String,
+    blocked: usize,
+    totals: Vec<Summed>,
+    stops: Vec<Why>,
+    crossing: Vec<Crosses>,
+    release: Option<Release>,
+    /// Who released it as it is, and when.
+    released: Option<(String, When)>,
+    pages: Pages,
+    history: Vec<Line>,
+}
+
+/// What the two-person rule asks for.
+struct Release {
+    /// Whoever looks at the page may release it.
+    may: bool,
+    /// The payers were asked: by whom, when.
+    asked: Option<(String, When)>,
+    /// Since when a release is void, because something was changed after it.
+    void: Option<When>,
+}
+
+#[derive(Template)]
+#[template(path = "payouts/draft.html")]
+struct ClaimsPage {
+    frame: Frame,
+    active: Option<Active>,
+    /// The filters of the pool, as they were asked, and those that are on with the address without each.
+    wanted: Wanted,
+    on: Vec<(String, String)>,
+    problems: Vec<String>,
+    pool_pages: Pages,
+    open: Vec<Pooled>,
+    open_count: usize,
+    closed: Vec<Stopped>,
+    closed_told: String,
+    /// How many rewards each gate stops, most first.
+    gates: Vec<(String, &'static str)>,
+    earlier: Vec<Earlier>,
+    attention: Option<String>,
+    recent: Vec<(String, Chip, When)>,
+    may_prepare: bool,
+}
+
+/// Where a list stands that has more than one page: the page, of how many, and the ones beside it.
+struct Turned {
+    at: usize,
+    of: usize,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+type Pages = Option<Turned>;
+
+/// The page of `count` rows that was asked for, and how to turn it.
+fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) -> (usize, Pages) {
+    let of = count.div_ceil(ON_A_PAGE).max(1);
+    let at = usize::try_from(asked.unwrap_or(1)).unwrap_or(1).clamp(1, of);
+    let beside = |page: usize| (1..=of).contains(&page).then(|| address(&page.to_string()));
+    let (before, after) = (beside(at.saturating_sub(1)), beside(at + 1));
+    ((at - 1) * ON_A_PAGE, (of > 1).then_some(Turned { at, of, before, after }))
+}
+
+async fn active(
+    Shared(web): Shared<Web>,
+    visit: Visit,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Fault> {
+    let mut db = web.app.store.read().await?;
+    let draft = batches::open_draft(&mut db).await?;
+    drop(db);
+    page(&web, visit, draft.map(|draft| draft.number), "/claims", wanted).await
+}
+
+async fn one(
+    Shared(web): Shared<Web>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Fault> {
+    let batch = batches::find(&mut web.app.store.read().await?, &number).await?;
+    if batch.paid.is_some() || batch.deleted_at.is_some() {
+        return Ok(Redirect::to(&format!("/claims/{}/pay", batch.number)).into_response());
+    }
+    let path = format!("/claims/{}", batch.number);
+    page(&web, visit, Some(batch.number), &path, wanted).await
+}
+
+async fn page(
+    web: &Web,
+    visit: Visit,
+    number: Option<String>,
+    path: &str,
+    wanted: Wanted,
+) -> Result<Response, Fault> {
+    let (app, now) = (&web.app, web.app.clock.now());
+    let mut db = app.store.read().await?;
+    let active = match number {
+        Some(number) => {
+            let view = verbs::view(&mut db, &number, now).await?;
+            let balances = balances(&web.work, &view).await;
+            Some(shown(&mut db, &visit, &view, &balances, (path, &wanted), now).await?)
+        }
+        None => None,
+    };
+    let (filter, problems) = wanted.read(&mut db).await?;
+    let (mut open, mut closed) = verbs::pool_blockers(&mut db, &filter, now).await?;
+    if !problems.is_empty() {
+        (open, closed) = (Vec::new(), Vec::new());
+    }
+    // Whoever has asked to be paid is looked at first.
+    let wishes = portal::requests(&mut db).await?;
+    open.sort_by_key(|one| !one.payee.is_some_and(|payee| wishes.contains_key(&payee)));
+    let (open_count, closed_count) = (open.len(), closed.len());
+    let gates = gates(&closed);
+    let (from, pool_pages) =
+        turned(open_count, wanted.pool, |page| wanted.address(path, &[("pool", page)]) + "#add");
+    open = open.into_iter().skip(from).take(ON_A_PAGE).collect();
+    let (earlier, attention) = payments(&mut db).await?;
+    let page = ClaimsPage {
+        frame: visit.frame("Review Claims", Place::Claims),
+        open: pooled(&mut db, open, &wishes).await?,
+        closed: stopped(&mut db, closed).await?,
+        open_count,
+        closed_told: how_many(closed_count, "reward", "rewards"),
+        gates,
+        earlier,
+        attention,
+        recent: recent(&mut db).await?,
+        may_prepare: visit.may(Permission::Prepare),
+        on: wanted.on(path),
+        wanted,
+        problems,
+        pool_pages,
+        active,
+    };
+    visit.show(&page)
+}
+
+/// The balances at the vendors, where the batch needs one that can be read; unknown when the vendor takes too long.
+pub async fn balances(work: &Work, view: &BatchView) -> Balances {
+    if view.claims.iter().all(|claim| claim.vendor() != Some(Vendor::Stripe)) {
+        return Balances::default();
+    }
+    tokio::time::timeout(BALANCE_WAIT, ask::balances(work)).await.unwrap_or_default()
+}
+
+/// What whoever may release a payout is told of that.
+const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures on the Pay page and release it there; a release holds for a day.";
+
+/// Everything that stands in the way of Pay for whoever looks at the page.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stops(
+    db: &mut Db,
+    visit: &Visit,
+    view: &BatchView,
+    balances: &Balances,
+    now: i64,
+) -> Result<Vec<Blocker>, Fault> {
+    let mut stops = view.all_blockers();
+    stops.extend(balances.blockers(view));
+    if !visit.may(Permission::Pay) {
+        stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
+        return Ok(stops);
+    }
+    // Whoever cannot release it themselves for a reason of their own is told that reason.
+    let me = visit.actor.id.to_string();
+    for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
+        *stop = match verbs::not_the_other(db, view.batch.id, &me, now).await? {
+            Some(why) => why,
+            None => stop.clone().acting(Who::Payer, YOU_CAN),
+        };
+    }
+    // Their own limit stands beside the others', which are asked again with it.
+    stops.retain(|stop| stop.code != Code::OverLimit);
+    let rules = settings::load(db).await?;
+    let me = people::behind(db, &me, now).await?;
+    let sums = limits::sums(&view.claims);
+    stops.extend(limits::closed(db, &rules, view.batch.id, &sums, Some(&me), now).await?);
+    Ok(stops)
+}
+
+async fn shown(
+    db: &mut Db,
+    visit: &Visit,
+    view: &BatchView,
+    balances: &Balances,
+    (path, wanted): (&str, &Wanted),
+    now: i64,
+) -> Result<Active, Fault> {
+    let stops = stops(db, visit, view, balances, now).await?;
+    let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
+    let me = visit.actor.id.to_string();
+    let prepared = verbs::not_the_other(db, view.batch.id, &me, now).await?.is_some();
+    let (release, released) = release(db, visit, view, needs_release, prepared).await?;
+    let names = names_of_overriders(db, view).await?;
+    let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
+    // What somebody must look at comes first, then whoever has asked to be paid.
+    let wishes = portal::requests(db).await?;
+    let asked = |claim: &ClaimView| wishes.contains_key(&claim.payee);
+    let name = |claim: &ClaimView| claim.named.as_ref().map(|named| named.name.clone());
+    claims.sort_by_cached_key(|claim| {
+        (claim.blockers.is_empty(), !asked(claim), name(claim), claim.total.currency)
+    });
+    let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim, &names) };
+    let (from, pages) = turned(claims.len(), wanted.page, |page| wanted.address(path, &[("page", page)]));
+    let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
+    Ok(Active {
+        number: view.batch.number.clone(),
+        chip: match &released {
+            Some(_) => Chip { tone: "good", words: "Released" },
+            None => batch_chip(view.status),
+        },
+        told: format!(
+            "{} for {}",
+            how_many(view.claims.len(), "claim", "claims"),
+            how_many(rewards, "reward", "rewards")
+        ),
+        blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
+        claims: claims.into_iter().skip(from).take(ON_A_PAGE).map(row).collect(),
+        totals: view.totals.iter().copied().map(Cash).collect(),
+        stops: whys_of(&stops),
+        crossing: crossing(view),
+        release,
+        released,
+        pages,
+        history: history::of(db, &view.batch.id.to_string(), 12).await?,
+    })
+}
+
+/// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
+#[must_use]
+pub fn nets(view: &BatchView) -> Vec<Summed> {
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+    for claim in &view.claims {
+        // What is more than one payment can be has no net.
+        let net = claim.beyond.map_or(i128::from(claim.net.minor), |beyond| beyond.minor);
+        *sums.entry(claim.total.currency).or_default() += net;
+    }
+    sums.into_iter().map(|(currency, minor)| Cash(Sum::new(minor, currency))).collect()
+}
+
+/// How the release stands: what is still needed, or who gave it.
+async fn release(
+    db: &mut Db,
+    visit: &Visit,
+    view: &BatchView,
+    needed: bool,
+    prepared: bool,
+) -> Result<(Option<Release>, Option<(String, When)>), Fault> {
+    let batch = &view.batch;
+    let names = history::names(db, batch.release_asked_by.as_deref().into_iter()).await?;
+    let name = |by: &String| names.get(by).cloned().unwrap_or_default();
+    let release = needed.then(|| Release {
+        may: visit.may(Permission::Pay) && !prepared,
+        asked: batch.release_asked_by.as_ref().map(name).zip(batch.release_asked_at.map(When)),
+        void: void_since(view),
+    });
+    Ok((release, released(db, view).await?))
+}
+
+/// Since when a release that was given is void, because something was changed after it.
+#[must_use]
+pub fn void_since(view: &BatchView) -> Option<When> {
+    let overtaken = view.batch.released.as_ref().filter(|(_, of, _)| *of != view.digest).map(|(.., at)| *at);
+    view.batch.release_voided_at.or(overtaken).map(When)
+}
+
+/// Who released a batch exactly as it stands, and when.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn released(db: &mut Db, view: &BatchView) -> Result<Option<(String, When)>, Fault> {
+    let stands = view.batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
+    let Some((by, _, at)) = stands else { return Ok(None) };
+    let names = history::names(db, std::iter::once(by.as_str())).await?;
+    Ok(Some((names.get(by).cloned().unwrap_or_default(), When(*at))))
+}
+
+async fn pooled(
+    db: &mut Db,
+    found: Vec<Candidate>,
+    wishes: &HashMap<Payee, i64>,
+) -> Result<Vec<Pooled>, Fault> {
+    let ids: Vec<RewardId> = found.iter().map(|candidate| candidate.id).collect();
+    let of: Vec<Payee> = found.iter().filter_map(|candidate| candidate.payee).collect();
+    let read = rewards::named(db, &ids).await?;
+    let names = payees::names(db, &of).await?;
+    let pooled = |candidate: Candidate| {
+        let reward: &Reward = read.iter().find(|reward| reward.entered.id == candidate.id)?;
+        let payee = candidate.payee.and_then(|payee| names.get(&payee));
+        Some(Pooled {
+            id: candidate.id,
+            number: reward.number(),
+            owner: reward.owner.name.clone(),
+            payee: payee.map(|named| named.name.clone()).unwrap_or_default(),
+            activity: reward.activity.name.clone(),
+            // What is taken off stands with its sign.
+            value: Value(candidate.adds.map_or(reward.entered.worth, Worth::Cash)),
+            clawback: candidate.takes_off(),
+            expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
+            requested: candidate.payee.is_some_and(|payee| wishes.contains_key(&payee)),
+        })
+    };
+    Ok(found.into_iter().filter_map(pooled).collect())
+}
+
+/// How many rewards each gate stops, and its words; most first.
+pub(super) fn gates(closed: &[(Candidate, Vec<Blocker>)]) -> Vec<(String, &'static str)> {
+    let mut counts: HashMap<Code, usize> = HashMap::new();
+    for (_, blockers) in closed {
+        let mut codes: Vec<Code> = blockers.iter().map(|blocker| blocker.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes.into_iter().for_each(|code| *counts.entry(code).or_default() += 1);
+    }
+    let mut rows: Vec<(Code, usize)> = counts.into_iter().collect();
+    rows.sort_unstable_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+    rows.into_iter().map(|(code, count)| (how_many(count, "reward", "rewards"), code.message())).collect()
+}
+
+/// What cannot be added, one line for all of a payee's rewards in a currency that the same gates stop.
+async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<Stopped>, Fault> {
+    type Alike = (Option<Payee>, Option<Currency>, Vec<Code>);
+    let mut groups: Vec<(Alike, Vec<Candidate>, Vec<Blocker>)> = Vec::new();
+    for (candidate, blockers) in found {
+        let codes = blockers.iter().map(|blocker| blocker.code).collect();
+        let alike = (candidate.payee, candidate.adds.map(|adds| adds.currency), codes);
+        // They come by payee and currency, so those that are alike stand close together.
+        let full = groups.len() == ON_A_PAGE;
+        match groups.iter_mut().rev().take(8).find(|(known, ..)| *known == alike) {
+            Some((_, rewards, _)) => rewards.push(candidate),
+            None if full => break,
+            None => groups.push((alike, vec![candidate], blockers)),
+        }
+    }
+    let of: Vec<Payee> = groups.iter().filter_map(|((payee, ..), ..)| *payee).collect();
+    let names = payees::names(db, &of).await?;
+    let line = |((payee, currency, _), rewards, blockers): (Alike, Vec<Candidate>, Vec<Blocker>)| Stopped {
+        payee: payee.and_then(|payee| names.get(&payee)).map(|named| named.name.clone()).unwrap_or_default(),
+        total: currency.map(|currency| Cash(verbs::sum(&rewards, currency))),
+        numbers: rewards.iter().take(6).map(|reward| format!("RW-{:06}", reward.number)).collect(),
+        more: rewards.len().saturating_sub(6),
+        whys: whys(&blockers),
+    };
+    Ok(groups.into_iter().map(line).collect())
+}
+
+/// A status of payments made earlier: its chip, how many, and where they are listed.
+struct Earlier {
+    chip: Chip,
+    count: String,
+    address: String,
+}
+
+/// How payments made earlier stand that are not over, by status, and how many of them somebody must look at.
+async fn payments(db: &mut Db) -> Result<(Vec<Earlier>, Option<String>), Fault> {
+    let told = |number: i64| if number > 99 { "99+".to_owned() } else { number.to_string() };
+    let mut earlier = Vec::new();
+    for status in Status::ALL.iter().copied().filter(|status| *status != Status::Success) {
+        let filter = Filter { states: Some(State::of(status).collect()), open: true, ..Filter::default() };
+        earlier.push(Earlier {
+            chip: status_chip(status),
+            count: told(transactions::count(db, &filter, 100).await?),
+            address: format!("/dashboard/transactions?status={}", status.as_str()),
+        });
+    }
+    let attention = transactions::count(db, &needing_attention(), 100).await?;
+    Ok((earlier, (attention > 0).then(|| told(attention))))
+}
+
+/// The batches that were paid last.
+async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Fault> {
+    let mut recent = Vec::new();
+    for batch in batches::newest(db, None, 20).await? {
+        let Some((_, paid_at)) = batch.paid else { continue };
+        if recent.len() == 5 {
+            break;
+        }
+        let states = batches::states(db, batch.id).await?;
+        let status =
+            payout::batch::status_after_pay(states.into_iter().map(|(state, outside, _)| (state, outside)));
+        recent.push((batch.number, batch_chip(status), When(paid_at)));
+    }
+    Ok(recent)
+}
+
+impl ClaimsPage {
+    fn open_told(&self) -> String {
+        let rewards = how_many(self.open_count, "reward", "rewards");
+        match self.open.len() == self.open_count {
+            true => rewards,
+            false => format!("{} of {rewards}", self.open.len()),
+        }
+    }
+}
+
+/// Whether a batch can still be changed.
+#[must_use]
+pub fn is_draft(status: BatchStatus) -> bool {
+    matches!(status, BatchStatus::Draft | BatchStatus::AwaitingRelease)
+}

@@ -1,0 +1,288 @@
+//! The forms that change the batch being prepared: adding, taking out, asking for a release, giving it, and Delete
+//! Payout. Each awaits one verb and goes back to Review Claims, which tells what it did.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::ids::{BatchId, RewardId};
+use payout::ledger::Payee;
+use payout::money::Currency;
+
+use super::candidates::Wanted;
+use crate::app::App;
+use crate::ops::batches::{self as verbs, BatchView, Choose};
+use crate::ops::claims;
+use crate::ops::notices::{self, remind::Reminded};
+use crate::store::batches;
+use crate::web::kit::form::Form;
+use crate::web::kit::format::{Cash, Summed, how_many};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (prepares, pays) = (Need::May(Permission::Prepare), Need::May(Permission::Pay));
+    vec![
+        post("/claims/add", prepares, add),
+        post("/claims/remind", prepares, remind),
+        post("/claims/{number}/remove", prepares, remove),
+        post("/claims/{number}/remove-blocked", prepares, remove_blocked),
+        get("/claims/{number}/delete", prepares, delete_form),
+        post("/claims/{number}/delete", prepares, delete),
+        post("/claims/{number}/ask-release", prepares, ask_release),
+        post("/claims/{number}/release", pays, release).proved("Release this payout"),
+        post("/claims/{number}/override", prepares, override_threshold),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Added {
+    #[serde(default)]
+    id: Vec<String>,
+    all: Option<String>,
+    owner: Option<String>,
+    account: Option<String>,
+    program: Option<String>,
+    activity: Option<String>,
+    payment_type: Option<String>,
+    currency: Option<String>,
+}
+
+impl Added {
+    /// The filters of the list that the form stands under.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            owner: self.owner.clone(),
+            account: self.account.clone(),
+            program: self.program.clone(),
+            activity: self.activity.clone(),
+            payment_type: self.payment_type.clone(),
+            currency: self.currency.clone(),
+            ..Wanted::default()
+        }
+    }
+}
+
+async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> Result<Response, Fault> {
+    let ids: Vec<RewardId> = sent.id.iter().filter_map(|id| RewardId::parse(id)).collect();
+    let back = sent.wanted().address("/claims", &[]);
+    let choose = match sent.all {
+        Some(_) => {
+            let (filter, problems) = sent.wanted().read(&mut app.store.read().await?).await?;
+            if !problems.is_empty() {
+                return Ok(Told::bad("Nothing was added.").listing(problems).on(&back));
+            }
+            Choose::AllEligible(filter)
+        }
+        None if ids.is_empty() => {
+            return Ok(Told::bad("No reward is ticked, so nothing was added.").on(&back));
+        }
+        None => Choose::Named(ids),
+    };
+    let told = match verbs::form(&app, &visit.actor, &choose, false, None).await {
+        Ok(view) => Told::good(format!("{} now holds {}.", view.batch.number, held(&view))),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&back))
+}
+
+/// Whoever was reminded lately is not reminded again, and the page says so.
+async fn remind(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let told = match notices::remind::remind(&app, &visit.actor, None).await {
+        Ok(Reminded { told: 0, lately: 0 }) => {
+            Told::bad("No reward waits for its payee, so nobody was reminded.")
+        }
+        Ok(Reminded { told, lately }) => {
+            let payees = |count| how_many(count, "payee", "payees");
+            let words = match lately {
+                0 => format!("{} reminded.", payees(told)),
+                _ => format!(
+                    "{} reminded; {} had a reminder within the last three days.",
+                    payees(told),
+                    payees(lately)
+                ),
+            };
+            if told > 0 { Told::good(words) } else { Told::warn(words) }
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on("/claims"))
+}
+
+fn held(view: &BatchView) -> String {
+    let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
+    let claims = how_many(view.claims.len(), "claim", "claims");
+    format!("{} in {claims}", how_many(rewards, "reward", "rewards"))
+}
+
+async fn id_of(app: &App, number: &str) -> Result<BatchId, Fault> {
+    Ok(batches::find(&mut app.store.read().await?, number).await?.id)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Removed {
+    #[serde(default)]
+    id: Vec<String>,
+    /// A whole claim: its payee and currency.
+    claim: Option<String>,
+}
+
+async fn remove(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Removed>,
+) -> Result<Response, Fault> {
+    let back = format!("/claims/{number}");
+    let view = verbs::view(&mut app.store.read().await?, &number, app.clock.now()).await?;
+    let rewards: Vec<RewardId> = match &sent.claim {
+        Some(key) => {
+            let mut claims = view.claims.iter();
+            let claim = claims.find(|claim| format!("{} {}", claim.payee, claim.total.currency) == *key);
+            claim.map(|claim| claim.rewards.iter().map(|(id, ..)| *id).collect()).unwrap_or_default()
+        }
+        None => sent.id.iter().filter_map(|id| RewardId::parse(id)).collect(),
+    };
+    if rewards.is_empty() {
+        return Ok(Told::bad("No reward is ticked, so nothing was taken out.").on(&back));
+    }
+    let told = match verbs::remove(&app, &visit.actor, view.batch.id, &rewards, None).await {
+        Ok(_) => {
+            let words = how_many(rewards.len(), "reward is", "rewards are");
+            Told::good(format!("{words} out of {number} and back in the pool."))
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&back))
+}
+
+async fn remove_blocked(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let told = match verbs::remove_blocked(&app, &visit.actor, id, None).await {
+        Ok(view) => Told::good(format!(
+            "Every claim that cannot be paid is out; {number} now holds {}. Their rewards wait in the pool.",
+            held(&view)
+        )),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/claims/{number}")))
+}
+
+#[derive(Template)]
+#[template(path = "payouts/delete.html")]
+struct DeletePage {
+    frame: Frame,
+    number: String,
+    told: String,
+    totals: Vec<Summed>,
+}
+
+async fn delete_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let view = verbs::view(&mut app.store.read().await?, &number, app.clock.now()).await?;
+    if !super::draft::is_draft(view.status) {
+        return Ok(Redirect::to(&format!("/claims/{number}/pay")).into_response());
+    }
+    visit.show(&DeletePage {
+        frame: visit.frame(format!("Delete {number}"), Place::Claims),
+        told: held(&view),
+        totals: view.totals.iter().copied().map(Cash).collect(),
+        number,
+    })
+}
+
+async fn delete(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    match verbs::delete(&app, &visit.actor, id).await {
+        Ok(freed) => {
+            let freed = how_many(usize::try_from(freed).unwrap_or(usize::MAX), "reward is", "rewards are");
+            Ok(Told::good(format!("{number} is deleted; {freed} back in the pool.")).on("/claims"))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&format!("/claims/{number}"))),
+    }
+}
+
+async fn ask_release(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let told = match verbs::ask_release(&app, &visit.actor, id).await {
+        Ok(()) => Told::good(format!("The payers are asked to release {number}.")),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/claims/{number}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Released {
+    digest: String,
+    /// They have looked at what they release.
+    checked: Option<String>,
+}
+
+async fn release(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Released>,
+) -> Result<Response, Fault> {
+    if sent.checked.is_none() {
+        let told = "Tick first that you have looked at what is paid. Nothing was released.";
+        return Ok(Told::bad(told).on(&format!("/claims/{number}/pay")));
+    }
+    let id = id_of(&app, &number).await?;
+    let told = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
+        Ok(view) => match view.all_blockers().is_empty() {
+            true => Told::good(format!("{number} is released and can be paid, unless somebody changes it.")),
+            false => Told::warn(format!(
+                "{number} is released as it stands. It cannot be paid yet: what stands in the way is told below."
+            )),
+        },
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/claims/{number}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Overridden {
+    claim: String,
+    reason: Option<String>,
+}
+
+async fn override_threshold(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Overridden>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let parts = sent.claim.split_once(' ');
+    let of = parts.and_then(|(payee, code)| Some((Payee::parse(payee)?, Currency::parse(code).ok()?)));
+    let of = of.ok_or_else(Fault::missing)?;
+    let reason = sent.reason.unwrap_or_default();
+    let told = match claims::override_threshold(&app, &visit.actor, id, of, &reason, None).await {
+        Ok(_) => Told::good(
+            "The claim is paid with this total although it is under its threshold. The reason is kept.",
+        ),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/claims/{number}")))
+}

@@ -1,0 +1,23 @@
+//! Payouts: preparing a batch, paying it, and watching what becomes of it.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod api_skipped;
+mod candidates;
+mod difference;
+mod draft;
+mod edit;
+mod pay;
+mod progress;
+
+use crate::web::kit::route::Route;
+pub use draft::payee_kind;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [draft::routes(), edit::routes(), pay::routes(), progress::routes(), api_skipped::routes(), api::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

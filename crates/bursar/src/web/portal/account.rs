@@ -1,0 +1,129 @@
+//! A partner's own login: their password, where they are signed in, their language.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::PARTNERS;
+use super::layout::{Frame, Guest, Place, moment};
+use super::words::Language;
+use crate::app::App;
+use crate::ops::{OpsError, partners};
+use crate::store::people as stored;
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::Told;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, Web, get, post};
+use crate::web::kit::session::prove_first;
+use crate::web::users::{self, Button, Changed, Ending, Passwords, change_password, to_change};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get(PAGE, PARTNERS, show),
+        post(PASSWORD, PARTNERS, password),
+        post("/portal/account/sessions", PARTNERS, end_sessions),
+        post("/portal/language", PARTNERS, language),
+    ]
+}
+
+const PAGE: &str = "/portal/account";
+const PASSWORD: &str = "/portal/account/password";
+
+struct Device {
+    id: String,
+    device: String,
+    since: String,
+    here: bool,
+}
+
+#[derive(Template)]
+#[template(path = "portal/account.html")]
+struct OwnPage {
+    frame: Frame,
+    email: String,
+    has_password: bool,
+    has_factor: bool,
+    has_app: bool,
+    passkey: Option<Button>,
+    sessions: Vec<Device>,
+}
+
+async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+    let t = guest.t();
+    let mut db = app.store.read().await?;
+    let me = stored::by_id(&mut db, guest.actor().id).await?;
+    let device = |one: users::Device| Device {
+        device: one.name.unwrap_or_else(|| t.unknown_device.to_owned()),
+        since: t
+            .since
+            .replace("{moment}", &moment(one.since))
+            .replace("{seen}", &moment(one.seen))
+            .replace("{address}", one.address.as_deref().unwrap_or("?")),
+        here: one.here,
+        id: one.id,
+    };
+    let sessions = users::devices(&mut db, &guest.session, app.clock.now()).await?;
+    let page = OwnPage {
+        frame: guest.frame(t.account, Place::Own),
+        email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
+        has_password: me.is_some_and(|me| me.password_hash.is_some()),
+        has_factor: guest.session.has_factor(),
+        has_app: guest.session.has_app,
+        passkey: Button::to_prove(&app, &guest.session, &to_change(PASSWORD)),
+        sessions: sessions.into_iter().map(device).collect(),
+    };
+    guest.show(&page)
+}
+
+async fn password(
+    State(web): State<Web>,
+    guest: Guest,
+    Form(sent): Form<Passwords>,
+) -> Result<Response, Fault> {
+    let t = guest.t();
+    let told = match change_password(&web, &guest.session, PASSWORD, &sent).await? {
+        Changed::Done => Told::good(t.password_changed),
+        Changed::Slow => Told::bad(t.login_slow),
+        Changed::WrongCode => Told::bad(t.factor_wrong),
+        Changed::UsedCode => Told::bad(t.factor_used),
+        Changed::WrongPasskey => Told::bad(t.passkey_wrong),
+        Changed::Wrong => Told::bad(t.password_wrong),
+        Changed::NotTheSame => Told::bad(t.not_the_same),
+        Changed::ProveFirst => return Ok(prove_first(PAGE)),
+        Changed::Refused(OpsError::Refused(refusal)) => Told::bad(t.password_refused(refusal.code)),
+        Changed::Refused(error) => return Err(error.into()),
+    };
+    Ok(told.on(PAGE))
+}
+
+async fn end_sessions(
+    State(app): State<App>,
+    guest: Guest,
+    Form(sent): Form<Ending>,
+) -> Result<Response, Fault> {
+    let told = match users::end_session(&app, &guest.session, &sent).await? {
+        None => guest.t().signed_out_elsewhere,
+        Some(_) => guest.t().signed_out_there,
+    };
+    Ok(Told::good(told).on(PAGE))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    #[serde(default)]
+    language: String,
+    /// The place they were at.
+    #[serde(default)]
+    back: String,
+}
+
+async fn language(State(app): State<App>, guest: Guest, Form(sent): Form<Chosen>) -> Result<Response, Fault> {
+    let Some(language) = Language::parse(&sent.language) else { return Err(Fault::missing()) };
+    partners::choose_language(&app, guest.actor(), guest.partner.id, language.code()).await?;
+    let places = guest.frame("", Place::Home).menu();
+    let back = places.into_iter().map(|(_, address, _)| address).find(|address| *address == sent.back);
+    Ok(Told::good(language.words().language_saved).on(back.unwrap_or("/portal")))
+}

@@ -1,0 +1,135 @@
+//! Why something is not paid yet, for whoever waits for it: in their words and language, who must act as they see it, until
+//! when where a date is known, and where they can do what is asked of them.
+
+use std::collections::BTreeMap;
+
+use payout::eligibility::{Code, Who};
+use payout::ids::RewardId;
+use payout::ledger::Payee;
+use payout::money::{Currency, Sum};
+use payout::settings::Settings;
+
+use super::layout::{Guest, Whose, day};
+use super::words::Words;
+use crate::ops::{Result, batches, settings};
+use crate::store::batches::{Candidate, PoolFilter};
+use crate::store::{Db, payees};
+
+/// A reason.
+pub struct Reason {
+    /// The gate.
+    pub code: Code,
+    /// What stands in the way.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Who does it.
+    pub who: &'static str,
+    /// Until which day, where that is known.
+    pub until: Option<String>,
+}
+
+impl Reason {
+    /// The reason behind a code, told to whoever waits for this payee's money.
+    pub fn of(code: Code, whose: Whose, guest: &Guest, until: Option<i64>) -> Self {
+        let who = Self::who(code.who(), whose, guest.t());
+        let (message, remedy) = guest.language.gate(code);
+        Self { code, message, remedy, who, until: until.map(day) }
+    }
+
+    /// Who must act, as whoever waits for this payee's money calls them.
+    pub fn who(who: Who, whose: Whose, t: &Words) -> &'static str {
+        match (who, whose) {
+            (Who::Partner, Whose::Me) => t.who_you,
+            (Who::Partner, Whose::Company) => t.who_company,
+            (Who::Preparer | Who::Payer | Who::Admin, _) => t.who_us,
+            (Who::Vendor, _) => t.who_vendor,
+            (Who::Nobody, _) => t.who_nobody,
+        }
+    }
+}
+
+/// Rewards of one payee and currency that wait for the same reasons.
+pub struct Heap {
+    /// Whose.
+    pub payee: Payee,
+    /// How many were earned.
+    pub count: usize,
+    /// How many take something back.
+    pub taken: usize,
+    /// What they come to.
+    pub total: Sum,
+    /// Why they wait; empty when nothing stands in the way.
+    pub reasons: Vec<Reason>,
+}
+
+/// The approved rewards of a payee that are in no payout, by what they wait for; and each reward's own reasons.
+pub struct Waiting {
+    /// By currency and reasons.
+    pub heaps: Vec<Heap>,
+    /// By reward.
+    pub codes: BTreeMap<RewardId, Vec<Code>>,
+    /// Until when the hold periods last.
+    pub held_until: BTreeMap<RewardId, i64>,
+    /// Until when the payee's cooling-off lasts.
+    pub cooling_until: Option<i64>,
+}
+
+impl Waiting {
+    /// Why a reward waits, in words.
+    pub fn of(&self, reward: RewardId, whose: Whose, guest: &Guest) -> Vec<Reason> {
+        let codes = self.codes.get(&reward).map(Vec::as_slice).unwrap_or_default();
+        let until = |code| {
+            let held = self.held_until.get(&reward).copied().filter(|_| code == Code::RewardInHoldPeriod);
+            held.or(self.cooling_until.filter(|_| code == Code::ProfileChangedRecently))
+        };
+        codes.iter().map(|code| Reason::of(*code, whose, guest, until(*code))).collect()
+    }
+}
+
+/// What a payee's approved rewards wait for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now: i64) -> Result<Waiting> {
+    let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
+    let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
+    // Closed for everybody: nothing of it could be in the next payout.
+    let general = batches::closed_for_all(db).await?;
+    let rules = settings::load(db).await?;
+    let cooling_until = cooling(db, payee, &rules, now).await?;
+    let (mut codes, mut held_until) = (BTreeMap::new(), BTreeMap::new());
+    let mut heaps: BTreeMap<(Currency, Vec<Code>), Vec<Candidate>> = BTreeMap::new();
+    let blocked = blocked
+        .into_iter()
+        .map(|(candidate, blockers)| (candidate, blockers.into_iter().map(|blocker| blocker.code).collect()));
+    for (candidate, why) in open.into_iter().map(|candidate| (candidate, Vec::new())).chain(blocked) {
+        if let Some(until) = candidate.facts.held_until {
+            held_until.insert(candidate.id, until);
+        }
+        let why: Vec<Code> = general.iter().copied().chain(why).collect();
+        codes.insert(candidate.id, why.clone());
+        if let Some(adds) = candidate.adds {
+            heaps.entry((adds.currency, why)).or_default().push(candidate);
+        }
+    }
+    let mut waiting = Waiting { heaps: Vec::new(), codes, held_until, cooling_until };
+    for ((currency, _), rewards) in heaps {
+        let last = rewards.iter().max_by_key(|one| one.facts.held_until).map(|one| one.id);
+        waiting.heaps.push(Heap {
+            payee,
+            count: rewards.iter().filter(|one| !one.takes_off()).count(),
+            taken: rewards.iter().filter(|one| one.takes_off()).count(),
+            total: batches::sum(&rewards, currency),
+            reasons: last.map(|last| waiting.of(last, whose, guest)).unwrap_or_default(),
+        });
+    }
+    Ok(waiting)
+}
+
+/// Until when a changed destination waits.
+async fn cooling(db: &mut Db, payee: Payee, settings: &Settings, now: i64) -> Result<Option<i64>> {
+    let profile = payees::profile_of(db, payee).await?;
+    let until = profile.and_then(|profile| profile.changed_at).map(|at| at + settings.cooling_off_us());
+    Ok(until.filter(|until| now < *until))
+}

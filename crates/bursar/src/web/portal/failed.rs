@@ -1,0 +1,115 @@
+//! Payments that failed, came back or wait to be claimed: which of them ask something of the partner, and which of us. The
+//! first page and the payout profile both tell it from here, so that they agree with the payment's own page.
+
+use std::collections::HashMap;
+
+use payout::eligibility::Who;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::payee::Destination;
+use payout::reason::{Cause, explain_at};
+use payout::transaction::{State as Stands, Status};
+
+use super::layout::{Guest, Whose};
+use crate::ops::views;
+use crate::store::transactions::{self, Transaction};
+use crate::store::{Db, Result, payees};
+
+/// The most payments that are listed among what is to be done.
+const MOST_PAYMENTS: i64 = 20;
+
+/// A payment that asks something of the partner.
+pub struct Asking {
+    /// Which.
+    pub payment: Transaction,
+    /// For whom it was.
+    pub whose: Whose,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// It is put right in the Stripe account that it was paid to.
+    pub at_stripe: bool,
+}
+
+impl Asking {
+    /// Where its money is, where that decides which account must be put right.
+    pub fn told(&self, guest: &Guest) -> Option<String> {
+        let parked = matches!(self.payment.state, Stands::PayoutFailed | Stands::PayoutCanceled);
+        let told = || guest.t().mend_told.replace("{account}", &self.payment.destination.masked());
+        (self.at_stripe && parked).then(told)
+    }
+}
+
+/// The payments that ask something of the partner, and those that failed or came back of which we must decide.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec<Transaction>)> {
+    let payees = guest.payees();
+    let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
+    let mut filter = views::needing_attention();
+    filter.payees = Some(of.iter().map(ToString::to_string).collect());
+    let found = transactions::list(db, &filter, MOST_PAYMENTS).await?;
+    let profiles = payees::profiles_of(db, &of).await?;
+    let now: HashMap<Payee, Destination> =
+        profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect();
+    let (mut asking, mut ours) = (Vec::new(), Vec::new());
+    for one in found {
+        let failed = matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
+        match asks(guest, &one, &now) {
+            Some((whose, code)) => {
+                let (message, remedy) = guest.language.reason(&code);
+                let at_stripe =
+                    one.terms.vendor == Vendor::Stripe && Cause::of(&code) != Cause::AccountUnknown;
+                asking.push(Asking { payment: one, whose, message, remedy, at_stripe });
+            }
+            None if failed => ours.push(one),
+            None => {}
+        }
+    }
+    Ok((asking, ours))
+}
+
+/// Of whom a payment asks something, and the code of what.
+fn asks(guest: &Guest, one: &Transaction, now: &HashMap<Payee, Destination>) -> Option<(Whose, String)> {
+    let code = one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| unsaid(one.state))?;
+    let (whose, payee) = guest.payees().into_iter().find(|(_, payee)| *payee == one.terms.payee)?;
+    let answered = moved_on(one, now.get(&payee)) && one.state != Stands::Unclaimed;
+    let theirs = explain_at(code, one.state).who == Who::Partner && !answered;
+    theirs.then(|| (whose, code.to_owned()))
+}
+
+/// Whether the money goes elsewhere since: what is left to be done of the payment is ours.
+pub fn moved_on(one: &Transaction, now: Option<&Destination>) -> bool {
+    now.is_some_and(|now| now.fingerprint() != one.destination.fingerprint())
+}
+
+/// What a payment stands for where the vendor gave no reason.
+fn unsaid(state: Stands) -> Option<&'static str> {
+    match state {
+        Stands::Unclaimed => Some("UNCLAIMED"),
+        Stands::Returned => Some("RETURNED"),
+        Stands::Queued
+        | Stands::Sending
+        | Stands::Unknown
+        | Stands::Review
+        | Stands::Processing
+        | Stands::OnHold
+        | Stands::Transferred
+        | Stands::PayoutSending
+        | Stands::PayoutUnknown
+        | Stands::PayoutReview
+        | Stands::InTransit
+        | Stands::Success
+        | Stands::Failed
+        | Stands::PayoutFailed
+        | Stands::PayoutCanceled
+        | Stands::Recalling
+        | Stands::Recalled
+        | Stands::Blocked
+        | Stands::Refunded
+        | Stands::Reversed
+        | Stands::WrittenOff => None,
+    }
+}

@@ -1,0 +1,300 @@
+//! The portal's first page: what is to be done to be paid, where the money is in each currency, what waits and why, and
+//! the latest payouts. Here a payout can be asked for; it is made by a person.
+
+use std::collections::{BTreeMap, HashMap};
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::eligibility::{self, Code, Who};
+use payout::ledger::Payee;
+use payout::money::{self, Currency};
+use payout::transaction::Status;
+
+use super::blockers::{Reason, Waiting};
+use super::layout::{Frame, Guest, Place, Whose, day};
+use super::payouts::{Row, newest};
+use super::words::Amount;
+use super::{PARTNERS, blockers, failed};
+use crate::app::App;
+use crate::clock;
+use crate::ops::{batches, requests, settings};
+use crate::store::portal::{self as store, Sum, Which};
+use crate::store::rewards::{self, Filter, View};
+use crate::store::transactions::Transaction;
+use crate::store::{Db, payees, vendors};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::Told;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get, post};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![get("/portal", PARTNERS, show), post("/portal/request", PARTNERS, request)]
+}
+
+/// How many payouts stand on the first page.
+const LATEST: i64 = 5;
+
+/// Something the partner must do.
+struct Task {
+    who: String,
+    /// The payment it is about, if it is about one.
+    payment: Option<(String, Amount)>,
+    message: String,
+    remedy: String,
+    /// What else must be known to do it right.
+    note: Option<String>,
+    act: (String, &'static str),
+}
+
+/// The money of one payee in one currency.
+struct Purse {
+    currency: Currency,
+    /// Whose, where there is more than one payee.
+    payee: Option<String>,
+    waiting: Amount,
+    on_its_way: Amount,
+    paid: Amount,
+    came_back: Amount,
+}
+
+/// What waits for the same reasons.
+struct Heap {
+    amount: Amount,
+    rewards: String,
+    payee: Option<String>,
+    reasons: Vec<Reason>,
+    when: &'static str,
+    request: Option<&'static str>,
+    requested: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "portal/home.html")]
+struct HomePage {
+    frame: Frame,
+    tasks: Vec<Task>,
+    stops: Vec<Reason>,
+    /// Payments that failed or came back of which we must decide what comes next.
+    ours: Vec<(String, Amount, &'static str)>,
+    purses: Vec<Purse>,
+    paid_in: String,
+    in_review: i64,
+    heaps: Vec<Heap>,
+    payouts: Vec<Row>,
+}
+
+async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let t = guest.t();
+    let payees = guest.payees();
+    let (mut tasks, stops) = tasks(&mut db, &guest, now).await?;
+    let (of_payments, ours) = of_payments(&mut db, &guest).await?;
+    tasks.extend(of_payments);
+    let mut waiting = Vec::new();
+    for (whose, payee) in &payees {
+        waiting.push((*whose, blockers::waiting(&mut db, &guest, *whose, *payee, now).await?));
+    }
+    let year = clock::date(now).get(..4).unwrap_or("").to_owned();
+    let (preparing, purses) = purses(&mut db, &guest, &waiting, &year).await?;
+    let wishes = store::requests(&mut db).await?;
+    let mut heaps = Vec::new();
+    for (whose, waiting) in waiting {
+        heaps.extend(waiting.heaps.into_iter().map(|heap| told(&guest, whose, heap, &wishes)));
+    }
+    heaps.extend(preparing);
+    let in_review = Filter { view: View::Pending, visible: guest.visible(), ..Filter::default() };
+    let all: Vec<String> = payees.iter().map(|(_, payee)| payee.to_string()).collect();
+    let page = HomePage {
+        frame: guest.frame(t.hello.replace("{name}", &guest.partner.name), Place::Home),
+        tasks,
+        stops,
+        ours,
+        purses,
+        paid_in: t.paid_in.replace("{year}", &year),
+        in_review: rewards::count(&mut db, &in_review, now).await?,
+        heaps,
+        payouts: newest(&mut db, &guest, &all, None, LATEST).await?,
+    };
+    guest.show(&page)
+}
+
+/// What the partner must do for those of their payees that earn, and what else stands in their way.
+async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<Reason>), Fault> {
+    let payees = guest.payees();
+    let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
+    let earning = store::earning(db, &ids).await?;
+    let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
+    let mut facts = payees::facts(db, &ids).await?;
+    let general = batches::closed_for_all(db).await?.into_iter();
+    let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, Whose::Me, guest, None)).collect();
+    let mut tasks = Vec::new();
+    for (whose, payee) in payees {
+        // Whoever has earned nothing yet is told what is missing all the same, but not for a company that is never paid.
+        if !earning.contains(&payee) && (whose == Whose::Company || !earning.is_empty()) {
+            continue;
+        }
+        let Some(facts) = facts.remove(&payee) else { continue };
+        for code in eligibility::payee(&facts, &rules, &vendors, now) {
+            let until = facts.profile.as_ref().and_then(|profile| profile.changed_at);
+            let until =
+                until.filter(|_| code == Code::ProfileChangedRecently).map(|at| at + rules.cooling_off_us());
+            let reason = Reason::of(code, whose, guest, until);
+            match code.who() {
+                Who::Partner => tasks.push(task(guest, whose, reason)),
+                Who::Preparer | Who::Payer | Who::Admin | Who::Vendor | Who::Nobody => stops.push(reason),
+            }
+        }
+    }
+    Ok((tasks, stops))
+}
+
+fn task(guest: &Guest, whose: Whose, reason: Reason) -> Task {
+    let t = guest.t();
+    let of_tax = matches!(reason.code, Code::TaxReportMissing | Code::TaxReportExpired);
+    let (path, words) = if of_tax { ("/portal/tax", t.act_tax) } else { ("/portal/profile", t.act_profile) };
+    Task {
+        who: guest.named(whose),
+        payment: None,
+        note: None,
+        message: reason.message,
+        remedy: reason.remedy,
+        act: (format!("{path}/{}", whose.as_str()), words),
+    }
+}
+
+/// What the partner must do about payments, as they were told by mail; and those of which we must decide.
+async fn of_payments(
+    db: &mut Db,
+    guest: &Guest,
+) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Fault> {
+    let (asking, ours) = failed::of_payments(db, guest).await?;
+    let task = |one: failed::Asking| Task {
+        who: guest.named(one.whose),
+        payment: Some((one.payment.label(), guest.cash(one.payment.terms.net))),
+        act: (
+            format!("/portal/profile/{}", one.whose.as_str()),
+            if one.at_stripe { guest.t().mend_at_stripe } else { guest.t().act_profile },
+        ),
+        note: one.told(guest),
+        message: one.message,
+        remedy: one.remedy,
+    };
+    let row = |one: Transaction| (one.label(), guest.cash(one.terms.net), guest.t().meaning(one.state));
+    Ok((asking.into_iter().map(task).collect(), ours.into_iter().map(row).collect()))
+}
+
+/// The four sums of each payee and currency; and what is in a payout that is being prepared, which waits like the rest.
+async fn purses(
+    db: &mut Db,
+    guest: &Guest,
+    waiting: &[(Whose, Waiting)],
+    year: &str,
+) -> Result<(Vec<Heap>, Vec<Purse>), Fault> {
+    let payees = guest.payees();
+    let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
+    let preparing = store::in_preparation(db, &ids).await?;
+    let mut purses = Vec::new();
+    for (whose, payee) in &payees {
+        let of_them = waiting.iter().filter(|(of, _)| of == whose).flat_map(|(_, waiting)| &waiting.heaps);
+        let waits = of_them.map(|heap| heap.total);
+        let prepared = preparing.iter().filter(|(of, ..)| of == payee).map(|(_, _, money)| *money);
+        let columns = columns(db, *payee, waits.chain(prepared).collect(), year).await?;
+        purses.extend(columns.into_iter().map(|(currency, sums)| {
+            let [waiting, on_its_way, paid, came_back] =
+                sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
+            let payee = (payees.len() > 1).then(|| guest.named(*whose));
+            Purse { currency, payee, waiting, on_its_way, paid, came_back }
+        }));
+    }
+    let preparing = preparing.into_iter().map(|(payee, count, money)| Heap {
+        amount: guest.cash(money),
+        rewards: guest.rewards(usize::try_from(count).unwrap_or(0)),
+        payee: guest.tag(payee),
+        reasons: Vec::new(),
+        when: guest.t().in_preparation,
+        request: None,
+        requested: None,
+    });
+    Ok((preparing.collect(), purses))
+}
+
+/// What waits, is on its way, was paid in the year and came back, of one payee, by currency.
+async fn columns(
+    db: &mut Db,
+    payee: Payee,
+    waits: Vec<money::Sum>,
+    year: &str,
+) -> Result<BTreeMap<Currency, [i128; 4]>, Fault> {
+    let mut columns: BTreeMap<Currency, [i128; 4]> = BTreeMap::new();
+    let mut add = |column: usize, adds: money::Sum| {
+        if let Some(sum) = columns.entry(adds.currency).or_default().get_mut(column) {
+            *sum += adds.minor;
+        }
+    };
+    waits.into_iter().for_each(|sum| add(0, sum));
+    for Sum { state, net } in store::sums(db, &[payee], &Which::Open).await? {
+        match state.status() {
+            Status::Pending | Status::PendingProcessing | Status::PayoutReady => add(1, net),
+            Status::Failed | Status::PayoutFailed => add(3, net),
+            Status::Success => {}
+        }
+    }
+    let (from, to) = span(year);
+    let dates = (format!("{year}-01-01"), format!("{year}-12-32"));
+    for which in [Which::PaidBetween(from, to), Which::OutsideBetween(dates.0, dates.1)] {
+        store::sums(db, &[payee], &which).await?.iter().for_each(|sum| add(2, sum.net));
+    }
+    Ok(columns)
+}
+
+/// The first moment of a year and of the next.
+pub fn span(year: &str) -> (i64, i64) {
+    let next = year.parse::<i32>().map_or(0, |year| year + 1);
+    let of = |year: &str| clock::start_of_date(&format!("{year}-01-01")).unwrap_or(0);
+    (of(year), of(&format!("{next:04}")))
+}
+
+/// Of how many rewards a heap is, and how much of them is taken back.
+fn how_many(guest: &Guest, heap: &blockers::Heap) -> String {
+    let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
+    match (heap.count, heap.taken) {
+        (0, _) => taken,
+        (count, 0) => guest.rewards(count),
+        (count, _) => format!("{}, {taken}", guest.rewards(count)),
+    }
+}
+
+fn told(guest: &Guest, whose: Whose, heap: blockers::Heap, wishes: &HashMap<Payee, i64>) -> Heap {
+    let ready = heap.reasons.is_empty() && heap.total.minor > 0;
+    let requested = wishes.get(&heap.payee).copied();
+    Heap {
+        amount: guest.cash(heap.total),
+        rewards: how_many(guest, &heap),
+        payee: guest.tag(heap.payee),
+        when: guest.t().next_payout,
+        request: (ready && requested.is_none()).then_some(whose.as_str()),
+        requested: requested.filter(|_| ready).map(day),
+        reasons: heap.reasons,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    #[serde(default)]
+    whose: String,
+}
+
+async fn request(State(app): State<App>, guest: Guest, Form(sent): Form<Wish>) -> Result<Response, Fault> {
+    let (_, payee) = guest.whose(&sent.whose)?;
+    let told = match requests::request_payout(&app, guest.actor(), payee).await {
+        Ok(()) => Told::good(guest.t().request_sent),
+        Err(error) => guest.refused(error)?,
+    };
+    Ok(told.on("/portal"))
+}

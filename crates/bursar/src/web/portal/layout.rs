@@ -1,0 +1,287 @@
+//! What every page of the portal is set in: a partner, their company, their language, and whose money they may look at. What is
+//! deliberately not here: the administrators' frame, which looks different on purpose.
+
+use askama::Template;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::response::Response;
+
+use payout::Refusal;
+use payout::access::Role;
+use payout::ledger::Payee;
+use payout::money::{Sum, Vendor};
+
+use super::words::{Amount, Language, Words};
+use crate::app::{Actor, App};
+use crate::clock;
+use crate::ops::OpsError;
+use crate::ops::company::{self, Company};
+use crate::ops::partners;
+use crate::ops::people::Session;
+use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::rewards::Visible;
+use crate::web::kit::layout::{Told, Visit, assets_version};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::session::unauthenticated;
+
+/// A place in the portal's menu.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// What is to be done, and where the money is.
+    Home,
+    /// What was earned.
+    Rewards,
+    /// What was paid.
+    Payouts,
+    /// The payout profile.
+    Profile,
+    /// The tax report.
+    Tax,
+    /// Password, sessions.
+    Own,
+}
+
+/// For whom something is done: the partner, or the company they are the administrator of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// The partner: *Individual*.
+    Me,
+    /// Their company: *Organization*.
+    Company,
+}
+
+impl Whose {
+    /// As it stands in an address.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Me => "me",
+            Self::Company => "company",
+        }
+    }
+}
+
+/// The frame of one page.
+pub struct Frame {
+    /// What the page is called.
+    pub title: String,
+    /// The language.
+    pub language: Language,
+    /// Its words.
+    pub t: &'static Words,
+    /// Who is signed in.
+    pub name: String,
+    /// Of which company.
+    pub company: String,
+    /// The word that every form of this session carries.
+    pub csrf: String,
+    /// What the last form did.
+    pub told: Option<Told>,
+    /// Whose portal it is, and where to write to; empty where nobody has said so.
+    pub ours: Company,
+    here: Place,
+}
+
+impl Frame {
+    /// Tells apart the versions of our own assets.
+    pub fn assets(&self) -> &'static str {
+        assets_version()
+    }
+
+    /// The menu: words, address, and whether it is the page that is shown.
+    pub fn menu(&self) -> [(&'static str, &'static str, bool); 6] {
+        let t = self.t;
+        [
+            (t.home, "/portal", Place::Home),
+            (t.rewards, "/portal/rewards", Place::Rewards),
+            (t.payouts, "/portal/payouts", Place::Payouts),
+            (t.profile, "/portal/profile", Place::Profile),
+            (t.tax, "/portal/tax", Place::Tax),
+            (t.account, "/portal/account", Place::Own),
+        ]
+        .map(|(words, address, place)| (words, address, place == self.here))
+    }
+
+    /// The address of the place it is at.
+    pub fn address(&self) -> &'static str {
+        self.menu().into_iter().find(|(.., here)| *here).map_or("/portal", |(_, address, _)| address)
+    }
+
+    /// The languages that can be chosen.
+    pub fn languages(&self) -> [Language; 5] {
+        Language::OFFERED
+    }
+}
+
+/// A partner at a page of the portal.
+pub struct Guest {
+    /// Their session.
+    pub session: Session,
+    /// Who they are.
+    pub partner: Partner,
+    /// Their company.
+    pub account: Account,
+    /// The language they read.
+    pub language: Language,
+    ours: Company,
+    visit: Visit,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Guest
+where
+    App: FromRef<S>,
+{
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let visit = Visit::from_request_parts(parts, state).await?;
+        let session = parts.extensions.get::<Session>().cloned().ok_or_else(unauthenticated)?;
+        let is_partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
+        let id = session.actor.partner.filter(|_| is_partner).ok_or_else(Fault::forbidden)?;
+        let mut db = App::from_ref(state).store.read().await?;
+        let partner = programs::partner(&mut db, Named::Either(&id.to_string())).await?;
+        let partner = partner.ok_or_else(Fault::missing)?;
+        let account = programs::account(&mut db, Named::Either(&partner.account.0.to_string())).await?;
+        let account = account.ok_or_else(Fault::missing)?;
+        let language = partner.language.as_deref().and_then(Language::parse).unwrap_or(Language::English);
+        let ours = company::read(&mut db).await?;
+        Ok(Self { session, partner, account, language, ours, visit })
+    }
+}
+
+impl Guest {
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        &self.session.actor
+    }
+
+    /// The words of their language.
+    pub fn t(&self) -> &'static Words {
+        self.language.words()
+    }
+
+    /// Whether they look after their whole company.
+    pub fn administers(&self) -> bool {
+        self.session.actor.role == Role::PartnerAdmin
+    }
+
+    /// Whoever is paid when they are paid: themselves, and for its administrator their company.
+    pub fn payees(&self) -> Vec<(Whose, Payee)> {
+        let me = (Whose::Me, Payee::Partner(self.partner.id));
+        let company = (Whose::Company, Payee::Account(self.account.id));
+        if self.administers() { vec![me, company] } else { vec![me] }
+    }
+
+    /// One of [`Guest::payees`] as an address names it. What is not theirs does not exist.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn whose(&self, named: &str) -> Result<(Whose, Payee), Fault> {
+        let mut all = self.payees().into_iter();
+        all.find(|(whose, _)| whose.as_str() == named).ok_or_else(Fault::missing)
+    }
+
+    /// What a payee is called on a page.
+    pub fn named(&self, whose: Whose) -> String {
+        match whose {
+            Whose::Me => self.partner.name.clone(),
+            Whose::Company => self.account.name.clone(),
+        }
+    }
+
+    /// Whose rewards they may look at.
+    pub fn visible(&self) -> Visible {
+        partners::visible(self.actor())
+    }
+
+    /// How many rewards, in words.
+    pub fn rewards(&self, count: usize) -> String {
+        match count {
+            1 => self.t().one_reward.to_owned(),
+            more => self.t().some_rewards.replace("{count}", &more.to_string()),
+        }
+    }
+
+    /// The company's name beside what is the company's.
+    pub fn tag(&self, payee: Payee) -> Option<String> {
+        matches!(payee, Payee::Account(_)).then(|| self.account.name.clone())
+    }
+
+    /// The frame of a page.
+    pub fn frame(&self, title: impl Into<String>, here: Place) -> Frame {
+        Frame {
+            title: title.into(),
+            language: self.language,
+            t: self.t(),
+            name: self.partner.name.clone(),
+            company: self.account.name.clone(),
+            csrf: self.session.csrf.clone(),
+            told: self.visit.told(),
+            ours: self.ours.clone(),
+            here,
+        }
+    }
+
+    /// An amount as they write it.
+    pub fn cash(&self, amount: impl Into<Sum>) -> Amount {
+        self.language.cash(amount)
+    }
+
+    /// Why something was not done, in their language. What a verb says is English, and may quote a vendor: whoever reads
+    /// another language is told what it means for them.
+    ///
+    /// # Errors
+    /// What is not a refusal but a fault is one still.
+    pub fn refused(&self, error: OpsError) -> Result<Told, Fault> {
+        let theirs = match &error {
+            OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+                self.of_refusal(refusal)
+            }
+            OpsError::Blocked(_) | OpsError::Missing | OpsError::Internal(_) => self.t().refused.to_owned(),
+        };
+        let told = Told::refused(error)?;
+        Ok(if self.language.reads_english() { told } else { Told::bad(theirs) })
+    }
+
+    /// One refusal, in their language.
+    pub fn of_refusal(&self, refusal: &Refusal) -> String {
+        let t = self.t();
+        if self.language.reads_english() {
+            return refusal.sentence.clone();
+        }
+        let vendor = match refusal.field {
+            Some("paypal_email") => Vendor::PayPal.label(),
+            _ => Vendor::Stripe.label(),
+        };
+        match (refusal.code, refusal.field) {
+            ("vendor_refused" | "vendor_credentials_rejected", _) => {
+                t.vendor_refused.replace("{vendor}", vendor)
+            }
+            ("stripe_opens_elsewhere", _) => t.mend_refused.to_owned(),
+            ("vendor_unreachable", _) => t.vendor_silent.replace("{vendor}", vendor),
+            ("vendor_not_offered" | "vendor_not_connected", _) => t.barred_vendor.to_owned(),
+            ("unknown_country", _) => format!("{} {}", t.check_this, t.country_help),
+            ("password_too_short", _) => t.password_rule.to_owned(),
+            (_, Some(_)) => t.check_this.to_owned(),
+            (_, None) => t.refused.to_owned(),
+        }
+    }
+
+    /// The page, after which what the last form did is told no more.
+    ///
+    /// # Errors
+    /// When it cannot be rendered.
+    pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
+        self.visit.show(page)
+    }
+}
+
+/// A day, the same in every language: `2026-11-23`.
+pub fn day(at: i64) -> String {
+    clock::date(at)
+}
+
+/// A moment, the same in every language: `2026-11-23 05:20 UTC`.
+pub fn moment(at: i64) -> String {
+    let told = clock::rfc3339(at);
+    format!("{} {} UTC", told.get(..10).unwrap_or(""), told.get(11..16).unwrap_or(""))
+}

@@ -1,0 +1,294 @@
+//! What was paid to a partner, or for its administrator to anybody of their company: the list, and a payment's page with
+//! how it stands, why, what it was for, and where it hangs, when the vendor was last asked and what it said.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::eligibility::{Code, Who};
+use payout::ids::RewardId;
+use payout::ledger::Payee;
+use payout::money::{Money, Vendor};
+use payout::reason::explain_at;
+
+use super::blockers::Reason;
+use super::layout::{Frame, Guest, Place, Whose, day, moment};
+use super::words::Amount;
+use super::{PARTNERS, failed};
+use crate::app::App;
+use crate::store::transactions::{self, Filter, Transaction};
+use crate::store::{Db, StoreError, payees, rewards};
+use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::format::{Chip, status_chip};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![get("/portal/payouts", PARTNERS, list), get("/portal/payouts/{number}", PARTNERS, show)]
+}
+
+/// A payment in a list.
+pub struct Row {
+    /// `PT-000977`.
+    pub number: String,
+    /// When it was begun.
+    pub day: String,
+    /// What the vendor was told to pay.
+    pub amount: Amount,
+    /// Its status.
+    pub chip: Chip,
+    /// What that means.
+    pub told: &'static str,
+    /// Through whom.
+    pub vendor: &'static str,
+    /// Where to, masked.
+    pub destination: String,
+    /// To whom, where it is not the partner.
+    pub payee: Option<String>,
+}
+
+impl Row {
+    /// A payment in the guest's language.
+    pub fn of(guest: &Guest, one: &Transaction, name: Option<&str>) -> Self {
+        let t = guest.t();
+        let status = one.state.status();
+        let own = one.terms.payee == Payee::Partner(guest.partner.id);
+        // What the sentences call *yours* is not, of a colleague's payment.
+        let theirs = is_a_colleagues(guest, one);
+        Self {
+            number: one.label(),
+            day: day(one.created_at),
+            amount: guest.cash(one.given()),
+            chip: Chip { words: t.status(status), ..status_chip(status) },
+            told: match (theirs, one.closed()) {
+                (true, _) => "",
+                (false, true) => t.is_closed,
+                (false, false) => t.meaning(one.state),
+            },
+            vendor: one.terms.vendor.label(),
+            destination: one.destination.masked(),
+            payee: name.filter(|_| !own).map(str::to_owned),
+        }
+    }
+}
+
+/// Whether a payment is to somebody else of the company that the guest looks after.
+fn is_a_colleagues(guest: &Guest, one: &Transaction) -> bool {
+    !guest.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
+}
+
+/// The newest payments to some payees.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(
+    db: &mut Db,
+    guest: &Guest,
+    of: &[String],
+    after: Option<String>,
+    limit: i64,
+) -> Result<Vec<Row>, Fault> {
+    let filter = Filter { payees: Some(of.to_vec()), after, ..Filter::default() };
+    let found = transactions::list(db, &filter, limit).await?;
+    let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
+    let names = payees::names(db, &ids).await?;
+    let name = |one: &Transaction| names.get(&one.terms.payee).map(|named| named.name.clone());
+    Ok(found.iter().map(|one| Row::of(guest, one, name(one).as_deref())).collect())
+}
+
+/// Everybody whose payments the guest may look at.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fault> {
+    Ok(payees::of_partner(db, guest.partner.id, guest.administers()).await?)
+}
+
+#[derive(Template)]
+#[template(path = "portal/payouts.html")]
+struct PayoutsPage {
+    frame: Frame,
+    /// Whose payments these are.
+    under: String,
+    /// Of whoever looks after a company: their own and the company's, the others', and which is shown.
+    tabs: Option<(String, String, bool)>,
+    rows: Vec<Row>,
+    years: Vec<String>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    of: Option<String>,
+}
+
+async fn list(
+    State(app): State<App>,
+    guest: Guest,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let own: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
+    let others = guest.administers() && ask.of.as_deref() == Some("others");
+    let theirs = if others {
+        let all = looked_after(&mut db, &guest).await?;
+        all.into_iter().filter(|one| !own.contains(one)).collect()
+    } else {
+        own
+    };
+    let after = paging.after_parts::<1>()?.map(|[id]| id);
+    let filter = Filter { payees: Some(theirs), after, ..Filter::default() };
+    let mut found = transactions::list(&mut db, &filter, paging.limit + 1).await?;
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more);
+    let next = next.map(|last| {
+        let of = if others { "of=others&" } else { "" };
+        format!("/portal/payouts?{of}after={}", sealed(&[&last.id.to_string()]))
+    });
+    let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
+    let names = payees::names(&mut db, &ids).await?;
+    let name = |one: &Transaction| names.get(&one.terms.payee).map(|named| named.name.clone());
+    let year = |at: i64| day(at).get(..4).and_then(|year| year.parse::<i32>().ok());
+    let now = year(app.clock.now());
+    let years = [now, now.map(|year| year - 1)].into_iter().flatten().map(|year| format!("{year:04}"));
+    let t = guest.t();
+    let named = |words: &str| words.replace("{company}", &guest.account.name);
+    let page = PayoutsPage {
+        under: match (guest.administers(), others) {
+            (false, _) => t.payouts_under.to_owned(),
+            (true, false) => named(t.payouts_own),
+            (true, true) => named(t.payouts_others),
+        },
+        tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
+        frame: guest.frame(guest.t().payouts, Place::Payouts),
+        rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
+        // A statement is of their own payments.
+        years: years.filter(|_| !others).collect(),
+        next,
+    };
+    guest.show(&page)
+}
+
+/// A payment by its number, if it is one of the guest's.
+///
+/// # Errors
+/// 404 for anything else.
+pub async fn one_of_theirs(db: &mut Db, guest: &Guest, number: &str) -> Result<Transaction, Fault> {
+    let found = match transactions::find(db, number).await {
+        Ok(found) => found,
+        Err(StoreError::Missing) => return Err(Fault::missing()),
+        Err(error) => return Err(error.into()),
+    };
+    let theirs = looked_after(db, guest).await?;
+    if theirs.contains(&found.terms.payee.to_string()) { Ok(found) } else { Err(Fault::missing()) }
+}
+
+/// A reward that a payment covers.
+pub struct Line {
+    /// `RW-000231`.
+    pub number: String,
+    /// What earned it.
+    pub activity: String,
+    /// Who earned it.
+    pub owner: String,
+    /// What it adds.
+    pub amount: Amount,
+}
+
+/// What a payment covers.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn covered(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Vec<Line>, Fault> {
+    let rows = transactions::covered(db, of.id).await?;
+    let ids: Vec<RewardId> = rows.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
+    let named = rewards::named(db, &ids).await?;
+    let line = |row: &transactions::Covered| {
+        let reward = named.iter().find(|reward| reward.entered.number == row.number);
+        Line {
+            number: format!("RW-{:06}", row.number),
+            activity: reward.map(|reward| reward.activity.name.clone()).unwrap_or_default(),
+            owner: reward.map(|reward| reward.owner.name.clone()).unwrap_or_default(),
+            amount: guest.cash(Money::new(row.amount_minor, of.terms.amount.currency)),
+        }
+    };
+    Ok(rows.iter().map(line).collect())
+}
+
+/// What was earned and the fee taken from it, where the payee bears the fee.
+pub fn fee(guest: &Guest, of: &Transaction) -> Option<(Amount, Amount)> {
+    (of.given() != of.terms.amount).then(|| (guest.cash(of.terms.amount), guest.cash(of.fee)))
+}
+
+/// Why a payment stands as it does.
+struct Why {
+    message: String,
+    remedy: String,
+    who: &'static str,
+}
+
+fn why(guest: &Guest, of: &Transaction, moved_on: bool) -> Option<Why> {
+    let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
+    let whose = if of.terms.payee == Payee::Partner(guest.partner.id) { Whose::Me } else { Whose::Company };
+    if moved_on && explain_at(&code, of.state).who == Who::Partner {
+        // They have chosen another destination since, so what is left to be done is ours.
+        let (message, remedy) = guest.language.gate(Code::DestinationChanged);
+        return Some(Why { message, remedy, who: Reason::who(Who::Payer, whose, guest.t()) });
+    }
+    let (message, remedy) = guest.language.reason(&code);
+    Some(Why { message, remedy, who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()) })
+}
+
+/// The vendor's own word for how a payment stands, out of what is noted of its answer: everything else that is noted
+/// there is for our own people, and in English.
+fn word_of(said: &str, vendor: Vendor) -> Option<&str> {
+    let word = said.strip_prefix(vendor.label())?.strip_prefix(" says ")?;
+    (!word.contains(' ')).then_some(word)
+}
+
+#[derive(Template)]
+#[template(path = "portal/payout.html")]
+struct PayoutPage {
+    frame: Frame,
+    row: Row,
+    reason: Option<Why>,
+    /// When the vendor was last asked, and its own word for how the payment stands, where it said one.
+    asked: Option<(String, Option<String>)>,
+    ask_at: Option<String>,
+    fee: Option<(Amount, Amount)>,
+    arrived: Option<String>,
+    outside: Option<(String, String)>,
+    covered: Vec<Line>,
+}
+
+async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let one = one_of_theirs(&mut db, &guest, &number).await?;
+    let names = payees::names(&mut db, &[one.terms.payee]).await?;
+    let name = names.get(&one.terms.payee).map(|named| named.name.as_str());
+    let profile = payees::profile_of(&mut db, one.terms.payee).await?;
+    let moved_on = failed::moved_on(&one, profile.as_ref().map(|profile| &profile.destination));
+    let under_way = !one.state.settled() && !one.closed();
+    let succeeded = one.state.status() == payout::transaction::Status::Success;
+    let page = PayoutPage {
+        frame: guest.frame(one.label(), Place::Payouts),
+        row: Row::of(&guest, &one, name),
+        reason: why(&guest, &one, moved_on)
+            .filter(|_| !one.closed() && !succeeded && !is_a_colleagues(&guest, &one)),
+        asked: one.asked.clone().filter(|_| under_way).map(|(at, said)| {
+            let word = word_of(&said, one.terms.vendor).map(str::to_owned);
+            (moment(at), word)
+        }),
+        ask_at: one.ask_at.filter(|_| under_way).map(moment),
+        fee: fee(&guest, &one),
+        arrived: one.settled_at.filter(|_| succeeded).map(day),
+        outside: one.outside.clone().map(|(_, on, reference)| (on, reference)),
+        covered: covered(&mut db, &guest, &one).await?,
+    };
+    guest.show(&page)
+}

@@ -1,0 +1,473 @@
+//! The payout profile: to whom (Individual or Organization), through which vendor and where to. A new destination at
+//! Stripe is set up on Stripe's own pages, one at PayPal is confirmed by mail; a change asks for the password again. What
+//! is deliberately not here: what a change sets off (notices, cooling-off), which the verb does.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::eligibility::Code;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::payee::Destination;
+
+use super::failed::Asking;
+use super::layout::{Frame, Guest, Place, Whose, day, moment};
+use super::words::{Language, Words};
+use super::{PARTNERS, failed};
+use crate::app::App;
+use crate::ops::onboarding::{self, Barred};
+use crate::ops::payees::Standing;
+use crate::ops::{OpsError, settings};
+use crate::store::payees::Profile;
+use crate::store::{self, Db, payees};
+use crate::web::kit::form::{Form, Query};
+use crate::web::kit::format::Chip;
+use crate::web::kit::layout::Told;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::session::{is_fresh, prove_first};
+use crate::work::onboard::{self, Found, Journey};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/portal/profile", PARTNERS, choose),
+        get("/portal/profile/{whose}", PARTNERS, show),
+        post("/portal/profile/{whose}/paypal", PARTNERS, paypal),
+        post("/portal/profile/{whose}/stripe", PARTNERS, stripe),
+        post("/portal/profile/{whose}/stripe/mend", PARTNERS, mend),
+        get("/portal/profile/{whose}/stripe/again", PARTNERS, stripe_again),
+        get("/portal/profile/{whose}/stripe/return", PARTNERS, stripe_return),
+        post("/portal/profile/{whose}/stripe/check", PARTNERS, stripe_check),
+        get("/portal/confirm/{token}", Need::Open, confirm_form),
+        post("/portal/confirm/{token}", Need::Open, confirm),
+    ]
+}
+
+fn page_of(whose: Whose) -> String {
+    format!("/portal/profile/{}", whose.as_str())
+}
+
+/// A payout profile as its owner sees it.
+struct Current {
+    vendor: &'static str,
+    destination: String,
+    chip: Chip,
+    why: Option<String>,
+    cooling: Option<String>,
+}
+
+impl Current {
+    fn of(profile: &Profile, cooling_off_us: i64, guest: &Guest, now: i64) -> Self {
+        let t = guest.t();
+        let until = profile.changed_at.map(|at| (at, at + cooling_off_us)).filter(|(_, until)| now < *until);
+        let cooling =
+            until.map(|(at, until)| t.cooling.replace("{day}", &day(at)).replace("{until}", &moment(until)));
+        Self {
+            vendor: profile.destination.vendor().label(),
+            destination: profile.destination.masked(),
+            chip: match profile.payable_at {
+                Some(_) => Chip { tone: "good", words: t.ready },
+                None => Chip { tone: "warn", words: t.not_ready },
+            },
+            why: profile.not_payable_why.clone().map(|why| match guest.language.reads_english() {
+                true => why,
+                false => guest.language.gate(Code::ProfileIncomplete).0,
+            }),
+            cooling,
+        }
+    }
+
+    /// The same, where a payment could not be paid to it and the partner must act: it is not ready, whatever its vendor says.
+    fn asked(mut self, guest: &Guest, asking: &[Asking]) -> Self {
+        if let Some(one) = asking.first() {
+            self.chip = Chip { tone: "warn", words: guest.t().needs_you };
+            let told = one.told(guest).unwrap_or_default();
+            self.why = Some(format!("{} {} {told}", one.message, one.remedy).trim_end().to_owned());
+        }
+        self
+    }
+}
+
+/// The payments to a payee that ask something of them about where they are paid now.
+async fn asking(db: &mut Db, guest: &Guest, payee: Payee) -> Result<Vec<Asking>, Fault> {
+    let (mut asking, _) = failed::of_payments(db, guest).await?;
+    asking.retain(|one| one.payment.terms.payee == payee);
+    Ok(asking)
+}
+
+struct Card {
+    kind: &'static str,
+    name: String,
+    address: String,
+    current: Option<Current>,
+}
+
+#[derive(Template)]
+#[template(path = "portal/profiles.html")]
+struct ProfilesPage {
+    frame: Frame,
+    cards: Vec<Card>,
+    company: Option<String>,
+}
+
+fn kind(whose: Whose, t: &Words) -> &'static str {
+    match whose {
+        Whose::Me => t.individual,
+        Whose::Company => t.organization,
+    }
+}
+
+/// Who looks after the company, for whoever does not.
+async fn who_can(db: &mut Db, guest: &Guest) -> Result<String, Fault> {
+    let names = store::onboarding::administrators(db, guest.account.id).await?;
+    Ok(match names.is_empty() {
+        true => guest.t().company_nobody.to_owned(),
+        false => guest.t().company_ask.replace("{names}", &names.join(", ")),
+    })
+}
+
+async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+    let (t, now) = (guest.t(), app.clock.now());
+    let mut db = app.store.read().await?;
+    let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
+    let mut cards = Vec::new();
+    for (whose, payee) in guest.payees() {
+        let profile = payees::profile_of(&mut db, payee).await?;
+        let asking = asking(&mut db, &guest, payee).await?;
+        cards.push(Card {
+            kind: kind(whose, t),
+            name: guest.named(whose),
+            address: page_of(whose),
+            current: profile
+                .map(|profile| Current::of(&profile, cooling_off_us, &guest, now).asked(&guest, &asking)),
+        });
+    }
+    let company = if guest.administers() { None } else { Some(who_can(&mut db, &guest).await?) };
+    guest.show(&ProfilesPage { frame: guest.frame(t.profile, Place::Profile), cards, company })
+}
+
+#[derive(Template)]
+#[template(path = "portal/profile.html")]
+struct ProfilePage {
+    frame: Frame,
+    kind: &'static str,
+    name: String,
+    address: String,
+    current: Option<Current>,
+    stripe: bool,
+    paypal: bool,
+    barred: Option<String>,
+    /// A connected account was begun and is not what the payee is paid to.
+    begun: bool,
+    on_stripe: bool,
+    /// They are paid to a Stripe account that was not made here: it is put right there, and no second one is made beside it.
+    mends: bool,
+    country: String,
+    waiting: Option<String>,
+    typed: String,
+    wrong: Option<String>,
+}
+
+/// What was typed before the password was asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    paypal_email: Option<String>,
+}
+
+async fn show(
+    State(app): State<App>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(kept): Query<Kept>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    page(&app, &guest, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
+}
+
+/// The page, with an address that was typed and why it was refused, if it was.
+async fn page(
+    app: &App,
+    guest: &Guest,
+    whose: Whose,
+    payee: Payee,
+    typed: Option<(String, Option<String>)>,
+) -> Result<Response, Fault> {
+    let (t, now) = (guest.t(), app.clock.now());
+    let mut db = app.store.read().await?;
+    let profile = payees::profile_of(&mut db, payee).await?;
+    let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
+    let choice = onboarding::choice(&mut db, guest.actor().role).await?;
+    let offers = |vendor| choice.as_ref().is_ok_and(|vendors| vendors.contains(&vendor));
+    let (stripe, paypal) = (offers(Vendor::Stripe), offers(Vendor::PayPal));
+    let barred = match &choice {
+        Ok(_) => None,
+        Err(Barred::Off) => Some(t.barred_off.to_owned()),
+        Err(Barred::NoVendor) => Some(t.barred_vendor.to_owned()),
+        Err(Barred::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
+    };
+    let asking = asking(&mut db, guest, payee).await?;
+    let made = store::onboarding::newest(&mut db, payee).await?;
+    let made = made.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);
+    let used = profile.as_ref().map(|profile| profile.destination.address());
+    let waiting = store::onboarding::waiting(&mut db, payee, now).await?;
+    let waiting = waiting.and_then(|one| {
+        let masked = Destination::paypal(&one.address).ok()?.masked();
+        Some(t.paypal_waiting.replace("{address}", &masked).replace("{until}", &moment(one.expires_at)))
+    });
+    let (typed, wrong) = typed.unwrap_or_default();
+    let country = match whose {
+        Whose::Me => guest.partner.country.clone().or_else(|| guest.account.country.clone()),
+        Whose::Company => guest.account.country.clone(),
+    };
+    let page = ProfilePage {
+        kind: kind(whose, t),
+        name: guest.named(whose),
+        address: page_of(whose),
+        begun: made.is_some() && made.as_deref() != used,
+        on_stripe: made.is_some() && made.as_deref() == used,
+        mends: profile.as_ref().is_some_and(|profile| profile.destination.vendor() == Vendor::Stripe)
+            && made.as_deref() != used,
+        current: profile
+            .map(|profile| Current::of(&profile, cooling_off_us, guest, now).asked(guest, &asking)),
+        country: country.unwrap_or_default(),
+        frame: guest.frame(t.profile, Place::Profile),
+        stripe,
+        paypal,
+        barred,
+        waiting,
+        typed,
+        wrong,
+    };
+    guest.show(&page)
+}
+
+/// Whether the payee has a destination already: a change of it is made by nobody but them, just now.
+async fn must_prove(app: &App, guest: &Guest, payee: Payee) -> Result<bool, Fault> {
+    let profile = payees::profile_of(&mut app.store.read().await?, payee).await?;
+    Ok(profile.is_some() && !is_fresh(&guest.session, app.clock.now()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    #[serde(default)]
+    paypal_email: String,
+}
+
+async fn paypal(
+    State(app): State<App>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(sent): Form<Address>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&app, &guest, payee).await? {
+        let mut kept = url::form_urlencoded::Serializer::new(String::new());
+        kept.append_pair("paypal_email", &sent.paypal_email);
+        return Ok(prove_first(&format!("{}?{}", page_of(whose), kept.finish())));
+    }
+    match onboarding::enter_address(&app, guest.actor(), payee, &sent.paypal_email).await {
+        Ok(entered) => {
+            let told = guest.t().paypal_sent.replace("{address}", &entered.masked());
+            Ok(Told::good(told).on(&page_of(whose)))
+        }
+        Err(OpsError::Refused(refusal)) if refusal.field == Some("paypal_email") => {
+            let wrong = Some(guest.of_refusal(&refusal));
+            page(&app, &guest, whose, payee, Some((sent.paypal_email, wrong))).await
+        }
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Country {
+    #[serde(default)]
+    country: String,
+}
+
+async fn stripe(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(sent): Form<Country>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&web.app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    let country = sent.country.trim().to_ascii_uppercase();
+    let begun =
+        onboard::begin(&web.work, &journey(&guest, whose, payee), &country, &guest.partner.email).await;
+    away(&guest, begun, whose)
+}
+
+/// To the account they are paid to already, where they put it right.
+async fn mend(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&web.app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    away(&guest, onboard::mend(&web.work, &journey(&guest, whose, payee)).await, whose)
+}
+
+fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
+    Journey { actor: guest.actor(), session_hash: &guest.session.id, payee, page: page_of(whose) }
+}
+
+/// To Stripe's pages, or back to ours with what Stripe said.
+fn away(guest: &Guest, link: crate::ops::Result<String>, whose: Whose) -> Result<Response, Fault> {
+    match link {
+        Ok(url) => Ok(Redirect::to(&url).into_response()),
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Back {
+    #[serde(default)]
+    state: String,
+}
+
+async fn stripe_again(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    match onboard::again(&web.work, &journey(&guest, whose, payee), &back.state).await {
+        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
+        link => away(&guest, link, whose),
+    }
+}
+
+fn refused_way(guest: &Guest, whose: Whose) -> Response {
+    Told::bad(guest.t().state_refused).on(&page_of(whose))
+}
+
+async fn stripe_return(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    match onboard::returned(&web.work, &journey(&guest, whose, payee), &back.state).await {
+        Ok(found) => {
+            let from = sent_from(&web.app, payee).await?;
+            Ok(how_it_stands(&guest, &found, from).on(&page_of(whose)))
+        }
+        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+    }
+}
+
+/// From when on something is sent to a destination that was changed; nothing where that is now.
+async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Fault> {
+    let mut db = app.store.read().await?;
+    let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
+    let changed = payees::profile_of(&mut db, payee).await?.and_then(|profile| profile.changed_at);
+    Ok(changed.map(|at| at + cooling_off_us).filter(|from| app.clock.now() < *from))
+}
+
+/// What Stripe says of the account, in words. What it still needs is named in English.
+fn how_it_stands(guest: &Guest, found: &Found, from: Option<i64>) -> Told {
+    let t = guest.t();
+    let named = |why: &String| guest.language.reads_english().then(|| why.clone());
+    match (&found.standing, found.in_use) {
+        (Standing::Payable(_), true) => match from {
+            Some(from) => Told::good(t.stripe_ready_from.replace("{day}", &day(from))),
+            None => Told::good(t.stripe_ready),
+        },
+        (Standing::Payable(_), false) => Told::warn(t.stripe_unused),
+        (Standing::NotYet(why), _) if found.submitted => Told::warn(t.stripe_checking).listing(named(why)),
+        (Standing::NotYet(why), _) => Told::warn(t.stripe_unfinished).listing(named(why)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn stripe_check(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&web.app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    let choice = onboarding::choice(&mut web.app.store.read().await?, guest.actor().role).await?;
+    let adopt = choice.is_ok_and(|vendors| vendors.contains(&Vendor::Stripe));
+    let told = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
+        Ok(Some(found)) => how_it_stands(&guest, &found, sent_from(&web.app, payee).await?),
+        Ok(None) => Told::bad(guest.t().profile_none),
+        Err(error) => guest.refused(error)?,
+    };
+    Ok(told.on(&page_of(whose)))
+}
+
+#[derive(Template)]
+#[template(path = "portal/confirm.html")]
+struct ConfirmPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    /// What is confirmed, in words; nothing when the link is no good.
+    told: Option<String>,
+    done: bool,
+}
+
+/// The link is opened where the mail is read, signed in or not. Looking at it does not use it up.
+async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Fault> {
+    let found = onboarding::to_confirm(app, token).await?;
+    let mut db = app.store.read().await?;
+    let (mut language, mut told) = (Language::English, None);
+    if let Some(found) = found {
+        let person = store::people::by_id(&mut db, found.person).await?;
+        let partner = person.and_then(|person| person.partner).map(|id| id.to_string());
+        if let Some(id) = partner {
+            let partner = store::programs::partner(&mut db, store::programs::Named::Either(&id)).await?;
+            let spoken = partner.and_then(|partner| partner.language);
+            language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
+        }
+        let names = payees::names(&mut db, &[found.payee]).await?;
+        let name = names.get(&found.payee).map(|named| named.name.clone()).unwrap_or_default();
+        let words = language.words().confirm_told.replace("{address}", &found.address);
+        told = Some(words.replace("{name}", &name));
+    }
+    let t = language.words();
+    let version = crate::web::kit::layout::assets_version();
+    Ok(ConfirmPage { title: t.confirm, language, t, version, told, done: false })
+}
+
+fn answered(page: &ConfirmPage) -> Result<Response, Fault> {
+    let good = page.told.is_some() || page.done;
+    let status = if good { axum::http::StatusCode::OK } else { axum::http::StatusCode::GONE };
+    Ok((status, crate::web::kit::layout::html(page)?).into_response())
+}
+
+async fn confirm_form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+    answered(&confirm_page(&app, &token).await?)
+}
+
+async fn confirm(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+    let mut page = confirm_page(&app, &token).await?;
+    page.done = onboarding::confirm(&app, &token).await?.is_some();
+    page.told = None;
+    answered(&page)
+}

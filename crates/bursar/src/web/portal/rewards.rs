@@ -1,0 +1,186 @@
+//! What a partner has earned, or their whole company where they administer it: each with its status, and why it is not paid
+//! yet. A reviewer's reason is shown where they let it be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::ids::{RewardId, TransactionId};
+use payout::ledger::Payee;
+use payout::reward::{Entry, RewardStatus, Shown};
+use payout::transaction::Status;
+
+use super::blockers::{Reason, Waiting};
+use super::layout::{Frame, Guest, Place, Whose, day};
+use super::{PARTNERS, blockers};
+use crate::app::App;
+use crate::store::programs::Worth;
+use crate::store::rewards::{self, Filter, Reward, Sort, Window};
+use crate::store::{Db, transactions};
+use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::format::{Chip, count, reward_chip, status_chip};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![get("/portal/rewards", PARTNERS, list)]
+}
+
+struct Row {
+    number: String,
+    owner: String,
+    activity: String,
+    organization: bool,
+    value: String,
+    chip: Chip,
+    reason: Option<String>,
+    /// Of a clawback, what it takes back.
+    taken: Option<String>,
+    paid_on: Option<String>,
+    payout: Option<String>,
+    whys: Vec<Reason>,
+    day: String,
+}
+
+#[derive(Template)]
+#[template(path = "portal/rewards.html")]
+struct RewardsPage {
+    frame: Frame,
+    company: bool,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {}
+
+async fn list(
+    State(app): State<App>,
+    guest: Guest,
+    ListQuery(Ask {}, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let filter = Filter { visible: guest.visible(), ..Filter::default() };
+    let place = paging.after_parts::<2>()?.and_then(|[key, id]| Some((key.parse().ok()?, id)));
+    let window = Window { sort: Sort::CreatedAt, descending: true, after: place, limit: paging.limit };
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let listed = rewards::list(&mut db, &filter, &window, now).await?;
+    let found = listed.rewards;
+    let next =
+        listed.next.map(|(key, id)| format!("/portal/rewards?after={}", sealed(&[&key.to_string(), &id])));
+    let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
+    let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
+    let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();
+    let own: Vec<Payee> = guest.payees().iter().map(|(_, own)| *own).collect();
+    for payee in payees.into_iter().filter(|payee| own.contains(payee)) {
+        waiting.insert(payee, blockers::waiting(&mut db, &guest, whose(payee), payee, now).await?);
+    }
+    let beside = Beside::of(&mut db, &found).await?;
+    let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, &beside, now)).collect();
+    let company = guest.administers();
+    guest.show(&RewardsPage { frame: guest.frame(guest.t().rewards, Place::Rewards), company, rows, next })
+}
+
+/// What is told beside rewards: how their payments stand, and which rewards clawbacks take back.
+struct Beside {
+    payments: BTreeMap<TransactionId, Status>,
+    taken_from: BTreeMap<String, String>,
+}
+
+impl Beside {
+    async fn of(db: &mut Db, rewards: &[Reward]) -> Result<Self, Fault> {
+        let ids: Vec<TransactionId> =
+            rewards.iter().filter_map(|one| one.transaction.map(|(id, _)| id)).collect();
+        let payments = transactions::several(db, &ids).await?;
+        let taken = rewards.iter().filter(|one| one.entered.entry == Entry::Clawback);
+        let of: Vec<RewardId> =
+            taken.filter_map(|one| RewardId::parse(one.entered.form_reference.as_deref()?)).collect();
+        let named = rewards::named(db, &of).await?;
+        Ok(Self {
+            payments: payments
+                .iter()
+                .filter(|one| !one.closed())
+                .map(|one| (one.id, one.state.status()))
+                .collect(),
+            taken_from: named.iter().map(|one| (one.entered.id.to_string(), one.number())).collect(),
+        })
+    }
+
+    /// The chip of a reward: of one whose payment failed or came back it says that.
+    fn chip(&self, guest: &Guest, reward: &Reward, shown: Shown) -> Chip {
+        let t = guest.t();
+        if reward.entered.entry == Entry::Clawback
+            && matches!(shown, Shown::Approved | Shown::InPayout | Shown::Paid)
+        {
+            return Chip { tone: "", words: t.taken_back };
+        }
+        let payment = reward.transaction.and_then(|(id, _)| self.payments.get(&id).copied());
+        match payment.filter(|_| shown == Shown::InPayout) {
+            Some(status @ (Status::Failed | Status::PayoutFailed)) => {
+                Chip { words: t.status(status), ..status_chip(status) }
+            }
+            Some(Status::Pending | Status::PendingProcessing | Status::PayoutReady | Status::Success)
+            | None => Chip { words: t.reward(shown), ..reward_chip(shown) },
+        }
+    }
+
+    /// Of a clawback, which reward it takes back, and what it comes off.
+    fn taken(&self, guest: &Guest, reward: &Reward) -> Option<String> {
+        let standing = matches!(reward.entered.status, RewardStatus::Approved);
+        if reward.entered.entry != Entry::Clawback || !standing {
+            return None;
+        }
+        let number = self.taken_from.get(reward.entered.form_reference.as_deref()?)?;
+        let words = if reward.paid_at.is_some() { guest.t().came_off } else { guest.t().taken_back_from };
+        Some(words.replace("{number}", number))
+    }
+}
+
+fn whose(payee: Payee) -> Whose {
+    match payee {
+        Payee::Partner(_) => Whose::Me,
+        Payee::Account(_) => Whose::Company,
+    }
+}
+
+fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside: &Beside, now: i64) -> Row {
+    let t = guest.t();
+    let shown = reward.shown(now);
+    let sign = if reward.entered.entry == Entry::Clawback { "−" } else { "" };
+    let value = match reward.entered.worth {
+        Worth::Cash(money) => guest.cash(money).to_string(),
+        Worth::Points(points) => {
+            format!("<span class=\"m\">{} <small>{}</small></span>", count(points), t.points)
+        }
+    };
+    let payee = reward.entered.payee;
+    let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
+    // Of a colleague's reward, who must act and whose payout is next are for them to read.
+    let own = guest.payees().iter().any(|(_, own)| Some(*own) == payee);
+    let taken = beside.taken(guest, &reward).filter(|_| own);
+    // The number of a payment leads to it only where it was made to them.
+    let theirs = own || guest.administers();
+    Row {
+        number: reward.number(),
+        chip: beside.chip(guest, &reward, shown),
+        value: format!("{sign}{value}"),
+        reason: reward.reason_shown_at.and(reward.entered.reason.clone()),
+        taken: taken.clone(),
+        paid_on: reward.paid_at.map(day),
+        payout: reward.transaction.as_ref().filter(|_| theirs).map(|(_, number)| format!("PT-{number:06}")),
+        // What is taken back is not paid to anybody: nothing keeps it from that.
+        whys: whys
+            .filter(|_| own && taken.is_none())
+            .map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest))
+            .unwrap_or_default(),
+        day: day(reward.entered.created_at),
+        organization: matches!(payee, Some(Payee::Account(_))),
+        owner: reward.owner.name,
+        activity: reward.activity.name,
+    }
+}

@@ -1,0 +1,289 @@
+//! Coming in: signing in, taking up an invitation, and giving the password once more before something that matters. The
+//! last is asked of everybody, partner or not.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Role;
+
+use super::words::{Language, Words};
+use crate::app::{Actor, App};
+use crate::ops::OpsError;
+use crate::ops::invitations::{self, Door};
+use crate::ops::people::{self, Session};
+use crate::store::programs::{self, Named};
+use crate::web::kit::form::{Form, Query};
+use crate::web::kit::layout::{assets_version, html};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::session::{Device, SignedIn, arrive, is_ours};
+use crate::web::users::{Button, by_provider, to_go_on};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/portal/login", Need::Open, login),
+        get("/portal/join/{token}", Need::Open, join_form),
+        post("/portal/join/{token}", Need::Open, join),
+        get("/prove", Need::Login, prove),
+    ]
+}
+
+/// The language somebody reads who is known: a partner's own, English for our own people.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Fault> {
+    let Some(id) = actor.partner else { return Ok(Language::English) };
+    let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+    let spoken = partner.and_then(|partner| partner.language);
+    Ok(spoken.as_deref().and_then(Language::parse).unwrap_or(Language::English))
+}
+
+/// The language a browser asks for.
+#[must_use]
+pub fn asked(headers: &HeaderMap) -> Language {
+    let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Language::accepted(header.unwrap_or(""))
+}
+
+#[derive(Template)]
+#[template(path = "portal/login.html")]
+struct LoginPage {
+    title: &'static str,
+    language: Language,
+    languages: [Language; 5],
+    t: &'static Words,
+    version: &'static str,
+    why: Option<&'static str>,
+    next: String,
+    passkey: Option<Button>,
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    why: Option<String>,
+    next: Option<String>,
+    language: Option<String>,
+}
+
+async fn login(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let chosen = ask.language.as_deref().and_then(Language::parse);
+    let language = chosen.unwrap_or_else(|| asked(&headers));
+    let t = language.words();
+    let why = ask.why.as_deref().map(|why| match why {
+        "link" => t.login_link,
+        "passkey" => t.passkey_wrong,
+        _ => t.login_wrong,
+    });
+    login_page(&app, language, why, ask.next)
+}
+
+#[derive(Template)]
+#[template(path = "portal/login_link.html")]
+struct LinkPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+}
+
+/// The page behind a partner's one-time link.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
+    let language = asked(headers);
+    let t = language.words();
+    html(&LinkPage { title: t.login, language, t, version: assets_version() })
+}
+
+/// The form again, after too many tries.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
+    let language = asked(headers);
+    login_page(app, language, Some(language.words().login_slow), next)
+}
+
+fn login_page(
+    app: &App,
+    language: Language,
+    why: Option<&'static str>,
+    next: Option<String>,
+) -> Result<Response, Fault> {
+    let t = language.words();
+    html(&LoginPage {
+        title: t.login,
+        language,
+        languages: Language::OFFERED,
+        t,
+        version: assets_version(),
+        why,
+        next: next.unwrap_or_else(|| "/portal".to_owned()),
+        passkey: Button::alone(app),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "portal/join.html")]
+struct JoinPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    email: Option<String>,
+    why: Option<String>,
+}
+
+/// What a page says of what went wrong, in whatever language it is read.
+type Said = Box<dyn Fn(&Words) -> &'static str + Send>;
+
+/// An invitation is read in the partner's language, or in the browser's.
+async fn join_page(
+    app: &App,
+    headers: &HeaderMap,
+    token: &str,
+    why: Option<Said>,
+) -> Result<JoinPage, Fault> {
+    let person = invitations::waiting(app, Door::Portal, token).await?;
+    let mut language = asked(headers);
+    if let Some(id) = person.as_ref().and_then(|person| person.partner) {
+        let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+        let spoken = partner.and_then(|partner| partner.language);
+        language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
+    }
+    let t = language.words();
+    let email = person.and_then(|person| person.email);
+    Ok(JoinPage {
+        title: t.join,
+        language,
+        t,
+        version: assets_version(),
+        email,
+        why: why.map(|why| why(t).to_owned()),
+    })
+}
+
+async fn join_form(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, Fault> {
+    let page = join_page(&app, &headers, &token, None).await?;
+    let status = if page.email.is_some() { StatusCode::OK } else { StatusCode::GONE };
+    Ok((status, html(&page)?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+async fn join(
+    State(web): State<Web>,
+    Device(device): Device,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    Form(sent): Form<Passwords>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let refused: Said = if sent.password != sent.again {
+        Box::new(|t: &Words| t.not_the_same)
+    } else {
+        match invitations::accept(app, Door::Portal, &token, &sent.password, &device).await {
+            Ok(Some(entered)) => return Ok(arrive(&entered, Some("/portal"))),
+            Ok(None) => Box::new(|t: &Words| t.join_gone),
+            Err(OpsError::Refused(refusal)) => Box::new(move |t: &Words| t.password_refused(refusal.code)),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let page = join_page(app, &headers, &token, Some(refused)).await?;
+    let status = if page.email.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::GONE };
+    Ok((status, html(&page)?).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "portal/step_up.html")]
+struct ProvePage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    csrf: String,
+    next: String,
+    home: &'static str,
+    has_password: bool,
+    has_factor: bool,
+    has_app: bool,
+    passkey: Option<Button>,
+    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    provider: Option<(String, String)>,
+    why: Option<&'static str>,
+}
+
+/// Only our own people come by the provider, and they read English.
+const NOT_SAID: &str = "Your company’s sign-in does not say that you have just proved there who you are, so it does not count here. Use your password or a passkey. Without both, choose a password: sign out, then take “Forgotten your password?”. Whoever runs the sign-in must let it send auth_time.";
+
+async fn prove(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let next = ask.next.filter(|next| is_ours(next));
+    let Some(next) = next else { return Ok(Redirect::to("/").into_response()) };
+    let why: Option<fn(&Words) -> &'static str> = ask.why.as_deref().map(|why| match why {
+        "code" => |t: &Words| t.factor_wrong,
+        "used" => |t: &Words| t.factor_used,
+        "passkey" => |t: &Words| t.passkey_wrong,
+        "provider" => |_: &Words| NOT_SAID,
+        _ => |t: &Words| t.password_wrong,
+    });
+    prove_page(&app, session, next, why).await
+}
+
+/// The form again, after too many tries.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prove_again(app: &App, session: Session, next: String) -> Result<Response, Fault> {
+    prove_page(app, session, next, Some(|t| t.login_slow)).await
+}
+
+async fn prove_page(
+    app: &App,
+    session: Session,
+    next: String,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
+    let language = spoken(app, &session.actor).await?;
+    let t = language.words();
+    let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
+    html(&ProvePage {
+        title: t.prove,
+        language,
+        t,
+        version: assets_version(),
+        has_password: people::has_password(app, session.actor.id).await?,
+        has_factor: session.has_factor(),
+        has_app: session.has_app,
+        passkey: Button::to_prove(app, &session, &to_go_on(&next)),
+        provider: by_provider(app, &session, &next).await?,
+        csrf: session.csrf,
+        next,
+        home: if partner { "/portal" } else { "/" },
+        why: why.map(|why| why(t)),
+    })
+}

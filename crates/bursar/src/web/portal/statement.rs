@@ -1,0 +1,153 @@
+//! Statements to print or keep: of one payment, or of everything that was paid in a year. What is deliberately not here:
+//! certificates for an authority, which is said on each of them.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use payout::money::{Currency, Sum};
+use payout::transaction::Status;
+
+use super::PARTNERS;
+use super::home::span;
+use super::layout::{Frame, Guest, Place, day};
+use super::payouts::{Line, covered, fee, one_of_theirs};
+use super::words::Amount;
+use crate::app::App;
+use crate::ops::statements::{self, Receiver};
+use crate::store::transactions::{self, Filter, Transaction};
+use crate::store::{Db, payees};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get};
+use crate::web::payees as staff;
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/portal/payouts/{number}/statement", PARTNERS, one).heavy(),
+        get("/portal/statements/{year}", PARTNERS, of_year).heavy(),
+    ]
+}
+
+/// So many payments fit on a statement; nobody is paid more often than daily.
+const MOST: i64 = 1_000;
+
+/// A payment on a statement.
+struct Part {
+    title: String,
+    status: String,
+    day: String,
+    to: String,
+    fee: Option<(Amount, Amount)>,
+    amount: Amount,
+    covered: Vec<Line>,
+}
+
+#[derive(Template)]
+#[template(path = "portal/statement.html")]
+struct StatementPage {
+    frame: Frame,
+    today: String,
+    receiver: String,
+    company: String,
+    parts: Vec<Part>,
+    totals: Vec<Amount>,
+}
+
+async fn part(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Part, Fault> {
+    let t = guest.t();
+    let outside = of.outside.as_ref().map(|(_, on, reference)| (on.clone(), reference.clone()));
+    let status = match &outside {
+        Some((_, reference)) => format!("{} ({reference})", t.paid_outside),
+        None => t.status(of.state.status()).to_owned(),
+    };
+    Ok(Part {
+        title: of.label(),
+        status,
+        day: outside.map_or_else(|| day(of.settled_at.unwrap_or(of.created_at)), |(on, _)| on),
+        to: format!("{} {}", of.terms.vendor.label(), of.destination.masked()),
+        fee: fee(guest, of),
+        amount: guest.cash(of.given()),
+        covered: covered(db, guest, of).await?,
+    })
+}
+
+async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let found = one_of_theirs(&mut db, &guest, &number).await?;
+    let names = payees::names(&mut db, &[found.terms.payee]).await?;
+    let receiver = names.get(&found.terms.payee).map(|named| named.name.clone()).unwrap_or_default();
+    let frame = guest.frame(format!("{} {}", guest.t().statement, found.label()), Place::Payouts);
+    let mut parts = Vec::new();
+    for one in statements::made(found) {
+        parts.push(part(&mut db, &guest, &one).await?);
+    }
+    let page = StatementPage {
+        frame,
+        today: day(app.clock.now()),
+        company: company(&guest, &receiver),
+        receiver,
+        parts,
+        totals: Vec::new(),
+    };
+    guest.show(&page)
+}
+
+/// The same on paper, for themselves and for whomever they look after.
+async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Fault> {
+    let year = staff::statement_year(file)?;
+    let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
+    let receiver = names.join(", ");
+    let receiver = Receiver {
+        payees: guest.payees().into_iter().map(|(_, payee)| payee).collect(),
+        company: Some(company(guest, &receiver)).filter(|company| !company.is_empty()),
+        name: receiver,
+    };
+    Ok(staff::statement(statements::of_year(app, guest.actor(), receiver, year).await?, year))
+}
+
+async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>) -> Result<Response, Fault> {
+    if year.ends_with(".pdf") {
+        return on_paper(&app, &guest, &year).await;
+    }
+    if year.len() != 4 || !year.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Fault::missing());
+    }
+    let mut db = app.store.read().await?;
+    let theirs: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
+    let filter = Filter { payees: Some(theirs), ..Filter::default() };
+    let (from, to) = span(&year);
+    let in_year = |one: &Transaction| match &one.outside {
+        Some((_, on, _)) => on.starts_with(&year),
+        None => {
+            let left = one.left_at.is_some_and(|at| (from..to).contains(&at));
+            left && one.state.status() == Status::Success
+        }
+    };
+    let all = transactions::list(&mut db, &filter, MOST).await?.into_iter().rev();
+    let found: Vec<Transaction> = all.flat_map(statements::made).filter(in_year).collect();
+    let (mut parts, mut totals) = (Vec::new(), BTreeMap::<Currency, i128>::new());
+    for one in &found {
+        parts.push(part(&mut db, &guest, one).await?);
+        let given = one.given();
+        *totals.entry(given.currency).or_default() += i128::from(given.minor);
+    }
+    let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
+    let receiver = names.join(", ");
+    let page = StatementPage {
+        frame: guest.frame(guest.t().statement_of.replace("{year}", &year), Place::Payouts),
+        today: day(app.clock.now()),
+        company: company(&guest, &receiver),
+        receiver,
+        parts,
+        totals: totals.into_iter().map(|(currency, minor)| guest.cash(Sum::new(minor, currency))).collect(),
+    };
+    guest.show(&page)
+}
+
+/// The company, unless it is the receiver itself.
+fn company(guest: &Guest, receiver: &str) -> String {
+    if receiver.contains(&guest.account.name) { String::new() } else { guest.account.name.clone() }
+}

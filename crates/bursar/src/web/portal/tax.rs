@@ -1,0 +1,204 @@
+//! The tax report: which form is the partner's, found by two questions; the form with its certification and date; and
+//! what is on file, its number masked. The rules are `payout::tax`, and advice is nobody's here.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::ledger::Payee;
+use payout::tax::Form as TaxForm;
+
+use super::PARTNERS;
+use super::layout::{Frame, Guest, Place, Whose, day};
+use super::words::Words;
+use crate::app::App;
+use crate::clock;
+use crate::ops::tax::{self as verbs, TaxEntry};
+use crate::ops::{OpsError, settings};
+use crate::store::tax::{self as store, Filed};
+use crate::web::kit::form::{Form, Query};
+use crate::web::kit::layout::Told;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get, post};
+use crate::web::kit::session::{is_fresh, prove_first};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/portal/tax", PARTNERS, choose),
+        get("/portal/tax/{whose}", PARTNERS, show),
+        post("/portal/tax/{whose}", PARTNERS, file),
+    ]
+}
+
+fn page_of(whose: Whose) -> String {
+    format!("/portal/tax/{}", whose.as_str())
+}
+
+/// Whoever has only themselves to think of is not asked for whom.
+async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+    if !guest.administers() {
+        return Ok(Redirect::to(&page_of(Whose::Me)).into_response());
+    }
+    let (t, now) = (guest.t(), app.clock.now());
+    let mut db = app.store.read().await?;
+    let mut cards = Vec::new();
+    for (whose, payee) in guest.payees() {
+        let filed = store::of(&mut db, payee).await?;
+        let told = filed.map_or_else(|| t.tax_none.to_owned(), |filed| on_file(&filed, t, now).0);
+        cards.push((page_of(whose), guest.named(whose), told));
+    }
+    guest.show(&ChoosePage { frame: guest.frame(t.tax, Place::Tax), cards })
+}
+
+#[derive(Template)]
+#[template(path = "portal/taxes.html")]
+struct ChoosePage {
+    frame: Frame,
+    cards: Vec<(String, String, String)>,
+}
+
+/// What is on file, and until when it holds; whether it holds now.
+fn on_file(filed: &Filed, t: &Words, now: i64) -> (String, Option<String>, bool) {
+    let told = t.tax_on_file.replace("{form}", filed.form.label()).replace("{day}", &filed.signed_on);
+    let holds = filed.expires_at.is_none_or(|end| now < end);
+    let words = if holds { t.tax_until } else { t.tax_expired };
+    // It runs out with the first moment of a day, and held until the day before.
+    let until = filed.expires_at.map(|end| words.replace("{day}", &day(end - 1)));
+    (told, until, holds)
+}
+
+/// What is on file as it is shown.
+struct OnFile {
+    told: String,
+    name: String,
+    tin: Option<String>,
+    until: Option<String>,
+    holds: bool,
+}
+
+#[derive(Template)]
+#[template(path = "portal/tax.html")]
+struct TaxPage {
+    frame: Frame,
+    name: String,
+    address: String,
+    on_file: Option<OnFile>,
+    needed: bool,
+    form: Option<TaxForm>,
+    us: String,
+    entity: String,
+    today: String,
+    typed: Typed,
+    wrong: Option<(&'static str, String)>,
+}
+
+impl TaxPage {
+    /// What is wrong with a field.
+    fn at(&self, field: &str) -> Option<&str> {
+        self.wrong.as_ref().filter(|(at, _)| *at == field).map(|(_, told)| told.as_str())
+    }
+
+    /// What is wrong with none of the fields that are shown.
+    fn elsewhere(&self) -> Option<&str> {
+        let shown = ["name", "tin", "signed_on", "certified"];
+        self.wrong.as_ref().filter(|(at, _)| !shown.contains(at)).map(|(_, told)| told.as_str())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Answers {
+    us: Option<String>,
+    entity: Option<String>,
+}
+
+/// What was typed. The number is not shown again.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Typed {
+    form: String,
+    name: String,
+    tin: Option<String>,
+    signed_on: String,
+    certified: Option<String>,
+}
+
+async fn show(
+    State(app): State<App>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(answers): Query<Answers>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    let yes = |answer: &Option<String>| answer.as_deref().map(|answer| answer == "yes");
+    let form = match (yes(&answers.us), yes(&answers.entity)) {
+        (Some(us), Some(entity)) => Some(TaxForm::for_answers(us, entity)),
+        (Some(_) | None, None) | (None, Some(_)) => None,
+    };
+    let typed = Typed { name: guest.named(whose), ..Typed::default() };
+    page(&app, &guest, (whose, payee), (answers, form), typed, None).await
+}
+
+async fn page(
+    app: &App,
+    guest: &Guest,
+    (whose, payee): (Whose, Payee),
+    (answers, form): (Answers, Option<TaxForm>),
+    typed: Typed,
+    wrong: Option<(&'static str, String)>,
+) -> Result<Response, Fault> {
+    let (t, now) = (guest.t(), app.clock.now());
+    let mut db = app.store.read().await?;
+    let filed = store::of(&mut db, payee).await?;
+    let page = TaxPage {
+        name: guest.named(whose),
+        address: page_of(whose),
+        on_file: filed.map(|filed| {
+            let (told, until, holds) = on_file(&filed, t, now);
+            OnFile { told, name: filed.name, tin: filed.masked_tin, until, holds }
+        }),
+        needed: settings::load(&mut db).await?.us_tax_tracking,
+        us: answers.us.unwrap_or_default(),
+        entity: answers.entity.unwrap_or_else(|| match whose {
+            Whose::Me => "no".to_owned(),
+            Whose::Company => "yes".to_owned(),
+        }),
+        form,
+        today: clock::date(now),
+        frame: guest.frame(t.tax, Place::Tax),
+        typed,
+        wrong,
+    };
+    guest.show(&page)
+}
+
+async fn file(
+    State(app): State<App>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    let replaces = store::of(&mut app.store.read().await?, payee).await?.is_some();
+    if replaces && !is_fresh(&guest.session, app.clock.now()) {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    let entry = TaxEntry {
+        form: typed.form.clone(),
+        signed_on: typed.signed_on.clone(),
+        tin: typed.tin.clone(),
+        name: typed.name.clone(),
+        certified: Some(typed.certified.is_some()),
+    };
+    match verbs::file(&app, guest.actor(), payee, &entry).await {
+        Ok(_) => Ok(Told::good(guest.t().tax_filed).on(&page_of(whose))),
+        Err(OpsError::Refused(refusal)) => {
+            let form = TaxForm::parse(&typed.form);
+            let wrong = Some((refusal.field.unwrap_or("form"), guest.of_refusal(&refusal)));
+            page(&app, &guest, (whose, payee), (Answers::default(), form), typed, wrong).await
+        }
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+    }
+}

@@ -1,0 +1,13 @@
+//! Programs and reward activities.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod pages;
+
+use crate::web::kit::route::Route;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [pages::routes(), api::routes()].into_iter().flatten().collect()
+}

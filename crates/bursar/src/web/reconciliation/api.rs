@@ -1,0 +1,277 @@
+//! `/reconciliation`: each day's movements at a vendor against its balance and our books, and what of it does not tie.
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+use payout::money::{Currency, Sum, Vendor};
+
+use crate::app::App;
+use crate::clock::{self, rfc3339};
+use crate::ops::reconciliation::{self as verbs, DayView};
+use crate::store::reconciliation::days::{Filter, Key};
+use crate::store::reconciliation::{self as kept, Account, Case};
+use crate::web::kit::extract::Json;
+use crate::web::kit::form::{ListQuery, Paging, sealed};
+use crate::web::kit::json::Page;
+use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::session::Who;
+use crate::work::{Work, movements};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    vec![
+        get("/api/v1/reconciliation", reads, list)
+            .says("Each day of each vendor and currency, newest first: opening, movements, closing, and what does not tie")
+            .by_pages()
+            .filters::<Ask>()
+            .answers_page::<DayJson>(),
+        post("/api/v1/reconciliation/{case}/look-again", pays, look_again)
+            .says("Read what the vendors say once more, ask about the payment, and compare again")
+            .answers::<CaseJson>(200),
+        post("/api/v1/reconciliation/{case}/explain", pays, explain)
+            .says("Note who explained it and why it is off; the difference is closed unless the amount changes")
+            .takes::<Reason>()
+            .answers::<CaseJson>(200),
+    ]
+}
+
+/// Which days: the same words for the page, the API and the export.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// `stripe` or `paypal`
+    pub vendor: Option<String>,
+    /// Three capital letters (ISO 4217)
+    pub currency: Option<String>,
+    /// The first day (UTC), such as `2026-03-01`
+    pub from: Option<String>,
+    /// The last day (UTC)
+    pub to: Option<String>,
+    /// `open`: only days on which something does not tie or waits
+    pub status: Option<String>,
+}
+
+impl Ask {
+    /// What it means to the database.
+    ///
+    /// # Errors
+    /// What it cannot mean.
+    pub fn filter(&self) -> Result<Filter, FieldError> {
+        let wrong = |name: &str, code: &'static str, detail: String| FieldError {
+            pointer: format!("/{name}"),
+            code,
+            detail,
+        };
+        let day = |name: &'static str, typed: &Option<String>| {
+            let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
+            let read = |day: &String| clock::day(day, &told(day)).map(clock::date);
+            typed.as_ref().map(read).transpose().map_err(|detail| wrong(name, "invalid_date", detail))
+        };
+        let vendor = match self.vendor.as_deref() {
+            None => None,
+            Some(word) => Some(Vendor::parse(word).ok_or_else(|| {
+                wrong(
+                    "vendor",
+                    "unknown_value",
+                    format!("There is no vendor “{word}”; write stripe or paypal."),
+                )
+            })?),
+        };
+        let currency = match self.currency.as_deref() {
+            None => None,
+            Some(code) => Some(
+                Currency::parse(code)
+                    .map_err(|error| wrong("currency", "unknown_currency", error.sentence().to_owned()))?,
+            ),
+        };
+        let open = match self.status.as_deref() {
+            None => false,
+            Some("open") => true,
+            Some(word) => {
+                let told = format!("There is no status “{word}”; write open, or leave it out.");
+                return Err(wrong("status", "unknown_value", told));
+            }
+        };
+        Ok(Filter { vendor, currency, from: day("from", &self.from)?, to: day("to", &self.to)?, open })
+    }
+}
+
+/// Where a page of days ended.
+///
+/// # Errors
+/// When it is of another list.
+pub fn after(paging: &Paging) -> Result<Option<Key>, Fault> {
+    let Some([day, vendor, name, currency]) = paging.after_parts()? else { return Ok(None) };
+    let vendor = Vendor::parse(&vendor).ok_or_else(|| paging.elsewhere())?;
+    Ok(Some(Key { day, of: Account { vendor, name }, currency }))
+}
+
+/// Where this day is in the list.
+#[must_use]
+pub fn place(key: &Key) -> String {
+    sealed(&[&key.day, key.of.vendor.as_str(), &key.of.name, &key.currency])
+}
+
+/// A day of one vendor account and currency. Amounts are signed decimals of the currency; what left is negative.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReconciliationDay)]
+pub struct DayJson {
+    /// In UTC.
+    day: String,
+    vendor: &'static str,
+    /// The vendor's account and mode.
+    account: String,
+    currency: String,
+    /// `ties`, `explained` (it does not, and somebody has written down why), `waits` (one side may be late yet) or
+    /// `does_not_tie`.
+    status: &'static str,
+    /// Before the first movement; null while no balance was ever read.
+    opening: Option<String>,
+    /// What the vendor's own list of movements comes to.
+    movements: String,
+    /// After the last movement.
+    closing: Option<String>,
+    /// By how much the balance that the vendor told is more than opening and movements come to.
+    difference: String,
+    /// By how much what the vendor moved is more than what the books hold of it, explained or not; what only waits is not
+    /// counted.
+    not_in_books: String,
+    /// When the vendor last told its balance on this day; null when it did not.
+    balance_read_at: Option<String>,
+    /// How many movements there are.
+    count: i64,
+    /// How many of them are other business on the same account.
+    not_ours: i64,
+    /// What does not tie, what waits, and what somebody has explained.
+    unmatched: Vec<CaseJson>,
+}
+
+/// Something that does not tie, or may not have had the time to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReconciliationCase)]
+pub struct CaseJson {
+    id: String,
+    /// `missing_at_vendor`, `extra_at_vendor`, `amount_differs`, `fee_differs`, `status_differs`, `balance_differs`, `waits`
+    /// or `ties`.
+    code: &'static str,
+    /// `money`, `fee` or `balance`.
+    aspect: &'static str,
+    /// The id of the payment it is about.
+    transaction: Option<String>,
+    /// The payment, the vendor's object, or the day.
+    subject: String,
+    message: String,
+    remedy: String,
+    /// What the vendor's side comes to.
+    at_vendor: String,
+    /// What our side comes to.
+    in_books: String,
+    currency: String,
+    opened_at: String,
+    /// Until when it may wait.
+    waits_until: Option<String>,
+    /// When both sides came to the same.
+    closed_at: Option<String>,
+    explained: Option<ExplainedJson>,
+}
+
+/// Why it is off, in somebody's words.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReconciliationExplanation)]
+struct ExplainedJson {
+    by: String,
+    at: String,
+    reason: String,
+}
+
+impl From<&Case> for CaseJson {
+    fn from(case: &Case) -> Self {
+        Self {
+            id: case.id.clone(),
+            code: case.standing.as_str(),
+            aspect: case.aspect.as_str(),
+            transaction: case.transaction.clone(),
+            subject: case.subject.clone(),
+            message: case.message(),
+            remedy: case.remedy(),
+            at_vendor: case.moved.decimal(),
+            in_books: case.posted.decimal(),
+            currency: case.moved.currency.code().to_owned(),
+            opened_at: rfc3339(case.opened_at),
+            waits_until: case.waits_until.map(rfc3339),
+            closed_at: case.closed_at.map(rfc3339),
+            explained: case.explained.as_ref().map(|said| ExplainedJson {
+                by: said.name.clone(),
+                at: rfc3339(said.at),
+                reason: said.why.clone(),
+            }),
+        }
+    }
+}
+
+impl From<&DayView> for DayJson {
+    fn from(view: &DayView) -> Self {
+        let decimal = |minor: i128| Sum::new(minor, view.currency).decimal();
+        Self {
+            day: view.key.day.clone(),
+            vendor: view.key.of.vendor.as_str(),
+            account: view.key.of.name.clone(),
+            currency: view.key.currency.clone(),
+            status: view.standing().as_str(),
+            opening: view.closed.opening_minor.map(decimal),
+            movements: view.read.moved.decimal(),
+            closing: view.closed.closing_minor.map(decimal),
+            difference: decimal(view.closed.difference_minor),
+            not_in_books: view.not_in_books().decimal(),
+            balance_read_at: view.read.told.map(|(_, at)| rfc3339(at)),
+            count: view.read.lines,
+            not_ours: view.read.not_ours,
+            unmatched: view.cases.iter().map(CaseJson::from).collect(),
+        }
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<axum::Json<Page<DayJson>>, Fault> {
+    let (filter, after) = (ask.filter().map_err(Fault::field)?, after(&paging)?);
+    let mut db = app.store.read().await?;
+    let days = verbs::list(&mut db, &filter, after.as_ref(), paging.limit + 1).await?;
+    Ok(axum::Json(Page::of(days, paging.limit, |day| place(&day.key), |day| DayJson::from(&day))))
+}
+
+async fn look_again(
+    State(app): State<App>,
+    State(work): State<Work>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<CaseJson>, Fault> {
+    verbs::look_again(&app, &actor, Some(&id)).await?;
+    movements::look(&work).await?;
+    let case = kept::case(&mut app.store.read().await?, &id).await?;
+    Ok(axum::Json(CaseJson::from(&case)))
+}
+
+/// Who explained it and why it is off.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ReconciliationReason)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    reason: String,
+}
+
+async fn explain(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(sent): Json<Reason>,
+) -> Result<axum::Json<CaseJson>, Fault> {
+    let case = verbs::explain(&app, &actor, &id, &sent.reason).await?;
+    Ok(axum::Json(CaseJson::from(&case)))
+}

@@ -1,0 +1,14 @@
+//! Reconciliation: each day of each vendor and currency against our books.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod pages;
+
+use crate::web::kit::route::Route;
+pub use api::DayJson;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [pages::routes(), api::routes()].into_iter().flatten().collect()
+}

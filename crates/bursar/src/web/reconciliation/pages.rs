@@ -1,0 +1,592 @@
+//! Reconciliation: each day of each vendor and currency, whether it ties, and a day's movements with what of them does not;
+//! both as CSV. What does not tie is looked at again, or explained. What is deliberately not here: comparing.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::money::{Sum, Vendor};
+use payout::reconciliation::Aspect;
+
+use super::api::{Ask, after, place};
+use crate::app::App;
+use crate::clock;
+use crate::documents::{Cell, csv};
+use crate::ops::reconciliation::{self as verbs, DayStanding, DayView};
+use crate::ops::safe_mode;
+use crate::store::Db;
+use crate::store::journal;
+use crate::store::reconciliation::days::{self, Filter, Key, Line, LineStanding, Lines};
+use crate::store::reconciliation::{self as kept, Account, Case, Pull};
+use crate::web::kit::form::{Form, ListQuery, Query, Turn, sealed};
+use crate::web::kit::format::{Chip, When, bare, count, how_many};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::work::{Work, movements};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    vec![
+        get("/reconciliation", reads, list),
+        get("/reconciliation/days.csv", reads, days_file).heavy(),
+        get("/reconciliation/day", reads, day),
+        get("/reconciliation/movements.csv", reads, movements_file).heavy(),
+        post("/reconciliation/{case}/look-again", pays, look_again),
+        post("/reconciliation/{case}/explain", pays, explain),
+    ]
+}
+
+/// So many days are written into one file.
+const MOST_DAYS: i64 = 20_000;
+/// So many movements are read at once for a file.
+const AT_ONCE: i64 = 5_000;
+
+struct Row {
+    address: String,
+    day: String,
+    vendor: &'static str,
+    currency: String,
+    opening: String,
+    movements: String,
+    closing: String,
+    difference: Option<String>,
+    /// By how much the vendor moved more than the books hold, explained or not.
+    not_in_books: String,
+    count: String,
+    not_ours: Option<String>,
+    chip: Chip,
+    tasks: usize,
+    explained: usize,
+}
+
+/// A choice of a select.
+struct Choice {
+    value: &'static str,
+    words: &'static str,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "reconciliation/list.html")]
+struct ListPage {
+    frame: Frame,
+    ask: Ask,
+    vendors: Vec<Choice>,
+    statuses: Vec<Choice>,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    turn: Turn,
+    narrowed: bool,
+    file: String,
+    readings: Vec<Reading>,
+}
+
+/// How far a vendor has been read.
+struct Reading {
+    vendor: &'static str,
+    account: String,
+    read: Option<When>,
+    failed: Option<(When, String)>,
+    /// How many lines could not be read.
+    unread: Option<String>,
+    /// It was read before the database was put back, and not since.
+    stale: bool,
+}
+
+impl Reading {
+    /// `put_back` is when the database was, while that is not over.
+    fn of(pull: Pull, put_back: Option<i64>) -> Self {
+        Self {
+            stale: put_back.is_some_and(|at| pull.pulled_at.is_none_or(|read| read < at)),
+            vendor: pull.of.vendor.label(),
+            account: pull.of.name,
+            read: pull.pulled_at.map(When),
+            failed: pull.failed.map(|(at, why)| (When(at), why)),
+            unread: (pull.unread > 0).then(|| count(pull.unread)),
+        }
+    }
+}
+
+fn query(ask: &Ask) -> url::form_urlencoded::Serializer<'static, String> {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    let words = [
+        ("vendor", &ask.vendor),
+        ("currency", &ask.currency),
+        ("from", &ask.from),
+        ("to", &ask.to),
+        ("status", &ask.status),
+    ];
+    for (name, value) in words {
+        if let Some(value) = value {
+            text.append_pair(name, value);
+        }
+    }
+    text
+}
+
+/// The address of a day.
+fn address(key: &Key, path: &str) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    text.append_pair("day", &key.day).append_pair("vendor", key.of.vendor.as_str());
+    text.append_pair("currency", &key.currency).append_pair("account", &key.of.name);
+    format!("/reconciliation/{path}?{}", text.finish())
+}
+
+fn chip(standing: DayStanding) -> Chip {
+    match standing {
+        DayStanding::Ties => Chip { tone: "good", words: "Ties" },
+        DayStanding::Explained => Chip { tone: "", words: "Explained" },
+        DayStanding::Waits => Chip { tone: "wait", words: "Waits" },
+        DayStanding::DoesNotTie => Chip { tone: "bad", words: "Does not tie" },
+    }
+}
+
+fn row(view: &DayView) -> Row {
+    let amount =
+        |minor: Option<i128>| minor.map_or("–".to_owned(), |minor| bare(Sum::new(minor, view.currency)));
+    let off = view.closed.difference_minor;
+    Row {
+        address: address(&view.key, "day"),
+        day: view.key.day.clone(),
+        vendor: view.key.of.vendor.label(),
+        currency: view.key.currency.clone(),
+        opening: amount(view.closed.opening_minor),
+        movements: bare(view.read.moved),
+        closing: amount(view.closed.closing_minor),
+        not_in_books: bare(view.not_in_books()),
+        difference: (off != 0).then(|| amount(Some(off))),
+        count: count(view.read.lines),
+        not_ours: (view.read.not_ours > 0).then(|| count(view.read.not_ours)),
+        chip: chip(view.standing()),
+        tasks: view.cases.iter().filter(|case| case.wants_somebody()).count(),
+        explained: view.cases.iter().filter(|case| case.explained.is_some()).count(),
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let (mut views, problem) = match ask.filter() {
+        Ok(filter) => {
+            (verbs::list(&mut db, &filter, after(&paging)?.as_ref(), paging.limit + 1).await?, None)
+        }
+        Err(wrong) => (Vec::new(), Some(wrong.detail)),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = views.len() > limit;
+    views.truncate(limit);
+    let next = views.last().filter(|_| more).map(|last| place(&last.key));
+    let chosen = |word: &Option<String>, value| word.as_deref() == Some(value);
+    let vendor = |vendor: Vendor| Choice {
+        value: vendor.as_str(),
+        words: vendor.label(),
+        chosen: chosen(&ask.vendor, vendor.as_str()),
+    };
+    let told = query(&ask).finish();
+    let put_back = safe_mode::state(&mut db).await?.filter(|state| state.since.is_some());
+    let put_back = put_back.map(|state| state.at);
+    let page = ListPage {
+        frame: visit.frame("Reconciliation", Place::Reconciliation),
+        vendors: Vendor::ALL.map(vendor).into(),
+        statuses: vec![Choice {
+            value: "open",
+            words: "Does not tie, or waits",
+            chosen: chosen(&ask.status, "open"),
+        }],
+        problem,
+        turn: paging.turn(views.len(), next.as_deref(), None),
+        rows: views.iter().map(row).collect(),
+        narrowed: !told.is_empty(),
+        file: format!("/reconciliation/days.csv?{told}"),
+        readings: kept::pulls(&mut db).await?.into_iter().map(|pull| Reading::of(pull, put_back)).collect(),
+        ask,
+    };
+    visit.show(&page)
+}
+
+/// Which day, and which of its movements.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct DayAsk {
+    day: Option<String>,
+    vendor: Option<String>,
+    currency: Option<String>,
+    account: Option<String>,
+    show: Option<String>,
+}
+
+impl DayAsk {
+    fn key(&self) -> Option<Key> {
+        let vendor = Vendor::parse(self.vendor.as_deref()?)?;
+        let of = Account { vendor, name: self.account.clone()? };
+        Some(Key { day: self.day.clone()?, of, currency: self.currency.clone()? })
+    }
+
+    fn lines(&self) -> Lines {
+        match self.show.as_deref() {
+            Some("ours") => Lines::Ours,
+            Some("not_ours") => Lines::NotOurs,
+            Some("untied") => Lines::Untied,
+            Some(_) | None => Lines::All,
+        }
+    }
+}
+
+/// Something that does not tie, on the page of its day.
+struct Task {
+    id: String,
+    look: String,
+    label: &'static str,
+    tone: &'static str,
+    message: String,
+    remedy: String,
+    /// What it is known to be about: addresses and their words.
+    pages: Vec<(String, String)>,
+    vendor: &'static str,
+    at_vendor: String,
+    in_books: String,
+    difference: String,
+    /// The payment's number.
+    payment: Option<String>,
+    subject: Option<String>,
+    since: When,
+    until: Option<When>,
+    explained: Option<(When, String, String)>,
+    open: bool,
+}
+
+struct MovementRow {
+    at: When,
+    kind: &'static str,
+    word: String,
+    id: String,
+    object: Option<String>,
+    amount: String,
+    fee: Option<String>,
+    net: String,
+    payment: Option<String>,
+    chip: Chip,
+}
+
+#[derive(Template)]
+#[template(path = "reconciliation/day.html")]
+struct DayPage {
+    frame: Frame,
+    row: Row,
+    account: String,
+    counted: String,
+    told: Option<(String, When)>,
+    tasks: Vec<Task>,
+    tabs: Vec<(String, &'static str, bool)>,
+    movements: Vec<MovementRow>,
+    turn: Turn,
+    file: String,
+    may: bool,
+}
+
+async fn day(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<DayAsk>,
+) -> Result<Response, Fault> {
+    let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
+    let mut db = app.store.read().await?;
+    let Some(view) = view(&mut db, &key).await? else {
+        return Ok(Told::warn("Nothing moved on that day.").on("/reconciliation"));
+    };
+    let after = paging.after_parts()?.map(|[at, id]| (at.parse().unwrap_or(0), id));
+    let mut found = days::lines(&mut db, &key, ask.lines(), after, paging.limit + 1).await?;
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let show = ask.show.as_deref().unwrap_or("all");
+    let next = found.last().filter(|_| more);
+    let next = next.map(|last| sealed(&[&last.created_at.to_string(), &last.id]));
+    let tab =
+        |word: &'static str, words| (format!("{}&show={word}", address(&key, "day")), words, show == word);
+    let numbers = numbers(&mut db, &view.cases).await?;
+    let page = DayPage {
+        frame: visit.frame("Reconciliation", Place::Reconciliation),
+        row: row(&view),
+        counted: how_many(usize::try_from(view.read.lines).unwrap_or(0), "movement", "movements"),
+        account: key.of.name.clone(),
+        told: view.read.told.map(|(told, at)| (bare(told), When(at))),
+        tasks: view.cases.iter().map(|case| task(case, &numbers)).collect(),
+        tabs: vec![
+            tab("all", "All"),
+            tab("ours", "Of payments"),
+            tab("not_ours", "Not ours"),
+            tab("untied", "Do not tie, or wait"),
+        ],
+        turn: paging.turn(found.len(), next.as_deref(), None),
+        movements: found.into_iter().map(movement_row).collect(),
+        file: address(&key, "movements.csv"),
+        may: visit.may(Permission::Pay),
+    };
+    visit.show(&page)
+}
+
+async fn view(db: &mut Db, key: &Key) -> Result<Option<DayView>, Fault> {
+    let filter = Filter {
+        vendor: Some(key.of.vendor),
+        from: Some(key.day.clone()),
+        to: Some(key.day.clone()),
+        ..Filter::default()
+    };
+    let found = verbs::list(db, &filter, None, 1_000).await?;
+    Ok(found.into_iter().find(|view| view.key == *key))
+}
+
+/// The numbers of the payments that cases are about.
+async fn numbers(db: &mut Db, cases: &[Case]) -> Result<HashMap<String, String>, Fault> {
+    let ids: Vec<String> = cases.iter().filter_map(|case| case.transaction.clone()).collect();
+    Ok(journal::numbers(db, &ids).await?)
+}
+
+fn task(case: &Case, numbers: &HashMap<String, String>) -> Task {
+    let vendor = case.of.vendor.label();
+    let about_payment = case.transaction.is_some() || case.aspect == Aspect::Balance;
+    Task {
+        id: case.id.clone(),
+        look: format!("/reconciliation/{}/look-again", case.id),
+        label: case.label(),
+        tone: match (case.wants_somebody(), case.explained.is_some()) {
+            (true, _) => "bad",
+            (false, true) => "",
+            (false, false) => "wait",
+        },
+        message: case.message(),
+        remedy: case.remedy(),
+        pages: case.known.as_ref().map(|known| known.pages.clone()).unwrap_or_default(),
+        vendor,
+        at_vendor: bare(case.moved),
+        in_books: bare(case.posted),
+        difference: bare(Sum::new(case.difference(), case.moved.currency)),
+        payment: case.transaction.as_ref().and_then(|id| numbers.get(id)).cloned(),
+        subject: (!about_payment).then(|| case.subject.clone()),
+        since: When(case.opened_at),
+        until: case.waits_until.map(When),
+        explained: case.explained.as_ref().map(|said| (When(said.at), said.name.clone(), said.why.clone())),
+        open: case.wants_somebody(),
+    }
+}
+
+fn movement_row(line: Line) -> MovementRow {
+    let chip = match line.standing() {
+        LineStanding::NotOurs => Chip { tone: "", words: "Not ours" },
+        LineStanding::Ties => Chip { tone: "good", words: "Ties" },
+        LineStanding::Waits => Chip { tone: "wait", words: "Waits" },
+        LineStanding::DoesNotTie => Chip { tone: "bad", words: "Does not tie" },
+    };
+    MovementRow {
+        at: When(line.created_at),
+        kind: line.kind.label,
+        word: line.word,
+        object: line.object.filter(|object| *object != line.vendor_id),
+        id: line.vendor_id,
+        amount: bare(line.amount),
+        fee: (line.fee.minor != 0).then(|| bare(line.fee)),
+        net: bare(line.net),
+        payment: line.transaction.map(|number| format!("PT-{number:06}")),
+        chip,
+    }
+}
+
+fn file(name: &str, bytes: Vec<u8>) -> Response {
+    let named = format!("attachment; filename=\"{name}\"");
+    let kind = "text/csv; charset=utf-8".to_owned();
+    ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, named)], bytes).into_response()
+}
+
+async fn days_file(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+    let filter = ask.filter().map_err(Fault::field)?;
+    let mut db = app.store.read().await?;
+    let views = verbs::list(&mut db, &filter, None, MOST_DAYS).await?;
+    drop(db);
+    let told = query(&ask).finish();
+    verbs::note_taken(&app, &visit.actor, "days", &told, views.len()).await?;
+    let head = [
+        "day",
+        "vendor",
+        "account",
+        "currency",
+        "opening",
+        "movements",
+        "closing",
+        "difference",
+        "not_in_books",
+        "status",
+        "movement_count",
+        "not_ours_count",
+        "unmatched_count",
+        "explained_count",
+    ];
+    let mut bytes = csv::head(head);
+    let text = |words: &str| Cell::Text(words.to_owned());
+    let counted = |number: usize| Cell::Count(i64::try_from(number).unwrap_or(i64::MAX));
+    let rows: Vec<Vec<Cell>> = views
+        .iter()
+        .map(|view| {
+            let amount = |minor: Option<i128>| {
+                minor.map_or(Cell::Empty, |minor| Cell::Amount(Sum::new(minor, view.currency)))
+            };
+            vec![
+                Cell::Day(view.key.day.clone()),
+                text(view.key.of.vendor.as_str()),
+                text(&view.key.of.name),
+                text(&view.key.currency),
+                amount(view.closed.opening_minor),
+                Cell::Amount(view.read.moved),
+                amount(view.closed.closing_minor),
+                amount(Some(view.closed.difference_minor)),
+                Cell::Amount(view.not_in_books()),
+                text(view.standing().as_str()),
+                Cell::Count(view.read.lines),
+                Cell::Count(view.read.not_ours),
+                counted(view.cases.iter().filter(|case| case.wants_somebody()).count()),
+                counted(view.cases.iter().filter(|case| case.explained.is_some()).count()),
+            ]
+        })
+        .collect();
+    bytes.extend(csv::written(&rows));
+    Ok(file("reconciliation.csv", bytes))
+}
+
+async fn movements_file(
+    State(app): State<App>,
+    visit: Visit,
+    Query(ask): Query<DayAsk>,
+) -> Result<Response, Fault> {
+    let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
+    let head = [
+        "at",
+        "vendor",
+        "account",
+        "vendor_id",
+        "kind",
+        "meaning",
+        "object",
+        "payment",
+        "currency",
+        "amount",
+        "fee",
+        "net",
+        "available_at",
+        "first_seen_at",
+        "journal",
+        "status",
+    ];
+    let (mut bytes, mut after, mut rows) = (csv::head(head), None, 0);
+    let mut db = app.store.read().await?;
+    loop {
+        let lines = days::lines(&mut db, &key, ask.lines(), after, AT_ONCE).await?;
+        bytes.extend(csv::written(&lines.iter().map(cells).collect::<Vec<_>>()));
+        rows += lines.len();
+        let full = i64::try_from(lines.len()).is_ok_and(|found| found == AT_ONCE);
+        match lines.last().filter(|_| full) {
+            Some(last) => after = Some((last.created_at, last.id.clone())),
+            None => break,
+        }
+    }
+    drop(db);
+    let told = address(&key, "day");
+    verbs::note_taken(&app, &visit.actor, "movements", &told, rows).await?;
+    let name = format!("movements-{}-{}-{}.csv", key.of.vendor.as_str(), key.currency, key.day);
+    let name: String =
+        name.chars().filter(|sign| sign.is_ascii_alphanumeric() || "-._".contains(*sign)).collect();
+    Ok(file(&name, bytes))
+}
+
+fn cells(line: &Line) -> Vec<Cell> {
+    let text = |words: &str| Cell::Text(words.to_owned());
+    let maybe = |words: Option<&String>| words.map_or(Cell::Empty, |words| text(words));
+    let moment = |at: Option<i64>| at.map_or(Cell::Empty, Cell::Moment);
+    let status = match line.standing() {
+        LineStanding::NotOurs => "not_ours",
+        LineStanding::Ties => "ties",
+        LineStanding::Waits => "waits",
+        LineStanding::DoesNotTie => "does_not_tie",
+    };
+    vec![
+        Cell::Moment(line.created_at),
+        text(line.of.vendor.as_str()),
+        text(&line.of.name),
+        text(&line.vendor_id),
+        text(&line.word),
+        text(line.kind.label),
+        maybe(line.object.as_ref()),
+        line.transaction.map_or(Cell::Empty, |number| Cell::Text(format!("PT-{number:06}"))),
+        text(line.net.currency.code()),
+        Cell::Amount(line.amount.into()),
+        Cell::Amount(line.fee.into()),
+        Cell::Amount(line.net.into()),
+        moment(line.available_at),
+        Cell::Moment(line.first_seen_at),
+        maybe(line.journal.as_ref()),
+        text(status),
+    ]
+}
+
+/// The page of the day that a case is shown on now.
+async fn back_to(app: &App, id: &str) -> Result<(Case, String), Fault> {
+    let case = kept::case(&mut app.store.read().await?, id).await?;
+    let key =
+        Key { day: case.day.clone(), of: case.of.clone(), currency: case.moved.currency.code().to_owned() };
+    let address = address(&key, "day");
+    Ok((case, address))
+}
+
+async fn look_again(
+    State(app): State<App>,
+    State(work): State<Work>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    verbs::look_again(&app, &visit.actor, Some(&id)).await?;
+    movements::look(&work).await?;
+    let (case, back) = back_to(&app, &id).await?;
+    let vendor = case.of.vendor.label();
+    let told = match (case.closed_at.is_some(), case.is_task()) {
+        (true, _) => Told::good(format!("{vendor} and the books say the same now.")),
+        (false, true) => Told::warn(format!(
+            "{vendor} was asked again and says the same as before ({}). If its payment is still being asked about, look again in a minute.",
+            clock::told(app.clock.now())
+        )),
+        (false, false) => Told::good("It waits: one side may be late yet."),
+    };
+    Ok(told.on(&back))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    reason: Option<String>,
+}
+
+async fn explain(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<Reason>,
+) -> Result<Response, Fault> {
+    let done = verbs::explain(&app, &visit.actor, &id, &sent.reason.unwrap_or_default()).await;
+    let (_, back) = back_to(&app, &id).await?;
+    let told = match done {
+        Ok(_) => Told::good(
+            "It is written down who explained it and why. This difference is closed unless the amount changes.",
+        ),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&back))
+}

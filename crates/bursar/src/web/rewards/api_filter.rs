@@ -1,0 +1,212 @@
+//! The filters of `/rewards`, the same in a query string, in the body of a bulk decision, and on the page.
+
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use payout::money::{Currency, Money};
+use payout::reward::{PaymentType, RewardType, Shown};
+
+use crate::app::Actor;
+use crate::ops::import::points;
+use crate::ops::partners::visible;
+use crate::store::rewards::{Filter, Sort, View, Window};
+use crate::web::kit::form::Paging;
+use crate::web::kit::json::{expiry, moment, money_error};
+use crate::web::kit::problem::{Fault, FieldError};
+
+/// What narrows a list of rewards.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RewardFilter {
+    /// `pending`, `all`, `eligible`, `not_eligible`, `in_payout`, `paid`, `rejected` or `expiring`
+    pub view: Option<String>,
+    /// One status, or several with a comma between
+    pub status: Option<String>,
+    /// The partner, by id or your id
+    pub owner: Option<String>,
+    /// The account, by id or your id
+    pub account: Option<String>,
+    /// The program, by id or your id
+    pub program: Option<String>,
+    /// The activity, by id or your id
+    pub activity: Option<String>,
+    /// The batch, by id or number
+    pub batch: Option<String>,
+    /// `cash` or `points`
+    pub r#type: Option<String>,
+    /// `individual` or `organization`
+    pub payment_type: Option<String>,
+    /// Three capital letters
+    pub currency: Option<String>,
+    /// At least; a decimal, which needs `currency`, or points with `type=points`
+    pub value_min: Option<String>,
+    /// At most
+    pub value_max: Option<String>,
+    /// A date, or an RFC 3339 time
+    pub created_from: Option<String>,
+    /// A date, its whole day included, or an RFC 3339 time
+    pub created_to: Option<String>,
+    /// A date, or an RFC 3339 time
+    pub expires_from: Option<String>,
+    /// A date, its whole day included, or an RFC 3339 time
+    pub expires_to: Option<String>,
+    /// When it was approved, rejected or voided: a date, or an RFC 3339 time
+    pub decided_from: Option<String>,
+    /// A date, its whole day included, or an RFC 3339 time
+    pub decided_to: Option<String>,
+    /// A number or your id
+    pub q: Option<String>,
+}
+
+/// How a list of rewards is sorted, for the description.
+#[derive(IntoParams)]
+#[allow(dead_code, reason = "it is read by the description only; the list takes the word from its paging")]
+pub struct RewardSort {
+    /// `-created_at` (the default), `created_at`, `number`, `-number`, `value` or `-value`
+    sort: Option<String>,
+}
+
+/// Which rows of the list a page shows.
+///
+/// # Errors
+/// A sort that does not exist, or an `after` of another sort.
+pub fn window(paging: &Paging) -> Result<Window, Fault> {
+    let word = sort_word(paging);
+    let (sort, descending) = match word {
+        "-created_at" => (Sort::CreatedAt, true),
+        "created_at" => (Sort::CreatedAt, false),
+        "number" => (Sort::Number, false),
+        "-number" => (Sort::Number, true),
+        "value" => (Sort::Value, false),
+        "-value" => (Sort::Value, true),
+        _ => return Err(unknown("sort", "-created_at, created_at, number, -number, value, -value")),
+    };
+    let after = match paging.after_parts::<3>()? {
+        None => None,
+        Some([of, key, id]) => {
+            let stale =
+                || field("after", "invalid", "This page belongs to another sort; begin without `after`.");
+            Some((key.parse().ok().filter(|_| of == word).ok_or_else(stale)?, id))
+        }
+    };
+    Ok(Window { sort, descending, after, limit: paging.limit })
+}
+
+/// The sort in the words of the query; the newest first where it names none.
+#[must_use]
+pub fn sort_word(paging: &Paging) -> &str {
+    paging.sort.as_deref().unwrap_or("-created_at")
+}
+
+impl RewardFilter {
+    /// What is meant, and whether only what passes every gate (or does not) is wanted.
+    ///
+    /// # Errors
+    /// The parameter that says nothing.
+    pub fn read(&self, actor: &Actor) -> Result<(Filter, Option<bool>), Fault> {
+        let (view, eligible) = view(self.view.as_deref())?;
+        let filter = Filter {
+            view,
+            visible: visible(actor),
+            statuses: statuses(self.status.as_deref())?,
+            owner: self.owner.clone(),
+            account: self.account.clone(),
+            program: self.program.clone(),
+            activity: self.activity.clone(),
+            batch: self.batch.clone(),
+            reward_type: spelled("type", self.r#type.as_deref(), RewardType::parse, "cash, points")?,
+            payment_type: spelled(
+                "payment_type",
+                self.payment_type.as_deref(),
+                PaymentType::parse,
+                "individual, organization",
+            )?,
+            currency: self.currency()?.map(|currency| currency.code().to_owned()),
+            value_min: self.value("value_min", self.value_min.as_deref())?,
+            value_max: self.value("value_max", self.value_max.as_deref())?,
+            created_from: from("/created_from", self.created_from.as_deref())?,
+            created_before: before("/created_to", self.created_to.as_deref())?,
+            // An expiry is kept as the first moment after its last day.
+            expires_from: from("/expires_from", self.expires_from.as_deref())?.map(|at| at + 1),
+            expires_before: before("/expires_to", self.expires_to.as_deref())?.map(|at| at + 1),
+            decided_from: from("/decided_from", self.decided_from.as_deref())?,
+            decided_before: before("/decided_to", self.decided_to.as_deref())?,
+            q: self.q.as_deref().map(str::trim).filter(|q| !q.is_empty()).map(str::to_owned),
+        };
+        Ok((filter, eligible))
+    }
+
+    fn currency(&self) -> Result<Option<Currency>, Fault> {
+        let parse = |code: &str| {
+            Currency::parse(code).map_err(|error| Fault::field(money_error("/currency".to_owned(), error)))
+        };
+        self.currency.as_deref().map(parse).transpose()
+    }
+
+    /// A bound in minor units of the named currency, or in points. Without either it counts in hundredths.
+    fn value(&self, name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
+        let Some(text) = text else { return Ok(None) };
+        if text.bytes().all(|digit| digit == b'0') {
+            return Ok(Some(0));
+        }
+        let minor = match (self.r#type.as_deref(), self.currency()?) {
+            (Some("points"), _) => points(text),
+            (_, Some(currency)) => Money::parse(text, currency).map(|money| money.minor),
+            (_, None) => {
+                Currency::parse("USD").and_then(|usd| Money::parse(text, usd)).map(|money| money.minor)
+            }
+        };
+        minor.map(Some).map_err(|error| Fault::field(money_error(format!("/{name}"), error)))
+    }
+}
+
+fn from(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
+    at.map(|at| moment(at, pointer)).transpose().map_err(Fault::field)
+}
+
+fn before(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
+    at.map(|at| expiry(at, pointer)).transpose().map_err(Fault::field)
+}
+
+fn view(word: Option<&str>) -> Result<(View, Option<bool>), Fault> {
+    Ok(match word {
+        None | Some("all") => (View::All, None),
+        Some("pending") => (View::Pending, None),
+        Some("eligible") => (View::Pool, Some(true)),
+        Some("not_eligible") => (View::Pool, Some(false)),
+        Some("in_payout") => (View::InPayout, None),
+        Some("paid") => (View::Paid, None),
+        Some("rejected") => (View::Rejected, None),
+        Some("expiring") => (View::Expiring, None),
+        Some(_) => {
+            let known = "pending, all, eligible, not_eligible, in_payout, paid, rejected, expiring";
+            return Err(unknown("view", known));
+        }
+    })
+}
+
+fn statuses(words: Option<&str>) -> Result<Vec<Shown>, Fault> {
+    let known = || unknown("status", &Shown::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", "));
+    words
+        .into_iter()
+        .flat_map(|words| words.split(','))
+        .map(|word| Shown::parse(word).ok_or_else(known))
+        .collect()
+}
+
+fn spelled<T>(
+    name: &str,
+    word: Option<&str>,
+    parse: fn(&str) -> Option<T>,
+    known: &str,
+) -> Result<Option<T>, Fault> {
+    word.map(|word| parse(word).ok_or_else(|| unknown(name, known))).transpose()
+}
+
+fn unknown(name: &str, known: &str) -> Fault {
+    field(name, "unknown_value", &format!("This is not one of: {known}."))
+}
+
+fn field(name: &str, code: &'static str, detail: &str) -> Fault {
+    Fault::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
+}

@@ -1,0 +1,302 @@
+//! Deciding about many rewards at once: the press, its result reward by reward, and taking it back. What the list shows
+//! is in [`super::list`], deciding about one on its page in [`super::show`].
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::ids::RewardId;
+use payout::reward::{self as rules, RewardStatus, Shown};
+
+use super::filter::Ask;
+use super::list as again;
+use crate::app::App;
+use crate::ops::idempotency::Reply;
+use crate::ops::rewards::{self as verbs, Kept, Verdict, Which, give_back};
+use crate::store::Db;
+use crate::store::decisions::{self, Decision, Which as Of};
+use crate::store::rewards;
+use crate::web::kit::extract::{Tree, read};
+use crate::web::kit::form::{Form, Key, ListQuery, Turn, sealed};
+use crate::web::kit::format::{Value, When, count, how_many};
+use crate::web::kit::history;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// How many rewards are told of on a page.
+const TOLD: i64 = 100;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
+    vec![
+        post("/rewards/decide", reviews, decide),
+        get("/rewards/decisions/{id}", reads, show),
+        post("/rewards/decisions/{id}/undo", reviews, undo),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pressed {
+    action: String,
+    #[serde(default)]
+    id: Vec<String>,
+    all: Option<String>,
+    expected_count: Option<i64>,
+    reason: Option<String>,
+    shown: Option<String>,
+    /// The query string of the list, to go back to and, for all that match, to find them by.
+    back: Option<String>,
+}
+
+/// The list as it was, with what was refused and why: nothing that was ticked or written is lost.
+async fn refused(app: &App, visit: Visit, sent: Pressed, told: Told) -> Result<Response, Fault> {
+    let kept =
+        again::Kept { ticked: sent.id, reason: sent.reason.unwrap_or_default(), shown: sent.shown.is_some() };
+    again::again(app, &visit.telling(told), &sent.back.unwrap_or_default(), kept).await
+}
+
+async fn decide(
+    State(app): State<App>,
+    visit: Visit,
+    key: Key,
+    Form(sent): Form<Pressed>,
+) -> Result<Response, Fault> {
+    let query = sent.back.clone().unwrap_or_default();
+    let back = format!("/rewards?{query}");
+    let reason = sent.reason.clone().unwrap_or_default();
+    let verdict = match sent.action.as_str() {
+        "approve" => Verdict::Approve,
+        _ if reason.trim().is_empty() => {
+            let told = "Give a reason to reject rewards; it is kept with them. Nothing was done.";
+            return refused(&app, visit, sent, Told::bad(told)).await;
+        }
+        _ => Verdict::Reject { reason, shown: sent.shown.is_some() },
+    };
+    let which = match &sent.all {
+        Some(_) => {
+            let ask: Ask =
+                read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
+            let mut db = app.store.read().await?;
+            let narrowed = ask.narrow(&mut db).await?;
+            if let Some(problem) = narrowed.problems.into_iter().next() {
+                return Ok(Told::bad(format!("{problem} Nothing was done.")).on(&back));
+            }
+            match sent.expected_count {
+                Some(expected) => Which::All(Box::new(narrowed.filter), expected),
+                None => {
+                    let all = rewards::count(&mut db, &narrowed.filter, app.clock.now()).await?;
+                    return confirm(&app, &visit, &sent, &ask, all);
+                }
+            }
+        }
+        None => Which::Ids(sent.id.iter().filter_map(|id| RewardId::parse(id)).collect()),
+    };
+    if matches!(&which, Which::Ids(ids) if ids.is_empty()) {
+        return Ok(Told::bad("No reward is ticked, so nothing was done.").on(&back));
+    }
+    let once = key.once(result);
+    match verbs::decide_and_keep(&app, &visit.actor, &which, &verdict, &query, once.as_ref()).await {
+        Ok(kept) => Ok(axum::response::IntoResponse::into_response(result(&kept))),
+        Err(error) => {
+            let told = Told::refused(error)?;
+            refused(&app, visit, sent, told).await
+        }
+    }
+}
+
+fn result(kept: &Kept) -> Reply {
+    Reply::see_other(format!("/rewards/decisions/{}", kept.id))
+}
+
+/// Whoever decides about more than a list counts sees first how many they are.
+#[derive(Template)]
+#[template(path = "rewards/bulk_all.html")]
+struct AllPage {
+    frame: Frame,
+    word: &'static str,
+    all: String,
+    expected: i64,
+    action: String,
+    reason: String,
+    shown: bool,
+    back: String,
+    view: &'static str,
+    on: usize,
+    once: String,
+}
+
+fn confirm(app: &App, visit: &Visit, sent: &Pressed, ask: &Ask, all: i64) -> Result<Response, Fault> {
+    let word = if sent.action == "approve" { "Approve" } else { "Reject" };
+    visit.show(&AllPage {
+        frame: visit.frame(format!("{word} all that match"), Place::Rewards),
+        word,
+        all: how_many(usize::try_from(all).unwrap_or(usize::MAX), "reward", "rewards"),
+        expected: all,
+        action: sent.action.clone(),
+        reason: sent.reason.clone().unwrap_or_default(),
+        shown: sent.shown.is_some(),
+        back: sent.back.clone().unwrap_or_default(),
+        view: ask.view().1,
+        on: ask.filters(),
+        once: app.clock.secret(),
+    })
+}
+
+/// What became of one reward.
+struct Row {
+    number: Option<String>,
+    owner: String,
+    value: Option<Value>,
+    result: String,
+}
+
+#[derive(Template)]
+#[template(path = "rewards/bulk_review.html")]
+struct DecisionPage {
+    frame: Frame,
+    id: String,
+    told: (&'static str, String),
+    reason: Option<String>,
+    by: String,
+    at: When,
+    undone: Option<(String, When)>,
+    may_review: bool,
+    undo_until: When,
+    undo_why_not: Option<String>,
+    skipped: Vec<Row>,
+    more_skipped: Option<String>,
+    done: Vec<Row>,
+    turn: Turn,
+    list: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    ListQuery(Nothing {}, paging): ListQuery<Nothing>,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let decision = decisions::find(&mut db, &id).await?;
+    let after = paging.after_parts::<1>()?.map(|[after]| after);
+    let mut done = decisions::kept(&mut db, &id, Of::Done(after.as_deref()), Some(TOLD + 1)).await?;
+    let more = done.len() as u64 > TOLD.unsigned_abs();
+    done.truncate(usize::try_from(TOLD).unwrap_or(usize::MAX));
+    let next = done.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    // What was passed over stands on the first page, where it is looked for.
+    let skipped = match after {
+        None => decisions::kept(&mut db, &id, Of::Skipped(None), Some(2 * TOLD)).await?,
+        Some(_) => Vec::new(),
+    };
+    let unseen = decision.skipped - i64::try_from(skipped.len()).unwrap_or(0);
+    let refusal = rules::undo(decision.at, decision.undone.is_some(), now).err();
+    let page = DecisionPage {
+        frame: visit.frame("What was decided", Place::Rewards),
+        told: told(&decision),
+        reason: decision.reason.clone(),
+        by: name(&mut db, &decision.by).await?,
+        at: When(decision.at),
+        undone: match &decision.undone {
+            Some((at, by)) => Some((name(&mut db, by).await?, When(*at))),
+            None => None,
+        },
+        may_review: visit.may(Permission::Review),
+        undo_until: When(decision.at.saturating_add(rules::UNDO_US)),
+        undo_why_not: refusal.map(|refusal| refusal.sentence),
+        more_skipped: (after.is_none() && unseen > 0).then(|| count(unseen)),
+        skipped: skipped.iter().map(|kept| row(kept, &decision, now)).collect(),
+        done: done.iter().map(|kept| row(kept, &decision, now)).collect(),
+        turn: paging.turn(done.len(), next.as_deref(), None),
+        list: decision.list,
+        id,
+    };
+    visit.show(&page)
+}
+
+async fn name(db: &mut Db, id: &str) -> Result<String, Fault> {
+    Ok(history::names(db, std::iter::once(id)).await?.remove(id).unwrap_or_default())
+}
+
+fn word(status: RewardStatus) -> &'static str {
+    match status {
+        RewardStatus::Approved => "approved",
+        RewardStatus::Rejected => "rejected",
+        RewardStatus::Void => "voided",
+        RewardStatus::InReview => "taken into review",
+        RewardStatus::Submitted => "submitted",
+    }
+}
+
+fn told(decision: &Decision) -> (&'static str, String) {
+    let many = |count: i64| usize::try_from(count).unwrap_or(usize::MAX);
+    let words = format!("{} {}.", how_many(many(decision.done), "reward", "rewards"), word(decision.verdict));
+    match decision.skipped {
+        0 => ("good", words),
+        skipped => ("warn", format!("{words} {} skipped:", how_many(many(skipped), "was", "were"))),
+    }
+}
+
+fn row(kept: &decisions::Kept, decision: &Decision, now: i64) -> Row {
+    let is = kept.now.as_ref();
+    let label = |status: RewardStatus| Shown::parse(status.as_str()).map_or("", Shown::label);
+    let result = match (&kept.skipped, kept.undone_at, give_back(kept)) {
+        (Some(code), _, _) => format!("Skipped: {}", skipped_why(code)),
+        (None, Some(_), _) => format!("Undone: {} again", kept.before.map_or("", label)),
+        (None, None, Err(refusal)) => {
+            let open = decision.undone.is_some() || rules::undo(decision.at, false, now).is_ok();
+            let why = if open { format!(" Not to be undone: {}", refusal.sentence) } else { String::new() };
+            format!("{}.{why}", label(decision.verdict))
+        }
+        (None, None, Ok(_)) => label(decision.verdict).to_owned(),
+    };
+    Row {
+        number: is.map(|is| format!("RW-{:06}", is.number)),
+        owner: is.map(|is| is.owner_name.clone()).unwrap_or_default(),
+        value: is.map(|is| Value(is.worth)),
+        result,
+    }
+}
+
+fn skipped_why(code: &str) -> &'static str {
+    match code {
+        "own_reward" => "it is yours, and nobody approves their own reward; ask another reviewer.",
+        "not_pending" => "it is not Submitted or In Review any more.",
+        "not_found" => "it was deleted meanwhile.",
+        "record_unreadable" => {
+            "its record cannot be read. Ask whoever runs Bursar to look into its log and to have it put right."
+        }
+        _ => "the rules do not allow it; open it to see why.",
+    }
+}
+
+async fn undo(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let here = format!("/rewards/decisions/{id}");
+    let told = match verbs::undo(&app, &visit.actor, &id).await {
+        Ok(undone) => {
+            let words = format!(
+                "Undone: {} what they were before.",
+                how_many(undone.given_back, "reward is", "rewards are")
+            );
+            match undone.left {
+                0 => Told::good(words),
+                left => Told::warn(format!(
+                    "{words} {} since and stay as they are; each is told below.",
+                    how_many(left, "was changed", "were changed")
+                )),
+            }
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&here))
+}

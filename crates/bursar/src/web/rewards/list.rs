@@ -1,0 +1,459 @@
+//! The list of rewards: its views, filters, sorts and columns. Deciding about many rewards at once is in
+//! [`super::bulk_review`], saving what is shown in [`super::saved_views`].
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use payout::access::Permission;
+use payout::ids::RewardId;
+use payout::reward::{PaymentType, RewardType, Shown};
+
+use super::columns::{Column, chosen, unknown};
+use super::filter::{Ask, Narrowed, VIEWS, listed};
+use super::saved_views;
+use crate::app::App;
+use crate::store::Db;
+use crate::store::programs::{self, Filter as Catalogue};
+use crate::store::rewards::{self, Count, Reward, View, Window};
+use crate::store::saved_views::{self as views, SavedView};
+use crate::web::kit::form::{ListQuery, Paging, Turn, sealed};
+use crate::web::kit::format::{Chip, Lately, Value, count, how_many, reward_chip, whys};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// How far the rewards that match are counted for a page.
+const COUNTED: i64 = 10_000;
+/// Among more choices than these nobody finds their own: then a name is typed.
+const CHOICES: i64 = 40;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
+}
+
+#[derive(Template)]
+#[template(path = "rewards/settings.html")]
+struct SettingsPage {
+    frame: Frame,
+}
+
+async fn settings(visit: Visit) -> Result<Response, Fault> {
+    visit.show(&SettingsPage { frame: visit.frame("Reward Settings", Place::RewardSettings) })
+}
+
+/// A row of the list.
+struct Row {
+    id: RewardId,
+    number: String,
+    owner: String,
+    account: String,
+    kind: &'static str,
+    payment: &'static str,
+    value: Value,
+    currency: String,
+    clawback: bool,
+    /// It may be edited, or deleted, as far as its status tells.
+    edits: bool,
+    deletes: bool,
+    program: String,
+    activity: String,
+    chip: Chip,
+    /// Where the status is not the whole story: the batch, or why it is not eligible.
+    aside: Option<String>,
+    created: Lately,
+    expires: String,
+    decided: Option<Lately>,
+    external_id: String,
+    batch: Option<String>,
+    /// It was ticked when a decision was refused.
+    ticked: bool,
+}
+
+/// A choice of a filter.
+struct Choice {
+    value: String,
+    words: String,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "rewards/list.html")]
+struct ListPage {
+    frame: Frame,
+    ask: Ask,
+    title: String,
+    /// The views to choose from, in their groups.
+    views: Vec<(&'static str, Vec<Choice>)>,
+    /// The filters that are a choice among few.
+    selects: Vec<(&'static str, &'static str, Vec<Choice>)>,
+    /// The filters that are typed: name, words, what is typed, of what kind, and an example.
+    inputs: Vec<Input>,
+    statuses: Vec<Choice>,
+    on: Vec<(String, String)>,
+    problems: Vec<String>,
+    candidates: Vec<(String, String)>,
+    /// Every column, and whether it is shown.
+    all_columns: Vec<Choice>,
+    columns: Vec<Column>,
+    heads: Vec<Head>,
+    rows: Vec<Row>,
+    turn: Turn,
+    deciding: bool,
+    /// How many match in all.
+    matching: Count,
+    /// So many were looked at and too few found.
+    looked_at: Option<i64>,
+    may_review: bool,
+    empty: (&'static str, &'static str),
+    /// The query string of this list, to come back to, and the same behind a question mark where there is one.
+    back: String,
+    here: String,
+    /// What is saved of it.
+    kept: String,
+    once: String,
+    /// What was written for a decision that was refused.
+    written: Kept,
+}
+
+/// A filter that is typed.
+struct Input {
+    name: &'static str,
+    words: &'static str,
+    value: String,
+    kind: &'static str,
+    hint: &'static str,
+}
+
+impl ListPage {
+    fn told(&self) -> String {
+        let rows = how_many(self.rows.len(), "reward", "rewards");
+        match (self.turn.is_needed(), self.turn.told.as_str()) {
+            (false, _) | (true, "") => rows,
+            (true, told) => format!("{told} rewards"),
+        }
+    }
+
+    /// How many all are that match, where they were counted; more are counted when they are to be decided about.
+    fn all(&self) -> Option<(i64, String)> {
+        match self.matching {
+            Count::Exactly(all) => Some((all, count(all))),
+            Count::MoreThan(_) | Count::Unknown => None,
+        }
+    }
+
+    /// Why the page is not full although the list goes on.
+    fn stopped(&self) -> Option<String> {
+        let looked = count(self.looked_at?);
+        Some(format!("{looked} rewards were looked at for these filters; what matches may lie further on."))
+    }
+}
+
+/// A column of the list.
+struct Head {
+    words: &'static str,
+    right: bool,
+    /// `ascending` or `descending`, where the list is sorted by it.
+    sorted: Option<&'static str>,
+    /// Where to go to sort by it.
+    address: Option<String>,
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    page(&app, &visit, ask, paging, Kept::default()).await
+}
+
+/// What somebody had ticked and written when a decision was refused: they need not do it again.
+#[derive(Default)]
+pub struct Kept {
+    /// The rewards, by id.
+    pub ticked: Vec<String>,
+    /// The reason.
+    pub reason: String,
+    /// It was to be shown to the partner.
+    pub shown: bool,
+}
+
+/// The list again as its address says, with what was ticked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn again(app: &App, visit: &Visit, query: &str, kept: Kept) -> Result<Response, Fault> {
+    let ListQuery(ask, paging) = ListQuery::of("/rewards", query)?;
+    page(app, visit, ask, paging, kept).await
+}
+
+async fn page(
+    app: &App,
+    visit: &Visit,
+    mut ask: Ask,
+    paging: Paging,
+    written: Kept,
+) -> Result<Response, Fault> {
+    // Whoever reads the pages of a list reads its sort with them.
+    ask.sort.clone_from(&paging.sort);
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    if let Some(id) = ask.opens() {
+        return saved_views::open(&mut db, &visit.actor, id).await;
+    }
+    let mut narrowed = ask.narrow(&mut db).await?;
+    narrowed.problems.extend(unknown(&ask.columns).map(|name| format!("There is no column “{name}”.")));
+    let (rows, next, looked_at) = match narrowed.problems.is_empty() {
+        true => rows(&mut db, &ask, &narrowed, &paging, now).await?,
+        false => (Vec::new(), None, None),
+    };
+    let mut rows = rows;
+    rows.iter_mut().for_each(|row| row.ticked = written.ticked.contains(&row.id.to_string()));
+    let may_review = visit.may(Permission::Review);
+    let deciding =
+        may_review && !rows.is_empty() && matches!(narrowed.filter.view, View::Pending | View::All);
+    let matching = match next.is_some() && ask.eligible().is_none() {
+        true => rewards::count_up_to(&mut db, &narrowed.filter, COUNTED, now).await?,
+        false => Count::Unknown,
+    };
+    let found = views::of(&mut db, visit.actor.id).await?;
+    let opened = found.iter().find(|view| Some(view.id.as_str()) == ask.saved.as_deref());
+    let title = opened.map_or_else(|| ask.view().1.to_owned(), |view| view.name.clone());
+    let (back, columns, shown) = (ask.query(&[]), chosen(&ask.columns), rows.len());
+    let (selects, typed) = selects(&mut db, &ask).await?;
+    let page = ListPage {
+        frame: visit.frame(&title, Place::Rewards),
+        title,
+        written,
+        views: menu(&ask, &found, visit),
+        selects,
+        inputs: inputs(&ask).into_iter().chain(typed).collect(),
+        statuses: statuses(&ask),
+        on: narrowed.on,
+        problems: narrowed.problems,
+        candidates: narrowed.candidates,
+        all_columns: Column::ALL.iter().skip(1).map(|column| of_column(*column, &columns)).collect(),
+        heads: columns.iter().map(|column| head(&ask, *column)).collect(),
+        columns,
+        rows,
+        turn: paging.turn(shown, next.as_deref(), matched(matching).as_deref()),
+        deciding,
+        matching,
+        looked_at,
+        may_review,
+        empty: empty(narrowed.filter.view, &ask),
+        here: if back.is_empty() { String::new() } else { format!("?{back}") },
+        back,
+        kept: ask.kept(),
+        once: app.clock.secret(),
+        ask,
+    };
+    visit.show(&page)
+}
+
+/// How many match in all, as far as they were counted.
+fn matched(matching: Count) -> Option<String> {
+    match matching {
+        Count::Exactly(all) => Some(count(all)),
+        Count::MoreThan(many) => Some(format!("more than {}", count(many))),
+        Count::Unknown => None,
+    }
+}
+
+/// The views of this house, one's own, and what others share.
+fn menu(ask: &Ask, found: &[SavedView], visit: &Visit) -> Vec<(&'static str, Vec<Choice>)> {
+    let here = ask.saved.as_deref();
+    let known = here.is_some_and(|here| found.iter().any(|view| view.id == here));
+    let ours = VIEWS.iter().map(|(view, words)| (*view, *words));
+    let of = |mine: bool| {
+        let views = found.iter().filter(|view| (view.person == visit.actor.id) == mine);
+        choices(views.map(|view| (view.id.as_str(), view.name.as_str())), here)
+    };
+    let groups = vec![
+        ("Views", choices(ours, (!known).then(|| ask.view().0))),
+        ("My views", of(true)),
+        ("Shared views", of(false)),
+    ];
+    groups.into_iter().filter(|(_, views)| !views.is_empty()).collect()
+}
+
+fn of_column(column: Column, shown: &[Column]) -> Choice {
+    let (value, words) = (column.name().to_owned(), column.words().to_owned());
+    Choice { value, words, chosen: shown.contains(&column) }
+}
+
+/// The rows, where the next page begins, and how far was looked where too little was found.
+async fn rows(
+    db: &mut Db,
+    ask: &Ask,
+    narrowed: &Narrowed,
+    paging: &Paging,
+    now: i64,
+) -> Result<(Vec<Row>, Option<String>, Option<i64>), Fault> {
+    let (sort, descending) = ask.sort();
+    let after = paging.after_parts::<2>()?;
+    let after = after.and_then(|[key, id]| Some((key.parse().ok()?, id)));
+    let window = Window { sort, descending, after, limit: paging.limit };
+    let found = listed(db, ask, &narrowed.filter, &window, now).await?;
+    let next = found.next.map(|(key, id)| sealed(&[&key.to_string(), &id]));
+    let rows = found.rows.into_iter().map(|(reward, blockers)| {
+        let reasons: Vec<String> = whys(&blockers).into_iter().map(|why| why.message).collect();
+        row(reward, Some(reasons.join(" ")).filter(|reasons| !reasons.is_empty()), now)
+    });
+    Ok((rows.collect(), next, found.looked_at))
+}
+
+fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
+    let placed = match (&reward.transaction, &reward.batch) {
+        (Some((_, number)), _) => Some(format!("PT-{number:06}")),
+        (None, Some((_, number))) => Some(number.clone()),
+        (None, None) => None,
+    };
+    let shown = reward.shown(now);
+    let chip = reward_chip(shown);
+    let entered = reward.entered;
+    Row {
+        ticked: false,
+        id: entered.id,
+        number: format!("RW-{:06}", entered.number),
+        chip,
+        kind: match entered.reward_type {
+            RewardType::Cash => "Cash",
+            RewardType::Points => "Points",
+        },
+        edits: matches!(shown, Shown::Submitted | Shown::InReview | Shown::Approved | Shown::Expired),
+        deletes: matches!(
+            shown,
+            Shown::Submitted | Shown::InReview | Shown::Approved | Shown::Expired | Shown::Rejected
+        ),
+        payment: entered.payment_type.map_or("Not applicable", PaymentType::label),
+        value: Value(entered.worth),
+        currency: entered.worth.currency().map_or("Not applicable", |currency| currency.code()).to_owned(),
+        clawback: entered.entry == payout::reward::Entry::Clawback,
+        aside: why.or(placed),
+        created: Lately(entered.created_at),
+        expires: entered.expires_at.map_or_else(|| "Never".to_owned(), |at| crate::clock::date(at - 1)),
+        decided: entered.decided_at.map(Lately),
+        external_id: entered.external_id,
+        batch: reward.batch.map(|(_, number)| number),
+        owner: reward.owner.name,
+        account: reward.account.name,
+        program: reward.program.name,
+        activity: reward.activity.name,
+    }
+}
+
+fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option<&str>) -> Vec<Choice> {
+    let choice = |(value, words): (&str, &str)| Choice {
+        value: value.to_owned(),
+        words: words.to_owned(),
+        chosen: chosen == Some(value),
+    };
+    all.into_iter().map(choice).collect()
+}
+
+/// The filters that are typed.
+fn inputs(ask: &Ask) -> Vec<Input> {
+    let input = |name, words, value: &Option<String>, kind, hint| {
+        let value = value.clone().unwrap_or_default();
+        Input { name, words, value, kind, hint }
+    };
+    vec![
+        input("owner", "Owner", &ask.owner, "text", "Name or id"),
+        input("account", "Account", &ask.account, "text", "Name or id"),
+        input("currency", "Currency", &ask.currency, "text", "Three letters, like USD"),
+        input("value_min", "Value from", &ask.value_min, "text", "Beside a currency"),
+        input("value_max", "Value to", &ask.value_max, "text", "Beside a currency"),
+        input("created_from", "Created from (UTC)", &ask.created_from, "date", ""),
+        input("created_to", "Created to (UTC)", &ask.created_to, "date", ""),
+        input("expires_from", "Expires from (UTC)", &ask.expires_from, "date", ""),
+        input("expires_to", "Expires to (UTC)", &ask.expires_to, "date", ""),
+        input("decided_from", "Approved/rejected from (UTC)", &ask.decided_from, "date", ""),
+        input("decided_to", "Approved/rejected to (UTC)", &ask.decided_to, "date", ""),
+        input("batch", "Batch", &ask.batch, "text", "Like PB-2026-0042"),
+    ]
+}
+
+/// Every status, of which several can be ticked.
+fn statuses(ask: &Ask) -> Vec<Choice> {
+    let choice = |status: &Shown| Choice {
+        value: status.as_str().to_owned(),
+        words: status.label().to_owned(),
+        chosen: ask.status.iter().any(|asked| asked == status.as_str()),
+    };
+    Shown::ALL.iter().map(choice).collect()
+}
+
+type Selects = Vec<(&'static str, &'static str, Vec<Choice>)>;
+
+/// The filters that are a choice among few, and those that would be if they were few.
+async fn selects(db: &mut Db, ask: &Ask) -> Result<(Selects, Vec<Input>), Fault> {
+    let all = Catalogue { limit: CHOICES + 1, ..Catalogue::default() };
+    let programs = programs::programs(db, &all).await?;
+    let activities = programs::activities(db, &all).await?;
+    let of_programs = programs.iter().map(|one| (one.external_id.as_str(), one.name.as_str()));
+    let of_activities = activities.iter().map(|one| (one.external_id.as_str(), one.name.as_str()));
+    let kinds = RewardType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
+    let payments = PaymentType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
+    let mut selects = vec![
+        ("program", "Program", choices(of_programs, ask.program.as_deref())),
+        ("activity", "Reward Activity", choices(of_activities, ask.activity.as_deref())),
+        ("type", "Reward Type", choices(kinds, ask.reward_type.as_deref())),
+        ("payment_type", "Payment Type", choices(payments, ask.payment_type.as_deref())),
+    ];
+    let many = |choices: &[Choice]| choices.len() as u64 > CHOICES.unsigned_abs();
+    let typed = selects.extract_if(.., |(_, _, choices)| many(choices)).map(|(name, words, _)| {
+        let value = if name == "program" { &ask.program } else { &ask.activity };
+        Input { name, words, value: value.clone().unwrap_or_default(), kind: "text", hint: "Name or id" }
+    });
+    let typed = typed.collect();
+    Ok((selects, typed))
+}
+
+fn head(ask: &Ask, column: Column) -> Head {
+    let (words, right) = (column.words(), column == Column::Value);
+    let Some((by, name)) = column.sort() else { return Head { words, right, sorted: None, address: None } };
+    let (sort, descending) = ask.sort();
+    let here = sort == by;
+    // The first press sorts the usual way round: the newest and the largest first.
+    let down = if here { !descending } else { true };
+    let wanted = if down { format!("-{name}") } else { name.to_owned() };
+    Head {
+        words,
+        right,
+        sorted: here.then_some(if descending { "descending" } else { "ascending" }),
+        address: Some(ask.address(&[("sort", &wanted)])),
+    }
+}
+
+fn empty(view: View, ask: &Ask) -> (&'static str, &'static str) {
+    if ask.is_narrowed() {
+        return ("No reward matches these filters.", "Take a filter off, or look in another view.");
+    }
+    match (view, ask.eligible()) {
+        (_, Some(true)) => (
+            "No approved reward can be paid right now.",
+            "Approve pending rewards, or look under “Approved – not eligible yet” for what stops the others.",
+        ),
+        (_, Some(false)) => {
+            ("Every approved reward can be paid.", "Add them to the batch under Review Claims.")
+        }
+        (View::Pending, None) => (
+            "No rewards to review.",
+            "New rewards appear here when they are entered, imported or sent by the API.",
+        ),
+        (View::All | View::Pool, None) => {
+            ("There are no rewards yet.", "Enter one, import a file, or send them by the API.")
+        }
+        (View::InPayout, None) => ("No reward is in a payout.", "Prepare one under Review Claims."),
+        (View::Paid, None) => ("Nothing has been paid yet.", "Prepare a payout under Review Claims."),
+        (View::Rejected, None) => {
+            ("No reward was rejected.", "Rejected rewards are kept here with their reason.")
+        }
+        (View::Expiring, None) => {
+            ("No approved reward expires in the next 30 days.", "There is nothing to do.")
+        }
+    }
+}

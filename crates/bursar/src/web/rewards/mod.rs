@@ -1,0 +1,34 @@
+//! Rewards: the list with its filters and columns, one of them, deciding about many, and the same for programs.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod api_filter;
+mod bulk_review;
+mod columns;
+mod edit_conflict;
+mod filter;
+mod json;
+mod list;
+mod new;
+mod saved_views;
+mod show;
+
+use crate::web::kit::route::Route;
+pub use api_filter::RewardFilter;
+pub use filter::Ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [
+        list::routes(),
+        bulk_review::routes(),
+        saved_views::routes(),
+        new::routes(),
+        show::routes(),
+        api::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,185 @@
+//! Rewards that come in by hand, one by one. What was typed comes back with what is wrong with it. What is deliberately
+//! not here: files (`imports`).
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::money::{Currency, Money, MoneyError};
+use payout::reward::PaymentType;
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::company;
+use crate::ops::import;
+use crate::ops::rewards::{self as verbs, Draft, expiry_of};
+use crate::store::Db;
+use crate::store::programs::{self, Filter as Catalogue, Named, Worth};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reviews = Need::May(Permission::Review);
+    vec![get("/rewards/new", reviews, new_form), post("/rewards/new", reviews, new)]
+}
+
+/// What was typed.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Typed {
+    external_id: Option<String>,
+    activity: Option<String>,
+    owner: Option<String>,
+    value: Option<String>,
+    currency: Option<String>,
+    payment_type: Option<String>,
+    form_reference: Option<String>,
+    earned_on: Option<String>,
+    expires_on: Option<String>,
+    note: Option<String>,
+}
+
+/// An activity to choose.
+struct Activity {
+    external_id: String,
+    words: String,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "rewards/new.html")]
+struct NewPage {
+    frame: Frame,
+    typed: Typed,
+    wrong: Option<Refusal>,
+    activities: Vec<Activity>,
+    partners: Vec<(String, String)>,
+    many_partners: bool,
+    /// The company's usual currency, as an example.
+    usual: String,
+}
+
+impl NewPage {
+    /// What is wrong with a field.
+    fn at(&self, field: &str) -> Option<&str> {
+        let wrong = self.wrong.as_ref()?;
+        (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
+    }
+
+    fn organization(&self) -> bool {
+        self.typed.payment_type.as_deref() == Some(PaymentType::Organization.as_str())
+    }
+}
+
+async fn new_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let chance = payout::ids::encode(app.clock.chance());
+    let external_id = Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)));
+    // The activity may have a currency of its own, so none is filled in: a value without one is refused, never guessed.
+    let typed = Typed { external_id, ..Typed::default() };
+    new_page(&mut app.store.read().await?, &visit, typed, None).await
+}
+
+async fn new_page(
+    db: &mut Db,
+    visit: &Visit,
+    typed: Typed,
+    wrong: Option<Refusal>,
+) -> Result<Response, Fault> {
+    let some = Catalogue { limit: 500, ..Catalogue::default() };
+    let activities = programs::activities(db, &some).await?.into_iter();
+    let activities = activities.filter(|one| one.inactive_at.is_none()).map(|one| Activity {
+        chosen: typed.activity.as_deref() == Some(one.external_id.as_str()),
+        words: match one.worth {
+            Some(Worth::Cash(money)) => format!("{} ({money})", one.name),
+            Some(Worth::Points(points)) => format!("{} ({points} points)", one.name),
+            None => one.name,
+        },
+        external_id: one.external_id,
+    });
+    let partners = programs::partners(db, &Catalogue { limit: 201, ..Catalogue::default() }).await?;
+    let usual = Some(company::read(db).await?.currency).filter(|code| !code.is_empty());
+    let page = NewPage {
+        usual: usual.unwrap_or_else(|| "USD".to_owned()),
+        frame: visit.frame("New reward", Place::Rewards),
+        activities: activities.collect(),
+        many_partners: partners.len() > 200,
+        partners: partners.into_iter().take(200).map(|one| (one.external_id, one.name)).collect(),
+        typed,
+        wrong,
+    };
+    let status = if page.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn new(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let draft = match draft(&mut db, &typed).await? {
+        Ok(draft) => draft,
+        Err(refusal) => return new_page(&mut db, &visit, typed, Some(refusal)).await,
+    };
+    match verbs::create(&app, &visit.actor, &draft, None).await {
+        Ok(created) => {
+            let number = created.reward.number();
+            let told = match created.existed {
+                true => Told::warn(format!(
+                    "{number} was entered before with the same content; nothing was added."
+                )),
+                false => Told::good(format!("{number} is entered and waits for review.")),
+            };
+            Ok(told.on(&format!("/rewards/{number}")))
+        }
+        Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
+            new_page(&mut db, &visit, typed, Some(refusal)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What was meant by what was typed.
+async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fault> {
+    let id = typed.activity.clone().unwrap_or_default();
+    let activity = programs::activity(db, Named::External(&id)).await?;
+    let Some(activity) = activity else {
+        return Ok(Err(Refusal::new("missing", "Choose what earned the reward.").at("activity")));
+    };
+    let money = |error: MoneyError, field| Refusal::new(error.code(), error.sentence()).at(field);
+    let worth = match (&typed.value, activity.reward_type) {
+        (None, _) => Ok(None),
+        (Some(value), payout::reward::RewardType::Points) => import::points(value)
+            .map(|points| Some(Worth::Points(points)))
+            .map_err(|error| money(error, "value")),
+        (Some(value), payout::reward::RewardType::Cash) => {
+            let code = typed.currency.clone().unwrap_or_default();
+            let currency = Currency::parse(&code).map_err(|error| money(error, "currency"));
+            currency.and_then(|currency| {
+                let money_read = Money::parse(value, currency);
+                money_read.map(|read| Some(Worth::Cash(read))).map_err(|error| money(error, "value"))
+            })
+        }
+    };
+    let expires_at = typed.expires_on.as_deref().map(expiry_of).transpose().map(Option::flatten);
+    let (worth, expires_at) = match (worth, expires_at) {
+        (Ok(worth), Ok(expires_at)) => (worth, expires_at),
+        (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),
+    };
+    Ok(Ok(Draft {
+        external_id: typed.external_id.clone().unwrap_or_default(),
+        activity: id,
+        owner: typed.owner.clone().unwrap_or_default(),
+        worth,
+        payment_type: typed.payment_type.as_deref().and_then(PaymentType::parse),
+        form_reference: typed.form_reference.clone(),
+        form_data: None,
+        note: typed.note.clone(),
+        earned_on: typed.earned_on.clone(),
+        expires_at,
+    }))
+}

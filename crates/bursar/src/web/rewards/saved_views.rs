@@ -1,0 +1,135 @@
+//! Saved views of the list of rewards: saving the one that is shown, and the page on which they are renamed, shared and
+//! deleted. Opening one is the list's, which knows it by its name in the address.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use super::filter::Ask;
+use crate::app::{Actor, App};
+use crate::ops::saved_views::{self as verbs, may_delete, may_rename};
+use crate::store::Db;
+use crate::store::saved_views::{self as views, SavedView};
+use crate::web::kit::extract::{Tree, read};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+const PAGE: &str = "/rewards/views";
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![
+        get(PAGE, reads, show),
+        post(PAGE, reads, save),
+        post("/rewards/views/{id}", reads, rename),
+        post("/rewards/views/{id}/delete", reads, delete),
+    ]
+}
+
+/// Where a saved view leads.
+#[must_use]
+pub fn address(id: &str, query: &str) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(query.to_owned());
+    format!("/rewards?{}", text.append_pair("saved", id).finish())
+}
+
+/// Goes to a saved view that was chosen from the list's menu.
+///
+/// # Errors
+/// When there is none, or not for whoever asks.
+pub async fn open(db: &mut Db, actor: &Actor, id: &str) -> Result<Response, Fault> {
+    let view = views::find(db, id, actor.id).await?.ok_or_else(Fault::missing)?;
+    Ok(Redirect::to(&address(&view.id, &view.query)).into_response())
+}
+
+struct Row {
+    id: String,
+    name: String,
+    address: String,
+    by: String,
+    shared: bool,
+    mine: bool,
+    may_delete: bool,
+}
+
+#[derive(Template)]
+#[template(path = "rewards/saved_views.html")]
+struct ViewsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+}
+
+async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let actor = &visit.actor;
+    let found = views::of(&mut app.store.read().await?, actor.id).await?;
+    let row = |view: SavedView| Row {
+        address: address(&view.id, &view.query),
+        mine: may_rename(actor, &view),
+        may_delete: may_delete(actor, &view),
+        shared: view.shared_at.is_some(),
+        id: view.id,
+        name: view.name,
+        by: view.person_name,
+    };
+    let rows = found.into_iter().map(row).collect();
+    visit.show(&ViewsPage { frame: visit.frame("Saved views", Place::Rewards), rows })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    name: Option<String>,
+    shared: Option<String>,
+    /// The query string that is saved.
+    query: Option<String>,
+}
+
+async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Saved>) -> Result<Response, Fault> {
+    let query = sent.query.unwrap_or_default();
+    // Read and written again, so that nothing is kept that the list does not understand.
+    let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
+    let (name, query) = (sent.name.unwrap_or_default(), ask.kept());
+    match verbs::save(&app, &visit.actor, &name, &query, sent.shared.is_some()).await {
+        Ok(id) => {
+            let told = Told::good(format!("This view is saved as “{}”.", name.trim()));
+            Ok(told.on(&address(&id, &query)))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&format!("/rewards?{query}"))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Renamed {
+    name: Option<String>,
+    shared: Option<String>,
+}
+
+async fn rename(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<Renamed>,
+) -> Result<Response, Fault> {
+    let name = sent.name.unwrap_or_default();
+    let told = match verbs::rename(&app, &visit.actor, &id, &name, sent.shared.is_some()).await {
+        Ok(()) => Told::good(format!("“{}” is kept.", name.trim())),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}
+
+async fn delete(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let told = match verbs::delete(&app, &visit.actor, &id).await {
+        Ok(()) => Told::good("The view is deleted; the rewards are not touched by that."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}

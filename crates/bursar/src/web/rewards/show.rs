@@ -1,0 +1,709 @@
+//! One reward: what it is, whether it can be paid and why not, what was decided and what can be; and editing and
+//! deleting it. What may be done is asked of the same rules that the verbs ask, so that a button never promises more.
+
+mod payments;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::eligibility::{Blocker, Code, Scope};
+use payout::money::{Money, Sum};
+use payout::reward::{self as rules, Entry, RewardStatus, Standing};
+
+use self::payments::Placed;
+use super::edit_conflict::{self, Clash, Side, is_clash};
+use super::filter::{Ask, listed};
+use crate::app::App;
+use crate::clock;
+use crate::ops::idempotency::Reply;
+use crate::ops::rewards::{self as verbs, Created, Edit, Verdict, expiry_of};
+use crate::store::clawbacks::Clawback as TakesBackReward;
+use crate::store::programs::Worth;
+use crate::store::rewards::{self, Reward, Window};
+use crate::store::{Db, clawbacks, contradictions};
+use crate::web::kit::clawbacks::TakenBack;
+use crate::web::kit::extract::{Tree, read};
+use crate::web::kit::form::{Form, Key, Query};
+use crate::web::kit::format::{Cash, Chip, Summed, Value, When, Why, plain, reward_chip, when};
+use crate::web::kit::history::{self, Line};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
+    vec![
+        get("/rewards/{number}", reads, show),
+        post("/rewards/{number}/decide", reviews, decide),
+        get("/rewards/{number}/edit", reviews, edit_form),
+        post("/rewards/{number}/edit", reviews, edit),
+        get("/rewards/{number}/delete", reviews, delete_form),
+        post("/rewards/{number}/delete", reviews, delete),
+        post("/rewards/{number}/clawback", reviews, claw_back),
+    ]
+}
+
+/// One gate between a reward and its payment.
+struct Gate {
+    /// What must be so.
+    words: &'static str,
+    /// Why it is not.
+    closed: Vec<Why>,
+}
+
+/// The gates in the order in which people think of them, each with the codes that close it.
+#[rustfmt::skip]
+const GATES: [(&str, &[Code]); 12] = [
+    ("Payouts switched on", &[Code::ModuleDisabled, Code::SafeMode, Code::BooksDoNotBalance]),
+    ("Approved", &[Code::RewardNotApproved]),
+    ("Cash", &[Code::RewardNotCash]),
+    ("Not expired", &[Code::RewardExpired]),
+    ("In no other batch or payment", &[Code::RewardInBatch, Code::RewardInFlight, Code::RewardPaid]),
+    ("Hold period over", &[Code::RewardInHoldPeriod]),
+    ("Partner active and not on hold", &[Code::PartnerOnHold, Code::PartnerClosed]),
+    ("Payout profile complete", &[Code::ProfileMissing, Code::ProfileIncomplete]),
+    ("Destination not changed a short time ago", &[Code::ProfileChangedRecently, Code::DestinationChanged]),
+    (
+        "Vendor connected and its credentials good",
+        &[Code::VendorNotConnected, Code::VendorCredentialsRejected, Code::OtherVendorAccount],
+    ),
+    ("An amount the vendor can pay to this payee",
+        &[Code::CurrencyUnsupported, Code::CountryUnsupported, Code::AmountNotPayable, Code::AboveVendorMax,
+          Code::NetNotPositive, Code::BelowThreshold, Code::ClawbackLeftOut,
+          Code::FeeTableMissing, Code::TotalTooLarge]),
+    ("Tax report on file, where one is needed", &[Code::TaxReportMissing, Code::TaxReportExpired]),
+];
+
+fn gates(blockers: &[Blocker]) -> Vec<Gate> {
+    let mut gates: Vec<Gate> = GATES
+        .iter()
+        .map(|(words, codes)| {
+            let closing = blockers.iter().filter(|blocker| codes.contains(&blocker.code));
+            Gate { words, closed: closing.map(Why::told).collect() }
+        })
+        .collect();
+    // A code that no gate above names is shown all the same.
+    let known = |code: &Code| GATES.iter().any(|(_, codes)| codes.contains(code));
+    let others = blockers.iter().filter(|blocker| !known(&blocker.code));
+    gates.extend(others.map(|blocker| Gate { words: "The payout itself", closed: vec![Why::told(blocker)] }));
+    gates
+}
+
+/// The answer to whether it can be paid, in a word: what is paid or on its way is not waiting to be payable.
+fn verdict(blockers: &[Blocker]) -> Chip {
+    let placed = |code| blockers.iter().any(|blocker| blocker.code == code);
+    let others = blockers.iter().any(|blocker| {
+        !matches!(blocker.code, Code::RewardInBatch | Code::RewardInFlight)
+            && blocker.code.scope() != Scope::Batch
+    });
+    let (tone, words) = if blockers.is_empty() {
+        ("good", "Yes")
+    } else if placed(Code::RewardNotCash) {
+        ("", "Not paid out")
+    } else if placed(Code::RewardPaid) {
+        ("good", "Paid")
+    } else if placed(Code::RewardInFlight) {
+        ("wait", "In a payment")
+    } else if placed(Code::RewardInBatch) && !others {
+        ("wait", "In a payout")
+    } else {
+        ("warn", "Not yet")
+    };
+    Chip { tone, words }
+}
+
+/// Something that can be done, or why not.
+struct Deed {
+    name: &'static str,
+    words: &'static str,
+    look: &'static str,
+    why_not: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "rewards/show.html")]
+struct ShowPage {
+    frame: Frame,
+    number: String,
+    chip: Chip,
+    value: Value,
+    reward: Reward,
+    form_data: Vec<(String, String)>,
+    created: When,
+    decided: Option<When>,
+    decided_by: Option<String>,
+    reimbursed: Option<String>,
+    expires: Option<String>,
+    held_until: Option<When>,
+    gates: Vec<Gate>,
+    /// It is paid, so no gate is asked about.
+    over: Option<String>,
+    /// What takes it back.
+    taken: Vec<TakenBack>,
+    /// How much of it was taken back, where some was.
+    taken_in_all: Option<Summed>,
+    payable: bool,
+    verdict: Chip,
+    deeds: Vec<Deed>,
+    may_review: bool,
+    edit_why_not: Option<String>,
+    delete_why_not: Option<String>,
+    /// What can be taken back of it, where it was paid.
+    takes_back: Option<TakesBack>,
+    /// How the payment that it is in stands.
+    placed: Option<Placed>,
+    history: Vec<Line>,
+    back: String,
+}
+
+/// What of a paid reward can be taken back.
+struct TakesBack {
+    left: Money,
+    once: String,
+}
+
+impl ShowPage {
+    fn clawback(&self) -> bool {
+        self.reward.entered.entry == Entry::Clawback
+    }
+
+    /// A clawback that nothing was taken off for yet.
+    fn comes_off(&self) -> bool {
+        comes_off(&self.reward)
+    }
+
+    /// Nothing can be decided, and every deed says the same of it.
+    fn nothing_to_decide(&self) -> Option<&str> {
+        let first = self.deeds.first()?.why_not.as_deref()?;
+        let same = self.deeds.iter().all(|deed| deed.why_not.is_some());
+        same.then_some(first)
+    }
+}
+
+async fn find(db: &mut Db, number: &str) -> Result<Reward, Fault> {
+    rewards::find(db, number).await?.ok_or_else(Fault::missing)
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let reward = find(&mut db, &number).await?;
+    if reward.number() != number {
+        return Ok(Redirect::to(&format!("/rewards/{}", reward.number())).into_response());
+    }
+    let blockers = verbs::blockers(&mut db, &reward, now).await?;
+    let standing = standing(&mut db, &reward, &visit).await?;
+    let entered = &reward.entered;
+    let decider = entered.decided_by.clone();
+    let decided_by = match &decider {
+        Some(id) => history::names(&mut db, std::iter::once(id.as_str())).await?.remove(id),
+        None => None,
+    };
+    let payments = payments::of(&mut db, &reward).await?;
+    let clawbacks = clawbacks::of_rewards(&mut db, [entered.id]).await?;
+    let verdict = match comes_off(&reward) {
+        true => Chip { tone: "wait", words: "Comes off the next claim" },
+        false => verdict(&blockers),
+    };
+    let (taken_in_all, verdict) = taken_in_all(entered.worth, &clawbacks, verdict);
+    let page = ShowPage {
+        frame: visit.frame(reward.number(), Place::Rewards),
+        chip: reward_chip(reward.shown(now)),
+        value: Value(entered.worth),
+        form_data: form_data(entered.form_data.as_deref()),
+        created: When(entered.created_at),
+        decided: when(entered.decided_at),
+        decided_by,
+        reimbursed: reward.paid_at.map(clock::date),
+        // It is kept as the first moment that is too late; people think of the last day that is not.
+        expires: entered.expires_at.map(|at| clock::date(at - 1)),
+        held_until: when(entered.held_until.filter(|until| *until > now)),
+        over: blockers
+            .iter()
+            .find(|blocker| blocker.code == Code::RewardPaid)
+            .map(|blocker| format!("{} {}", blocker.message(), blocker.remedy())),
+        gates: gates(&blockers),
+        payable: blockers.is_empty(),
+        verdict,
+        taken_in_all,
+        taken: clawbacks.into_iter().map(TakenBack::of).collect(),
+        deeds: deeds(standing),
+        may_review: visit.may(Permission::Review),
+        edit_why_not: why_not(rules::edit_value(standing)),
+        delete_why_not: why_not(rules::delete(standing)),
+        takes_back: takes_back(&mut db, &app, &reward).await?,
+        placed: payments::placed(&reward, &payments, entered.entry == Entry::Clawback),
+        history: {
+            let mut lines = history::of(&mut db, &entered.id.to_string(), 50).await?;
+            lines.extend(payments::lines(&payments));
+            lines.sort_by_key(|line| std::cmp::Reverse(line.at.0));
+            lines
+        },
+        back: ask.query(&[]),
+        number,
+        reward,
+    };
+    visit.show(&page)
+}
+
+/// Whether it is a clawback that is to come off the payee's next claim.
+fn comes_off(reward: &Reward) -> bool {
+    let placed = reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some();
+    reward.entered.entry == Entry::Clawback && reward.entered.status == RewardStatus::Approved && !placed
+}
+
+/// How much of a reward was taken back, and what that makes of the answer to whether it can be paid.
+fn taken_in_all(worth: Worth, clawbacks: &[TakesBackReward], verdict: Chip) -> (Option<Summed>, Chip) {
+    let Worth::Cash(worth) = worth else { return (None, verdict) };
+    let standing = clawbacks.iter().filter(|one| one.status != RewardStatus::Void);
+    let taken: i128 = standing.map(|one| i128::from(one.value.minor)).sum();
+    let words = match taken {
+        0 => return (None, verdict),
+        taken if taken < i128::from(worth.minor) => "Paid, partly taken back",
+        _ => "Paid and taken back",
+    };
+    (Some(Cash(Sum::new(taken, worth.currency))), Chip { tone: "warn", words })
+}
+
+/// What is left of a paid reward after earlier clawbacks.
+async fn takes_back(db: &mut Db, app: &App, reward: &Reward) -> Result<Option<TakesBack>, Fault> {
+    let paid = reward.paid_at.is_some() && reward.entered.entry == Entry::Earned;
+    let Worth::Cash(worth) = reward.entered.worth else { return Ok(None) };
+    if !paid {
+        return Ok(None);
+    }
+    let (taken, _) = rewards::clawed_back(db, reward.entered.id).await?;
+    let left = Money::new(worth.minor.saturating_sub(taken), worth.currency);
+    Ok((left.minor > 0).then(|| TakesBack { left, once: app.clock.secret() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clawback {
+    amount: Option<String>,
+    reason: Option<String>,
+}
+
+async fn claw_back(
+    State(app): State<App>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<Clawback>,
+) -> Result<Response, Fault> {
+    let here = format!("/rewards/{number}");
+    let reward = find(&mut app.store.read().await?, &number).await?;
+    let Worth::Cash(worth) = reward.entered.worth else {
+        return Ok(Told::bad("Points are not paid out, so there is nothing to take back.").on(&here));
+    };
+    let value = match Money::parse(sent.amount.as_deref().unwrap_or(""), worth.currency) {
+        Ok(value) => value,
+        Err(error) => return Ok(Told::bad(error.sentence()).on(&here)),
+    };
+    let once = key.once(|made: &Created| Reply::see_other(format!("/rewards/{}", made.reward.number())));
+    let reason = sent.reason.unwrap_or_default();
+    match verbs::claw_back(&app, &visit.actor, &number, value, &reason, once.as_ref()).await {
+        Ok(made) => {
+            let new = made.reward.number();
+            let told = format!("{new} takes {value} of {number} back: it comes off the payee's next claim.");
+            Ok(Told::good(told).on(&format!("/rewards/{new}")))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&here)),
+    }
+}
+
+async fn standing(db: &mut Db, reward: &Reward, visit: &Visit) -> Result<Standing, Fault> {
+    Ok(Standing {
+        status: reward.entered.status,
+        placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
+        ever_approved: reward.entered.first_approved_at.is_some(),
+        asked_by_owner: visit.actor.partner == Some(reward.entered.owner),
+        contradicted: contradictions::rewards(db).await?.contains(&reward.entered.id),
+    })
+}
+
+fn why_not<T>(answer: Result<T, Refusal>) -> Option<String> {
+    answer.err().map(|refusal| refusal.sentence)
+}
+
+fn deeds(standing: Standing) -> Vec<Deed> {
+    let reason = "a reason";
+    let deed = |name, words, look, why_not| Deed { name, words, look, why_not };
+    vec![
+        deed("approve", "Approve", "first", why_not(rules::approve(standing))),
+        deed("reject", "Reject", "bad", why_not(rules::reject(standing, reason))),
+        deed("review", "Move to In Review", "", why_not(rules::review(standing))),
+        deed("void", "Void", "bad", why_not(rules::void(standing, reason))),
+    ]
+}
+
+/// The form's fields, one by one; anything but an object is shown as it is.
+fn form_data(json: Option<&str>) -> Vec<(String, String)> {
+    let Some(json) = json else { return Vec::new() };
+    match serde_json::from_str::<serde_json::Value>(json) {
+        Ok(serde_json::Value::Object(fields)) => fields
+            .into_iter()
+            .map(|(name, value)| {
+                let words = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (plain(&name), words)
+            })
+            .collect(),
+        Ok(_) | Err(_) => vec![("Form".to_owned(), json.to_owned())],
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decision {
+    action: String,
+    reason: Option<String>,
+    shown: Option<String>,
+    version: Option<i64>,
+    /// Go on to the next of the list.
+    next: Option<String>,
+    back: Option<String>,
+}
+
+async fn decide(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Decision>,
+) -> Result<Response, Fault> {
+    let (verdict, word) = sent.verdict();
+    let query = sent.back.clone().unwrap_or_default();
+    let here = with_query(&format!("/rewards/{number}"), &query);
+    // The next one is looked for from where this one stands in the list before it leaves it.
+    let next = match sent.next {
+        Some(_) => next_after(&app, &number, &query).await?,
+        None => None,
+    };
+    match verbs::decide(&app, &visit.actor, &number, sent.version, &verdict, None).await {
+        Ok(reward) => {
+            let told = Told::good(format!("{} is {word}.", reward.number()));
+            let on = match (sent.next, next) {
+                (Some(_), Some(next)) => with_query(&format!("/rewards/{next}"), &query),
+                (Some(_), None) => with_query("/rewards", &query),
+                (None, _) => here,
+            };
+            Ok(told.on(&on))
+        }
+        Err(error) if is_clash(&error) => {
+            let mut db = app.store.read().await?;
+            let reward = find(&mut db, &number).await?;
+            let standing = standing(&mut db, &reward, &visit).await?;
+            let clash = sent.clash(&reward, standing, app.clock.now());
+            edit_conflict::show(&mut db, &visit, &reward, clash).await
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&here)),
+    }
+}
+
+impl Decision {
+    fn verdict(&self) -> (Verdict, &'static str) {
+        let (reason, shown) = (self.reason.clone().unwrap_or_default(), self.shown.is_some());
+        match self.action.as_str() {
+            "approve" => (Verdict::Approve, "approved"),
+            "reject" => (Verdict::Reject { reason, shown }, "rejected"),
+            "void" => (Verdict::Void { reason, shown }, "voided"),
+            _ => (Verdict::Review, "taken into review"),
+        }
+    }
+
+    /// What was decided here, beside what somebody else has made of the reward.
+    fn clash(&self, reward: &Reward, standing: Standing, now: i64) -> Clash {
+        let reason = self.reason.clone().unwrap_or_default();
+        let (wanted, again, answer) = match self.action.as_str() {
+            "approve" => ("Approved", "Approve it all the same", rules::approve(standing)),
+            "reject" => ("Rejected", "Reject it all the same", rules::reject(standing, &reason)),
+            "void" => ("Void", "Void it all the same", rules::void(standing, &reason)),
+            _ => ("In Review", "Take it into review all the same", rules::review(standing)),
+        };
+        let shown = |shown: bool| if shown { "yes" } else { "no" }.to_owned();
+        let is = &reward.entered;
+        let mut lines = vec![
+            Side { field: "Status", typed: wanted.to_owned(), now: reward.shown(now).label().to_owned() },
+            Side { field: "Reason", typed: reason.clone(), now: is.reason.clone().unwrap_or_default() },
+            Side {
+                field: "Reason shown to the partner",
+                typed: shown(self.shown.is_some()),
+                now: shown(reward.reason_shown_at.is_some()),
+            },
+        ];
+        let value = in_words(is.worth);
+        lines.push(Side { field: "Value", typed: "(not typed)".to_owned(), now: value });
+        let mut fields = vec![
+            ("action", self.action.clone()),
+            ("reason", reason),
+            ("version", reward.version.to_string()),
+            ("back", self.back.clone().unwrap_or_default()),
+        ];
+        let ticks = [("shown", &self.shown), ("next", &self.next)];
+        fields.extend(ticks.into_iter().filter_map(|(name, tick)| Some((name, tick.clone()?))));
+        Clash {
+            action: format!("/rewards/{}/decide", reward.number()),
+            lines,
+            fields,
+            again,
+            why_not: why_not(answer),
+        }
+    }
+}
+
+fn in_words(worth: Worth) -> String {
+    match worth {
+        Worth::Cash(money) => money.to_string(),
+        Worth::Points(points) => format!("{points} points"),
+    }
+}
+
+fn with_query(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// The number of the reward that follows this one in the list, or of the list's first where it is the last. One that
+/// has left the list meanwhile is not among what follows.
+async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Fault> {
+    let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
+    let mut db = app.store.read().await?;
+    let this = find(&mut db, number).await?;
+    let narrowed = ask.narrow(&mut db).await?;
+    if !narrowed.problems.is_empty() {
+        return Ok(None);
+    }
+    let (sort, descending) = ask.sort();
+    let place = Some((sort.key(&this), this.entered.id.to_string()));
+    for after in [place, None] {
+        let window = Window { sort, descending, after, limit: 2 };
+        let found = listed(&mut db, &ask, &narrowed.filter, &window, app.clock.now()).await?.rows;
+        if let Some((next, _)) = found.iter().find(|(reward, _)| reward.entered.id != this.entered.id) {
+            return Ok(Some(next.number()));
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Template)]
+#[template(path = "rewards/edit.html")]
+struct EditPage {
+    frame: Frame,
+    number: String,
+    why_not: Option<String>,
+    takes_approval_back: bool,
+    amount: String,
+    unit: &'static str,
+    expires_on: String,
+    note: String,
+    version: i64,
+}
+
+async fn edit_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let reward = find(&mut db, &number).await?;
+    edit_page(&mut db, &visit, &reward, &Edited::of(&reward)).await
+}
+
+async fn edit_page(db: &mut Db, visit: &Visit, reward: &Reward, shown: &Edited) -> Result<Response, Fault> {
+    let standing = standing(db, reward, visit).await?;
+    let unit = reward.entered.worth.currency().map_or("points", |currency| currency.code());
+    visit.show(&EditPage {
+        frame: visit.frame(format!("Edit {}", reward.number()), Place::Rewards),
+        number: reward.number(),
+        why_not: edit_why_not(reward, standing),
+        takes_approval_back: standing.status == rules::RewardStatus::Approved,
+        amount: shown.amount.clone().unwrap_or_default(),
+        unit,
+        expires_on: shown.expires_on.clone().unwrap_or_default(),
+        note: shown.note.clone().unwrap_or_default(),
+        version: shown.version.unwrap_or(reward.version),
+    })
+}
+
+fn edit_why_not(reward: &Reward, standing: Standing) -> Option<String> {
+    let clawback = "A clawback is not edited. Void it with a reason and enter another.";
+    match reward.entered.entry {
+        Entry::Clawback => Some(clawback.to_owned()),
+        Entry::Earned => why_not(rules::edit_value(standing)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edited {
+    amount: Option<String>,
+    expires_on: Option<String>,
+    note: Option<String>,
+    version: Option<i64>,
+}
+
+impl Edited {
+    /// The form as it is before anybody types.
+    fn of(reward: &Reward) -> Self {
+        let amount = match reward.entered.worth {
+            Worth::Cash(money) => money.decimal(),
+            Worth::Points(points) => points.to_string(),
+        };
+        Self {
+            amount: Some(amount),
+            expires_on: reward.entered.expires_at.map(|at| clock::date(at - 1)),
+            note: reward.entered.note.clone(),
+            version: Some(reward.version),
+        }
+    }
+
+    /// What was typed here, beside what somebody else has made of the reward.
+    fn clash(&self, reward: &Reward, standing: Standing) -> Clash {
+        let is = Self::of(reward);
+        let pairs = [
+            ("Value", "amount", &self.amount, &is.amount),
+            ("Expires on", "expires_on", &self.expires_on, &is.expires_on),
+            ("Note", "note", &self.note, &is.note),
+        ];
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let lines =
+            pairs.iter().map(|(field, _, typed, now)| Side { field, typed: text(typed), now: text(now) });
+        let mut fields: Vec<_> = pairs.iter().map(|(_, name, typed, _)| (*name, text(typed))).collect();
+        fields.push(("version", reward.version.to_string()));
+        Clash {
+            action: format!("/rewards/{}/edit", reward.number()),
+            lines: lines.collect(),
+            fields,
+            again: "Apply mine again",
+            why_not: edit_why_not(reward, standing),
+        }
+    }
+
+    fn read(&self, before: Worth) -> Result<Edit, Refusal> {
+        let amount = self.amount.as_deref().unwrap_or("");
+        let refuse = |error: payout::money::MoneyError| Refusal::new(error.code(), error.sentence());
+        let worth = match before {
+            Worth::Cash(money) => Worth::Cash(Money::parse(amount, money.currency).map_err(refuse)?),
+            Worth::Points(_) => Worth::Points(crate::ops::import::points(amount).map_err(refuse)?),
+        };
+        Ok(Edit {
+            worth: Some(worth),
+            reason: None,
+            note: Some(self.note.clone()),
+            expires_at: Some(self.expires_on.as_deref().map(expiry_of).transpose()?.flatten()),
+        })
+    }
+}
+
+async fn edit(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Edited>,
+) -> Result<Response, Fault> {
+    let reward = find(&mut app.store.read().await?, &number).await?;
+    let edit = match sent.read(reward.entered.worth) {
+        Ok(edit) => edit,
+        Err(refusal) => {
+            let visit = visit.telling(Told::bad(refusal.sentence));
+            let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+        }
+    };
+    match verbs::edit(&app, &visit.actor, &number, sent.version, &edit).await {
+        Ok(after) if after.entered.status != reward.entered.status => {
+            let told = format!("{} is changed, and waits for approval again.", after.number());
+            Ok(Told::warn(told).on(&format!("/rewards/{number}")))
+        }
+        Ok(after) => {
+            Ok(Told::good(format!("{} is changed.", after.number())).on(&format!("/rewards/{number}")))
+        }
+        Err(error) if is_clash(&error) => {
+            let mut db = app.store.read().await?;
+            let reward = find(&mut db, &number).await?;
+            let clash = sent.clash(&reward, standing(&mut db, &reward, &visit).await?);
+            edit_conflict::show(&mut db, &visit, &reward, clash).await
+        }
+        Err(error) => {
+            let visit = visit.telling(Told::refused(error)?);
+            let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "rewards/delete.html")]
+struct DeletePage {
+    frame: Frame,
+    number: String,
+    owner: String,
+    activity: String,
+    value: Value,
+    why_not: Option<String>,
+    version: i64,
+}
+
+async fn delete_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let reward = find(&mut db, &number).await?;
+    visit.show(&DeletePage {
+        frame: visit.frame(format!("Delete {}", reward.number()), Place::Rewards),
+        number: reward.number(),
+        why_not: why_not(rules::delete(standing(&mut db, &reward, &visit).await?)),
+        value: Value(reward.entered.worth),
+        owner: reward.owner.name,
+        activity: reward.activity.name,
+        version: reward.version,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    version: Option<i64>,
+}
+
+async fn delete(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(seen): Form<Seen>,
+) -> Result<Response, Fault> {
+    match verbs::delete(&app, &visit.actor, &number, seen.version).await {
+        Ok(()) => Ok(Told::good(format!("{number} is deleted.")).on("/rewards")),
+        Err(error) => Ok(Told::refused(error)?.on(&format!("/rewards/{number}/delete"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_gate_is_shown_and_no_closed_one_is_lost() {
+        let blockers = [
+            Blocker::new(Code::ProfileMissing, "p"),
+            Blocker::new(Code::RewardNotApproved, "r"),
+            Blocker::new(Code::OverLimit, "b"),
+        ];
+        let gates = gates(&blockers);
+        assert_eq!(gates.len(), GATES.len() + 1);
+        assert_eq!(gates.iter().map(|gate| gate.closed.len()).sum::<usize>(), blockers.len());
+        assert!(gates.iter().any(|gate| gate.words == "Cash" && gate.closed.is_empty()));
+    }
+}

@@ -1,0 +1,100 @@
+//! The payments of a reward: how the one that it is in stands, and what became of it and of every earlier one, as lines of its
+//! history. What is deliberately not here: the payments themselves (`payments::show`).
+
+use payout::transaction::Status;
+
+use crate::store::rewards::Reward;
+use crate::store::transactions::{self, Transaction};
+use crate::store::{Db, past};
+use crate::web::kit::format::{When, detail, detail_of, label_of};
+use crate::web::kit::history::Line;
+use crate::web::kit::problem::Fault;
+
+/// How the payment that a reward is in stands: what is said before and behind its number.
+pub(super) struct Placed {
+    pub(super) before: String,
+    pub(super) number: String,
+    pub(super) behind: String,
+}
+
+/// Every payment that a reward was ever in, the oldest first.
+pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>, Fault> {
+    let ids = past::payments_of(db, reward.entered.id).await?;
+    let mut all = Vec::new();
+    for id in ids {
+        match transactions::several(db, &[id]).await {
+            Ok(one) => all.extend(one),
+            // Its own page says what is wrong with its record; the reward is shown without it.
+            Err(error) if error.about_a_row() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    all.sort_by_key(|one| one.number);
+    Ok(all)
+}
+
+/// The payment that it is in now. "Paid by" is said only of one that succeeded.
+pub(super) fn placed(reward: &Reward, payments: &[Transaction], clawback: bool) -> Option<Placed> {
+    let (id, number) = reward.transaction?;
+    let number = format!("PT-{number:06}");
+    let Some(payment) = payments.iter().find(|one| one.id == id) else {
+        return Some(Placed { before: "in payment".to_owned(), number, behind: String::new() });
+    };
+    let (before, behind) = match (&payment.outside, payment.state.status()) {
+        (Some((_, on, reference)), _) => {
+            let how = if payment.otherwise_at.is_some() { "paid otherwise" } else { "paid outside" };
+            (format!("{how} on {on} ({reference}), closing payment"), String::new())
+        }
+        (None, Status::Success) => {
+            ((if clawback { "came off" } else { "paid by" }).to_owned(), String::new())
+        }
+        (
+            None,
+            Status::Pending
+            | Status::PendingProcessing
+            | Status::PayoutReady
+            | Status::Failed
+            | Status::PayoutFailed,
+        ) => {
+            let before = if clawback { "comes off payment" } else { "in payment" };
+            (before.to_owned(), format!("({})", stands(payment)))
+        }
+    };
+    Some(Placed { before, number, behind })
+}
+
+/// How a payment stands, with its finer word.
+fn stands(payment: &Transaction) -> String {
+    let label = label_of(payment);
+    detail_of(payment).map_or_else(|| label.to_owned(), |detail| format!("{label}, {detail}"))
+}
+
+/// What became of each payment, as lines of history.
+pub(super) fn lines(payments: &[Transaction]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for payment in payments {
+        let label = payment.label();
+        let mut line = |at: i64, what: String, detail: String| {
+            lines.push(Line { at: When(at), who: String::new(), what, detail });
+        };
+        line(payment.created_at, format!("Put into payment {label}"), String::new());
+        if let Some(at) = payment.left_at {
+            line(at, format!("Its money left us with {label}"), String::new());
+        }
+        if payment.state.settled() {
+            let label_of = payment.state.status().label();
+            let ended = detail(payment.state)
+                .map_or_else(|| label_of.to_owned(), |detail| format!("{label_of}, {detail}"));
+            let why = payment.reason.as_ref().map(|reason| reason.message.clone()).unwrap_or_default();
+            line(payment.settled_at.unwrap_or(payment.state_at), format!("{label} ended: {ended}"), why);
+        }
+        if let Some((at, on, reference)) = &payment.outside {
+            let how = if payment.otherwise_at.is_some() { "Paid otherwise" } else { "Paid outside" };
+            line(*at, format!("{how} instead of by {label}"), format!("{reference} · {on}"));
+        }
+        if let Some(at) = payment.released_at {
+            line(at, format!("{label} gave it back to the pool"), String::new());
+        }
+    }
+    lines
+}

@@ -1,0 +1,230 @@
+//! Search over everything our own people see: rewards, payouts and payments by their numbers and by the vendors' ids,
+//! partners and accounts by how a word of their name, external id or address begins. A number leads straight to its page.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::ids::{AccountId, BatchId, PartnerId, PersonId, ProgramId, RewardId, TransactionId};
+use payout::ledger::Payee;
+
+use crate::app::App;
+use crate::store::programs::{self, Named, Worth};
+use crate::store::rewards::{self, Reward};
+use crate::store::transactions::{self, Transaction};
+use crate::store::{self, Db, StoreError, batches, payees, search};
+use crate::web::kit::form::Query;
+use crate::web::kit::format::{self, Chip, Value, reward_chip, status_chip};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/search", Need::May(Permission::Read), show)]
+}
+
+/// So many of each kind are shown.
+const SHOWN: usize = 20;
+/// What is longer is no name and no number.
+const MOST_LETTERS: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    q: Option<String>,
+}
+
+/// Something that was found.
+struct Hit {
+    address: String,
+    name: String,
+    aside: String,
+    worth: Option<Value>,
+    chip: Option<Chip>,
+}
+
+/// What was found of one kind.
+struct Group {
+    words: &'static str,
+    hits: Vec<Hit>,
+    /// There is more than is shown.
+    more: bool,
+}
+
+impl Group {
+    fn of(words: &'static str, mut hits: Vec<Hit>) -> Self {
+        let more = hits.len() > SHOWN;
+        hits.truncate(SHOWN);
+        Self { words, hits, more }
+    }
+
+    fn has_worth(&self) -> bool {
+        self.hits.iter().any(|hit| hit.worth.is_some())
+    }
+
+    fn count(&self) -> String {
+        if self.more { format!("the first {SHOWN}") } else { self.hits.len().to_string() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "search/page.html")]
+struct SearchPage {
+    frame: Frame,
+    q: String,
+    groups: Vec<Group>,
+}
+
+async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+    let q: String = ask.q.unwrap_or_default().trim().chars().take(MOST_LETTERS).collect();
+    let frame = visit.frame("Search", Place::Elsewhere);
+    let mut db = app.store.read().await?;
+    if let Some(address) = straight(&mut db, &visit, frame.pays, &q).await? {
+        return Ok(Redirect::to(&address).into_response());
+    }
+    let mut groups = Vec::new();
+    if !q.is_empty() {
+        if frame.pays {
+            groups.push(Group::of("Payments", payments(&mut db, &q).await?));
+        }
+        groups.push(Group::of("Rewards", of_rewards(&mut db, &q, app.clock.now()).await?));
+        let (paid_to, mut of_partners, mut of_accounts) =
+            (search::paid_to(&mut db, &q, 5).await?, Vec::new(), Vec::new());
+        for payee in paid_to {
+            match payee {
+                Payee::Partner(_) => of_partners.push(payee),
+                Payee::Account(_) => of_accounts.push(payee),
+            }
+        }
+        of_partners.extend(search::payees(&mut db, &q, false, SHOWN + 1).await?);
+        of_accounts.extend(search::payees(&mut db, &q, true, SHOWN + 1).await?);
+        groups.push(Group::of("Partners", of_payees(&mut db, of_partners).await?));
+        groups.push(Group::of("Accounts", of_payees(&mut db, of_accounts).await?));
+        groups.retain(|group| !group.hits.is_empty());
+    }
+    visit.show(&SearchPage { frame, q, groups })
+}
+
+/// Where a number or an id of ours leads, if there is such a thing.
+async fn straight(db: &mut Db, visit: &Visit, pays: bool, q: &str) -> Result<Option<String>, Fault> {
+    let upper = q.to_uppercase();
+    if upper.starts_with("RW-") || RewardId::parse(q).is_some() {
+        let id = if upper.starts_with("RW-") { upper.as_str() } else { q };
+        let found = rewards::find(db, id).await?;
+        // A caller's own id may read like a number of ours: then both are shown.
+        let other = rewards::find_external(db, q).await?;
+        let alone =
+            other.is_none_or(|other| found.as_ref().is_some_and(|it| it.entered.id == other.entered.id));
+        return Ok(found.filter(|_| alone).map(|reward| format!("/rewards/{}", reward.number())));
+    }
+    if pays && (upper.starts_with("PT-") || TransactionId::parse(q).is_some()) {
+        let id = if upper.starts_with("PT-") { upper.as_str() } else { q };
+        let found = there(transactions::find(db, id).await)?;
+        return Ok(found.map(|transaction| format!("/transactions/{}", transaction.label())));
+    }
+    if pays && (upper.starts_with("PB-") || BatchId::parse(q).is_some()) {
+        let id = if upper.starts_with("PB-") { upper.as_str() } else { q };
+        let found = there(batches::find(db, id).await)?;
+        return Ok(found.map(|batch| format!("/claims/{}", batch.number)));
+    }
+    if PartnerId::parse(q).is_some() {
+        let found = programs::partner(db, Named::Either(q)).await?;
+        return Ok(found.map(|partner| format!("/partners/{}", partner.id)));
+    }
+    if AccountId::parse(q).is_some() {
+        let found = programs::account(db, Named::Either(q)).await?;
+        return Ok(found.map(|account| format!("/accounts/{}", account.id)));
+    }
+    if ProgramId::parse(q).is_some() {
+        let found = programs::program(db, Named::Either(q)).await?;
+        return Ok(found.map(|program| format!("/programs/{}", program.id)));
+    }
+    if let Some(id) = PersonId::parse(q).filter(|_| visit.may(Permission::Administer)) {
+        return Ok(Some(format!("/people/{id}")));
+    }
+    Ok(None)
+}
+
+fn there<T>(found: store::Result<T>) -> Result<Option<T>, Fault> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::Missing) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Only digits may be the digits of any number.
+fn digits(q: &str) -> Option<&str> {
+    (!q.is_empty() && q.len() <= 12 && q.bytes().all(|letter| letter.is_ascii_digit())).then_some(q)
+}
+
+/// Payments by the digits of their number, and by whatever the vendor calls a part of them.
+async fn payments(db: &mut Db, q: &str) -> Result<Vec<Hit>, Fault> {
+    let mut found: Vec<Transaction> = Vec::new();
+    if let Some(digits) = digits(q) {
+        found.extend(there(transactions::find(db, &format!("PT-{digits}")).await)?);
+    }
+    let limit = i64::try_from(SHOWN + 1).unwrap_or(i64::MAX);
+    for id in search::transactions(db, q, limit).await? {
+        found.push(transactions::find(db, &id.to_string()).await?);
+    }
+    let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
+    let names = payees::names(db, &of).await?;
+    let hit = |transaction: Transaction| Hit {
+        address: format!("/transactions/{}", transaction.label()),
+        name: transaction.label(),
+        aside: names.get(&transaction.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+        worth: Some(Value(Worth::Cash(transaction.terms.net))),
+        chip: Some(status_chip(transaction.state.status())),
+    };
+    Ok(found.into_iter().map(hit).collect())
+}
+
+/// Rewards by the digits of their number and by the caller's id.
+async fn of_rewards(db: &mut Db, q: &str, now: i64) -> Result<Vec<Hit>, Fault> {
+    let mut found: Vec<Reward> = Vec::new();
+    if let Some(digits) = digits(q) {
+        found.extend(rewards::find(db, &format!("RW-{digits}")).await?);
+    }
+    if q.to_uppercase().starts_with("RW-") {
+        found.extend(rewards::find(db, &q.to_uppercase()).await?);
+    }
+    let external = rewards::find_external(db, q).await?;
+    found.extend(external.filter(|one| found.iter().all(|known| known.entered.id != one.entered.id)));
+    let hit = |reward: Reward| Hit {
+        address: format!("/rewards/{}", reward.number()),
+        name: reward.number(),
+        aside: format!("{} · {} · {}", reward.owner.name, reward.activity.name, reward.entered.external_id),
+        worth: Some(Value(reward.entered.worth)),
+        chip: Some(reward_chip(reward.shown(now))),
+    };
+    Ok(found.into_iter().map(hit).collect())
+}
+
+async fn of_payees(db: &mut Db, mut found: Vec<Payee>) -> Result<Vec<Hit>, Fault> {
+    let mut known = Vec::new();
+    found.retain(|payee| {
+        let new = !known.contains(payee);
+        known.push(*payee);
+        new
+    });
+    let mut names = payees::names(db, &found).await?;
+    let hit = |payee: Payee| {
+        let named = names.remove(&payee)?;
+        // An account's address is that of its owner on our side, which is not what was searched.
+        let email = named.email.filter(|_| matches!(payee, Payee::Partner(_)));
+        let aside = [Some(named.external_id), email].into_iter().flatten();
+        Some(Hit {
+            address: format::address(payee),
+            name: named.name,
+            aside: aside.collect::<Vec<_>>().join(" · "),
+            worth: None,
+            chip: None,
+        })
+    };
+    Ok(found.into_iter().filter_map(hit).collect())
+}

@@ -1,0 +1,155 @@
+//! `/settings/vendors/…`: connecting Stripe and PayPal. Secrets go in and never come out.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::money::Vendor;
+use payout::scope::Scope;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::ops::vendors as connections;
+use crate::store::{self, vendors::Connection};
+use crate::web::kit::extract::Json;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, delete, get, put};
+use crate::web::kit::session::Who;
+use crate::work::{Work, connect};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administer = Need::May(Permission::Administer);
+    vec![
+        get("/api/v1/settings/vendors", Need::May(Permission::Read), list)
+            .says("The vendors' connections, secrets masked")
+            .answers::<Vec<ConnectionJson>>(200),
+        put("/api/v1/settings/vendors/stripe", administer, stripe)
+            .opened_by(Scope::Write)
+            .says("Connect Stripe: the key is proved and the webhooks registered before it is saved")
+            .takes::<StripeJson>()
+            .answers::<ConnectionJson>(200),
+        put("/api/v1/settings/vendors/paypal", administer, paypal)
+            .opened_by(Scope::Write)
+            .says(
+                "Connect PayPal: the credentials are proved and the webhook registered before they are saved",
+            )
+            .takes::<PayPalJson>()
+            .answers::<ConnectionJson>(200),
+        delete("/api/v1/settings/vendors/{vendor}", administer, remove)
+            .opened_by(Scope::Write)
+            .says("Take a connection away; refused while a payment through it is not over for good")
+            .answers_nothing(204),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConnectStripe)]
+struct StripeJson {
+    secret_key: String,
+    mode: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConnectPayPal)]
+struct PayPalJson {
+    client_id: String,
+    client_secret: String,
+    mode: String,
+}
+
+/// A connection.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VendorConnection)]
+struct ConnectionJson {
+    vendor: String,
+    mode: String,
+    /// The vendor's own id of the account that the credentials belong to: `acct_…` at Stripe, the application's client id
+    /// at PayPal. Null until it was read.
+    account: Option<String>,
+    /// The end of the credential.
+    last_four: String,
+    connected_at: String,
+    /// Since when the vendor refuses the credentials; payments to it are paused.
+    rejected_at: Option<String>,
+    rejected_why: Option<String>,
+    last_event_at: Option<String>,
+    signature_failures: i64,
+    /// By how many seconds our clock is ahead of the vendor's, behind it where negative; over 60 either way, nothing that was
+    /// lost is called absent.
+    clock_skew_seconds: Option<i64>,
+    /// How many events were signed and could not be read. They are stored, and move nothing.
+    unreadable_events: i64,
+}
+
+fn json(connection: &Connection, work: &Work) -> ConnectionJson {
+    ConnectionJson {
+        vendor: connection.vendor.as_str().to_owned(),
+        mode: connection.mode.clone(),
+        account: connection.account.as_ref().map(|account| {
+            account.rsplit_once('/').map_or(account.as_str(), |(account, _)| account).to_owned()
+        }),
+        last_four: connection.last_four.clone(),
+        connected_at: rfc3339(connection.connected_at),
+        rejected_at: connection.rejected_at.map(rfc3339),
+        rejected_why: connection.rejected_why.clone(),
+        last_event_at: connection.last_event_at.map(rfc3339),
+        signature_failures: connection.bad_signatures,
+        clock_skew_seconds: work.clients.skew().of(connection.vendor.as_str()).map(|us| us / 1_000_000),
+        unreadable_events: connection.unreadable_events,
+    }
+}
+
+async fn list(State(web): State<Web>) -> Result<axum::Json<Vec<ConnectionJson>>, Fault> {
+    let all = store::vendors::all(&mut web.app.store.read().await?).await?;
+    Ok(axum::Json(all.iter().map(|one| json(one, &web.work)).collect()))
+}
+
+fn one_of(mode: &str, known: &[&str]) -> Result<(), Refusal> {
+    if known.contains(&mode) {
+        return Ok(());
+    }
+    Err(Refusal::new("unknown_mode", format!("The mode is {}.", known.join(" or "))).at("mode"))
+}
+
+async fn stripe(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Json(sent): Json<StripeJson>,
+) -> Result<axum::Json<ConnectionJson>, Fault> {
+    one_of(&sent.mode, &["live", "test"])?;
+    connect::stripe(&web.work, &actor, &sent.secret_key, &sent.mode).await?;
+    saved(&web, Vendor::Stripe).await
+}
+
+async fn paypal(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Json(sent): Json<PayPalJson>,
+) -> Result<axum::Json<ConnectionJson>, Fault> {
+    one_of(&sent.mode, &["live", "sandbox"])?;
+    connect::paypal(&web.work, &actor, &sent.client_id, &sent.client_secret, &sent.mode).await?;
+    saved(&web, Vendor::PayPal).await
+}
+
+async fn remove(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(vendor): Path<String>,
+) -> Result<StatusCode, Fault> {
+    let vendor = Vendor::parse(&vendor).ok_or_else(Fault::missing)?;
+    connections::remove(&app, &actor, vendor).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn saved(web: &Web, vendor: Vendor) -> Result<axum::Json<ConnectionJson>, Fault> {
+    let all = store::vendors::all(&mut web.app.store.read().await?).await?;
+    let connection = all.iter().find(|connection| connection.vendor == vendor);
+    connection.map(|connection| axum::Json(json(connection, &web.work))).ok_or_else(Fault::missing)
+}

@@ -1,0 +1,97 @@
+//! Company settings: the name and the address that partners see, and the currency that new rewards are offered in. What is
+//! deliberately not here: the rules of paying (`payout`).
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::money::Currency;
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::company::{self, Company};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+
+const PAGE: &str = "/settings/company";
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administers = Need::May(Permission::Administer);
+    vec![
+        get(PAGE, Need::May(Permission::Read), show),
+        post(PAGE, administers, save).proved("Save these settings"),
+    ]
+}
+
+/// The currencies that something new can be in, and which is chosen.
+pub fn currencies(chosen: &str) -> Vec<(&'static str, bool)> {
+    let open = Currency::all().filter(|currency| currency.ended().is_none());
+    open.map(|currency| (currency.code(), currency.code() == chosen)).collect()
+}
+
+#[derive(Template)]
+#[template(path = "settings/company.html")]
+struct CompanyPage {
+    frame: Frame,
+    company: Company,
+    currencies: Vec<(&'static str, bool)>,
+    may: bool,
+    wrong: Option<Refusal>,
+}
+
+impl CompanyPage {
+    fn at(&self, field: &str) -> String {
+        let here = self.wrong.as_ref().filter(|refusal| refusal.field == Some(field));
+        here.map(|refusal| refusal.sentence.clone()).unwrap_or_default()
+    }
+}
+
+fn page(visit: &Visit, company: Company, wrong: Option<Refusal>) -> Result<Response, Fault> {
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = CompanyPage {
+        frame: visit.frame("Company", Place::PayoutSettings),
+        currencies: currencies(&company.currency),
+        may: visit.may(Permission::Administer),
+        company,
+        wrong,
+    };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let company = company::read(&mut app.store.read().await?).await?;
+    page(&visit, company, None)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    #[serde(default)]
+    company: String,
+    #[serde(default)]
+    support: String,
+    #[serde(default)]
+    currency: String,
+}
+
+async fn save(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
+    let over = |before: Company| Company {
+        name: typed.company.clone(),
+        support: typed.support.clone(),
+        currency: typed.currency.clone(),
+        ..before
+    };
+    match company::save(&app, &visit.actor, over).await {
+        Ok(_) => Ok(Told::good("The company is saved.").on(PAGE)),
+        Err(OpsError::Refused(refusal)) => page(&visit, over(Company::default()), Some(refusal)),
+        Err(error) => Ok(Told::refused(error)?.on(PAGE)),
+    }
+}

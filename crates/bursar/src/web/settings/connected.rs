@@ -1,0 +1,141 @@
+//! How the vendors' connections stand, as Payout Settings shows them. What is deliberately not here: changing them
+//! (`connections`). Secrets never come out.
+
+use std::time::Duration;
+
+use payout::money::Vendor;
+
+use crate::ops::vendors::NOT_OURS;
+use crate::store::{self, vendors::Connection};
+use crate::web::kit::format::{Cash, Chip, When, count, when};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::Web;
+use crate::work::ask;
+
+/// How long the page waits for a vendor before it says that it could not be asked.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How many payees that must connect again are named.
+const NAMED: i64 = 20;
+
+/// What a vendor refused, and what of the form may stand on the page again: never a secret.
+pub(super) struct Refused {
+    pub vendor: Vendor,
+    pub sentence: String,
+    pub mode: String,
+    pub client_id: String,
+}
+
+/// An address that the vendor delivers to, as it has it.
+pub(super) struct HookRow {
+    pub address: String,
+    pub chip: Chip,
+    pub told: String,
+    pub missing: Vec<&'static str>,
+    /// Every event that it must send.
+    pub needed: &'static [&'static str],
+}
+
+/// A vendor with its connection, if it has one.
+pub(super) struct Connected {
+    pub key: &'static str,
+    pub label: &'static str,
+    pub joined: Option<Joined>,
+    pub wrong: Option<String>,
+    /// What the form holds: the mode, and PayPal's client id.
+    pub live: bool,
+    pub client_id: String,
+}
+
+/// A vendor's connection as it is shown.
+pub(super) struct Joined {
+    pub mode: Chip,
+    pub last_four: String,
+    pub since: When,
+    pub rejected: Option<(When, String)>,
+    pub last_event: Option<When>,
+    pub bad_signatures: String,
+    /// How many events were signed and could not be read.
+    pub unreadable_events: String,
+    pub balances: Option<Vec<Cash>>,
+    /// `None` when the vendor could not be asked.
+    pub hooks: Option<Vec<HookRow>>,
+    /// Whoever must connect again: address of their page and their name.
+    pub again: Vec<(String, String)>,
+}
+
+/// Both vendors, as they are now.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn all(web: &Web, refused: Option<Refused>) -> Result<Vec<Connected>, Fault> {
+    let known = store::vendors::all(&mut web.app.store.read().await?).await?;
+    let mut rows = Vec::new();
+    for vendor in [Vendor::Stripe, Vendor::PayPal] {
+        let connection = known.iter().find(|one| one.vendor == vendor);
+        let joined = match connection {
+            Some(connection) => Some(joined(web, connection).await?),
+            None => None,
+        };
+        let refused = refused.as_ref().filter(|refused| refused.vendor == vendor);
+        let mode = refused.map(|refused| refused.mode.as_str());
+        let mode = mode.or(connection.map(|connection| connection.mode.as_str()));
+        rows.push(Connected {
+            key: vendor.as_str(),
+            label: match vendor {
+                Vendor::Stripe => "Stripe Connect",
+                Vendor::PayPal => "PayPal Payouts",
+            },
+            joined,
+            wrong: refused.map(|refused| refused.sentence.clone()),
+            live: mode == Some("live"),
+            client_id: refused.map(|refused| refused.client_id.clone()).unwrap_or_default(),
+        });
+    }
+    Ok(rows)
+}
+
+async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Fault> {
+    let vendor = connection.vendor;
+    let asking = tokio::time::timeout(WAIT, ask::hooks(&web.work, vendor));
+    let (hooks, balances) = match vendor {
+        Vendor::Stripe => {
+            let balances = tokio::time::timeout(WAIT, ask::balances(&web.work));
+            let (hooks, balances) = tokio::join!(asking, balances);
+            (hooks, balances.unwrap_or_default().told)
+        }
+        Vendor::PayPal => (asking.await, Vec::new()),
+    };
+    let mut db = web.app.store.read().await?;
+    let again = store::vendors::payees_stopped(&mut db, vendor, NOT_OURS, NAMED).await?;
+    let page = |(kind, id, name): (&str, String, String)| (format!("/{kind}s/{id}"), name);
+    Ok(Joined {
+        mode: match connection.mode.as_str() {
+            "live" => Chip { tone: "good", words: "Live" },
+            "sandbox" => Chip { tone: "warn", words: "Sandbox, no real money" },
+            _ => Chip { tone: "warn", words: "Test, no real money" },
+        },
+        last_four: connection.last_four.clone(),
+        since: When(connection.connected_at),
+        rejected: when(connection.rejected_at)
+            .map(|at| (at, connection.rejected_why.clone().unwrap_or_default())),
+        last_event: when(connection.last_event_at),
+        bad_signatures: count(connection.bad_signatures),
+        unreadable_events: count(connection.unreadable_events),
+        balances: (vendor == Vendor::Stripe)
+            .then(|| balances.into_iter().map(|(_, money)| Cash(money)).collect()),
+        hooks: hooks.ok().flatten().map(|hooks| hooks.into_iter().map(hook).collect()),
+        again: again.into_iter().map(page).collect(),
+    })
+}
+
+fn hook(hook: ask::Hook) -> HookRow {
+    let (needed, missing) = (hook.needed.len(), hook.missing.len());
+    let chip = match (hook.works, missing) {
+        (true, 0) => Chip { tone: "good", words: "Registered" },
+        (true, _) => Chip { tone: "warn", words: "Events missing" },
+        (false, _) => Chip { tone: "bad", words: "Not registered, or disabled" },
+    };
+    let told = format!("{} of {needed} needed events enabled", needed - missing);
+    HookRow { address: hook.address, chip, told, missing: hook.missing, needed: hook.needed }
+}

@@ -1,0 +1,99 @@
+//! The vendors' connections on Payout Settings: proved at the vendor before they are saved. A refusal comes back in the
+//! vendor's words and leaves the rest as it was. Secrets go in and never come out.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::money::Vendor;
+
+use super::connected::Refused;
+use super::payout::{PAGE, page_after};
+use crate::ops::OpsError;
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
+use crate::work::connect;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administers = Need::May(Permission::Administer);
+    vec![
+        post("/settings/vendors/stripe", administers, stripe),
+        post("/settings/vendors/paypal", administers, paypal),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StripeKey {
+    secret_key: Option<String>,
+    mode: Option<String>,
+}
+
+async fn stripe(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(sent): Form<StripeKey>,
+) -> Result<Response, Fault> {
+    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    if !is_fresh(&session, web.app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
+    let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "test" };
+    let key = sent.secret_key.unwrap_or_default();
+    let done = connect::stripe(&web.work, &visit.actor, key.trim(), mode).await;
+    let good = "Stripe is connected: the key is good and its webhooks are registered.";
+    said(&web, &visit, done, good, (Vendor::Stripe, mode, String::new())).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PayPalKey {
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    mode: Option<String>,
+}
+
+async fn paypal(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(sent): Form<PayPalKey>,
+) -> Result<Response, Fault> {
+    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    if !is_fresh(&session, web.app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
+    let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "sandbox" };
+    let (id, secret) = (sent.client_id.unwrap_or_default(), sent.client_secret.unwrap_or_default());
+    let done = connect::paypal(&web.work, &visit.actor, id.trim(), secret.trim(), mode).await;
+    let good = "PayPal is connected: the credentials are good and the webhook is registered.";
+    said(&web, &visit, done, good, (Vendor::PayPal, mode, id)).await
+}
+
+/// Goes back to the page when it was saved; else shows it again with the vendor's words and what was typed.
+async fn said(
+    web: &Web,
+    visit: &Visit,
+    done: crate::ops::Result<()>,
+    good: &str,
+    (vendor, mode, client_id): (Vendor, &str, String),
+) -> Result<Response, Fault> {
+    match done {
+        Ok(()) => {
+            let place = vendor.as_str();
+            Ok(Told::good(good).within(place).on(&format!("{PAGE}#{place}")))
+        }
+        Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal)) => {
+            let refused = Refused { vendor, sentence: refusal.sentence, mode: mode.to_owned(), client_id };
+            page_after(web, visit, refused).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,21 @@
+//! Settings: the rules of paying, the vendors' connections, the company.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod api;
+mod api_vendors;
+mod company;
+mod connected;
+mod connections;
+mod payout;
+
+use crate::web::kit::route::Route;
+pub use company::currencies;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [company::routes(), payout::routes(), connections::routes(), api::routes(), api_vendors::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

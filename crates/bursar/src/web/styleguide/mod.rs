@@ -1,0 +1,102 @@
+//! Every part that pages are made of, on one page of the demonstration: for whoever builds a page, and for whoever checks
+//! that a part can be read in light, dark, print and high contrast. Anywhere else there is no such page.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use payout::access::Permission;
+use payout::batch::BatchStatus;
+use payout::eligibility::Code;
+use payout::money::{Currency, Money};
+use payout::reward::Shown;
+use payout::transaction::Status;
+
+use crate::app::App;
+use crate::web::kit::form::Turn;
+use crate::web::kit::format::{Cash, Chip, When, Why, batch_chip, reward_chip, status_chip};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/styleguide", Need::May(Permission::Read), show)]
+}
+
+struct Choice {
+    value: &'static str,
+    words: &'static str,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "styleguide/page.html")]
+struct StyleguidePage {
+    frame: Frame,
+    colours: [&'static str; 19],
+    statuses: Vec<(&'static str, Vec<Chip>)>,
+    amounts: Vec<Cash>,
+    now: When,
+    whys: Vec<Why>,
+    choices: Vec<Choice>,
+    tabs: Vec<(&'static str, &'static str, bool)>,
+    on: Vec<(&'static str, &'static str)>,
+    turn: Turn,
+}
+
+const COLOURS: [&str; 19] = [
+    "paper",
+    "sheet",
+    "sunk",
+    "line",
+    "line-strong",
+    "ink",
+    "soft",
+    "accent",
+    "accent-deep",
+    "accent-wash",
+    "on-accent",
+    "good",
+    "good-wash",
+    "bad",
+    "bad-wash",
+    "warn",
+    "warn-wash",
+    "wait",
+    "wait-wash",
+];
+
+async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    if !app.config.demonstrates {
+        return Err(Fault::missing());
+    }
+    let amount = |minor, code| Currency::parse(code).ok().map(|currency| Cash(Money::new(minor, currency)));
+    let choice = |value, words, chosen| Choice { value, words, chosen };
+    let page = StyleguidePage {
+        frame: visit.frame("Parts of pages", Place::Elsewhere),
+        colours: COLOURS,
+        statuses: vec![
+            ("Rewards", Shown::ALL.iter().map(|status| reward_chip(*status)).collect()),
+            ("Payments", Status::ALL.iter().map(|status| status_chip(*status)).collect()),
+            ("Batches", BatchStatus::ALL.iter().map(|status| batch_chip(*status)).collect()),
+        ],
+        amounts: [(123_456_750, "USD"), (-99_900, "EUR"), (1_500, "JPY"), (1_234, "KWD")]
+            .into_iter()
+            .filter_map(|(minor, code)| amount(minor, code))
+            .collect(),
+        now: When(app.clock.now()),
+        whys: [Code::ProfileMissing, Code::BelowThreshold, Code::VendorBalanceLow].map(Why::of).into(),
+        choices: vec![choice("stripe", "Stripe", false), choice("paypal", "PayPal", true)],
+        tabs: vec![("#tabs", "Summary", true), ("#tabs", "Transactions", false)],
+        on: vec![("Currency: USD", "#filters"), ("Status: Approved", "#filters")],
+        turn: Turn {
+            told: "51–100 of 220".to_owned(),
+            first: Some("#pages".to_owned()),
+            before: Some("#pages".to_owned()),
+            next: Some("#pages".to_owned()),
+        },
+    };
+    visit.show(&page)
+}

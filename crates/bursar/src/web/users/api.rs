@@ -1,0 +1,119 @@
+//! `/api-keys`: which keys there are and how each stands, and taking one away. What is deliberately not here: making one, which
+//! takes a person who has just proved who they are.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+use payout::ids::PersonId;
+use payout::scope::Scope;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::ops::people::{self, keys::Standing};
+use crate::store::roster::{self, Filter, Kind, Listed};
+use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::json::Page;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, delete, get};
+use crate::web::kit::session::Who;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administers = Need::May(Permission::Administer);
+    vec![
+        get("/api/v1/api-keys", administers, list)
+            .says("The API keys, newest first: what each may do, when it ends, when and from where it was last used")
+            .by_pages()
+            .filters::<Asked>()
+            .answers_page::<KeyJson>(),
+        delete("/api/v1/api-keys/{id}", administers, revoke)
+            .opened_by(Scope::Write)
+            .says("Revoke an API key: the next call with it is refused, and it never comes back")
+            .answers_nothing(204),
+    ]
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// Revoked ones too.
+    revoked: Option<bool>,
+}
+
+/// An API key, without the key itself.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+struct KeyJson {
+    id: String,
+    name: String,
+    /// The end of the key.
+    last_four: String,
+    role: &'static str,
+    /// The partner it acts for.
+    partner: Option<String>,
+    scopes: Vec<String>,
+    /// The addresses and networks it is taken from; none for any.
+    addresses: Vec<String>,
+    /// `works`, `ended` by itself, `maker_gone` with whoever made it, or `revoked`.
+    state: &'static str,
+    created_at: String,
+    /// The id of whoever made it, or `operator` for the command line.
+    made_by: Option<String>,
+    /// When it ends by itself; null when it does not.
+    ends_at: Option<String>,
+    /// To about five minutes.
+    last_used_at: Option<String>,
+    last_used_from: Option<String>,
+    revoked_at: Option<String>,
+}
+
+fn json(one: Listed, now: i64) -> KeyJson {
+    let state = Standing::of(&one, now).as_str();
+    let words = |text: &str| text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    KeyJson {
+        id: one.id.to_string(),
+        name: one.name,
+        last_four: one.hint.unwrap_or_default(),
+        role: one.role.as_str(),
+        partner: one.partner.map(|(id, _)| id.to_string()),
+        scopes: words(&one.scopes),
+        addresses: words(&one.networks),
+        state,
+        created_at: rfc3339(one.created_at),
+        made_by: one.made_by,
+        ends_at: one.ends_at.map(rfc3339),
+        last_used_at: one.last_seen_at.map(rfc3339),
+        last_used_from: one.seen_from,
+        revoked_at: one.disabled_at.map(rfc3339),
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    ListQuery(asked, paging): ListQuery<Asked>,
+) -> Result<axum::Json<Page<KeyJson>>, Fault> {
+    let filter = Filter {
+        kind: Kind::Keys,
+        disabled: (asked.revoked != Some(true)).then_some(false),
+        before: paging.after_parts::<1>()?.map(|[id]| id),
+        ..Filter::default()
+    };
+    let now = app.clock.now();
+    let rows = roster::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?;
+    let place = |one: &Listed| sealed(&[&one.id.to_string()]);
+    Ok(axum::Json(Page::of(rows, paging.limit, place, |one| json(one, now))))
+}
+
+async fn revoke(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Fault> {
+    let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+    people::revoke(&app, &actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

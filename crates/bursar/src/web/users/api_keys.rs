@@ -1,0 +1,389 @@
+//! API keys: who made which, when each ends, and when and from where it was last used; making one, which is shown this once;
+//! from which addresses one is taken, and whether it must say so; taking one away.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Role;
+use payout::ids::PersonId;
+use payout::scope::{Scope, Scopes};
+
+use super::list::ADMINISTERS;
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::people::keys::{self, Standing, USUAL_DAYS};
+use crate::ops::people::{self, NewKey};
+use crate::store::roster::{self, Filter, Kind, Listed};
+use crate::web::kit::form::{Form, ListQuery, sealed};
+use crate::web::kit::format::{Chip, When, when};
+use crate::web::kit::history;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get, post};
+use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
+
+const PAGE: &str = "/keys";
+
+/// The rows of the route table.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get(PAGE, ADMINISTERS, list),
+        get("/keys/new", ADMINISTERS, form),
+        post("/keys/new", ADMINISTERS, make),
+        get("/keys/{id}/revoke", ADMINISTERS, ask_revoke),
+        post("/keys/{id}/revoke", ADMINISTERS, revoke),
+        get("/keys/{id}/addresses", ADMINISTERS, ask_addresses),
+        post("/keys/{id}/addresses", ADMINISTERS, change_addresses),
+        post("/keys/rules", ADMINISTERS, keep_rules),
+    ]
+}
+
+struct Row {
+    id: String,
+    name: String,
+    role: &'static str,
+    partner: Option<(String, String)>,
+    scopes: String,
+    hint: String,
+    seen: Option<When>,
+    seen_from: Option<String>,
+    ends: Option<When>,
+    addresses: String,
+    made: When,
+    made_by: String,
+    gone: Option<When>,
+    standing: Standing,
+}
+
+impl Row {
+    fn of(one: Listed, made_by: String, now: i64) -> Self {
+        Self {
+            standing: Standing::of(&one, now),
+            id: one.id.to_string(),
+            name: one.name,
+            role: one.role.label(),
+            partner: one.partner.map(|(id, name)| (format!("/partners/{id}"), name)),
+            scopes: one.scopes.replace(',', ", "),
+            hint: one.hint.unwrap_or_default(),
+            seen: when(one.last_seen_at),
+            seen_from: one.seen_from,
+            ends: when(one.ends_at),
+            addresses: one.networks.replace(',', ", "),
+            made: When(one.created_at),
+            made_by,
+            gone: when(one.disabled_at),
+        }
+    }
+
+    fn chip(&self) -> Chip {
+        match self.standing {
+            Standing::Works => Chip { tone: "good", words: "Works" },
+            Standing::Ended => Chip { tone: "bad", words: "Ended" },
+            Standing::MakerGone => Chip { tone: "bad", words: "Ended with its maker" },
+            Standing::Revoked => Chip { tone: "bad", words: "Revoked" },
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    /// `yes`: revoked ones too.
+    revoked: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "users/api_keys.html")]
+struct ListPage {
+    frame: Frame,
+    /// Revoked ones are shown too.
+    all: bool,
+    rows: Vec<Row>,
+    next: Option<String>,
+    /// Keys that pay or administer must name the addresses they are taken from.
+    required: bool,
+    fresh: bool,
+}
+
+async fn list(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let (all, now) = (ask.revoked.as_deref() == Some("yes"), app.clock.now());
+    let filter = Filter {
+        kind: Kind::Keys,
+        disabled: (!all).then_some(false),
+        before: paging.after_parts::<1>()?.map(|[id]| id),
+        ..Filter::default()
+    };
+    let mut db = app.store.read().await?;
+    let found = roster::list(&mut db, &filter, paging.limit + 1).await?;
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
+        let all = if all { "revoked=yes&" } else { "" };
+        format!("{PAGE}?{all}after={}", sealed(&[&last.id.to_string()]))
+    });
+    let names = history::names(&mut db, found.iter().filter_map(|one| one.made_by.as_deref())).await?;
+    let row = |one: Listed| {
+        let by = one.made_by.as_ref().and_then(|by| names.get(by).cloned()).unwrap_or_default();
+        Row::of(one, by, now)
+    };
+    let rows = found.into_iter().take(limit).map(row).collect();
+    let required = keys::addresses_required(&mut db).await?;
+    let (frame, fresh) = (visit.frame("API keys", Place::People), is_fresh(&session, now));
+    visit.show(&ListPage { frame, all, rows, next, required, fresh })
+}
+
+/// What was typed.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Typed {
+    name: Option<String>,
+    role: Option<String>,
+    partner: Option<String>,
+    scope: Vec<String>,
+    ends: Option<String>,
+    addresses: Option<String>,
+}
+
+/// How long a key lasts, as it is chosen: the word, and what it says.
+const LASTS: [(&str, &str); 6] = [
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("90d", "90 days"),
+    ("180d", "180 days"),
+    ("365d", "A year"),
+    ("never", "It does not end by itself"),
+];
+
+#[derive(Template)]
+#[template(path = "users/api_key_new.html")]
+struct NewPage {
+    frame: Frame,
+    typed: Typed,
+    wrong: Option<Refusal>,
+    made: Option<String>,
+}
+
+impl NewPage {
+    /// What is wrong with a field.
+    fn at(&self, field: &str) -> Option<&str> {
+        let wrong = self.wrong.as_ref()?;
+        (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
+    }
+
+    fn chosen(&self, role: &Role) -> bool {
+        self.typed.role.as_deref() == Some(role.as_str())
+    }
+
+    fn scoped(&self, scope: &Scope) -> bool {
+        self.typed.scope.iter().any(|typed| typed == scope.as_str())
+    }
+
+    fn lasts(&self) -> &'static [(&'static str, &'static str)] {
+        &LASTS
+    }
+
+    fn lasting(&self, word: &str) -> bool {
+        self.typed.ends.as_deref() == Some(word)
+    }
+}
+
+fn new_page(
+    visit: &Visit,
+    typed: Typed,
+    wrong: Option<Refusal>,
+    made: Option<String>,
+) -> Result<Response, Fault> {
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = NewPage { frame: visit.frame("New API key", Place::People), typed, wrong, made };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn form(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first("/keys/new"));
+    }
+    let usual = format!("{USUAL_DAYS}d");
+    let typed = Typed { scope: vec![Scope::Read.as_str().to_owned()], ends: Some(usual), ..Typed::default() };
+    new_page(&visit, typed, None, None)
+}
+
+async fn make(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    if !is_fresh(&session, now) {
+        return Ok(prove_first("/keys/new"));
+    }
+    let new = match typed.meant(now) {
+        Ok(new) => new,
+        Err(refusal) => return new_page(&visit, typed, Some(refusal), None),
+    };
+    match people::make_key(&app, &visit.actor.id.to_string(), &new).await {
+        Ok(key) => new_page(&visit, typed, None, Some(key)),
+        Err(OpsError::Refused(refusal)) => new_page(&visit, typed, Some(refusal), None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Typed {
+    /// The key that is meant.
+    fn meant(&self, now: i64) -> Result<NewKey, Refusal> {
+        let Some(role) = self.role.as_deref().and_then(Role::parse) else {
+            return Err(Refusal::new("missing", "Choose what the key may do.").at("role"));
+        };
+        let scopes: Option<Vec<Scope>> = self.scope.iter().map(|name| Scope::parse(name)).collect();
+        let unknown = || Refusal::new("unknown_value", "Choose among the scopes of this page.").at("scopes");
+        let ends = self.ends.as_deref().map_or_else(|| format!("{USUAL_DAYS}d"), str::to_owned);
+        Ok(NewKey {
+            name: self.name.clone().unwrap_or_default(),
+            role,
+            partner: self.partner.clone(),
+            scopes: Scopes::of(&scopes.ok_or_else(unknown)?),
+            ends_at: keys::end(&ends, now)?,
+            addresses: keys::addresses(self.addresses.as_deref().unwrap_or_default())?,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "users/api_key_revoke.html")]
+struct RevokePage {
+    frame: Frame,
+    row: Row,
+}
+
+async fn ask_revoke(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let one = listed(&app, &id).await?;
+    let frame = visit.frame(format!("Revoke {}?", one.name), Place::People);
+    visit.show(&RevokePage { frame, row: Row::of(one, String::new(), app.clock.now()) })
+}
+
+async fn listed(app: &App, id: &str) -> Result<Listed, Fault> {
+    let id = PersonId::parse(id).ok_or_else(Fault::missing)?;
+    let one = roster::one(&mut app.store.read().await?, id).await?.filter(|one| one.email.is_none());
+    one.ok_or_else(Fault::missing)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn revoke(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+    people::revoke(&app, &visit.actor, id).await?;
+    Ok(Told::good("The key is revoked. Whatever still sends it is refused.").on(PAGE))
+}
+
+#[derive(Template)]
+#[template(path = "users/api_key_addresses.html")]
+struct AddressesPage {
+    frame: Frame,
+    row: Row,
+    /// What was typed, a line each.
+    typed: String,
+    wrong: Option<String>,
+}
+
+async fn addresses_page(
+    app: &App,
+    visit: &Visit,
+    id: &str,
+    wrong: Option<(String, Refusal)>,
+) -> Result<Response, Fault> {
+    let one = listed(app, id).await?;
+    let frame = visit.frame(format!("Where {} is taken from", one.name), Place::People);
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let (typed, wrong) = match wrong {
+        Some((typed, refusal)) => (typed, Some(refusal.sentence)),
+        None => (one.networks.replace(',', "\n"), None),
+    };
+    let page = AddressesPage { frame, row: Row::of(one, String::new(), app.clock.now()), typed, wrong };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn ask_addresses(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
+    }
+    addresses_page(&app, &visit, &id, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Addresses {
+    #[serde(default)]
+    addresses: String,
+}
+
+async fn change_addresses(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<Addresses>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
+    }
+    let key = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+    let changed = match keys::addresses(&sent.addresses) {
+        Ok(all) => keys::change_addresses(&app, &visit.actor, key, &all).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match changed {
+        Ok(()) => Ok(Told::good("Kept. It counts from the next call on.").on(PAGE)),
+        Err(OpsError::Refused(refusal)) => {
+            addresses_page(&app, &visit, &id, Some((sent.addresses, refusal))).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    /// `required`, or nothing.
+    addresses: Option<String>,
+}
+
+async fn keep_rules(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(sent): Form<Rules>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
+    let required = sent.addresses.as_deref() == Some("required");
+    let told = match keys::require_addresses(&app, &visit.actor, required).await {
+        Ok(()) if required => {
+            Told::good("Kept. A key that pays or administers is taken from its addresses only.")
+        }
+        Ok(()) => Told::good("Kept. Whether a key names addresses is decided for each."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}

@@ -1,0 +1,191 @@
+//! A forgotten password: asking for a link, and choosing another password with it, for our own people and partners alike. What
+//! is deliberately not here: invitations, whose links open other doors (`join`, `portal::sign_in`).
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::invitations::{self, Door};
+use crate::ops::people::{self, forgotten};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{assets_version, html};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::session::{self, Device, MOST_EMAIL_BYTES, arrive, too_many};
+use crate::web::portal::{Language, Words, asked, spoken};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/forgotten", Need::Open, form),
+        post("/forgotten", Need::Open, ask),
+        get("/portal/forgotten", Need::Open, form),
+        post("/portal/forgotten", Need::Open, ask),
+        get("/password/new/{token}", Need::Open, choose_form),
+        post("/password/new/{token}", Need::Open, choose),
+    ]
+}
+
+#[derive(Template)]
+#[template(path = "users/forgotten_password.html")]
+struct AskPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    /// Where they sign in.
+    login: &'static str,
+    path: &'static str,
+    mails: bool,
+    sent: bool,
+    why: Option<&'static str>,
+}
+
+/// The page in one of its states, for the door that an address belongs to.
+fn ask_page(
+    app: &App,
+    headers: &HeaderMap,
+    uri: &Uri,
+    sent: bool,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
+    let portal = session::is_portal(uri.path());
+    let language = if portal { asked(headers) } else { Language::English };
+    let t = language.words();
+    html(&AskPage {
+        title: t.forgotten,
+        language,
+        t,
+        version: assets_version(),
+        login: if portal { session::PORTAL_LOGIN } else { "/login" },
+        path: if portal { "/portal/forgotten" } else { "/forgotten" },
+        mails: app.config.smtp_url.is_some(),
+        sent,
+        why: why.map(|why| why(t)),
+    })
+}
+
+async fn form(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Result<Response, Fault> {
+    ask_page(&app, &headers, &uri, false, None)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    #[serde(default)]
+    email: String,
+}
+
+/// The same answer, as fast, whether somebody signs in with the address or not.
+async fn ask(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    uri: Uri,
+    Form(sent): Form<Address>,
+) -> Result<Response, Fault> {
+    let (app, email) = (&web.app, sent.email.trim().to_lowercase());
+    if email.len() > MOST_EMAIL_BYTES {
+        let told = "No e-mail address is as long as this one. Check it and repeat it.";
+        return Err(Fault::bad_request("invalid_email", told));
+    }
+    if let Err(wait) = web.tries.forgotten(&email, app.clock.now()) {
+        return Ok(too_many(ask_page(app, &headers, &uri, false, Some(|t| t.login_slow))?, wait));
+    }
+    if app.config.smtp_url.is_some() {
+        let app = app.clone();
+        let asking = async move {
+            if let Err(error) = forgotten::ask(&app, &email).await {
+                tracing::error!(?error, "a link for a forgotten password could not be made");
+            }
+        };
+        tokio::spawn(asking.in_current_span());
+    }
+    ask_page(app, &headers, &uri, true, None)
+}
+
+#[derive(Template)]
+#[template(path = "users/choose_password.html")]
+struct ChoosePage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    login: &'static str,
+    /// Where they sign in with; nothing when the link is used up.
+    email: Option<String>,
+    why: Option<&'static str>,
+}
+
+async fn choose_page(
+    app: &App,
+    headers: &HeaderMap,
+    token: &str,
+    why: Option<&(dyn Fn(&Words) -> &'static str + Sync)>,
+) -> Result<Response, Fault> {
+    let person = invitations::waiting(app, Door::Forgotten, token).await?;
+    let language = match &person {
+        Some(person) => spoken(app, &people::actor(person)).await?,
+        None => asked(headers),
+    };
+    let t = language.words();
+    let partner = person.as_ref().is_some_and(|person| person.role.is_partners());
+    let page = ChoosePage {
+        title: t.choose_password,
+        language,
+        t,
+        version: assets_version(),
+        login: if partner { session::PORTAL_LOGIN } else { "/login" },
+        email: person.and_then(|person| person.email),
+        why: why.map(|why| why(t)),
+    };
+    let status = match (&page.email, &page.why) {
+        (None, _) => StatusCode::GONE,
+        (Some(_), Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        (Some(_), None) => StatusCode::OK,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+async fn choose_form(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, Fault> {
+    choose_page(&app, &headers, &token, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+async fn choose(
+    State(app): State<App>,
+    Device(browser): Device,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    Form(sent): Form<Passwords>,
+) -> Result<Response, Fault> {
+    if sent.password != sent.again {
+        return choose_page(&app, &headers, &token, Some(&|t: &Words| t.not_the_same)).await;
+    }
+    match invitations::accept(&app, Door::Forgotten, &token, &sent.password, &browser).await {
+        Ok(Some(entered)) => Ok(arrive(&entered, None)),
+        Ok(None) => choose_page(&app, &headers, &token, None).await,
+        Err(OpsError::Refused(refusal)) => {
+            let why = move |t: &Words| t.password_refused(refusal.code);
+            choose_page(&app, &headers, &token, Some(&why)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}

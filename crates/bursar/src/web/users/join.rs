@@ -1,0 +1,72 @@
+//! Taking up an invitation as a colleague: the one-time link, a password, and they are in. Partners have a door of their own
+//! (`portal::sign_in`).
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::invitations::{self, Door};
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{assets_version, html};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::session::{Device, arrive};
+
+/// The rows of the route table.
+pub(super) fn routes() -> Vec<Route> {
+    vec![get("/join/{token}", Need::Open, form), post("/join/{token}", Need::Open, join)]
+}
+
+#[derive(Template)]
+#[template(path = "users/join.html")]
+struct JoinPage {
+    version: &'static str,
+    /// Where they will sign in with; nothing when the link is used up.
+    email: Option<String>,
+    why: Option<String>,
+}
+
+async fn page(app: &App, token: &str, why: Option<String>) -> Result<Response, Fault> {
+    let person = invitations::waiting(app, Door::House, token).await?;
+    let page = JoinPage { version: assets_version(), email: person.and_then(|person| person.email), why };
+    let status = match (&page.email, &page.why) {
+        (None, _) => StatusCode::GONE,
+        (Some(_), Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        (Some(_), None) => StatusCode::OK,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+async fn form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+    page(&app, &token, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+async fn join(
+    State(app): State<App>,
+    Device(device): Device,
+    Path(token): Path<String>,
+    Form(sent): Form<Passwords>,
+) -> Result<Response, Fault> {
+    if sent.password != sent.again {
+        return page(&app, &token, Some("The two passwords are not the same.".to_owned())).await;
+    }
+    match invitations::accept(&app, Door::House, &token, &sent.password, &device).await {
+        Ok(Some(entered)) => Ok(arrive(&entered, None)),
+        Ok(None) => page(&app, &token, None).await,
+        Err(OpsError::Refused(refusal)) => page(&app, &token, Some(refusal.sentence)).await,
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,231 @@
+//! People: everybody who signs in, each with their role and when they were last here; inviting a colleague; and one person with
+//! what an administrator may do about them. API keys are in `api_keys`. What is deliberately not here: inviting a partner,
+//! which begins on their own page (`payees::invite`).
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::{Permission, Role};
+
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::invitations::Invitation;
+use crate::ops::people::team::{self, Colleague};
+use crate::store::roster::{self, Filter, Kind, Listed};
+use crate::web::kit::form::{Form, ListQuery, Turn, sealed};
+use crate::web::kit::format::{Chip, When, when};
+use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
+
+/// Who may see and change people and keys.
+pub const ADMINISTERS: Need = Need::May(Permission::Administer);
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/people", ADMINISTERS, list),
+        get("/people/new", ADMINISTERS, form),
+        post("/people/new", ADMINISTERS, invite),
+    ]
+}
+
+/// Our own roles, as somebody chooses one of them.
+pub fn our_roles() -> Vec<Role> {
+    Role::ALL.iter().copied().filter(|role| !role.is_partners()).collect()
+}
+
+/// Whether somebody can sign in.
+pub fn chip(one: &Listed) -> Chip {
+    match (one.disabled_at, one.has_password) {
+        (Some(_), _) => Chip { tone: "bad", words: "Shut out" },
+        (None, true) => Chip { tone: "good", words: "Active" },
+        (None, false) => Chip { tone: "wait", words: "Invited" },
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    /// `partners` for the logins of partners.
+    of: Option<String>,
+    q: Option<String>,
+    role: Option<String>,
+    /// `active` or `out`.
+    state: Option<String>,
+}
+
+impl Ask {
+    fn partners(&self) -> bool {
+        self.of.as_deref() == Some("partners")
+    }
+
+    /// What it means to the database, or the words that mean nothing.
+    fn filter(&self, before: Option<String>) -> Result<Filter, String> {
+        let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
+        let kind = match self.of.as_deref() {
+            None => Kind::Ours,
+            Some("partners") => Kind::Partners,
+            Some(word) => return Err(odd(word)),
+        };
+        let role = self.role.as_deref().map(|word| Role::parse(word).ok_or(odd(word))).transpose()?;
+        let disabled = match self.state.as_deref() {
+            None => None,
+            Some("active") => Some(false),
+            Some("out") => Some(true),
+            Some(word) => return Err(odd(word)),
+        };
+        Ok(Filter { kind, q: self.q.clone(), role, disabled, before })
+    }
+}
+
+struct Row {
+    address: String,
+    name: String,
+    email: String,
+    role: &'static str,
+    partner: Option<(String, String)>,
+    chip: Chip,
+    seen: Option<When>,
+}
+
+impl From<Listed> for Row {
+    fn from(one: Listed) -> Self {
+        Self {
+            address: format!("/people/{}", one.id),
+            chip: chip(&one),
+            name: one.name,
+            email: one.email.unwrap_or_default(),
+            role: one.role.label(),
+            partner: one.partner.map(|(id, name)| (format!("/partners/{id}"), name)),
+            seen: when(one.last_seen_at),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "users/list.html")]
+struct ListPage {
+    frame: Frame,
+    ask: Ask,
+    roles: Vec<(&'static str, &'static str)>,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    turn: Turn,
+    narrowed: bool,
+}
+
+impl ListPage {
+    fn chosen(&self, chosen: &Option<String>, word: &str) -> bool {
+        chosen.as_deref() == Some(word)
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let before = paging.after_parts::<1>()?.map(|[id]| id);
+    let (found, problem) = match ask.filter(before) {
+        Ok(filter) => (roster::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    let next = found.iter().take(limit).next_back().filter(|_| more);
+    let next = next.map(|last| sealed(&[&last.id.to_string()]));
+    let roles = Role::ALL.iter().filter(|role| role.is_partners() == ask.partners());
+    let page = ListPage {
+        frame: visit.frame("People", Place::People),
+        roles: roles.map(|role| (role.as_str(), role.label())).collect(),
+        problem,
+        turn: paging.turn(found.len().min(limit), next.as_deref(), None),
+        rows: found.into_iter().take(limit).map(Row::from).collect(),
+        narrowed: [&ask.q, &ask.role, &ask.state].iter().any(|word| word.is_some()),
+        ask,
+    };
+    visit.show(&page)
+}
+
+/// What was typed.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Typed {
+    name: Option<String>,
+    email: Option<String>,
+    role: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "users/new.html")]
+struct NewPage {
+    frame: Frame,
+    typed: Typed,
+    roles: Vec<Role>,
+    wrong: Option<Refusal>,
+    made: Option<Invitation>,
+}
+
+impl NewPage {
+    /// What is wrong with a field.
+    fn at(&self, field: &str) -> Option<&str> {
+        let wrong = self.wrong.as_ref()?;
+        (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
+    }
+
+    fn chosen(&self, role: &Role) -> bool {
+        self.typed.role.as_deref() == Some(role.as_str())
+    }
+}
+
+async fn form(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+    // Before anything is typed, not after it: what is typed would be lost on the way to the password and back.
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first("/people/new"));
+    }
+    new_page(&visit, Typed::default(), None, None)
+}
+
+fn new_page(
+    visit: &Visit,
+    typed: Typed,
+    wrong: Option<Refusal>,
+    made: Option<Invitation>,
+) -> Result<Response, Fault> {
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let frame = visit.frame("Invite a colleague", Place::People);
+    let page = NewPage { frame, typed, roles: our_roles(), wrong, made };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn invite(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first("/people/new"));
+    }
+    let Some(role) = typed.role.as_deref().and_then(Role::parse) else {
+        let refusal = Refusal::new("missing", "Choose what they may do.").at("role");
+        return new_page(&visit, typed, Some(refusal), None);
+    };
+    let new = Colleague {
+        email: typed.email.clone().unwrap_or_default(),
+        name: typed.name.clone().unwrap_or_default(),
+        role,
+    };
+    match team::invite(&app, &visit.actor, &new).await {
+        Ok(made) => new_page(&visit, Typed::default(), None, Some(made)),
+        Err(OpsError::Refused(refusal)) => new_page(&visit, typed, Some(refusal), None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,86 @@
+//! The button that asks for a passkey, and what a device is asked for, as our script reads it. What is deliberately not here:
+//! signing in with one (`passkeys`), adding and removing them (`second_factor`).
+
+use serde::Serialize;
+
+use crate::app::App;
+use crate::ops::people::Session;
+use crate::ops::people::passkeys::{self, Asked, Deed};
+use crate::webauthn::{self, ALGORITHMS};
+
+/// Where the script asks what is to be signed: for a proof, for signing in, and in the place of a code.
+pub const TO_PROVE: &str = "/passkey";
+
+pub const ALONE: &str = "/login/challenge";
+
+pub const SECOND: &str = "/login/code/challenge";
+
+/// A button that asks for a passkey in the place of what a form asks for.
+pub struct Button {
+    /// Where the script asks what is to be signed.
+    pub at: &'static str,
+    /// What it sends for that.
+    pub send: String,
+}
+
+impl Button {
+    /// For signing in with nothing else; nothing where passkeys cannot be used.
+    #[must_use]
+    pub fn alone(app: &App) -> Option<Self> {
+        passkeys::is_here(app).then(|| Self { at: ALONE, send: String::new() })
+    }
+
+    /// In the place of a code.
+    #[must_use]
+    pub fn second() -> Self {
+        Self { at: SECOND, send: String::new() }
+    }
+
+    /// In the place of a password and a code, for one deed; nothing for whoever has no passkey.
+    #[must_use]
+    pub fn to_prove(app: &App, session: &Session, deed: &Deed) -> Option<Self> {
+        let can = session.has_passkey && passkeys::is_here(app);
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("csrf", &session.csrf).append_pair("deed", deed.as_str());
+        can.then(|| Self { at: TO_PROVE, send: form.finish() })
+    }
+}
+
+/// What a device is asked for, as our script reads it.
+#[derive(Serialize)]
+pub struct Told {
+    challenge: String,
+    site: String,
+    known: Vec<String>,
+    algorithms: [i64; 3],
+    owner: Option<Owner>,
+}
+
+#[derive(Serialize)]
+struct Owner {
+    id: String,
+    email: String,
+    name: String,
+}
+
+impl From<Asked> for Told {
+    fn from(asked: Asked) -> Self {
+        Self {
+            challenge: asked.challenge,
+            site: asked.site,
+            known: asked.known,
+            algorithms: ALGORITHMS,
+            owner: asked.owner.map(|owner| Owner {
+                id: webauthn::text(owner.id.as_bytes()),
+                email: owner.email,
+                name: owner.name,
+            }),
+        }
+    }
+}
+
+/// What a device is asked for, as it stands on a page.
+#[must_use]
+pub fn written(asked: Asked) -> String {
+    serde_json::to_string(&Told::from(asked)).unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! Passkeys on pages: what a browser is asked to have signed, and signing in with one. The script of our pages asks for the
+//! first and sends what the device answers as one field of an ordinary form. What is deliberately not here: adding and removing
+//! them (`second_factor`), and the forms that take one in the place of a password (`step_up`, `portal::sign_in`).
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::passkey_button::{ALONE, SECOND, TO_PROVE, Told};
+use super::second_factor;
+use super::sign_in::login_again;
+use crate::app::App;
+use crate::ops::OpsError;
+use crate::ops::people::passkeys::{self, Asked, Deed};
+use crate::ops::people::{self, Entered, Finished, Second};
+use crate::web::kit::client::ComesFrom;
+use crate::web::kit::form::Form;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::session::{self, Device, PORTAL_LOGIN, SignedIn, is_ours, is_portal, too_many};
+use crate::webauthn::{self, Shown};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post(TO_PROVE, Need::Login, ask_to_prove),
+        post(ALONE, Need::Open, ask_anybody),
+        post("/login/passkey", Need::Open, sign_in),
+        post(SECOND, Need::Open, ask_second),
+        post("/login/code/passkey", Need::Open, finish),
+    ]
+}
+
+fn told(asked: Asked) -> Response {
+    Json(Told::from(asked)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    #[serde(default)]
+    deed: String,
+}
+
+async fn ask_to_prove(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Before>,
+) -> Result<Response, Fault> {
+    let deed = Deed::named(&sent.deed).ok_or_else(Fault::missing)?;
+    Ok(told(passkeys::ask_to_prove(&web.app, &session, &deed).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn ask_anybody(State(app): State<App>, Form(Nothing {}): Form<Nothing>) -> Result<Response, Fault> {
+    let browser = app.clock.secret();
+    let mut response = told(passkeys::ask_anybody(&app, &browser).await?);
+    session::ask_for_passkey(&mut response, &browser);
+    Ok(response)
+}
+
+async fn ask_second(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let half = session::half_way(&headers).unwrap_or_default();
+    Ok(told(passkeys::ask_second(&app, half).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    #[serde(default)]
+    passkey: String,
+    next: Option<String>,
+}
+
+async fn sign_in(
+    State(web): State<Web>,
+    Extension(ComesFrom(network)): Extension<ComesFrom>,
+    headers: HeaderMap,
+    Device(browser): Device,
+    Form(sent): Form<Sent>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let portal = sent.next.as_deref().is_some_and(is_portal);
+    let shown: Option<Shown> = webauthn::read(&sent.passkey);
+    // Nobody guesses a passkey; what is slowed down here is making others look at signatures.
+    let of = shown.as_ref().map_or("", |shown| shown.id.as_str());
+    if let Err(wait) = web.tries.code(&format!("passkey {of}"), network, false, app.clock.now()) {
+        return Ok(too_many(login_again(app, portal, &headers, sent.next)?, wait));
+    }
+    let entered = match (shown, session::asked_for_passkey(&headers)) {
+        (Some(shown), Some(asked)) => people::passkeys::sign_in(app, asked, &shown, &browser).await?,
+        (_, _) => None,
+    };
+    // Whichever it was: unknown here, somebody's who is shut out, too late, or not believed.
+    let Some((email, Entered::In(token))) = entered else {
+        let page = if portal { PORTAL_LOGIN } else { "/login" };
+        let next = sent.next.as_deref().filter(|next| !next.is_empty() && is_ours(next)).unwrap_or_default();
+        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        return Ok(Redirect::to(&format!("{page}?why=passkey&next={next}")).into_response());
+    };
+    Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref()))
+}
+
+async fn finish(
+    State(web): State<Web>,
+    Extension(from): Extension<ComesFrom>,
+    headers: HeaderMap,
+    Device(browser): Device,
+    Form(sent): Form<Sent>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let half = session::half_way(&headers).unwrap_or_default();
+    let Some(person) = people::half_way(app, half).await? else {
+        return second_factor::code_page(app, &headers, sent.next, None).await;
+    };
+    let email = person.email.clone().unwrap_or_default();
+    let known = session::is_known_by_code(app, &headers, &email);
+    if let Err(wait) = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now()) {
+        return second_factor::slow_code(app, &headers, sent.next, wait).await;
+    }
+    let finished = match webauthn::read::<Shown>(&sent.passkey) {
+        Some(shown) => people::finish(app, half, Second::Passkey(&shown), &browser).await,
+        None => Ok(Finished::WrongPasskey),
+    };
+    match finished {
+        Ok(Finished::In(token)) => {
+            Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref()))
+        }
+        Ok(Finished::WrongPasskey | Finished::Wrong | Finished::Used) | Err(OpsError::Refused(_)) => {
+            second_factor::code_page(app, &headers, sent.next, Some(|t| t.passkey_wrong)).await
+        }
+        Ok(Finished::Over) => second_factor::code_page(app, &headers, sent.next, None).await,
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,217 @@
+//! Signing in with the provider of one's own company: sending a browser there, and letting in whoever comes back. What is
+//! deliberately not here: what the provider signs (`work::provider`), and who may come in (`ops::people::provider`).
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
+
+use crate::ops::people::provider::{self as people, Sent, Shown, Visit, Why};
+use crate::web::kit::form::Query;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get};
+use crate::web::kit::session::{
+    Device, FRESH_US, PROVIDER_VISIT, arrive, by_cookie, is_ours, provider_visit,
+};
+use crate::web::kit::{client, session};
+use crate::work::provider::{self, BACK};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/login/provider", Need::Open, send), get(BACK, Need::Open, back)]
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    next: Option<String>,
+    /// `yes`: they prove there once more who they are, however long ago they did.
+    again: Option<String>,
+}
+
+/// The longest path of ours that somebody comes back to, in bytes.
+const MOST_NEXT: usize = 2_000;
+
+/// To the provider. It is a link and no form, since browsers ask of a form where all the addresses it is sent on to are, and a
+/// provider may send on to others.
+async fn send(
+    State(web): State<Web>,
+    method: Method,
+    Query(ask): Query<Ask>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    if method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
+    if app.config.oidc.issuer.is_none() {
+        return Ok(Redirect::to("/login").into_response());
+    }
+    // A page elsewhere signs nobody in: they press the button on ours.
+    let site = request.headers().get("sec-fetch-site");
+    if site.is_some_and(|site| site == "cross-site" || site == "same-site") {
+        return Ok(Redirect::to("/login").into_response());
+    }
+    // Each of them is a row, and an hour's first one a question to the provider.
+    let network = client::network(&request, &app.config.trusted_proxies);
+    web.tries.knock(network, app.clock.now()).map_err(Fault::slow_down)?;
+    let next = ask.next.filter(|next| is_ours(next) && next.len() <= MOST_NEXT).unwrap_or_default();
+    let (sent, again) = (Sent::fresh(app), ask.again.is_some());
+    let address = match provider::address(&web.work, &sent, again).await {
+        Ok(address) => address,
+        Err(fault) => return Ok(told(&fault)),
+    };
+    // Whoever proves once more who they are is who they were.
+    let session = if again { by_cookie(app, request.headers(), None).await? } else { None };
+    people::send(app, &sent, &next, again, session.map(|session| session.actor.id)).await?;
+    let mut response = Redirect::to(address.as_str()).into_response();
+    session::visit_provider(&mut response, &sent.browser);
+    Ok(response)
+}
+
+/// What the provider sends back. A part that is not known here is none of ours to refuse.
+#[derive(Deserialize)]
+struct Returned {
+    code: Option<String>,
+    state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+async fn back(
+    State(web): State<Web>,
+    method: Method,
+    Device(device): Device,
+    Query(returned): Query<Returned>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    if method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
+    let Some(issuer) = &app.config.oidc.issuer else { return Ok(Redirect::to("/login").into_response()) };
+    let network = client::network(&request, &app.config.trusted_proxies);
+    web.tries.knock(network, app.clock.now()).map_err(Fault::slow_down)?;
+    let headers = request.headers();
+    let came_with = returned.state.as_deref().zip(provider_visit(headers));
+    let visit = match came_with {
+        Some((state, browser)) => people::back(app, state, browser).await?,
+        None => None,
+    };
+    let Some(visit) = visit else { return Ok(to_login("provider_over")) };
+    // Where it says who it is, it must be the one they were sent to.
+    let other = |iss: &String| !bool::from(iss.as_bytes().ct_eq(issuer.as_bytes()));
+    if returned.iss.as_ref().is_some_and(other) {
+        tracing::warn!(
+            "another provider than BURSAR_OIDC_ISSUER has sent somebody back; nobody was signed in"
+        );
+        return Ok(to_login("provider_wrong"));
+    }
+    let Some(code) = returned.code.filter(|_| returned.error.is_none()) else {
+        let error = returned.error.unwrap_or_default();
+        let error: String = error.chars().filter(|letter| letter.is_ascii_graphic()).take(40).collect();
+        tracing::warn!(
+            error,
+            "the provider has let nobody in. `access_denied` is the person's or its own no; anything else is about how it knows this Bursar"
+        );
+        return Ok(to_login("provider_no"));
+    };
+    let shown = match provider::believe(&web.work, &visit, code).await {
+        Ok(shown) => shown,
+        Err(fault) => return Ok(told(&fault)),
+    };
+    let mut response = match people::enter(app, &shown, &device, visit.whose.as_deref()).await? {
+        Ok(entered) => {
+            session::end_former(app, headers).await?;
+            arrive(&entered, then(&visit, &shown, app.clock.now()).as_deref())
+        }
+        Err(why) => refused(why, &shown),
+    };
+    session::forget(&mut response, PROVIDER_VISIT);
+    Ok(response)
+}
+
+/// Where they go then. Whoever was to prove once more who they are, and of whom the provider does not say that they have, is
+/// told so: what they wanted to do would only ask them again.
+fn then(visit: &Visit, shown: &Shown, now: i64) -> Option<String> {
+    let next = Some(&visit.next).filter(|next| !next.is_empty()).cloned();
+    if !visit.again || shown.proved_at.is_some_and(|at| now - at <= FRESH_US) {
+        return next;
+    }
+    tracing::warn!(
+        says = shown.proved_at.is_some(),
+        "somebody was to prove at the provider who they are, and it does not say that they just have. Let it send the claim auth_time, and heed prompt=login and max_age; until then nobody can prove it there"
+    );
+    let next = next.unwrap_or_else(|| "/".to_owned());
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    Some(format!("/prove?why=provider&next={next}"))
+}
+
+fn to_login(why: &str) -> Response {
+    Redirect::to(&format!("/login?why={why}")).into_response()
+}
+
+/// What is wrong at the provider or in the settings: the log says what to do, whoever signs in what it means for them.
+fn told(fault: &provider::Fault) -> Response {
+    match fault {
+        provider::Fault::Away(why) => {
+            tracing::error!(
+                why,
+                "the provider that people sign in with does not answer as it should. Open BURSAR_OIDC_ISSUER with /.well-known/openid-configuration behind it from this machine; people sign in with their passwords meanwhile"
+            );
+            to_login("provider_away")
+        }
+        provider::Fault::Old => {
+            tracing::warn!(
+                "the provider has let somebody in who proved there longer ago than it was asked for (max_age), so nobody was signed in. Let it heed max_age"
+            );
+            to_login("provider_old")
+        }
+        provider::Fault::Wrong(why) => {
+            tracing::warn!(
+                why,
+                "what the provider sent for somebody who signed in cannot be believed, so nobody was signed in. Compare client id, secret and redirect address there with the settings here, and the clocks; if they are right, somebody may be trying to come in"
+            );
+            to_login("provider_wrong")
+        }
+        provider::Fault::Settings(why) => {
+            tracing::error!(
+                why,
+                "signing in with the provider is not set up whole; `bursar config check` says the same"
+            );
+            to_login("provider_away")
+        }
+    }
+}
+
+fn refused(why: Why, shown: &Shown) -> Response {
+    let (subject, lacks) = (&shown.subject, shown.lacks.as_deref().unwrap_or_default());
+    let (word, remedy) = match why {
+        Why::Unverified => (
+            "provider_unverified",
+            "have their address verified at the provider, or release the claims email and email_verified",
+        ),
+        Why::Unknown => {
+            ("provider_unknown", "invite them under People and keys, or set BURSAR_OIDC_MAKE_LOGINS")
+        }
+        Why::ShutOut => ("provider_out", "let them in again under People and keys, if they may come"),
+        Why::Partners => ("provider_partner", "partners sign in at /portal/login"),
+        Why::Taken => (
+            "provider_taken",
+            "another account there was linked to their login; if it is theirs no more, unlink it on their page, or with `bursar user unlink`",
+        ),
+        Why::Unlinked => (
+            "provider_unlinked",
+            "this account there was unlinked from their login; allow it again on their page, or with `bursar user relink`",
+        ),
+        Why::NotOfUs => {
+            ("provider_not_of_us", "a claim that BURSAR_OIDC_REQUIRE asks for does not hold for them")
+        }
+        Why::Other => ("provider_other", "somebody else was signed in in that browser; they sign out first"),
+        Why::Over => ("provider_over", "their login was changed at the same moment; they sign in again"),
+        Why::NoRole => ("provider_role", "give them a group there that BURSAR_OIDC_ROLES names"),
+    };
+    tracing::warn!(subject, lacks, remedy, "the provider knows somebody who does not come in here");
+    to_login(word)
+}

@@ -1,0 +1,597 @@
+//! The second factor of whoever is signed in, partner or not: setting up an app, adding and removing passkeys, recovery codes,
+//! turning it off; and the form that asks for a code or a passkey when somebody signs in. What is deliberately not here: the
+//! proof before something that matters (`step_up`, `portal::sign_in`), and taking somebody else's away (`show`).
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::account::browser;
+use super::passkey_button::{Button, written};
+use super::qr::Qr;
+use super::step_up::Evidence;
+use crate::app::App;
+use crate::clock;
+use crate::ops::OpsError;
+use crate::ops::people::factor::{self, Confirmed, Setup, Standing};
+use crate::ops::people::passkeys::{self, Added, Deed, Passkey};
+use crate::ops::people::{self, Finished, Proof, Second, Session};
+use crate::web::kit::client::ComesFrom;
+use crate::web::kit::form::{Form, NotKept, Query};
+use crate::web::kit::layout::{Told, assets_version, html};
+use crate::web::kit::login_limit::Wait;
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::session::{self, Device, SignedIn, is_fresh, is_ours, just_came, prove_first, too_many};
+use crate::web::portal::{Language, Words, asked, spoken};
+use crate::webauthn;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get(PAGE, Need::Login, show),
+        post(BEGIN.path, Need::Login, begin),
+        get(NEW, Need::Login, scan),
+        post(NEW, Need::Login, confirm),
+        post(CODES.path, Need::Login, new_codes),
+        post(OFF.path, Need::Login, turn_off),
+        post(ADD.path, Need::Login, begin_passkey),
+        get(NEW_PASSKEY, Need::Login, new_passkey),
+        post(NEW_PASSKEY, Need::Login, add_passkey),
+        post(REMOVE.path, Need::Login, remove_passkey),
+        get(CODE, Need::Open, code_form),
+        post(CODE, Need::Open, code),
+    ]
+}
+
+const PAGE: &str = "/factor";
+const NEW: &str = "/factor/new";
+const NEW_PASSKEY: &str = "/factor/passkeys/new";
+const CODE: &str = "/login/code";
+
+/// A change of a second factor: where its form is sent, and what it does in words.
+#[derive(Clone, Copy)]
+struct Change {
+    path: &'static str,
+    /// By whether there is an app already.
+    told: fn(&Words, bool) -> &'static str,
+}
+
+const BEGIN: Change =
+    Change { path: "/factor/begin", told: |t, app| if app { t.factor_renew } else { t.factor_begin } };
+const CODES: Change = Change { path: "/factor/codes", told: |t, _| t.factor_codes_new };
+const OFF: Change = Change { path: "/factor/off", told: |t, _| t.factor_off };
+const ADD: Change = Change { path: "/factor/passkeys", told: |t, _| t.passkey_add };
+const REMOVE: Change = Change { path: "/factor/passkeys/remove", told: |t, _| t.passkey_remove };
+
+/// Whether a page is on the way to a second factor: what somebody may reach who needs one and has none yet.
+#[must_use]
+pub fn is_on_the_way(path: &str) -> bool {
+    path == PAGE
+        || path.starts_with("/factor/")
+        || matches!(path, "/logout" | "/prove" | "/password" | "/welcome")
+}
+
+/// Where whoever must set one up goes.
+#[must_use]
+pub fn set_it_up() -> Response {
+    Redirect::to(PAGE).into_response()
+}
+
+/// What the page shows.
+enum Shows {
+    /// How it stands.
+    Standing(Standing),
+    /// What is to be scanned.
+    Setup(Setup, Option<Qr>),
+    /// Recovery codes, this once.
+    Codes(Vec<String>),
+    /// Who they are is to be shown again, before this is done.
+    Again(Again),
+    /// A passkey is to be made: what their browser is asked for, and what it may be called.
+    Passkey(String, String),
+}
+
+/// A change that waits for a proof.
+struct Again {
+    path: &'static str,
+    /// What is done, in words.
+    told: String,
+    /// What the form holds beside.
+    fields: Vec<(&'static str, String)>,
+    has_app: bool,
+    has_factor: bool,
+    passkey: Option<Button>,
+}
+
+#[derive(Template)]
+#[template(path = "users/second_factor.html")]
+struct FactorPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    csrf: String,
+    home: &'static str,
+    /// The page about one's own login.
+    own: &'static str,
+    shows: Shows,
+    /// Where people reach this, when passkeys cannot be used there.
+    not_here: Option<String>,
+    why: Option<&'static str>,
+}
+
+impl FactorPage {
+    /// Since when there is an app, in a sentence.
+    fn since(&self, since: &i64) -> String {
+        self.t.factor_since.replace("{day}", &clock::date(*since))
+    }
+
+    /// How many recovery codes are left, in a sentence.
+    fn codes_left(&self, standing: &Standing) -> String {
+        self.t.codes_left.replace("{count}", &standing.codes_left.to_string())
+    }
+
+    /// When a passkey was added and used, in a sentence.
+    fn of_passkey(&self, one: &Passkey) -> String {
+        let day = clock::date(one.made_at);
+        match one.used_at {
+            Some(used) => self.t.passkey_made.replace("{day}", &day).replace("{used}", &clock::date(used)),
+            None => self.t.passkey_unused.replace("{day}", &day),
+        }
+    }
+
+    /// Why passkeys cannot be used here.
+    fn told_not_here(&self, address: &str) -> String {
+        self.t.passkeys_not_here.replace("{address}", address)
+    }
+}
+
+/// The page about one's own login.
+fn own_page(session: &Session) -> &'static str {
+    if session.actor.role.is_partners() { "/portal/account" } else { "/me" }
+}
+
+async fn page(
+    app: &App,
+    session: &Session,
+    shows: Shows,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
+    let language = spoken(app, &session.actor).await?;
+    let t = language.words();
+    let title = match &shows {
+        Shows::Standing(_) | Shows::Setup(..) => t.factor,
+        Shows::Codes(_) => t.factor_codes,
+        Shows::Again(_) => t.prove,
+        Shows::Passkey(..) => t.passkey_new,
+    };
+    let page = FactorPage {
+        title,
+        language,
+        t,
+        version: assets_version(),
+        csrf: session.csrf.clone(),
+        home: if session.actor.role.is_partners() { "/portal" } else { "/" },
+        own: own_page(session),
+        shows,
+        not_here: (!passkeys::is_here(app)).then(|| app.base_url.clone()),
+        why: why.map(|why| why(t)),
+    };
+    let status = if page.why.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    // Nothing that is shown this once may be kept under a form's one-time key.
+    Ok((status, Extension(NotKept), html(&page)?).into_response())
+}
+
+/// Whether they may not even set up their first app: they have not just proved who they are, nor just come by the provider
+/// without a password that could be asked for.
+async fn is_too_stale(app: &App, session: &Session) -> Result<bool, Fault> {
+    if !is_stale(app, session) {
+        return Ok(false);
+    }
+    Ok(!just_came(session, app.clock.now()) || people::has_password(app, session.actor.id).await?)
+}
+
+/// Whether they have not just proved who they are. Whoever finds a browser open must not put their own app in the place of its
+/// owner's.
+fn is_stale(app: &App, session: &Session) -> bool {
+    !is_fresh(session, app.clock.now())
+}
+
+async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+    if is_too_stale(&app, &session).await? {
+        return Ok(prove_first(PAGE));
+    }
+    standing_page(&app, &session, None).await
+}
+
+async fn standing_page(
+    app: &App,
+    session: &Session,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let standing = factor::standing(app, &mut db, session.actor.id, session.actor.role).await?;
+    drop(db);
+    page(app, session, Shows::Standing(standing), why).await
+}
+
+/// The form of a change: the password and a code, or a passkey, without which a second factor that counts is not touched.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    code: String,
+    passkey: Option<String>,
+    /// Which passkey, where one is removed.
+    id: Option<String>,
+}
+
+/// What to answer in the place of what was wanted. Whoever has a factor shows who they are for each change, however fresh their
+/// session is: a copy of it must not replace what keeps it out. A passkey signs the change itself.
+async fn refused(
+    web: &Web,
+    session: &Session,
+    change: Change,
+    sent: Wanted,
+) -> Result<Option<Response>, Fault> {
+    let app = &web.app;
+    // A passkey signs in alone: a copy of a fresh session must not make one. An app needs the password beside it.
+    let lasts = change.path == ADD.path && passkeys::is_here(app);
+    let lasts = lasts && people::has_password(app, session.actor.id).await?;
+    if !session.has_factor() && !lasts {
+        let stale = match change.path == BEGIN.path {
+            true => is_too_stale(app, session).await?,
+            false => is_stale(app, session),
+        };
+        return Ok(stale.then(|| prove_first(PAGE)));
+    }
+    let told = in_words(app, session, change, sent.id.as_deref()).await?;
+    let fields: Vec<(&'static str, String)> = sent.id.into_iter().map(|id| ("id", id)).collect();
+    let deed = Deed::of(change.path, fields.iter().map(|(name, value)| (*name, value.as_str())));
+    let shown = Evidence::of(sent.password, sent.code, sent.passkey.as_deref());
+    let again = Shows::Again(Again {
+        path: change.path,
+        told,
+        fields,
+        has_app: session.has_app,
+        has_factor: session.has_factor(),
+        passkey: Button::to_prove(app, session, &deed),
+    });
+    if matches!(&shown, Evidence::Words(words) if words.password.is_empty() && words.code.is_empty()) {
+        return page(app, session, again, None).await.map(Some);
+    }
+    if let Err(wait) = web.tries.prove(&session.id, app.clock.now()) {
+        let page = page(app, session, again, Some(|t| t.login_slow)).await?;
+        return Ok(Some(too_many(page, wait)));
+    }
+    let why: fn(&Words) -> &'static str = match shown.prove(app, session, &deed).await? {
+        Proof::Right => return Ok(None),
+        Proof::WrongPassword => |t| t.password_wrong,
+        Proof::WrongCode => |t| t.factor_wrong,
+        Proof::UsedCode => |t| t.factor_used,
+        Proof::WrongPasskey => |t| t.passkey_wrong,
+    };
+    page(app, session, again, Some(why)).await.map(Some)
+}
+
+/// A change in words, with the name of the passkey that it is about.
+async fn in_words(app: &App, session: &Session, change: Change, id: Option<&str>) -> Result<String, Fault> {
+    let told = (change.told)(spoken(app, &session.actor).await?.words(), session.has_app);
+    let Some(id) = id else { return Ok(told.to_owned()) };
+    let known = passkeys::of(&mut app.store.read().await?, session.actor.id).await?;
+    let named = known.into_iter().find(|known| known.id == id);
+    Ok(named.map_or_else(|| told.to_owned(), |named| format!("{told}: {}", named.name)))
+}
+
+async fn begin(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if let Some(instead) = refused(&web, &session, BEGIN, sent).await? {
+        return Ok(instead);
+    }
+    factor::begin(&web.app, &session).await?;
+    Ok(Redirect::to(NEW).into_response())
+}
+
+async fn scan(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+    if is_too_stale(&app, &session).await? {
+        return Ok(prove_first(NEW));
+    }
+    setup_page(&app, &session, None).await
+}
+
+async fn setup_page(
+    app: &App,
+    session: &Session,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
+    match factor::begun(app, session).await? {
+        Some(setup) => {
+            let qr = Qr::of(&setup.uri);
+            page(app, session, Shows::Setup(setup, qr), why).await
+        }
+        None => standing_page(app, session, why).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    #[serde(default)]
+    code: String,
+}
+
+async fn confirm(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Code>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    if is_too_stale(app, &session).await? {
+        return Ok(prove_first(NEW));
+    }
+    if let Err(wait) = web.tries.prove(&session.id, app.clock.now()) {
+        let page = setup_page(app, &session, Some(|t| t.login_slow)).await?;
+        return Ok(too_many(page, wait));
+    }
+    match factor::confirm(app, &session, &sent.code, !is_stale(app, &session)).await? {
+        Confirmed::Done(codes) => page(app, &session, Shows::Codes(codes), None).await,
+        Confirmed::Wrong => setup_page(app, &session, Some(|t| t.factor_wrong)).await,
+        Confirmed::Gone => standing_page(app, &session, Some(|t| t.factor_gone)).await,
+    }
+}
+
+async fn new_codes(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if let Some(instead) = refused(&web, &session, CODES, sent).await? {
+        return Ok(instead);
+    }
+    let app = &web.app;
+    match factor::new_codes(app, &session).await {
+        Ok(codes) => page(app, &session, Shows::Codes(codes), None).await,
+        Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_none)).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn turn_off(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if let Some(instead) = refused(&web, &session, OFF, sent).await? {
+        return Ok(instead);
+    }
+    let app = &web.app;
+    let t = spoken(app, &session.actor).await?.words();
+    match factor::turn_off(app, &session).await {
+        Ok(()) => Ok(Told::good(t.factor_is_off).on(own_page(&session))),
+        Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_required)).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn begin_passkey(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if let Some(instead) = refused(&web, &session, ADD, sent).await? {
+        return Ok(instead);
+    }
+    match passkeys::begin(&web.app, &session).await {
+        Ok(()) => Ok(Redirect::to(NEW_PASSKEY).into_response()),
+        Err(OpsError::Refused(why)) if why.code == "too_many_passkeys" => {
+            standing_page(&web.app, &session, Some(|t| t.passkey_most)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn new_passkey(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Device(device): Device,
+) -> Result<Response, Fault> {
+    if is_stale(&app, &session) {
+        return Ok(prove_first(PAGE));
+    }
+    match passkeys::begun(&app, &session).await? {
+        Some(asked) => {
+            let name = browser(&device.agent).unwrap_or_default();
+            page(&app, &session, Shows::Passkey(written(asked), name), None).await
+        }
+        None => Ok(Redirect::to(PAGE).into_response()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Making {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    passkey: String,
+}
+
+async fn add_passkey(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Making>,
+) -> Result<Response, Fault> {
+    if is_stale(&app, &session) {
+        return Ok(prove_first(PAGE));
+    }
+    let Some(made) = webauthn::read(&sent.passkey) else {
+        return standing_page(&app, &session, Some(|t| t.passkey_failed)).await;
+    };
+    match passkeys::add(&app, &session, &sent.name, &made).await? {
+        Added::Done(codes) if codes.is_empty() => {
+            let t = spoken(&app, &session.actor).await?.words();
+            Ok(Told::good(t.passkey_added).on(own_page(&session)))
+        }
+        Added::Done(codes) => page(&app, &session, Shows::Codes(codes), None).await,
+        Added::Refused => standing_page(&app, &session, Some(|t| t.passkey_wrong)).await,
+        Added::Gone => standing_page(&app, &session, Some(|t| t.passkey_gone)).await,
+    }
+}
+
+async fn remove_passkey(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    let (app, id) = (&web.app, sent.id.clone().unwrap_or_default());
+    if let Some(instead) = refused(&web, &session, REMOVE, sent).await? {
+        return Ok(instead);
+    }
+    match passkeys::remove(app, &session, &id).await {
+        Ok(()) => {
+            let t = spoken(app, &session.actor).await?.words();
+            Ok(Told::good(t.passkey_removed).on(own_page(&session)))
+        }
+        Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.passkey_last)).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "users/code.html")]
+struct CodePage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    home: &'static str,
+    next: String,
+    has_app: bool,
+    passkey: Option<Button>,
+    /// It took too long, or was never begun.
+    over: bool,
+    why: Option<&'static str>,
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    next: Option<String>,
+}
+
+/// The form for the code of somebody who has come half way, or the way back to the beginning.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn code_page(
+    app: &App,
+    headers: &HeaderMap,
+    next: Option<String>,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
+    let person = match session::half_way(headers) {
+        Some(half) => people::half_way(app, half).await?,
+        None => None,
+    };
+    let next = next.filter(|next| is_ours(next));
+    let partner = match &person {
+        Some(person) => person.role.is_partners(),
+        None => next.as_deref().is_some_and(session::is_portal),
+    };
+    let language = match &person {
+        Some(person) => spoken(app, &people::actor(person)).await?,
+        None if partner => asked(headers),
+        None => Language::English,
+    };
+    let t = language.words();
+    let over = person.is_none();
+    let (mut has_app, mut passkey) = (true, None);
+    if let Some(person) = &person {
+        let standing = factor::standing(app, &mut app.store.read().await?, person.id, person.role).await?;
+        let can = passkeys::is_here(app) && !standing.passkeys.is_empty();
+        (has_app, passkey) = (standing.since.is_some(), can.then(Button::second));
+    }
+    let page = CodePage {
+        title: if passkey.is_some() { t.prove } else { t.code },
+        language,
+        t,
+        version: assets_version(),
+        home: if partner { session::PORTAL_LOGIN } else { "/login" },
+        next: next.unwrap_or_default(),
+        has_app,
+        passkey,
+        over,
+        why: why.filter(|_| !over).map(|why| why(t)),
+    };
+    let status = match (over, page.why.is_some()) {
+        (true, _) => StatusCode::GONE,
+        (false, true) => StatusCode::UNPROCESSABLE_ENTITY,
+        (false, false) => StatusCode::OK,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+/// The same after too many tries.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn slow_code(
+    app: &App,
+    headers: &HeaderMap,
+    next: Option<String>,
+    wait: Wait,
+) -> Result<Response, Fault> {
+    Ok(too_many(code_page(app, headers, next, Some(|t| t.login_slow)).await?, wait))
+}
+
+async fn code_form(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    code_page(&app, &headers, ask.next, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeSent {
+    #[serde(default)]
+    code: String,
+    next: Option<String>,
+}
+
+async fn code(
+    State(web): State<Web>,
+    Extension(from): Extension<ComesFrom>,
+    headers: HeaderMap,
+    Device(browser): Device,
+    Form(sent): Form<CodeSent>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let half = session::half_way(&headers).unwrap_or_default();
+    let Some(person) = people::half_way(app, half).await? else {
+        return code_page(app, &headers, sent.next, None).await;
+    };
+    let email = person.email.clone().unwrap_or_default();
+    let known = session::is_known_by_code(app, &headers, &email);
+    let tried = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now());
+    if let Err(wait) = tried {
+        return slow_code(app, &headers, sent.next, wait).await;
+    }
+    match people::finish(app, half, Second::Code(&sent.code), &browser).await? {
+        Finished::In(token) => Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref())),
+        Finished::Wrong | Finished::WrongPasskey => {
+            code_page(app, &headers, sent.next, Some(|t| t.factor_wrong)).await
+        }
+        Finished::Used => code_page(app, &headers, sent.next, Some(|t| t.factor_used)).await,
+        Finished::Over => code_page(app, &headers, sent.next, None).await,
+    }
+}

@@ -1,0 +1,306 @@
+//! One person who signs in: their role, whether they may come in, where they are signed in, and a fresh link for them.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::{Held, Permission, Role, may_become};
+use payout::ids::PersonId;
+
+use super::account::{Device, Ending};
+use super::list::{ADMINISTERS, chip, our_roles};
+use super::preferences::{Linked, Row};
+use crate::app::App;
+use crate::ops::invitations::Invitation;
+use crate::ops::people::provider::links;
+use crate::ops::people::{Session, factor, sessions, team};
+use crate::store::roster::{self, Listed};
+use crate::store::{factors, passkeys, people};
+use crate::web::kit::form::Form;
+use crate::web::kit::format::{Chip, When, how_many, when};
+use crate::web::kit::history::{self, Line};
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get, post};
+use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
+
+/// The rows of the route table.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/people/{id}", ADMINISTERS, show),
+        post("/people/{id}/role", ADMINISTERS, change_role),
+        post("/people/{id}/disable", ADMINISTERS, shut_out),
+        post("/people/{id}/enable", ADMINISTERS, let_in),
+        post("/people/{id}/sessions", ADMINISTERS, end_sessions),
+        post("/people/{id}/link", ADMINISTERS, fresh_link),
+        post("/people/{id}/factor", ADMINISTERS, reset_factor),
+        post("/people/{id}/unlink", ADMINISTERS, unlink).proved("Unlink this login from the provider"),
+        post("/people/{id}/relink", ADMINISTERS, relink).proved("Let this login be linked again"),
+    ]
+}
+
+/// How many lines of history stand on the page.
+const SHOWN: i64 = 20;
+
+#[derive(Template)]
+#[template(path = "users/show.html")]
+struct PersonPage {
+    frame: Frame,
+    one: Listed,
+    chip: Chip,
+    /// The roles they could have.
+    roles: Vec<Role>,
+    made_by: Option<String>,
+    created: When,
+    seen: Option<When>,
+    /// The browsers they are signed in with.
+    sessions: Vec<Row>,
+    /// Since when they have a second factor.
+    factor: Option<When>,
+    /// How many passkeys they have.
+    passkeys: usize,
+    /// Who they are or were at providers.
+    linked: Vec<Linked>,
+    /// They are whoever looks.
+    is_oneself: bool,
+    /// Whoever looks has just proved who they are.
+    fresh: bool,
+    /// Why their role stays as it is.
+    no_role: Option<String>,
+    /// Why they are not shut out.
+    no_out: Option<String>,
+    /// A link that was just made, and until when it works.
+    made: Option<(String, When)>,
+    history: Vec<Line>,
+}
+
+impl PersonPage {
+    /// An account at a provider opens this login.
+    fn is_linked(&self) -> bool {
+        self.linked.iter().any(|one| one.until.is_none())
+    }
+
+    /// One was unlinked from it.
+    fn was_linked(&self) -> bool {
+        self.linked.iter().any(|one| one.until.is_some())
+    }
+}
+
+fn read(id: &str) -> Result<PersonId, Fault> {
+    PersonId::parse(id).ok_or_else(Fault::missing)
+}
+
+fn address(id: PersonId) -> String {
+    format!("/people/{id}")
+}
+
+async fn show(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    page(&app, &session, &visit, read(&id)?, None).await
+}
+
+async fn page(
+    app: &App,
+    session: &Session,
+    visit: &Visit,
+    id: PersonId,
+    made: Option<Invitation>,
+) -> Result<Response, Fault> {
+    let (mut db, now) = (app.store.read().await?, app.clock.now());
+    let one = roster::one(&mut db, id).await?.filter(|one| one.hint.is_none() && one.email.is_some());
+    let one = one.ok_or_else(Fault::missing)?;
+    let held = Held {
+        role: one.disabled_at.is_none().then_some(one.role),
+        is_oneself: visit.actor.id == id,
+        other_admins: people::other_administrators(&mut db, id).await?,
+    };
+    let why_not = |after| may_become(held, after).err().map(|refusal| refusal.sentence);
+    let found = sessions::list(&mut db, id, now).await?;
+    let browsers = found.into_iter().map(|one| Row::from(Device::of(one, &session.id)));
+    let makers = history::names(&mut db, one.made_by.iter().map(String::as_str)).await?;
+    let partners = one.role.is_partners();
+    let page = PersonPage {
+        frame: visit.frame(one.name.clone(), Place::People),
+        chip: chip(&one),
+        roles: if partners { vec![Role::Partner, Role::PartnerAdmin] } else { our_roles() },
+        made_by: one.made_by.as_ref().and_then(|by| makers.get(by).cloned()),
+        created: When(one.created_at),
+        seen: when(one.last_seen_at),
+        sessions: browsers.collect(),
+        factor: when(factors::since(&mut db, id).await?),
+        passkeys: passkeys::of(&mut db, id).await?.len(),
+        linked: links::of(&mut db, id).await?.into_iter().map(Linked::from).collect(),
+        is_oneself: visit.actor.id == id,
+        fresh: is_fresh(session, now),
+        no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
+        no_out: why_not(None),
+        made: made.map(|made| (made.link, When(made.expires_at))),
+        history: match visit.may(Permission::Audit) {
+            true => history::of(&mut db, &id.to_string(), SHOWN).await?,
+            false => Vec::new(),
+        },
+        one,
+    };
+    visit.show(&page)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleSent {
+    #[serde(default)]
+    role: String,
+}
+
+async fn change_role(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<RoleSent>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    let Some(role) = Role::parse(&sent.role) else {
+        return Ok(Told::bad("Choose a role.").on(&address(id)));
+    };
+    let told = match team::change_role(&app, &visit.actor, id, role).await {
+        Ok(()) => {
+            let ended = if role == Role::Admin { String::new() } else { keys_that_end(&app, id).await? };
+            Told::good(format!("The role is {} now.{ended}", role.label().to_lowercase()))
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+/// Which programs stop because their key's maker may make none any more: a further sentence, or nothing.
+async fn keys_that_end(app: &App, maker: PersonId) -> Result<String, Fault> {
+    let names = people::keys_made_by(&mut app.store.read().await?, maker).await?;
+    if names.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!(" The API keys they made have ended with it: {}.", names.join(", ")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn shut_out(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let told = match team::shut_out(&app, &visit.actor, id).await {
+        Ok(()) => {
+            let told = "Shut out: signed out everywhere, and no link works any more.";
+            Told::good(format!("{told}{}", keys_that_end(&app, id).await?))
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn let_in(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    team::let_in(&app, &visit.actor, id).await?;
+    Ok(Told::good("Let in again, with the role and the password from before.").on(&address(id)))
+}
+
+async fn end_sessions(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<Ending>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if let Some(one) = &sent.one {
+        let ended = sessions::end_one(&app, &visit.actor, id, one).await?;
+        let told = if ended { "That session is ended." } else { "That session had ended already." };
+        return Ok(Told::good(told).on(&address(id)));
+    }
+    let ended = team::end_sessions(&app, &visit.actor, id).await?;
+    let ended = how_many(usize::try_from(ended).unwrap_or(usize::MAX), "session", "sessions");
+    Ok(Told::good(format!("{ended} ended.")).on(&address(id)))
+}
+
+async fn reset_factor(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    let told = match factor::reset(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("The second factor is taken away. They and all administrators are told."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn unlink(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let told = match links::unlink(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("Unlinked, and signed out everywhere. That account opens this login no more."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn relink(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let told = match links::allow_again(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("Allowed: the next sign-in with that account links it again."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn fresh_link(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    match team::fresh_link(&app, &visit.actor, id).await {
+        Ok(made) => page(&app, &session, &visit, id, Some(made)).await,
+        Err(error) => Ok(Told::refused(error)?.on(&address(id))),
+    }
+}

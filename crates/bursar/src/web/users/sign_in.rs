@@ -1,0 +1,205 @@
+//! Signing in with a password or a one-time link, proving once more who one is, and signing out. What is deliberately not here:
+//! the pages with the forms (`login`, the portal's `sign_in`), and the cookies (`kit::session`).
+
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Role;
+
+use super::login;
+use super::step_up::{self, Evidence};
+use crate::app::App;
+use crate::ops::people::{self, Browser, Entered};
+use crate::web::kit::client::ComesFrom;
+use crate::web::kit::form::{Form, Query};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::session::{
+    COOKIE, Device, KNOWN, MOST_EMAIL_BYTES, PORTAL_LOGIN, SignedIn, arrive, end_former, is_known_as,
+    is_ours, is_portal, make_known, set_cookie, too_many,
+};
+use crate::web::{home, portal};
+
+/// The routes of signing in and out. `GET /login`, the form, is a page.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/login", Need::Open, sign_in),
+        get("/login/{token}", Need::Open, link_form),
+        post("/login/{token}", Need::Open, sign_in_by_link),
+        post("/logout", Need::Login, sign_out),
+        post("/prove", Need::Login, prove),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    next: Option<String>,
+}
+
+async fn sign_in(
+    State(web): State<Web>,
+    Extension(ComesFrom(network)): Extension<ComesFrom>,
+    headers: HeaderMap,
+    Device(device): Device,
+    Form(sent): Form<Credentials>,
+) -> Result<Response, Fault> {
+    let (app, now) = (&web.app, web.app.clock.now());
+    if sent.email.len() > MOST_EMAIL_BYTES {
+        let told = "No e-mail address is as long as this one. Check it and sign in again.";
+        return Err(Fault::bad_request("invalid_email", told));
+    }
+    // Where they sign in is where they are told that it did not work.
+    let portal = sent.next.as_deref().is_some_and(is_portal);
+    let email = sent.email.trim().to_lowercase();
+    let known = is_known_as(app, &headers, KNOWN, &email);
+    if let Err(wait) = web.tries.sign_in(&email, network, known, now) {
+        let page = login_again(app, portal, &headers, sent.next)?;
+        return Ok(too_many(page, wait));
+    }
+    let Some(entered) = people::sign_in(app, &email, &sent.password, &device).await? else {
+        let page = if portal { PORTAL_LOGIN } else { "/login" };
+        let next = sent.next.as_deref().filter(|next| !next.is_empty() && is_ours(next));
+        let next = next.map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>());
+        let next = next.map(|next| format!("&next={next}")).unwrap_or_default();
+        return Ok(Redirect::to(&format!("{page}?why=wrong{next}")).into_response());
+    };
+    end_former(app, &headers).await?;
+    let mut response = arrive(&entered, sent.next.as_deref());
+    // Whoever knows the password alone is not known yet: each of them would have tries of their own at the code.
+    if !known && matches!(entered, Entered::In(_)) {
+        make_known(app, &mut response, KNOWN, &email);
+    }
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+struct Opened {
+    /// Sign in without a button: what the links of the demonstration carry, which nobody sends by mail.
+    now: Option<String>,
+}
+
+/// The page behind a one-time link, with a button. To fetch it does not use the link up: programs that look through mails
+/// open every link in them before whom they are for.
+async fn link_form(
+    State(app): State<App>,
+    method: Method,
+    headers: HeaderMap,
+    Device(device): Device,
+    Path(token): Path<String>,
+    Query(opened): Query<Opened>,
+) -> Result<Response, Fault> {
+    if method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
+    if opened.now.is_some() && app.config.demonstrates {
+        return by_link(&app, &headers, &token, &device).await;
+    }
+    match people::whose_link(&app, &token).await? {
+        Some(person) => {
+            let partner = matches!(person.role, Role::Partner | Role::PartnerAdmin);
+            login_by_link(partner, &headers)
+        }
+        None => Ok(Redirect::to("/login?why=link").into_response()),
+    }
+}
+
+async fn sign_in_by_link(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Device(device): Device,
+    Path(token): Path<String>,
+) -> Result<Response, Fault> {
+    by_link(&app, &headers, &token, &device).await
+}
+
+async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) -> Result<Response, Fault> {
+    // Partners choose theirs with their invitation.
+    let person = people::whose_link(app, token).await?;
+    let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
+    // Before money moves a password is asked for, and ten minutes later only another link would let them choose one.
+    let chooses = match person {
+        Some(person) if people::welcome::is_due(&person) => Some(home::WELCOME),
+        Some(person) if person.password_hash.is_none() => Some("/password"),
+        Some(_) | None => None,
+    };
+    Ok(match people::sign_in_by_link(app, token, device).await? {
+        Some(entered) => {
+            end_former(app, headers).await?;
+            arrive(&entered, chooses)
+        }
+        None => Redirect::to("/login?why=link").into_response(),
+    })
+}
+
+async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+    people::sign_out(&app, &session).await?;
+    let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
+    let mut response = Redirect::to(if partner { PORTAL_LOGIN } else { "/login" }).into_response();
+    set_cookie(&mut response, COOKIE, "", 0);
+    // The cookie by which this browser is known stays: it opens nothing, and its owner needs it while others guess.
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proof {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    code: String,
+    passkey: Option<String>,
+    next: Option<String>,
+}
+
+async fn prove(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Proof>,
+) -> Result<Response, Fault> {
+    let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
+    if let Err(wait) = web.tries.prove(&session.id, web.app.clock.now()) {
+        let page = portal::prove_again(&web.app, session, next.to_owned()).await?;
+        return Ok(too_many(page, wait));
+    }
+    let deed = step_up::to_go_on(sent.next.as_deref().unwrap_or_default());
+    let shown = Evidence::of(sent.password, sent.code, sent.passkey.as_deref());
+    let why = match shown.prove(&web.app, &session, &deed).await? {
+        people::Proof::Right => return Ok(Redirect::to(next).into_response()),
+        people::Proof::WrongPassword => "wrong",
+        people::Proof::WrongCode => "code",
+        people::Proof::UsedCode => "used",
+        people::Proof::WrongPasskey => "passkey",
+    };
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    Ok(Redirect::to(&format!("/prove?why={why}&next={next}")).into_response())
+}
+
+/// The page behind a one-time link: the partners' own, or ours.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Fault> {
+    if portal { portal::login_by_link(headers) } else { login::by_link() }
+}
+
+/// The form to sign in, after too many tries: the partners' own, or ours.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_again(
+    app: &App,
+    portal: bool,
+    headers: &HeaderMap,
+    next: Option<String>,
+) -> Result<Response, Fault> {
+    if portal { portal::login_again(app, headers, next) } else { login::again(app, next) }
+}

@@ -1,0 +1,103 @@
+//! How people sign in: when a second factor is required, and who has none yet. Setting one up is everybody's own
+//! (`second_factor`).
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::{Role, needs_second_factor};
+
+use super::list::ADMINISTERS;
+use crate::app::App;
+use crate::ops::people::factor::{self, Wanted};
+use crate::store::factors;
+use crate::web::kit::form::Form;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
+use crate::web::kit::problem::Fault;
+use crate::web::kit::route::{Route, get, post};
+use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
+
+const PAGE: &str = "/people/sign-in";
+
+/// The rows of the route table.
+pub(super) fn routes() -> Vec<Route> {
+    vec![get(PAGE, ADMINISTERS, show), post(PAGE, ADMINISTERS, save)]
+}
+
+/// How each choice is written, and what it says.
+fn choices(with_mail: bool) -> [(Wanted, &'static str, String); 3] {
+    let now = match with_mail {
+        true => "A mail server is configured, so it is required now.",
+        false => "No mail server is configured, so it is not required now.",
+    };
+    [
+        (Wanted::WithMail, "with_mail", format!("While a mail server is configured. {now}")),
+        (Wanted::Always, "always", "Always.".to_owned()),
+        (Wanted::Never, "never", "Never: each decides for themselves.".to_owned()),
+    ]
+}
+
+#[derive(Template)]
+#[template(path = "users/sign_in_policy.html")]
+struct SignInPage {
+    frame: Frame,
+    /// The word, what it says, and whether it is the one in force.
+    choices: Vec<(&'static str, String, bool)>,
+    /// The roles it concerns.
+    roles: String,
+    /// Who of them has none: name, address, role.
+    without: Vec<(String, String, &'static str)>,
+    fresh: bool,
+}
+
+async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let (wanted, _) = factor::wanted(&mut db).await?;
+    let without = factors::without(&mut db).await?.into_iter();
+    let concerned = |role: &Role| needs_second_factor(*role);
+    let roles: Vec<&str> = Role::ALL.iter().copied().filter(concerned).map(Role::label).collect();
+    let page = SignInPage {
+        frame: visit.frame("Signing in", Place::People),
+        choices: choices(app.config.smtp_url.is_some())
+            .into_iter()
+            .map(|(one, word, told)| (word, told, one == wanted))
+            .collect(),
+        roles: roles.join(", "),
+        without: without
+            .filter(|(_, _, role)| concerned(role))
+            .map(|(name, email, role)| (name, email, role.label()))
+            .collect(),
+        fresh: is_fresh(&session, app.clock.now()),
+    };
+    visit.show(&page)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    #[serde(default)]
+    second_factor: String,
+}
+
+async fn save(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(sent): Form<Chosen>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
+    let found = choices(false).into_iter().find(|(_, word, _)| *word == sent.second_factor);
+    let Some((wanted, ..)) = found else {
+        return Ok(Told::bad("Choose when a second factor is required.").on(PAGE));
+    };
+    let told = match factor::want(&app, &visit.actor, wanted).await {
+        Ok(()) => {
+            Told::good("Kept. Whoever needs a second factor and has none sets it up with their next click.")
+        }
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}

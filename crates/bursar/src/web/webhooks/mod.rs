@@ -1,0 +1,13 @@
+//! What vendors send: where it comes in, and the list of what came.
+//! What is deliberately not here: deciding and writing (`ops`).
+
+mod list;
+mod receive;
+
+use crate::web::kit::route::Route;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [list::routes(), receive::routes()].into_iter().flatten().collect()
+}
