@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use bursar::ops::batches::{self, BatchView, Choose};
+use bursar::ops::batches;
+use bursar::ops::batches::Choose;
+use bursar::ops::batches::view::BatchView;
 use bursar::ops::import;
 use bursar::ops::pay::{self, Balances, Seen};
 use bursar::ops::rewards::{self, Verdict, Which};

@@ -18,6 +18,7 @@ pub mod pulse;
 pub mod secrets;
 pub mod store;
 pub mod turns;
+pub mod watched;
 pub mod web;
 pub mod webauthn;
 pub mod work;

@@ -1,20 +1,9 @@
-//! Whether the loops are alive: when each last finished a pass, and the watch that begins a pass again which panicked.
-//!
-//! What is deliberately not here: what a loop does (`work`), and who is told that one is late (`web::health`).
+//! Whether the loops are alive: when each last finished a pass. What is deliberately not here: what a loop does (`work`), the
+//! watch over it (`watched`), and who is told that one is late (`web::health`).
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use futures::FutureExt as _;
-use tokio_util::sync::CancellationToken;
-
-use crate::app::App;
-
-/// The first wait after a pass that panicked; it doubles, up to [`LONGEST`], until a pass is finished again.
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// When each loop of this process last finished a pass.
 #[derive(Default)]
@@ -63,53 +52,6 @@ impl Pulse {
             beats.iter().map(age).collect()
         })
     }
-}
-
-/// A loop under watch.
-#[derive(Clone, Copy, Debug)]
-pub struct Watched {
-    /// Its name in the log and the metrics.
-    pub name: &'static str,
-    /// Within what time each pass ends.
-    pub limit: Duration,
-}
-
-/// Runs passes until the stop, or until one says that it was the last. A pass that panics is told of, counted and begun
-/// again after a while: what it held in the database lapses by itself, as it does when a process dies.
-pub async fn watch<F>(app: App, of: Watched, stop: CancellationToken, mut pass: impl FnMut() -> F)
-where
-    F: Future<Output = bool>,
-{
-    let pulse = &app.nudge.pulse;
-    pulse.beat(of.name, of.limit, app.clock.now());
-    let mut wait = FIRST;
-    while !stop.is_cancelled() {
-        match AssertUnwindSafe(pass()).catch_unwind().await {
-            Ok(goes_on) => {
-                pulse.beat(of.name, of.limit, app.clock.now());
-                wait = FIRST;
-                if !goes_on {
-                    break;
-                }
-            }
-            Err(panic) => {
-                let words = panic.downcast_ref::<&str>().copied();
-                let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-                tracing::error!(
-                    name = of.name,
-                    panic = words.unwrap_or("without words"),
-                    "a loop panicked and is begun again; what it held lapses and is driven on"
-                );
-                metrics::counter!("bursar_loop_panics_total", "loop" => of.name).increment(1);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(wait) => {}
-                }
-                wait = wait.saturating_mul(2).min(LONGEST);
-            }
-        }
-    }
-    pulse.end(of.name);
 }
 
 #[cfg(test)]

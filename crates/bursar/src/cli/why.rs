@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Failure, Outcome, open, output, words};
 use crate::config::Config;
 use crate::ops::OpsError;
+use crate::ops::placed;
 use crate::ops::why::{self, Why};
 use crate::store::transactions::Transaction;
 use crate::web::kit::format::{detail_of, label_of, meaning_of};
@@ -75,7 +76,7 @@ pub fn lines(why: &Why) -> Vec<String> {
 
 /// Whether the payee of the payment has another destination by now.
 fn moved(why: &Why) -> bool {
-    why::elsewhere(&why.closed)
+    placed::elsewhere(&why.closed)
 }
 
 /// A gate, who must act about it and how.
@@ -106,14 +107,14 @@ fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec
         ));
     }
     lines.extend(against.iter().map(|sentence| format!("    {sentence}")));
-    if let Some(reason) = why::reason_now(payment, elsewhere) {
+    if let Some(reason) = placed::reason_now(payment, elsewhere) {
         let note = Code::parse(&reason.code).and_then(|code| why::note(payment, code));
         let note = note.map(|note| format!(" {note}")).unwrap_or_default();
         lines.push(format!("    {}{note}  [{}]", reason.message, reason.code));
         lines.extend(reason.said.map(|said| format!("    The vendor's own words: {said}")));
         lines.push(format!("    {}. {}", reason.who.label(), reason.remedy));
     }
-    let choices = why::choices_now(payment, elsewhere).iter();
+    let choices = placed::choices_now(payment, elsewhere).iter();
     lines.extend(choices.map(|choice| format!("    - {} ({})", choice.words, choice.who.label())));
     lines
 }
@@ -125,11 +126,11 @@ pub fn as_json(why: &Why) -> Value {
     let rows: Vec<Value> = why.blockers.iter().map(problem::blocker).collect();
     let payment = why.payment.as_deref().map(|payment| {
         let elsewhere = moved(why);
-        let choices = why::choices_now(payment, elsewhere).iter();
+        let choices = placed::choices_now(payment, elsewhere).iter();
         let choice = |choice: &Choice| {
             json!({ "deed": choice.deed.as_str(), "words": choice.words, "who": choice.who.as_str() })
         };
-        let reason = why::reason_now(payment, elsewhere).map(|reason| {
+        let reason = placed::reason_now(payment, elsewhere).map(|reason| {
             json!({
                 "code": reason.code, "message": reason.message, "remedy": reason.remedy,
                 "who": reason.who.as_str(), "vendor_message": reason.said,

@@ -4,6 +4,7 @@
 //! Pure: nothing here reads the database, sends, or knows the time. What is deliberately not here: who is written to
 //! (`ops::notices`), where the facts come from (`ops::notices::facts`), and SMTP (`work::mailer`).
 
+mod built_in;
 mod language;
 mod markup;
 mod template;

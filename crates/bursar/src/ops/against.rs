@@ -5,7 +5,6 @@
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Leg, State};
 
-use super::by_hand::called_not_made;
 use crate::clock;
 use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
 use crate::store::{Db, Result, named, put_back};
@@ -94,4 +93,10 @@ fn by(attempt: &Attempt, lines: &[ReadLine]) -> String {
         format!(" by {}", said.replacen(": ", " (", 1) + if said.contains(": ") { ")" } else { "" })
     })
     .unwrap_or_default()
+}
+
+/// Whether people have called an attempt not made, and nobody has found out since that it was.
+#[must_use]
+pub fn called_not_made(attempt: &Attempt) -> bool {
+    attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
 }

@@ -4,6 +4,7 @@
 //! `ops::pay`; what is decided about single claims is `ops::claims`.
 
 mod paid;
+pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,19 +14,20 @@ use payout::batch::{self, BatchStatus, Claim};
 use payout::eligibility::{self, Blocker, Code};
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Sum, Vendor};
+use payout::money::{Currency, Money, Sum};
 use payout::notice::Notice;
 use payout::payee::Destination;
 
+use super::audit::{batch_changed, changed_meanwhile, note, note_rewards};
 use super::idempotency::Once;
-use super::tax::Crossing;
-use super::{OpsError, Result, claims, clawbacks, idempotency, limits, people, settings, tax};
+use super::skipped;
+use super::{OpsError, Result, clawbacks, idempotency, limits, people, settings};
 use crate::app::{Actor, App};
+use crate::store;
 use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
-use crate::store::claims::Override;
-use crate::store::payees::Named;
-use crate::store::{self, Db, Tx, audit, payees};
+use crate::store::{Db, Tx, payees};
 use crate::transact;
+use view::{BatchView, ClaimView};
 
 pub(crate) use super::gates::{Amounts, Gates, of_reward};
 
@@ -41,80 +43,6 @@ pub struct Draft {
 impl From<BatchId> for Draft {
     fn from(id: BatchId) -> Self {
         Self { id, version: None }
-    }
-}
-
-/// One payee's part of a batch in one currency, as it is shown.
-#[derive(Clone, Debug)]
-pub struct ClaimView {
-    /// Who receives.
-    pub payee: Payee,
-    /// Who that is, for people.
-    pub named: Option<Named>,
-    /// Where to; `None` without a payout profile.
-    pub destination: Option<Destination>,
-    /// The sum of its rewards.
-    pub total: Money,
-    /// What that sum really is, where it is more than one amount can hold. Then `total` stands for nothing, and a gate that
-    /// is closed keeps it from being paid.
-    pub beyond: Option<Sum>,
-    /// The fee expected.
-    pub fee: Money,
-    /// What of it the vendor takes once a month for the payee; after Pay it is in the fee alone.
-    pub monthly: Money,
-    /// What the vendor would be told to pay.
-    pub net: Money,
-    /// Its rewards: id, number, what each adds in minor units.
-    pub rewards: Vec<(RewardId, i64, i64)>,
-    /// How many rewards it has; after Pay the rewards themselves are read with their transaction.
-    pub reward_count: usize,
-    /// Why it cannot be paid.
-    pub blockers: Vec<Blocker>,
-    /// Why it is paid although it is under the earning threshold.
-    pub overridden: Option<Override>,
-    /// How it takes the payee's year over the tax reporting line, if it does; told by [`view`] alone.
-    pub crossing: Option<Crossing>,
-}
-
-impl ClaimView {
-    /// Through whom.
-    #[must_use]
-    pub fn vendor(&self) -> Option<Vendor> {
-        self.destination.as_ref().map(Destination::vendor)
-    }
-
-    /// The sum of its rewards, however large.
-    #[must_use]
-    pub fn exact(&self) -> Sum {
-        self.beyond.unwrap_or_else(|| self.total.into())
-    }
-}
-
-/// A batch with everything that is computed of it.
-#[derive(Clone, Debug)]
-pub struct BatchView {
-    /// What is kept.
-    pub batch: Batch,
-    /// How it stands.
-    pub status: BatchStatus,
-    /// Its claims, by payee and currency.
-    pub claims: Vec<ClaimView>,
-    /// One total per currency.
-    pub totals: Vec<Sum>,
-    /// Why it cannot be paid as a whole.
-    pub blockers: Vec<Blocker>,
-    /// What Pay would promise, or has promised.
-    pub digest: String,
-    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
-    pub unreadable: Vec<String>,
-}
-
-impl BatchView {
-    /// Everything that stands in the way of Pay: the batch's own blockers, then its claims'.
-    #[must_use]
-    pub fn all_blockers(&self) -> Vec<Blocker> {
-        let of_claims = self.claims.iter().flat_map(|claim| claim.blockers.iter().cloned());
-        self.blockers.iter().cloned().chain(of_claims).collect()
     }
 }
 
@@ -150,7 +78,7 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
         return paid::view(db, batch).await;
     }
     let mut view = view_draft(db, batch, now).await?;
-    for crossing in tax::crossings(db, &view, now).await? {
+    for crossing in view::crossings(db, &view, now).await? {
         let mut claims = view.claims.iter_mut();
         let is_it = |claim: &&mut ClaimView| {
             claim.payee == crossing.payee && claim.total.currency == crossing.line.currency
@@ -281,7 +209,7 @@ async fn batch_blockers(
     let number = || Some(batch.number.clone());
     let mut blockers: Vec<Blocker> =
         codes.into_iter().map(|code| Blocker::new(code, batch.id).called(number())).collect();
-    let sums = limits::sums(claims);
+    let sums = view::sums(claims);
     blockers.extend(limits::closed(db, &gates.settings, batch.id, &sums, None, now).await?);
     Ok(blockers)
 }
@@ -507,7 +435,7 @@ pub async fn remove_blocked(
         take_draft(tx, actor, draft, now).await?;
         let known = batches::find(tx, &id.to_string()).await?;
         let view = view_draft(tx, known, now).await?;
-        claims::note_skipped(tx, &view, now).await?;
+        skipped::note_skipped(tx, &view, now).await?;
         let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
         let rewards: Vec<RewardId> =
             blocked.flat_map(|claim| claim.rewards.iter().map(|(id, ..)| *id)).collect();
@@ -648,46 +576,6 @@ pub(super) fn no_draft(batch: &Batch) -> OpsError {
         Refusal::new(Code::AlreadyPaying.as_str(), sentence)
     };
     OpsError::Conflict(refusal)
-}
-
-/// What was shown is not what is there.
-pub(super) fn batch_changed(sentence: impl Into<String>) -> OpsError {
-    OpsError::Conflict(Refusal::new("batch_changed", sentence))
-}
-
-pub(super) fn changed_meanwhile() -> OpsError {
-    batch_changed(
-        "Somebody changed one of these rewards at the same moment, so nothing was added. Look again, then repeat it.",
-    )
-}
-
-fn note(tx: &mut Tx, actor: &Actor, now: i64, action: &'static str, id: BatchId, rewards: u64) {
-    let detail = serde_json::json!({ "rewards": rewards }).to_string();
-    tx.audit(audit::Entry { at: now, actor: actor.id.to_string(), action, subject: id.to_string(), detail });
-}
-
-/// How many rewards one row of the trail names.
-const NAMED_AT_ONCE: usize = 1_000;
-
-/// Notes which rewards, by their numbers, went into a batch or out of it: as many rows as it takes to name all of them.
-pub(super) fn note_rewards(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: i64,
-    action: &'static str,
-    id: BatchId,
-    mut numbers: Vec<i64>,
-) {
-    numbers.sort_unstable();
-    if numbers.is_empty() {
-        note(tx, actor, now, action, id, 0);
-    }
-    for some in numbers.chunks(NAMED_AT_ONCE) {
-        let which: Vec<String> = some.iter().map(|number| format!("RW-{number:06}")).collect();
-        let detail = serde_json::json!({ "rewards": numbers.len(), "which": which.join(" ") }).to_string();
-        let (actor, subject) = (actor.id.to_string(), id.to_string());
-        tx.audit(audit::Entry { at: now, actor, action, subject, detail });
-    }
 }
 
 /// Why the pool's approved rewards cannot be added now: for the page that shows them beside the batch.

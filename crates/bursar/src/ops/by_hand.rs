@@ -9,6 +9,7 @@ use payout::law::{self, NotNow, Parked};
 use payout::money::Money;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
+use super::against::called_not_made;
 use super::idempotency::{self, Once};
 use super::people::not_counted;
 use super::record::{self, Heard};
@@ -184,12 +185,6 @@ fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> St
         }
     };
     format!("{who}: {rests_on}")
-}
-
-/// Whether people have called an attempt not made, and nobody has found out since that it was.
-#[must_use]
-pub fn called_not_made(attempt: &Attempt) -> bool {
-    attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
 }
 
 /// Whether nothing that the vendor has said proves that an attempt was not made: people have called it so, or two looks have

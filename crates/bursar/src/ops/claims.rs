@@ -7,12 +7,15 @@ use payout::ids::BatchId;
 use payout::ledger::Payee;
 use payout::money::Currency;
 
-use super::batches::{BatchView, Draft, answer, take_draft, view_draft};
+use super::batches::{Draft, answer, take_draft, view_draft};
 use super::idempotency::Once;
+use super::skipped::note_skipped;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::store::claims::{self, Override, Skipped};
-use crate::store::{self, Tx, audit, batches};
+use crate::ops::batches::view::BatchView;
+use crate::store::claims;
+use crate::store::claims::Override;
+use crate::store::{audit, batches};
 use crate::transact;
 
 /// How long a reason may be, in bytes.
@@ -72,26 +75,6 @@ pub async fn override_threshold(
         });
         answer(tx, app, draft.id, once).await
     })
-}
-
-/// Notes the blocked claims of a batch in their payees' history.
-pub(super) async fn note_skipped(tx: &mut Tx, view: &BatchView, now: i64) -> store::Result<()> {
-    let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
-    let skipped = |claim: &super::batches::ClaimView| {
-        let mut codes: Vec<Code> = claim.blockers.iter().map(|blocker| blocker.code).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        Skipped {
-            batch: view.batch.id,
-            number: view.batch.number.clone(),
-            payee: claim.payee,
-            total: claim.total,
-            codes,
-            at: now,
-        }
-    };
-    let rows: Vec<Skipped> = blocked.map(skipped).collect();
-    claims::note_skipped(tx, &rows).await
 }
 
 /// Notes the claims because of which Pay was refused. The refusal itself left nothing behind.

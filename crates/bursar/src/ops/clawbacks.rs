@@ -8,7 +8,7 @@ use payout::ledger::Payee;
 use payout::money::{Currency, Money};
 
 use super::Result;
-use super::batches::{changed_meanwhile, note_rewards};
+use super::audit::{changed_meanwhile, note_rewards};
 use crate::app::Actor;
 use crate::store::batches::{self, Candidate, Pick};
 use crate::store::rewards::Entered;

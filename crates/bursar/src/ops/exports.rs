@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod earnings;
+pub mod gathered;
 pub mod rows;
 pub mod scope;
 
@@ -14,7 +15,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use payout::Refusal;
 use serde_json::{Value, json};
 
-pub use self::rows::{AT_ONCE, Gathered, count, gather};
+pub use self::gathered::{AT_ONCE, Gathered};
+pub use self::rows::{count, gather};
 pub use self::scope::{Asked, Scope};
 use super::idempotency::{Once, finish};
 use super::{OpsError, Result};

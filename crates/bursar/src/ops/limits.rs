@@ -7,20 +7,9 @@ use payout::ids::BatchId;
 use payout::money::{Currency, Sum};
 use payout::settings::Settings;
 
-use super::batches::ClaimView;
 use super::{OpsError, Result};
 use crate::clock;
 use crate::store::{self, Db, Tx};
-
-/// What the vendors would be told to pay for these claims, one sum per currency.
-#[must_use]
-pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
-    let mut sums = std::collections::BTreeMap::<Currency, i128>::new();
-    for claim in claims {
-        *sums.entry(claim.net.currency).or_default() += i128::from(claim.net.minor.max(0));
-    }
-    sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
-}
 
 /// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also their own.
 ///

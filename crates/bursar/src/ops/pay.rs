@@ -9,10 +9,12 @@ use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::money::{Currency, Money, Sum, Vendor};
 use payout::transaction::Terms;
 
-use super::batches::{BatchView, batch_changed, no_draft, view_draft};
+use super::audit::batch_changed;
+use super::batches::{no_draft, view_draft};
 use super::idempotency::{self, Once};
-use super::{OpsError, Result, batches as prepare, claims, limits, settings, tax, unusual};
+use super::{OpsError, Result, batches as prepare, claims, limits, settings, unusual};
 use crate::app::{Actor, App};
+use crate::ops::batches::view::{self, BatchView};
 use crate::store::transactions::{Line, New};
 use crate::store::{self, Tx, audit, batches, transactions};
 use crate::transact;
@@ -163,7 +165,7 @@ async fn pay_in(
     let rules = settings::load(tx).await?;
     // What somebody pays by an API key of theirs, they pay.
     let person = store::people::behind(tx, &actor.id.to_string(), now).await?;
-    limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &person, now).await?;
+    limits::take_up(tx, &rules, id, &view::sums(&view.claims), &person, now).await?;
     // Since the balance was read, another Pay may have promised some of it, or sent it.
     let promised = batches::promised(tx, balances.read_at).await?;
     let short = Balances { promised, ..balances.clone() }.blockers(&view);
@@ -194,7 +196,7 @@ async fn pay_in(
 /// were paid before, and those that take their payees over the tax reporting line.
 async fn noticed(tx: &mut Tx, view: &BatchView, now: i64) -> Result<serde_json::Value> {
     let mut noticed = unusual::kept(&unusual::of(tx, view, now).await?);
-    let crossings = tax::crossings(tx, view, now).await?;
+    let crossings = view::crossings(tx, view, now).await?;
     if !crossings.is_empty() {
         let shown: Vec<String> =
             crossings.iter().take(unusual::SHOWN).map(|one| one.payee.to_string()).collect();

@@ -1,6 +1,6 @@
 //! People and API keys: who may come in, and how: signing in and out, proving who one is, one's own password. Entering
 //! people is in `logins`, what an administrator does about them in `team`, API keys in `keys`. What is deliberately not
-//! here: what each may do (`payout::access`), and how many times one may try (`web::session` slows down guessing).
+//! here: what each may do (`payout::access`), and how many times one may try (`web::kit::login_limit` slows down guessing).
 
 pub mod factor;
 pub mod forgotten;

@@ -19,11 +19,12 @@ use payout::reward::{self, Entry, PaymentType, RewardStatus, RewardType, Standin
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::dates::end_of_date;
 use super::idempotency::{Once, finish};
 use super::partners::referred;
 use super::{OpsError, Result, clawbacks, safe_mode, settings};
 use crate::app::{Actor, App};
-use crate::clock::{day, start_of_date};
+use crate::clock::day;
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
 use crate::store::rewards::{self, Edited, Entered, Reward};
 use crate::store::{self, Db, Tx, audit, contradictions, ledger};
@@ -197,17 +198,6 @@ pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
     }
     let told = "The year of an expiry lies between 2000 and 2199. For a reward that never expires leave the date empty, or write 9999-12-31.";
     Err(Refusal::new("invalid_date", told).at("expires_on"))
-}
-
-/// The moment from which a reward that expires on this date is not payable: the end of that day, UTC.
-///
-/// # Errors
-/// When it is no date.
-pub fn end_of_date(date: &str) -> std::result::Result<i64, Refusal> {
-    let told = "Write the date as year, month and day, like 2027-03-31.";
-    start_of_date(date)
-        .map(|start| start + DAY_US)
-        .ok_or_else(|| Refusal::new("invalid_date", told).at("expires_on"))
 }
 
 /// A reward that was entered, or was there already with the same content.

@@ -10,8 +10,9 @@ use payout::payee::Destination;
 use serde::{Deserialize, Serialize};
 
 use super::Result;
-use super::batches::{self, BatchView, ClaimView};
+use super::batches;
 use crate::app::App;
+use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::store::{self, Db, StoreError};
 use crate::transact;
 

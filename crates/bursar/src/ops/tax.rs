@@ -1,15 +1,12 @@
 //! Tax reports: filed, and their numbers revealed to whoever says why; and what a year's payments come to. The forms and
 //! numbers themselves are judged by `payout::tax`.
 
-use std::collections::HashMap;
-
 use payout::Refusal;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum};
 use payout::tax::{self as rules, Entry, Form};
 use serde_json::json;
 
-use super::batches::BatchView;
 use super::payees::{given, note};
 use super::settings::lowering;
 use super::{OpsError, Result, settings};
@@ -158,7 +155,7 @@ pub async fn year_view(db: &mut Db, payee: Payee, of: i32) -> Result<YearView> {
     Ok(YearView { year: of, totals, reportable, line })
 }
 
-fn usd(total: &Total) -> i128 {
+pub(super) fn usd(total: &Total) -> i128 {
     if total.paid.currency == Currency::USD { total.net().minor } else { 0 }
 }
 
@@ -173,33 +170,4 @@ pub struct Crossing {
     pub adds: Money,
     /// The line.
     pub line: Money,
-}
-
-/// Whom a batch takes over the tax reporting line of this year: in US dollars only, and only while US Tax Tracking is on.
-/// A batch that was paid already is in the books and crosses nothing any more.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Crossing>> {
-    let rules = settings::load(db).await?;
-    let claims = view.claims.iter().filter(|claim| claim.total.currency == Currency::USD);
-    let adds: HashMap<Payee, Money> = claims.map(|claim| (claim.payee, claim.net)).collect();
-    if !rules.us_tax_tracking || adds.is_empty() || !view.batch.open() {
-        return Ok(Vec::new());
-    }
-    let this_year = year_of(now);
-    let Some(span) = year(this_year) else { return Ok(Vec::new()) };
-    let line = rules::threshold(this_year, &rules.tax_thresholds);
-    let mut of: Vec<Payee> = adds.keys().copied().collect();
-    of.sort_unstable();
-    let mut so_far: HashMap<Payee, i128> = HashMap::new();
-    for total in tax::totals(db, &of, &span).await? {
-        *so_far.entry(total.payee).or_default() += usd(&total);
-    }
-    let crossing = |payee: Payee| {
-        let so_far = Sum::new(so_far.get(&payee).copied().unwrap_or(0), Currency::USD);
-        let adds = adds.get(&payee).copied()?;
-        rules::crosses(so_far, adds, line).then_some(Crossing { payee, so_far, adds, line })
-    };
-    Ok(of.into_iter().filter_map(crossing).collect())
 }

@@ -8,7 +8,6 @@ use payout::law::{self, NotNow, Release};
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Leg, State};
 
-pub use super::by_hand::{Finding, Looked, settle_by_hand};
 use super::gates::Gates;
 use super::idempotency::{self, Once};
 use super::record;

@@ -10,7 +10,7 @@ use payout::unusual::{Before, Finding, Kind, Past, findings, paid_before};
 use serde_json::{Value, json};
 
 use super::Result;
-use super::batches::{BatchView, ClaimView};
+use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::store::{Db, past};
 
 /// How many of one kind are shown, and kept with Pay; the rest are counted.

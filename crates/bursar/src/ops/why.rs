@@ -11,16 +11,17 @@ use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::law;
 use payout::ledger::Payee;
 use payout::money::{Currency, Sum, Vendor};
-use payout::reason::{Cause, explain_at};
-use payout::remedy::{self, Choice};
 use payout::transaction::State;
 
-use super::batches::{self, BatchView};
+use super::batches;
+use super::placed::{elsewhere, in_flight, moved_on, payment, reason, reason_now};
 use super::{OpsError, Result, against, payees, rewards, safe_mode, transactions as verbs, views};
+use crate::ops::batches::view::BatchView;
+use crate::store;
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{Elsewhere, Reward};
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db, StoreError, contradictions, put_back};
+use crate::store::{Db, contradictions, put_back};
 
 /// What stands between something and being paid.
 #[derive(Clone, Debug)]
@@ -330,159 +331,4 @@ pub async fn closed_to_resubmit(db: &mut Db, payment: &Transaction, now: i64) ->
 pub fn may_open(payment: &Transaction, closed: &[Blocker]) -> bool {
     let asked = |code| matches!(code, Code::ProfileIncomplete | Code::CurrencyUnsupported);
     closed.iter().all(|gate| payment.terms.vendor == Vendor::Stripe && asked(gate.code))
-}
-
-/// What a reward that is in a payment waits for: which payment, how it stands, and who must act about it.
-#[must_use]
-pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Blocker {
-    let told = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
-    let who = reason_now(payment, elsewhere).map(|reason| reason.who);
-    let who = who.or_else(|| choices(payment).first().map(|choice| choice.who));
-    let blocker = blocker.noting(Some(told));
-    match who.filter(|who| *who != Who::Nobody) {
-        Some(who) => blocker.acting(who, "Open that payment: it says why it stands so and what can be done."),
-        None => blocker,
-    }
-}
-
-/// A payment, by the number that people see or its id.
-///
-/// # Errors
-/// [`OpsError::Blocked`] when its record cannot be read: who must act then, and what they must do.
-pub async fn payment(db: &mut Db, name: &str) -> Result<Transaction> {
-    match transactions::find(db, name).await {
-        Err(error @ (StoreError::Corrupt(_) | StoreError::Db(_))) if error.about_a_row() => {
-            tracing::error!(payment = name, %error, "the record of a payment cannot be read");
-            let told = Some(format!("What is wrong with it: {error}."));
-            Err(OpsError::Blocked(vec![Blocker::new(Code::SetAside, name).noting(told)]))
-        }
-        found => Ok(found?),
-    }
-}
-
-/// Why a payment stands as it does, or what it waits for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reason {
-    /// The vendor's own code unchanged, a gate's, or ours.
-    pub code: String,
-    /// What happened.
-    pub message: String,
-    /// The vendor's own words, where it had any.
-    pub said: Option<String>,
-    /// What to do.
-    pub remedy: &'static str,
-    /// Who must do it.
-    pub who: Who,
-}
-
-/// The reason of a payment, if it has one.
-#[must_use]
-pub fn reason(transaction: &Transaction) -> Option<Reason> {
-    let (code, said) = match (&transaction.reason, &transaction.waiting) {
-        (Some(reason), _) => (reason.code.clone(), Some(reason.message.clone())),
-        (None, Some(waiting)) => (waiting.clone(), None),
-        (None, None) => (by_its_state(transaction.state)?.to_owned(), None),
-    };
-    // What could not be read is told in Bursar's own words.
-    let said = said.filter(|words| !words.is_empty() && code != "vendor_not_understood");
-    let explained = explain_at(&code, transaction.state);
-    let message = explained.message.map(str::to_owned).or_else(|| said.clone());
-    let message = message.unwrap_or_else(|| "The vendor gave only this code.".to_owned());
-    let (who, remedy) = match (is_over(transaction), transaction.contradicted_at) {
-        (true, _) => (Who::Nobody, "Nothing to do here: the payment is closed."),
-        (false, Some(_)) => {
-            (Who::Payer, "Settle first what its vendor says against it; nothing else can be done before.")
-        }
-        (false, None) => (explained.who, explained.remedy),
-    };
-    Some(Reason { code, message, said, remedy, who })
-}
-
-/// The same, once it is known whether the payee has another destination by now: then the partner has done what was asked of
-/// them, and what is left is ours.
-#[must_use]
-pub fn reason_now(transaction: &Transaction, elsewhere: bool) -> Option<Reason> {
-    let reason = reason(transaction)?;
-    let answered = elsewhere && reason.who == Who::Partner;
-    let remedy = "Return it to the pool and pay its rewards in the next payout: the payee has another destination now.";
-    Some(if answered { Reason { who: Who::Payer, remedy, ..reason } } else { reason })
-}
-
-/// Whether these gates say that the payee has another destination than the one a payment was promised to.
-#[must_use]
-pub fn elsewhere(closed: &[Blocker]) -> bool {
-    closed.iter().any(|gate| gate.code == Code::DestinationChanged)
-}
-
-/// Whether the payee of a payment that asks something of the partner has another destination by now.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn moved_on(db: &mut Db, payment: &Transaction) -> store::Result<bool> {
-    let asks = reason(payment).is_some_and(|reason| reason.who == Who::Partner);
-    if !asks || law::resubmit(payment.state, &payment.terms).is_err() {
-        return Ok(false);
-    }
-    let profile = store::payees::profile_of(db, payment.terms.payee).await?;
-    let promised = payment.destination.fingerprint();
-    Ok(profile.is_some_and(|profile| profile.destination.fingerprint() != promised))
-}
-
-/// The reason of a payment that stands so and was given none.
-fn by_its_state(state: State) -> Option<&'static str> {
-    match state {
-        State::Review | State::PayoutReview => Some("needs_review"),
-        State::PayoutFailed => Some("payout_not_begun"),
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Processing
-        | State::OnHold
-        | State::Unclaimed
-        | State::Transferred
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::InTransit
-        | State::Success
-        | State::Failed
-        | State::PayoutCanceled
-        | State::Recalling
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed
-        | State::WrittenOff => None,
-    }
-}
-
-/// Whether nothing is left to be done about a payment. The rewards of a closed one are elsewhere; its money may lie in the
-/// payee's balance all the same, and its vendor may contradict it.
-fn is_over(transaction: &Transaction) -> bool {
-    let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
-    transaction.closed() && !parked && transaction.contradicted_at.is_none()
-}
-
-/// What can be done about a payment, once it is known whether the payee has another destination by now.
-#[must_use]
-pub fn choices_now(transaction: &Transaction, elsewhere: bool) -> &'static [Choice] {
-    let asks = reason(transaction).is_some_and(|reason| reason.who == Who::Partner);
-    if elsewhere && asks { remedy::elsewhere() } else { choices(transaction) }
-}
-
-/// What can be done about a payment, the usual first. What is closed needs nothing.
-#[must_use]
-pub fn choices(transaction: &Transaction) -> &'static [Choice] {
-    let cause = transaction.reason.as_ref().map(|reason| Cause::of(&reason.code));
-    match (is_over(transaction), transaction.contradicted_at) {
-        (true, _) => &[],
-        (false, Some(_)) => remedy::contradicted(transaction.terms.vendor),
-        (false, None) if transaction.waiting.as_deref() == Some(Code::SetAside.as_str()) => {
-            remedy::set_aside()
-        }
-        (false, None) if transaction.state == State::Failed && transaction.called_not_made => {
-            remedy::not_made()
-        }
-        (false, None) => remedy::choices(transaction.state, cause),
-    }
 }

@@ -43,9 +43,6 @@ const DOUBT: &str = "UPDATE submission SET doubts = doubts + 1, refusals = 0, sa
                      state = CASE WHEN vendor = 'stripe' THEN 'looking' ELSE 'unknown' END \
                      WHERE state IN ('intended', 'unknown', 'looking')";
 
-/// Why a request is looked for: the database was put back, so what it knows of it may be old.
-pub const WHY: &str = "put_back";
-
 /// How far a database has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Progress {

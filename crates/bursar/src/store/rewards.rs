@@ -1,10 +1,12 @@
 //! Rewards: reading them one by one, entering many at once, and recording what was decided; lists are in [`list`].
 //! Being put into batches and payments is in [`super::batches`] and [`super::transactions`].
 
+mod filter;
 mod list;
 mod terms;
 
-pub use list::{Count, Filter, Listed, Place, Sort, View, Visible, Window, count, count_up_to, keys, list};
+pub use filter::{Filter, Sort, View, Visible};
+pub use list::{Count, Listed, Place, Window, count, count_up_to, keys, list};
 
 use std::collections::HashMap;
 

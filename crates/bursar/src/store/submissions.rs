@@ -5,7 +5,10 @@ use payout::money::Vendor;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, put_back, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
+
+/// Why a request is looked for: the database was put back, so what it knows of it may be old.
+pub const PUT_BACK: &str = "put_back";
 
 /// How a submission stands: the spelling in the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,7 +197,7 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, epoch: i64, now: i64) -> Result<
             0.into(),
             0.into(),
             one.vendor_account.into(),
-            one.looks.then(|| put_back::WHY.to_owned()).into(),
+            one.looks.then(|| PUT_BACK.to_owned()).into(),
             one.looks.then_some(now).into(),
             epoch.into(),
         ]);

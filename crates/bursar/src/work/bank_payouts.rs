@@ -15,8 +15,9 @@ use super::prove::Case;
 use super::search;
 use super::shown::{Has, is_other};
 use super::{Work, relook, swept};
+use crate::ops::Result;
+use crate::ops::against;
 use crate::ops::record::{self, Heard};
-use crate::ops::{Result, by_hand};
 use crate::store::put_back;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
@@ -74,7 +75,7 @@ pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt
 /// was looked for.
 fn unproven(one: &Attempt) -> bool {
     let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
-    failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
+    failed && (against::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
 }
 
 /// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have

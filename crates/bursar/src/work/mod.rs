@@ -74,8 +74,8 @@ use crate::app::App;
 use crate::mark::{Mark, Noted};
 use crate::ops::epoch;
 use crate::ops::nodes::{self, Census};
-use crate::pulse::{self, Watched};
 use crate::store::put_back::Progress;
+use crate::watched::{self, Watched};
 use calls::{Calls, Reach};
 use clients::Clients;
 use mailer::Mailer;
@@ -314,7 +314,7 @@ pub fn start(work: Work) -> Loops {
                     true
                 }
             };
-            tasks.spawn(pulse::watch(app.clone(), of, stop.clone(), pass));
+            tasks.spawn(watched::watch(app.clone(), of, stop.clone(), pass));
         }};
     }
     run!("dispatch_stripe", dispatch::once, dispatch, PASS, Vendor::Stripe);

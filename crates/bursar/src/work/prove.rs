@@ -23,8 +23,8 @@ use super::shown::{
 use super::swept::{self, Trace};
 use super::{Work, ask, beside, chunks, relook, search, send, settle, verdict};
 use crate::clock::Clock;
+use crate::ops::by_hand::{Finding, Looked};
 use crate::ops::record::{self, Heard};
-use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};

@@ -19,8 +19,7 @@ use super::verdict::{self, Judged, Verdict};
 use super::{Done, Work, beside, prove, relook, search, send, settle, watch_found};
 use crate::ops::record::PAID_OUT;
 use crate::ops::vendors as connections;
-use crate::store::put_back;
-use crate::store::submissions::Submission;
+use crate::store::submissions::{self, Submission};
 use crate::store::transactions;
 
 /// One pass: looks for the submissions that are due to be looked for, in safe mode as well, and there also for what the
@@ -58,7 +57,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     });
     let Ok(since) = since else { return unsure() };
     // What a lost database has begun carries attempts that this one never had; what is known here is another attempt's.
-    let known = match of.last.as_ref().is_some_and(|(why, _)| why == put_back::WHY) {
+    let known = match of.last.as_ref().is_some_and(|(why, _)| why == submissions::PUT_BACK) {
         true => match objects_of(work, of).await {
             Ok(known) => Some(known),
             Err(error) => {

@@ -22,8 +22,9 @@ use super::bank_payouts::Ours;
 use super::dispatch::Ready;
 use super::{Work, beside, settle};
 use crate::clock::Clock;
+use crate::ops::Result;
+use crate::ops::against;
 use crate::ops::record::Heard;
-use crate::ops::{Result, by_hand};
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// A payout whose money is not there to be paid out.
@@ -306,7 +307,7 @@ impl Trace {
             match (&attempt.vendor_id, &attempt.submission) {
                 (Some(id), Some(_)) => own.push(id.clone()),
                 (Some(id), None) => shared.push(id.clone()),
-                (None, Some(_)) => unknown |= !attempt.state.ended() || by_hand::called_not_made(attempt),
+                (None, Some(_)) => unknown |= !attempt.state.ended() || against::called_not_made(attempt),
                 (None, None) => {}
             }
         }

@@ -13,8 +13,7 @@ use vendors::paypal::batch::Item;
 use vendors::{Doubt, MoneyKind, Outcome, ReadError, Rejection, Why};
 
 use super::unfunded;
-use crate::store::put_back;
-use crate::store::submissions::Submission;
+use crate::store::submissions::{self, Submission};
 
 /// While a key is younger than this the vendor replays it instead of carrying it out again (Stripe prunes keys after
 /// 24 hours; the margin is ours).
@@ -280,14 +279,14 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
         Some(first)
             if of.looks > 0
                 && now - first >= APART_US
-                && why == put_back::WHY
+                && why == submissions::PUT_BACK
                 && of.kind == MoneyKind::Reversal.as_str() =>
         {
             let told = "looked for after the database was put back: Stripe shows no such reversal, and none is asked for again by itself";
             looked(Verdict::Refused(Reason::new("asked_back_before_restore", told)), of.looks + 1)
         }
         // It is in doubt only because the database was put back: now it is known that it was never carried out.
-        Some(first) if of.looks > 0 && now - first >= APART_US && why == put_back::WHY => {
+        Some(first) if of.looks > 0 && now - first >= APART_US && why == submissions::PUT_BACK => {
             let again = Verdict::Again { at: now, doubtful: false };
             let told = "looked for after the database was put back: the vendor has nothing of it";
             Judged { clean: true, ..Judged::new(of, again, "absent", told) }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use bursar::ops::{Result, vendors, why};
-use bursar::pulse::{self, Watched};
 use bursar::store::payees::{self, Said};
 use bursar::store::transactions::{self, Filter};
 use bursar::store::{aside, events, outbox};
+use bursar::watched::{self, Watched};
 use bursar::work::{self, sweep};
 use bursar::{app, transact};
 use payout::eligibility::Code;
@@ -588,7 +588,7 @@ async fn a_loop_that_panics_is_begun_again() {
         }
     };
     let of = Watched { name: "a test's", limit: Duration::from_secs(60) };
-    pulse::watch(stage.world.app.clone(), of, stop, pass).await;
+    watched::watch(stage.world.app.clone(), of, stop, pass).await;
     assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 4);
     stage.close(Ok(())).await;
 }

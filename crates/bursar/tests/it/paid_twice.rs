@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bursar::app::{Actor, App};
 use bursar::ops::record::{self, Heard};
-use bursar::ops::{OpsError, transactions as verbs, verify};
+use bursar::ops::{OpsError, by_hand as verbs, verify};
 use bursar::store::step::Walk;
 use bursar::store::{batches, transactions};
 use bursar::transact;

@@ -449,7 +449,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
                 Some(Made::BySchedule) => ask::found(work, id, &swept_from(&desk.simulator, id)).await?,
             };
             let who = desk.person(by).await?;
-            transactions::settle_by_hand(app, &who, id, &finding, "asked the vendor", None).await?;
+            by_hand::settle_by_hand(app, &who, id, &finding, "asked the vendor", None).await?;
         }
         Bound::Parked(id, found, by) => {
             ask::parked(work, id, found.how).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::{Outcome, operator, words};
 use crate::app::App;
+use crate::ops::batches::view::BatchView;
 use crate::ops::batches::{self, Choose};
 use crate::ops::import::{self, ToConnect};
 use crate::ops::pay::{self, Balances, Seen};
@@ -159,7 +160,7 @@ async fn decide_some(app: &App) -> Outcome {
 }
 
 /// Puts everything that can be paid into the open draft, or a new one.
-pub(super) async fn form(app: &App) -> Result<batches::BatchView, super::Failure> {
+pub(super) async fn form(app: &App) -> Result<BatchView, super::Failure> {
     let choose = Choose::AllEligible(PoolFilter::default());
     batches::form(app, &operator(), &choose, false, None).await.map_err(words)
 }

@@ -7,7 +7,8 @@ use payout::ledger::Payee;
 use payout::money::Money;
 use payout::transaction::State;
 
-use super::{BatchView, ClaimView, totals};
+use super::totals;
+use super::view::{BatchView, ClaimView};
 use crate::ops::{Result, views};
 use crate::store::batches::{self, Batch};
 use crate::store::transactions::{self, Transaction};

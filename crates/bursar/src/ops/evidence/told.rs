@@ -1,6 +1,6 @@
 //! The words of a payment's timeline: what happened and what that means for the money, told once for the page and the API.
 //! The timeline itself keeps short names; programs compare those. What is deliberately not here: how a payment stands
-//! now (`web::pages::words`), and what a vendor said word for word.
+//! now (`web::kit::format`), and what a vendor said word for word.
 
 use payout::money::Vendor;
 use payout::notice::Notice;

@@ -4,7 +4,7 @@
 use payout::eligibility::TaxReport;
 use payout::money::Sum;
 
-use super::rows::{AT_ONCE, Gathered, place};
+use super::gathered::{AT_ONCE, Gathered, place};
 use crate::clock::date;
 use crate::documents::columns::{self, EarningsRow, share};
 use crate::ops::dashboard::{self, Line, Place};

@@ -8,14 +8,14 @@ use payout::eligibility::Blocker;
 use payout::ids::BatchId;
 use payout::ledger::Payee;
 use payout::money::Sum;
-use serde_json::json;
 
 use super::accounts;
+use super::gathered::{AT_ONCE, Gathered, place};
 use super::scope::{Asked, Scope};
 use crate::clock::{date, start_of_date};
+use crate::documents::Heading;
 use crate::documents::columns::{self, RewardRow, TransactionRow};
 use crate::documents::journal::{Line, entry_of, entry_of_day};
-use crate::documents::{Cell, Heading};
 use crate::ops::rewards::pool;
 use crate::ops::{OpsError, Result};
 use crate::store::journal::{self, Filter as JournalFilter};
@@ -23,18 +23,7 @@ use crate::store::rewards::{self, Filter as RewardFilter, Sort, Window};
 use crate::store::transactions::{self, Filter as TransactionFilter};
 use crate::store::{Db, StoreError, audit, batches, payees};
 
-/// So many rows are gathered at once.
-pub const AT_ONCE: i64 = 2_000;
 const DAY_US: i64 = 86_400_000_000;
-
-/// Some rows, and where the next begin; `None` after the last.
-#[derive(Debug)]
-pub struct Gathered {
-    /// The cells of the chosen columns.
-    pub rows: Vec<Vec<Cell>>,
-    /// What to ask for next.
-    pub next: Option<String>,
-}
 
 /// The next rows of an export, as they are told at `now`.
 ///
@@ -95,11 +84,6 @@ impl Place {
     fn id(self) -> Option<String> {
         self.0.map(|(_, id)| id)
     }
-}
-
-/// Writes a place down.
-pub(super) fn place(number: i64, id: &str) -> String {
-    json!([number, id]).to_string()
 }
 
 fn is_full(count: usize) -> bool {

@@ -10,8 +10,11 @@ use payout::payee::Destination;
 use payout::reward::RewardType;
 use serde_json::json;
 
+use super::layout::{
+    ACCOUNTS, ACCOUNTS_REQUIRED, ACTIVITIES, ACTIVITIES_REQUIRED, PARTNERS, PARTNERS_REQUIRED,
+};
+use super::points;
 use super::table::{Destined, Faults, Report, Row, RowError, Table, problem, refused};
-use super::{Columns, points};
 use crate::app::{Actor, App};
 use crate::ops::Result;
 use crate::ops::idempotency::{Once, finish};
@@ -33,16 +36,6 @@ pub struct ToConnect {
     /// How it is told, where a payee who was known before is paid elsewhere by it.
     pub told: Option<Destined>,
 }
-
-pub(super) const ACCOUNTS: Columns =
-    &["external_id", "name", "country", "owner_email", "vendor", "destination"];
-pub(super) const ACCOUNTS_REQUIRED: Columns = &["external_id", "name"];
-pub(super) const PARTNERS: Columns =
-    &["external_id", "account", "name", "email", "country", "language", "vendor", "destination"];
-pub(super) const PARTNERS_REQUIRED: Columns = &["external_id", "account", "name", "email"];
-pub(super) const ACTIVITIES: Columns =
-    &["external_id", "program", "program_type", "name", "default_value", "default_currency"];
-pub(super) const ACTIVITIES_REQUIRED: Columns = &["external_id", "program", "name"];
 
 /// Imports accounts; answers also the destinations to set.
 ///

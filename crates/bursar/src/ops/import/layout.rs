@@ -7,8 +7,18 @@ use payout::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::records::{Lines, Records, hint};
-use super::{COLUMNS, Columns, REQUIRED, catalogue};
+use super::{COLUMNS, Columns, REQUIRED};
 use crate::store::imports::What;
+
+pub(super) const ACCOUNTS: Columns =
+    &["external_id", "name", "country", "owner_email", "vendor", "destination"];
+pub(super) const ACCOUNTS_REQUIRED: Columns = &["external_id", "name"];
+pub(super) const PARTNERS: Columns =
+    &["external_id", "account", "name", "email", "country", "language", "vendor", "destination"];
+pub(super) const PARTNERS_REQUIRED: Columns = &["external_id", "account", "name", "email"];
+pub(super) const ACTIVITIES: Columns =
+    &["external_id", "program", "program_type", "name", "default_value", "default_currency"];
+pub(super) const ACTIVITIES_REQUIRED: Columns = &["external_id", "program", "name"];
 
 /// The first column of a file that we wrote: why each of its rows was refused.
 pub(super) const REASON: &str = "reason";
@@ -113,9 +123,9 @@ pub(super) fn delimiter(text: &str) -> char {
 pub fn columns(what: What) -> Columns {
     match what {
         What::Rewards => COLUMNS,
-        What::Partners => catalogue::PARTNERS,
-        What::Accounts => catalogue::ACCOUNTS,
-        What::Activities => catalogue::ACTIVITIES,
+        What::Partners => PARTNERS,
+        What::Accounts => ACCOUNTS,
+        What::Activities => ACTIVITIES,
     }
 }
 
@@ -124,9 +134,9 @@ pub fn columns(what: What) -> Columns {
 pub fn required(what: What) -> Columns {
     match what {
         What::Rewards => REQUIRED,
-        What::Partners => catalogue::PARTNERS_REQUIRED,
-        What::Accounts => catalogue::ACCOUNTS_REQUIRED,
-        What::Activities => catalogue::ACTIVITIES_REQUIRED,
+        What::Partners => PARTNERS_REQUIRED,
+        What::Accounts => ACCOUNTS_REQUIRED,
+        What::Activities => ACTIVITIES_REQUIRED,
     }
 }
 

@@ -1,5 +1,5 @@
 //! A forgotten password: whoever reads the mails of a login is sent a one-time link to choose another. Nobody is told whether
-//! an address has a login. What is deliberately not here: how often somebody may ask (`web::tries`), and choosing
+//! an address has a login. What is deliberately not here: how often somebody may ask (`web::kit::login_limit`), and choosing
 //! (`ops::invitations`), which is the same as with an invitation.
 
 use payout::notice::Notice;

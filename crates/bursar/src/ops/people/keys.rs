@@ -18,7 +18,7 @@ use super::{OPERATOR, actor, note};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::config::Range;
-use crate::ops::rewards::end_of_date;
+use crate::ops::dates::end_of_date;
 use crate::ops::settings::{lowering, stale};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;

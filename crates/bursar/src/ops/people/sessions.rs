@@ -1,5 +1,5 @@
 //! Where somebody is signed in: how long a session lasts, how its token is replaced after a proof, and how it ends. What is
-//! deliberately not here: how people come in (`super`), and the cookie (`web::session`).
+//! deliberately not here: how people come in (`super`), and the cookie (`web::kit::session`).
 
 use std::sync::{Arc, OnceLock};
 

@@ -9,7 +9,8 @@ use payout::money::{Money, Sum};
 use payout::reward::{Placement, RewardType};
 
 use super::owed;
-use crate::ops::{Result, batches, settings, why};
+use crate::ops::placed;
+use crate::ops::{Result, batches, settings};
 use crate::store::Db;
 use crate::store::batches::{self as store, Pick, PoolFilter};
 use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
@@ -77,8 +78,8 @@ async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocke
     match (blocker.code, &reward.batch, &reward.transaction) {
         (Code::RewardInFlight, _, Some((id, _))) => {
             let payment = transactions::find(db, &id.to_string()).await?;
-            let elsewhere = why::moved_on(db, &payment).await?;
-            Ok(why::in_flight(blocker, &payment, elsewhere))
+            let elsewhere = placed::moved_on(db, &payment).await?;
+            Ok(placed::in_flight(blocker, &payment, elsewhere))
         }
         (Code::RewardInBatch, Some((batch, _)), _) => in_draft(db, blocker, *batch).await,
         (_, _, _) => Ok(blocker),

@@ -5,7 +5,7 @@ use payout::external;
 use payout::ids::PartnerId;
 use payout::reward::Shown;
 
-use super::list::{Filter, Sort, View, Visible};
+use super::filter::{Filter, Sort, View, Visible};
 use crate::store::Where;
 
 const MONTH_US: i64 = 30 * 86_400_000_000;

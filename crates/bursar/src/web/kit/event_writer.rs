@@ -16,8 +16,8 @@ use payout::money::Vendor;
 use super::problem::Fault;
 use crate::app::App;
 use crate::ops::vendors::Credentials;
-use crate::pulse::{self, Watched};
 use crate::store::events::{self, New};
+use crate::watched::{self, Watched};
 use crate::{store, transact};
 
 /// How many events may wait for the writer. Beyond that the vendor is asked to come again, and does.
@@ -127,7 +127,7 @@ impl Intake {
             let kept = Arc::<Mutex<Kept>>::default();
             let pass = move || write(writer.clone(), kept.clone());
             let of = Watched { name, limit: ROUND };
-            tokio::spawn(pulse::watch(app.clone(), of, CancellationToken::new(), pass));
+            tokio::spawn(watched::watch(app.clone(), of, CancellationToken::new(), pass));
         }
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         Self { writer, bad, room, secrets: Arc::default(), alone: None }

@@ -12,8 +12,8 @@ use payout::reward::PaymentType;
 use super::problem::FieldError;
 use crate::app::Actor;
 use crate::clock::day;
+use crate::ops::dates::end_of_date;
 use crate::ops::partners::visible;
-use crate::ops::rewards::end_of_date;
 use crate::store::programs::Worth;
 use crate::store::rewards::Visible;
 

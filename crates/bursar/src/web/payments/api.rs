@@ -20,8 +20,9 @@ use crate::app::App;
 use crate::clock::{day, rfc3339};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::payees as payee_verbs;
+use crate::ops::placed;
 use crate::ops::transactions::{self as verbs};
-use crate::ops::{OpsError, by_hand, evidence, views, why};
+use crate::ops::{OpsError, by_hand, evidence, views};
 use crate::store::programs::{self, Named};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, Transaction};
@@ -280,7 +281,7 @@ struct ParkedJson {
 }
 
 fn reason(transaction: &Transaction, elsewhere: bool) -> Option<ReasonJson> {
-    why::reason_now(transaction, elsewhere).map(|reason| ReasonJson {
+    placed::reason_now(transaction, elsewhere).map(|reason| ReasonJson {
         message: reason.message,
         remedy: reason.remedy.to_owned(),
         who: reason.who.as_str().to_owned(),
@@ -374,14 +375,14 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
     let carrier =
         |one: &Attempt| carriers.iter().find(|carrier| Some(&carrier.id) == one.submission.as_ref());
     let rewards = transactions::covered(db, transaction.id).await?;
-    let elsewhere = why::moved_on(db, transaction).await?;
+    let elsewhere = placed::moved_on(db, transaction).await?;
     let told = json(transaction, names.get(&transaction.terms.payee));
     Ok(WholeJson {
         transaction: TransactionJson { reason: reason(transaction, elsewhere), ..told },
         rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
         timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row, ours)).collect(),
-        choices: why::choices_now(transaction, elsewhere)
+        choices: placed::choices_now(transaction, elsewhere)
             .iter()
             .filter(|_| ours)
             .map(ChoiceJson::from)
@@ -508,7 +509,7 @@ async fn show(
 ) -> Result<axum::Json<WholeJson>, Fault> {
     let mut db = app.store.read().await?;
     let own = own_payees(&mut db, &actor).await?;
-    let transaction = match why::payment(&mut db, &id).await {
+    let transaction = match placed::payment(&mut db, &id).await {
         // Whose it is cannot be read, so it is told of to our own people only.
         Err(OpsError::Blocked(_)) if own.is_some() => return Err(Fault::missing()),
         found => found?,

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::ops::by_hand as by_hand_verbs;
 use crate::ops::evidence;
 use crate::ops::idempotency::{Once, Reply};
+use crate::ops::placed;
 use crate::ops::transactions as verbs;
 use crate::ops::why;
 use crate::ops::{OpsError, against};
@@ -94,7 +95,7 @@ struct ShowPage {
     chip: Chip,
     detail: Option<&'static str>,
     meaning: &'static str,
-    reason: Option<why::Reason>,
+    reason: Option<placed::Reason>,
     /// What stops every payment while it is so, this one among them.
     stopped: Vec<Why>,
     /// Since when the vendor says something different from what is recorded here, and what it said, where that is known.
@@ -164,7 +165,7 @@ struct ShowPage {
 async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
     let app = &web.app;
     let mut db = app.store.read().await?;
-    let transaction = match why::payment(&mut db, &number).await {
+    let transaction = match placed::payment(&mut db, &number).await {
         Err(OpsError::Blocked(why)) => return unreadable::show(&mut db, &visit, &number, &why).await,
         found => found?,
     };
@@ -219,7 +220,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         chip: payment_chip(transaction),
         detail: detail_of(transaction),
         meaning: meaning_of(transaction),
-        reason: why::reason_now(transaction, why::elsewhere(&closed)),
+        reason: placed::reason_now(transaction, placed::elsewhere(&closed)),
         stopped: whys(&why::stopped(db, transaction).await?),
         contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
         against: against::told(db, transaction).await?,
@@ -344,7 +345,7 @@ fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, Option<String
 
 /// What can be done, as the rules list it.
 fn choices(transaction: &Transaction, closed: &[Blocker]) -> Vec<(&'static str, &'static str)> {
-    let all = why::choices_now(transaction, why::elsewhere(closed)).iter();
+    let all = placed::choices_now(transaction, placed::elsewhere(closed)).iter();
     all.map(|choice| (choice.words, choice.who.label())).collect()
 }
 
@@ -376,9 +377,7 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         AttemptState::Failed if attempt.reason_code.is_none() && attempt.vendor_id.is_some() => {
             ("warn", "Made after all")
         }
-        AttemptState::Failed if by_hand_verbs::called_not_made(attempt) => {
-            ("bad", "Called not made by people")
-        }
+        AttemptState::Failed if against::called_not_made(attempt) => ("bad", "Called not made by people"),
         AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
         AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
@@ -622,7 +621,7 @@ fn recalled(after: &Transaction) -> Told {
     if after.released_at.is_some() {
         return Told::good(format!("The money is back, and the rewards of {number} are back in the pool."));
     }
-    let words = why::reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
+    let words = placed::reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
     Told::bad(format!(
         "Stripe refused to give the transfer back, so the rewards stay where they are. {words}"
     ))

@@ -17,7 +17,8 @@ use payout::money::{Currency, Money, Sum, Vendor};
 use payout::transaction::{State, Status};
 
 use super::candidates::Wanted;
-use crate::ops::batches::{self as verbs, BatchView, ClaimView};
+use crate::ops::batches as verbs;
+use crate::ops::batches::view::{self, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::views::needing_attention;
 use crate::ops::{limits, settings};
@@ -368,7 +369,7 @@ pub async fn stops(
     stops.retain(|stop| stop.code != Code::OverLimit);
     let rules = settings::load(db).await?;
     let me = people::behind(db, &me, now).await?;
-    let sums = limits::sums(&view.claims);
+    let sums = view::sums(&view.claims);
     stops.extend(limits::closed(db, &rules, view.batch.id, &sums, Some(&me), now).await?);
     Ok(stops)
 }

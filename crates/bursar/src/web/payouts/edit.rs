@@ -13,7 +13,9 @@ use payout::money::Currency;
 
 use super::candidates::Wanted;
 use crate::app::App;
-use crate::ops::batches::{self as verbs, BatchView, Choose};
+use crate::ops::batches as verbs;
+use crate::ops::batches::Choose;
+use crate::ops::batches::view::BatchView;
 use crate::ops::claims;
 use crate::ops::notices::{self, remind::Reminded};
 use crate::store::batches;

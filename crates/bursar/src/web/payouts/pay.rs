@@ -19,7 +19,8 @@ use payout::unusual::Kind;
 
 use super::draft::{Crosses, Row, balances, crossing, is_draft, nets, released, stops, void_since};
 use super::progress;
-use crate::ops::batches::{self as verbs, BatchView, ClaimView};
+use crate::ops::batches as verbs;
+use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
 use crate::ops::pay::{self, Balances, Paid, Seen};
 use crate::ops::shown::{self, Difference, Item, Moved, OfPayee};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bursar::app::App;
-use bursar::ops::{transactions as verbs, verify};
+use bursar::ops::{by_hand as verbs, verify};
 use bursar::store::rewards::{self, Decision};
 use bursar::store::step::Walk;
 use bursar::store::transactions;

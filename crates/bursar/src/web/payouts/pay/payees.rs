@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use payout::money::{Currency, Sum, Vendor};
 
-use crate::ops::batches::ClaimView;
+use crate::ops::batches::view::ClaimView;
 use crate::web::kit::format::{self, Cash, Summed, how_many};
 use crate::web::payouts::draft::payee_kind;
 

@@ -1,0 +1,132 @@
+//! A batch as everybody sees it: its claims, whom each pays, what each comes to, and whom paying it takes over the tax line.
+//! What is deliberately not here: changing it (`batches`).
+
+use std::collections::HashMap;
+
+use payout::batch::BatchStatus;
+use payout::eligibility::Blocker;
+use payout::ids::RewardId;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Sum, Vendor};
+use payout::payee::Destination;
+use payout::tax as rules;
+
+use crate::ops::tax::{Crossing, usd, year, year_of};
+use crate::ops::{Result, settings};
+use crate::store::batches::Batch;
+use crate::store::claims::Override;
+use crate::store::payees::Named;
+use crate::store::{Db, tax};
+
+/// One payee's part of a batch in one currency, as it is shown.
+#[derive(Clone, Debug)]
+pub struct ClaimView {
+    /// Who receives.
+    pub payee: Payee,
+    /// Who that is, for people.
+    pub named: Option<Named>,
+    /// Where to; `None` without a payout profile.
+    pub destination: Option<Destination>,
+    /// The sum of its rewards.
+    pub total: Money,
+    /// What that sum really is, where it is more than one amount can hold. Then `total` stands for nothing, and a gate that
+    /// is closed keeps it from being paid.
+    pub beyond: Option<Sum>,
+    /// The fee expected.
+    pub fee: Money,
+    /// What of it the vendor takes once a month for the payee; after Pay it is in the fee alone.
+    pub monthly: Money,
+    /// What the vendor would be told to pay.
+    pub net: Money,
+    /// Its rewards: id, number, what each adds in minor units.
+    pub rewards: Vec<(RewardId, i64, i64)>,
+    /// How many rewards it has; after Pay the rewards themselves are read with their transaction.
+    pub reward_count: usize,
+    /// Why it cannot be paid.
+    pub blockers: Vec<Blocker>,
+    /// Why it is paid although it is under the earning threshold.
+    pub overridden: Option<Override>,
+    /// How it takes the payee's year over the tax reporting line, if it does; told by [`view`] alone.
+    pub crossing: Option<Crossing>,
+}
+
+impl ClaimView {
+    /// Through whom.
+    #[must_use]
+    pub fn vendor(&self) -> Option<Vendor> {
+        self.destination.as_ref().map(Destination::vendor)
+    }
+
+    /// The sum of its rewards, however large.
+    #[must_use]
+    pub fn exact(&self) -> Sum {
+        self.beyond.unwrap_or_else(|| self.total.into())
+    }
+}
+
+/// A batch with everything that is computed of it.
+#[derive(Clone, Debug)]
+pub struct BatchView {
+    /// What is kept.
+    pub batch: Batch,
+    /// How it stands.
+    pub status: BatchStatus,
+    /// Its claims, by payee and currency.
+    pub claims: Vec<ClaimView>,
+    /// One total per currency.
+    pub totals: Vec<Sum>,
+    /// Why it cannot be paid as a whole.
+    pub blockers: Vec<Blocker>,
+    /// What Pay would promise, or has promised.
+    pub digest: String,
+    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
+    pub unreadable: Vec<String>,
+}
+
+impl BatchView {
+    /// Everything that stands in the way of Pay: the batch's own blockers, then its claims'.
+    #[must_use]
+    pub fn all_blockers(&self) -> Vec<Blocker> {
+        let of_claims = self.claims.iter().flat_map(|claim| claim.blockers.iter().cloned());
+        self.blockers.iter().cloned().chain(of_claims).collect()
+    }
+}
+
+/// What the vendors would be told to pay for these claims, one sum per currency.
+#[must_use]
+pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
+    let mut sums = std::collections::BTreeMap::<Currency, i128>::new();
+    for claim in claims {
+        *sums.entry(claim.net.currency).or_default() += i128::from(claim.net.minor.max(0));
+    }
+    sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
+}
+
+/// Whom a batch takes over the tax reporting line of this year: in US dollars only, and only while US Tax Tracking is on.
+/// A batch that was paid already is in the books and crosses nothing any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Crossing>> {
+    let rules = settings::load(db).await?;
+    let claims = view.claims.iter().filter(|claim| claim.total.currency == Currency::USD);
+    let adds: HashMap<Payee, Money> = claims.map(|claim| (claim.payee, claim.net)).collect();
+    if !rules.us_tax_tracking || adds.is_empty() || !view.batch.open() {
+        return Ok(Vec::new());
+    }
+    let this_year = year_of(now);
+    let Some(span) = year(this_year) else { return Ok(Vec::new()) };
+    let line = rules::threshold(this_year, &rules.tax_thresholds);
+    let mut of: Vec<Payee> = adds.keys().copied().collect();
+    of.sort_unstable();
+    let mut so_far: HashMap<Payee, i128> = HashMap::new();
+    for total in tax::totals(db, &of, &span).await? {
+        *so_far.entry(total.payee).or_default() += usd(&total);
+    }
+    let crossing = |payee: Payee| {
+        let so_far = Sum::new(so_far.get(&payee).copied().unwrap_or(0), Currency::USD);
+        let adds = adds.get(&payee).copied()?;
+        rules::crosses(so_far, adds, line).then_some(Crossing { payee, so_far, adds, line })
+    };
+    Ok(of.into_iter().filter_map(crossing).collect())
+}

@@ -1,0 +1,18 @@
+//! Dates as people write them. What is deliberately not here: the calendar (`clock`).
+
+use payout::Refusal;
+
+use crate::clock::start_of_date;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The moment from which a reward that expires on this date is not payable: the end of that day, UTC.
+///
+/// # Errors
+/// When it is no date.
+pub fn end_of_date(date: &str) -> std::result::Result<i64, Refusal> {
+    let told = "Write the date as year, month and day, like 2027-03-31.";
+    start_of_date(date)
+        .map(|start| start + DAY_US)
+        .ok_or_else(|| Refusal::new("invalid_date", told).at("expires_on"))
+}
