@@ -5,6 +5,7 @@
 //! is simply absent, enforces already.
 
 mod asvs;
+mod circles;
 pub mod database;
 mod files;
 mod rooms;
@@ -30,7 +31,9 @@ pub struct Rule {
 pub type Breach = (usize, String);
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    [files::RULES, words::RULES, database::RULES, rooms::RULES, asvs::RULES].into_iter().flatten()
+    [files::RULES, words::RULES, database::RULES, rooms::RULES, circles::RULES, asvs::RULES]
+        .into_iter()
+        .flatten()
 }
 
 const READ: &[&str] = &[".rs", ".sql", ".html", ".txt", ".css", ".js", ".toml", ".md", "Cargo.lock"];
