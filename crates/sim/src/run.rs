@@ -36,8 +36,8 @@ fn alone() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Keeps this thread, and those it starts, to one of the processors it may use. A life and the thread of its database only ever wait
-/// for each other: on two processors each statement wakes one of them up, and a life takes twice as long.
+/// Keeps this thread, and those it starts, to one of the processors it may use. A life and the thread of its database only ever
+/// wait for each other: on two processors each statement wakes one of them up, and a life takes twice as long.
 fn keep_to_one_processor(job: usize) {
     let Ok(allowed) = sched_getaffinity(None) else { return };
     let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|one| allowed.is_set(*one)).collect();

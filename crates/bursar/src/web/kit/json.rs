@@ -224,7 +224,7 @@ pub fn if_match(headers: &axum::http::HeaderMap) -> Option<i64> {
     Some(tag.and_then(|tag| tag.parse().ok()).unwrap_or(-1))
 }
 
-/// A problem as the description tells it; `kit::error_page` writes it.
+/// A problem as the description tells it; [`problem`] writes it.
 #[derive(ToSchema)]
 #[schema(as = Problem)]
 #[allow(dead_code, reason = "the description reads the fields")]
