@@ -399,6 +399,6 @@ impl Author {
             self.line(format!("try settle {name} not-made by other"));
             self.line(format!("try {what} {name}{proof}"));
         }
-        self.line("live 25 days");
+        self.line("live 32 days");
     }
 }

@@ -43,6 +43,8 @@ pub const DAY: i64 = 86_400 * SECOND;
 const FIRST: u64 = 0x5bd1_e995_0000;
 /// So many deliveries are no longer posted one after the other.
 const MANY: usize = 100;
+/// To PostgreSQL, of each process: few, because each of them plans every statement for itself.
+pub const CONNECTIONS: u32 = 4;
 
 /// The program and everything around it.
 pub struct World {
@@ -138,7 +140,7 @@ impl World {
         std::fs::write(&roots, simulator.ca_pem()).unwrap();
         let database_url = database.url.clone();
         let app = App::new(Inner {
-            store: Store::open(&database_url).await.unwrap(),
+            store: Store::open_with(&database_url, CONNECTIONS).await.unwrap(),
             clock,
             config: config(
                 &[
@@ -198,7 +200,7 @@ impl World {
         std::fs::write(&roots, simulator.ca_pem()).unwrap();
         let roots = roots.display().to_string();
         let wire = Arc::new(Wire::new(simulator.clone()));
-        let store = Store::open(&database_url).await.unwrap();
+        let store = Store::open_with(&database_url, CONNECTIONS).await.unwrap();
         let config = config(&[
             ("database-url", &database_url),
             ("stripe-api-base", wire::VENDORS),
@@ -405,7 +407,7 @@ impl World {
     pub async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&Database)) -> bool {
         self.app.store.close().await;
         meanwhile(&self._database).await;
-        let store = Store::open(&self.database_url).await.unwrap();
+        let store = Store::open_with(&self.database_url, CONNECTIONS).await.unwrap();
         let clocks: Vec<Clock> = self.works.iter().map(|work| work.app.clock.clone()).collect();
         (self.works, self.routers) = (Vec::new(), Vec::new());
         let mut older = false;

@@ -75,7 +75,8 @@ pub struct PayoutLine {
     pub metadata: BTreeMap<String, String>,
     pub key: Option<String>,
     pub created_at: i64,
-    /// It came to its end when the platform had lost its access to the account, and has none: nobody there can know it.
+    /// It came to its end, which the platform was not shown while it had access to the account, and has none now: nobody there
+    /// can know it.
     #[serde(default)]
     pub unseen: bool,
 }
@@ -253,8 +254,8 @@ impl Books {
         Some((&swept.id, &ours.id))
     }
 
-    /// Whether a bank payout of a transaction came to an end that the platform cannot see: its owner has taken back the
-    /// platform's access to the account.
+    /// Whether a bank payout of a transaction came to an end that the platform has not seen and cannot see any more: its owner
+    /// has taken back the platform's access to the account.
     pub fn ends_unseen(&self, transaction: &str) -> bool {
         let named =
             |line: &&PayoutLine| line.metadata.get("transaction").is_some_and(|named| named == transaction);

@@ -129,7 +129,7 @@ impl Store {
         }
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Self::open_sqlite(url).await,
-            Some("postgres" | "postgresql") => Self::open_postgres(url).await,
+            Some("postgres" | "postgresql") => Self::open_postgres(url, super::CONNECTIONS).await,
             _ => Err(StoreError::Conflict(super::SCHEMES.to_owned())),
         }
     }

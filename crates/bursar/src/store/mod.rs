@@ -262,6 +262,15 @@ impl Store {
     /// # Errors
     /// When it cannot be reached, is too old, does not keep what it acknowledges, or has tables of a newer program.
     pub async fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, CONNECTIONS).await
+    }
+
+    /// The same with at most so many connections to PostgreSQL. They take turns, and each of them has every statement planned for
+    /// itself, which is most of what a short life does.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let unreadable = |error: sqlx::migrate::MigrateError| StoreError::Conflict(error.to_string());
         let store = match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -280,7 +289,7 @@ impl Store {
                 check_sessions(&mut first, url).await?;
                 schema::bring_up_to_date(&mut first, Engine::Postgres).await.map_err(unreadable)?;
                 sqlx::Connection::close(first).await?;
-                Self::open_postgres(url).await?
+                Self::open_postgres(url, connections).await?
             }
             _ => return Err(StoreError::Conflict(SCHEMES.to_owned())),
         };
@@ -353,20 +362,18 @@ impl Store {
         Ok(())
     }
 
-    async fn open_postgres(url: &str) -> Result<Self> {
+    async fn open_postgres(url: &str, connections: u32) -> Result<Self> {
         let pool = silent::asks(AnyPoolOptions::new())
-            .max_connections(24)
+            .max_connections(connections)
             .acquire_timeout(Duration::from_secs(30))
             .acquire_slow_threshold(SLOW)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    for (name, value) in POSTGRES_SESSION {
-                        connection.execute(AssertSqlSafe(format!("SET {name} = '{value}'"))).await?;
-                    }
-                    let row = connection.fetch_one("SHOW synchronous_commit").await?;
-                    if row.try_get::<String, _>(0)? != "remote_apply" {
-                        connection.execute("SET synchronous_commit = 'on'").await?;
-                    }
+                    let settings =
+                        POSTGRES_SESSION.iter().map(|(name, value)| format!("SET {name} = '{value}'; "));
+                    connection
+                        .execute(AssertSqlSafe(settings.collect::<String>() + KEEPS_ITS_COMMITS))
+                        .await?;
                     Ok(())
                 })
             })
@@ -497,6 +504,9 @@ fn keep_to_owner(url: &str) -> Result<()> {
     }
 }
 
+/// So many connections to PostgreSQL one process holds at most.
+const CONNECTIONS: u32 = 24;
+
 /// What every connection to PostgreSQL is told. Nobody waits for a row without end, and no transaction holds one without
 /// end: a node that is frozen, cut off or forgotten in the middle of a transaction stops the others for seconds. Whoever
 /// asked is answered 503 and may ask again; a loop takes the work up again.
@@ -508,6 +518,10 @@ const POSTGRES_SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
 ];
+
+/// A commit is on disk before it is answered; where the server waits for a standby to show it too, that stays so.
+const KEEPS_ITS_COMMITS: &str = "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
+                                 WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
 /// What this connection was told, with what is in force of it; nothing on SQLite.
 ///

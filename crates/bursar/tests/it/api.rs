@@ -30,6 +30,7 @@ use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::world::CONNECTIONS;
 use crate::world::database::Database;
 
 /// A program without vendors, with a key for whoever asks.
@@ -87,7 +88,7 @@ impl House {
         let database = Database::fresh(&format!("api_{name}")).await;
         let (clock, handle) = Clock::standing_at(start_of_date("2026-03-02").unwrap() + 9 * 3_600_000_000, 7);
         let app = App::new(Inner {
-            store: Store::open(&database.url).await.unwrap(),
+            store: Store::open_with(&database.url, CONNECTIONS).await.unwrap(),
             clock,
             config: config(flags),
             base_url: base_url.to_owned(),

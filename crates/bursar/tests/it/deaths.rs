@@ -22,13 +22,13 @@ use payout::money::Vendor;
 use payout::transaction::State;
 
 use crate::scenarios::Stage;
-use crate::world::World;
+use crate::world::{CONNECTIONS, World};
 
 /// Another process on the same database.
 async fn another(world: &World) -> App {
     let app = &world.app;
     App::new(Inner {
-        store: Store::open(&app.config.database_url).await.unwrap(),
+        store: Store::open_with(&app.config.database_url, CONNECTIONS).await.unwrap(),
         clock: app.clock.clone(),
         config: app.config.clone(),
         base_url: app.base_url.clone(),

@@ -148,7 +148,7 @@ pub async fn live(world: &World, us: i64) {
     while left > 0 {
         world.pass(step.min(left));
         left -= step;
-        step = (step * 5 / 4).min(LONGEST_STEP);
+        step = (step * 3 / 2).min(LONGEST_STEP);
         world.deliver().await;
         world.tick_all(0).await;
     }

@@ -8,6 +8,7 @@
 //!
 //! Not here: instant payouts to cards.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -45,8 +46,8 @@ pub(crate) struct Payout {
     pub(crate) original: Option<String>,
     /// The payout that fetches this one back.
     reversed_by: Option<String>,
-    /// It came to its end while the platform had no access to the account.
-    ended_unseen: bool,
+    /// The platform has been shown how it ended.
+    end_shown: Cell<bool>,
     created_at: i64,
     arrival_at: i64,
 }
@@ -131,7 +132,7 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         key: call.key.map(str::to_owned),
         original: None,
         reversed_by: None,
-        ended_unseen: false,
+        end_shown: Cell::default(),
         created_at: call.now,
         arrival_at: call.now,
     };
@@ -151,13 +152,13 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
             status.is_none_or(|status| status == payout.status)
                 && destination.is_none_or(|bank| bank == bank_id(&payout.account, &payout.currency))
         },
-        |payout| payout.show(world.stripe.live),
+        |payout| payout.show_to_platform(world.stripe.live),
     )
 }
 
 pub(crate) fn read(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let position = own(world, call, id)?;
-    Ok(world.stripe.payouts.at(position).show(world.stripe.live))
+    Ok(world.stripe.payouts.at(position).show_to_platform(world.stripe.live))
 }
 
 pub(crate) fn update(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
@@ -245,7 +246,7 @@ fn fetch_back(
         key: None,
         original: Some(payout.id.clone()),
         reversed_by: None,
-        ended_unseen: false,
+        end_shown: Cell::default(),
         created_at: now,
         arrival_at: now + whole,
     };
@@ -281,7 +282,6 @@ pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
         }
         Step::Arrive if moving => {
             world.stripe.payouts.at_mut(position).status = "paid";
-            note_unseen(world, position);
             if world.stripe.payouts.at(position).original.is_some() {
                 fetched(world, position, at);
             }
@@ -352,7 +352,7 @@ pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64
         key: None,
         original: None,
         reversed_by: None,
-        ended_unseen: false,
+        end_shown: Cell::default(),
         created_at: at,
         arrival_at: at,
     };
@@ -415,17 +415,10 @@ fn fail(world: &mut World, position: usize, failure: Failure, at: i64) {
     let payout = world.stripe.payouts.at_mut(position);
     payout.status = "failed";
     payout.failure = Some(failure);
-    note_unseen(world, position);
     let payout = world.stripe.payouts.at(position);
     let (account, currency) = (payout.account.clone(), payout.currency.clone());
     announce(world, &Cause::itself(at), position, "payout.failed", None);
     super::account::switch_off_bank(world, &account, &currency, at);
-}
-
-fn note_unseen(world: &mut World, position: usize) {
-    let account = &world.stripe.payouts.at(position).account;
-    let unseen = world.stripe.accounts.get(account).is_some_and(|account| account.deleted);
-    world.stripe.payouts.at_mut(position).ended_unseen = unseen;
 }
 
 fn bring_back(world: &mut World, position: usize, kind: &'static str, at: i64) {
@@ -494,6 +487,17 @@ fn announce(
 }
 
 impl Payout {
+    fn is_over(&self) -> bool {
+        self.status == "paid" || self.status == "failed"
+    }
+
+    fn show_to_platform(&self, live: bool) -> Value {
+        if self.is_over() {
+            self.end_shown.set(true);
+        }
+        self.show(live)
+    }
+
     fn show(&self, live: bool) -> Value {
         let reconciliation = match (self.automatic, self.status) {
             (false, _) => "not_applicable",
@@ -553,7 +557,7 @@ impl Payout {
             metadata: self.metadata.clone(),
             key: self.key.clone(),
             created_at: self.created_at,
-            unseen: self.ended_unseen && gone,
+            unseen: gone && self.is_over() && !self.end_shown.get(),
         }
     }
 }
