@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Sets Bursar up on a bare Debian as README.md says, step by step, and prints how long each took. It ends well when the health route
+# answers. It needs root and debootstrap, changes nothing of this machine, and takes its root away again.
+#
+#   deploy/try-install.sh target/release/bursar     a program that is built already
+#   deploy/try-install.sh target/debian/*.deb       the package
+#   deploy/try-install.sh .                         the source: brings Rust and builds in there, which takes longest
+#
+# MIRROR and SUITE choose another Debian, ROOT a bare root that is there already (it is copied), PORT where Bursar listens.
+set -euo pipefail
+
+if [ $# -ne 1 ] || [ ! -e "$1" ]; then
+  sed -n '2,9s/^# \{0,1\}//p' "$0"
+  exit 2
+fi
+
+# Mounts and processes of their own: whatever happens, they end with this script.
+if [ -z "${APART:-}" ]; then
+  exec env APART=yes unshare --mount --pid --fork --kill-child "$0" "$@"
+fi
+
+given=$(realpath "$1")
+port=${PORT:-18089}
+root=$(mktemp -d /tmp/try-install.XXXXXX)
+trap 'umount "$root/proc" 2>/dev/null || true; rm -rf --one-file-system "$root" "$root.log"' EXIT
+commands=0
+
+# step WORDS COMMAND...: runs it in the root, as whoever `as` says, and prints how long it took.
+as=root
+step() {
+  local words=$1 begun ended
+  shift
+  begun=$(date +%s%N)
+  if ! chroot "$root" setpriv --reuid "$as" --regid "$as" --clear-groups env -i \
+    PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv/bursar LANG=C.UTF-8 \
+    DEBIAN_FRONTEND=noninteractive BURSAR_LISTEN="127.0.0.1:$port" sh -c "cd /srv/bursar && $*" >"$root.log" 2>&1; then
+    cat "$root.log" >&2
+    echo "failed: $words" >&2
+    exit 1
+  fi
+  ended=$(date +%s%N)
+  commands=$((commands + 1))
+  printf '%8.1f s  %s\n' "$(((ended - begun) / 100000000))e-1" "$words"
+}
+
+answers() {
+  local line
+  exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
+  printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
+  IFS= read -r line <&3
+  exec 3>&-
+  [[ $line == *" 200 "* ]]
+} 2>/dev/null
+
+wait_until_ready() {
+  local begun ended
+  begun=$(date +%s%N)
+  until (answers); do
+    if [ $(($(date +%s%N) - begun)) -gt 60000000000 ]; then
+      cat "$root/srv/bursar/log" >&2
+      echo "failed: /readyz does not answer" >&2
+      exit 1
+    fi
+    sleep 0.05
+  done
+  ended=$(date +%s%N)
+  printf '%8.1f s  until /readyz answers\n' "$(((ended - begun) / 100000000))e-1"
+}
+
+# A bare root, which is what somebody who begins has: it counts for nothing.
+if [ -n "${ROOT:-}" ]; then
+  cp -a --reflink=auto "$ROOT/." "$root"
+else
+  debootstrap --variant=minbase "${SUITE:-bookworm}" "$root" "${MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1
+fi
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+mount -t proc proc "$root/proc"
+# Whatever a package starts is started by nobody here.
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+chmod 755 "$root/usr/sbin/policy-rc.d"
+install -d -m 755 -o 1000 -g 1000 "$root/srv/bursar"
+
+all=$(date +%s%N)
+if [ -d "$given" ]; then
+  mkdir "$root/srv/source"
+  tar -C "$given" --exclude=./target --exclude=./.git --exclude=./node_modules -cf - . | tar -C "$root/srv/source" -xf -
+  step "a C compiler and curl" "apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev curl ca-certificates"
+  step "Rust" "cd /srv/source && HOME=/root && export HOME && curl -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --default-toolchain none && cargo --version"
+  step "cargo build --release" "cd /srv/source && export HOME=/root && cargo build --release --locked && install -m 755 target/release/bursar /usr/local/bin/bursar"
+elif [ "${given##*.}" = deb ]; then
+  cp "$given" "$root/srv/bursar/bursar.deb"
+  step "the list of packages" "apt-get update"
+  step "the package" "apt-get install -y --no-install-recommends ./bursar.deb"
+else
+  cp "$given" "$root/srv/bursar/program"
+  step "the program" "install -m 755 program /usr/local/bin/bursar"
+fi
+as=1000
+step "bursar serve" "(bursar serve >log 2>&1 &)"
+wait_until_ready
+link=$(grep -o 'http://[^ ]*/login/[^ ]*' "$root/srv/bursar/log" | head -1)
+[ -n "$link" ] || { echo "failed: there is no link to begin with" >&2; exit 1; }
+printf '%8.1f s  in all, with %d commands; the link to begin with is there\n' "$((($(date +%s%N) - all) / 100000000))e-1" "$commands"
