@@ -7,6 +7,7 @@
 mod asvs;
 mod circles;
 pub mod database;
+mod deploy;
 mod files;
 mod rooms;
 mod words;
@@ -31,12 +32,29 @@ pub struct Rule {
 pub type Breach = (usize, String);
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    [files::RULES, words::RULES, database::RULES, rooms::RULES, circles::RULES, asvs::RULES]
+    [files::RULES, words::RULES, database::RULES, rooms::RULES, circles::RULES, asvs::RULES, deploy::RULES]
         .into_iter()
         .flatten()
 }
 
-const READ: &[&str] = &[".rs", ".sql", ".html", ".txt", ".css", ".js", ".toml", ".md", "Cargo.lock"];
+const READ: &[&str] = &[
+    ".rs",
+    ".sql",
+    ".html",
+    ".txt",
+    ".css",
+    ".js",
+    ".toml",
+    ".md",
+    "Cargo.lock",
+    // What is in deploy/.
+    "Containerfile",
+    "Caddyfile",
+    ".conf",
+    ".env",
+    ".service",
+    ".yaml",
+];
 
 #[test]
 fn the_house_is_tidy() {
