@@ -22,8 +22,18 @@ fi
 given=$(realpath "$1")
 port=${PORT:-18089}
 root=$(mktemp -d /tmp/try-install.XXXXXX)
-trap 'umount "$root/proc" 2>/dev/null || true; rm -rf --one-file-system "$root" "$root.log"' EXIT
 commands=0
+
+leave() {
+  local bursar
+  bursar=$(cat "$root/srv/bursar/pid" 2>/dev/null || true)
+  if [ -n "$bursar" ] && kill "$bursar" 2>/dev/null; then
+    while kill -0 "$bursar" 2>/dev/null; do sleep 0.1; done
+  fi
+  umount "$root/proc" 2>/dev/null || true
+  rm -rf --one-file-system "$root" "$root.log"
+}
+trap leave EXIT
 
 # step WORDS COMMAND...: runs it in the root, as whoever `as` says, and prints how long it took.
 as=root
@@ -73,6 +83,7 @@ if [ -n "${ROOT:-}" ]; then
 else
   debootstrap --variant=minbase "${SUITE:-bookworm}" "$root" "${MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1
 fi
+chmod 755 "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
 # Whatever a package starts is started by nobody here.
@@ -96,7 +107,7 @@ else
   step "the program" "install -m 755 program /usr/local/bin/bursar"
 fi
 as=1000
-step "bursar serve" "(bursar serve >log 2>&1 &)"
+step "bursar serve" '{ bursar serve >log 2>&1 & echo $! >pid; }'
 wait_until_ready
 link=$(grep -o 'http://[^ ]*/login/[^ ]*' "$root/srv/bursar/log" | head -1)
 [ -n "$link" ] || { echo "failed: there is no link to begin with" >&2; exit 1; }

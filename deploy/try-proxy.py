@@ -218,13 +218,13 @@ class Bench:
             self.start("proxy", program, "-p", str(self.folder), "-e", f"{self.folder}/nginx-error.log",
                        "-c", str(self.folder / "nginx.conf"))
         else:
-            text = text.replace(f"https://{NAME} {{", f"https://{NAME}:{self.https} {{\n"
+            text = text.replace(f"https://{{$SITE:{NAME}}} {{", f"https://{NAME}:{self.https} {{\n"
                                 f"\ttls {self.folder}/certificate.pem {self.folder}/key.pem")
-            text = text.replace(f"http://{NAME} {{", f"http://{NAME}:{self.http} {{")
+            text = text.replace(f"http://{{$SITE:{NAME}}} {{", f"http://{NAME}:{self.http} {{")
             (self.folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
             program = os.environ.get("CADDY", "caddy")
             self.start("proxy", program, "run", "--adapter", "caddyfile", "--config", str(self.folder / "Caddyfile"),
-                       BURSAR_UPSTREAM=f"127.0.0.1:{self.bursar}", HOME=str(self.folder),
+                       UPSTREAM=f"127.0.0.1:{self.bursar}", HOME=str(self.folder),
                        XDG_DATA_HOME=str(self.folder), XDG_CONFIG_HOME=str(self.folder))
         until("the proxy answers", lambda: Browser(self.https).ask("GET", "/healthz").status == 200)
 
