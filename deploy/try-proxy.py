@@ -40,8 +40,8 @@ def holds(what, good, seen=""):
 
 
 def told(what, answers):
-    """Bursar says what is too large, and closes before all of it came. Nginx that is still sending then may answer 502 instead:
-    that is counted here, and no failure of the proxy."""
+    """Bursar says what is too large, and closes before all of it came. A proxy that is still sending then may answer 502
+    instead: that is counted here, and no failure of the proxy."""
     ours = [one for one in answers if one.status == 413 and "x-request-id" in one.headers]
     others = sorted({one.status for one in answers} - {413})
     seen = f"{len(ours)} of {len(answers)}" + (f", else {others}" if others else "")
