@@ -6,6 +6,7 @@
 mod backup;
 mod demo;
 mod doctor;
+mod health;
 mod import;
 mod listen;
 pub mod output;
@@ -76,6 +77,8 @@ enum Command {
     Replay(replay::Options),
     /// Say what is wrong with this installation, and what to do; exits with 1 when something must be done
     Doctor(doctor::Options),
+    /// Ask the Bursar that runs here whether it can work; exits with 1 when it cannot
+    Health(health::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
     /// Say whether a broken rule has stopped payments; --release lets them go on
@@ -221,6 +224,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::SafeMode(options) => safe_mode::run(options).await,
         Command::Replay(options) => replay::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
+        Command::Health(options) => health::run(options).await,
         Command::Verify(options) => verify::run(options).await,
         Command::Brake(options) => verify::brake(options).await,
         Command::Audit { command } => match command {

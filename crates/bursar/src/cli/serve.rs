@@ -218,6 +218,7 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         None => instead.to_owned(),
     };
     let ca = config.paypal_cert_ca.as_ref().map(|path| path.display().to_string());
+    let secret_file = config.oidc.client_secret_file.as_ref().map(|path| path.display().to_string());
     let from_listen = format!("http://{} (from listen)", config.listen);
     vec![
         ("BURSAR_DATABASE_URL", without_password(&config.database_url)),
@@ -233,6 +234,7 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ("BURSAR_LOG_FORMAT", config.log_format.clone()),
         ("BURSAR_POLL_SECONDS", config.poll_seconds.to_string()),
         ("BURSAR_TRUSTED_PROXIES", trusted_proxies(config)),
+        ("BURSAR_PLAIN_HTTP", config.plain_http.to_string()),
         (
             "BURSAR_RAW_DAYS",
             config.raw_days.map_or_else(|| "not set: kept for ever".to_owned(), |days| days.to_string()),
@@ -243,13 +245,24 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ),
         ("BURSAR_OIDC_CLIENT_ID", or(&config.oidc.client_id, "(not set)")),
         ("BURSAR_OIDC_CLIENT_SECRET", masked(&config.oidc.client_secret, "(not set)")),
+        ("BURSAR_OIDC_CLIENT_SECRET_FILE", or(&secret_file, "(not set)")),
+        ("BURSAR_OIDC_NAME", or(&config.oidc.called(), "(not set)")),
+        ("BURSAR_OIDC_SCOPES", config.oidc.scopes.clone()),
         ("BURSAR_OIDC_ROLE_CLAIM", or(&config.oidc.role_claim, "(not set: roles are given here)")),
+        ("BURSAR_OIDC_ROLES", mapped(config)),
+        ("BURSAR_OIDC_MAKE_LOGINS", config.oidc.make_logins.to_string()),
         ("BURSAR_OIDC_REQUIRE", required(config)),
         (
             "BURSAR_METRICS_TOKEN",
             masked(&config.metrics_token, "(not set: only this machine reads /metrics)"),
         ),
     ]
+}
+
+fn mapped(config: &Config) -> String {
+    let all: Vec<String> =
+        config.oidc.roles.iter().map(|one| format!("{}={}", one.value, one.role.as_str())).collect();
+    if all.is_empty() { "(not set)".to_owned() } else { all.join("; ") }
 }
 
 fn required(config: &Config) -> String {
@@ -320,6 +333,10 @@ pub(super) fn without_password(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args as _, Command, FromArgMatches as _};
+
     use super::*;
 
     #[test]
@@ -370,5 +387,15 @@ mod tests {
         for (address, told) in rows {
             assert_eq!(without_password(address), told);
         }
+    }
+
+    #[test]
+    fn every_setting_is_told() {
+        let command = Config::augment_args(Command::new("bursar"));
+        let settings: BTreeSet<String> =
+            command.get_arguments().filter_map(|one| Some(one.get_env()?.to_str()?.to_owned())).collect();
+        let config = Config::from_arg_matches(&command.get_matches_from(["bursar"])).unwrap();
+        let told: BTreeSet<String> = in_force(&config).into_iter().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(told, settings);
     }
 }

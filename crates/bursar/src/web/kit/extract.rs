@@ -79,23 +79,37 @@ pub fn content_type(headers: &HeaderMap) -> String {
 pub async fn body(request: Request) -> Result<Bytes, Fault> {
     let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let too_large = || {
-        let told = format!("The body is larger than the {limit} bytes this address takes.");
-        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)
-    };
-    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
+    let mut too_large =
+        announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit);
     let mut bytes = Vec::new();
     let mut chunks = std::pin::pin!(in_time(request.into_body(), limit));
-    while let Some(chunk) = chunks.next().await {
+    while !too_large && let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|broken| broken.fault())?;
-        if bytes.len() + chunk.len() > limit {
-            return Err(too_large());
-        }
+        too_large = bytes.len() + chunk.len() > limit;
         bytes.extend_from_slice(&chunk);
     }
+    if too_large {
+        drop(bytes);
+        pass_over(chunks, limit.saturating_mul(PASSED_OVER)).await;
+        let told = format!("The body is larger than the {limit} bytes this address takes.");
+        return Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told));
+    }
     Ok(bytes.into())
+}
+
+/// What is too large is read on for so many times the limit before it is refused.
+const PASSED_OVER: usize = 4;
+
+/// Reads on and throws away what comes, up to a bound. A proxy that is still sending when it is answered takes the connection for
+/// broken, and tells its client so instead of the answer.
+pub async fn pass_over(chunks: impl Stream<Item = Result<Bytes, BrokenBody>>, most: usize) {
+    let mut chunks = std::pin::pin!(chunks);
+    let mut passed = 0;
+    while passed < most
+        && let Some(Ok(chunk)) = chunks.next().await
+    {
+        passed += chunk.len();
+    }
 }
 
 /// How long nothing may come of a body.

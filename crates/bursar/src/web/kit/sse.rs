@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
@@ -100,7 +100,9 @@ pub async fn watching(
     let changed = app.nudge.changed.subscribe();
     let watch = Watch { changed, app, of, told: None, seen, _admitted: admitted };
     let stream = unfold(watch, Watch::next).take_until(tokio::time::sleep(STREAM_LIFE));
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+    // nginx would keep what is told until there is more of it.
+    let at_once = [(HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((at_once, Sse::new(stream).keep_alive(KeepAlive::default())).into_response())
 }
 
 /// Somebody's stream of change numbers.

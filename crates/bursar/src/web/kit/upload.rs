@@ -4,11 +4,10 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
-use futures::StreamExt as _;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use sha2::{Digest as _, Sha256};
 
-use super::extract::{MOST_FIELDS, Tree, in_time};
+use super::extract::{MOST_FIELDS, Tree, in_time, pass_over};
 use super::form::form_expired;
 use super::problem::Fault;
 
@@ -49,7 +48,7 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     let announced = announced.and_then(|length| length.parse::<usize>().ok());
     let body = std::mem::replace(request.body_mut(), Body::empty());
     if announced.is_some_and(|length| length > limit) {
-        pass_over(body).await;
+        pass_over(in_time(body, PASSED_OVER), PASSED_OVER).await;
         return Err(too_large(limit));
     }
     let whole = SizeLimit::new().whole_stream(limit as u64);
@@ -103,16 +102,6 @@ async fn bytes(mut field: Field<'_>, keep: bool) -> multer::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
-}
-
-async fn pass_over(body: Body) {
-    let mut stream = std::pin::pin!(in_time(body, PASSED_OVER));
-    let mut passed = 0;
-    while passed < PASSED_OVER
-        && let Some(Ok(chunk)) = stream.next().await
-    {
-        passed += chunk.len();
-    }
 }
 
 fn told(error: &multer::Error, limit: usize) -> Fault {
