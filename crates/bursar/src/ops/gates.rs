@@ -40,6 +40,8 @@ pub(crate) struct Gates {
     /// Whose payments have borne what a vendor takes once a month, since the month began. A vendor takes it once for a
     /// payee, in however many currencies they are paid.
     billed_this_month: HashSet<(Payee, Vendor)>,
+    /// Whose earlier payment cannot be read, and which: what is paid to them now may be paid twice.
+    unread: HashMap<Payee, String>,
     /// Payments of rewards that another payment, or this one, may have paid already.
     contradicted: HashSet<TransactionId>,
     /// Payments that a vendor has something of which is not known here, since the database was put back.
@@ -61,6 +63,7 @@ impl Gates {
             profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
             overrides: Vec::new(),
             billed_this_month: HashSet::new(),
+            unread: HashMap::new(),
             contradicted: contradictions::payments(db).await?,
             unknown: put_back::found_of(db).await?,
             found: put_back::held(db).await?,
@@ -99,10 +102,12 @@ impl Gates {
         }
     }
 
-    /// The same, knowing whom a vendor has billed since the month began, where one takes something once a month.
+    /// The same, knowing whom a vendor has billed since the month began, where one takes something once a month, and whose
+    /// earlier payments cannot be read.
     pub(crate) async fn in_month_of(mut self, db: &mut Db, now: i64) -> store::Result<Self> {
+        let of: Vec<Payee> = self.payees.keys().copied().collect();
+        self.unread = past::unread(db, &of, now).await?;
         if self.settings.fees.iter().any(|table| table.monthly > 0) {
-            let of: Vec<Payee> = self.payees.keys().copied().collect();
             self.billed_this_month = past::billed_since(db, &of, start_of_month(now)).await?;
         }
         Ok(self)
@@ -142,7 +147,16 @@ impl Gates {
                 payee,
             )
         };
-        codes.into_iter().map(blocker).collect()
+        codes.into_iter().map(blocker).chain(self.held_by_unread(payee)).collect()
+    }
+
+    /// Nobody can tell whether a payment that cannot be read was for the same: a person looks before its payee is paid again.
+    fn held_by_unread(&self, payee: Payee) -> Option<Blocker> {
+        let number = self.unread.get(&payee)?;
+        let note = format!(
+            "The record of their payment {number} cannot be read, so nobody can tell whether this would pay it a second time."
+        );
+        Some(Blocker::new(Code::PartnerOnHold, payee).noting(Some(note)).acting(Who::Admin, MEND_RECORD))
     }
 
     /// Every gate of a payment that is about to be sent, but those of the vendor's credentials.
@@ -248,6 +262,7 @@ impl Gates {
 }
 
 const SETTLE_FOUND: &str = "Settle on the page Safe mode what the vendor has paid and this database does not know: that ends this hold. If the note names another reason for the hold, clear that too.";
+const MEND_RECORD: &str = "Have the record of that payment put right: the log says what is wrong with it. Payments to everybody else go on, and this hold ends by itself 30 days after that payment.";
 const ADD_BANK: &str =
     "Ask the payee to add a bank account in this currency at Stripe, where the money of this payment lies.";
 

@@ -146,6 +146,31 @@ async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee,
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
+/// Whose payments of these days cannot be read, each with the number of the last such one: whether something is paid to them
+/// again is not known.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unread(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, String>> {
+    let mut found = HashMap::new();
+    for some in payees.chunks(MOST_VALUES - 20) {
+        let mut conditions = among(some);
+        let since = now - DUPLICATE_DAYS * DAY_US;
+        conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
+        // Of texts among numbers SQLite calls a text the greatest, so the greatest amount tells of it.
+        let sql = "SELECT payee, currency, MAX(number), MAX(amount_minor) FROM payout_transaction \
+                   {where} GROUP BY payee, currency";
+        for row in db.all(conditions.query(sql)).await? {
+            if currency(&row).is_err() || row.try_get::<i64, _>(3).is_err() {
+                let number =
+                    row.try_get::<i64, _>(2).map_or("?".to_owned(), |number| format!("PT-{number:06}"));
+                found.insert(payee(&row)?, number);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// What a vendor has paid and this database has lost: to a destination, perhaps for the same.
 async fn found(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo, Recent)>> {
     let mut conditions = Where::default();

@@ -430,8 +430,10 @@ impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut items = Self::default();
         for one in Option::<Vec<Box<RawValue>>>::deserialize(from)?.unwrap_or_default() {
-            match lenient::read::<ItemAnswer, D::Error>(&one)? {
-                Some(item) => items.read.push(item.into()),
+            let item = lenient::read::<ItemAnswer, D::Error>(&one)?.map(Item::from);
+            // We name every item that we send: one that does not say which it is may be any of them.
+            match item.filter(|item| item.sender_item_id.is_some()) {
+                Some(item) => items.read.push(item),
                 None => items.unread += 1,
             }
         }

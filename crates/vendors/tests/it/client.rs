@@ -260,11 +260,13 @@ async fn rejected_credentials_fail_nothing() {
     assert_eq!(log.lock().unwrap().len(), 4, "token, batch, token, batch");
 }
 
+fn named(id: impl std::fmt::Display) -> serde_json::Value {
+    json!({"payout_item_id": format!("I{id}"), "payout_item": {"sender_item_id": format!("ptx_{id}")}})
+}
+
 #[tokio::test]
 async fn a_batch_is_read_to_its_last_page_and_must_add_up() {
-    let items = |from: usize, to: usize| -> Vec<serde_json::Value> {
-        (from..to).map(|at| json!({"payout_item_id": format!("I{at}")})).collect()
-    };
+    let items = |from: usize, to: usize| -> Vec<serde_json::Value> { (from..to).map(named).collect() };
     let two_pages = move |total: usize| {
         move |asked: &Asked| {
             token(asked).unwrap_or_else(|| {
@@ -301,7 +303,7 @@ async fn the_pages_of_a_batch_end_where_nothing_is_added() {
             token(asked).unwrap_or_else(|| {
                 let number: usize = asked.query.split(['=', '&']).nth(1).unwrap().parse().unwrap();
                 let (good, odd) = pages.get(number - 1).copied().unwrap_or((0, 0));
-                let good = (0..good).map(|at| json!({"payout_item_id": format!("I{number}-{at}")}));
+                let good = (0..good).map(|at| named(format!("{number}-{at}")));
                 let items: Vec<_> = good.chain((0..odd).map(|_| json!({}))).collect();
                 let header = json!({"payout_batch_id": "B9", "batch_status": "SUCCESS"});
                 let mut body = json!({"batch_header": header, "items": items});
@@ -538,6 +540,28 @@ async fn one_odd_item_spoils_only_itself() {
     assert_eq!(amounts, [true, true, true, true, true, true, false, false], "amounts are read strictly");
     // What cannot be read is not taken for what we sent.
     assert!(vendors::paypal::batch::difference(&a_batch(), &batch).is_some());
+}
+
+/// We name every item that we send. One that names none may be any of ours, so the batch is not read whole; in it stands what
+/// would end a payment that was made.
+#[tokio::test]
+async fn an_item_that_names_none_of_ours_is_not_read() {
+    let good = json!({"currency": "USD", "value": "25.00"});
+    for ordered in [
+        json!({"amount": good, "receiver": "a@example.com"}),
+        json!({"amount": good, "receiver": "a@example.com", "sender_item_id": null}),
+        json!({"amount": good, "receiver": "a@example.com", "sender_item_id": ["ptx_I1"]}),
+        json!("25.00 USD to a@example.com"),
+        serde_json::Value::Null,
+    ] {
+        let odd =
+            json!({"payout_item_id": "I1", "transaction_status": "SUCCESS", "payout_item": ordered.clone()});
+        let items = [odd_item("I0", serde_json::Value::Null, good.clone()), odd];
+        let body =
+            json!({"batch_header": {"payout_batch_id": "B1", "batch_status": "CANCELED"}, "items": items});
+        let batch = answering(200, body).await.batch("B1").await.unwrap();
+        assert_eq!((batch.items.len(), batch.unread, batch.is_whole()), (1, 1, false), "{ordered}");
+    }
 }
 
 #[tokio::test]

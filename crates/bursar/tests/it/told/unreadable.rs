@@ -104,6 +104,34 @@ async fn a_payment_that_cannot_be_read_keeps_no_other_from_being_paid() {
     stage.close(Ok(())).await;
 }
 
+/// What somebody was paid cannot be read: it may have been for the same, so a person looks before they are paid again.
+#[tokio::test]
+async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
+    let mut stage = Stage::open("held_by_unreadable", 417).await;
+    play(
+        &mut stage,
+        "partner ana paypal ana@example.com
+        partner bo paypal bo@example.com
+        reward R0 ana 10.00 approved
+        batch B0 all
+        pay B0
+        live 10 minutes",
+    )
+    .await;
+    let url = stage.world.app.config.database_url.clone();
+    let spoil = |word: &str| format!("UPDATE payout_transaction SET currency = '{word}' WHERE number = 1");
+    play(&mut stage, "reward R1 ana 10.00 approved\nreward R2 bo 5.00 approved\nbatch B1 R1 R2").await;
+    crate::world::run(&url, spoil("X?")).await;
+    play(&mut stage, "blocked B1 partner_on_hold\nrefuse partner_on_hold pay B1").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let pay = browser.read("/claims/PB-2026-0002/pay").await;
+    pay.says("The record of their payment PT-000001 cannot be read, so nobody can tell whether this would pay it a second time.");
+    play(&mut stage, "take B1 R1\npay B1\nlive 10 minutes\nexpect bo success").await;
+    crate::world::run(&url, spoil("USD")).await;
+    play(&mut stage, "batch B2 all\npay B2\nlive 10 minutes").await;
+    stage.close(Ok(())).await;
+}
+
 #[tokio::test]
 async fn a_reward_that_cannot_be_read_keeps_no_other_from_being_decided() {
     let mut stage = Stage::open("decided_unreadable", 414).await;
