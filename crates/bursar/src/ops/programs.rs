@@ -43,8 +43,20 @@ pub async fn save_program(
             let told = "The hold period is 0 to 3650 days.";
             return Err(Refusal::new("invalid", told).at("hold_days").into());
         }
-        if before.as_ref().is_some_and(|before| after.hold_days < before.hold_days) {
-            lowering::by_people(tx, actor, "shorten a program's hold period").await?;
+        match &before {
+            Some(before) if after.hold_days < before.hold_days => {
+                lowering::by_people(tx, actor, "shorten a program's hold period").await?;
+            }
+            // Rewards of an activity that a key makes in it would be paid as soon as by a shorter hold.
+            None if after.hold_days < programs::longest_hold(tx).await? => {
+                lowering::by_people(
+                    tx,
+                    actor,
+                    "make a program that holds rewards for a shorter time than another",
+                )
+                .await?;
+            }
+            Some(_) | None => {}
         }
         let other_type = before.as_ref().is_some_and(|before| before.reward_type != after.reward_type);
         if other_type && programs::has_rewards(tx, after.id).await? {

@@ -404,6 +404,15 @@ pub async fn lock_programs(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The longest hold period of all programmes, in days; 0 without any.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn longest_hold(db: &mut Db) -> Result<i64> {
+    let sql = "SELECT COALESCE(MAX(hold_days), 0) FROM program";
+    Ok(db.one(sqlx::query(sql)).await?.try_get(0)?)
+}
+
 /// The same for activities.
 ///
 /// # Errors

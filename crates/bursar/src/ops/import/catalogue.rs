@@ -240,6 +240,7 @@ pub(super) async fn activities_of(
     let known: HashMap<String, Activity> =
         known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();
     let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
+    let longest = runs.known.iter().map(|program| program.hold_days).max().unwrap_or(0);
     let may_shorten = lowering::is_operators_own(tx, actor).await?;
     let mut sorted = Sorted::new(table, Places::new());
     for row in &table.rows {
@@ -251,6 +252,11 @@ pub(super) async fn activities_of(
                 // A row that is refused makes no program.
                 runs.made.truncate(made);
                 let told = "This API key may not move an activity to a program with a shorter hold period. An administrator does it on the pages.";
+                return Err(problem(row, "program", "person_needed", told));
+            }
+            if !may_shorten && runs.made.len() > made && longest > 0 {
+                runs.made.truncate(made);
+                let told = "This API key may not make a program that holds rewards for a shorter time than another. An administrator does it on the pages.";
                 return Err(problem(row, "program", "person_needed", told));
             }
             Ok((before == Some(&activity), activity, None))

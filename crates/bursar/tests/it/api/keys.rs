@@ -275,10 +275,15 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
     }
     house.call_as(&on_a_page, "PUT", "/programs/slow", slow(31), &[]).await.ok();
     // Nor by way of a program of its own.
-    house
-        .call_as(&on_a_page, "PUT", "/programs/fast", json!({"name": "Fast", "type": "cash"}), &[])
-        .await
-        .ok();
+    let new = |days: i64| json!({"name": "Fast", "type": "cash", "hold_days": days});
+    for days in [0, 30] {
+        house
+            .call_as(&on_a_page, "PUT", "/programs/fast", new(days), &[])
+            .await
+            .refused(403, "person_needed");
+    }
+    house.call_as(&on_a_page, "PUT", "/programs/as_slow", new(31), &[]).await.ok();
+    house.call("PUT", "/programs/fast", json!({"name": "Fast", "type": "cash"})).await.ok();
     house.call("PUT", "/activities/deal", json!({"name": "Deal", "program": "slow"})).await.ok();
     let faster = json!({"name": "Deal", "program": "fast"});
     house.call_as(&on_a_page, "PUT", "/activities/deal", faster, &[]).await.refused(403, "person_needed");
