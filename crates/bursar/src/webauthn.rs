@@ -62,6 +62,8 @@ pub enum Refused {
     Signature,
     /// It is somebody else's.
     Owner,
+    /// It says otherwise than when it was made whether it is on one device alone, or contradicts itself.
+    Devices,
 }
 
 impl Refused {
@@ -79,6 +81,7 @@ impl Refused {
             Self::Algorithm => "algorithm",
             Self::Signature => "signature",
             Self::Owner => "owner",
+            Self::Devices => "devices",
         }
     }
 }
@@ -119,6 +122,33 @@ pub struct New {
     pub key: String,
     /// How often the device says it was used.
     pub count: u32,
+    /// On how many devices it is.
+    pub devices: Devices,
+}
+
+/// On how many devices a passkey is, for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Devices {
+    /// On the one that made it.
+    One,
+    /// On all that its owner lets share it.
+    Many,
+}
+
+impl Devices {
+    /// As it is kept.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Many => "many",
+        }
+    }
+
+    fn of(data: &Data<'_>) -> Result<Self, Refused> {
+        let many = data.is_for_many().ok_or(Refused::Devices)?;
+        Ok(if many { Self::Many } else { Self::One })
+    }
 }
 
 /// The signature algorithms that are asked for, best first, as COSE numbers them: ES256, EdDSA, RS256.
@@ -142,30 +172,44 @@ pub fn new(site: &Site, challenge: &str, made: &Made) -> Result<New, Refused> {
     verified(site, &data)?;
     let (id, key) = data.attested().ok_or(Refused::Unreadable)?;
     key::Key::read(key).ok_or(Refused::Algorithm)?;
-    Ok(New { id: text(id), key: text(key), count: data.count })
+    Ok(New { id: text(id), key: text(key), count: data.count, devices: Devices::of(&data)? })
 }
 
-/// Checks a passkey that was shown, by the public key that was kept of it; how often the device says it was used. `owner` is
-/// whose it must be.
+/// What was kept of a passkey, by which one that is shown is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Its public key.
+    pub key: &'a str,
+    /// Whose it is.
+    pub owner: &'a str,
+    /// On how many devices it is, where that was kept.
+    pub devices: Option<&'a str>,
+}
+
+/// Checks a passkey that was shown; how often the device says it was used, and on how many it is.
 ///
 /// # Errors
 /// Why it is not believed.
-pub fn shown(site: &Site, challenge: &str, key: &str, owner: &str, shown: &Shown) -> Result<u32, Refused> {
+pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Result<(u32, Devices), Refused> {
     let client_data = bytes(&shown.client_data)?;
     same_scene(site, "webauthn.get", challenge, &client_data)?;
     let told = bytes(&shown.authenticator_data)?;
     let data = Data::read(&told).ok_or(Refused::Unreadable)?;
     verified(site, &data)?;
     if let Some(user) = &shown.user
-        && bytes(user)? != owner.as_bytes()
+        && bytes(user)? != kept.owner.as_bytes()
     {
         return Err(Refused::Owner);
     }
-    let key = bytes(key)?;
+    let devices = Devices::of(&data)?;
+    if kept.devices.is_some_and(|kept| kept != devices.as_str()) {
+        return Err(Refused::Devices);
+    }
+    let key = bytes(kept.key)?;
     let key = key::Key::read(&key).ok_or(Refused::Algorithm)?;
     let signed = [told.as_slice(), &Sha256::digest(&client_data)].concat();
     match key.signed(&signed, &bytes(&shown.signature)?) {
-        true => Ok(data.count),
+        true => Ok((data.count, devices)),
         false => Err(Refused::Signature),
     }
 }
@@ -304,7 +348,8 @@ mod tests {
             let new = new(&site, challenge, made).unwrap();
             assert_eq!((&new.id, new.count), (&one.id, 0), "{algorithm}");
             let judge = |site: &Site, challenge: &str, owner: &str, one: &Shown| {
-                shown(site, challenge, &new.key, owner, one)
+                let kept = Kept { key: &new.key, owner, devices: Some(new.devices.as_str()) };
+                shown(site, challenge, kept, one).map(|(count, _)| count)
             };
             assert_eq!(judge(&site, challenge, "per_1", one), Ok(7), "{algorithm}");
             let unnamed = Shown { user: None, ..one.clone() };
@@ -344,7 +389,8 @@ mod tests {
         }
         let (_, challenge, _, first) = &all[0];
         let others = new(&site, &all[1].1, &all[1].2).unwrap();
-        assert_eq!(shown(&site, challenge, &others.key, "per_1", first), Err(Refused::Signature));
+        let kept = Kept { key: &others.key, owner: "per_1", devices: None };
+        assert_eq!(shown(&site, challenge, kept, first), Err(Refused::Signature));
     }
 
     #[test]

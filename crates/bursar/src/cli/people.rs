@@ -5,6 +5,7 @@ use payout::access::Role;
 use payout::scope::{Scope, Scopes};
 
 use super::{Failure, Outcome, open, output, unknown, words};
+use crate::app::App;
 use crate::config::Config;
 use crate::ops::people::provider::links;
 use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson, keys as made};
@@ -68,13 +69,16 @@ enum UserCommand {
         #[arg(long)]
         email: String,
     },
-    /// Let an account at the provider that was unlinked from a person be linked again
+    /// Let one account at the provider be linked to a person from whom one was unlinked
     Relink {
         #[command(flatten)]
         config: Config,
         /// Where they sign in with
         #[arg(long)]
         email: String,
+        /// The account: its subject (sub) at the provider; not needed where one was unlinked and is meant
+        #[arg(long)]
+        subject: Option<String>,
     },
     /// Take a person's password and sessions away; prints a one-time link
     Reset {
@@ -165,20 +169,16 @@ pub(super) async fn users(users: Users) -> Outcome {
         }
         UserCommand::Unlink { config, email } => {
             let app = open(config).await?;
-            let by = system_user();
-            let done = links::unlink_at_the_machine(&app, &email, AtTheMachine(&by)).await;
-            done.map_err(|error| unknown(error, &nobody(&email)))?;
-            output::say(&format!(
-                "{email} is unlinked and signed out; that account at the provider opens their login no more."
-            ));
+            unlink(&app, &email).await?;
             app.store.close().await;
         }
-        UserCommand::Relink { config, email } => {
+        UserCommand::Relink { config, email, subject } => {
             let app = open(config).await?;
             let by = system_user();
-            let done = links::allow_again_at_the_machine(&app, &email, AtTheMachine(&by)).await;
+            let subject = subject.as_deref();
+            let done = links::allow_again_at_the_machine(&app, &email, subject, AtTheMachine(&by)).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
-            output::say(&format!("The next sign-in of {email} at the provider links them again."));
+            output::say(&format!("The next sign-in of {email} with that account links it."));
             app.store.close().await;
         }
         UserCommand::Reset { config, email, json } => {
@@ -186,13 +186,41 @@ pub(super) async fn users(users: Users) -> Outcome {
             let link = people::reset(&app, &email, None, AtTheMachine(&system_user())).await;
             let link = link.map_err(|error| unknown(error, &nobody(&email)))?;
             tell_link(&link, json);
-            if links::opens(&app, &email).await.map_err(words)? {
-                output::complain(&format!(
-                    "An account at the provider still opens this login; `bursar user unlink --email {email}` ends that."
-                ));
-            }
+            tell_what_still_opens(&app, &email).await?;
             app.store.close().await;
         }
+    }
+    Ok(())
+}
+
+async fn unlink(app: &App, email: &str) -> Outcome {
+    let by = system_user();
+    let done = links::unlink_at_the_machine(app, email, AtTheMachine(&by)).await;
+    let last = done.map_err(|error| unknown(error, &nobody(email)))?;
+    output::say(&format!(
+        "{email} is unlinked and signed out; no account at the provider opens their login until you allow one."
+    ));
+    if last {
+        output::complain(&format!(
+            "Nobody can sign in as an administrator now; `bursar user reset --email {email}` makes a link."
+        ));
+    }
+    Ok(())
+}
+
+/// What a new password or link leaves as it is.
+async fn tell_what_still_opens(app: &App, email: &str) -> Outcome {
+    let passkeys = people::passkeys::names(app, email).await.map_err(words)?;
+    if !passkeys.is_empty() {
+        output::complain(&format!(
+            "These passkeys still open this login: {}; `bursar user mfa-reset {email}` takes them away.",
+            passkeys.join(", ")
+        ));
+    }
+    if links::opens(app, email).await.map_err(words)? {
+        output::complain(&format!(
+            "An account at the provider still opens this login; `bursar user unlink --email {email}` ends that."
+        ));
     }
     Ok(())
 }

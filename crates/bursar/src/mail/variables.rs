@@ -101,13 +101,17 @@ const LINK_SHOWN: [Variable; 5] = [
     is("role", "their role"),
     is("date", "the day it was shown"),
 ];
-const LOGIN_CHANGED: [Variable; 3] = [
+const LOGIN_CHANGED: [Variable; 4] = [
     is(
         "what",
         "password, factor_on, factor_renewed, factor_off, factor_reset, recovery_codes, recovery_used, wrong_codes, \
-         passkey_added, passkey_removed, passkey_copied or unlinked",
+         passkey_added, passkey_removed, passkey_copied, app_removed or unlinked",
     ),
-    is("by", "who did it, where it was somebody else; of a passkey its name; else empty"),
+    is(
+        "by",
+        "who did it, where it was somebody else; of a passkey its name; of wrong_codes the provider that they came by; else empty",
+    ),
+    is("passkeys", "of password: the names of the passkeys that still open the login; else empty"),
     is("date", "the day"),
 ];
 const FACTOR_RESET: [Variable; 5] = [
@@ -117,14 +121,16 @@ const FACTOR_RESET: [Variable; 5] = [
     is("role", "their role"),
     is("date", "the day"),
 ];
-const BY_PROVIDER: [Variable; 9] = [
-    is("what", "linked, made, role or no_role"),
+const BY_PROVIDER: [Variable; 11] = [
+    is("what", "linked, made, factor, role, no_role or not_of_us"),
     is("provider", "the address of the provider"),
     is("whose", "the name of whoever signs in with the login"),
     is("address", "the address they sign in with"),
     is("role", "their role now"),
     is("old", "their role before; empty where it is the same"),
     is("keys", "the API keys that have ended with it; empty for none"),
+    is("claim", "of not_of_us: the claim that did not hold; else empty"),
+    is("last", "of no_role: true where nobody can sign in as an administrator any more"),
     is("waits", "true where the login is no second person for a day"),
     is("date", "the day"),
 ];
@@ -259,10 +265,13 @@ pub fn sample(notice: Notice) -> Value {
     }
     if notice == Notice::LoginChanged {
         picked.insert("what".to_owned(), json!("factor_reset"));
+        picked.insert("passkeys".to_owned(), json!(""));
     }
     if notice == Notice::LoginByProvider {
         picked.insert("what".to_owned(), json!("role"));
         picked.insert("old".to_owned(), json!("Administrator"));
+        picked.insert("claim".to_owned(), json!(""));
+        picked.insert("last".to_owned(), json!(false));
     }
     if notice == Notice::LogSigned {
         picked.insert("rows".to_owned(), json!(1201));

@@ -167,7 +167,8 @@ pub async fn accept(
             Door::Forgotten => "password_changed",
         };
         note(tx, now, &id.to_string(), action, id, json!({ "from": browser.address }));
-        if person.password_hash.is_some() {
+        // Somebody uses it already, by a password or by what opens it without one.
+        if person.password_hash.is_some() || person.last_seen_at.is_some() {
             tell_owner(tx, app, &person, "password", "", now).await?;
         }
         Ok(people::by_id(tx, id).await?)

@@ -168,7 +168,7 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
     }
     let token = transact!(app, |tx| {
         let held = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
-        match factor::take(tx, app, &held, &shown.code).await? {
+        match factor::take(tx, app, &held, &shown.code, None).await? {
             Taken::Right | Taken::NoFactor => {}
             Taken::Used => {
                 refused(tx, "used code");

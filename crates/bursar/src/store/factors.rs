@@ -186,6 +186,16 @@ pub async fn drop(tx: &mut Tx, person: PersonId) -> Result<bool> {
     Ok(keys + apps > 0)
 }
 
+/// Takes somebody's app away, with what was begun, and leaves passkeys and recovery codes; whether they had one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn drop_app(tx: &mut Tx, person: PersonId) -> Result<bool> {
+    let id = person.to_string();
+    tx.run(sqlx::query("DELETE FROM factor_begun WHERE person_id = $1").bind(id.clone())).await?;
+    Ok(tx.run(sqlx::query("DELETE FROM factor WHERE person_id = $1").bind(id)).await? == 1)
+}
+
 /// Somebody who has come half way.
 #[derive(Clone, Copy, Debug)]
 pub struct Half<'a> {
@@ -240,6 +250,15 @@ pub async fn half(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Pers
 pub async fn end_half(tx: &mut Tx, token_hash: &str) -> Result<bool> {
     let sql = "DELETE FROM half_login WHERE token_hash = $1";
     Ok(tx.run(sqlx::query(sql).bind(token_hash.to_owned())).await? == 1)
+}
+
+/// Ends everything that somebody has come half way with by the provider.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_halves_by_provider(tx: &mut Tx, person: PersonId) -> Result<u64> {
+    let sql = "DELETE FROM half_login WHERE person_id = $1 AND provided IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(person.to_string())).await
 }
 
 /// Ends everything that somebody has come half way with.

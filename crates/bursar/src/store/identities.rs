@@ -1,6 +1,5 @@
-//! Who our people are at the provider they sign in with, and who was sent there and is not back yet. What is deliberately not
-//! here: what the provider says of somebody, which is believed once (`work::provider`), and what follows
-//! (`ops::people::provider`).
+//! Who our people are at the provider they sign in with. What is deliberately not here: what the provider says of somebody,
+//! which is believed once (`work::provider`), and what follows (`ops::people::provider`).
 
 use payout::ids::PersonId;
 use sqlx::Row as _;
@@ -17,13 +16,15 @@ pub struct Identity {
     pub subject: String,
     /// Whose login it is here.
     pub person: PersonId,
-    /// Since when.
+    /// Since when; 0 where it was never linked.
     pub linked_at: i64,
     /// Until when, where it was taken away: it is not linked again by itself.
     pub unlinked_at: Option<i64>,
+    /// Since when it may be linked again, where it was taken away.
+    pub allowed_at: Option<i64>,
 }
 
-const COLUMNS: &str = "issuer, subject, person_id, linked_at, unlinked_at";
+const COLUMNS: &str = "issuer, subject, person_id, linked_at, unlinked_at, allowed_at";
 
 fn read(row: &AnyRow) -> Result<Identity> {
     let id: String = row.try_get("person_id")?;
@@ -33,6 +34,7 @@ fn read(row: &AnyRow) -> Result<Identity> {
         person: word(PersonId::parse(&id), &id)?,
         linked_at: row.try_get("linked_at")?,
         unlinked_at: row.try_get("unlinked_at")?,
+        allowed_at: row.try_get("allowed_at")?,
     })
 }
 
@@ -70,22 +72,64 @@ pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, no
     Ok(tx.run(query.bind(person.to_string()).bind(now)).await? == 1)
 }
 
-/// Takes somebody's identities away, and remembers which they were; how many.
+/// Links an identity again that was taken away from somebody and that may be linked again; false for any other.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn unlink(tx: &mut Tx, person: PersonId, now: i64) -> Result<u64> {
-    let sql = "UPDATE login_identity SET unlinked_at = $2 WHERE person_id = $1 AND unlinked_at IS NULL";
-    tx.run(sqlx::query(sql).bind(person.to_string()).bind(now)).await
+pub async fn link_again(
+    tx: &mut Tx,
+    issuer: &str,
+    subject: &str,
+    person: PersonId,
+    now: i64,
+) -> Result<bool> {
+    let sql = "UPDATE login_identity SET unlinked_at = NULL, allowed_at = NULL, linked_at = $4 \
+               WHERE issuer = $1 AND subject = $2 AND person_id = $3 AND allowed_at IS NOT NULL";
+    let query = sqlx::query(sql).bind(issuer.to_owned()).bind(subject.to_owned());
+    Ok(tx.run(query.bind(person.to_string()).bind(now)).await? == 1)
 }
 
-/// Forgets what was taken away from somebody, so that it can be linked anew; how many.
+/// Takes somebody's identities away, and remembers which they were: issuer and subject of each. None may be linked again until
+/// that is allowed anew.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn forget_unlinked(tx: &mut Tx, person: PersonId) -> Result<u64> {
-    let sql = "DELETE FROM login_identity WHERE person_id = $1 AND unlinked_at IS NOT NULL";
-    tx.run(sqlx::query(sql).bind(person.to_string())).await
+pub async fn unlink(tx: &mut Tx, person: PersonId, now: i64) -> Result<Vec<(String, String)>> {
+    let sql = "UPDATE login_identity SET allowed_at = NULL WHERE person_id = $1 AND allowed_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(person.to_string())).await?;
+    let sql = "UPDATE login_identity SET unlinked_at = $2 WHERE person_id = $1 AND unlinked_at IS NULL \
+               RETURNING issuer, subject";
+    let rows = tx.all(sqlx::query(sql).bind(person.to_string()).bind(now)).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Lets one identity be linked to somebody again from whom it was taken away, and no other there; forgets others that never
+/// came, as when one was mistyped: they may be somebody else's.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn allow(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -> Result<()> {
+    let sql = "DELETE FROM login_identity \
+               WHERE issuer = $1 AND subject <> $2 AND person_id = $3 AND linked_at = 0";
+    let query = sqlx::query(sql).bind(one.0.to_owned()).bind(one.1.to_owned());
+    tx.run(query.bind(person.to_string())).await?;
+    let sql = "UPDATE login_identity \
+               SET allowed_at = CASE WHEN subject = $2 THEN CAST($4 AS BIGINT) ELSE NULL END \
+               WHERE issuer = $1 AND person_id = $3 AND unlinked_at IS NOT NULL";
+    let query = sqlx::query(sql).bind(one.0.to_owned()).bind(one.1.to_owned());
+    tx.run(query.bind(person.to_string()).bind(now)).await?;
+    Ok(())
+}
+
+/// Notes an identity that was never here as one that may be linked to somebody; false when it is or was somebody's.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn expect(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -> Result<bool> {
+    let sql = "INSERT INTO login_identity (issuer, subject, person_id, linked_at, unlinked_at, allowed_at) \
+               VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT DO NOTHING";
+    let query = sqlx::query(sql).bind(one.0.to_owned()).bind(one.1.to_owned());
+    Ok(tx.run(query.bind(person.to_string()).bind(now)).await? == 1)
 }
 
 /// Notes that the provider gave an identity no role; false when that was so the last time too.
@@ -98,52 +142,22 @@ pub async fn refuse(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Resul
     Ok(tx.run(sqlx::query(sql).bind(issuer.to_owned()).bind(subject.to_owned()).bind(now)).await? == 1)
 }
 
-/// Notes that it gives them one again.
+/// Notes that a claim that must hold of everybody does not hold of an identity; false when that was so the last time too.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lacks(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Result<bool> {
+    let sql =
+        "UPDATE login_identity SET lacks_at = $3 WHERE issuer = $1 AND subject = $2 AND lacks_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(issuer.to_owned()).bind(subject.to_owned()).bind(now)).await? == 1)
+}
+
+/// Notes that an identity comes in: it has a role, and what must hold of it holds.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn accept(tx: &mut Tx, issuer: &str, subject: &str) -> Result<u64> {
-    let sql = "UPDATE login_identity SET refused_at = NULL \
-               WHERE issuer = $1 AND subject = $2 AND refused_at IS NOT NULL";
+    let sql = "UPDATE login_identity SET refused_at = NULL, lacks_at = NULL \
+               WHERE issuer = $1 AND subject = $2 AND (refused_at IS NOT NULL OR lacks_at IS NOT NULL)";
     tx.run(sqlx::query(sql).bind(issuer.to_owned()).bind(subject.to_owned())).await
-}
-
-/// Notes that a browser is sent to the provider, and forgets those who never came back.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn send(
-    tx: &mut Tx,
-    (state, browser): (&str, &str),
-    sealed: &str,
-    now: i64,
-    until: i64,
-) -> Result<()> {
-    let sql =
-        "INSERT INTO provider_visit (state_hash, browser_hash, sealed, expires_at) VALUES ($1, $2, $3, $4)";
-    let query = sqlx::query(sql).bind(state.to_owned()).bind(browser.to_owned());
-    tx.run(query.bind(sealed.to_owned()).bind(until)).await?;
-    tx.run(sqlx::query("DELETE FROM provider_visit WHERE expires_at <= $1").bind(now)).await?;
-    Ok(())
-}
-
-/// Whether this browser was sent with this and is awaited: looked at before anything is written, since anybody may ask.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn is_awaited(db: &mut Db, state: &str, browser: &str, now: i64) -> Result<bool> {
-    let sql = "SELECT 1 FROM provider_visit WHERE state_hash = $1 AND browser_hash = $2 AND expires_at > $3";
-    let query = sqlx::query(sql).bind(state.to_owned()).bind(browser.to_owned()).bind(now);
-    Ok(db.optional(query).await?.is_some())
-}
-
-/// Takes what was noted when this browser was sent, once; nothing when it was another browser, too long ago, or taken before.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn back(tx: &mut Tx, state: &str, browser: &str, now: i64) -> Result<Option<String>> {
-    let sql = "DELETE FROM provider_visit WHERE state_hash = $1 AND browser_hash = $2 AND expires_at > $3 \
-               RETURNING sealed";
-    let query = sqlx::query(sql).bind(state.to_owned()).bind(browser.to_owned()).bind(now);
-    Ok(tx.optional(query).await?.map(|row| row.try_get(0)).transpose()?)
 }

@@ -10,6 +10,7 @@ pub mod aside;
 pub mod audit;
 pub mod batches;
 mod bulk;
+pub mod came_back;
 pub mod claims;
 pub mod clawbacks;
 pub mod contradictions;

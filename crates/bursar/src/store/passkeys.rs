@@ -25,6 +25,8 @@ pub struct Passkey {
     pub made_at: i64,
     /// When it was last shown.
     pub used_at: Option<i64>,
+    /// Whether it stays on one device or is on many, where its device has said so.
+    pub devices: Option<String>,
 }
 
 fn read(row: &AnyRow) -> Result<Passkey> {
@@ -37,6 +39,7 @@ fn read(row: &AnyRow) -> Result<Passkey> {
         name: row.try_get(4)?,
         made_at: row.try_get(5)?,
         used_at: row.try_get(6)?,
+        devices: row.try_get(7)?,
     })
 }
 
@@ -45,7 +48,7 @@ fn read(row: &AnyRow) -> Result<Passkey> {
 /// # Errors
 /// When the database does not answer.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Passkey>> {
-    let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at FROM passkey \
+    let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at, devices FROM passkey \
                WHERE person_id = $1 ORDER BY made_at, id LIMIT 100";
     db.all(sqlx::query(sql).bind(person.to_string())).await?.iter().map(read).collect()
 }
@@ -55,7 +58,7 @@ pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Passkey>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>> {
-    let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at FROM passkey \
+    let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at, devices FROM passkey \
                WHERE credential_id = $1";
     let row = db.optional(sqlx::query(sql).bind(credential_id.to_owned())).await?;
     row.map(|row| read(&row)).transpose()
@@ -66,22 +69,24 @@ pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>>
 /// # Errors
 /// When the database does not answer.
 pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
-    let sql = "INSERT INTO passkey (id, person_id, credential_id, public_key, name, use_count, made_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential_id) DO NOTHING";
+    let sql = "INSERT INTO passkey (id, person_id, credential_id, public_key, name, use_count, made_at, devices) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (credential_id) DO NOTHING";
     let query = sqlx::query(sql).bind(one.id.clone()).bind(one.person.to_string());
     let query = query.bind(one.credential_id.clone()).bind(one.public_key.clone()).bind(one.name.clone());
-    Ok(tx.run(query.bind(count).bind(one.made_at)).await? == 1)
+    Ok(tx.run(query.bind(count).bind(one.made_at).bind(one.devices.clone())).await? == 1)
 }
 
 /// Notes that a passkey was used, and how often its device says that it was; false when it was said to have been used as
-/// often before, by whichever node. A device that says 0 does not count.
+/// often before, by whichever node. A device that says 0 does not count. Of a passkey from before it is kept now on how many
+/// devices it is.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn used(tx: &mut Tx, id: &str, count: i64, now: i64) -> Result<bool> {
-    let sql = "UPDATE passkey SET use_count = $2, used_at = $3 WHERE id = $1 \
+pub async fn used(tx: &mut Tx, id: &str, count: i64, devices: &'static str, now: i64) -> Result<bool> {
+    let sql = "UPDATE passkey SET use_count = $2, used_at = $3, devices = COALESCE(devices, $4) WHERE id = $1 \
                AND (use_count < $2 OR use_count = 0 AND $2 = 0)";
-    Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(count).bind(now)).await? == 1)
+    let query = sqlx::query(sql).bind(id.to_owned()).bind(count).bind(now);
+    Ok(tx.run(query.bind(devices)).await? == 1)
 }
 
 /// Takes one passkey of somebody away; false when they have none of this id.
@@ -110,12 +115,20 @@ pub struct Challenge {
     pub expires_at: i64,
 }
 
-/// Keeps a challenge, and forgets those that nobody answered.
+/// Another node's clock may be behind ours by so much: what it asked for still waits there.
+const BEHIND_US: i64 = 60 * 60 * 1_000_000;
+
+/// Keeps a challenge, and forgets those that nobody answered: those that ended long ago, and of whoever this one is bound to
+/// all but the last four.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
-    tx.run(sqlx::query("DELETE FROM passkey_challenge WHERE expires_at < $1").bind(now)).await?;
+    let over = sqlx::query("DELETE FROM passkey_challenge WHERE expires_at < $1").bind(now - BEHIND_US);
+    tx.run(over).await?;
+    let sql = "DELETE FROM passkey_challenge WHERE bound_to = $1 AND challenge NOT IN \
+               (SELECT challenge FROM passkey_challenge WHERE bound_to = $1 ORDER BY expires_at DESC, challenge LIMIT 4)";
+    tx.run(sqlx::query(sql).bind(one.bound_to.clone())).await?;
     let sql = "INSERT INTO passkey_challenge (challenge, purpose, bound_to, deed, nonce, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6)";
     let query = sqlx::query(sql).bind(one.challenge.clone()).bind(one.purpose).bind(one.bound_to.clone());

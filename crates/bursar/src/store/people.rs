@@ -304,19 +304,25 @@ pub async fn other_administrators(db: &mut Db, id: PersonId) -> Result<usize> {
     Ok(db.all(sqlx::query(sql).bind(id.to_string())).await?.len())
 }
 
-/// Whether an administrator beside this one can come in: with a password, with a passkey, or by the provider, who must have
-/// been here after `seen`.
+/// Whether an administrator beside this one can come in: with a password, with a passkey, or by the provider of this address,
+/// who must have been here after `seen`.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn has_another_usable_administrator(db: &mut Db, id: PersonId, seen: i64) -> Result<bool> {
+pub async fn has_another_usable_administrator(
+    db: &mut Db,
+    id: PersonId,
+    issuer: &str,
+    seen: i64,
+) -> Result<bool> {
     let sql = "SELECT p.id FROM person p \
                WHERE p.role = 'admin' AND p.kind = 'person' AND p.disabled_at IS NULL AND p.id <> $1 \
                AND (p.password_hash IS NOT NULL \
                     OR EXISTS (SELECT 1 FROM passkey k WHERE k.person_id = p.id) \
-                    OR p.last_seen_at > $2 AND EXISTS (SELECT 1 FROM login_identity i WHERE i.person_id = p.id \
-                       AND i.unlinked_at IS NULL AND i.refused_at IS NULL)) LIMIT 1";
-    Ok(db.optional(sqlx::query(sql).bind(id.to_string()).bind(seen)).await?.is_some())
+                    OR p.last_seen_at > $2 AND EXISTS (SELECT 1 FROM login_identity i WHERE i.person_id = p.id AND i.issuer = $3 \
+                       AND i.unlinked_at IS NULL AND i.refused_at IS NULL AND i.lacks_at IS NULL)) LIMIT 1";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(seen).bind(issuer.to_owned());
+    Ok(db.optional(query).await?.is_some())
 }
 
 /// Notes when somebody was last here, unless that is known to be later than `before`.

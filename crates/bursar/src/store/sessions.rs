@@ -152,6 +152,15 @@ pub async fn end_all(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
+/// Ends the sessions that somebody began by the provider; how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_by_provider(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    let sql = "DELETE FROM session WHERE person_id = $1 AND provider_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
+}
+
 /// Ends somebody's sessions but the one of this name; how many.
 ///
 /// # Errors

@@ -5,6 +5,10 @@
 const PRESENT: u8 = 0x01;
 /// The device asked for a PIN, a finger or a face.
 const VERIFIED: u8 = 0x04;
+/// The passkey may be copied to other devices of its owner (BE).
+const MANY: u8 = 0x08;
+/// It was (BS).
+const COPIED: u8 = 0x10;
 /// A new passkey follows.
 const ATTESTED: u8 = 0x40;
 /// Extensions follow, which nobody asked for.
@@ -48,6 +52,11 @@ impl<'a> Data<'a> {
         self.has(VERIFIED)
     }
 
+    /// Whether the passkey may be on many devices; nothing where the device contradicts itself: one that may not is said to be.
+    pub fn is_for_many(&self) -> Option<bool> {
+        (self.has(MANY) || !self.has(COPIED)).then_some(self.has(MANY))
+    }
+
     /// The id and the key of a new passkey.
     pub fn attested(&self) -> Option<(&'a [u8], &'a [u8])> {
         if !self.has(ATTESTED) {
@@ -74,6 +83,10 @@ mod tests {
         let whole = [&[7; 32][..], &[0x45], &[0, 0, 1, 2], &[0; 16], &[0, 3], b"id1", &key].concat();
         let data = Data::read(&whole).unwrap();
         assert!(data.is_present() && data.is_verified());
+        assert_eq!(data.is_for_many(), Some(false));
+        let of = |flags: u8| [&[7; 32][..], &[flags], &[0, 0, 0, 0]].concat();
+        let many = |flags: u8| Data::read(&of(flags)).unwrap().is_for_many();
+        assert_eq!([0x0d, 0x1d, 0x15].map(many), [Some(true), Some(true), None]);
         assert_eq!((data.site_hash, data.count), (&[7; 32][..], 258));
         assert_eq!(data.attested(), Some((&b"id1"[..], key.as_slice())));
         for end in 0..whole.len() {

@@ -142,9 +142,8 @@ pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<Clien
     if url.scheme() != "https" && !is_here(&url) {
         return Err("BURSAR_OIDC_ISSUER must be an https address: what it signs is believed".to_owned());
     }
-    if url.host_str() == Some("accounts.google.com") && oidc.require.is_empty() {
-        let told = "BURSAR_OIDC_REQUIRE is missing: everybody in the world has an account there. Name what must hold of yours, such as hd=acme.example";
-        return Err(told.to_owned());
+    if let Some(told) = open_to_the_world(&url, &oidc.require) {
+        return Err(told);
     }
     let issuer = IssuerUrl::new(issuer.clone()).map_err(|error| format!("BURSAR_OIDC_ISSUER: {error}"))?;
     let Some(id) = &oidc.client_id else {
@@ -173,6 +172,36 @@ pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<Clien
         (None, None) => None,
     };
     Ok(Some((issuer, ClientId::new(id.clone()), secret.map(ClientSecret::new))))
+}
+
+/// Where everybody in the world has an account, or may make one.
+const OF_THE_WORLD: [&str; 8] = [
+    "gitlab.com",
+    "appleid.apple.com",
+    "www.facebook.com",
+    "www.linkedin.com",
+    "api.login.yahoo.com",
+    "slack.com",
+    "id.twitch.tv",
+    "www.paypal.com",
+];
+/// What Microsoft calls the directory of private accounts.
+const PRIVATE_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+/// Why an issuer needs a claim that tells a company's own people from everybody else, where it has none. A verified address
+/// tells nothing of whose people they are.
+fn open_to_the_world(url: &Url, require: &[Required]) -> Option<String> {
+    let host = url.host_str().unwrap_or_default();
+    if host == "accounts.google.com" {
+        let told = "BURSAR_OIDC_REQUIRE must name hd, such as hd=acme.example: everybody in the world has an account at Google";
+        return require.iter().all(|one| one.claim != "hd").then(|| told.to_owned());
+    }
+    let private = host == "login.microsoftonline.com" && url.path().contains(PRIVATE_ACCOUNTS);
+    let tells = |one: &Required| !matches!(one.claim.as_str(), "email" | "email_verified");
+    let told = format!(
+        "BURSAR_OIDC_REQUIRE is missing: anybody can have an account at {host}. Name a claim that holds of your own people alone"
+    );
+    ((private || OF_THE_WORLD.contains(&host)) && !require.iter().any(tells)).then_some(told)
 }
 
 /// Whether an address is one of this machine.
@@ -492,10 +521,19 @@ mod tests {
         let http = |issuer: &str| Oidc { issuer: Some(issuer.to_owned()), ..base.clone() };
         assert!(settings(&http("http://127.0.0.1:9")).unwrap().is_some(), "a stand-in on this machine");
         let roles = vec!["it=admin".parse().unwrap()];
+        let requires =
+            |issuer: &str, claim: &str| Oidc { require: vec![claim.parse().unwrap()], ..http(issuer) };
         let rows = [
             (http("http://login.example.com"), "must be an https address"),
             (http("login"), "is no address"),
-            (http("https://accounts.google.com"), "BURSAR_OIDC_REQUIRE is missing"),
+            (http("https://accounts.google.com"), "must name hd"),
+            (requires("https://accounts.google.com", "email_verified=true"), "must name hd"),
+            (http("https://gitlab.com"), "BURSAR_OIDC_REQUIRE is missing"),
+            (requires("https://gitlab.com", "email_verified=true"), "BURSAR_OIDC_REQUIRE is missing"),
+            (
+                http("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"),
+                "BURSAR_OIDC_REQUIRE is missing",
+            ),
             (Oidc { client_id: None, ..base.clone() }, "BURSAR_OIDC_CLIENT_ID is missing"),
             (Oidc { role_claim: Some("groups".to_owned()), ..base.clone() }, "go together"),
             (Oidc { roles, ..base.clone() }, "go together"),
@@ -514,8 +552,9 @@ mod tests {
             let refused = settings(&oidc).unwrap_err();
             assert!(refused.contains(told), "{refused}");
         }
-        let require = vec!["hd=acme.example".parse().unwrap()];
-        assert!(settings(&Oidc { require, ..http("https://accounts.google.com") }).unwrap().is_some());
+        assert!(settings(&requires("https://accounts.google.com", "hd=acme.example")).unwrap().is_some());
+        assert!(settings(&requires("https://gitlab.com", "groups_direct=acme")).unwrap().is_some());
+        assert!(settings(&http("https://login.microsoftonline.com/a-tenant/v2.0")).unwrap().is_some());
     }
 
     fn document(issuer: &str, other: &str) -> CoreProviderMetadata {

@@ -136,6 +136,12 @@ impl Browser {
         Page { status, to, body }
     }
 
+    /// What it keeps under this name.
+    pub fn kept(&self, name: &str) -> &str {
+        let found = self.cookies.iter().find(|(known, _)| known.ends_with(name));
+        found.map_or("", |(_, value)| value)
+    }
+
     fn cookie(&self) -> String {
         let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("; ")

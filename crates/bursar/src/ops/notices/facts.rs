@@ -163,7 +163,9 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
             facts.payee = Payee::parse(&first.about);
             facts.links.0 = text(&detail, "link");
             let by = isolated(&text(&detail, "by")).into_owned();
-            put(&mut facts, json!({ "what": text(&detail, "what"), "by": by, "date": date(first.at) }));
+            let passkeys = isolated(&text(&detail, "passkeys")).into_owned();
+            let what = text(&detail, "what");
+            put(&mut facts, json!({ "what": what, "by": by, "passkeys": passkeys, "date": date(first.at) }));
         }
         Notice::ReleaseRequested => of_release(&mut facts, db, first, base_url, now).await?,
         Notice::BatchFinal => of_ended_batch(&mut facts, db, first, base_url).await?,
@@ -437,6 +439,7 @@ fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     let values = json!({
         "what": text(detail, "what"), "provider": text(detail, "provider"), "old": text(detail, "old"),
         "keys": text(detail, "keys"), "waits": detail["waits"].as_bool().unwrap_or_default(),
+        "claim": text(detail, "claim"), "last": detail["last"].as_bool().unwrap_or_default(),
     });
     put(facts, values);
 }

@@ -236,6 +236,27 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
+/// Takes somebody's own app away where they have a passkey, as from a telephone that they gave away; their other sessions end.
+///
+/// # Errors
+/// A refusal without an app, and without a passkey beside it.
+pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        still_theirs(tx, session, now).await?;
+        if passkeys::of(tx, id).await?.is_empty() || !factors::drop_app(tx, id).await? {
+            let told = "An app is removed by itself where there is a passkey beside it.";
+            return Err(Refusal::new("app_is_needed", told).into());
+        }
+        end_elsewhere(tx, session).await?;
+        note(tx, now, &id.to_string(), "app_removed", id, json!({ "from": session.actor.came_from }));
+        tell_owner(tx, app, &person, "app_removed", "", now).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
 /// A request that was on its way while its session was ended, by what its owner set up meanwhile, does nothing.
 pub(super) async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Result<()> {
     let open = sessions::list(tx, session.actor.id, now).await?;
@@ -330,14 +351,24 @@ pub(in crate::ops) async fn tell_owner(
         None => (whose.id.to_string(), "/me"),
     };
     let link = format!("{}{page}", app.base_url);
-    let detail = json!({ "to": whose.email, "what": what, "by": by, "link": link });
+    let passkeys = if what == "password" { passkeys::of(tx, whose.id).await? } else { Vec::new() };
+    let passkeys: Vec<String> = passkeys.into_iter().map(|one| one.name).collect();
+    let passkeys = passkeys.join(", ");
+    let detail = json!({ "to": whose.email, "what": what, "by": by, "passkeys": passkeys, "link": link });
     store::outbox::write(tx, &app.clock, now, [(Notice::LoginChanged, about, detail.to_string())]).await?;
     Ok(())
 }
 
 /// Takes one code of whoever is held in this transaction: from their app, or a recovery code. A wrong one is counted, so what
-/// is done here is committed whatever comes of it.
-pub(super) async fn take(tx: &mut Tx, app: &App, person: &Person, typed: &str) -> Result<Taken> {
+/// is done here is committed whatever comes of it. `provider` is where they came by, where it was that: many wrong ones say
+/// that somebody holds their account there, and else that somebody knows their password.
+pub(super) async fn take(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    typed: &str,
+    provider: Option<&str>,
+) -> Result<Taken> {
     let now = app.clock.now();
     let factor = factors::get(tx, person.id).await?;
     if factor.is_none() && factors::since(tx, person.id).await?.is_none() {
@@ -365,9 +396,9 @@ pub(super) async fn take(tx: &mut Tx, app: &App, person: &Person, typed: &str) -
             &person.id.to_string(),
             "second_factor_guessed_at",
             person.id,
-            json!({ "times": wrong }),
+            json!({ "times": wrong, "provider": provider }),
         );
-        tell_owner(tx, app, person, "wrong_codes", "", now).await?;
+        tell_owner(tx, app, person, "wrong_codes", provider.unwrap_or_default(), now).await?;
     }
     Ok(Taken::Wrong)
 }

@@ -1,11 +1,12 @@
 //! Passkeys: adding and removing them, and taking one in the place of a code or of a password and a code. Each is asked for by
-//! a challenge that is kept in the database, is bound to whoever may answer it and to what is done by it, and is used up by the
-//! first answer. What is deliberately not here: what is checked of an answer (`webauthn`), and how often somebody may try
-//! (`web::kit::login_limit`).
+//! a challenge that is kept in the database, or in the browser of whoever is nobody yet, is bound to whoever may answer it and
+//! to what is done by it, and is used up by the first answer. What is deliberately not here: what is checked of an answer
+//! (`webauthn`), and how often somebody may try (`web::kit::login_limit`).
 
 use payout::Refusal;
 use payout::access::needs_second_factor;
 use payout::ids::{PersonId, encode, fresh};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +18,7 @@ use crate::app::App;
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, Person};
-use crate::store::{Db, Tx, factors, passkeys as stored};
+use crate::store::{Db, Tx, came_back, factors, passkeys as stored};
 use crate::transact;
 use crate::webauthn::{self, Made, Refused, Shown, Site};
 
@@ -188,18 +189,46 @@ pub async fn ask_second(app: &App, half: &str) -> Result<Asked> {
     let hash = token_hash(half);
     transact!(app, |tx| {
         let person = factors::half(tx, &hash, app.clock.now()).await?.ok_or_else(none_of_theirs)?;
-        asked(tx, app, Purpose::Second, &hash, person, "sign in").await
+        asked(tx, app, Purpose::Second, &hash, person, SIGN_IN).await
     })
 }
 
-/// Asks anybody for a passkey, whichever they choose; `browser` is what their browser is known by meanwhile.
+/// What a browser keeps that was asked for a passkey and is nobody's yet.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    nonce: String,
+    until: i64,
+}
+
+/// What is done by whoever signs in with nothing else.
+const SIGN_IN: &str = "sign in";
+
+/// Asks anybody for a passkey, whichever they choose; what their browser keeps meanwhile, sealed. Nothing is written here,
+/// since anybody may ask.
 ///
 /// # Errors
 /// A refusal where passkeys cannot be used.
-pub async fn ask_anybody(app: &App, browser: &str) -> Result<Asked> {
-    let (site, hash) = (site(app)?, token_hash(browser));
-    let challenge = transact!(app, |tx| { ask(tx, app, Purpose::SignIn, &hash, "sign in").await })?;
-    Ok(Asked { challenge, site: site.name, known: Vec::new(), owner: None })
+pub fn ask_anybody(app: &App) -> Result<(Asked, String)> {
+    let site = site(app)?;
+    let kept = Kept { nonce: app.clock.secret(), until: app.clock.now() + WAITS_US };
+    let challenge = challenge_of(Purpose::SignIn.as_str(), ANYBODY, SIGN_IN, &kept.nonce);
+    let text = serde_json::to_string(&kept).unwrap_or_default();
+    let sealed = app.master_key.seal(&app.clock, &sealed_as(&challenge), &text);
+    Ok((Asked { challenge, site: site.name, known: Vec::new(), owner: None }, sealed))
+}
+
+/// Whoever has the browser that keeps what belongs to the challenge.
+const ANYBODY: &str = "a browser";
+
+fn sealed_as(challenge: &str) -> String {
+    format!("asked for a passkey by {challenge}")
+}
+
+/// What a browser has kept of the challenge that it answers.
+fn kept(app: &App, sealed: &str, shown: &Shown) -> Option<Kept> {
+    let challenge = webauthn::challenge_in(&shown.client_data)?;
+    let text = app.master_key.open(&sealed_as(&challenge), sealed)?;
+    serde_json::from_str(&text).ok()
 }
 
 /// Begins to add a passkey, in this session alone. Whoever has a second factor has shown it for this just before.
@@ -279,6 +308,7 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
             name: name.clone(),
             made_at: now,
             used_at: None,
+            devices: Some(new.devices.as_str().to_owned()),
         };
         if !stored::insert(tx, &one, i64::from(new.count)).await? {
             return Ok(Err(Added::Refused));
@@ -353,6 +383,26 @@ pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Passkey>> {
     Ok(stored::of(db, id).await?)
 }
 
+/// What somebody who signs in with this address calls their passkeys, which a new password or link leaves as they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
+    let mut db = app.store.read().await?;
+    let Some(person) = people::by_email(&mut db, &email.trim().to_lowercase()).await? else {
+        return Ok(Vec::new());
+    };
+    Ok(stored::of(&mut db, person.id).await?.into_iter().map(|one| one.name).collect())
+}
+
+/// Where a challenge waits for its answer.
+enum Waits {
+    /// In the database.
+    Here,
+    /// In the browser that answers it; nothing when it keeps none for this.
+    There(Option<Kept>),
+}
+
 /// An answer to a challenge, and what it must be an answer to.
 pub(in crate::ops) struct Answer<'a> {
     purpose: Purpose,
@@ -360,6 +410,8 @@ pub(in crate::ops) struct Answer<'a> {
     bound_to: &'a str,
     /// What is done by it, where that was asked.
     deed: Option<&'a Deed>,
+    /// Where the challenge waits.
+    waits: Waits,
     shown: &'a Shown,
     /// Where they come from.
     from: &'a str,
@@ -368,7 +420,14 @@ pub(in crate::ops) struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// In the place of a code.
     pub(super) fn second(half_hash: &'a str, shown: &'a Shown, browser: &'a Browser) -> Self {
-        Self { purpose: Purpose::Second, bound_to: half_hash, deed: None, shown, from: &browser.address }
+        Self {
+            purpose: Purpose::Second,
+            bound_to: half_hash,
+            deed: None,
+            waits: Waits::Here,
+            shown,
+            from: &browser.address,
+        }
     }
 }
 
@@ -385,7 +444,13 @@ pub(super) async fn take(
         refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Unreadable);
         return Ok(None);
     };
-    let asked = stored::take(tx, &challenge, purpose, answer.bound_to, now).await?;
+    let (asked, until) = match &answer.waits {
+        Waits::Here => (stored::take(tx, &challenge, purpose, answer.bound_to, now).await?, None),
+        Waits::There(kept) => {
+            let kept = kept.as_ref().filter(|kept| kept.until > now);
+            (kept.map(|kept| (SIGN_IN.to_owned(), kept.nonce.clone())), kept.map(|kept| kept.until))
+        }
+    };
     let fits = |deed: &str| answer.deed.is_none_or(|wanted| wanted.as_str() == deed);
     let Some((deed, nonce)) = asked.filter(|(deed, _)| fits(deed)) else {
         refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Challenge);
@@ -398,24 +463,33 @@ pub(super) async fn take(
     let (site, owner) = (site(app)?, person.id.to_string());
     let judged = match known {
         Some(known) => {
-            webauthn::shown(&site, &challenge, &known.public_key, &owner, shown).map(|count| (known, count))
+            let devices = known.devices.as_deref();
+            let kept = webauthn::Kept { key: &known.public_key, owner: &owner, devices };
+            webauthn::shown(&site, &challenge, kept, shown).map(|told| (known, told))
         }
         None => Err(Refused::Owner),
     };
-    let (known, count) = match judged {
+    let (known, (count, devices)) = match judged {
         Ok(judged) => judged,
         Err(why) => {
             refused(tx, now, person, answer.from.to_owned(), purpose, why);
             return Ok(None);
         }
     };
+    // Only what is right is noted, so that strangers write nothing; of two who come with it one is told no.
+    if let Some(until) = until
+        && !came_back::first(tx, &token_hash(&challenge), now, until).await?
+    {
+        refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Challenge);
+        return Ok(None);
+    }
     let evidence = json!({
         "credential": known.credential_id, "purpose": purpose, "bound_to": answer.bound_to, "nonce": nonce,
         "client_data": shown.client_data, "authenticator_data": shown.authenticator_data,
         "signature": shown.signature,
     });
     let detail = json!({ "passkey": known.name, "deed": deed, "from": answer.from, "evidence": evidence });
-    if !stored::used(tx, &known.id, i64::from(count), now).await? {
+    if !stored::used(tx, &known.id, i64::from(count), devices.as_str(), now).await? {
         // The device counts, and somebody has used this passkey as often before: there are two of it.
         note(tx, now, &person.id.to_string(), "passkey_copied", person.id, detail);
         tell_owner(tx, app, person, "passkey_copied", &known.name, now).await?;
@@ -442,6 +516,7 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
             purpose: Purpose::Prove,
             bound_to: &session.id,
             deed: Some(deed),
+            waits: Waits::Here,
             shown,
             from: &session.actor.came_from,
         };
@@ -461,7 +536,7 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
 }
 
 /// Signs in whoever shows a passkey and nothing else; the address that they sign in with, and how they have entered. Nothing
-/// for whichever reason it is not believed. `asked` is what their browser was known by when it was asked.
+/// for whichever reason it is not believed. `asked` is what their browser has kept since it was asked.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -478,9 +553,14 @@ pub async fn sign_in(
     drop(db);
     // Alone it tells who comes, so it must say whose it is.
     let Some(person) = person.filter(|_| shown.user.is_some()) else { return Ok(None) };
-    let hash = token_hash(asked);
-    let answer =
-        Answer { purpose: Purpose::SignIn, bound_to: &hash, deed: None, shown, from: &browser.address };
+    let answer = Answer {
+        purpose: Purpose::SignIn,
+        bound_to: ANYBODY,
+        deed: None,
+        waits: Waits::There(kept(app, asked, shown)),
+        shown,
+        from: &browser.address,
+    };
     let entered = enter(app, &person, browser, By::Passkey(&answer)).await?;
     app.nudge.notify.ring();
     Ok(entered.map(|entered| (person.email.unwrap_or_default(), entered)))

@@ -17,7 +17,7 @@ use crate::config::Oidc;
 use crate::ops::Result;
 use crate::secrets::token_hash;
 use crate::store::people::{self, Person};
-use crate::store::{Db, identities};
+use crate::store::{Db, came_back, identities};
 use crate::transact;
 
 use settle::Provided;
@@ -29,8 +29,6 @@ const VISIT_US: i64 = 10 * 60 * 1_000_000;
 pub struct Sent {
     /// Comes back in the address.
     pub state: String,
-    /// Comes back in the browser's cookie.
-    pub browser: String,
     /// Comes back in what the provider signs.
     pub nonce: String,
     /// Proves to the provider that it is we who were sent the code.
@@ -42,11 +40,11 @@ impl Sent {
     #[must_use]
     pub fn fresh(app: &App) -> Self {
         let secret = || app.clock.secret();
-        Self { state: secret(), browser: secret(), nonce: secret(), verifier: secret() }
+        Self { state: secret(), nonce: secret(), verifier: secret() }
     }
 }
 
-/// What is kept until they come back.
+/// What their own browser keeps until they come back, sealed.
 #[derive(Serialize, Deserialize)]
 pub struct Visit {
     /// Must be in what the provider signs.
@@ -59,39 +57,37 @@ pub struct Visit {
     pub again: bool,
     /// Who they are here, where they were signed in: nobody else may come back.
     pub whose: Option<String>,
+    /// Until when they may come back.
+    until: i64,
 }
 
-/// Notes that a browser is about to be sent to the provider. `again` is asked of whoever is to prove once more who they are.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn send(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<PersonId>) -> Result<()> {
+/// What a browser keeps that is about to be sent to the provider; nothing is written here, since anybody may ask for it.
+/// `again` is asked of whoever is to prove once more who they are.
+#[must_use]
+pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<PersonId>) -> String {
     let visit = Visit {
         nonce: sent.nonce.clone(),
         verifier: sent.verifier.clone(),
         next: next.to_owned(),
         again,
         whose: whose.map(|id| id.to_string()),
+        until: app.clock.now() + VISIT_US,
     };
     let text = serde_json::to_string(&visit).unwrap_or_default();
-    let (state, browser) = (token_hash(&sent.state), token_hash(&sent.browser));
-    let sealed = app.master_key.seal(&app.clock, &sealed_as(&state), &text);
-    let now = app.clock.now();
-    transact!(app, |tx| { Ok(identities::send(tx, (&state, &browser), &sealed, now, now + VISIT_US).await?) })
+    app.master_key.seal(&app.clock, &sealed_as(&token_hash(&sent.state)), &text)
 }
 
-/// What was kept for a browser that comes back, once; nothing for any other.
+/// What a browser has kept that comes back, once; nothing for one that was sent with something else, or too long ago.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn back(app: &App, state: &str, browser: &str) -> Result<Option<Visit>> {
-    let (state, browser, now) = (token_hash(state), token_hash(browser), app.clock.now());
-    if !identities::is_awaited(&mut app.store.read().await?, &state, &browser, now).await? {
-        return Ok(None);
-    }
-    let sealed = transact!(app, |tx| { Ok(identities::back(tx, &state, &browser, now).await?) })?;
-    let text = sealed.and_then(|sealed| app.master_key.open(&sealed_as(&state), &sealed));
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<Visit>> {
+    let (state, now) = (token_hash(state), app.clock.now());
+    let text = app.master_key.open(&sealed_as(&state), kept);
+    let visit: Option<Visit> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let Some(visit) = visit.filter(|visit| visit.until > now) else { return Ok(None) };
+    let first = transact!(app, |tx| { Ok(came_back::first(tx, &state, now, visit.until).await?) })?;
+    Ok(Some(visit).filter(|_| first))
 }
 
 fn sealed_as(state_hash: &str) -> String {
@@ -155,11 +151,12 @@ pub async fn enter(
     browser: &Browser,
     whose: Option<&str>,
 ) -> Result<std::result::Result<Entered, Why>> {
-    let may = match shown.lacks {
-        Some(_) => Err(Why::NotOfUs),
-        None => role_of(&app.config.oidc, &shown.roles),
-    };
-    let role = match may {
+    if let Some(claim) = &shown.lacks {
+        settle::not_of_us(app, shown, claim).await?;
+        app.nudge.notify.ring();
+        return Ok(Err(Why::NotOfUs));
+    }
+    let role = match role_of(&app.config.oidc, &shown.roles) {
         Ok(role) => role,
         Err(why) => {
             settle::without_role(app, shown).await?;
@@ -208,11 +205,15 @@ async fn find(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<P
         return Ok(Err(Why::Unverified));
     }
     if let Some(known) = identities::known(db, &shown.issuer, &shown.subject).await? {
-        if known.unlinked_at.is_some() {
+        if known.unlinked_at.is_some() && known.allowed_at.is_none() {
             return Ok(Err(Why::Unlinked));
         }
-        let person = people::by_id(db, known.person).await?;
-        return Ok(person.ok_or(Why::ShutOut).and_then(ours).map(Some));
+        let person = match people::by_id(db, known.person).await?.ok_or(Why::ShutOut).and_then(ours) {
+            Ok(person) => person,
+            Err(why) => return Ok(Err(why)),
+        };
+        let is_taken = known.unlinked_at.is_some() && of_issuer(db, &person, &shown.issuer).await?.0;
+        return Ok(if is_taken { Err(Why::Taken) } else { Ok(Some(person)) });
     }
     let Some(email) = address(shown) else { return Ok(Err(Why::Unverified)) };
     let Some(person) = people::by_email(db, &email).await? else { return Ok(Ok(None)) };
@@ -220,9 +221,20 @@ async fn find(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<P
         Ok(person) => person,
         Err(why) => return Ok(Err(why)),
     };
-    let linked = identities::of(db, person.id).await?;
-    let is_taken = linked.iter().any(|one| one.issuer == shown.issuer && one.unlinked_at.is_none());
-    Ok(if is_taken { Err(Why::Taken) } else { Ok(Some(person)) })
+    // Whoever has one account there with somebody's address may have another: after one was unlinked, somebody says which it
+    // is.
+    Ok(match of_issuer(db, &person, &shown.issuer).await? {
+        (true, _) => Err(Why::Taken),
+        (false, true) => Err(Why::Unlinked),
+        (false, false) => Ok(Some(person)),
+    })
+}
+
+/// Whether somebody is linked to an account at this provider, and whether one was taken away from them.
+async fn of_issuer(db: &mut Db, person: &Person, issuer: &str) -> Result<(bool, bool)> {
+    let all = identities::of(db, person.id).await?;
+    let any = |was: bool| all.iter().any(|one| one.issuer == issuer && one.unlinked_at.is_some() == was);
+    Ok((any(false), any(true)))
 }
 
 /// The address by which somebody may be linked: verified, and in ASCII, since other letters become those of somebody else's

@@ -8,7 +8,7 @@ use payout::ids::PersonId;
 use serde_json::json;
 
 use super::factor::{self, Taken};
-use super::passkeys::{self, Answer};
+use super::passkeys::{self, Answer, Passkey};
 use super::provider::settle::{self, Provided};
 use super::{actor, note, note_seen};
 use crate::app::{Actor, App};
@@ -197,11 +197,11 @@ pub(in crate::ops) async fn enter(
                 None
             }
             By::Passkey(answer) => match passkeys::take(tx, app, &held, answer).await? {
-                Some((passkey, _)) => Some(passkey.name),
+                Some((passkey, _)) => Some(passkey),
                 None => return Ok(None),
             },
         };
-        if !begin_by(tx, app, &held, by.provided(), browser, (&token, passkey.as_deref())).await? {
+        if !begin_by(tx, app, &held, by.provided(), browser, (&token, passkey.as_ref())).await? {
             return Ok(None);
         }
         Ok(Some(Entered::In(token.clone())))
@@ -240,6 +240,8 @@ pub enum Finished {
     Wrong,
     /// The passkey was not believed.
     WrongPasskey,
+    /// Their login belongs to another account at the provider by now, or to none there.
+    Elsewhere,
     /// They must begin again: it took too long, or something about their login was changed meanwhile.
     Over,
 }
@@ -265,8 +267,9 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
         }
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(Finished::Over) };
+        let issuer = provided.as_ref().map(Provided::issuer);
         let passkey = match second {
-            Second::Code(code) => match factor::take(tx, app, &person, code).await? {
+            Second::Code(code) => match factor::take(tx, app, &person, code, issuer).await? {
                 Taken::Right => None,
                 Taken::Used => return Ok(Finished::Used),
                 Taken::Wrong => return Ok(Finished::Wrong),
@@ -275,7 +278,7 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
             Second::Passkey(shown) => {
                 let answer = Answer::second(&hash, shown, browser);
                 match passkeys::take(tx, app, &person, &answer).await? {
-                    Some((passkey, _)) => Some(passkey.name),
+                    Some((passkey, _)) => Some(passkey),
                     None => return Ok(Finished::WrongPasskey),
                 }
             }
@@ -284,8 +287,8 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
         if !factors::end_half(tx, &hash).await? {
             return Ok(Finished::Over);
         }
-        if !begin_by(tx, app, &person, provided.as_ref(), browser, (&token, passkey.as_deref())).await? {
-            return Ok(Finished::Over);
+        if !begin_by(tx, app, &person, provided.as_ref(), browser, (&token, passkey.as_ref())).await? {
+            return Ok(Finished::Elsewhere);
         }
         Ok(Finished::In(token.clone()))
     })?;
@@ -301,7 +304,7 @@ async fn begin_by(
     person: &Person,
     provided: Option<&Provided>,
     browser: &Browser,
-    (token, passkey): (&str, Option<&str>),
+    (token, passkey): (&str, Option<&Passkey>),
 ) -> Result<bool> {
     let now = app.clock.now();
     if let Some(provided) = provided
@@ -316,14 +319,14 @@ async fn begin_by(
     Ok(true)
 }
 
-/// Begins a session in a transaction that does more; `passkey` is the name of the one that was shown for it.
+/// Begins a session in a transaction that does more; `passkey` is the one that was shown for it.
 pub(super) async fn begin_in(
     tx: &mut Tx,
     app: &App,
     person: PersonId,
     browser: &Browser,
     token: &str,
-    passkey: Option<&str>,
+    passkey: Option<&Passkey>,
 ) -> Result<()> {
     let now = app.clock.now();
     let (csrf, id) = (app.clock.secret(), app.clock.secret());
@@ -339,7 +342,9 @@ pub(super) async fn begin_in(
     };
     store::begin(tx, &new, now).await?;
     let detail = match passkey {
-        Some(passkey) => json!({ "from": browser.address, "passkey": passkey }),
+        Some(passkey) => json!({
+            "from": browser.address, "passkey": passkey.name, "evidence": { "credential": passkey.credential_id },
+        }),
         None => json!({ "from": browser.address }),
     };
     note(tx, now, &person.to_string(), "signed_in", person, detail);

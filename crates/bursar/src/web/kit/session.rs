@@ -166,21 +166,21 @@ pub fn is_known_by_code(app: &App, headers: &HeaderMap, email: &str) -> bool {
 }
 
 /// What a browser shows whose user has come half way. It lasts as long as that does: ten minutes.
-const HALF_WAY: &str = "bursar_half_way";
+pub const HALF_WAY: &str = "bursar_half_way";
 const HALF_WAY_SECONDS: u32 = 600;
 
-/// What a browser shows that was sent to the provider. It lasts as long as that may take: ten minutes.
+/// What a browser keeps that was sent to the provider. It lasts as long as that may take: ten minutes.
 pub const PROVIDER_VISIT: &str = "bursar_provider";
 
-/// The token of a browser that was sent to the provider.
+/// What a browser has kept that was sent to the provider.
 #[must_use]
 pub fn provider_visit(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, PROVIDER_VISIT)
 }
 
 /// Gives it to a browser.
-pub fn visit_provider(response: &mut Response, token: &str) {
-    set_cookie(response, PROVIDER_VISIT, token, HALF_WAY_SECONDS);
+pub fn visit_provider(response: &mut Response, sealed: &str) {
+    set_cookie(response, PROVIDER_VISIT, sealed, HALF_WAY_SECONDS);
 }
 
 /// The address that leads to the provider, to prove there once more who they are, and then to `next`.
@@ -206,15 +206,15 @@ pub fn half_way(headers: &HeaderMap) -> Option<&str> {
 const ASKED: &str = "bursar_asked";
 const ASKED_SECONDS: u32 = 300;
 
-/// What a browser is known by that was asked for a passkey.
+/// What a browser has kept that was asked for a passkey.
 #[must_use]
 pub fn asked_for_passkey(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, ASKED)
 }
 
-/// Knows a browser that is asked for a passkey.
-pub fn ask_for_passkey(response: &mut Response, browser: &str) {
-    set_cookie(response, ASKED, browser, ASKED_SECONDS);
+/// Has a browser keep what it comes back with that is asked for a passkey.
+pub fn ask_for_passkey(response: &mut Response, sealed: &str) {
+    set_cookie(response, ASKED, sealed, ASKED_SECONDS);
 }
 
 /// Lets whoever has shown a password or a link in, and on to `next`, or asks for their code first.

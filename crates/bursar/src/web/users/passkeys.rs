@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::passkey_button::{ALONE, SECOND, TO_PROVE, Told};
+use super::provider;
 use super::second_factor;
 use super::sign_in::login_again;
 use crate::app::App;
@@ -59,9 +60,9 @@ async fn ask_to_prove(
 struct Nothing {}
 
 async fn ask_anybody(State(app): State<App>, Form(Nothing {}): Form<Nothing>) -> Result<Response, Fault> {
-    let browser = app.clock.secret();
-    let mut response = told(passkeys::ask_anybody(&app, &browser).await?);
-    session::ask_for_passkey(&mut response, &browser);
+    let (asked, kept) = passkeys::ask_anybody(&app)?;
+    let mut response = told(asked);
+    session::ask_for_passkey(&mut response, &kept);
     Ok(response)
 }
 
@@ -139,6 +140,7 @@ async fn finish(
         Ok(Finished::WrongPasskey | Finished::Wrong | Finished::Used) | Err(OpsError::Refused(_)) => {
             second_factor::code_page(app, &headers, sent.next, Some(|t| t.passkey_wrong)).await
         }
+        Ok(Finished::Elsewhere) => Ok(provider::elsewhere()),
         Ok(Finished::Over) => second_factor::code_page(app, &headers, sent.next, None).await,
         Err(error) => Err(error.into()),
     }

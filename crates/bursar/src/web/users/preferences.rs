@@ -78,12 +78,14 @@ pub(super) struct Linked {
     pub since: When,
     /// Until when, where it was taken away.
     pub until: Option<When>,
+    /// Since when it may be linked again.
+    pub allowed: Option<When>,
 }
 
 impl From<Identity> for Linked {
     fn from(one: Identity) -> Self {
         let (since, until) = (When(one.linked_at), when(one.unlinked_at));
-        Self { issuer: one.issuer, subject: one.subject, since, until }
+        Self { issuer: one.issuer, subject: one.subject, since, until, allowed: when(one.allowed_at) }
     }
 }
 

@@ -30,8 +30,8 @@ struct Ask {
     again: Option<String>,
 }
 
-/// The longest path of ours that somebody comes back to, in bytes.
-const MOST_NEXT: usize = 2_000;
+/// The longest path of ours that somebody comes back to, in bytes: it is kept in a cookie, which may hold four thousand.
+const MOST_NEXT: usize = 1_500;
 
 /// To the provider. It is a link and no form, since browsers ask of a form where all the addresses it is sent on to are, and a
 /// provider may send on to others.
@@ -53,7 +53,7 @@ async fn send(
     if site.is_some_and(|site| site == "cross-site" || site == "same-site") {
         return Ok(Redirect::to("/login").into_response());
     }
-    // Each of them is a row, and an hour's first one a question to the provider.
+    // An hour's first one is a question to the provider.
     let network = client::network(&request, &app.config.trusted_proxies);
     web.tries.knock(network, app.clock.now()).map_err(Fault::slow_down)?;
     let next = ask.next.filter(|next| is_ours(next) && next.len() <= MOST_NEXT).unwrap_or_default();
@@ -64,9 +64,9 @@ async fn send(
     };
     // Whoever proves once more who they are is who they were.
     let session = if again { by_cookie(app, request.headers(), None).await? } else { None };
-    people::send(app, &sent, &next, again, session.map(|session| session.actor.id)).await?;
+    let visit = people::visit(app, &sent, &next, again, session.map(|session| session.actor.id));
     let mut response = Redirect::to(address.as_str()).into_response();
-    session::visit_provider(&mut response, &sent.browser);
+    session::visit_provider(&mut response, &visit);
     Ok(response)
 }
 
@@ -96,7 +96,7 @@ async fn back(
     let headers = request.headers();
     let came_with = returned.state.as_deref().zip(provider_visit(headers));
     let visit = match came_with {
-        Some((state, browser)) => people::back(app, state, browser).await?,
+        Some((state, kept)) => people::back(app, state, kept).await?,
         None => None,
     };
     let Some(visit) = visit else { return Ok(to_login("provider_over")) };
@@ -185,6 +185,16 @@ fn told(fault: &provider::Fault) -> Response {
     }
 }
 
+/// For whoever has shown their second factor, and whose login belongs to another account there by now.
+pub(super) fn elsewhere() -> Response {
+    tracing::warn!(
+        "somebody came by the provider and showed their second factor, and their login was linked to another account there meanwhile, or unlinked; their page under People and keys says which"
+    );
+    let mut response = to_login("provider_taken");
+    session::forget(&mut response, session::HALF_WAY);
+    response
+}
+
 fn refused(why: Why, shown: &Shown) -> Response {
     let (subject, lacks) = (&shown.subject, shown.lacks.as_deref().unwrap_or_default());
     let (word, remedy) = match why {
@@ -203,7 +213,7 @@ fn refused(why: Why, shown: &Shown) -> Response {
         ),
         Why::Unlinked => (
             "provider_unlinked",
-            "this account there was unlinked from their login; allow it again on their page, or with `bursar user relink`",
+            "an account there was unlinked from their login; if this one is theirs, allow it on their page, or with `bursar user relink`",
         ),
         Why::NotOfUs => {
             ("provider_not_of_us", "a claim that BURSAR_OIDC_REQUIRE asks for does not hold for them")

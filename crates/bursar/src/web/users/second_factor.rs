@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use super::account::browser;
 use super::passkey_button::{Button, written};
+use super::provider;
 use super::qr::Qr;
-use super::step_up::Evidence;
+use super::step_up::{Evidence, by_provider};
 use crate::app::App;
 use crate::clock;
 use crate::ops::OpsError;
@@ -38,6 +39,7 @@ pub fn routes() -> Vec<Route> {
         post(NEW, Need::Login, confirm),
         post(CODES.path, Need::Login, new_codes),
         post(OFF.path, Need::Login, turn_off),
+        post(REMOVE_APP.path, Need::Login, remove_app),
         post(ADD.path, Need::Login, begin_passkey),
         get(NEW_PASSKEY, Need::Login, new_passkey),
         post(NEW_PASSKEY, Need::Login, add_passkey),
@@ -64,6 +66,7 @@ const BEGIN: Change =
     Change { path: "/factor/begin", told: |t, app| if app { t.factor_renew } else { t.factor_begin } };
 const CODES: Change = Change { path: "/factor/codes", told: |t, _| t.factor_codes_new };
 const OFF: Change = Change { path: "/factor/off", told: |t, _| t.factor_off };
+const REMOVE_APP: Change = Change { path: "/factor/app/remove", told: |t, _| t.factor_app_remove };
 const ADD: Change = Change { path: "/factor/passkeys", told: |t, _| t.passkey_add };
 const REMOVE: Change = Change { path: "/factor/passkeys/remove", told: |t, _| t.passkey_remove };
 
@@ -105,6 +108,8 @@ struct Again {
     has_app: bool,
     has_factor: bool,
     passkey: Option<Button>,
+    /// Where whoever has no password chooses one first: what the link says, and where it leads.
+    first: Option<(String, String)>,
 }
 
 #[derive(Template)]
@@ -242,8 +247,8 @@ async fn refused(
 ) -> Result<Option<Response>, Fault> {
     let app = &web.app;
     // A passkey signs in alone: a copy of a fresh session must not make one. An app needs the password beside it.
-    let lasts = change.path == ADD.path && passkeys::is_here(app);
-    let lasts = lasts && people::has_password(app, session.actor.id).await?;
+    let has_password = people::has_password(app, session.actor.id).await?;
+    let lasts = change.path == ADD.path && passkeys::is_here(app) && has_password;
     if !session.has_factor() && !lasts {
         let stale = match change.path == BEGIN.path {
             true => is_too_stale(app, session).await?,
@@ -262,7 +267,11 @@ async fn refused(
         has_app: session.has_app,
         has_factor: session.has_factor(),
         passkey: Button::to_prove(app, session, &deed),
+        first: if has_password { None } else { Some(password_first(app, session).await?) },
     });
+    if !has_password && !matches!(&shown, Evidence::Passkey(_)) {
+        return page(app, session, again, None).await.map(Some);
+    }
     if matches!(&shown, Evidence::Words(words) if words.password.is_empty() && words.code.is_empty()) {
         return page(app, session, again, None).await.map(Some);
     }
@@ -278,6 +287,20 @@ async fn refused(
         Proof::WrongPasskey => |t| t.passkey_wrong,
     };
     page(app, session, again, Some(why)).await.map(Some)
+}
+
+/// The way to a password for whoever has none: a change takes it beside the code. Who has not just proved who they are does so
+/// first, at the provider where they can.
+async fn password_first(app: &App, session: &Session) -> Result<(String, String), Fault> {
+    const PASSWORD: &str = "/password";
+    let t = spoken(app, &session.actor).await?.words();
+    if is_stale(app, session)
+        && let Some((name, at)) = by_provider(app, session, PASSWORD).await?
+    {
+        return Ok((t.again_at_provider.replace("{provider}", &name), at));
+    }
+    let at = if is_stale(app, session) { "/prove?next=%2Fpassword" } else { PASSWORD };
+    Ok((t.again_choose.to_owned(), at.to_owned()))
 }
 
 /// A change in words, with the name of the passkey that it is about.
@@ -378,6 +401,25 @@ async fn turn_off(
     match factor::turn_off(app, &session).await {
         Ok(()) => Ok(Told::good(t.factor_is_off).on(own_page(&session))),
         Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_required)).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn remove_app(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if let Some(instead) = refused(&web, &session, REMOVE_APP, sent).await? {
+        return Ok(instead);
+    }
+    let app = &web.app;
+    match factor::remove_app(app, &session).await {
+        Ok(()) => {
+            let t = spoken(app, &session.actor).await?.words();
+            Ok(Told::good(t.factor_app_removed).on(own_page(&session)))
+        }
+        Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_app_needed)).await,
         Err(error) => Err(error.into()),
     }
 }
@@ -592,6 +634,7 @@ async fn code(
             code_page(app, &headers, sent.next, Some(|t| t.factor_wrong)).await
         }
         Finished::Used => code_page(app, &headers, sent.next, Some(|t| t.factor_used)).await,
+        Finished::Elsewhere => Ok(provider::elsewhere()),
         Finished::Over => code_page(app, &headers, sent.next, None).await,
     }
 }

@@ -85,6 +85,11 @@ impl PersonPage {
     fn was_linked(&self) -> bool {
         self.linked.iter().any(|one| one.until.is_some())
     }
+
+    /// Those that were unlinked from it and are not allowed again.
+    fn may_be_allowed(&self) -> impl Iterator<Item = &Linked> {
+        self.linked.iter().filter(|one| one.until.is_some() && one.allowed.is_none())
+    }
 }
 
 fn read(id: &str) -> Result<PersonId, Fault> {
@@ -274,15 +279,23 @@ async fn unlink(
     Ok(told.on(&address(id)))
 }
 
+/// Which account there may be linked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allowed {
+    #[serde(default)]
+    subject: String,
+}
+
 async fn relink(
     State(app): State<App>,
     visit: Visit,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Allowed>,
 ) -> Result<Response, Fault> {
     let id = read(&id)?;
-    let told = match links::allow_again(&app, &visit.actor, id).await {
-        Ok(()) => Told::good("Allowed: the next sign-in with that account links it again."),
+    let told = match links::allow_again(&app, &visit.actor, id, Some(&sent.subject)).await {
+        Ok(()) => Told::good("Allowed: the next sign-in with that account links it."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&address(id)))

@@ -23,10 +23,14 @@ pub struct Device {
     pub verifies: bool,
     /// Somebody touches it.
     pub touched: bool,
+    /// It may be copied to other devices, and it was.
+    pub copies: (bool, bool),
 }
 
 const PRESENT: u8 = 0x01;
 const VERIFIED: u8 = 0x04;
+const MAY_BE_COPIED: u8 = 0x08;
+const WAS_COPIED: u8 = 0x10;
 const ATTESTED: u8 = 0x40;
 
 impl Device {
@@ -43,6 +47,7 @@ impl Device {
             count: 1,
             verifies: true,
             touched: true,
+            copies: (false, false),
         }
     }
 
@@ -55,6 +60,8 @@ impl Device {
         let mut flags = more;
         flags |= if self.touched { PRESENT } else { 0 };
         flags |= if self.verifies { VERIFIED } else { 0 };
+        flags |= if self.copies.0 { MAY_BE_COPIED } else { 0 };
+        flags |= if self.copies.1 { WAS_COPIED } else { 0 };
         let hash = Sha256::digest(self.site.as_bytes());
         [hash.as_slice(), &[flags], &self.count.to_be_bytes()].concat()
     }

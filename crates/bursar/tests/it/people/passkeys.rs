@@ -236,6 +236,77 @@ async fn what_is_not_believed_lets_nobody_in() {
     world.close().await;
 }
 
+/// A passkey is on one device for ever, or on as many as its owner likes: it says so when it is made, and the same ever after.
+#[tokio::test]
+async fn a_passkey_says_the_same_of_its_copies_ever_after() {
+    let world = World::open("passkey_copies", 520).await;
+    let app = node(&world).await;
+    let (mut owner, mut phone) = with_one(&app, Role::Preparer, "kim").await;
+    let id = me(&world, "kim@example.com").await;
+    let mut next = browser(&app);
+    for lie in [(true, false), (true, true), (false, true)] {
+        phone.copies = lie;
+        assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN, "{lie:?}");
+        assert_eq!(why(&app, &id).await, "devices");
+    }
+    phone.copies = (false, false);
+    assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me");
+    // One that is not known yet, as of passkeys from before, is what it says first.
+    crate::world::run(&world.app.config.database_url, "UPDATE passkey SET devices = NULL".to_owned()).await;
+    phone.copies = (true, false);
+    assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me");
+    phone.copies = (true, true);
+    assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me", "it was copied since");
+    phone.copies = (false, false);
+    assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN);
+    phone.copies = (true, true);
+    // One that contradicts itself is not kept.
+    let csrf = owner.read("/factor").await.hidden("csrf");
+    let asking = owner.post("/factor/passkeys", &[("csrf", csrf.as_str())]).await;
+    let asked = asked(&world, &mut owner, &asking).await;
+    let shown = phone.show(&asked);
+    owner.post("/factor/passkeys", &[("csrf", csrf.as_str()), ("passkey", &shown)]).await;
+    let mut odd = device("odd");
+    odd.copies = (false, true);
+    make(&mut owner, &mut odd, "Odd").await.says("This passkey was not accepted");
+    world.close().await;
+}
+
+/// Whoever is asked for a passkey and is nobody yet writes nothing, and what is asked of one session does not pile up.
+#[tokio::test]
+async fn being_asked_for_a_passkey_piles_nothing_up() {
+    let world = World::open("passkey_piles", 521).await;
+    let app = node(&world).await;
+    let (mut owner, mut phone) = with_one(&app, Role::Preparer, "kim").await;
+    let mut database = crate::nodes::beside(&world).await;
+    let waiting = "SELECT CAST(COUNT(*) AS TEXT) FROM passkey_challenge";
+    let before = crate::nodes::text(&mut database, waiting).await;
+    let mut stranger = browser(&app);
+    let page = stranger.read("/login").await;
+    for _ in 0..3 {
+        asked(&world, &mut stranger, &page).await;
+    }
+    assert_eq!(crate::nodes::text(&mut database, waiting).await, before);
+    let csrf = owner.read("/factor").await.hidden("csrf");
+    let asking = owner.post("/factor/codes", &[("csrf", csrf.as_str())]).await;
+    let mut last = Value::Null;
+    for _ in 0..9 {
+        last = asked(&world, &mut owner, &asking).await;
+    }
+    let many: i64 = crate::nodes::text(&mut database, waiting).await.parse().unwrap();
+    assert!(many <= 6, "{many}");
+    let shown = phone.show(&last);
+    let codes = owner.post("/factor/codes", &[("csrf", csrf.as_str()), ("passkey", &shown)]).await;
+    codes.says("Your recovery codes");
+    // The trail says which passkey came in.
+    alone(&world, &mut stranger, &mut phone).await;
+    let id = me(&world, "kim@example.com").await;
+    let rows = trail(&app, &id).await;
+    let came = rows.iter().find(|(action, _)| action == "signed_in").unwrap();
+    assert_eq!(came.1["evidence"]["credential"], phone.id().as_str(), "{came:?}");
+    world.close().await;
+}
+
 #[tokio::test]
 async fn what_somebody_else_signed_lets_nobody_in() {
     let world = World::open("passkey_signature", 511).await;
@@ -593,7 +664,19 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
     page.says("Code from the app");
     let shown = phone.show(&asked(&world, &mut next, &page).await);
     assert_eq!(next.post("/login/code/passkey", &[("next", "/me"), ("passkey", &shown)]).await.to, "/me");
-    // With the passkey gone the app and the codes stay; turned off, both go.
+    // The app goes by itself, as from a telephone that is given away; passkey and codes stay.
+    let page = next.read("/factor").await;
+    assert!(page.body.contains("/factor/app/remove"));
+    let csrf = page.hidden("csrf");
+    let page = next.post("/factor/app/remove", &[("csrf", &csrf)]).await;
+    let shown = phone.show(&asked(&world, &mut next, &page).await);
+    next.post_on("/factor/app/remove", &[("csrf", &csrf), ("passkey", &shown)])
+        .await
+        .says("The app is removed.");
+    assert!(!next.read("/factor").await.body.contains("/factor/app/remove"), "it is gone");
+    let told = super::factor::told(&world, &me(&world, "kim@example.com").await).await;
+    assert_eq!(told.last().map(String::as_str), Some("app_removed"));
+    // Turned off, all go.
     let page = next.read("/factor").await;
     page.says("Recovery codes left: 10.");
     let (csrf, one) = (page.hidden("csrf"), page.hidden("id"));

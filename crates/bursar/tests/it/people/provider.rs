@@ -60,7 +60,7 @@ async fn somebody_comes_in_by_the_provider_and_is_linked_once() {
     let by = AtTheMachine("anna (user id 1000)");
     linked::unlink_at_the_machine(&world.app, "kim@example.com", by).await.unwrap();
     assert!(elsewhere.get("/rewards").await.to.starts_with("/login"), "their sessions end");
-    assert_eq!(comes(&world, &played, &mut elsewhere).await.to, "/rewards");
+    assert_eq!(comes(&world, &played, &mut elsewhere).await.to, "/login?why=provider_unlinked");
     world.close().await;
 }
 

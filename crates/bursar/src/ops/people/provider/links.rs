@@ -1,5 +1,5 @@
 //! Who a login is at the provider, shown, and taken away. What was taken away is remembered, so that it does not come back with
-//! the next sign-in; an administrator allows it again.
+//! the next sign-in, nor another account with the same address; an administrator says which one may be linked.
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -12,6 +12,8 @@ use crate::ops::{OpsError, Result};
 use crate::store::people::{self, Person};
 use crate::store::{self, Db, Tx, factors, identities};
 use crate::transact;
+
+use super::settle::is_the_last_way_in;
 
 pub use identities::Identity;
 
@@ -69,15 +71,21 @@ pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
 /// Takes somebody's link away, as an administrator; their sessions end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal when there is none, and for oneself.
+/// [`OpsError::Missing`] for nobody; a refusal when there is none, for oneself, and where nobody could administer any more.
 pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
         let told = "Your own login is unlinked on your own page, which sees that you can still sign in.";
         return Err(Refusal::new("own_login", told).into());
     }
+    let now = app.clock.now();
     transact!(app, |tx| {
+        people::hold_administrators(tx).await?;
         let person = people::hold(tx, id).await?.filter(|one| one.kind == "person");
         let person = person.ok_or(OpsError::Missing)?;
+        if is_the_last_way_in(tx, app, &person, now).await? {
+            let told = "Nobody else could sign in as an administrator any more. Let one choose a password or add a passkey first.";
+            return Err(Refusal::new("last_admin", told).into());
+        }
         take_away(tx, app, &person, (&actor.id.to_string(), &actor.name), json!({})).await?;
         end_all(tx, id).await
     })?;
@@ -85,19 +93,24 @@ pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// The same at the machine.
+/// The same at the machine, where it is not refused: whoever is there can make another way in. Whether nobody can administer
+/// any more.
 ///
 /// # Errors
 /// As [`unlink`].
-pub async fn unlink_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
-    transact!(app, |tx| {
+pub async fn unlink_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<bool> {
+    let now = app.clock.now();
+    let last = transact!(app, |tx| {
+        people::hold_administrators(tx).await?;
         let person = held(tx, email).await?;
         let name = format!("{} at the command line", by.0);
+        let last = is_the_last_way_in(tx, app, &person, now).await?;
         take_away(tx, app, &person, (OPERATOR, &name), json!({ "system_user": by.0 })).await?;
-        end_all(tx, person.id).await
+        end_all(tx, person.id).await?;
+        Ok(last)
     })?;
     app.nudge.notify.ring();
-    Ok(())
+    Ok(last)
 }
 
 async fn held(tx: &mut Tx, email: &str) -> Result<Person> {
@@ -119,22 +132,34 @@ async fn take_away(
     detail: serde_json::Value,
 ) -> Result<()> {
     let now = app.clock.now();
-    if identities::unlink(tx, person.id, now).await? == 0 {
+    let unlinked = identities::unlink(tx, person.id, now).await?;
+    if unlinked.is_empty() {
         let told = "This login is linked to nobody at the provider, so nothing was done.";
         return Err(Refusal::new("not_linked", told).into());
     }
-    note(tx, now, by, "login_unlinked", person.id, detail);
+    for one in &unlinked {
+        note(tx, now, by, "login_unlinked", person.id, naming(&detail, one));
+    }
     tell_owner(tx, app, person, "unlinked", name, now).await
 }
 
-/// Lets accounts at the provider that were unlinked from a login be linked to it again.
+/// What the trail keeps, with the account there that it is about.
+fn naming(detail: &serde_json::Value, (issuer, subject): &(String, String)) -> serde_json::Value {
+    let mut detail = detail.clone();
+    detail["issuer"] = json!(issuer);
+    detail["subject"] = json!(subject);
+    detail
+}
+
+/// Lets one account at the provider be linked to a login from which one was unlinked: that one again, or another one of theirs,
+/// which is named by its subject. Without a name it is the only one that was unlinked.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal when none was unlinked.
-pub async fn allow_again(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+/// [`OpsError::Missing`] for nobody; a refusal when none was unlinked, and when it is not told which one is meant.
+pub async fn allow_again(app: &App, actor: &Actor, id: PersonId, subject: Option<&str>) -> Result<()> {
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
-        forget(tx, app, &person, &actor.id.to_string(), json!({})).await
+        allow(tx, app, &person, subject, (&actor.id.to_string(), json!({}))).await
     })
 }
 
@@ -142,18 +167,50 @@ pub async fn allow_again(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
 ///
 /// # Errors
 /// As [`allow_again`].
-pub async fn allow_again_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+pub async fn allow_again_at_the_machine(
+    app: &App,
+    email: &str,
+    subject: Option<&str>,
+    by: AtTheMachine<'_>,
+) -> Result<()> {
     transact!(app, |tx| {
         let person = held(tx, email).await?;
-        forget(tx, app, &person, OPERATOR, json!({ "system_user": by.0 })).await
+        allow(tx, app, &person, subject, (OPERATOR, json!({ "system_user": by.0 }))).await
     })
 }
 
-async fn forget(tx: &mut Tx, app: &App, person: &Person, by: &str, detail: serde_json::Value) -> Result<()> {
-    if identities::forget_unlinked(tx, person.id).await? == 0 {
+async fn allow(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    subject: Option<&str>,
+    (by, detail): (&str, serde_json::Value),
+) -> Result<()> {
+    let now = app.clock.now();
+    let mut all = identities::of(tx, person.id).await?;
+    all.retain(|one| one.unlinked_at.is_some());
+    // What may be linked is an account at the provider of now.
+    let issuer = app.config.oidc.issuer.clone().or_else(|| all.first().map(|one| one.issuer.clone()));
+    let Some(issuer) = issuer.filter(|_| !all.is_empty()) else {
         let told = "No account at the provider was unlinked from this login, so nothing was done.";
         return Err(Refusal::new("nothing_unlinked", told).into());
+    };
+    let subject = match (subject.map(str::trim).filter(|subject| !subject.is_empty()), all.as_slice()) {
+        (Some(subject), _) => subject.to_owned(),
+        (None, [one]) => one.subject.clone(),
+        (None, _) => {
+            let told = "More than one account was unlinked from this login. Say which of them may be linked again, by its subject.";
+            return Err(Refusal::new("which_account", told).at("subject").into());
+        }
+    };
+    let issuer = all.iter().find(|one| one.subject == subject).map_or(issuer, |one| one.issuer.clone());
+    if !all.iter().any(|one| one.subject == subject)
+        && !identities::expect(tx, (&issuer, &subject), person.id, now).await?
+    {
+        let told = "That account belongs to another login, or opens this one already, so nothing was done.";
+        return Err(Refusal::new("account_taken", told).at("subject").into());
     }
-    note(tx, app.clock.now(), by, "login_link_allowed", person.id, detail);
+    identities::allow(tx, (&issuer, &subject), person.id, now).await?;
+    note(tx, now, by, "login_link_allowed", person.id, naming(&detail, &(issuer, subject)));
     Ok(())
 }

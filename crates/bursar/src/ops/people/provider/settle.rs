@@ -12,13 +12,13 @@ use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Shown, address};
+use super::{Shown, address, of_issuer};
 use crate::app::App;
 use crate::ops::people::note;
 use crate::ops::people::team::waits;
 use crate::ops::{OpsError, Result};
 use crate::store::people::{self, Person};
-use crate::store::{Tx, factors, identities, outbox, sessions};
+use crate::store::{Tx, factors, identities, outbox, passkeys, sessions};
 use crate::transact;
 
 /// What stands in history for what the provider's words led to.
@@ -54,6 +54,11 @@ impl Provided {
         }
     }
 
+    /// The provider.
+    pub(in crate::ops::people) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     fn role(&self) -> Option<Role> {
         self.role.as_deref().and_then(Role::parse)
     }
@@ -86,37 +91,58 @@ fn sealed_as(half_hash: &str) -> String {
 }
 
 /// What has happened to a login.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
+#[derive(Clone, Copy)]
+enum What<'a> {
     Made,
     Linked,
     Factor,
-    Role,
-    NoRole,
+    /// The role from before.
+    Role(Role),
+    /// Nobody is left who could come in as an administrator.
+    NoRole {
+        last: bool,
+    },
+    /// The claim that must hold.
+    NotOfUs(&'a str),
 }
 
-impl What {
+impl What<'_> {
     fn as_str(self) -> &'static str {
         match self {
             Self::Made => "made",
             Self::Linked => "linked",
             Self::Factor => "factor",
-            Self::Role => "role",
-            Self::NoRole => "no_role",
+            Self::Role(_) => "role",
+            Self::NoRole { .. } => "no_role",
+            Self::NotOfUs(_) => "not_of_us",
+        }
+    }
+
+    fn begins_a_day(self) -> bool {
+        match self {
+            Self::Made | Self::Linked | Self::Factor | Self::Role(_) => true,
+            Self::NoRole { .. } | Self::NotOfUs(_) => false,
         }
     }
 }
 
 /// Tells every administrator what the provider's words have done to a login.
-async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What, old: &str, now: i64) -> Result<()> {
-    let keys = match what {
-        What::Role if old == Role::Admin.label() => people::keys_made_by(tx, whose.id).await?.join(", "),
-        What::Made | What::Linked | What::Factor | What::Role | What::NoRole => String::new(),
-    };
+async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) -> Result<()> {
+    let (mut keys, mut old, mut claim, mut last) = (String::new(), "", "", false);
+    match what {
+        What::Role(Role::Admin) => {
+            (keys, old) = (people::keys_made_by(tx, whose.id).await?.join(", "), Role::Admin.label());
+        }
+        What::Role(before) => old = before.label(),
+        What::NoRole { last: is_last } => last = is_last,
+        What::NotOfUs(lacks) => claim = lacks,
+        What::Made | What::Linked | What::Factor => {}
+    }
     let provider = app.config.oidc.issuer.clone().unwrap_or_default();
     let detail = json!({
         "what": what.as_str(), "whose": whose.name, "address": whose.email, "role": whose.role.label(), "old": old,
-        "provider": provider, "keys": keys, "waits": allows(whose.role, Permission::Pay) && what != What::NoRole,
+        "provider": provider, "keys": keys, "claim": claim, "last": last,
+        "waits": what.begins_a_day() && allows(whose.role, Permission::Pay),
     });
     let notice = (Notice::LoginByProvider, whose.id.to_string(), detail.to_string());
     outbox::write(tx, &app.clock, now, [notice]).await?;
@@ -142,12 +168,16 @@ pub(in crate::ops::people) async fn settle(
 ) -> Result<bool> {
     let (issuer, subject) = (&provided.issuer, &provided.subject);
     let known = identities::known(tx, issuer, subject).await?;
-    let is_new = known.is_none();
-    match known {
-        Some(known) if known.person != person.id || known.unlinked_at.is_some() => return Ok(false),
-        Some(_) => {}
-        None if !identities::link(tx, issuer, subject, person.id, now).await? => return Ok(false),
-        None => {}
+    let is_new = known.as_ref().is_none_or(|known| known.unlinked_at.is_some());
+    let (is_taken, was_unlinked) = of_issuer(tx, person, issuer).await?;
+    let is_theirs = match known {
+        Some(known) if known.person != person.id => false,
+        Some(_) if !is_new => true,
+        Some(_) => !is_taken && identities::link_again(tx, issuer, subject, person.id, now).await?,
+        None => !is_taken && !was_unlinked && identities::link(tx, issuer, subject, person.id, now).await?,
+    };
+    if !is_theirs {
+        return Ok(false);
     }
     identities::accept(tx, issuer, subject).await?;
     let role = match provided.role() {
@@ -162,7 +192,7 @@ pub(in crate::ops::people) async fn settle(
         // Whoever was shown one could still choose the password of a login that is in use.
         people::drop_links(tx, person.id).await?;
         tell_owner(tx, app, &person, issuer, now).await?;
-        tell(tx, app, &person, What::Linked, "", now).await?;
+        tell(tx, app, &person, What::Linked, now).await?;
     }
     Ok(true)
 }
@@ -177,7 +207,7 @@ pub(in crate::ops::people) async fn first_factor(
 ) -> Result<()> {
     if identities::of(tx, whose.id).await?.iter().any(|one| one.unlinked_at.is_none()) {
         waits(tx, whose.id, whose.role, now).await?;
-        tell(tx, app, whose, What::Factor, "", now).await?;
+        tell(tx, app, whose, What::Factor, now).await?;
     }
     Ok(())
 }
@@ -230,7 +260,7 @@ pub(super) async fn make(
         let detail = json!({ "role": role.as_str(), "issuer": provided.issuer, "subject": provided.subject });
         note(tx, now, PROVIDER, "person_added", id, detail);
         tell_owner(tx, app, &person, &provided.issuer, now).await?;
-        tell(tx, app, &person, What::Made, "", now).await?;
+        tell(tx, app, &person, What::Made, now).await?;
         Ok(true)
     });
     match made {
@@ -250,9 +280,7 @@ async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64
         return Ok(role);
     }
     people::hold_administrators(tx).await?;
-    if person.role == Role::Admin
-        && !people::has_another_usable_administrator(tx, person.id, now - RELIED_ON_US).await?
-    {
+    if person.role == Role::Admin && !has_another(tx, app, person.id, now).await? {
         tracing::warn!(
             role = role.as_str(),
             "the provider gives the last administrator who can sign in another role, which is not taken: let another administrator sign in first"
@@ -265,26 +293,75 @@ async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64
     note(tx, now, PROVIDER, "role_changed", person.id, detail);
     if needs_second_factor(person.role) || needs_second_factor(role) {
         let now_is = Person { role, ..person.clone() };
-        tell(tx, app, &now_is, What::Role, person.role.label(), now).await?;
+        tell(tx, app, &now_is, What::Role(person.role), now).await?;
     }
     Ok(role)
+}
+
+/// Whether an administrator beside this one can come in.
+async fn has_another(tx: &mut Tx, app: &App, id: PersonId, now: i64) -> Result<bool> {
+    let issuer = app.config.oidc.issuer.as_deref().unwrap_or_default();
+    Ok(people::has_another_usable_administrator(tx, id, issuer, now - RELIED_ON_US).await?)
+}
+
+/// Whether nobody could come in as an administrator any more once the provider does not open this login. Whoever asks holds the
+/// administrators, so that of two who ask at the same moment the second sees what the first did.
+pub(super) async fn is_the_last_way_in(tx: &mut Tx, app: &App, person: &Person, now: i64) -> Result<bool> {
+    let opens_otherwise = person.password_hash.is_some() || !passkeys::of(tx, person.id).await?.is_empty();
+    if person.role != Role::Admin || person.disabled_at.is_some() || opens_otherwise {
+        return Ok(false);
+    }
+    Ok(!has_another(tx, app, person.id, now).await?)
+}
+
+/// The login that an account at the provider opens, where it opens one.
+async fn opened_by(app: &App, shown: &Shown) -> Result<Option<PersonId>> {
+    let known = identities::known(&mut app.store.read().await?, &shown.issuer, &shown.subject).await?;
+    Ok(known.filter(|known| known.unlinked_at.is_none()).map(|known| known.person))
 }
 
 /// Whoever the provider gives no role any more is signed out at once, and every administrator hears of it, once until they have
 /// one again. Their password and their API keys are not touched: an administrator decides about those.
 pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
-    let known = identities::known(&mut app.store.read().await?, &shown.issuer, &shown.subject).await?;
-    let Some(known) = known.filter(|known| known.unlinked_at.is_none()) else { return Ok(()) };
+    let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();
     transact!(app, |tx| {
-        let person = people::hold(tx, known.person).await?.filter(|person| person.disabled_at.is_none());
+        people::hold_administrators(tx).await?;
+        let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(()) };
         let ended = sessions::end_all(tx, person.id).await?;
         factors::end_halves(tx, person.id).await?;
         let is_news = identities::refuse(tx, &shown.issuer, &shown.subject, now).await?;
+        let last = is_the_last_way_in(tx, app, &person, now).await?;
+        if last {
+            tracing::error!(
+                "the provider gives the last administrator who could sign in no role any more: nobody can administer this Bursar until its mapping is mended, or `bursar user reset` has made a link at this machine"
+            );
+        }
         if is_news || ended > 0 {
             note(tx, now, PROVIDER, "no_role_any_more", person.id, json!({ "sessions": ended }));
-            tell(tx, app, &person, What::NoRole, "", now).await?;
+            tell(tx, app, &person, What::NoRole { last }, now).await?;
+        }
+        Ok(())
+    })
+}
+
+/// A claim that must hold of everybody does not hold of somebody. It may be one of this sign-in alone, like how they proved it
+/// there, and whoever comes so may know their password there and no more: nothing ends but what came by the provider, and every
+/// administrator hears of it, once until they come in.
+pub(super) async fn not_of_us(app: &App, shown: &Shown, claim: &str) -> Result<()> {
+    let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
+        let Some(person) = person else { return Ok(()) };
+        let ended = sessions::end_by_provider(tx, person.id).await?;
+        factors::end_halves_by_provider(tx, person.id).await?;
+        let is_news = identities::lacks(tx, &shown.issuer, &shown.subject, now).await?;
+        if is_news || ended > 0 {
+            let detail = json!({ "claim": claim, "subject": shown.subject, "sessions": ended });
+            note(tx, now, PROVIDER, "claim_does_not_hold", person.id, detail);
+            tell(tx, app, &person, What::NotOfUs(claim), now).await?;
         }
         Ok(())
     })

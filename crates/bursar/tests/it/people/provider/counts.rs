@@ -25,9 +25,10 @@ async fn told(world: &World) -> Vec<String> {
     for place in 0..many.parse().unwrap() {
         let one = format!("SELECT detail {of} ORDER BY id LIMIT 1 OFFSET {place}");
         let detail: Value = serde_json::from_str(&crate::nodes::text(&mut database, &one).await).unwrap();
-        let [what, address, role, old] =
-            ["what", "address", "role", "old"].map(|name| detail[name].as_str().unwrap());
-        found.push([what, address, role, old].join(" ").trim().to_owned());
+        let told = ["what", "address", "role", "old", "claim"].map(|name| detail[name].as_str().unwrap());
+        let last = if detail["last"] == true { "last" } else { "" };
+        let told: Vec<&str> = told.into_iter().chain([last]).filter(|word| !word.is_empty()).collect();
+        found.push(told.join(" "));
     }
     found.sort();
     found
@@ -102,7 +103,7 @@ async fn one_of_two_who_are_half_way_is_linked() {
         ended.push(browser.post("/login/code", &[("code", &code), ("next", "/rewards")]).await);
     }
     assert_eq!(ended[0].to, "/rewards");
-    assert_ne!(ended[1].to, "/rewards", "{}", ended[1].words());
+    assert_eq!(ended[1].to, "/login?why=provider_taken", "{}", ended[1].words());
     let mut db = world.app.store.read().await.unwrap();
     let kim = by_email(&mut db, "kim@example.com").await.unwrap().unwrap();
     let linked = identities::of(&mut db, kim.id).await.unwrap();
@@ -236,6 +237,55 @@ async fn only_administrators_who_can_come_in_are_relied_on() {
     world.close().await;
 }
 
+/// An account at another provider than the one of now lets nobody in, and whoever lost their last role is nobody to rely on.
+#[tokio::test]
+async fn administrators_are_relied_on_who_can_come_in_by_the_provider_of_now() {
+    let (world, played) = world("provider_moved", 851, &MAPPING).await;
+    kim(&world, Role::Admin).await;
+    played.say(json!({"sub": "u-2", "email": "lee@example.com", "groups": "it"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    let url = &world.app.config.database_url;
+    let at = |issuer: &str| format!("UPDATE login_identity SET issuer = '{issuer}' WHERE subject = 'u-2'");
+    crate::world::run(url, at("https://old.example")).await;
+    played.say(json!({"groups": "finance"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(role(&world, "kim@example.com").await, Role::Admin, "lee cannot come in");
+    crate::world::run(url, at(&played.issuer)).await;
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(role(&world, "kim@example.com").await, Role::Payer);
+    // Now lee is the last, and has no other way in: that is told.
+    played.say(json!({"sub": "u-2", "email": "lee@example.com", "groups": "sales"}));
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/login?why=provider_role");
+    let heard = told(&world).await;
+    assert!(heard.contains(&"no_role lee@example.com Administrator last".to_owned()), "{heard:?}");
+    world.close().await;
+}
+
+/// Whoever asks to be sent there writes nothing: strangers may ask without end. What comes back counts once, also on two nodes.
+#[tokio::test]
+async fn being_sent_to_the_provider_writes_nothing() {
+    let (world, played) = world("provider_writes", 852, &[]).await;
+    kim(&world, Role::Payer).await;
+    let mut database = crate::nodes::beside(&world).await;
+    let many = "SELECT CAST(COUNT(*) AS TEXT) FROM came_back";
+    let mut browser = Browser::new(&world);
+    for _ in 0..3 {
+        sent(&world, &played, &mut browser, "?next=/rewards").await;
+    }
+    assert_eq!(crate::nodes::text(&mut database, many).await, "0");
+    let back = sent(&world, &played, &mut browser, "?next=/rewards").await;
+    let mut same = browser.on(&world.app);
+    assert_eq!(browser.get(&back).await.to, "/rewards");
+    assert_eq!(same.get(&back).await.to, "/login?why=provider_over", "once");
+    assert_eq!(crate::nodes::text(&mut database, many).await, "1");
+    // The longest address of ours fits into what a browser keeps.
+    let long = format!("?next=/rewards/{}", "x".repeat(1_480));
+    let there = browser.get(&format!("/login/provider{long}")).await;
+    assert_eq!(there.status, StatusCode::SEE_OTHER);
+    assert!(browser.kept("bursar_provider").len() < 3_800, "{}", browser.kept("bursar_provider").len());
+    world.close().await;
+}
+
 /// Somebody without a password who is led to set up a second factor proves it at the provider first.
 #[tokio::test]
 async fn whoever_has_no_password_sets_up_their_second_factor() {
@@ -253,6 +303,18 @@ async fn whoever_has_no_password_sets_up_their_second_factor() {
     assert_eq!(browser.get("/factor").await.to, "/prove?next=%2Ffactor", "nor may it be replaced by that");
     let page = browser.read("/prove?next=%2Fkeys%2Fnew").await;
     page.says("You have no password here: sign in again with Acme");
+    // Whoever has an app and no password is led to one, and changes everything with it.
+    let csrf = browser.read("/me").await.hidden("csrf");
+    for path in ["/factor/begin", "/factor/codes", "/factor/passkeys"] {
+        let asked = browser.post(path, &[("csrf", csrf.as_str())]).await;
+        asked.says("You have no password yet");
+        asked.says("Sign in again with Acme, then choose a password");
+        assert!(!asked.body.contains("name=\"password\""), "{}", asked.body);
+        assert!(asked.body.contains("/login/provider?again=yes"), "{}", asked.body);
+    }
+    let back = sent(&world, &played, &mut browser, "?again=yes&next=/password").await;
+    played.set(|said| said.claims["auth_time"] = json!(at(0)));
+    assert_eq!(browser.get(&back).await.to, "/login/code?next=%2Fpassword");
     world.close().await;
 }
 
@@ -335,13 +397,58 @@ async fn what_is_required_of_everybody_must_hold() {
         played.say(claims);
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
     }
-    // It holds no more, as when they have left: what is open of theirs ends.
+    // It holds no more, as when they have left: what is open of theirs by the provider ends.
     let mut browser = Browser::new(&world);
     comes(&world, &played, &mut browser).await;
     played.say(json!({}));
-    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why);
+    for _ in 0..2 {
+        assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why);
+    }
     assert!(browser.get("/rewards").await.to.starts_with("/login"));
-    assert_eq!(told(&world).await, ["linked kim@example.com Payer", "no_role kim@example.com Payer"]);
+    assert_eq!(told(&world).await, ["linked kim@example.com Payer", "not_of_us kim@example.com Payer hd"]);
+    assert!(!actions(&world).await.iter().any(|action| action == "no_role_any_more"));
+    world.close().await;
+}
+
+/// A claim may be one of this sign-in alone. Whoever knows somebody's password there and no more throws nobody out by it.
+#[tokio::test]
+async fn a_claim_that_does_not_hold_ends_nothing_that_did_not_come_by_the_provider() {
+    let (world, played) = world("provider_mfa", 850, &[("oidc-require", "amr=mfa")]).await;
+    kim(&world, Role::Payer).await;
+    let mut first = Browser::new(&world);
+    first.post("/login", &[("email", "kim@example.com"), ("password", PASSWORD)]).await;
+    crate::people::factor::set_up(&world, &mut first).await;
+    played.say(json!({"amr": ["pwd", "mfa"]}));
+    let (mut by_provider, mut by_password) = (Browser::new(&world), Browser::new(&world));
+    let half = "/login/code?next=%2Frewards";
+    assert_eq!(comes(&world, &played, &mut by_provider).await.to, half);
+    let password = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/rewards")];
+    assert_eq!(by_password.post("/login", &password).await.to, half);
+    played.say(json!({"amr": ["pwd"]}));
+    let why = "/login?why=provider_not_of_us";
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why);
+    assert_eq!(told(&world).await, Vec::<String>::new(), "nobody is linked, so it is nobody's news");
+    // Once they are linked, it ends what is open by the provider, and tells of it with the claim's name.
+    played.say(json!({"amr": ["pwd", "mfa"]}));
+    let mut linked = Browser::new(&world);
+    comes(&world, &played, &mut linked).await;
+    first.read("/rewards").await.says("Kim Payer");
+    let mut db = world.app.store.read().await.unwrap();
+    let kim = by_email(&mut db, "kim@example.com").await.unwrap().unwrap();
+    drop(db);
+    let url = &world.app.config.database_url;
+    let link = format!(
+        "INSERT INTO login_identity (issuer, subject, person_id, linked_at) VALUES ('{}', 'u-1', '{}', 1)",
+        played.issuer, kim.id
+    );
+    crate::world::run(url, link).await;
+    played.say(json!({"amr": ["pwd"]}));
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why);
+    first.read("/rewards").await.says("Kim Payer");
+    let half_page = by_password.read(half).await;
+    assert!(half_page.body.contains("name=\"code\""), "{}", half_page.words());
+    assert_eq!(linked.get(half).await.status, StatusCode::GONE, "half way by the provider has ended");
+    assert_eq!(told(&world).await, ["not_of_us kim@example.com Payer amr"]);
     world.close().await;
 }
 

@@ -39,12 +39,102 @@ async fn an_administrator_unlinks_somebody_and_it_does_not_come_back_by_itself()
     let unlinked = comes(&world, &played, &mut browser).await.to;
     assert_eq!(unlinked, "/login?why=provider_unlinked", "nor by the same account");
     browser.read(&unlinked).await.says("Ask an administrator to allow it again");
-    // Another account of theirs is linked, as when theirs was made anew.
-    played.say(json!({"sub": "u-2"}));
+    pat.read(&page).await.says("Allow u-1");
+    assert_eq!(asks(&mut pat, &format!("{page}/relink"), &[("subject", "u-1")]).await.to, page);
+    pat.read(&page).await.says("u-1 may be linked, since");
     assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
-    asks(&mut pat, &format!("{page}/unlink"), &[]).await;
-    assert_eq!(asks(&mut pat, &format!("{page}/relink"), &[]).await.to, page);
-    assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
+    world.close().await;
+}
+
+/// Whoever could have one account there with somebody's address may have another. After one was unlinked, somebody says which is
+/// theirs, and no other comes in by it.
+#[tokio::test]
+async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() {
+    let (world, played) = world("provider_which", 844, &[]).await;
+    kim(&world, Role::Payer).await;
+    let come = async |subject: &str| {
+        played.say(json!({ "sub": subject }));
+        comes(&world, &played, &mut Browser::new(&world)).await.to
+    };
+    let (by, out) = (AtTheMachine("anna (user id 1000)"), "/login?why=provider_unlinked");
+    let unlink = async || links::unlink_at_the_machine(&world.app, KIM, by).await.unwrap();
+    let allow = async |one: Option<&str>| links::allow_again_at_the_machine(&world.app, KIM, one, by).await;
+    assert_eq!(come("u-evil").await, "/rewards");
+    assert!(!unlink().await);
+    for subject in ["u-evil", "u-evil-2", "u-1"] {
+        assert_eq!(come(subject).await, out, "{subject}");
+    }
+    // Their true one was never here; once it is allowed the others stay out. One that was mistyped is nobody's again.
+    allow(Some("u-pat")).await.unwrap();
+    allow(Some("u-1")).await.unwrap();
+    for subject in ["u-evil", "u-evil-2"] {
+        assert_eq!(come(subject).await, out, "{subject}");
+    }
+    assert_eq!(come("u-1").await, "/rewards");
+    assert_eq!(come("u-evil").await, out);
+    assert_eq!(come("u-evil-2").await, "/login?why=provider_taken");
+    unlink().await;
+    // What was allowed before is not any more, and of two it is said which.
+    assert_eq!(come("u-1").await, out);
+    assert!(allow(None).await.is_err());
+    allow(Some("u-evil")).await.unwrap();
+    allow(Some("u-1")).await.unwrap();
+    assert_eq!(come("u-evil").await, out, "one at a time");
+    assert_eq!(come("u-1").await, "/rewards");
+    // Nor is somebody else's account theirs.
+    let pat = Browser::of(&world, Role::Admin, "pat").await;
+    drop(pat);
+    played.say(json!({"sub": "u-pat", "email": "pat@example.com"}));
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
+    unlink().await;
+    assert!(allow(Some("u-pat")).await.is_err());
+    let rows = bursar::store::audit::list(
+        &mut world.app.store.read().await.unwrap(),
+        &bursar::store::audit::Filter::default(),
+        100,
+    )
+    .await
+    .unwrap();
+    let subjects = |action: &str| {
+        let of = rows.iter().filter(|row| row.action == action).rev();
+        let subject = |detail: &str| {
+            serde_json::from_str::<serde_json::Value>(detail).unwrap()["subject"].as_str().unwrap().to_owned()
+        };
+        of.map(|row| subject(&row.detail)).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects("login_unlinked"), ["u-evil", "u-1", "u-1"]);
+    assert_eq!(subjects("login_link_allowed"), ["u-pat", "u-1", "u-evil", "u-1"]);
+    world.close().await;
+}
+
+/// An administrator who comes by the provider alone is not unlinked while nobody else could come in as one.
+#[tokio::test]
+async fn the_last_way_in_is_not_unlinked() {
+    let mapping = [("oidc-role-claim", "groups"), ("oidc-roles", "it=admin"), ("oidc-make-logins", "true")];
+    let (world, played) = world("provider_last_way", 845, &mapping).await;
+    played.say(json!({"groups": "it"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    played.say(json!({"groups": "it", "sub": "u-2", "email": "lee@example.com"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    let id = async |email: &str| {
+        let mut db = world.app.store.read().await.unwrap();
+        bursar::store::people::by_email(&mut db, email).await.unwrap().unwrap().id
+    };
+    let (kim, lee) = (id(KIM).await, id("lee@example.com").await);
+    // Of two who unlink each other one is left.
+    let by = async |whose| {
+        let mut db = world.app.store.read().await.unwrap();
+        let person = bursar::store::people::by_id(&mut db, whose).await.unwrap().unwrap();
+        people::actor(&person)
+    };
+    let (by_kim, by_lee) = (by(kim).await, by(lee).await);
+    let (one, other) =
+        tokio::join!(links::unlink(&world.app, &by_lee, kim), links::unlink(&world.app, &by_kim, lee));
+    assert_eq!([one.is_ok(), other.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {other:?}");
+    // Whoever is at the machine may, and is told.
+    let machine = AtTheMachine("anna (user id 1000)");
+    let rest = if one.is_ok() { "lee@example.com" } else { KIM };
+    assert!(links::unlink_at_the_machine(&world.app, rest, machine).await.unwrap());
     world.close().await;
 }
 
@@ -79,11 +169,14 @@ async fn a_reset_leaves_the_link_and_says_so() {
     let by = AtTheMachine("anna (user id 1000)");
     people::reset(&world.app, KIM, None, by).await.unwrap();
     assert!(opens(&world).await, "what the command line says it by");
-    assert!(links::allow_again_at_the_machine(&world.app, KIM, by).await.is_err(), "nothing was unlinked");
+    assert!(
+        links::allow_again_at_the_machine(&world.app, KIM, None, by).await.is_err(),
+        "nothing was unlinked"
+    );
     links::unlink_at_the_machine(&world.app, KIM, by).await.unwrap();
     assert!(!opens(&world).await);
     assert!(links::unlink_at_the_machine(&world.app, KIM, by).await.is_err(), "once");
-    links::allow_again_at_the_machine(&world.app, KIM, by).await.unwrap();
+    links::allow_again_at_the_machine(&world.app, KIM, None, by).await.unwrap();
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
     world.close().await;
 }
