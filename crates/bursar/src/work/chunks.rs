@@ -8,7 +8,7 @@ use payout::money::{Currency, Vendor};
 use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::{BadRequest, MoneyRequest};
 
-use super::dispatch::Ready;
+use super::submission::Ready;
 use crate::ops::Result;
 use crate::store::transactions::Transaction;
 use crate::store::{Tx, put_back, submissions};

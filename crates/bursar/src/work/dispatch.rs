@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use payout::eligibility::{self, BeforeSend, Code};
+use payout::eligibility::{BeforeSend, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
@@ -17,7 +17,8 @@ use vendors::{BadRequest, MoneyRequest};
 
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::unfunded::Refusals;
+use super::gates::{built_on_another, gate, paused, transfers_of};
+use super::submission::{Ready, Sorted, new_submission};
 use super::{Death, Done, Work, chunks, connect, funds, send};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
@@ -99,60 +100,6 @@ fn looks_follow(work: &Work, intended: usize) -> Done {
         work.app.nudge.reconcile.ring();
     }
     Ok(intended)
-}
-
-/// A queued attempt that may be sent, with what is needed to build its request.
-pub(super) struct Ready {
-    pub(super) attempt: Attempt,
-    pub(super) transaction: Transaction,
-    /// What is to come back, by the vendor's id: the transfer of a reversal, the item of a cancellation.
-    back: Option<Back>,
-    /// It is looked for before it is sent: it was promised before the database was put back.
-    looks: bool,
-    /// How often Stripe has refused its bank payout because the balance does not cover it.
-    pub(super) refusals: Option<Refusals>,
-}
-
-impl Ready {
-    /// For how long its bank payout has waited. A payout that was refused for want of money begins no new wait.
-    pub(super) fn waited_us(&self, now: i64) -> i64 {
-        let since = self.refusals.map_or(self.transaction.state_at, |refusals| refusals.since);
-        now.saturating_sub(since.min(self.transaction.state_at))
-    }
-}
-
-/// What is to come back.
-#[derive(Clone)]
-pub(super) struct Back {
-    /// The vendor's id of it.
-    object: String,
-    /// What of it somebody has taken back already.
-    part_minor: i64,
-}
-
-/// An attempt that waits, its transaction, and the gate it waits at.
-pub(super) type Waiting = (AttemptId, TransactionId, Option<&'static str>);
-
-/// What is decided about queued attempts before anything is written.
-#[derive(Default)]
-pub(super) struct Sorted {
-    pub(super) ready: Vec<Ready>,
-    /// What is only looked for now, whatever the gates say and whether or not its money is there.
-    looked_for: Vec<Ready>,
-    stopped: Vec<(Attempt, Code)>,
-    pub(super) settled: Vec<(Attempt, Heard)>,
-    pub(super) waiting: BTreeMap<i64, Vec<Waiting>>,
-    /// How often the balance of a connected account had been shared out when it was read.
-    pub(super) shares: BTreeMap<String, i64>,
-    /// Payments whose balance Stripe does not show, and those of which it shows it again.
-    pub(super) unseen: Vec<TransactionId>,
-    pub(super) shown: Vec<TransactionId>,
-    /// Payments whose transfer came back: they are asked about.
-    pub(super) came_back: Vec<TransactionId>,
-    /// The epoch of the database that it was decided by.
-    epoch: i64,
-    /// When that was begun to be read.
-    decided_at: i64,
 }
 
 /// Commits the intentions of what is queued of these legs, so many of each; answers how many attempts it moved.
@@ -276,13 +223,6 @@ fn cannot_look(gate: BeforeSend) -> bool {
     matches!(gate, BeforeSend::Wait(Code::VendorCredentialsRejected | Code::OtherVendorAccount))
 }
 
-/// The vendors that refuse our credentials and are not due for another try.
-fn paused(connections: &[store::vendors::Connection], now: i64) -> Vec<Vendor> {
-    let paused = connections.iter().filter(|connection| connection.rejected_at.is_some());
-    let resting = paused.filter(|connection| connection.retry_at.is_some_and(|at| at > now));
-    resting.map(|connection| connection.vendor).collect()
-}
-
 /// Whether what is connected is the vendor's account that a payment was promised from. Where nothing is connected, the
 /// gates say so.
 fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection]) -> bool {
@@ -292,123 +232,11 @@ fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection
             .is_none_or(|connection| connection.account.is_some() && connection.account == of.vendor_account)
 }
 
-/// The payments of what is built on what another leg has made: bank payouts, and what takes money back.
-fn built_on_another(attempts: &[Attempt]) -> Vec<TransactionId> {
-    let built = attempts.iter().filter(|one| takes_back(one.leg) || one.leg == Leg::Payout);
-    built.map(|one| one.transaction).collect()
-}
-
-/// Taking our own money back asks only whether the vendor can be reached and agrees; paying asks every gate, and a bank
-/// payout whether its transfer stands: what else lies in that balance is another payment's.
-fn gate(
-    attempt: &Attempt,
-    (transaction, made): (&Transaction, Option<&Back>),
-    gates: &Gates,
-    paused: &[Vendor],
-    now: i64,
-) -> BeforeSend {
-    if paused.contains(&transaction.terms.vendor) {
-        return BeforeSend::Wait(Code::VendorCredentialsRejected);
-    }
-    if takes_back(attempt.leg) {
-        // What is contradicted may be with the payee: what would be fetched back is another payment's then.
-        let waits = attempt.leg == Leg::Reversal && transaction.contradicted_at.is_some();
-        return if waits { BeforeSend::Wait(Code::PaymentContradicted) } else { BeforeSend::Open };
-    }
-    let reversed = attempt.leg == Leg::Payout && made.is_some_and(|transfer| transfer.part_minor > 0);
-    if reversed {
-        return BeforeSend::Stop(Code::TransferReversed);
-    }
-    // It was heard that the transfer came back, and what took its money before is looked for.
-    if attempt.leg == Leg::Payout && transaction.reversal_seen_at.is_some() {
-        return BeforeSend::Wait(Code::TransferReversed);
-    }
-    let codes = gates.before_send(transaction, now);
-    let profile = gates.profile(transaction.terms.payee);
-    let frozen = &transaction.fingerprint;
-    let same = profile.is_some_and(|profile| profile.fingerprint == *frozen)
-        && transaction.destination.fingerprint() == *frozen;
-    let same = same || payout::planted::on("changed_destination_sent");
-    eligibility::before_send(&codes, same, false)
-}
-
-/// Whether a leg takes our own money back instead of paying.
-fn takes_back(leg: Leg) -> bool {
-    match leg {
-        Leg::Reversal | Leg::Cancel => true,
-        Leg::Transfer | Leg::Payout | Leg::Item => false,
-    }
-}
-
 /// Its item was claimed, or came back, while the cancellation waited to be sent.
 fn too_late_to_cancel(attempt: &Attempt) -> Heard {
     let reason = Reason::new("no_longer_unclaimed", "");
     let told = "nothing was sent: the payment is not unclaimed any more";
     heard(attempt, Fact::Refused(Leg::Cancel, reason), Some(told.to_owned()))
-}
-
-/// What is asked about requests once more before they are sent.
-#[derive(Default)]
-pub(super) struct Asked {
-    /// The gates that are closed for what each carries; one with every gate open is left out.
-    pub(super) closed: HashMap<String, Vec<(TransactionId, BeforeSend)>>,
-    /// The payments that each carries, and that have not ended.
-    pub(super) carried: HashMap<String, HashSet<String>>,
-    /// The vendor's object that has paid what a bank payout of ours should pay.
-    pub(super) paid: HashMap<String, String>,
-}
-
-/// The gates that are closed now for what these submissions carry, and what that is.
-pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) -> Result<Asked> {
-    let mut asked = Asked::default();
-    if submissions.is_empty() {
-        return Ok(asked);
-    }
-    let mut db = work.app.store.read().await?;
-    let attempts = transactions::attempts_of_submissions(&mut db, submissions).await?;
-    let ids: Vec<TransactionId> = attempts.iter().map(|attempt| attempt.transaction).collect();
-    let found: HashMap<TransactionId, Transaction> =
-        transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
-    let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
-    let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
-    let gates = gates.within(&mut db, &batches).await?;
-    let paused = paused(&store::vendors::all(&mut db).await?, now);
-    let made = transfers_of(&mut db, &built_on_another(&attempts)).await?;
-    drop(db);
-    for attempt in &attempts {
-        let (Some(transaction), Some(submission)) = (found.get(&attempt.transaction), &attempt.submission)
-        else {
-            continue;
-        };
-        if !attempt.state.ended() {
-            asked.carried.entry(submission.clone()).or_default().insert(transaction.id.to_string());
-        }
-        if let (Leg::Payout, Some(object)) = (attempt.leg, &attempt.vendor_id) {
-            asked.paid.insert(submission.clone(), object.clone());
-        }
-        let gate = gate(attempt, (transaction, made.get(&transaction.id)), &gates, &paused, now);
-        if gate != BeforeSend::Open {
-            asked.closed.entry(submission.clone()).or_default().push((transaction.id, gate));
-        }
-    }
-    Ok(asked)
-}
-
-/// The transfer or PayPal item of each transaction that is not over.
-pub(super) async fn transfers_of(
-    db: &mut store::Db,
-    ids: &[TransactionId],
-) -> Result<HashMap<TransactionId, Back>> {
-    let attempts = transactions::attempts(db, ids).await?;
-    let made = |attempt: &Attempt| match attempt.leg {
-        Leg::Transfer | Leg::Item => !attempt.state.ended(),
-        Leg::Payout | Leg::Reversal | Leg::Cancel => false,
-    };
-    let transfers = attempts.into_iter().filter(made);
-    let back = |attempt: Attempt| {
-        Some((attempt.transaction, Back { object: attempt.vendor_id?, part_minor: attempt.reversed_minor }))
-    };
-    Ok(transfers.filter_map(back).collect())
 }
 
 /// Writes intentions, stops and waits; answers how many attempts it moved.
@@ -536,7 +364,7 @@ fn intention(
 ) {
     let account = carried.first().and_then(|ready| ready.transaction.vendor_account.clone());
     let looks = carried.iter().any(|ready| ready.looks);
-    let submission = New { looks, ..send::new_submission(app, request, batch, account, now) };
+    let submission = New { looks, ..new_submission(app, request, batch, account, now) };
     for ready in carried {
         let sent = heard(&ready.attempt, Fact::Sent(ready.attempt.leg), Some(request.key().to_owned()));
         told.push(Heard { submission: Some(submission.id.clone()), ..sent });

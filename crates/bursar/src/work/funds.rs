@@ -11,8 +11,8 @@ use payout::money::{Currency, Vendor};
 use vendors::ReadError;
 use vendors::stripe::{ConnectedAccount, Stripe};
 
-use super::dispatch::{Ready, Sorted};
 use super::pace::About;
+use super::submission::{Ready, Sorted};
 use super::swept::{self, Gone, Why};
 use super::unfunded::Refusals;
 use super::{Work, late};

@@ -14,10 +14,10 @@ use payout::money::Vendor;
 use payout::transaction::Reason;
 use vendors::MoneyKind;
 
-use super::dispatch::Asked;
-use super::send::{self, Answered, item_ids};
+use super::gates::{self, Asked};
+use super::submission::{self, Answered, item_ids};
 use super::verdict::{self, Judged, Verdict};
-use super::{Work, aside, dispatch};
+use super::{Work, aside};
 use crate::ops::Result;
 use crate::ops::record::PAID_OUT;
 use crate::store::submissions::Submission;
@@ -33,14 +33,14 @@ pub(super) async fn ask(
     now: i64,
 ) -> Result<(Vec<Answered>, Vec<Submission>)> {
     let ids: Vec<String> = leased.iter().map(|one| one.id.clone()).collect();
-    match dispatch::closed_gates(work, &ids, now).await {
+    match gates::closed_gates(work, &ids, now).await {
         Ok(asked) => return Ok(part(work, leased, asked, now)),
         Err(error) if aside::about_a_row(&error) => {}
         Err(error) => return Err(error),
     }
     let (mut stopped, mut open) = (Vec::new(), Vec::new());
     for submission in leased {
-        match dispatch::closed_gates(work, std::slice::from_ref(&submission.id), now).await {
+        match gates::closed_gates(work, std::slice::from_ref(&submission.id), now).await {
             Ok(asked) => {
                 let (closed, passed) = part(work, vec![submission], asked, now);
                 stopped.extend(closed);
@@ -120,11 +120,11 @@ fn paid(of: &Submission, object: Option<&String>, now: i64) -> Option<Judged> {
 /// Asks again about one that has waited for its turn. Answers what becomes of it when it may not be sent: a gate was closed
 /// meanwhile, or it cannot be found out.
 pub(super) async fn closed_since(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
-    match dispatch::closed_gates(work, std::slice::from_ref(&of.id), now).await {
+    match gates::closed_gates(work, std::slice::from_ref(&of.id), now).await {
         Ok(asked) => part(work, vec![of.clone()], asked, now).0.pop(),
         Err(error) => {
             tracing::warn!(?error, key = of.key, "the gates could not be asked once more; nothing was sent");
-            Some(send::unsent(of.clone(), now + work.app.config.longest_wait_us()))
+            Some(submission::unsent(of.clone(), now + work.app.config.longest_wait_us()))
         }
     }
 }

@@ -12,7 +12,7 @@ use vendors::{MoneyKind, ReadError};
 
 use super::answer::Looked;
 use super::prove::{Asks, Lies};
-use super::send::{self, Answered};
+use super::submission::{self, Answered};
 use super::verdict::Judged;
 use super::{Work, last_gates, prove, settle};
 use crate::ops::Result;
@@ -58,7 +58,7 @@ pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answe
 }
 
 fn waits(work: &Work, of: &Submission, now: i64) -> Answered {
-    send::unsent(of.clone(), now + work.app.config.longest_wait_us())
+    submission::unsent(of.clone(), now + work.app.config.longest_wait_us())
 }
 
 /// The payment that a request of one is about.

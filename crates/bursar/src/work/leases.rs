@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Death, Done, Work, send};
+use super::Work;
 use crate::store::submissions::{self, Submission};
 use crate::transact;
 
@@ -52,14 +52,4 @@ impl Leases {
             }
         }
     }
-}
-
-/// Records every answer of a pass once the last is there.
-pub(super) async fn record_all(work: &Work, answered: Vec<send::Answered>) -> Done {
-    if work.dies_now(Death::BetweenSendAndRecord) {
-        return Ok(0);
-    }
-    let done = answered.len();
-    send::record_answers(work, answered).await?;
-    Ok(done)
 }

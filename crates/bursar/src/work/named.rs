@@ -10,7 +10,8 @@ use vendors::stripe::{ConnectedAccount, Expect, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::aside::{self, Was};
-use super::{Done, Work, search, send};
+use super::submission;
+use super::{Done, Work};
 use crate::ops::Result;
 use crate::ops::record::contradiction::made_twice;
 use crate::ops::record::{self, Heard};
@@ -189,7 +190,7 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
     }
     Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
         let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
-        if !refused && !comparable(&batch, &of.key, send::item_ids(of).len()) {
+        if !refused && !comparable(&batch, &of.key, submission::item_ids(of).len()) {
             return Found::NotSeen(format!("lists fewer items than were sent (it is {})", batch.status));
         }
         match paypal_batch::difference(request, &batch) {
@@ -214,7 +215,7 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
     let Ok(expect) = Expect::of(request) else {
         return Ok(Ok(Found::NotOurs("the stored request cannot be read back".to_owned())));
     };
-    let attempt = super::reconcile::field(request, "metadata[attempt]");
+    let attempt = submission::field(request, "metadata[attempt]");
     let stripe = &stripe.client;
     let amount = |units: i64, currency: &str| {
         units == expect.amount_units && currency.eq_ignore_ascii_case(&expect.currency)
@@ -327,7 +328,7 @@ fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
     let of = attempt.transaction.to_string();
     let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
     let said = item.and_then(|item| paypal_batch::fact_in(batch, item));
-    said.as_ref().is_some_and(search::is_out)
+    said.as_ref().is_some_and(submission::is_out)
 }
 
 /// What PayPal took for itself, also for what had ended here: nobody asks about that any more.

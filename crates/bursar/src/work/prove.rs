@@ -20,8 +20,9 @@ use super::shown::{
     Has, Shown, batches_of, found_now, is_other, made_by_schedule, not_connected, of_another_account,
     of_what_was_found, paypal_has, stripe_has,
 };
+use super::submission;
 use super::swept::{self, Trace};
-use super::{Work, ask, beside, chunks, relook, search, send, settle, verdict};
+use super::{Work, ask, beside, chunks, relook, settle, verdict};
 use crate::clock::Clock;
 use crate::ops::by_hand::{Finding, Looked};
 use crate::ops::record::{self, Heard};
@@ -241,7 +242,7 @@ async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()
 fn moved_nothing(case: &Case, finding: &Finding) -> bool {
     let Finding::Made { attempt, fact, .. } = finding else { return false };
     let ended = case.attempts.iter().any(|one| one.id == *attempt && one.state.ended());
-    let out = search::is_out(fact)
+    let out = submission::is_out(fact)
         || matches!(
             fact,
             Fact::TransferMade
@@ -489,7 +490,13 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
 fn lost_request(work: &Work, of: &Transaction, key: &str) -> Result<submissions::New> {
     let request = chunks::batch_request(key, of.terms.net.currency, &[of])
         .map_err(|bad| OpsError::Internal(StoreError::Corrupt(bad.0)))?;
-    Ok(send::new_submission(&work.app, &request, of.batch, of.vendor_account.clone(), work.app.clock.now()))
+    Ok(submission::new_submission(
+        &work.app,
+        &request,
+        of.batch,
+        of.vendor_account.clone(),
+        work.app.clock.now(),
+    ))
 }
 
 async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, String)]) -> Result<Look> {

@@ -15,26 +15,13 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::answer::Looked;
 use super::prove::{Asks, Lies};
+use super::submission::field;
 use super::verdict::{self, Judged, Verdict};
-use super::{Done, Work, beside, prove, relook, search, send, settle, watch_found};
+use super::{Work, beside, prove, settle};
 use crate::ops::record::PAID_OUT;
 use crate::ops::vendors as connections;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions;
-
-/// One pass: looks for the submissions that are due to be looked for, in safe mode as well, and there also for what the
-/// database does not know of.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn once(work: &Work, now: i64) -> Done {
-    let mut looked = search::once(work, now).await? + relook::once(work, now).await?;
-    looked += watch_found::once(work, now).await?;
-    for vendor in Vendor::ALL {
-        looked += send::look(work, vendor, now).await?;
-    }
-    Ok(looked)
-}
 
 /// What a look through Stripe says of a submission: there, not there, or not to be found out.
 pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Option<Fact>) {
@@ -312,12 +299,4 @@ async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> R
     let all = stripe.reversals(transfer).await?;
     let ours = all.into_iter().find(|made| made.metadata.get("attempt") == Some(&attempt));
     Ok(ours.map_or(Found::Absent, |made| Found::There(made.id, None)))
-}
-
-/// A field of a request's stored form.
-pub(super) fn field(request: &MoneyRequest, name: &str) -> String {
-    url::form_urlencoded::parse(request.body())
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
 }

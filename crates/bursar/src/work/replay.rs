@@ -13,8 +13,9 @@ use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{Expect, payout as bank, transfer};
 use vendors::{MoneyKind, MoneyRequest, Outcome};
 
+use super::settle;
+use super::submission;
 use super::verdict::{self, Judged, Verdict};
-use super::{send, settle};
 use crate::ops::Result;
 use crate::store::Db;
 use crate::store::evidence::{self, Answer as Kept, Event};
@@ -260,7 +261,7 @@ impl<'a> Case<'a> {
         let ours = self.of.id.to_string();
         let bad = match &judged.verdict {
             Verdict::RefusedFor(places, _) => {
-                let items = send::item_ids(&of);
+                let items = submission::item_ids(&of);
                 places.iter().any(|at| items.get(*at) == Some(&ours))
             }
             Verdict::Accepted(_)

@@ -17,7 +17,9 @@ use vendors::paypal::batch::{Batch, Item, fact_in};
 use vendors::stripe::Stripe;
 use vendors::stripe::transfer::Transfer;
 
-use super::{Done, Work, chunks, send};
+use super::submission;
+use super::submission::is_out;
+use super::{Done, Work, chunks};
 use crate::app::App;
 use crate::clock;
 use crate::ops::record::{self, Heard};
@@ -280,7 +282,7 @@ async fn intend_again(
     let Some(first) = of.first().filter(|_| !queued.is_empty()) else { return Ok(Vec::new()) };
     let request = chunks::batch_request(key, first.terms.net.currency, &of)
         .map_err(|bad| OpsError::Internal(StoreError::Corrupt(bad.0)))?;
-    let new = send::new_submission(app, &request, first.batch, first.vendor_account.clone(), now);
+    let new = submission::new_submission(app, &request, first.batch, first.vendor_account.clone(), now);
     let id = new.id.clone();
     let epoch = put_back::progress(tx).await?.epoch;
     submissions::insert(tx, vec![submissions::New { looks: true, ..new }], epoch, now).await?;
@@ -290,11 +292,6 @@ async fn intend_again(
         ..hear(attempt, Fact::Sent(Leg::Item), None)
     };
     Ok(queued.iter().map(sent).collect())
-}
-
-/// Whether money of an item is out, or may be.
-pub(super) fn is_out(said: &Fact) -> bool {
-    matches!(said, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
 }
 
 pub(super) fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {

@@ -7,25 +7,27 @@ use std::sync::atomic::Ordering;
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use payout::eligibility::{BeforeSend, Code};
-use payout::ids::{BatchId, TransactionId};
+use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason};
 use tokio::sync::mpsc;
-use vendors::http::{Kept, Received};
+use vendors::http::Kept;
 use vendors::paypal::PayPal;
 use vendors::stripe::{Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
 use super::calls::Calls;
 use super::clients::Connected;
-use super::leases::{self, LEASE_US, Leases};
+use super::leases::{LEASE_US, Leases};
+use super::submission::{Answered, item_ids, new_submission, unsent};
 use super::verdict::{self, Judged, Verdict};
 use super::{Death, Done, Work, aside, begin, chunks, last_gates, late, named, to_paypal, unfunded};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
 use crate::ops::{OpsError, Result};
-use crate::store::submissions::{self, New, Submission, SubmissionState};
+use crate::store::submissions;
+use crate::store::submissions::{Submission, SubmissionState};
 use crate::store::transactions::{self, Attempt};
 use crate::store::{self, Tx, events, evidence, put_back};
 use crate::transact;
@@ -55,33 +57,6 @@ const LOOKS_AT_ONCE: usize = 8;
 /// long overtaken by what happens meanwhile.
 pub(super) fn at_once(work: &Work) -> i64 {
     if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE }
-}
-
-/// What a vendor said to one submission, or what was decided about it before anything was sent.
-pub(super) struct Answered {
-    submission: Submission,
-    judged: Judged,
-    /// What the accepted object says of itself already, for a payout that was paid at once.
-    fact: Option<Fact>,
-    sent_at: i64,
-    /// The same by the vendor's clock, where ours is known to be ahead of it: how old its key is.
-    first_at: i64,
-    /// The answer as it came, if one did.
-    raw: Option<Received>,
-    /// The gates that its payments wait at.
-    waits: Vec<(TransactionId, Code)>,
-}
-
-impl Answered {
-    /// Not sent, because the vendor has paid it in another way: what its object says.
-    pub(super) fn found(submission: Submission, judged: Judged, fact: Fact) -> Self {
-        Self { fact: Some(fact), ..Self::unsent(submission, judged, Vec::new()) }
-    }
-
-    /// Decided, and nothing sent.
-    pub(super) fn unsent(submission: Submission, judged: Judged, waits: Vec<(TransactionId, Code)>) -> Self {
-        Self { submission, judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
-    }
 }
 
 /// Sends what is due; answers how many answers it recorded.
@@ -135,7 +110,7 @@ async fn record_as_they_come(
     mut answers: impl Stream<Item = Answered> + Unpin,
 ) -> Done {
     if work.in_turn {
-        return leases::record_all(work, answers.collect().await).await;
+        return record_all(work, answers.collect().await).await;
     }
     let (answered, mut waiting) = mpsc::unbounded_channel();
     let working = async move {
@@ -326,13 +301,6 @@ impl Wire<'_> {
 fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
     let (path, account, body) = (of.path.clone(), of.account.clone(), of.body.clone().into_bytes());
     MoneyRequest::from_stored(kind, path, account, of.key.clone(), body).ok()
-}
-
-/// Nothing left us and nothing was learnt; what was said last stays said.
-pub(super) fn unsent(submission: Submission, again: i64) -> Answered {
-    let (why, detail) = submission.last.clone().unwrap_or_default();
-    let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
-    Answered::unsent(submission, judged, Vec::new())
 }
 
 /// The request belongs to another account of the vendor than the one that is connected: there it may have been carried
@@ -668,11 +636,6 @@ fn has_an_id_of_its_own(leg: Leg) -> bool {
     }
 }
 
-/// Our transactions in the order in which a PayPal batch's stored bytes name them.
-pub(super) fn item_ids(submission: &Submission) -> Vec<String> {
-    vendors::paypal::batch::sender_item_ids(submission.body.as_bytes())
-}
-
 /// One bad item refuses PayPal's whole batch. The good ones go again in a new submission, whose key has the next number.
 async fn send_others_again(
     tx: &mut Tx,
@@ -712,32 +675,6 @@ async fn send_others_again(
     Ok(moved)
 }
 
-/// A submission as it is committed.
-pub(super) fn new_submission(
-    app: &App,
-    request: &MoneyRequest,
-    batch: BatchId,
-    vendor_account: Option<String>,
-    now: i64,
-) -> New {
-    New {
-        id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
-        key: request.key().to_owned(),
-        vendor: match request.kind() {
-            MoneyKind::Batch | MoneyKind::Cancel => Vendor::PayPal,
-            MoneyKind::Transfer | MoneyKind::Payout | MoneyKind::Reversal => Vendor::Stripe,
-        },
-        kind: request.kind().as_str(),
-        path: request.path().to_owned(),
-        account: request.account().map(str::to_owned),
-        // Both vendors' bodies are ASCII: a form, or JSON that escapes the rest.
-        body: String::from_utf8_lossy(request.body()).into_owned(),
-        batch,
-        vendor_account,
-        looks: false,
-    }
-}
-
 /// Looks for submissions to a vendor that got no believable answer; answers how many looks it recorded.
 ///
 /// # Errors
@@ -758,6 +695,16 @@ pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
 async fn look_for(work: &Work, submission: Submission) -> Answered {
     let (judged, fact) = super::reconcile::look_at_stripe(work, &submission).await;
     Answered { fact, ..Answered::unsent(submission, judged, Vec::new()) }
+}
+
+/// Records every answer of a pass once the last is there.
+async fn record_all(work: &Work, answered: Vec<Answered>) -> Done {
+    if work.dies_now(Death::BetweenSendAndRecord) {
+        return Ok(0);
+    }
+    let done = answered.len();
+    record_answers(work, answered).await?;
+    Ok(done)
 }
 
 #[cfg(test)]

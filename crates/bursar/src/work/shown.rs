@@ -12,7 +12,8 @@ use vendors::stripe::{ConnectedAccount, payout as bank};
 
 use super::bank_payouts::Payouts;
 use super::prove::{self, Case};
-use super::{Work, beside, search, send, settle};
+use super::submission;
+use super::{Work, beside, settle};
 use crate::ops::Result;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -117,14 +118,14 @@ pub(super) async fn paypal_has(
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    let (sent, ours) = (send::item_ids(carrier).len(), of.id.to_string());
+    let (sent, ours) = (submission::item_ids(carrier).len(), of.id.to_string());
     let (mut shown, mut failed) =
         (if batches.is_empty() { Has::NotSaid } else { Has::Nothing }, Ok::<(), ReadError>(()));
     // The item that contradicts may be of a batch that is not known here.
     let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
     if let Some(item) = item {
         match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
-            Ok(Some(fact)) if search::is_out(&fact) => return Ok(Ok(Has::It(item.to_owned()))),
+            Ok(Some(fact)) if submission::is_out(&fact) => return Ok(Ok(Has::It(item.to_owned()))),
             Ok(Some(_)) => {}
             Ok(None) => shown = Has::NotSaid,
             Err(error) => failed = Err(error),
@@ -166,7 +167,7 @@ fn has_in(
     };
     match paypal_batch::fact_in(batch, item) {
         Some(_) if !about_ours(item) => Ok(Has::NotSaid),
-        Some(fact) => Ok(Has::of(search::is_out(&fact).then_some(item.payout_item_id.as_str()))),
+        Some(fact) => Ok(Has::of(submission::is_out(&fact).then_some(item.payout_item_id.as_str()))),
         None => not_said(),
     }
 }
@@ -215,7 +216,7 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
         let item = paypal.client.item(object).await;
         // By a word that nobody knows it may be out.
         let out = |item: &paypal_batch::Item| {
-            paypal_batch::item_fact(item).is_none_or(|fact| search::is_out(&fact))
+            paypal_batch::item_fact(item).is_none_or(|fact| submission::is_out(&fact))
         };
         return Ok(item.map(|item| Has::of(out(&item).then_some(object))));
     }

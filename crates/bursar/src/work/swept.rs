@@ -19,7 +19,7 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::Looked;
 use super::bank_payouts::Ours;
-use super::dispatch::Ready;
+use super::submission::Ready;
 use super::{Work, beside, settle};
 use crate::clock::Clock;
 use crate::ops::Result;

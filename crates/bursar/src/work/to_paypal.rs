@@ -5,8 +5,9 @@ use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, BatchAccepted};
 use vendors::{Doubt, MoneyRequest, Outcome, ReadError, Why};
 
+use super::Work;
+use super::submission;
 use super::verdict::{self, Judged};
-use super::{Work, send};
 use crate::store::submissions::Submission;
 
 /// Sends a batch.
@@ -56,7 +57,7 @@ async fn adopt(
     match client.batch(id).await {
         // A batch that PayPal has only just taken may not list its items yet.
         Ok(batch)
-            if batch.items.len() < send::item_ids(of).len()
+            if batch.items.len() < submission::item_ids(of).len()
                 && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") =>
         {
             later(format!("the batch {id} does not list all of its items yet"))

@@ -9,7 +9,8 @@ use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::shown::{not_connected, of_another_account};
-use super::{Done, Work, beside, search};
+use super::submission;
+use super::{Done, Work, beside};
 use crate::ops::reconciliation as verbs;
 use crate::ops::{Result, safe_mode};
 use crate::store::found::{self, Stands, ToAsk};
@@ -54,7 +55,7 @@ async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
         Ok(item) => item,
         Err(error) => return Ok(Err(error)),
     };
-    let stands = paypal_batch::item_fact(&item).map(|fact| match (&fact, search::is_out(&fact)) {
+    let stands = paypal_batch::item_fact(&item).map(|fact| match (&fact, submission::is_out(&fact)) {
         (Fact::ItemPaid, _) => Stands::Paid,
         (_, true) => Stands::Waits,
         (_, false) => Stands::CameBack,

@@ -1,0 +1,20 @@
+//! After a database was put back: one pass over everything that must be looked for. What is deliberately not here: looking
+//! through a vendor (`reconcile`, `search`, `relook`).
+
+use payout::money::Vendor;
+
+use crate::work::{Done, Work, relook, search, send, watch_found};
+
+/// One pass: looks for the submissions that are due to be looked for, in safe mode as well, and there also for what the
+/// database does not know of.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, now: i64) -> Done {
+    let mut looked = search::once(work, now).await? + relook::once(work, now).await?;
+    looked += watch_found::once(work, now).await?;
+    for vendor in Vendor::ALL {
+        looked += send::look(work, vendor, now).await?;
+    }
+    Ok(looked)
+}
