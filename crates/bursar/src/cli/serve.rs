@@ -47,6 +47,11 @@ pub(super) async fn run(config: Config) -> Outcome {
         output::say(&format!(
             "Nobody can sign in yet. Open this link to begin; it works once, within a day: {link}\nThere you enter your e-mail address, choose a password and name your company."
         ));
+    } else if people::welcome::is_waited_for(&app).await.map_err(super::words)? {
+        let again = format!("bursar user reset --email {}", people::FIRST);
+        output::say(&format!(
+            "The first administrator has not finished. If their link is used or too old, `{again}` prints another."
+        ));
     }
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
     nodes::join(&app, server.is_alone).await.map_err(super::words)?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::settings::{is_address, stale};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::store::{self, Db, StoreError, Tx, audit};
+use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
 const NAME: &str = "company";
@@ -75,8 +75,12 @@ async fn versioned(db: &mut Db) -> store::Result<(Company, i64)> {
     let Some((text, version)) = store::settings::get(db, NAME).await? else {
         return Ok((Company::default(), 0));
     };
-    let company = serde_json::from_str(&text);
-    Ok((company.map_err(|error| StoreError::Corrupt(format!("company: {error}")))?, version))
+    // What a company is called decides nothing, so a text that cannot be read takes no page from anybody.
+    let company = serde_json::from_str(&text).unwrap_or_else(|error| {
+        tracing::error!(%error, "what is kept of the company cannot be read; save it again in the company's settings");
+        Company::default()
+    });
+    Ok((company, version))
 }
 
 /// Changes what is known of the company: `change` is given how it is and says how it will be.

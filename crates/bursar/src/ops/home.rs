@@ -233,8 +233,6 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     }
     if may(Permission::Pay) && rules.enabled {
         home.to_release = to_release(db, actor, &rules, now).await?;
-    }
-    if may(Permission::Read) && rules.enabled {
         home.attention = attention(db).await?;
         home.differences = reconciliation::tasks(db).await?;
     }

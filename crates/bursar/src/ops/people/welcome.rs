@@ -45,6 +45,15 @@ pub async fn is_due_for(app: &App, session: &Session) -> Result<bool> {
     Ok(person.as_ref().is_some_and(is_due))
 }
 
+/// Whether the first administrator has not said yet who they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_waited_for(app: &App) -> Result<bool> {
+    let first = people::by_email(&mut app.store.read().await?, FIRST).await?;
+    Ok(first.as_ref().is_some_and(is_due))
+}
+
 /// Keeps all of it. Whoever holds the session is in with a new token, and their other sessions and links end.
 ///
 /// # Errors

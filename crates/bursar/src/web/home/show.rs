@@ -86,7 +86,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         begun: home.steps.iter().any(|(step, done)| *step == Step::Payout && *done),
         done: todos.iter().filter(|todo| todo.done).count(),
         todos,
-        tasks: tasks(&home, &visit),
+        tasks: tasks(&home),
         vendors: home.vendors.iter().map(line).collect(),
         findings: home.findings.into_iter().map(finding).collect(),
         may_administer: visit.may(Permission::Administer),
@@ -128,7 +128,7 @@ fn of_payouts(home: &Home) -> Vec<Task> {
     if let Some(batch) = &home.to_release {
         tasks.push(Task {
             words: format!("Payout {} waits for your release", batch.number),
-            aside: "Somebody prepared it and asked for a second person. You had no hand in it.".to_owned(),
+            aside: "Prepared by somebody else; your release is asked for.".to_owned(),
             address: format!("/claims/{}/pay", batch.number),
             press: "Look at it",
             ..Task::of(0)
@@ -139,8 +139,12 @@ fn of_payouts(home: &Home) -> Vec<Task> {
         tasks.push(Task {
             words: plural(attention, "payment needs attention", "payments need attention"),
             aside: match by_hand {
-                0 => "They failed, came back, or were not claimed. Each says what can be done.".to_owned(),
-                _ => format!("{} of them can only be settled by a person.", count(by_hand)),
+                0 => {
+                    "Failed, returned, unclaimed, on hold, or disputed by the vendor. Each says what can be done."
+                        .to_owned()
+                }
+                1 => "One must be settled by hand: the vendor does not say how it ended.".to_owned(),
+                _ => format!("{} must be settled by hand: the vendor does not say how they ended.", count(by_hand)),
             },
             address: "/dashboard/transactions?needs_attention=true".to_owned(),
             press: "See them",
@@ -154,7 +158,7 @@ fn of_payouts(home: &Home) -> Vec<Task> {
                 format!("The vendor's account and the books disagree. The oldest is of {day}.")
             }),
             address: "/reconciliation".to_owned(),
-            press: "Explain",
+            press: "Look at them",
             ..Task::of(*differences)
         });
     }
@@ -162,7 +166,7 @@ fn of_payouts(home: &Home) -> Vec<Task> {
 }
 
 /// What waits for them, what weighs most first.
-fn tasks(home: &Home, visit: &Visit) -> Vec<Task> {
+fn tasks(home: &Home) -> Vec<Task> {
     let mut tasks = of_payouts(home);
     if let Some(heap) = home.to_review.as_ref().filter(|heap| heap.count > 0) {
         let words = plural(heap.count, "reward to review", "rewards to review");
@@ -188,14 +192,10 @@ fn tasks(home: &Home, visit: &Visit) -> Vec<Task> {
     }
     if home.unready > 0 {
         tasks.push(Task {
-            words: plural(home.unready, "payee cannot be paid yet", "payees cannot be paid yet"),
-            aside: "They have approved rewards, and no payout method or tax form that is ready.".to_owned(),
-            address: if visit.may(Permission::Prepare) {
-                "/claims#closed"
-            } else {
-                "/partners?profile=missing"
-            }
-            .to_owned(),
+            words: plural(home.unready, "payee is not ready to be paid", "payees are not ready to be paid"),
+            aside: "They have approved rewards, and lack a payout method or tax form that can be used."
+                .to_owned(),
+            address: "/rewards?view=not_eligible".to_owned(),
             press: "See who",
             ..Task::of(home.unready)
         });

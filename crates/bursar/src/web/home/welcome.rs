@@ -13,6 +13,7 @@ use payout::access::Permission;
 use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::company::{self, Company};
+use crate::ops::people::FIRST;
 use crate::ops::people::welcome::{self, First};
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::{Told, assets_version, html};
@@ -81,14 +82,18 @@ fn page(csrf: &str, typed: Typed, wrong: Option<Refusal>) -> Result<Response, Fa
     Ok((status, html(&page)?).into_response())
 }
 
-/// Who has said it already, or came too long ago to choose a password, goes on.
-async fn is_due(app: &App, session: &crate::ops::people::Session) -> Result<bool, Fault> {
-    Ok(is_fresh(session, app.clock.now()) && welcome::is_due_for(app, session).await?)
+/// For whoever came too long ago to choose a password: what they have typed stays, and how to come again.
+fn too_late() -> Refusal {
+    let told = format!(
+        "More than ten minutes have gone by since you opened the link, so it does not count any more. `bursar user reset --email {FIRST}`, on the machine that runs Bursar, prints another one. Open it, and save there."
+    );
+    Refusal::new("too_late", told)
 }
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
-    match is_due(&app, &session).await? {
+    match welcome::is_due_for(&app, &session).await? {
         true => {
+            let late = (!is_fresh(&session, app.clock.now())).then(too_late);
             // Whoever begins again changes nothing that they leave as it is.
             let known = company::read(&mut app.store.read().await?).await?;
             let currency = Some(known.currency).filter(|code| !code.is_empty());
@@ -98,7 +103,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Res
                 currency: currency.unwrap_or_else(|| "USD".to_owned()),
                 ..Typed::default()
             };
-            page(&session.csrf, typed, None)
+            Ok((StatusCode::OK, page(&session.csrf, typed, late)?).into_response())
         }
         false => Ok(Redirect::to("/").into_response()),
     }
@@ -109,8 +114,11 @@ async fn begin(
     SignedIn(session): SignedIn,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Fault> {
-    if !is_due(&app, &session).await? {
+    if !welcome::is_due_for(&app, &session).await? {
         return Ok(Redirect::to("/password").into_response());
+    }
+    if !is_fresh(&session, app.clock.now()) {
+        return page(&session.csrf, typed, Some(too_late()));
     }
     if typed.password != typed.again {
         let refusal = Refusal::new("not_the_same", "The two passwords are not the same.").at("again");

@@ -74,6 +74,8 @@ impl Turn {
 
 /// So many pages back are known.
 const MOST_BACK: usize = 20;
+/// So many bytes their places may take together: a proxy may refuse an address that is longer than eight thousand.
+const MOST_TRAIL: usize = 2_000;
 /// So many rows a list may have been turned past.
 const MOST_ROWS: usize = 1_000_000_000;
 /// What stands between the pages of a trail, and between the parts of one.
@@ -177,7 +179,13 @@ impl Paging {
         let next = next.map(|next| {
             let mut trail = self.trail.clone();
             trail.extend(self.cursor.clone().filter(|_| knows).map(|cursor| (self.at, cursor)));
-            let lost = trail.len().saturating_sub(MOST_BACK);
+            let mut lost = trail.len().saturating_sub(MOST_BACK);
+            // Each cursor holds what its list goes by, which may be a long name.
+            let mut bytes: usize = trail[lost..].iter().map(|(_, cursor)| cursor.len()).sum();
+            while bytes > MOST_TRAIL {
+                bytes -= trail[lost].1.len();
+                lost += 1;
+            }
             trail.drain(..lost);
             self.page(next, if knows { to } else { 0 }, &trail, self.cut || lost > 0)
         });
@@ -351,5 +359,15 @@ mod tests {
         }
         assert_eq!(back, MOST_BACK, "so many pages are known, and the first is not taken for the one before");
         assert!(address.contains("after="), "{address}");
+        for page in 1..200 {
+            let next = sealed(&[&"x".repeat(600), &page.to_string()]);
+            address = at(&address).turn(50, Some(&next), None).next.unwrap();
+        }
+        assert!(
+            address.len() < 4_000,
+            "long names make the way back short, not the address long: {}",
+            address.len()
+        );
+        assert!(at(&address).turn(50, None, None).before.is_some());
     }
 }

@@ -53,8 +53,8 @@ fn write_time(f: &mut fmt::Formatter<'_>, at: jiff::Timestamp, here: &impl fmt::
     write!(f, "<time datetime=\"{utc}\" title=\"{exact}\">{here}</time>")
 }
 
-/// The same for a row of a list: `23 Nov, 06:20` in the year in which it is read, `23 Nov 2025` otherwise. The zone is named
-/// in the frame.
+/// The same for a row of a list: `23 Nov, 06:20` in the year in which it is read, `23 Nov 2025, 06:20` otherwise. The zone is
+/// named in the layout, on paper too.
 #[derive(Clone, Copy)]
 pub struct Lately(pub i64);
 
@@ -65,8 +65,11 @@ impl fmt::Display for Lately {
         let moment = |at| jiff::Timestamp::from_microsecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let zone = ZONE.try_with(Clone::clone).unwrap_or(TimeZone::UTC);
         let here = moment(self.0).to_zoned(zone.clone());
-        let read = NOW.try_with(|now| moment(*now).to_zoned(zone).year()).unwrap_or(here.year());
-        let form = if read == here.year() { "%-d\u{a0}%b,\u{a0}%H:%M" } else { "%-d\u{a0}%b\u{a0}%Y" };
+        let read = NOW.try_with(|now| moment(*now).to_zoned(zone).year()).ok();
+        let form = match read {
+            Some(year) if year == here.year() => "%-d\u{a0}%b,\u{a0}%H:%M",
+            Some(_) | None => "%-d\u{a0}%b\u{a0}%Y, %H:%M",
+        };
         write_time(f, moment(self.0), &here.strftime(form))
     }
 }
@@ -542,7 +545,11 @@ mod tests {
             ZONE.sync_scope(zone, || NOW.sync_scope(now, || Lately(at).to_string()))
         };
         assert!(read(TimeZone::UTC, "2025-12-31").ends_with(">31\u{a0}Dec,\u{a0}23:00</time>"));
-        assert!(read(TimeZone::UTC, "2026-01-02").ends_with(">31\u{a0}Dec\u{a0}2025</time>"));
+        assert!(read(TimeZone::UTC, "2026-01-02").ends_with(">31\u{a0}Dec\u{a0}2025, 23:00</time>"));
+        assert!(
+            Lately(at).to_string().ends_with(">31\u{a0}Dec\u{a0}2025, 23:00</time>"),
+            "read at no known time"
+        );
         let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
         let told = read(tokyo, "2026-01-02");
         assert!(told.ends_with(">1\u{a0}Jan,\u{a0}08:00</time>"), "{told}");

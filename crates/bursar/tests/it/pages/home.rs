@@ -6,7 +6,7 @@ use bursar::ops::settings::Document;
 use payout::access::Role;
 
 use super::{Browser, Page, approve_all, furnish};
-use crate::world::World;
+use crate::world::{SECOND, World};
 
 const PASSWORD: &str = "seven green lanterns";
 
@@ -42,6 +42,23 @@ async fn at_the_first_link(world: &World) -> (Browser, Page) {
     assert_eq!(browser.post(&path, &[]).await.to, "/welcome");
     let page = browser.read("/welcome").await;
     (browser, page)
+}
+
+#[tokio::test]
+async fn who_takes_longer_than_ten_minutes_keeps_what_they_typed_and_reads_how_to_come_again() {
+    let world = World::open("pages_first_late", 62).await;
+    let (mut kim, page) = at_the_first_link(&world).await;
+    page.says("save within ten minutes");
+    let csrf = page.hidden("csrf");
+    world.pass(11 * 60 * SECOND);
+    let told =
+        "`bursar user reset --email admin@localhost`, on the machine that runs Bursar, prints another one";
+    kim.read("/welcome").await.says(told);
+    let late = kim.post("/welcome", &first(&csrf, &[])).await;
+    assert_eq!(late.status, StatusCode::UNPROCESSABLE_ENTITY);
+    late.says(told);
+    assert!(late.body.contains("value=\"Acme &#38; Sons\""), "what was typed stays");
+    assert!(people::welcome::is_waited_for(&world.app).await.unwrap(), "nothing was kept");
 }
 
 #[tokio::test]
@@ -127,7 +144,7 @@ async fn each_role_begins_with_its_own_work() {
     approve_all(&world).await;
     let home = payer.read("/").await;
     home.says("11 approved rewards in no payout 7,500 JPY 5,505.00 USD");
-    home.says("1 payee cannot be paid yet");
+    home.says("1 payee is not ready to be paid");
     home.says("Prepare a payout");
     assert!(!manager.read("/").await.words().contains("to review"));
     auditor.read("/").await.says("Nothing waits for you.");
