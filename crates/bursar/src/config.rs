@@ -1,4 +1,4 @@
-//! The configuration: every setting an environment variable and a flag of `serve`.
+//! The configuration: every setting an environment variable and a flag of every command that opens the database.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

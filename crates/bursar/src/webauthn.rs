@@ -126,7 +126,7 @@ pub struct New {
     pub devices: Devices,
 }
 
-/// On how many devices a passkey is, for ever.
+/// On how many devices a passkey is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Devices {
     /// On the one that made it.
@@ -202,7 +202,8 @@ pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Res
         return Err(Refused::Owner);
     }
     let devices = Devices::of(&data)?;
-    if kept.devices.is_some_and(|kept| kept != devices.as_str()) {
+    // A device may begin to share its passkeys; one that was shared is never on one device again.
+    if devices == Devices::One && kept.devices == Some(Devices::Many.as_str()) {
         return Err(Refused::Devices);
     }
     let key = bytes(kept.key)?;

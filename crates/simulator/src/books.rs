@@ -75,7 +75,7 @@ pub struct PayoutLine {
     pub metadata: BTreeMap<String, String>,
     pub key: Option<String>,
     pub created_at: i64,
-    /// It came to its end, which the platform was not shown while it had access to the account, and has none now: nobody there
+    /// It came to its end when the platform had no access to the account, or was just losing it, and has none now: nobody there
     /// can know it.
     #[serde(default)]
     pub unseen: bool,
@@ -254,12 +254,12 @@ impl Books {
         Some((&swept.id, &ours.id))
     }
 
-    /// Whether a bank payout of a transaction came to an end that the platform has not seen and cannot see any more: its owner
-    /// has taken back the platform's access to the account.
+    /// Whether the last bank payout of a transaction came to an end that the platform has not seen and cannot see any more: its
+    /// owner has taken back the platform's access to the account.
     pub fn ends_unseen(&self, transaction: &str) -> bool {
         let named =
             |line: &&PayoutLine| line.metadata.get("transaction").is_some_and(|named| named == transaction);
-        self.payouts.iter().filter(named).any(|line| line.unseen)
+        self.payouts.iter().filter(named).max_by_key(|line| line.created_at).is_some_and(|line| line.unseen)
     }
 
     /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is

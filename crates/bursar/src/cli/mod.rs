@@ -1,7 +1,7 @@
 //! The command line: every setting an environment variable and a flag, `--json` on whatever prints a result.
 //!
-//! Exit codes: 0 done (an import with refused rows is done: it says them), 1 failed, 2 wrong usage, 3 done by an import that
-//! changed where payees are paid, or would.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an import refused rows (those that it could take are in), 4 an import with
+//! `--dry-run` would change where payees are paid.
 
 mod backup;
 mod demo;

@@ -77,13 +77,13 @@ pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
 }
 
 /// Notes that a passkey was used, and how often its device says that it was; false when it was said to have been used as
-/// often before, by whichever node. A device that says 0 does not count. Of a passkey from before it is kept now on how many
-/// devices it is.
+/// often before, by whichever node. A device that says 0 does not count. On how many devices
+/// it is now is kept as well.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn used(tx: &mut Tx, id: &str, count: i64, devices: &'static str, now: i64) -> Result<bool> {
-    let sql = "UPDATE passkey SET use_count = $2, used_at = $3, devices = COALESCE(devices, $4) WHERE id = $1 \
+    let sql = "UPDATE passkey SET use_count = $2, used_at = $3, devices = $4 WHERE id = $1 \
                AND (use_count < $2 OR use_count = 0 AND $2 = 0)";
     let query = sqlx::query(sql).bind(id.to_owned()).bind(count).bind(now);
     Ok(tx.run(query.bind(devices)).await? == 1)

@@ -131,42 +131,49 @@ pub async fn payments_of(db: &mut Db, reward: RewardId) -> Result<Vec<Transactio
     db.all(sqlx::query(sql).bind(reward.to_string())).await?.iter().map(read).collect()
 }
 
+/// Payments of the same amount to a payee, as one: the last.
+fn recent_of(row: &AnyRow) -> Result<(Payee, Recent)> {
+    let number: i64 = row.try_get(3)?;
+    let amount = Money::new(row.try_get(2)?, currency(row)?);
+    Ok((payee(row)?, Recent { number: format!("PT-{number:06}"), amount, at: row.try_get(4)? }))
+}
+
 /// What is released has given its rewards back: paying them again is what is wanted. What failed and still holds them
 /// counts, because it can be sent again: then a reward that somebody has entered anew would be paid twice.
-async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee, Recent)>> {
+async fn recent_rows(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<AnyRow>> {
     let mut conditions = among(payees);
     conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
     let sql = "SELECT payee, currency, amount_minor, MAX(number), MAX(created_at) FROM payout_transaction \
                {where} GROUP BY payee, currency, amount_minor";
-    let read = |row: &AnyRow| {
-        let number: i64 = row.try_get(3)?;
-        let amount = Money::new(row.try_get(2)?, currency(row)?);
-        Ok((payee(row)?, Recent { number: format!("PT-{number:06}"), amount, at: row.try_get(4)? }))
-    };
-    readable(db.all(conditions.query(sql)).await?.iter().map(read))
+    db.all(conditions.query(sql)).await
 }
 
-/// Whose payments of these days cannot be read, each with the number of the last such one: whether something is paid to them
+async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee, Recent)>> {
+    readable(recent_rows(db, payees, since).await?.iter().map(recent_of))
+}
+
+/// Whose payments of these days cannot all be read, each with the number of one that cannot: whether something is paid to them
 /// again is not known.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn unread(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, String>> {
-    let mut found = HashMap::new();
+    let since = now - DUPLICATE_DAYS * DAY_US;
+    let mut doubtful = HashSet::new();
     for some in payees.chunks(MOST_VALUES - 20) {
-        let mut conditions = among(some);
-        let since = now - DUPLICATE_DAYS * DAY_US;
-        conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
-        // Of texts among numbers SQLite calls a text the greatest, so the greatest amount tells of it.
-        let sql = "SELECT payee, currency, MAX(number), MAX(amount_minor) FROM payout_transaction \
-                   {where} GROUP BY payee, currency";
-        for row in db.all(conditions.query(sql)).await? {
-            if currency(&row).is_err() || row.try_get::<i64, _>(3).is_err() {
-                let number =
-                    row.try_get::<i64, _>(2).map_or("?".to_owned(), |number| format!("PT-{number:06}"));
-                found.insert(payee(&row)?, number);
-            }
+        for row in recent_rows(db, some, since).await?.iter().filter(|row| recent_of(row).is_err()) {
+            doubtful.insert(payee(row)?);
         }
+    }
+    let mut found = HashMap::new();
+    for one in doubtful {
+        let mut conditions = among(&[one]);
+        conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
+        let sql = "SELECT payee, currency, amount_minor, number, created_at FROM payout_transaction {where} ORDER BY id";
+        let rows = db.all(conditions.query(sql)).await?;
+        let number =
+            rows.iter().find(|row| recent_of(row).is_err()).and_then(|row| row.try_get::<i64, _>(3).ok());
+        found.insert(one, number.map_or_else(|| "?".to_owned(), |number| format!("PT-{number:06}")));
     }
     Ok(found)
 }

@@ -1,5 +1,5 @@
-//! The gates that are asked again right before a payment is sent. What is deliberately not here: their words and remedies
-//! (`payout::eligibility`), and sending (`send`).
+//! What a leg must pass to be sent: `dispatch` asks before it commits an intention, `last_gates` before the first byte. What is
+//! deliberately not here: the gates' words and remedies (`payout::eligibility`), and sending (`send`).
 
 use std::collections::{HashMap, HashSet};
 

@@ -157,7 +157,8 @@ fn has_in(
 ) -> Shown {
     let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
     let refused = batch.items.is_empty() && paypal_batch::batch_refusal(batch).is_some();
-    let whole = batch.unread == 0 && (refused || batch.items.len() >= sent);
+    let read = batch.unread == 0 && submission::names_ours(batch);
+    let whole = read && (refused || batch.items.len() >= sent);
     let not_said = || match matches!(batch.status.as_str(), "PENDING" | "PROCESSING") {
         false => Ok(Has::NotSaid),
         true => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
@@ -248,6 +249,8 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
 mod tests {
     use super::*;
 
+    const OURS: &str = "ptx_01KJPWD6M0Z4JW52WS05TBXQEG";
+
     #[test]
     fn what_paypal_does_not_say_yet_is_no_no() {
         let item = |status: &str| paypal_batch::Item {
@@ -255,7 +258,7 @@ mod tests {
             payout_batch_id: None,
             sender_batch_id: None,
             transaction_id: None,
-            sender_item_id: Some("ours".into()),
+            sender_item_id: Some(OURS.into()),
             status: status.into(),
             amount: None,
             fee: None,
@@ -273,10 +276,11 @@ mod tests {
             total: None,
         };
         let told = |status: &str, items, unread| {
-            has_in(&batch(status, items, unread), "ours", 2, |item| item.receiver.is_none()).ok()
+            has_in(&batch(status, items, unread), OURS, 2, |item| item.receiver.is_none()).ok()
         };
         let of_another = || paypal_batch::Item { receiver: Some("b@example.com".into()), ..item("SUCCESS") };
-        let theirs = || paypal_batch::Item { sender_item_id: Some("theirs".into()), ..item("SUCCESS") };
+        let named = |name: &str| paypal_batch::Item { sender_item_id: Some(name.into()), ..item("SUCCESS") };
+        let theirs = || named("ptx_01KJPWD6M0KHXJVPEQ86KKTY5P");
         assert_eq!(told("PENDING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
@@ -287,6 +291,7 @@ mod tests {
         assert_eq!(told("SUCCESS", vec![], 0), Some(Has::NotSaid), "it lists fewer than were sent");
         assert_eq!(told("SUCCESS", vec![theirs()], 0), Some(Has::NotSaid), "it lists fewer than were sent");
         assert_eq!(told("SUCCESS", vec![theirs(), theirs()], 0), Some(Has::Nothing));
+        assert_eq!(told("SUCCESS", vec![theirs(), named("OURS")], 0), Some(Has::NotSaid), "it may be ours");
         assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
         assert_eq!(told("DENIED", vec![theirs()], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));

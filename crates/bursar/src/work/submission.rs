@@ -1,9 +1,10 @@
-//! A request to a vendor, before and after it is sent: what is to be paid by it, and what became of each of its payments. What is
-//! deliberately not here: building its bytes (`chunks`), sending it (`send`).
+//! A request to a vendor, before and after it is sent: what is to be paid by it, and what became of each of its payments. What
+//! is deliberately not here: building its bytes (`chunks`), sending it (`send`).
 
 use std::collections::BTreeMap;
 
 use vendors::http::Received;
+use vendors::paypal::batch as paypal_batch;
 use vendors::{MoneyKind, MoneyRequest};
 
 use payout::eligibility::Code;
@@ -55,6 +56,13 @@ pub(super) fn unsent(submission: Submission, again: i64) -> Answered {
 /// Our transactions in the order in which a PayPal batch's stored bytes name them.
 pub(super) fn item_ids(submission: &Submission) -> Vec<String> {
     vendors::paypal::batch::sender_item_ids(submission.body.as_bytes())
+}
+
+/// Whether each item of a batch says which payment of ours it is. One that names something else may be any of them, so what is
+/// not among the others is not known to be absent.
+pub(super) fn names_ours(batch: &paypal_batch::Batch) -> bool {
+    let ours = |name: Option<&str>| name.and_then(TransactionId::parse).is_some();
+    batch.items.iter().all(|item| ours(item.sender_item_id.as_deref()))
 }
 
 /// A submission as it is committed.

@@ -361,6 +361,7 @@ pub(crate) fn close_bank(world: &mut World, id: &str, currency: &str, now: i64) 
 pub(crate) fn disconnect(world: &mut World, id: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     account.deleted = true;
+    super::payout::lose_sight(world, id, now);
     let application = json!({"id": "ca_sim", "object": "application", "name": "Bursar"});
     let event = "account.application.deauthorized";
     emit(world, &Cause::itself(now), Some(id), event, "ca_sim", &application, None);

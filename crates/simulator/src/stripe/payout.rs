@@ -46,11 +46,18 @@ pub(crate) struct Payout {
     pub(crate) original: Option<String>,
     /// The payout that fetches this one back.
     reversed_by: Option<String>,
+    /// When it came to its end.
+    ended_at: Option<i64>,
     /// The platform has been shown how it ended.
     end_shown: Cell<bool>,
+    /// It came to its end while the platform had no access to the account, or just before it lost it.
+    ended_unseen: bool,
     created_at: i64,
     arrival_at: i64,
 }
+
+/// A platform that polls cannot have asked within this time.
+const JUST_NOW: i64 = 600 * SECOND;
 
 /// Why a payout failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +139,9 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         key: call.key.map(str::to_owned),
         original: None,
         reversed_by: None,
+        ended_at: None,
         end_shown: Cell::default(),
+        ended_unseen: false,
         created_at: call.now,
         arrival_at: call.now,
     };
@@ -246,7 +255,9 @@ fn fetch_back(
         key: None,
         original: Some(payout.id.clone()),
         reversed_by: None,
+        ended_at: None,
         end_shown: Cell::default(),
+        ended_unseen: false,
         created_at: now,
         arrival_at: now + whole,
     };
@@ -282,6 +293,7 @@ pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
         }
         Step::Arrive if moving => {
             world.stripe.payouts.at_mut(position).status = "paid";
+            note_end(world, position, at);
             if world.stripe.payouts.at(position).original.is_some() {
                 fetched(world, position, at);
             }
@@ -301,6 +313,11 @@ pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
 }
 
 impl super::Stripe {
+    fn payouts_of(&self, account: &str) -> Vec<String> {
+        let listed = self.payouts.listed(&format!("account={account}")).iter();
+        listed.map(|position| self.payouts.at(*position).id.clone()).collect()
+    }
+
     /// An account's payouts that are still pending; for mending only, as it walks the whole list.
     pub(crate) fn waiting_payouts(&self, account: &str) -> Vec<String> {
         let listed = self.payouts.listed(&format!("account={account}")).iter();
@@ -352,7 +369,9 @@ pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64
         key: None,
         original: None,
         reversed_by: None,
+        ended_at: None,
         end_shown: Cell::default(),
+        ended_unseen: false,
         created_at: at,
         arrival_at: at,
     };
@@ -415,10 +434,29 @@ fn fail(world: &mut World, position: usize, failure: Failure, at: i64) {
     let payout = world.stripe.payouts.at_mut(position);
     payout.status = "failed";
     payout.failure = Some(failure);
+    note_end(world, position, at);
     let payout = world.stripe.payouts.at(position);
     let (account, currency) = (payout.account.clone(), payout.currency.clone());
     announce(world, &Cause::itself(at), position, "payout.failed", None);
     super::account::switch_off_bank(world, &account, &currency, at);
+}
+
+fn note_end(world: &mut World, position: usize, at: i64) {
+    let account = &world.stripe.payouts.at(position).account;
+    let unseen = world.stripe.accounts.get(account).is_some_and(|account| account.deleted);
+    let payout = world.stripe.payouts.at_mut(position);
+    (payout.ended_at, payout.ended_unseen) = (Some(at), unseen);
+    payout.end_shown.set(false);
+}
+
+/// The platform loses its access to an account: what has ended there just now, and was not asked about since, it has not seen.
+pub(crate) fn lose_sight(world: &mut World, account: &str, now: i64) {
+    for id in world.stripe.payouts_of(account) {
+        let Some(position) = world.stripe.payouts.position(&id) else { continue };
+        let payout = world.stripe.payouts.at_mut(position);
+        let just_now = payout.ended_at.is_some_and(|at| now - at < JUST_NOW);
+        payout.ended_unseen |= just_now && !payout.end_shown.get();
+    }
 }
 
 fn bring_back(world: &mut World, position: usize, kind: &'static str, at: i64) {
@@ -557,7 +595,7 @@ impl Payout {
             metadata: self.metadata.clone(),
             key: self.key.clone(),
             created_at: self.created_at,
-            unseen: gone && self.is_over() && !self.end_shown.get(),
+            unseen: gone && self.ended_unseen,
         }
     }
 }

@@ -432,7 +432,9 @@ impl<'de> Deserialize<'de> for Items {
         for one in Option::<Vec<Box<RawValue>>>::deserialize(from)?.unwrap_or_default() {
             let item = lenient::read::<ItemAnswer, D::Error>(&one)?.map(Item::from);
             // We name every item that we send: one that does not say which it is may be any of them.
-            match item.filter(|item| item.sender_item_id.is_some()) {
+            let names =
+                |item: &Item| item.sender_item_id.as_deref().is_some_and(|name| !name.trim().is_empty());
+            match item.filter(names) {
                 Some(item) => items.read.push(item),
                 None => items.unread += 1,
             }

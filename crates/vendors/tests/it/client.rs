@@ -551,6 +551,8 @@ async fn an_item_that_names_none_of_ours_is_not_read() {
         json!({"amount": good, "receiver": "a@example.com"}),
         json!({"amount": good, "receiver": "a@example.com", "sender_item_id": null}),
         json!({"amount": good, "receiver": "a@example.com", "sender_item_id": ["ptx_I1"]}),
+        json!({"amount": good, "receiver": "a@example.com", "sender_item_id": ""}),
+        json!({"amount": good, "receiver": "a@example.com", "sender_item_id": " "}),
         json!("25.00 USD to a@example.com"),
         serde_json::Value::Null,
     ] {

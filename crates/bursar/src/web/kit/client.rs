@@ -68,6 +68,10 @@ pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
 pub fn certain(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
     let found = address(request, trusted)?;
     let is_proxy = trusted.iter().any(|range| range.holds(found));
+    // A proxy on this machine that was not named: what it passes on comes from anywhere.
+    if found.is_loopback() && !is_proxy && !listed(request).is_empty() {
+        return None;
+    }
     // The proxy speaks for itself only where it names nobody, or nothing but proxies.
     let unreadable = || listed(request).iter().any(|entry| passed_on_for(entry).is_none());
     if is_proxy && unreadable() { None } else { Some(found) }

@@ -26,6 +26,9 @@ const RULES: [(HeaderName, &str); 6] = [
 
 /// Puts the table's headers on an answer.
 pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
+    if holds_a_link(path) {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
+    }
     for (name, value) in RULES {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -42,6 +45,13 @@ pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert("x-request-id", value);
     }
+}
+
+/// Whether a path holds a one-time link. What its page loads must not be asked for with the whole address: a proxy writes that
+/// into its log.
+fn holds_a_link(path: &str) -> bool {
+    let pages = ["/login/", "/join/", "/portal/join/", "/portal/confirm/", "/password/new/"];
+    pages.iter().any(|page| path.starts_with(page))
 }
 
 fn content_policy(app: &App, path: &str) -> String {

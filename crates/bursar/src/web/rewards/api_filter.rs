@@ -1,4 +1,5 @@
-//! The filters of `/rewards`, the same in a query string, in the body of a bulk decision, and on the page.
+//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. What is deliberately
+//! not here: the page's (`filter`).
 
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};

@@ -18,6 +18,7 @@ use crate::ops::record::Heard;
 use crate::store::transactions::Transaction;
 use crate::work::Work;
 use crate::work::answer::Answer;
+use crate::work::submission;
 
 /// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
@@ -128,7 +129,7 @@ fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> 
             ..unreachable(of, &format!("PayPal says that the batch is {}", batch.status))
         },
         Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source, now),
-        None if batch.unread > 0 => {
+        None if batch.unread > 0 || !submission::names_ours(batch) => {
             unusable(of, "PayPal's answer about this item cannot be read; it is asked again", now)
         }
         None => {

@@ -128,7 +128,16 @@ async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
     pay.says("The record of their payment PT-000001 cannot be read, so nobody can tell whether this would pay it a second time.");
     play(&mut stage, "take B1 R1\npay B1\nlive 10 minutes\nexpect bo success").await;
     crate::world::run(&url, spoil("USD")).await;
-    play(&mut stage, "batch B2 all\npay B2\nlive 10 minutes").await;
+    play(&mut stage, "batch B2 all").await;
+    // A column of PostgreSQL takes nothing else than what it is for.
+    if stage.world.app.store.engine_name() == "sqlite" {
+        let amount =
+            |minor: &str| format!("UPDATE payout_transaction SET amount_minor = {minor} WHERE number = 1");
+        crate::world::run(&url, amount("1000.5")).await;
+        play(&mut stage, "blocked B2 partner_on_hold").await;
+        crate::world::run(&url, amount("1000")).await;
+    }
+    play(&mut stage, "pay B2\nlive 10 minutes").await;
     stage.close(Ok(())).await;
 }
 
