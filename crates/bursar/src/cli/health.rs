@@ -1,5 +1,5 @@
-//! `health`: asks a running Bursar whether it can work. For whoever watches a container or a service and finds nothing else there
-//! to ask with.
+//! `health`: asks a running Bursar whether it can work. For whoever watches a container or a service and finds nothing else
+//! there to ask with.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -266,8 +266,8 @@ impl Store {
         Self::open_with(url, CONNECTIONS).await
     }
 
-    /// The same with at most so many connections to PostgreSQL. They take turns, and each of them has every statement planned for
-    /// itself, which is most of what a short life does.
+    /// The same with at most so many connections to PostgreSQL. They take turns, and each of them has every statement planned
+    /// for itself, which is most of what a short life does.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -521,8 +521,8 @@ const POSTGRES_SESSION: &[(&str, &str)] = &[
 ];
 
 /// A commit is on disk before it is answered; where the server waits for a standby to show it too, that stays so.
-const KEEPS_ITS_COMMITS: &str = "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
-                                 WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
+const KEEPS_ITS_COMMITS: &str = "SELECT pg_catalog.set_config('synchronous_commit', \
+                                 CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
 /// What this connection was told, with what is in force of it; nothing on SQLite.
 ///

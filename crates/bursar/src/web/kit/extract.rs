@@ -100,8 +100,8 @@ pub async fn body(request: Request) -> Result<Bytes, Fault> {
 /// What is too large is read on for so many times the limit before it is refused.
 const PASSED_OVER: usize = 4;
 
-/// Reads on and throws away what comes, up to a bound. A proxy that is still sending when it is answered takes the connection for
-/// broken, and tells its client so instead of the answer.
+/// Reads on and throws away what comes, up to a bound. A proxy that is still sending when it is answered takes the connection
+/// for broken, and tells its client so instead of the answer.
 pub async fn pass_over(chunks: impl Stream<Item = Result<Bytes, BrokenBody>>, most: usize) {
     let mut chunks = std::pin::pin!(chunks);
     let mut passed = 0;
