@@ -637,7 +637,10 @@ def way_out(world, batch, loses_pay):
             unpaid.remove(name)
         else:
             world.fetch_back(one["id"])
-        settled = world.nodes[0].run("safe-mode", "settle", one["id"], "--note", "its reward is void, or the transfer reversed")
+        # What is paid anew waits for this: whoever settles it says that it paid none of those rewards.
+        word = next(now for now in world.safe_mode()["found"] if now["id"] == one["id"]).get("none_of")
+        said = ["--none-of", word] if word else []
+        settled = world.nodes[0].run("safe-mode", "settle", one["id"], "--note", "its reward is void, or the transfer reversed", *said)
         must(settled.returncode == 0, f"{one['id']} cannot be settled: {settled.stdout}{settled.stderr}")
     batch = world.enter_rewards(with_them=[rewards[name]["id"] for name in unpaid])
     world.pay(batch)
