@@ -73,6 +73,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Csv, Self::Xlsx];
+
     /// The spelling in the database, the API, addresses and names of files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -85,7 +88,7 @@ impl Format {
     /// Reads [`Format::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Csv, Self::Xlsx].into_iter().find(|format| format.as_str() == text)
+        Self::ALL.into_iter().find(|format| format.as_str() == text)
     }
 
     /// Its media type.

@@ -90,6 +90,33 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
     Ok(view)
 }
 
+/// How a batch stands and what it comes to, by currency.
+pub type Standing = (BatchStatus, Vec<Sum>);
+
+/// How each of these batches stands and what it comes to, in their order: of those that were paid all at once, of drafts, of
+/// which there are few, one by one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn standings(db: &mut Db, of: &[Batch], now: i64) -> Result<Vec<Standing>> {
+    let ids: Vec<BatchId> = of.iter().filter(|one| one.paid.is_some()).map(|one| one.id).collect();
+    let mut known = batches::paid(db, &ids).await?;
+    let mut all = Vec::with_capacity(of.len());
+    for batch in of {
+        if batch.paid.is_some() {
+            let (states, sums) = known.remove(&batch.id).unwrap_or_default();
+            let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect();
+            all.push((payout::batch::status_after_pay(states), sums));
+        } else if batch.deleted_at.is_some() {
+            all.push((BatchStatus::Deleted, Vec::new()));
+        } else {
+            let view = view_draft(db, batch.clone(), now).await?;
+            all.push((view.status, view.totals));
+        }
+    }
+    Ok(all)
+}
+
 /// The draft's claims with all their blockers.
 pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
     let held = batches::candidates(db, Pick::Of(batch.id)).await?;

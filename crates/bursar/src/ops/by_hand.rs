@@ -230,9 +230,9 @@ fn meant<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> 
 }
 
 fn require_note(how: &str) -> Result<()> {
-    if how.trim().is_empty() || how.len() > 1_000 {
+    if how.trim().is_empty() || how.chars().count() > 1_000 {
         let sentence =
-            "Write how this was found out at the vendor, at most 1,000 bytes; it is kept as the proof.";
+            "Write how this was found out at the vendor, at most 1,000 characters; it is kept as the proof.";
         return Err(Refusal::new("note_required", sentence).at("note").into());
     }
     Ok(())
@@ -697,8 +697,8 @@ pub async fn settle_parked(
 ) -> Result<Transaction> {
     require_note(&found.note)?;
     let otherwise = found.how == Parked::PaidOtherwise;
-    if otherwise && (found.reference.trim().is_empty() || found.reference.len() > 200) {
-        let sentence = "Give the reference of the payment that was made in its place, at most 200 bytes; it is kept as the proof.";
+    if otherwise && (found.reference.trim().is_empty() || found.reference.chars().count() > 200) {
+        let sentence = "Give the reference of the payment that was made in its place, at most 200 characters; it is kept as the proof.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
     let paid_at = match otherwise {

@@ -36,8 +36,8 @@ pub async fn override_threshold(
     once: Option<&Once<BatchView>>,
 ) -> Result<BatchView> {
     let (draft, reason) = (draft.into(), reason.trim());
-    if reason.is_empty() || reason.len() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let told = "Say why this is paid although it is under the threshold, on one line of at most 500 bytes; whoever pays reads it.";
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
+        let told = "Say why this is paid although it is under the threshold, on one line of at most 500 characters; whoever pays reads it.";
         return Err(Refusal::new("reason_required", told).at("reason").into());
     }
     transact!(app, |tx| {

@@ -502,9 +502,9 @@ pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str
 /// # Errors
 /// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] when there is nothing to explain (any more).
 pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Case> {
-    if why.trim().is_empty() || why.len() > 1_000 {
+    if why.trim().is_empty() || why.chars().count() > 1_000 {
         let sentence =
-            "Write who explained it and why it is off, at most 1,000 bytes; it is kept as the proof.";
+            "Write who explained it and why it is off, at most 1,000 characters; it is kept as the proof.";
         return Err(Refusal::new("reason_required", sentence).at("reason").into());
     }
     let said = |app: &App| Explained {

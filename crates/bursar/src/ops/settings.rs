@@ -71,18 +71,23 @@ pub struct FeeTable {
 
 /// The operator's limits as they are written; what is not named has none.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(as = PayoutLimits)]
 pub struct LimitsDocument {
     /// The most that one reward may be worth, per currency; another currency has its usual most.
+    #[serde(default)]
     pub per_reward: Vec<Amount>,
     /// The most of one payment, per vendor and currency.
+    #[serde(default)]
     pub per_payment: Vec<VendorAmount>,
     /// The most of one payout, per currency.
+    #[serde(default)]
     pub per_batch: Vec<Amount>,
     /// The most that is paid on a day (UTC), per currency.
+    #[serde(default)]
     pub per_day: Vec<Amount>,
     /// The most that one person pays on a day (UTC), per currency.
+    #[serde(default)]
     pub per_person_per_day: Vec<Amount>,
 }
 

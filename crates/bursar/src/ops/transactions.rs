@@ -169,9 +169,8 @@ pub async fn mark_paid_outside(
     paid_on: &str,
     once: Option<&Once<Transaction>>,
 ) -> Result<Transaction> {
-    if reference.trim().is_empty() || reference.len() > 200 {
-        let sentence =
-            "Give the reference of the payment made outside, at most 200 bytes; it is kept as the proof.";
+    if reference.trim().is_empty() || reference.chars().count() > 200 {
+        let sentence = "Give the reference of the payment made outside, at most 200 characters; it is kept as the proof.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
     let paid_at = paid_day(app, paid_on)?;

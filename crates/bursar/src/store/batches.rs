@@ -1,6 +1,6 @@
 //! Batches and what is in them. Forming and paying are set-based: no statement per reward.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payout::eligibility::RewardFacts;
 use payout::external;
@@ -521,6 +521,37 @@ pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Ve
         })
     };
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
+}
+
+/// How the transactions of one batch stand, each with whether its payee was paid in another way, and their amounts by
+/// currency.
+pub type Paid = (Vec<(State, bool)>, BTreeMap<Currency, i128>);
+
+/// How the transactions of several batches stand and what they come to. Those whose record cannot be read are not among them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, Paid>> {
+    let sql = "SELECT batch_id, state, currency, COUNT(outside_at), {sum(amount_minor)} FROM payout_transaction {where} \
+               GROUP BY batch_id, state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
+    let read = |row: &AnyRow| {
+        let (id, state, code): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        let stands = (word(State::parse(&state), &state)?, row.try_get::<i64, _>(3)? > 0);
+        Ok((word(BatchId::parse(&id), &id)?, stands, currency, sums::read(row, 4)?))
+    };
+    let mut all: BTreeMap<BatchId, Paid> = BTreeMap::new();
+    for some in batches.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("batch_id", some.iter().map(|id| Value::from(id.to_string())));
+        for (id, stands, currency, minor) in readable(db.all(conditions.query(sql)).await?.iter().map(read))?
+        {
+            let (states, sums) = all.entry(id).or_default();
+            states.push(stands);
+            *sums.entry(currency).or_default() += minor;
+        }
+    }
+    Ok(all)
 }
 
 /// A number that goes up with every change of a batch's transactions, whichever process makes it.

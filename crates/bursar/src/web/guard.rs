@@ -44,9 +44,9 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
     headers::open_cookies(app, request.headers_mut());
-    let known = match method {
-        OTHER_METHOD => Err(not_implemented()),
-        _ => identify(app, &path, &mut request).await,
+    let known = match METHODS.contains(&request.method().as_str()) {
+        false => Err(not_implemented()),
+        true => identify(app, &path, &mut request).await,
     };
     let session = request.extensions().get::<Session>().cloned();
     let response = match known {
@@ -71,6 +71,10 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     health::count(method, &route, status, took_us);
     response
 }
+
+/// The methods of HTTP. An address that does not answer to one of them says to which it does; any other word is none.
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"];
 
 /// What counts and logs call every method that no route has: anybody can make one up, of any length.
 const OTHER_METHOD: &str = "other";

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod connecting;
+mod description;
 mod doors;
 mod imports;
 mod keys;

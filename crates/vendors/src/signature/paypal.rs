@@ -45,18 +45,28 @@ pub struct PaypalHeaders<'a> {
 }
 
 impl<'a> PaypalHeaders<'a> {
+    /// The names of the headers that carry a signature, in the order of the fields.
+    pub const NAMES: [&'static str; 5] = [
+        "paypal-transmission-id",
+        "paypal-transmission-time",
+        "paypal-transmission-sig",
+        "paypal-cert-url",
+        "paypal-auth-algo",
+    ];
+
     /// Picks the headers out of a request.
     ///
     /// # Errors
     /// [`SignatureError::Header`] naming the first one that is missing.
     pub fn find(header: impl Fn(&'static str) -> Option<&'a str>) -> Result<Self, SignatureError> {
         let need = |name| header(name).ok_or(SignatureError::Header(name));
+        let [id, time, sig, url, algo] = Self::NAMES;
         Ok(Self {
-            transmission_id: need("paypal-transmission-id")?,
-            transmission_time: need("paypal-transmission-time")?,
-            transmission_sig: need("paypal-transmission-sig")?,
-            cert_url: need("paypal-cert-url")?,
-            auth_algo: need("paypal-auth-algo")?,
+            transmission_id: need(id)?,
+            transmission_time: need(time)?,
+            transmission_sig: need(sig)?,
+            cert_url: need(url)?,
+            auth_algo: need(algo)?,
         })
     }
 }

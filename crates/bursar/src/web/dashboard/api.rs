@@ -21,8 +21,17 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::scope::{scope, wrong};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 const DAY_US: i64 = 86_400_000_000;
+
+/// The sorts of earnings.
+const BY_NAME: &str = "name";
+const BY_NET: &str = "-net";
+
+shapes::shapes! {
+    SortName, "By name (the default), or the most first within each currency, and only who was paid anything." => shapes::one_of([BY_NAME, BY_NET]);
+}
 
 /// The rows of the route table.
 #[must_use]
@@ -50,7 +59,7 @@ pub fn routes() -> Vec<Route> {
     reason = "it is read by the description only; the calls read all their parameters at once"
 )]
 struct Asked {
-    /// `individual` or `organization`
+    #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
     /// An account with its users, by id or your id
     account: Option<String>,
@@ -65,8 +74,10 @@ struct Asked {
 )]
 struct Dates {
     /// From this UTC date on: money that moved, payments on which Pay was pressed, rewards that were approved
+    #[param(value_type = Option<shapes::Day>, inline)]
     from: Option<String>,
     /// Up to and with this UTC date
+    #[param(value_type = Option<shapes::Day>, inline)]
     to: Option<String>,
 }
 
@@ -77,8 +88,10 @@ struct Dates {
 )]
 struct YearAsked {
     /// The calendar year; this one when not named
+    #[param(value_type = Option<shapes::Year>, inline)]
     year: Option<String>,
     /// `name` (the default), or `-net`: the most first within each currency, and only who was paid anything
+    #[param(value_type = Option<SortName>, inline)]
     sort: Option<String>,
 }
 
@@ -252,6 +265,7 @@ impl From<&Failure> for FailureJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = DashboardMedian)]
 struct MedianJson {
+    #[schema(value_type = shapes::VendorName)]
     vendor: &'static str,
     /// Half of the payments took no longer, in whole seconds.
     seconds: i64,
@@ -454,11 +468,11 @@ async fn earnings(
 pub fn place(paging: &Paging) -> Result<Place, Fault> {
     let stale = || wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
     match paging.sort.as_deref() {
-        None | Some("name") => {
+        None | Some(BY_NAME) => {
             let after = paging.after_parts::<2>()?;
             Ok(Place::Name(after.map(|[name, id]| (name, id))))
         }
-        Some("-net") => {
+        Some(BY_NET) => {
             let Some([code, net, id]) = paging.after_parts::<3>()? else { return Ok(Place::Net(None)) };
             Ok(Place::Net(Some((code, net.parse().map_err(|_| stale())?, id))))
         }

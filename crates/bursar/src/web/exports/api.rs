@@ -3,11 +3,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use utoipa::openapi::schema::ObjectBuilder;
 
 use payout::access::Permission;
 
-use super::query::{AuditAsk, EarningsAsk, ExportQuery, JournalAsk, Manner, answer};
+use super::query::{AuditAsk, EarningsAsk, ExportQuery, JournalAsk, Manner, answer, columns};
 use crate::app::App;
+use crate::documents::Kind;
+use crate::documents::columns::headings;
+use crate::documents::journal::Layout;
 use crate::ops::exports::Scope;
 use crate::store::rewards::Sort;
 use crate::web::kit::problem::Fault;
@@ -25,6 +29,7 @@ pub fn routes() -> Vec<Route> {
             .says("Rewards as CSV or a spreadsheet, with the filters of the list")
             .filters::<RewardFilter>()
             .filters::<Manner>()
+            .takes_in_query("columns", columns_of(Kind::Rewards), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/transactions", reads, payments)
@@ -33,27 +38,43 @@ pub fn routes() -> Vec<Route> {
             )
             .filters::<ListQuery>()
             .filters::<Manner>()
+            .takes_in_query("columns", columns_of(Kind::Transactions), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/earnings", reads, earnings)
             .says("What each payee was paid in a tax year, as CSV or a spreadsheet")
             .filters::<EarningsAsk>()
             .filters::<Manner>()
+            .takes_in_query("columns", columns_of(Kind::Earnings), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/journal", reads, journal)
             .says("The books, balanced per entry: generic, or as QuickBooks, Xero and NetSuite import them")
             .filters::<JournalAsk>()
             .filters::<Manner>()
+            .takes_in_query("columns", columns_of(Kind::Journal), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/audit", audits, audit)
             .says("The audit trail as CSV or a spreadsheet")
             .filters::<AuditAsk>()
             .filters::<Manner>()
+            .takes_in_query("columns", columns_of(Kind::Audit), COLUMNS)
             .heavy()
             .answers_nothing(200),
     ]
+}
+
+const COLUMNS: &str = "The columns, with commas between; the usual ones when not named";
+
+/// The columns that there are; those of the journal are its layout's.
+fn columns_of(kind: Kind) -> ObjectBuilder {
+    match kind {
+        Kind::Journal => columns(Layout::ALL.iter().flat_map(|it| it.headings()).map(|head| head.name)),
+        Kind::Rewards | Kind::Transactions | Kind::Earnings | Kind::Audit => {
+            columns(headings(kind).into_iter().map(|head| head.name))
+        }
+    }
 }
 
 async fn rewards(

@@ -10,6 +10,7 @@ use futures::stream::unfold;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::ObjectBuilder;
 
 use payout::money::Currency;
 
@@ -26,18 +27,39 @@ use crate::store::journal::Filter as JournalFilter;
 use crate::web::kit::extract::{Tree, read};
 use crate::web::kit::problem::{Fault, FieldError};
 use crate::web::kit::scope::scope as whose;
+use crate::web::kit::shapes;
 
 const DAY_US: i64 = 86_400_000_000;
+
+/// How the journal may be put together: entry by entry, or one for each day and currency.
+const BY_ENTRY: &str = "entry";
+const BY_DAY: &str = "day";
+
+shapes::shapes! {
+    FormatName, "As what the file is written; `csv` when not named." => shapes::one_of(Format::ALL.iter().map(|it| it.as_str()));
+    LayoutName, "For which program the journal is written; `generic` when not named." => shapes::one_of(Layout::ALL.iter().map(|it| it.as_str()));
+    GroupName, "One entry for each journal (`entry`, when not named), or for each day and currency." => shapes::one_of([BY_ENTRY, BY_DAY]);
+}
+
+/// The columns of a file, by the names that there are.
+pub fn columns(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
+    let mut names: Vec<&str> = names.into_iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    shapes::some_of(names)
+}
 
 /// How the file is written.
 #[derive(Clone, Debug, Default, IntoParams)]
 #[allow(dead_code, reason = "the description reads the fields; requests are read word by word")]
 pub struct Manner {
     /// `csv` (the default) or `xlsx`
+    #[param(value_type = Option<FormatName>, inline)]
     pub format: Option<String>,
     /// `true` begins CSV with the mark by which Excel knows UTF-8
     pub bom: Option<bool>,
     /// The columns, with commas between; the usual ones when not named
+    #[param(ignore)]
     pub columns: Option<String>,
 }
 
@@ -126,8 +148,9 @@ pub fn told(tree: &Tree) -> String {
 #[serde(deny_unknown_fields, default)]
 pub struct EarningsAsk {
     /// The tax year, like 2026; this one when not named
+    #[param(value_type = Option<shapes::Year>, inline)]
     pub year: Option<String>,
-    /// `individual` or `organization`
+    #[param(value_type = Option<shapes::PaymentType>, inline)]
     pub payment_type: Option<String>,
     /// An account with its users, by id or your id
     pub account: Option<String>,
@@ -154,14 +177,19 @@ impl EarningsAsk {
 #[serde(deny_unknown_fields, default)]
 pub struct JournalAsk {
     /// From this UTC date on
+    #[param(value_type = Option<shapes::Day>, inline)]
     pub from: Option<String>,
     /// Up to and with this UTC date
+    #[param(value_type = Option<shapes::Day>, inline)]
     pub to: Option<String>,
     /// This currency only
+    #[param(value_type = Option<shapes::CurrencyCode>, inline)]
     pub currency: Option<String>,
     /// `generic` (the default), `quickbooks`, `xero` or `netsuite`
+    #[param(value_type = Option<LayoutName>, inline)]
     pub layout: Option<String>,
     /// `entry` (the default): one entry for each journal; `day`: one for each day and currency
+    #[param(value_type = Option<GroupName>, inline)]
     pub group: Option<String>,
 }
 
@@ -185,8 +213,8 @@ impl JournalAsk {
                 .ok_or_else(|| wrong("layout", "Write generic, quickbooks, xero or netsuite."))?,
         };
         let by_day = match self.group.as_deref() {
-            None | Some("entry") => false,
-            Some("day") => true,
+            None | Some(BY_ENTRY) => false,
+            Some(BY_DAY) => true,
             Some(_) => return Err(wrong("group", "Write entry or day.")),
         };
         let filter = JournalFilter { from, before, currency };
@@ -205,8 +233,10 @@ pub struct AuditAsk {
     /// The id of what was changed
     pub subject: Option<String>,
     /// From this UTC date on
+    #[param(value_type = Option<shapes::Day>, inline)]
     pub from: Option<String>,
     /// Up to and with this UTC date
+    #[param(value_type = Option<shapes::Day>, inline)]
     pub to: Option<String>,
 }
 

@@ -22,8 +22,10 @@ use crate::store::rewards::Visible;
 #[serde(deny_unknown_fields)]
 pub struct MoneyJson {
     /// The decimal, such as `420.00`.
+    #[schema(value_type = super::shapes::SignedAmount)]
     pub value: String,
     /// Three capital letters (ISO 4217).
+    #[schema(value_type = super::shapes::CurrencyCode)]
     pub currency: String,
 }
 
@@ -52,8 +54,7 @@ impl MoneyJson {
 }
 
 /// Money or points: `{"value":"420.00","currency":"USD"}` or `{"points":350}`.
-#[derive(Clone, Default, Serialize, Deserialize, ToSchema, PartialEq, Eq, Debug)]
-#[schema(as = Value)]
+#[derive(Clone, Default, Serialize, Deserialize, PartialEq, Eq, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ValueJson {
     /// The decimal, such as `420.00`.
@@ -114,10 +115,13 @@ impl ValueJson {
 #[derive(Clone, Serialize, ToSchema, Debug)]
 #[schema(as = Blocker)]
 pub struct BlockerJson {
+    #[schema(value_type = super::shapes::BlockerCode)]
     code: &'static str,
+    #[schema(value_type = super::shapes::BlockerScope)]
     scope: &'static str,
     subject: String,
     message: String,
+    #[schema(value_type = super::shapes::WhoActs)]
     who: &'static str,
     remedy: &'static str,
 }

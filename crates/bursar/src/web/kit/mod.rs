@@ -24,5 +24,6 @@ pub mod resolve;
 pub mod route;
 pub mod scope;
 pub mod session;
+pub mod shapes;
 pub mod sse;
 pub mod upload;

@@ -6,18 +6,21 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use serde_json::{Value, json};
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApiBuilder, PathItem, Paths, Required,
-    ResponseBuilder, ServerBuilder,
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApiBuilder, PathItem, Paths, RefOr,
+    Required, ResponseBuilder, ServerBuilder,
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, PartialSchema as _, ToSchema};
 
 use super::json::{Page, ProblemJson};
 use super::route::{Need, Route, Told, Web};
+use super::shapes::{Cursor, text};
 
 impl Route {
     /// Says what it does, in a sentence.
@@ -38,14 +41,69 @@ impl Route {
     #[must_use]
     pub fn by_pages(mut self) -> Self {
         let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(200));
+        let limit = Schema::Object(limit.build()).into();
         self.told.query.push(parameter(
             "limit",
             ParameterIn::Query,
             limit,
             "Rows on a page; 50 when not named",
         ));
-        let after = ObjectBuilder::new().schema_type(Type::String);
-        self.told.query.push(parameter("after", ParameterIn::Query, after, "`next` of the page before"));
+        let told = "`next` of the page before, unchanged";
+        self.told.query.push(parameter("after", ParameterIn::Query, Cursor::schema(), told));
+        self
+    }
+
+    /// What stands in the path under this name.
+    #[must_use]
+    pub fn names<T: ToSchema>(mut self, name: &'static str) -> Self {
+        self.told.names.push((name, T::schema()));
+        self
+    }
+
+    /// Takes this in its query, when not everything of the kind is taken everywhere.
+    #[must_use]
+    pub fn takes_in_query(mut self, name: &str, schema: ObjectBuilder, told: &str) -> Self {
+        let schema = Schema::Object(schema.build()).into();
+        self.told.query.push(parameter(name, ParameterIn::Query, schema, told));
+        self
+    }
+
+    /// Is answered only with this header.
+    #[must_use]
+    pub fn needs_header(mut self, name: &str, told: &str) -> Self {
+        let value = Schema::Object(text().min_length(Some(1)).build()).into();
+        let mut header = parameter(name, ParameterIn::Header, value, told);
+        header.required = Required::True;
+        self.told.headers.push(header);
+        self
+    }
+
+    /// Takes an object of somebody else's, kept byte for byte as it comes.
+    #[must_use]
+    pub fn takes_foreign(mut self, told: &str) -> Self {
+        let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(told));
+        self.told.takes = Some(("application/json", Schema::Object(object.build()).into()));
+        self
+    }
+
+    /// Answers with the version of the thing as its `ETag`.
+    #[must_use]
+    pub fn tagged(mut self) -> Self {
+        self.told.tagged = true;
+        self
+    }
+
+    /// Takes `If-Match`: it is done only to the version that was seen.
+    #[must_use]
+    pub fn takes_tag(mut self) -> Self {
+        self.told.takes_tag = true;
+        self
+    }
+
+    /// A vendor is asked before it answers.
+    #[must_use]
+    pub fn asks_vendor(mut self) -> Self {
+        self.told.asks_vendor = true;
         self
     }
 
@@ -99,14 +157,14 @@ impl Route {
     }
 }
 
-fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, told: &str) -> Parameter {
+fn parameter(name: &str, place: ParameterIn, schema: RefOr<Schema>, told: &str) -> Parameter {
     let required = if place == ParameterIn::Path { Required::True } else { Required::False };
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
         .required(required)
         .description(Some(told))
-        .schema(Some(Schema::Object(schema.build())))
+        .schema(Some(schema))
         .build()
 }
 
@@ -124,6 +182,9 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
     let _ = problem.refer::<ProblemJson>();
     for (name, schema) in problem.schemas {
         components = components.schema(name, schema);
+    }
+    for status in PROBLEMS {
+        components = components.response(problem_name(status), problem_response(told_by(status)));
     }
     for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
         let item = PathItem::new(method_of(&route.method), operation(route));
@@ -146,7 +207,66 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
         .paths(paths)
         .components(Some(components.build()))
         .build();
-    document.to_json().unwrap_or_default()
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    let items = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for operation in items.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+        let all = operation["parameters"].as_array_mut();
+        for parameter in all.into_iter().flatten().filter(|one| one["in"] == "query") {
+            as_written(parameter);
+        }
+    }
+    document.to_string()
+}
+
+/// A parameter of a query is a word: there is no null, and an empty one counts as not given.
+fn as_written(parameter: &mut Value) {
+    parameter["allowEmptyValue"] = json!(true);
+    let schema = &mut parameter["schema"];
+    let null = json!("null");
+    if let Some(of) = schema["type"].as_array().and_then(|types| types.iter().find(|one| **one != null)) {
+        schema["type"] = of.clone();
+    }
+    let one = schema["oneOf"].as_array().and_then(|all| all.iter().find(|one| one["type"] != null));
+    if let Some(one) = one.cloned() {
+        *schema = one;
+    }
+}
+
+/// The statuses of problems that are told of each route by itself; `default` stands for every other one.
+const PROBLEMS: [u16; 12] = [400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 502, 503];
+
+fn told_by(status: u16) -> &'static str {
+    StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Problem")
+}
+
+fn problem_name(status: u16) -> String {
+    told_by(status).replace(' ', "")
+}
+
+fn problem_response(told: &str) -> utoipa::openapi::Response {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(told).content("application/problem+json", problem).build()
+}
+
+/// With which problems a route may answer, by what stands before its handler and what it takes.
+fn problems(route: &Route) -> Vec<u16> {
+    let told = &route.told;
+    let (open, body) = (route.need == Need::Open, told.takes.is_some());
+    let writes = route.method != Method::GET && !open;
+    let applies = |status: &u16| match status {
+        400 => body || writes || !told.query.is_empty(),
+        401 | 403 | 429 => !open,
+        404 => route.path.contains('{'),
+        409 => writes || (route.path.contains('{') && !open),
+        412 => told.takes_tag,
+        413 => body,
+        415 => body && !open,
+        422 => (writes || !told.query.is_empty()) && !open,
+        502 => told.asks_vendor,
+        503 => route.heavy || open,
+        _ => false,
+    };
+    PROBLEMS.into_iter().filter(applies).collect()
 }
 
 fn method_of(method: &Method) -> HttpMethod {
@@ -163,9 +283,13 @@ fn operation(route: &Route) -> Operation {
     let tag = route.path.trim_start_matches("/api/v1").split('/').nth(1).unwrap_or("");
     let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = names.map(|name| {
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        parameter(name, ParameterIn::Path, text, "An id")
+        let known = route.told.names.iter().find(|(known, _)| *known == name);
+        let any = || Schema::Object(text().min_length(Some(1)).build()).into();
+        let schema = known.map_or_else(any, |(_, schema)| schema.clone());
+        let told = if known.is_some() { name } else { "Our id, its number where it has one, or your own id" };
+        parameter(name, ParameterIn::Path, schema, told)
     });
+    let headers = route.told.headers.iter().cloned().chain(key_of(route)).chain(tag_of(route));
     let mut operation = OperationBuilder::new()
         .tag(tag)
         .summary(Some(route.told.summary))
@@ -174,28 +298,60 @@ fn operation(route: &Route) -> Operation {
             route.method.as_str().to_lowercase(),
             route.path.replace('/', "_")
         )))
-        .parameters(Some(in_path.chain(route.told.query.iter().cloned()).chain(key_of(route))));
+        .parameters(Some(in_path.chain(route.told.query.iter().cloned()).chain(headers)));
     if route.need != Need::Open {
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("api_key", []));
     }
     if let Some((kind, schema)) = &route.told.takes {
         let content = ContentBuilder::new().schema(Some(schema.clone())).build();
-        operation = operation.request_body(Some(RequestBodyBuilder::new().content(*kind, content).build()));
+        // A body that is left out is an empty object: only what has no member that must be there may come without one.
+        let needed = *kind != "application/json"
+            || needs_members(schema, &route.told.schemas)
+            || !route.told.headers.is_empty();
+        let needed = if needed { Required::True } else { Required::False };
+        let body = RequestBodyBuilder::new().content(*kind, content).required(Some(needed));
+        operation = operation.request_body(Some(body.build()));
     }
     for (status, schema) in &route.told.answers {
-        let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-        let mut response = ResponseBuilder::new().description(reason.unwrap_or("Answer"));
-        if let Some(schema) = schema {
-            let content = ContentBuilder::new().schema(Some(schema.clone())).build();
-            response = response.content("application/json", content);
-        }
-        operation = operation.response(status.to_string(), response.build());
+        operation = operation.response(status.to_string(), answer(route, *status, schema.as_ref()));
     }
-    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let problem = ResponseBuilder::new()
-        .description("What went wrong: code, detail, errors by field, blockers, request id")
-        .content("application/problem+json", problem);
-    operation.response("default", problem.build()).build()
+    for status in problems(route) {
+        operation = operation.response(status.to_string(), Ref::from_response_name(problem_name(status)));
+    }
+    let told = "What went wrong: code, detail, errors by field, blockers, request id";
+    operation.response("default", problem_response(told)).build()
+}
+
+fn answer(route: &Route, status: u16, schema: Option<&RefOr<Schema>>) -> utoipa::openapi::Response {
+    let mut response = ResponseBuilder::new().description(told_by(status));
+    if let Some(schema) = schema {
+        let content = ContentBuilder::new().schema(Some(schema.clone())).build();
+        response = response.content("application/json", content);
+    }
+    if route.told.tagged {
+        let version = Schema::Object(text().pattern(Some(TAG)).build());
+        let header =
+            HeaderBuilder::new().schema(Some(version)).description(Some("The version of what is answered"));
+        response = response.header("ETag", header.build());
+    }
+    response.build()
+}
+
+/// How the tag of a version is written.
+const TAG: &str = "^\"[0-9]+\"$";
+
+/// Whether there are members that must be there, so that an empty object is refused.
+fn needs_members(schema: &RefOr<Schema>, known: &[(String, RefOr<Schema>)]) -> bool {
+    match schema {
+        RefOr::Ref(Ref { ref_location, .. }) => {
+            let name = ref_location.rsplit('/').next();
+            let found = known.iter().find(|(known, _)| Some(known.as_str()) == name);
+            found.is_some_and(|(_, schema)| matches!(schema, RefOr::T(_)) && needs_members(schema, known))
+        }
+        RefOr::T(Schema::Object(object)) => !object.required.is_empty(),
+        RefOr::T(Schema::OneOf(_)) => true,
+        RefOr::T(_) => false,
+    }
 }
 
 /// The header under which a POST is done once.
@@ -203,13 +359,24 @@ fn key_of(route: &Route) -> Option<Parameter> {
     if route.method != Method::POST || route.need == Need::Open {
         return None;
     }
-    let word = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
-    let told = "A word of your choice, new for each request and the same when you repeat it";
+    // What begins with `form:` is kept for pages.
+    let word = text().min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!-~]([ -~]*[!-~])?$"));
+    let told = "A word of your choice, new for each request and the same when you repeat it; it does not begin with `form:`";
+    let word = Schema::Object(word.build()).into();
     let mut key = parameter("Idempotency-Key", ParameterIn::Header, word, told);
     if route.told.needs_key {
         key.required = Required::True;
     }
     Some(key)
+}
+
+/// The header that names the version that was seen.
+fn tag_of(route: &Route) -> Option<Parameter> {
+    let tag = text().pattern(Some("^(\\*|\"[0-9]+\")$"));
+    let told =
+        "The `ETag` that you saw: with another version there now, nothing is done and 412 answers with it";
+    let of = || parameter("If-Match", ParameterIn::Header, Schema::Object(tag.build()).into(), told);
+    route.told.takes_tag.then(of)
 }
 
 /// The description and the page that renders it.

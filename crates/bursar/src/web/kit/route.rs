@@ -214,6 +214,11 @@ pub struct Told {
     pub(super) answers: Vec<(u16, Option<RefOr<Schema>>)>,
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
     pub(super) needs_key: bool,
+    pub(super) names: Vec<(&'static str, RefOr<Schema>)>,
+    pub(super) headers: Vec<Parameter>,
+    pub(super) tagged: bool,
+    pub(super) takes_tag: bool,
+    pub(super) asks_vendor: bool,
 }
 
 impl Told {

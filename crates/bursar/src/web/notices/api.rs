@@ -21,6 +21,7 @@ use crate::web::kit::json::{Page, etag, if_match};
 use crate::web::kit::problem::{Fault, FieldError};
 use crate::web::kit::route::{Need, Route, get, put};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 const TEMPLATE: &str = "/api/v1/settings/notices/{notice}/{language}";
 
@@ -35,13 +36,24 @@ pub fn routes() -> Vec<Route> {
             .filters::<Ask>()
             .answers_page::<MailJson>(),
         get(TEMPLATE, reads, read)
+            .names::<shapes::NoticeName>("notice")
+            .names::<shapes::Language>("language")
+            .tagged()
             .says("The template of a notice in a language, with its ETag and what it may use")
             .answers::<TemplateJson>(200),
         put(TEMPLATE, administers, write)
+            .names::<shapes::NoticeName>("notice")
+            .names::<shapes::Language>("language")
+            .tagged()
+            .takes_tag()
             .says("Save a template; without `subject` and `body` the built-in one is in force again")
             .takes::<Change>()
             .answers::<TemplateJson>(200),
     ]
+}
+
+shapes::shapes! {
+    MailStateName, "What became of a mail." => shapes::one_of(MailState::ALL.iter().map(|it| it.as_str()));
 }
 
 #[derive(Serialize, ToSchema)]
@@ -49,6 +61,7 @@ pub fn routes() -> Vec<Route> {
 struct MailJson {
     id: String,
     /// What it tells.
+    #[schema(value_type = shapes::NoticeName)]
     notice: &'static str,
     /// The id of what it is about.
     about: String,
@@ -58,6 +71,7 @@ struct MailJson {
     /// Its subject line.
     subject: String,
     /// `waiting`, `sent`, `failed`, `suppressed` or `lapsed` (too old to be sent).
+    #[schema(value_type = MailStateName)]
     state: &'static str,
     tries: i64,
     /// What the mail server last said.
@@ -88,10 +102,11 @@ impl From<Mail> for MailJson {
 #[serde(deny_unknown_fields)]
 struct Ask {
     /// Only mails of this notice, such as `payment_failed`.
+    #[param(value_type = Option<shapes::NoticeName>, inline)]
     notice: Option<String>,
     /// Only mails to this address.
     recipient: Option<String>,
-    /// `waiting`, `sent`, `failed`, `suppressed` or `lapsed`.
+    #[param(value_type = Option<MailStateName>, inline)]
     state: Option<String>,
     /// Only mails about this reward, transaction, payee or batch, by its id.
     about: Option<String>,
@@ -122,7 +137,9 @@ async fn list(
 #[derive(Serialize, ToSchema)]
 #[schema(as = NoticeTemplate)]
 struct TemplateJson {
+    #[schema(value_type = shapes::NoticeName)]
     notice: &'static str,
+    #[schema(value_type = shapes::Language)]
     language: &'static str,
     subject: String,
     body: String,
@@ -136,7 +153,9 @@ struct TemplateJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = NoticeTemplateChange)]
 struct Change {
+    #[schema(min_length = 1)]
     subject: Option<String>,
+    #[schema(min_length = 1)]
     body: Option<String>,
 }
 

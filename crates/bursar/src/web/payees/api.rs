@@ -27,6 +27,7 @@ use crate::web::kit::json::{BlockerJson, MoneyJson, PayeeJson, blockers_for};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post, put};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 use crate::work::connect;
 
 /// The rows of the route table.
@@ -46,6 +47,7 @@ pub fn routes() -> Vec<Route> {
             .filters::<YearQuery>()
             .answers::<YearJson>(200),
         put("/api/v1/payees/{id}/payout-profile", manage, set_profile)
+            .asks_vendor()
             .says("Set where a partner or account is paid; a Stripe account is read before this answers")
             .takes::<ProfileChange>()
             .answers::<ProfileJson>(200),
@@ -69,7 +71,9 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PayoutProfileChange)]
+#[schema(example = json!({"vendor": "paypal", "paypal_email": "ana@example.com"}))]
 struct ProfileChange {
+    #[schema(value_type = shapes::VendorName)]
     vendor: String,
     stripe_account: Option<String>,
     paypal_email: Option<String>,
@@ -80,6 +84,7 @@ struct ProfileChange {
 #[schema(as = PayoutProfile)]
 struct ProfileJson {
     payee: String,
+    #[schema(value_type = shapes::VendorName)]
     vendor: String,
     destination: String,
     /// The vendor would pay to it now.
@@ -97,10 +102,14 @@ struct ProfileJson {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TaxReportChange)]
+#[schema(example = json!({"form": "w8ben", "name": "Ana Lima", "signed_on": "2026-03-02"}))]
 struct TaxChange {
+    #[schema(value_type = shapes::TaxForm)]
     form: String,
+    #[schema(value_type = shapes::Day)]
     signed_on: String,
     tin: Option<String>,
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// Whether the certification was ticked; left out by whoever has the signed form before them.
     certified: Option<bool>,
@@ -111,6 +120,7 @@ struct TaxChange {
 #[schema(as = TaxReport)]
 struct TaxJson {
     payee: String,
+    #[schema(value_type = shapes::TaxForm)]
     form: String,
     name: String,
     signed_on: String,
@@ -191,6 +201,7 @@ fn tax_json(tax: &Filed) -> TaxJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = RevealReason)]
 struct Reason {
+    #[schema(value_type = shapes::ShortReason)]
     reason: String,
 }
 
@@ -201,6 +212,7 @@ struct PayeeView {
     payee: PayeeJson,
     country: Option<String>,
     /// `active`, `on_hold` or `closed`: their own or their company's, whichever is stricter.
+    #[schema(value_type = shapes::PayeeStanding)]
     standing: &'static str,
     payout_profile: Option<ProfileJson>,
     tax_report: Option<TaxJson>,
@@ -231,6 +243,7 @@ struct MovedJson {
 #[serde(deny_unknown_fields)]
 struct YearQuery {
     /// The calendar year; this one when not named
+    #[param(value_type = Option<shapes::Year>, inline)]
     year: Option<String>,
 }
 

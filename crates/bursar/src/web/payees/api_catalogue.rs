@@ -22,6 +22,7 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::record_json::{filter, required, saved};
 use crate::web::kit::route::{Need, Route, get, put};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 const READ: Need = Need::MayOrOwn(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
@@ -67,6 +68,7 @@ struct AccountJson {
     name: String,
     country: Option<String>,
     owner_email: Option<String>,
+    #[schema(value_type = shapes::PayeeStanding)]
     standing: &'static str,
     note: Option<String>,
     created_at: String,
@@ -101,6 +103,7 @@ struct PartnerJson {
     email: String,
     country: Option<String>,
     language: Option<String>,
+    #[schema(value_type = shapes::PayeeStanding)]
     standing: &'static str,
     note: Option<String>,
     created_at: String,
@@ -128,7 +131,9 @@ impl From<Partner> for PartnerJson {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Acme", "country": "DE", "owner_email": "owner@example.com"}))]
 struct AccountChange {
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -136,7 +141,7 @@ struct AccountChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     owner_email: Change<String>,
-    /// `active`, `on_hold` or `closed`.
+    #[schema(value_type = Option<shapes::PayeeStanding>)]
     standing: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -145,10 +150,14 @@ struct AccountChange {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ana Lima", "email": "ana@example.com", "account": "acme"}))]
 struct PartnerChange {
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
+    #[schema(min_length = 3)]
     email: Option<String>,
     /// Your id of their account.
+    #[schema(value_type = Option<shapes::ExternalId>)]
     account: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -156,7 +165,7 @@ struct PartnerChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     language: Change<String>,
-    /// `active`, `on_hold` or `closed`.
+    #[schema(value_type = Option<shapes::PayeeStanding>)]
     standing: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]

@@ -18,6 +18,7 @@ use crate::web::kit::form::NotKept;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, post};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 /// The rows of the route table.
 #[must_use]
@@ -35,6 +36,7 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct Invite {
     /// `partner`, or `partner_admin` who sees their whole company. `partner` when not named.
+    #[schema(value_type = Option<shapes::PartnerRole>)]
     role: Option<String>,
 }
 
@@ -44,6 +46,7 @@ struct InvitationJson {
     /// Where they will sign in with.
     email: String,
     /// As what.
+    #[schema(value_type = shapes::PartnerRole)]
     role: &'static str,
     /// Works once; a new invitation ends it.
     link: String,

@@ -34,6 +34,7 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::scope::own_payees;
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 use crate::work::ask;
 
 /// The rows of the route table.
@@ -50,31 +51,38 @@ pub fn routes() -> Vec<Route> {
             .says("A transaction with its attempts, rewards and timeline")
             .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/resubmit", pays, resubmit)
+            .asks_vendor()
             .says("Send a failed payment again, with a new key")
             .needs_key()
             .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/refresh", pays, refresh)
+            .asks_vendor()
             .says("Ask the vendor now and apply what it says")
             .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/return-to-pool", pays, return_to_pool)
+            .asks_vendor()
             .says("Free a failed payment's rewards; a Stripe transfer is reversed first")
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/cancel-unclaimed", pays, cancel_unclaimed)
+            .asks_vendor()
             .says("Call back what nobody has claimed; 202 while PayPal has not said that the money is back")
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/settle-by-hand", pays, settle_by_hand)
+            .asks_vendor()
             .says("Settle what needs a person: `made` (its object is read at the vendor) or `not_made`")
             .takes::<ByHandJson>()
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/settle-parked", pays, settle_parked)
+            .asks_vendor()
             .says("Settle money that lies in a payee's Stripe balance and cannot be fetched; 202 until a second person says the same")
             .takes::<ParkedJson>()
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/mark-paid-outside", pays, mark_paid_outside)
+            .asks_vendor()
             .says("Close a failed payment that was made some other way")
             .takes::<OutsideJson>()
             .answers::<WholeJson>(200),
@@ -86,7 +94,9 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// One of the six statuses.
+    #[param(value_type = Option<shapes::TransactionStatus>, inline)]
     status: Option<String>,
+    #[param(value_type = Option<shapes::VendorName>, inline)]
     vendor: Option<String>,
     /// A partner or account, by our id or the caller's own.
     payee: Option<String>,
@@ -94,7 +104,9 @@ pub struct ListQuery {
     account: Option<String>,
     /// What is paid to this partner alone.
     partner: Option<String>,
+    #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
+    #[param(value_type = Option<shapes::BatchIdOnly>, inline)]
     batch: Option<String>,
     /// Failed, returned, unclaimed, or with a person.
     needs_attention: Option<bool>,
@@ -107,8 +119,10 @@ pub struct ListQuery {
     /// The code of the reason for which it failed.
     reason: Option<String>,
     /// From this UTC date on.
+    #[param(value_type = Option<shapes::Day>, inline)]
     from: Option<String>,
     /// Up to and with this UTC date.
+    #[param(value_type = Option<shapes::Day>, inline)]
     to: Option<String>,
 }
 
@@ -120,14 +134,18 @@ struct TransactionJson {
     number: String,
     batch: String,
     payee: PayeeJson,
+    #[schema(value_type = shapes::PaymentType)]
     payment_type: String,
+    #[schema(value_type = shapes::VendorName)]
     vendor: String,
     destination: String,
     /// `live`, `test` or `sandbox`: the mode of the vendor's account that it is paid from; in the last two no money moves.
     /// Null for payments from before this was recorded.
     mode: Option<String>,
+    #[schema(value_type = shapes::TransactionStatus)]
     status: String,
     label: String,
+    #[schema(value_type = Option<shapes::TransactionDetail>)]
     detail: Option<String>,
     amount: MoneyJson,
     fee: MoneyJson,
@@ -180,6 +198,7 @@ struct ChoiceJson {
     /// `settle_parked` or `cancel_unclaimed`.
     deed: &'static str,
     words: &'static str,
+    #[schema(value_type = shapes::WhoActs)]
     who: &'static str,
 }
 
@@ -250,8 +269,11 @@ struct LineJson {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MarkPaidOutside)]
+#[schema(example = json!({"reference": "wire 4711", "paid_on": "2026-03-02"}))]
 struct OutsideJson {
+    #[schema(value_type = shapes::Reference)]
     reference: String,
+    #[schema(value_type = shapes::Day)]
     paid_on: String,
 }
 
@@ -259,11 +281,13 @@ struct OutsideJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = SettleByHand)]
 struct ByHandJson {
-    /// `made` or `not_made`.
+    #[schema(value_type = Outcome)]
     outcome: String,
     /// With `made`: the transfer, payout, reversal or PayPal item that was found.
+    #[schema(min_length = 1)]
     vendor_id: Option<String>,
     /// How it was found out.
+    #[schema(value_type = shapes::LongReason)]
     note: String,
 }
 
@@ -271,13 +295,25 @@ struct ByHandJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = SettleParked)]
 struct ParkedJson {
-    /// `reversed`, `written_off` or `paid_otherwise`.
+    #[schema(value_type = ParkedOutcome)]
     outcome: String,
     /// With `paid_otherwise`: the reference and date of the payment made in its place.
+    #[schema(value_type = Option<shapes::Reference>)]
     reference: Option<String>,
+    #[schema(value_type = Option<shapes::Day>)]
     paid_on: Option<String>,
     /// How it was found out.
+    #[schema(value_type = shapes::LongReason)]
     note: String,
+}
+
+/// What somebody has found out about a payment.
+const MADE: &str = "made";
+const NOT_MADE: &str = "not_made";
+
+shapes::shapes! {
+    Outcome, "Whether the payment was made." => shapes::one_of([MADE, NOT_MADE]);
+    ParkedOutcome, "What became of money that lies in a payee's balance." => shapes::one_of(Parked::ALL.iter().map(|it| it.as_str()));
 }
 
 fn reason(transaction: &Transaction, elsewhere: bool) -> Option<ReasonJson> {
@@ -640,9 +676,9 @@ async fn settle_by_hand(
     let id = find(&web.app, &id).await?;
     let once = mark.map(|Extension(mark)| Once::new(mark, done));
     let finding = match (json.outcome.as_str(), json.vendor_id) {
-        ("made", Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
-        ("made", None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
-        ("not_made", _) => ask::not_made(&web.work, id).await?,
+        (MADE, Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
+        (MADE, None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
+        (NOT_MADE, _) => ask::not_made(&web.work, id).await?,
         (_, _) => return Err(bad("/outcome", "unknown_value", "The outcome is made or not_made.")),
     };
     let after = by_hand::settle_by_hand(&web.app, &actor, id, &finding, &json.note, once.as_ref()).await?;

@@ -29,6 +29,7 @@ use crate::web::kit::json::{MoneyJson, Page, PayeeJson, etag, if_match, payment_
 use crate::web::kit::problem::{self, Fault, FieldError};
 use crate::web::kit::route::{Need, Route, Web, delete, get, post};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 use crate::work::ask;
 
 /// The rows of the route table.
@@ -39,32 +40,46 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/batches", read, list).says("Batches, newest first").by_pages().answers_page::<Listed>(),
         post("/api/v1/batches", prepare, form)
+            .tagged()
             .says("Form a batch, or add to the open draft")
             .filters::<FormQuery>()
             .takes::<ChooseJson>()
             .answers::<BatchJson>(201),
         get("/api/v1/batches/{id}", read, show)
+            .tagged()
             .says("A batch with its claims, totals, blockers and digest")
             .answers::<BatchJson>(200),
         delete("/api/v1/batches/{id}", prepare, remove)
+            .tagged()
+            .takes_tag()
             .says("Delete Payout: only before Pay; the rewards return to the pool")
             .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/rewards", prepare, add)
+            .tagged()
+            .takes_tag()
             .says("Add rewards to a draft")
             .takes::<ChooseJson>()
             .answers::<BatchJson>(200),
         delete("/api/v1/batches/{id}/rewards", prepare, take_out)
+            .tagged()
+            .takes_tag()
             .says("Take rewards out of a draft")
             .takes::<RewardsJson>()
             .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/remove-blocked", prepare, remove_blocked)
+            .tagged()
+            .takes_tag()
             .says("Take every blocked claim's rewards out of a draft")
             .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/override-threshold", prepare, override_threshold)
+            .tagged()
+            .takes_tag()
             .says("Pay a claim of exactly this total although it is under the earning threshold")
             .takes::<OverrideChange>()
             .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/release", pays, release)
+            .tagged()
+            .takes_tag()
             .opened_by(Scope::Release)
             .says("Two-person rule: release exactly this digest")
             .takes::<ReleaseJson>()
@@ -81,8 +96,10 @@ pub fn routes() -> Vec<Route> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Batch)]
 struct BatchJson {
+    #[schema(value_type = shapes::BatchIdOnly)]
     id: String,
     number: String,
+    #[schema(value_type = shapes::BatchStatus)]
     status: String,
     created_at: String,
     claims: Vec<ClaimJson>,
@@ -122,9 +139,12 @@ struct ThresholdOverride {
 #[schema(as = Claim)]
 struct ClaimJson {
     payee: PayeeJson,
+    #[schema(value_type = shapes::PaymentType)]
     payment_type: String,
+    #[schema(value_type = Option<shapes::VendorName>)]
     vendor: Option<String>,
     destination: Option<String>,
+    #[schema(value_type = shapes::CurrencyCode)]
     currency: String,
     total: MoneyJson,
     fee: MoneyJson,
@@ -203,6 +223,10 @@ struct Listed {
     created_at: String,
     pay_pressed_at: Option<String>,
     deleted_at: Option<String>,
+    #[schema(value_type = shapes::BatchStatus)]
+    status: &'static str,
+    /// By currency.
+    totals: Vec<MoneyJson>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -220,7 +244,9 @@ struct FormQuery {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChooseRewards)]
+#[schema(example = json!({"all_eligible": true, "filter": {"currency": "USD", "payment_type": "individual"}}))]
 struct ChooseJson {
+    #[schema(value_type = Option<Vec<shapes::RewardId>>)]
     rewards: Option<Vec<String>>,
     all_eligible: Option<bool>,
     filter: Option<FilterJson>,
@@ -235,7 +261,9 @@ struct FilterJson {
     account: Option<String>,
     program: Option<String>,
     activity: Option<String>,
+    #[schema(value_type = Option<shapes::CurrencyCode>)]
     currency: Option<String>,
+    #[schema(value_type = Option<shapes::PaymentType>)]
     payment_type: Option<String>,
 }
 
@@ -243,6 +271,7 @@ struct FilterJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = RewardIds)]
 struct RewardsJson {
+    #[schema(value_type = Vec<shapes::RewardId>)]
     rewards: Vec<String>,
 }
 
@@ -250,6 +279,7 @@ struct RewardsJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = Release)]
 struct ReleaseJson {
+    #[schema(value_type = shapes::Digest)]
     digest: String,
 }
 
@@ -260,7 +290,9 @@ struct ReleaseJson {
 struct OverrideChange {
     /// Our id of the payee, or the caller's own.
     payee: String,
+    #[schema(value_type = shapes::CurrencyCode)]
     currency: String,
+    #[schema(value_type = shapes::ShortReason)]
     reason: String,
 }
 
@@ -268,8 +300,11 @@ struct OverrideChange {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Pay)]
+#[schema(example = json!({"digest": "sha256:0756f2234217b25a58038b71d86b81b80544b1fe749699154fce8b1a9e2619ae", "totals": [{"value": "420.00", "currency": "USD"}]}))]
 struct PayJson {
+    #[schema(value_type = shapes::Digest)]
     digest: String,
+    #[schema(value_type = Vec<shapes::MoneyGiven>)]
     totals: Vec<MoneyJson>,
 }
 
@@ -374,17 +409,22 @@ async fn list(
         None => None,
         Some([id]) => Some(BatchId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
     };
-    let rows = batches::newest(&mut app.store.read().await?, before.as_deref(), paging.limit + 1).await?;
+    let mut db = app.store.read().await?;
+    let rows = batches::newest(&mut db, before.as_deref(), paging.limit + 1).await?;
+    let stand = verbs::standings(&mut db, &rows, app.clock.now()).await?;
+    let rows: Vec<_> = rows.into_iter().zip(stand).collect();
     Ok(axum::Json(Page::of(
         rows,
         paging.limit,
-        |row| sealed(&[&row.id.to_string()]),
-        |row| Listed {
+        |(row, _)| sealed(&[&row.id.to_string()]),
+        |(row, (status, totals))| Listed {
             id: row.id.to_string(),
             number: row.number,
             created_at: rfc3339(row.created.1),
             pay_pressed_at: row.paid.map(|(_, at)| rfc3339(at)),
             deleted_at: row.deleted_at.map(rfc3339),
+            status: status.as_str(),
+            totals: totals.into_iter().map(MoneyJson::from).collect(),
         },
     )))
 }

@@ -22,6 +22,7 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::record_json::{filter, required, saved};
 use crate::web::kit::route::{Need, Route, get, put};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 const READ: Need = Need::May(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
@@ -65,7 +66,7 @@ struct ProgramJson {
     id: String,
     external_id: String,
     name: String,
-    /// `cash` or `points`.
+    #[schema(value_type = shapes::RewardType)]
     r#type: &'static str,
     manager_email: Option<String>,
     hold_days: i64,
@@ -98,7 +99,9 @@ struct ActivityJson {
     program: String,
     program_id: String,
     /// `cash` or `points`, as its program.
+    #[schema(value_type = shapes::RewardType)]
     r#type: &'static str,
+    #[schema(value_type = Option<shapes::MoneyOrPoints>)]
     value: Option<ValueJson>,
     active: bool,
     created_at: String,
@@ -124,24 +127,30 @@ impl From<Activity> for ActivityJson {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Growth", "type": "cash", "hold_days": 14}))]
 struct ProgramChange {
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
-    /// `cash` or `points`.
+    #[schema(value_type = Option<shapes::RewardType>)]
     r#type: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     manager_email: Change<String>,
+    #[schema(minimum = 0, maximum = 3650)]
     hold_days: Option<i64>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Deal", "program": "growth", "value": {"value": "150.00", "currency": "USD"}}))]
 struct ActivityChange {
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Your id of its program.
+    #[schema(value_type = Option<shapes::ExternalId>)]
     program: Option<String>,
     #[serde(default)]
-    #[schema(value_type = Option<ValueJson>)]
+    #[schema(value_type = Option<shapes::MoneyOrPoints>)]
     value: Change<ValueJson>,
     active: Option<bool>,
 }

@@ -18,6 +18,7 @@ use crate::web::kit::json::Page;
 use crate::web::kit::problem::{Fault, FieldError};
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 use crate::work::{Work, movements};
 
 /// The rows of the route table.
@@ -40,19 +41,30 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// The one status that a list of days is narrowed by.
+const OPEN: &str = "open";
+
+shapes::shapes! {
+    OnlyOpen, "Only days on which something does not tie or waits." => shapes::one_of([OPEN]);
+}
+
 /// Which days: the same words for the page, the API and the export.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
-    /// `stripe` or `paypal`
+    #[param(value_type = Option<shapes::VendorName>, inline)]
     pub vendor: Option<String>,
     /// Three capital letters (ISO 4217)
+    #[param(value_type = Option<shapes::CurrencyCode>, inline)]
     pub currency: Option<String>,
     /// The first day (UTC), such as `2026-03-01`
+    #[param(value_type = Option<shapes::Day>, inline)]
     pub from: Option<String>,
     /// The last day (UTC)
+    #[param(value_type = Option<shapes::Day>, inline)]
     pub to: Option<String>,
     /// `open`: only days on which something does not tie or waits
+    #[param(value_type = Option<OnlyOpen>, inline)]
     pub status: Option<String>,
 }
 
@@ -91,7 +103,7 @@ impl Ask {
         };
         let open = match self.status.as_deref() {
             None => false,
-            Some("open") => true,
+            Some(OPEN) => true,
             Some(word) => {
                 let told = format!("There is no status “{word}”; write open, or leave it out.");
                 return Err(wrong("status", "unknown_value", told));
@@ -123,9 +135,11 @@ pub fn place(key: &Key) -> String {
 pub struct DayJson {
     /// In UTC.
     day: String,
+    #[schema(value_type = shapes::VendorName)]
     vendor: &'static str,
     /// The vendor's account and mode.
     account: String,
+    #[schema(value_type = shapes::CurrencyCode)]
     currency: String,
     /// `ties`, `explained` (it does not, and somebody has written down why), `waits` (one side may be late yet) or
     /// `does_not_tie`.
@@ -263,6 +277,7 @@ async fn look_again(
 #[schema(as = ReconciliationReason)]
 #[serde(deny_unknown_fields)]
 struct Reason {
+    #[schema(value_type = shapes::LongReason)]
     reason: String,
 }
 

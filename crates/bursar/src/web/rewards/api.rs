@@ -28,6 +28,7 @@ use crate::web::kit::json::{BlockerJson, MoneyJson, Page, ValueJson, blockers_fo
 use crate::web::kit::problem::{Fault, FieldError};
 use crate::web::kit::route::{Need, Route, delete, get, patch, post};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 const READ: Need = Need::MayOrOwn(Permission::Read);
 const REVIEW: Need = Need::May(Permission::Review);
@@ -46,18 +47,23 @@ pub fn routes() -> Vec<Route> {
             .by_pages()
             .answers_page::<RewardJson>(),
         post("/api/v1/rewards", REVIEW, create)
+            .tagged()
             .says("Enter a reward; the same external id with the same content answers the one that exists")
             .takes::<NewReward>()
             .answers::<RewardJson>(200)
             .answers::<RewardJson>(201),
         get("/api/v1/rewards/{id}", READ, read)
+            .tagged()
             .says("One reward, by its id, number or your id")
             .answers::<RewardJson>(200),
         patch("/api/v1/rewards/{id}", REVIEW, edit)
+            .tagged()
+            .takes_tag()
             .says("Edit a reward; another value of an approved one returns it to review")
             .takes::<RewardEdit>()
             .answers::<RewardJson>(200),
         delete("/api/v1/rewards/{id}", REVIEW, remove)
+            .takes_tag()
             .says("Delete a reward that was never approved")
             .answers_nothing(204),
         post("/api/v1/rewards/bulk", REVIEW, bulk)
@@ -69,40 +75,54 @@ pub fn routes() -> Vec<Route> {
             .says("Can it be paid? Every gate that applies, not only the first")
             .answers::<Eligibility>(200),
         post("/api/v1/rewards/{id}/clawback", REVIEW, claw_back)
+            .tagged()
             .says("Take back what was paid wrongly: the payee's next claim subtracts it")
             .takes::<NewClawback>()
             .answers::<RewardJson>(201),
     ];
     let decisions = [
-        post("/api/v1/rewards/{id}/approve", REVIEW, approve).says("Approve it"),
-        post("/api/v1/rewards/{id}/reject", REVIEW, reject).says("Reject it, with a reason"),
-        post("/api/v1/rewards/{id}/review", REVIEW, review).says("Take it into review"),
-        post("/api/v1/rewards/{id}/void", REVIEW, void).says("Take it out, with a reason"),
+        post("/api/v1/rewards/{id}/approve", REVIEW, approve).says("Approve it").takes::<DecisionBody>(),
+        post("/api/v1/rewards/{id}/reject", REVIEW, reject)
+            .says("Reject it, with a reason")
+            .takes::<ReasonedDecision>(),
+        post("/api/v1/rewards/{id}/review", REVIEW, review)
+            .says("Take it into review")
+            .takes::<DecisionBody>(),
+        post("/api/v1/rewards/{id}/void", REVIEW, void)
+            .says("Take it out, with a reason")
+            .takes::<ReasonedDecision>(),
     ];
-    routes
-        .extend(decisions.into_iter().map(|route| route.takes::<DecisionBody>().answers::<RewardJson>(200)));
+    routes.extend(decisions.into_iter().map(|route| route.tagged().takes_tag().answers::<RewardJson>(200)));
     routes
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"external_id": "deal-4711", "activity": "deal", "owner": "ana", "value": {"value": "420.00", "currency": "USD"}, "earned_on": "2026-03-02"}))]
 struct NewReward {
     /// Your id of it; the same one again is the same reward.
+    #[schema(value_type = shapes::ExternalId)]
     external_id: String,
     /// Your id of the activity.
+    #[schema(value_type = shapes::ExternalId)]
     activity: String,
     /// Your id of the partner.
+    #[schema(value_type = shapes::ExternalId)]
     owner: String,
     /// The activity's own value where not given.
+    #[schema(value_type = Option<shapes::MoneyOrPoints>)]
     value: Option<ValueJson>,
-    /// `individual` or `organization`.
+    #[schema(value_type = Option<shapes::PaymentType>)]
     payment_type: Option<String>,
     form_reference: Option<String>,
     #[schema(value_type = Option<Object>)]
     form_data: Option<serde_json::Value>,
     note: Option<String>,
+    #[schema(value_type = Option<shapes::Day>)]
     earned_on: Option<String>,
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
     expires_at: Option<String>,
+    /// A day of the years 2000 to 2199, or `9999-12-31` for never. Beside `expires_at` it is not read.
     expires_on: Option<String>,
 }
 
@@ -221,6 +241,7 @@ async fn list(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RewardEdit {
+    #[schema(value_type = Option<shapes::MoneyOrPoints>)]
     value: Option<ValueJson>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -229,8 +250,9 @@ struct RewardEdit {
     #[schema(value_type = Option<String>)]
     note: Change<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
     expires_at: Change<String>,
+    /// A day of the years 2000 to 2199, or `9999-12-31` for never. Beside `expires_at` it is not read.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     expires_on: Change<String>,
@@ -304,6 +326,17 @@ struct DecisionBody {
     show_reason_to_partner: bool,
 }
 
+/// A decision that its reason is kept with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "it is read by the description only; every decision is read alike")]
+struct ReasonedDecision {
+    #[schema(min_length = 1, pattern = r"\S")]
+    reason: String,
+    #[schema(required = false)]
+    show_reason_to_partner: bool,
+}
+
 macro_rules! decisions {
     ($($name:ident = |$body:ident| $verdict:expr;)+) => {$(
         async fn $name(
@@ -333,8 +366,10 @@ decisions! {
 #[serde(deny_unknown_fields)]
 struct Bulk {
     action: BulkAction,
+    #[schema(value_type = Option<Vec<shapes::RewardId>>)]
     ids: Option<Vec<String>>,
     filter: Option<RewardFilter>,
+    #[schema(minimum = 0)]
     expected_count: Option<i64>,
     reason: Option<String>,
     #[serde(default)]
@@ -455,8 +490,11 @@ async fn eligibility(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"value": {"value": "20.00", "currency": "USD"}, "reason": "The deal was canceled."}))]
 struct NewClawback {
+    #[schema(value_type = shapes::MoneyGiven)]
     value: MoneyJson,
+    #[schema(min_length = 1, pattern = r"\S")]
     reason: String,
 }
 

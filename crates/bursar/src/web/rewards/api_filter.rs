@@ -14,14 +14,18 @@ use crate::store::rewards::{Filter, Sort, View, Window};
 use crate::web::kit::form::Paging;
 use crate::web::kit::json::{expiry, moment, money_error};
 use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::shapes;
 
 /// What narrows a list of rewards.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardFilter {
-    /// `pending`, `all`, `eligible`, `not_eligible`, `in_payout`, `paid`, `rejected` or `expiring`
+    #[schema(value_type = Option<ViewName>)]
+    #[param(value_type = Option<ViewName>, inline)]
     pub view: Option<String>,
     /// One status, or several with a comma between
+    #[schema(value_type = Option<shapes::RewardStatuses>)]
+    #[param(value_type = Option<shapes::RewardStatuses>, inline)]
     pub status: Option<String>,
     /// The partner, by id or your id
     pub owner: Option<String>,
@@ -33,30 +37,77 @@ pub struct RewardFilter {
     pub activity: Option<String>,
     /// The batch, by id or number
     pub batch: Option<String>,
-    /// `cash` or `points`
+    #[schema(value_type = Option<shapes::RewardType>)]
+    #[param(value_type = Option<shapes::RewardType>, inline)]
     pub r#type: Option<String>,
-    /// `individual` or `organization`
+    #[schema(value_type = Option<shapes::PaymentType>)]
+    #[param(value_type = Option<shapes::PaymentType>, inline)]
     pub payment_type: Option<String>,
     /// Three capital letters
+    #[schema(value_type = Option<shapes::CurrencyCode>)]
+    #[param(value_type = Option<shapes::CurrencyCode>, inline)]
     pub currency: Option<String>,
     /// At least; a decimal, which needs `currency`, or points with `type=points`
+    #[schema(value_type = Option<shapes::DecimalAmount>)]
+    #[param(value_type = Option<shapes::DecimalAmount>, inline)]
     pub value_min: Option<String>,
     /// At most
+    #[schema(value_type = Option<shapes::DecimalAmount>)]
+    #[param(value_type = Option<shapes::DecimalAmount>, inline)]
     pub value_max: Option<String>,
     /// A date, or an RFC 3339 time
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
+    #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub created_from: Option<String>,
     /// A date, its whole day included, or an RFC 3339 time
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
+    #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub created_to: Option<String>,
     /// A date, or an RFC 3339 time
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
+    #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub expires_from: Option<String>,
     /// A date, its whole day included, or an RFC 3339 time
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
+    #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub expires_to: Option<String>,
     /// When it was approved, rejected or voided: a date, or an RFC 3339 time
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
+    #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub decided_from: Option<String>,
     /// A date, its whole day included, or an RFC 3339 time
+    #[schema(value_type = Option<shapes::DayOrMoment>)]
+    #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub decided_to: Option<String>,
     /// A number or your id
     pub q: Option<String>,
+}
+
+/// The views, by the words of the query: which rewards, and whether only what passes every gate, or does not.
+const VIEWS: [(&str, View, Option<bool>); 8] = [
+    ("pending", View::Pending, None),
+    ("all", View::All, None),
+    ("eligible", View::Pool, Some(true)),
+    ("not_eligible", View::Pool, Some(false)),
+    ("in_payout", View::InPayout, None),
+    ("paid", View::Paid, None),
+    ("rejected", View::Rejected, None),
+    ("expiring", View::Expiring, None),
+];
+
+/// The sorts, by the words of the query, and whether each goes down.
+const SORTS: [(&str, Sort, bool); 6] = [
+    ("-created_at", Sort::CreatedAt, true),
+    ("created_at", Sort::CreatedAt, false),
+    ("number", Sort::Number, false),
+    ("-number", Sort::Number, true),
+    ("value", Sort::Value, false),
+    ("-value", Sort::Value, true),
+];
+
+shapes::shapes! {
+    ViewName, "Which rewards: one of the lists that there are on the page." => shapes::one_of(VIEWS.iter().map(|it| it.0));
+    SortName, "By what, and with a minus from the most on; `-created_at` when not named." => shapes::one_of(SORTS.iter().map(|it| it.0));
 }
 
 /// How a list of rewards is sorted, for the description.
@@ -64,6 +115,7 @@ pub struct RewardFilter {
 #[allow(dead_code, reason = "it is read by the description only; the list takes the word from its paging")]
 pub struct RewardSort {
     /// `-created_at` (the default), `created_at`, `number`, `-number`, `value` or `-value`
+    #[param(value_type = Option<SortName>, inline)]
     sort: Option<String>,
 }
 
@@ -73,15 +125,8 @@ pub struct RewardSort {
 /// A sort that does not exist, or an `after` of another sort.
 pub fn window(paging: &Paging) -> Result<Window, Fault> {
     let word = sort_word(paging);
-    let (sort, descending) = match word {
-        "-created_at" => (Sort::CreatedAt, true),
-        "created_at" => (Sort::CreatedAt, false),
-        "number" => (Sort::Number, false),
-        "-number" => (Sort::Number, true),
-        "value" => (Sort::Value, false),
-        "-value" => (Sort::Value, true),
-        _ => return Err(unknown("sort", "-created_at, created_at, number, -number, value, -value")),
-    };
+    let known = || unknown("sort", &SORTS.map(|it| it.0).join(", "));
+    let (_, sort, descending) = SORTS.into_iter().find(|it| it.0 == word).ok_or_else(known)?;
     let after = match paging.after_parts::<3>()? {
         None => None,
         Some([of, key, id]) => {
@@ -170,20 +215,10 @@ fn before(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
 }
 
 fn view(word: Option<&str>) -> Result<(View, Option<bool>), Fault> {
-    Ok(match word {
-        None | Some("all") => (View::All, None),
-        Some("pending") => (View::Pending, None),
-        Some("eligible") => (View::Pool, Some(true)),
-        Some("not_eligible") => (View::Pool, Some(false)),
-        Some("in_payout") => (View::InPayout, None),
-        Some("paid") => (View::Paid, None),
-        Some("rejected") => (View::Rejected, None),
-        Some("expiring") => (View::Expiring, None),
-        Some(_) => {
-            let known = "pending, all, eligible, not_eligible, in_payout, paid, rejected, expiring";
-            return Err(unknown("view", known));
-        }
-    })
+    let word = word.unwrap_or("all");
+    let known = || unknown("view", &VIEWS.map(|it| it.0).join(", "));
+    let (_, view, eligible) = VIEWS.into_iter().find(|it| it.0 == word).ok_or_else(known)?;
+    Ok((view, eligible))
 }
 
 fn statuses(words: Option<&str>) -> Result<Vec<Shown>, Fault> {

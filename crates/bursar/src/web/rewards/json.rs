@@ -8,6 +8,7 @@ use payout::ledger::Payee;
 use crate::clock::{date, rfc3339};
 use crate::store::rewards::Reward;
 use crate::web::kit::json::ValueJson;
+use crate::web::kit::shapes;
 
 /// A reward. References are your ids; each stands beside ours.
 #[derive(Serialize, ToSchema)]
@@ -28,16 +29,18 @@ pub struct RewardJson {
     account: String,
     account_id: String,
     account_name: String,
-    /// `cash` or `points`.
+    #[schema(value_type = shapes::RewardType)]
     r#type: &'static str,
     /// `individual` or `organization`; null for points.
+    #[schema(value_type = Option<shapes::PaymentType>)]
     payment_type: Option<&'static str>,
     /// Who is paid; null for points.
     payee: Option<PayeeJson>,
     /// `earned`, or `clawback`: its value is then taken off the payee's next claim.
     kind: &'static str,
+    #[schema(value_type = shapes::MoneyOrPoints)]
     value: ValueJson,
-    /// `submitted`, `in_review`, `approved`, `rejected`, `void`, `in_payout`, `paid` or `expired`.
+    #[schema(value_type = shapes::RewardStatus)]
     status: &'static str,
     reason: Option<String>,
     show_reason_to_partner: bool,

@@ -9,14 +9,16 @@ use utoipa::ToSchema;
 
 use payout::Refusal;
 use payout::access::Permission;
+use payout::batch::FeesPaidBy;
 
 use crate::app::App;
-use crate::ops::settings::{self, Amount, Document, FeeTable, TaxThreshold};
+use crate::ops::settings::{self, Amount, Document, FeeTable, LimitsDocument, TaxThreshold};
 use crate::web::kit::extract::Json;
 use crate::web::kit::json::{etag, if_match};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, put};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 const PATH: &str = "/api/v1/settings/payout";
 
@@ -25,13 +27,20 @@ const PATH: &str = "/api/v1/settings/payout";
 pub fn routes() -> Vec<Route> {
     vec![
         get(PATH, Need::May(Permission::Read), read)
+            .tagged()
             .says("The payout settings, with their ETag")
             .answers::<Document>(200),
         put(PATH, Need::May(Permission::Administer), write)
+            .tagged()
+            .takes_tag()
             .says("Change the payout settings; what is not named keeps its value")
             .takes::<Change>()
             .answers::<Document>(200),
     ]
+}
+
+shapes::shapes! {
+    FeesPaidByName, "Who bears the vendor's fee." => shapes::one_of(FeesPaidBy::ALL.iter().map(|it| it.as_str()));
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -39,19 +48,24 @@ pub fn routes() -> Vec<Route> {
 #[schema(as = PayoutSettingsChange)]
 struct Change {
     enabled: Option<bool>,
+    #[schema(value_type = Option<Vec<shapes::VendorName>>)]
     vendors: Option<Vec<String>>,
     us_tax_tracking: Option<bool>,
     two_person_release: Option<bool>,
+    #[schema(value_type = Option<FeesPaidByName>)]
     fees_paid_by: Option<String>,
     fees: Option<Vec<FeeTable>>,
+    #[schema(maximum = 744)]
     cooling_off_hours: Option<u32>,
     earning_thresholds: Option<Vec<Amount>>,
     tax_thresholds: Option<Vec<TaxThreshold>>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<LimitsDocument>)]
     limits: Option<Value>,
     typed_total_above: Option<Vec<Amount>>,
+    #[schema(pattern = "^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
     fiscal_year_start: Option<String>,
     internal_recipients: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<shapes::PartnerRole>>)]
     profile_roles: Option<Vec<String>>,
 }
 

@@ -1,6 +1,6 @@
 //! `/settings/vendors/…`: connecting Stripe and PayPal. Secrets go in and never come out.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,7 @@ use crate::web::kit::extract::Json;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, delete, get, put};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 use crate::work::{Work, connect};
 
 /// The rows of the route table.
@@ -29,29 +30,50 @@ pub fn routes() -> Vec<Route> {
             .says("The vendors' connections, secrets masked")
             .answers::<Vec<ConnectionJson>>(200),
         put("/api/v1/settings/vendors/stripe", administer, stripe)
+            .asks_vendor()
             .opened_by(Scope::Write)
             .says("Connect Stripe: the key is proved and the webhooks registered before it is saved")
             .takes::<StripeJson>()
             .answers::<ConnectionJson>(200),
         put("/api/v1/settings/vendors/paypal", administer, paypal)
+            .asks_vendor()
             .opened_by(Scope::Write)
             .says(
                 "Connect PayPal: the credentials are proved and the webhook registered before they are saved",
             )
             .takes::<PayPalJson>()
             .answers::<ConnectionJson>(200),
-        delete("/api/v1/settings/vendors/{vendor}", administer, remove)
+        delete("/api/v1/settings/vendors/stripe", administer, remove_stripe)
             .opened_by(Scope::Write)
-            .says("Take a connection away; refused while a payment through it is not over for good")
+            .says(
+                "Take the connection to Stripe away; refused while a payment through it is not over for good",
+            )
+            .answers_nothing(204),
+        delete("/api/v1/settings/vendors/paypal", administer, remove_paypal)
+            .opened_by(Scope::Write)
+            .says(
+                "Take the connection to PayPal away; refused while a payment through it is not over for good",
+            )
             .answers_nothing(204),
     ]
+}
+
+/// The modes of an account at each vendor.
+const STRIPE_MODES: [&str; 2] = ["live", "test"];
+const PAYPAL_MODES: [&str; 2] = ["live", "sandbox"];
+
+shapes::shapes! {
+    StripeMode, "In test mode no money moves." => shapes::one_of(STRIPE_MODES);
+    PayPalMode, "In the sandbox no money moves." => shapes::one_of(PAYPAL_MODES);
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ConnectStripe)]
 struct StripeJson {
+    #[schema(min_length = 1)]
     secret_key: String,
+    #[schema(value_type = StripeMode)]
     mode: String,
 }
 
@@ -59,8 +81,11 @@ struct StripeJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = ConnectPayPal)]
 struct PayPalJson {
+    #[schema(min_length = 1)]
     client_id: String,
+    #[schema(min_length = 1)]
     client_secret: String,
+    #[schema(value_type = PayPalMode)]
     mode: String,
 }
 
@@ -68,6 +93,7 @@ struct PayPalJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = VendorConnection)]
 struct ConnectionJson {
+    #[schema(value_type = shapes::VendorName)]
     vendor: String,
     mode: String,
     /// The vendor's own id of the account that the credentials belong to: `acct_…` at Stripe, the application's client id
@@ -123,7 +149,7 @@ async fn stripe(
     Who(actor): Who,
     Json(sent): Json<StripeJson>,
 ) -> Result<axum::Json<ConnectionJson>, Fault> {
-    one_of(&sent.mode, &["live", "test"])?;
+    one_of(&sent.mode, &STRIPE_MODES)?;
     connect::stripe(&web.work, &actor, &sent.secret_key, &sent.mode).await?;
     saved(&web, Vendor::Stripe).await
 }
@@ -133,18 +159,18 @@ async fn paypal(
     Who(actor): Who,
     Json(sent): Json<PayPalJson>,
 ) -> Result<axum::Json<ConnectionJson>, Fault> {
-    one_of(&sent.mode, &["live", "sandbox"])?;
+    one_of(&sent.mode, &PAYPAL_MODES)?;
     connect::paypal(&web.work, &actor, &sent.client_id, &sent.client_secret, &sent.mode).await?;
     saved(&web, Vendor::PayPal).await
 }
 
-async fn remove(
-    State(app): State<App>,
-    Who(actor): Who,
-    Path(vendor): Path<String>,
-) -> Result<StatusCode, Fault> {
-    let vendor = Vendor::parse(&vendor).ok_or_else(Fault::missing)?;
-    connections::remove(&app, &actor, vendor).await?;
+async fn remove_stripe(State(app): State<App>, Who(actor): Who) -> Result<StatusCode, Fault> {
+    connections::remove(&app, &actor, Vendor::Stripe).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn remove_paypal(State(app): State<App>, Who(actor): Who) -> Result<StatusCode, Fault> {
+    connections::remove(&app, &actor, Vendor::PayPal).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -19,6 +19,7 @@ use crate::web::kit::json::Page;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, delete, get};
 use crate::web::kit::session::Who;
+use crate::web::kit::shapes;
 
 /// The rows of the route table.
 #[must_use]
@@ -31,6 +32,7 @@ pub fn routes() -> Vec<Route> {
             .filters::<Asked>()
             .answers_page::<KeyJson>(),
         delete("/api/v1/api-keys/{id}", administers, revoke)
+            .names::<shapes::KeyId>("id")
             .opened_by(Scope::Write)
             .says("Revoke an API key: the next call with it is refused, and it never comes back")
             .answers_nothing(204),
@@ -48,10 +50,12 @@ struct Asked {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 struct KeyJson {
+    #[schema(value_type = shapes::KeyId)]
     id: String,
     name: String,
     /// The end of the key.
     last_four: String,
+    #[schema(value_type = shapes::RoleName)]
     role: &'static str,
     /// The partner it acts for.
     partner: Option<String>,

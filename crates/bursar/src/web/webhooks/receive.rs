@@ -25,13 +25,30 @@ pub fn routes() -> Vec<Route> {
     vec![
         post("/webhooks/stripe", Need::Open, stripe_platform)
             .says("Stripe's events about our own account")
+            .needs_header("Stripe-Signature", SIGNED_BY_STRIPE)
+            .takes_foreign(EVENT)
             .answers_nothing(200),
         post("/webhooks/stripe-connect", Need::Open, stripe_connect)
             .says("Stripe's events about connected accounts")
+            .needs_header("Stripe-Signature", SIGNED_BY_STRIPE)
+            .takes_foreign(EVENT)
             .answers_nothing(200),
-        post("/webhooks/paypal", Need::Open, paypal).says("PayPal's events").answers_nothing(200),
+        PaypalHeaders::NAMES
+            .iter()
+            .fold(post("/webhooks/paypal", Need::Open, paypal), |route, name| {
+                route.needs_header(name, SIGNED_BY_PAYPAL)
+            })
+            .says("PayPal's events")
+            .takes_foreign(EVENT)
+            .answers_nothing(200),
     ]
 }
+
+const EVENT: &str = "An event as the vendor writes it; the signature is of its bytes.";
+const SIGNED_BY_STRIPE: &str = "When it was signed, and its signature under the secret of this address";
+
+const SIGNED_BY_PAYPAL: &str =
+    "As PayPal sends it; the five together are the signature and what it is made with";
 
 async fn stripe_platform(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
     let secrets = web.intake.secrets(&web.app).await?;

@@ -56,6 +56,12 @@ live 1 minute";
     modes.sort();
     let expected = [("paypal", "sandbox"), ("stripe", "test")];
     assert_eq!(modes, expected.map(|(vendor, mode)| (vendor.to_owned(), mode.to_owned())));
+    let listed = read("/batches").await["data"][0].clone();
+    let batch = read(&format!("/batches/{}", listed["id"].as_str().unwrap())).await;
+    assert_eq!(listed["totals"], json!([{"value": "30.00", "currency": "USD"}]));
+    for told in ["status", "totals", "number"] {
+        assert_eq!(listed[told], batch[told], "the list tells the {told} of a batch as the batch does");
+    }
     let connections = read("/settings/vendors").await;
     let accounts: Vec<&str> =
         connections.as_array().unwrap().iter().filter_map(|one| one["account"].as_str()).collect();
