@@ -93,28 +93,35 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
 /// How a batch stands and what it comes to, by currency.
 pub type Standing = (BatchStatus, Vec<Sum>);
 
-/// How each of these batches stands and what it comes to, in their order: of those that were paid all at once, of drafts, of
-/// which there are few, one by one.
+/// How each of these batches stands and what it comes to, in their order.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn standings(db: &mut Db, of: &[Batch], now: i64) -> Result<Vec<Standing>> {
-    let ids: Vec<BatchId> = of.iter().filter(|one| one.paid.is_some()).map(|one| one.id).collect();
-    let mut known = batches::paid(db, &ids).await?;
-    let mut all = Vec::with_capacity(of.len());
-    for batch in of {
-        if batch.paid.is_some() {
-            let (states, sums) = known.remove(&batch.id).unwrap_or_default();
-            let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect();
-            all.push((payout::batch::status_after_pay(states), sums));
-        } else if batch.deleted_at.is_some() {
-            all.push((BatchStatus::Deleted, Vec::new()));
-        } else {
-            let view = view_draft(db, batch.clone(), now).await?;
-            all.push((view.status, view.totals));
+pub async fn standings(db: &mut Db, of: &[Batch]) -> Result<Vec<Standing>> {
+    let (paid, drafts): (Vec<&Batch>, Vec<&Batch>) = of.iter().partition(|one| one.paid.is_some());
+    let ids = |some: &[&Batch]| some.iter().map(|one| one.id).collect::<Vec<_>>();
+    let mut known = batches::paid(db, &ids(&paid)).await?;
+    let mut held = batches::held(db, &ids(&drafts)).await?;
+    let sums = |of: BTreeMap<Currency, i128>| -> Vec<Sum> {
+        of.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
+    };
+    let standing = |batch: &Batch| match batch.paid {
+        Some(_) => {
+            let (states, of) = known.remove(&batch.id).unwrap_or_default();
+            (payout::batch::status_after_pay(states), sums(of))
         }
+        None => (before_pay(batch), sums(held.remove(&batch.id).unwrap_or_default())),
+    };
+    Ok(of.iter().map(standing).collect())
+}
+
+/// How a batch stands that was not paid.
+fn before_pay(batch: &Batch) -> BatchStatus {
+    match (batch.deleted_at, batch.release_asked_at, &batch.released) {
+        (Some(_), _, _) => BatchStatus::Deleted,
+        (None, Some(_), None) => BatchStatus::AwaitingRelease,
+        (None, _, _) => BatchStatus::Draft,
     }
-    Ok(all)
 }
 
 /// The draft's claims with all their blockers.
@@ -168,11 +175,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
     let digest = batch::digest(batch.id, &told);
     let totals = totals(&claims);
     let blockers = batch_blockers(db, &batch, &gates, &claims, &digest, now).await?;
-    let status = match (batch.deleted_at, batch.release_asked_at, &batch.released) {
-        (Some(_), _, _) => BatchStatus::Deleted,
-        (None, Some(_), None) => BatchStatus::AwaitingRelease,
-        (None, _, _) => BatchStatus::Draft,
-    };
+    let status = before_pay(&batch);
     Ok(BatchView { totals, batch, status, claims, blockers, digest, unreadable: Vec::new() })
 }
 

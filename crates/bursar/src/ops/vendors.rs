@@ -6,6 +6,7 @@ use payout::money::Vendor;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
+use super::settings::lowering;
 use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
 use crate::secrets::MasterKey;
@@ -260,11 +261,12 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
 /// [`OpsError::Missing`] when there is none; [`OpsError::Conflict`] while a payment through it is not over for good.
 pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
     transact!(app, |tx| {
+        lowering::by_people(tx, actor, "take a vendor's connection away").await?;
         // Held first: a Pay that binds its payments to this connection is then seen by the statement that removes it.
         vendors::hold(tx, Some(vendor)).await?;
-        if vendors::all(tx).await?.iter().all(|one| one.vendor != vendor) {
-            return Err(OpsError::Missing);
-        }
+        let connected = vendors::all(tx).await?;
+        let connection = connected.iter().find(|one| one.vendor == vendor).ok_or(OpsError::Missing)?;
+        let detail = serde_json::json!({ "mode": connection.mode, "last_four": connection.last_four });
         searched_first(tx, vendor, None).await?;
         let since = app.clock.now().saturating_sub(deadline::SETTLED_WATCHED_US);
         if !vendors::remove(tx, vendor, since).await? {
@@ -279,7 +281,7 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
             actor: actor.id.to_string(),
             action: "vendor_removed",
             subject: vendor.as_str().to_owned(),
-            detail: "{}".to_owned(),
+            detail: detail.to_string(),
         });
         Ok(())
     })?;

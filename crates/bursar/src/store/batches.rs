@@ -527,14 +527,15 @@ pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Ve
 /// currency.
 pub type Paid = (Vec<(State, bool)>, BTreeMap<Currency, i128>);
 
-/// How the transactions of several batches stand and what they come to. Those whose record cannot be read are not among them.
+/// How the transactions of several batches stand and what they come to. Of one whose record cannot be read a person must find
+/// out how it stands; it is in no sum.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, Paid>> {
     let sql = "SELECT batch_id, state, currency, COUNT(outside_at), {sum(amount_minor)} FROM payout_transaction {where} \
                GROUP BY batch_id, state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
-    let read = |row: &AnyRow| {
+    let read = |row: &AnyRow| -> Result<(BatchId, (State, bool), Currency, i128)> {
         let (id, state, code): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;
         let stands = (word(State::parse(&state), &state)?, row.try_get::<i64, _>(3)? > 0);
@@ -544,11 +545,45 @@ pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, 
     for some in batches.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("batch_id", some.iter().map(|id| Value::from(id.to_string())));
-        for (id, stands, currency, minor) in readable(db.all(conditions.query(sql)).await?.iter().map(read))?
-        {
-            let (states, sums) = all.entry(id).or_default();
-            states.push(stands);
-            *sums.entry(currency).or_default() += minor;
+        for row in db.all(conditions.query(sql)).await? {
+            match read(&row) {
+                Ok((id, stands, currency, minor)) => {
+                    let (states, sums) = all.entry(id).or_default();
+                    states.push(stands);
+                    *sums.entry(currency).or_default() += minor;
+                }
+                Err(error) if error.about_a_row() => {
+                    tracing::error!(%error, "a payment of a batch cannot be read");
+                    let id: String = row.try_get(0)?;
+                    let (states, _) = all.entry(word(BatchId::parse(&id), &id)?).or_default();
+                    states.push((State::Review, false));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What the rewards of several drafts come to, by currency. Points are in none of it, nor what cannot be read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn held(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, BTreeMap<Currency, i128>>> {
+    let sql = "SELECT batch_id, currency, {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
+               FROM reward {where} GROUP BY batch_id, currency";
+    let read = |row: &AnyRow| {
+        let (id, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok((word(BatchId::parse(&id), &id)?, currency, sums::read(row, 2)?))
+    };
+    let mut all: BTreeMap<BatchId, BTreeMap<Currency, i128>> = BTreeMap::new();
+    for some in batches.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("batch_id", some.iter().map(|id| Value::from(id.to_string())));
+        conditions.and("currency IS NOT NULL", []);
+        for (id, currency, minor) in readable(db.all(conditions.query(sql)).await?.iter().map(read))? {
+            *all.entry(id).or_default().entry(currency).or_default() += minor;
         }
     }
     Ok(all)

@@ -191,7 +191,10 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
     Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
         let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
         if !refused && !comparable(&batch, &of.key, submission::item_ids(of).len()) {
-            return Found::NotSeen(format!("lists fewer items than were sent (it is {})", batch.status));
+            return Found::NotSeen(format!(
+                "lists fewer items than were sent, or some that cannot be told (it is {})",
+                batch.status
+            ));
         }
         match paypal_batch::difference(request, &batch) {
             Some(difference) if !refused => Found::NotOurs(difference),
@@ -200,11 +203,12 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
     }))
 }
 
-/// Whether a batch can be told from ours. One that cannot be read whole, or that lists fewer items than were sent, says nothing
+/// Whether a batch can be told from ours. One that cannot be read whole, whose items do not all name a payment of ours, or that
+/// lists fewer than were sent, says nothing
 /// of what it leaves out, while it is taken in and afterwards: it may be ours yet, unless it is known to have another key.
 fn comparable(batch: &Batch, key: &str, sent: usize) -> bool {
     let of_another = batch.sender_batch_id.as_deref().is_some_and(|theirs| theirs != key);
-    of_another || (batch.unread == 0 && batch.items.len() >= sent)
+    of_another || (batch.unread == 0 && batch.items.len() >= sent && submission::names_ours(batch))
 }
 
 async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object: &str) -> Result<Look> {
@@ -411,7 +415,7 @@ mod tests {
             payout_batch_id: None,
             sender_batch_id: None,
             transaction_id: None,
-            sender_item_id: None,
+            sender_item_id: Some("ptx_01KJPWD6M0Z4JW52WS05TBXQEG".into()),
             status: "SUCCESS".into(),
             amount: None,
             fee: None,
@@ -435,6 +439,8 @@ mod tests {
         assert!(!told(Some("ours"), "SUCCESS", vec![item()], 0));
         assert!(!told(None, "SUCCESS", vec![], 0));
         assert!(!told(None, "SUCCESS", vec![item(), item()], 1));
+        let odd = || paypal_batch::Item { sender_item_id: Some("OURS".into()), ..item() };
+        assert!(!told(Some("ours"), "SUCCESS", vec![item(), odd()], 0), "it may be one of ours");
         assert!(told(Some("ours"), "SUCCESS", vec![item(), item()], 0));
         assert!(told(Some("theirs"), "SUCCESS", vec![item()], 0), "it is another's");
     }

@@ -595,7 +595,7 @@ impl Payout {
             metadata: self.metadata.clone(),
             key: self.key.clone(),
             created_at: self.created_at,
-            unseen: gone && self.ended_unseen,
+            unseen: gone && self.ended_unseen && !self.end_shown.get(),
         }
     }
 }

@@ -411,7 +411,7 @@ async fn list(
     };
     let mut db = app.store.read().await?;
     let rows = batches::newest(&mut db, before.as_deref(), paging.limit + 1).await?;
-    let stand = verbs::standings(&mut db, &rows, app.clock.now()).await?;
+    let stand = verbs::standings(&mut db, &rows).await?;
     let rows: Vec<_> = rows.into_iter().zip(stand).collect();
     Ok(axum::Json(Page::of(
         rows,

@@ -269,6 +269,7 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
         ("POST", "/partners/p/invite", json!({"role": "partner"})),
         ("PUT", "/settings/notices/api_key_made/en", words),
         ("PUT", "/programs/slow", slow(29)),
+        ("DELETE", "/settings/vendors/paypal", Value::Null),
     ] {
         let once: &[(&str, &str)] = if method == "POST" { &[("idempotency-key", "invite")] } else { &[] };
         house.call_as(&on_a_page, method, path, body, once).await.refused(403, "person_needed");
