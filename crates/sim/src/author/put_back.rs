@@ -157,7 +157,7 @@ impl PutBack {
         told.push("live 2 days".to_owned());
         told.push("settle-all".to_owned());
         self.everything_is_paid(&mut told);
-        told.push("live 25 days".to_owned());
+        told.push("live 32 days".to_owned());
         told.join("\n") + "\n"
     }
 }
