@@ -1,7 +1,7 @@
 //! Passkeys: adding and removing them, and taking one in the place of a code or of a password and a code. Each is asked for by
 //! a challenge that is kept in the database, or in the browser of whoever is nobody yet, is bound to whoever may answer it and
-//! to what is done by it, and is used up by the first answer. What is deliberately not here: what is checked of an answer
-//! (`webauthn`), and how often somebody may try (`web::kit::login_limit`).
+//! to what is done by it, and is used up by the first answer; where nobody is known yet, by the first right one. What is
+//! deliberately not here: what is checked of an answer (`webauthn`), and how often somebody may try (`web::kit::login_limit`).
 
 use payout::Refusal;
 use payout::access::needs_second_factor;
