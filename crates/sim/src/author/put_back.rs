@@ -3,6 +3,8 @@
 //! not so, settle what is found, and leave safe mode when they may. It has a chance of its own, so that the lives without it
 //! stay what they were. What is deliberately not here: what people do in detail (`stage::found`).
 
+use std::collections::BTreeSet;
+
 use crate::chance::Chance;
 
 /// One life in so many has it.
@@ -49,7 +51,10 @@ impl PutBack {
         if company.is_none() || self.chance.one_in(3) {
             told.extend(lines[saved..lost].iter().map(|line| (*line).to_owned()));
         }
+        let moved = last_changes(&told);
         told.push("put-back".to_owned());
+        // As docs/operating.md has it: where people are paid is set again, which also holds them for what was paid there.
+        told.extend(moved);
         // Whoever saved credentials in the lost time saves them again.
         for vendor in ["stripe", "paypal"] {
             let saved_anew = format!("maybe reconnect {vendor}");
@@ -323,6 +328,18 @@ impl PutBack {
 /// Whose name a line begins with.
 fn name(line: &str) -> Option<String> {
     line.split_whitespace().next().map(str::to_owned)
+}
+
+/// The last change of where each payee is paid since the database was saved.
+fn last_changes(told: &[String]) -> Vec<String> {
+    let lost = told.iter().rev().take_while(|line| *line != "save");
+    let mut seen = BTreeSet::new();
+    let mut changes: Vec<String> = lost
+        .filter(|line| line.strip_prefix("try change ").and_then(name).is_some_and(|who| seen.insert(who)))
+        .cloned()
+        .collect();
+    changes.reverse();
+    changes
 }
 
 /// For how many hours a line lets time pass.
