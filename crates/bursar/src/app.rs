@@ -61,7 +61,7 @@ pub struct Nudge {
     /// A vendor is to be asked.
     pub settle: Bell,
     /// Something is to be looked for.
-    pub reconcile: Bell,
+    pub look_for: Bell,
     /// What vendors say of our balance is to be read.
     pub movements: Bell,
     /// Something may be forgotten.

@@ -21,7 +21,7 @@ use bursar::ops::nodes;
 use bursar::ops::settings::{self, Document};
 use bursar::secrets::MasterKey;
 use bursar::store::Store;
-use bursar::work::{Done, Work, connect, dispatch, imports, intake, notify, restored, settle, trail};
+use bursar::work::{Done, Work, connect, dispatch, imports, intake, look_for, notify, settle, trail};
 use clap::{Args as _, Command, FromArgMatches as _};
 use futures::StreamExt as _;
 use payout::access::Role;
@@ -515,7 +515,7 @@ pub async fn tick(work: &Work, which: Loop) -> Result<usize, String> {
             Loop::Dispatch => dispatching(work, now).await,
             Loop::Intake => intake::once(work, now).await,
             Loop::Settle => settling(work, now).await,
-            Loop::Reconcile => restored::once(work, now).await,
+            Loop::Reconcile => look_for::once(work, now).await,
             Loop::Notify => notify::once(work, now).await,
             Loop::Imports => imports::once(work, now).await,
         };

@@ -19,6 +19,7 @@ use payout::notice::Notice;
 use payout::payee::Destination;
 
 use super::audit::{batch_changed, changed_meanwhile, note, note_rewards};
+use super::gates::{Amounts, Gates, of_reward};
 use super::idempotency::Once;
 use super::skipped;
 use super::{OpsError, Result, clawbacks, idempotency, limits, people, settings};
@@ -28,8 +29,6 @@ use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
 use crate::store::{Db, Tx, payees};
 use crate::transact;
 use view::{BatchView, ClaimView};
-
-pub(crate) use super::gates::{Amounts, Gates, of_reward};
 
 /// The draft that a change is for.
 #[derive(Clone, Copy, Debug)]

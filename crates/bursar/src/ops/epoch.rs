@@ -197,7 +197,7 @@ async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) ->
         says,
         "safe mode is on: nothing is sent until everything that was not over is looked up at the vendors. See `bursar safe-mode`"
     );
-    app.nudge.reconcile.ring();
+    app.nudge.look_for.ring();
     app.nudge.tell_watchers();
     Ok(())
 }

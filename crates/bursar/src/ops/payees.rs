@@ -10,7 +10,7 @@ use payout::notice::Notice;
 use payout::payee::Destination;
 use serde_json::json;
 
-use super::batches::Gates;
+use super::gates::Gates;
 use super::people::not_counted;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};

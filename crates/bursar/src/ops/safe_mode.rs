@@ -374,7 +374,7 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
     let entering = Entering { why: Why::Person, since, says, epoch: 0 };
     let id = actor.id.to_string();
     transact!(app, |tx| { enter(tx, &id, &entering, app.clock.now()).await })?;
-    app.nudge.reconcile.ring();
+    app.nudge.look_for.ring();
     app.nudge.tell_watchers();
     Ok(())
 }

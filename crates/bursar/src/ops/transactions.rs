@@ -247,7 +247,7 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
     })?;
     app.nudge.settle.ring();
     app.nudge.dispatch.ring();
-    app.nudge.reconcile.ring();
+    app.nudge.look_for.ring();
     Ok(())
 }
 

@@ -220,7 +220,7 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     app.nudge.dispatch.ring();
     app.nudge.settle.ring();
-    app.nudge.reconcile.ring();
+    app.nudge.look_for.ring();
     Ok(())
 }
 

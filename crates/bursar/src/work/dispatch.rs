@@ -20,7 +20,7 @@ use super::calls::Calls;
 use super::gates::{built_on_another, gate, paused, transfers_of};
 use super::submission::{Ready, Sorted, new_submission};
 use super::{Death, Done, Work, chunks, connect, funds, send};
-use crate::ops::batches::Gates;
+use crate::ops::gates::Gates;
 use crate::ops::record::{self, Heard};
 use crate::ops::{OpsError, Result, brake, safe_mode};
 use crate::store::put_back;
@@ -97,7 +97,7 @@ async fn braked(work: &Work) -> Result<bool> {
 
 fn looks_follow(work: &Work, intended: usize) -> Done {
     if intended > 0 {
-        work.app.nudge.reconcile.ring();
+        work.app.nudge.look_for.ring();
     }
     Ok(intended)
 }

@@ -10,7 +10,7 @@ use payout::transaction::Leg;
 
 use super::submission::Back;
 use crate::ops::Result;
-use crate::ops::batches::Gates;
+use crate::ops::gates::Gates;
 use crate::store;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::work::Work;

@@ -4,7 +4,7 @@
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
 //! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
 //! connected balances for bank payouts, and `connect` accounts that changed, with what no webhook has told (`missed`);
-//! `restored` looks for what got no answer and, in safe mode, for what the database does not know of (`reconcile`, `search`);
+//! `look_for` looks for what got no answer and, in safe mode, for what the database does not know of (`look_through`, `search`);
 //! `movements` reads what the vendors themselves say of our balance and holds it against the books;
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
@@ -34,6 +34,8 @@ pub mod intake;
 mod last_gates;
 mod late;
 mod leases;
+pub mod look_for;
+pub mod look_through;
 mod mailer;
 mod missed;
 pub mod movements;
@@ -44,10 +46,8 @@ pub mod onboard;
 pub mod pace;
 mod prove;
 pub mod provider;
-pub mod reconcile;
 mod relook;
 pub mod replay;
-pub mod restored;
 pub mod search;
 mod send;
 pub mod settle;
@@ -327,7 +327,7 @@ pub fn start(work: Work) -> Loops {
     run!("settle_stripe", settle::once, settle, PASS, Vendor::Stripe);
     run!("settle_paypal", settle::once, settle, PASS, Vendor::PayPal);
     run!("accounts", connect::once, settle, PASS);
-    run!("reconcile", restored::once, reconcile, PASS);
+    run!("look_for", look_for::once, look_for, PASS);
     run!("movements_stripe", movements::once, movements, LONG_PASS, Vendor::Stripe);
     run!("movements_paypal", movements::once, movements, LONG_PASS, Vendor::PayPal);
     run!("sweep", sweep::once, sweep, PASS);
@@ -355,7 +355,7 @@ pub async fn beat(work: &Work, _now: i64) -> Done {
     if ended > 0 {
         work.app.nudge.dispatch.ring();
         work.app.nudge.settle.ring();
-        work.app.nudge.reconcile.ring();
+        work.app.nudge.look_for.ring();
     }
     Ok(0)
 }

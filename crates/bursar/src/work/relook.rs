@@ -3,7 +3,7 @@
 //! those pays it twice. A bank payout that it had made of money that lies parked here is adopted, and anything else is
 //! written down; only where Stripe shows nothing that is not known here does the payment count as looked through.
 //!
-//! What is deliberately not here: payments that are sent, which are looked for leg by leg before (`dispatch`, `reconcile`),
+//! What is deliberately not here: payments that are sent, which are looked for leg by leg before (`dispatch`, `look_through`),
 //! and payments that are not in this database (`search`).
 
 use std::collections::HashSet;

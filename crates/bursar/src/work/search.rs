@@ -2,7 +2,7 @@
 //! after it was saved, and those whose sending it has forgotten. Nothing is ever sent here. What a known payment turns out to
 //! have is adopted or told as a contradiction; what belongs to no payment here is written down and holds whoever was paid.
 //!
-//! Requests that are known and not over are looked up by `reconcile` (Stripe) and by the key that PayPal's batch carries
+//! Requests that are known and not over are looked up by `look_through` (Stripe) and by the key that PayPal's batch carries
 //! (`named`). What is deliberately not here: when safe mode ends (`ops::safe_mode`).
 
 use std::cmp::Reverse;

@@ -693,7 +693,7 @@ pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
 }
 
 async fn look_for(work: &Work, submission: Submission) -> Answered {
-    let (judged, fact) = super::reconcile::look_at_stripe(work, &submission).await;
+    let (judged, fact) = super::look_through::look_at_stripe(work, &submission).await;
     Answered { fact, ..Answered::unsent(submission, judged, Vec::new()) }
 }
 

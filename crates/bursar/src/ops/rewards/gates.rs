@@ -10,7 +10,7 @@ use payout::reward::{Placement, RewardType};
 
 use super::owed;
 use crate::ops::placed;
-use crate::ops::{Result, batches, settings};
+use crate::ops::{Result, batches, gates, settings};
 use crate::store::Db;
 use crate::store::batches::{self as store, Pick, PoolFilter};
 use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
@@ -47,7 +47,7 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
     };
     let mut found = Vec::new();
     for code in eligibility::reward(&facts, None, now) {
-        found.push(placed(db, reward, batches::of_reward(code, entered.id, &facts)).await?);
+        found.push(placed(db, reward, gates::of_reward(code, entered.id, &facts)).await?);
     }
     let Some((payee, money)) = owed(entered.payee, entered.worth) else { return Ok(found) };
     let filter = PoolFilter {
@@ -107,7 +107,7 @@ pub async fn in_draft(db: &mut Db, blocker: Blocker, batch: BatchId) -> Result<B
 }
 
 async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {
-    let gates = batches::Gates::read(db, [payee]).await?.in_month_of(db, now).await?;
+    let gates = gates::Gates::read(db, [payee]).await?.in_month_of(db, now).await?;
     let net = gates.amounts(payee, total).net;
     Ok(gates.claim(payee, total, net, false, now))
 }

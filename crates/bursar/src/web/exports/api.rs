@@ -17,7 +17,7 @@ use crate::store::rewards::Sort;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::session::Who;
-use crate::web::payments::{self, ListQuery};
+use crate::web::payments::PaymentFilter;
 use crate::web::rewards::RewardFilter;
 
 /// The rows of the route table.
@@ -36,7 +36,7 @@ pub fn routes() -> Vec<Route> {
             .says(
                 "Transactions as CSV or a spreadsheet, with the filters of the list; destinations are masked",
             )
-            .filters::<ListQuery>()
+            .filters::<PaymentFilter>()
             .filters::<Manner>()
             .takes_in_query("columns", columns_of(Kind::Transactions), COLUMNS)
             .heavy()
@@ -91,10 +91,10 @@ async fn rewards(
 async fn payments(
     State(app): State<App>,
     Who(actor): Who,
-    query: ExportQuery<ListQuery>,
+    query: ExportQuery<PaymentFilter>,
 ) -> Result<Response, Fault> {
     let (mut db, now) = (app.store.read().await?, app.clock.now());
-    let filter = payments::api_filter(&mut db, &query.filters, None, now).await?;
+    let filter = query.filters.read(&mut db, None, now).await?;
     drop(db);
     let scope = Scope::Transactions(Box::new(filter));
     answer(&app, &actor, query.manner.asked(scope, query.told)?).await

@@ -16,6 +16,7 @@ use payout::remedy::Choice;
 use payout::reward::PaymentType;
 use payout::transaction::Status;
 
+use super::api_filter::PaymentFilter;
 use crate::app::App;
 use crate::clock::{day, rfc3339};
 use crate::ops::idempotency::{Mark, Once, Reply};
@@ -28,7 +29,7 @@ use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, Transaction};
 use crate::store::{Db, contradictions, payees};
 use crate::web::kit::extract::Json;
-use crate::web::kit::form::{self, key_required};
+use crate::web::kit::form::{ListQuery, key_required};
 use crate::web::kit::json::{MoneyJson, Page, PayeeJson, payment_type};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
@@ -45,7 +46,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/transactions", read, list)
             .says("Transactions, newest first")
             .by_pages()
-            .filters::<ListQuery>()
+            .filters::<PaymentFilter>()
             .answers_page::<TransactionJson>(),
         get("/api/v1/transactions/{id}", read, show)
             .says("A transaction with its attempts, rewards and timeline")
@@ -87,43 +88,6 @@ pub fn routes() -> Vec<Route> {
             .takes::<OutsideJson>()
             .answers::<WholeJson>(200),
     ]
-}
-
-/// What narrows a list of transactions.
-#[derive(Deserialize, IntoParams, Default)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    /// One of the six statuses.
-    #[param(value_type = Option<shapes::TransactionStatus>, inline)]
-    status: Option<String>,
-    #[param(value_type = Option<shapes::VendorName>, inline)]
-    vendor: Option<String>,
-    /// A partner or account, by our id or the caller's own.
-    payee: Option<String>,
-    /// An account, for itself and its users.
-    account: Option<String>,
-    /// What is paid to this partner alone.
-    partner: Option<String>,
-    #[param(value_type = Option<shapes::PaymentType>, inline)]
-    payment_type: Option<String>,
-    #[param(value_type = Option<shapes::BatchIdOnly>, inline)]
-    batch: Option<String>,
-    /// Failed, returned, unclaimed, or with a person.
-    needs_attention: Option<bool>,
-    /// Without an end for three days.
-    stuck: Option<bool>,
-    /// Come back after it had succeeded.
-    after_success: Option<bool>,
-    /// Not ended yet.
-    under_way: Option<bool>,
-    /// The code of the reason for which it failed.
-    reason: Option<String>,
-    /// From this UTC date on.
-    #[param(value_type = Option<shapes::Day>, inline)]
-    from: Option<String>,
-    /// Up to and with this UTC date.
-    #[param(value_type = Option<shapes::Day>, inline)]
-    to: Option<String>,
 }
 
 /// A transaction.
@@ -443,85 +407,14 @@ fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
     })
 }
 
-/// What is meant by whoever may see the payments of `own`, or of everybody.
-///
-/// # Errors
-/// The parameter that says nothing.
-pub async fn filter(
-    db: &mut Db,
-    query: &ListQuery,
-    own: Option<&[String]>,
-    now: i64,
-) -> Result<Filter, Fault> {
-    let mut filter = match query {
-        ListQuery { needs_attention: Some(true), .. } => views::needing_attention(),
-        ListQuery { stuck: Some(true), .. } => views::stuck(now),
-        ListQuery { after_success: Some(true), .. } => views::after_success(),
-        ListQuery { under_way: Some(true), .. } => views::under_way(),
-        ListQuery { .. } => Filter::default(),
-    };
-    if let Some(status) = &query.status {
-        let status = Status::parse(status)
-            .ok_or_else(|| bad("/status", "unknown_status", "There is no such status."))?;
-        views::narrow(&mut filter, |state| state.status() == status);
-    }
-    if let Some(code) = &query.reason {
-        views::because(&mut filter, code);
-    }
-    if let Some(vendor) = &query.vendor {
-        filter.vendor = Some(
-            Vendor::parse(vendor)
-                .ok_or_else(|| bad("/vendor", "unknown_vendor", "The vendor is stripe or paypal."))?,
-        );
-    }
-    if let Some(kind) = &query.payment_type {
-        let told = "The payment type is individual or organization.";
-        let unknown = || bad("/payment_type", "unknown_payment_type", told);
-        filter.scope.payment_type = Some(PaymentType::parse(kind).ok_or_else(unknown)?);
-    }
-    if let Some(batch) = &query.batch {
-        filter.batch = Some(
-            BatchId::parse(batch)
-                .ok_or_else(|| bad("/batch", "invalid_id", "This is not the id of a batch."))?,
-        );
-    }
-    for (pointer, text, end) in [("/from", &query.from, false), ("/to", &query.to, true)] {
-        let Some(text) = text else { continue };
-        let day = day(text, "Write the date like 2026-01-31.")
-            .map_err(|told| bad(pointer, "invalid_date", &told))?;
-        if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
-    }
-    if let Some(payee) = &query.payee {
-        let mut found = payees::named(db, payee).await?;
-        // Whoever else has the same external id is nothing to a partner.
-        found.retain(|payee| own.is_none_or(|own| own.contains(&payee.to_string())));
-        let found = payee_verbs::one_of(payee, found)?;
-        filter.payees = Some(found.map(|payee| payee.to_string()).into_iter().collect());
-    }
-    // Nobody's payments are what there is of somebody who does not exist.
-    if let Some(account) = &query.account {
-        match programs::account(db, Named::Either(account)).await? {
-            Some(account) => filter.scope.account = Some(account.id),
-            None => filter.payees = Some(Vec::new()),
-        }
-    }
-    if let Some(partner) = &query.partner {
-        match programs::partner(db, Named::Either(partner)).await? {
-            Some(partner) => filter.scope.partner = Some(partner.id),
-            None => filter.payees = Some(Vec::new()),
-        }
-    }
-    Ok(filter)
-}
-
 async fn list(
     State(app): State<App>,
     Who(actor): Who,
-    form::ListQuery(query, paging): form::ListQuery<ListQuery>,
+    ListQuery(query, paging): ListQuery<PaymentFilter>,
 ) -> Result<axum::Json<Page<TransactionJson>>, Fault> {
     let mut db = app.store.read().await?;
     let own = own_payees(&mut db, &actor).await?;
-    let mut filter = filter(&mut db, &query, own.as_deref(), app.clock.now()).await?;
+    let mut filter = query.read(&mut db, own.as_deref(), app.clock.now()).await?;
     filter.after = match paging.after_parts()? {
         None => None,
         Some([id]) => Some(TransactionId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),

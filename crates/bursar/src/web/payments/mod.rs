@@ -2,13 +2,14 @@
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
+mod api_filter;
 mod bulk;
 mod evidence;
 mod list;
 mod show;
 
 use crate::web::kit::route::Route;
-pub use api::{ListQuery, filter as api_filter};
+pub use api_filter::PaymentFilter;
 pub use list::{Row, filter, rows};
 
 /// The rows of the route table.

@@ -1,5 +1,5 @@
 //! One pass over everything that must be looked for at the vendors: requests that got no answer, always; and, where a database
-//! was put back, what it does not know of. What is deliberately not here: looking through a vendor (`reconcile`, `search`,
+//! was put back, what it does not know of. What is deliberately not here: looking through a vendor (`look_through`, `search`,
 //! `relook`).
 
 use payout::money::Vendor;
