@@ -117,7 +117,6 @@ async fn rewards_for(
     Ok(())
 }
 
-/// Measures the large batch.
 pub async fn measure(world: &World, people: &People, sizes: Sizes) -> Result<(), Failure> {
     rewards_for(world, "large", 0..people.0, sizes.rewards).await?;
     let meter = world.meter();

@@ -86,14 +86,12 @@ async fn one_connection(
     Ok(took)
 }
 
-/// One connection, kept alive.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects.
     pub async fn open(to: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
@@ -115,11 +113,8 @@ impl Connection {
     }
 }
 
-/// An answer.
 pub struct Answer {
-    /// Its status.
     pub status: u16,
-    /// Its body.
     pub body: Vec<u8>,
     head: String,
 }

@@ -21,9 +21,7 @@ pub fn now_us() -> u64 {
 pub struct Cpu {
     /// Bursar's: this process without the two below.
     pub bursar: u64,
-    /// The load generator's.
     pub client: u64,
-    /// The vendors'.
     pub vendors: u64,
     /// The database server's, when it runs on this machine.
     pub database: u64,
@@ -40,14 +38,12 @@ pub struct Measured {
     pub wall_us: u64,
     /// How long each step took, sorted: a request, or a pass of a loop.
     pub steps_us: Vec<u64>,
-    /// Processor time used meanwhile.
     pub cpu: Cpu,
     /// The most memory this process held meanwhile.
     pub peak_kib: u64,
 }
 
 impl Measured {
-    /// Units per second.
     pub fn rate(&self) -> u64 {
         self.units * 1_000_000 / self.wall_us.max(1)
     }

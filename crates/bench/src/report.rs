@@ -8,9 +8,7 @@ use crate::world::Engine;
 
 /// A line of the table.
 pub struct Row<'a> {
-    /// What was done.
     pub name: &'a str,
-    /// What it came to.
     pub measured: &'a Measured,
     /// The same with nothing behind it.
     pub floor: Option<&'a Measured>,
@@ -53,7 +51,6 @@ pub fn heading(engine: Engine) {
     ));
 }
 
-/// A line.
 pub fn row(row: &Row<'_>) {
     let (is, floor) = (row.measured, row.floor);
     let steps = |percent: usize| match is.steps_us.is_empty() {

@@ -24,16 +24,12 @@ const ITEMS: usize = 1_000;
 /// Through whom the payments go.
 #[derive(Clone, Copy)]
 pub enum Through {
-    /// Half and half.
     Both,
-    /// Two legs each.
     Stripe,
-    /// Items of batches.
     PayPal,
 }
 
 impl Through {
-    /// For people.
     pub fn label(self) -> &'static str {
         match self {
             Self::Both => "Stripe and PayPal",

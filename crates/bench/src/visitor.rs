@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use crate::Failure;
 use crate::load::{Answer, Connection, request};
 
-/// Somebody's browser.
 #[derive(Clone)]
 pub struct Visitor {
     at: SocketAddr,

@@ -20,15 +20,11 @@ pub struct App(Arc<Inner>);
 
 /// What [`App`] derefs to.
 pub struct Inner {
-    /// The database.
     pub store: Store,
-    /// Time and chance.
     pub clock: Clock,
-    /// What is in force.
     pub config: Config,
     /// How people and vendors reach us, without a slash at the end.
     pub base_url: String,
-    /// What seals secrets.
     pub master_key: MasterKey,
     /// Wakes the loops when there is something to do; correctness never depends on it.
     pub nudge: Nudge,
@@ -45,7 +41,6 @@ impl Bell {
     }
 
     /// Hears what is rung from now on.
-    #[must_use]
     pub fn listen(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
     }
@@ -56,7 +51,6 @@ impl Bell {
 pub struct Nudge {
     /// Something is to be sent.
     pub dispatch: Bell,
-    /// An event was stored.
     pub intake: Bell,
     /// A vendor is to be asked.
     pub settle: Bell,
@@ -64,7 +58,6 @@ pub struct Nudge {
     pub look_for: Bell,
     /// What vendors say of our balance is to be read.
     pub movements: Bell,
-    /// Something may be forgotten.
     pub sweep: Bell,
     /// Never rung: a beat is a measure of time.
     pub nodes: Bell,
@@ -95,7 +88,6 @@ pub struct Watching(Arc<Mutex<HashMap<PersonId, usize>>>, PersonId);
 
 impl Watchers {
     /// Another live page of this person; `None` when they have so many already.
-    #[must_use]
     pub fn admit(&self, who: PersonId, most: usize) -> Option<Watching> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(who).or_default();
@@ -135,21 +127,17 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    /// Puts the parts together.
-    #[must_use]
     pub fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
     }
 }
 
-/// Whoever asks for something.
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// The person or API key.
     pub id: PersonId,
     /// The name shown in history.
     pub name: String,
-    /// What they may do.
     pub role: Role,
     /// The partner they are, for the two partner roles.
     pub partner: Option<PartnerId>,

@@ -45,7 +45,6 @@ pub struct Manifest {
 
 impl Manifest {
     /// What is known before the copy is there.
-    #[must_use]
     pub fn of(made: (String, i64), database: Option<String>, schema: i64, progress: (i64, i64)) -> Self {
         Self {
             bursar_backup: FORMAT,
@@ -63,7 +62,6 @@ impl Manifest {
 }
 
 /// Where a file is written before it is whole: beside its place, so that it can be moved there in one step.
-#[must_use]
 pub fn unfinished(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     file.with_file_name(format!(".{name}.{}.unfinished", std::process::id()))

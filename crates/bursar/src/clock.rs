@@ -32,20 +32,17 @@ impl VirtualClock {
 
 impl Clock {
     /// The machine's own clock and chance.
-    #[must_use]
     pub fn system() -> Self {
         Self(Source::System)
     }
 
     /// A clock for tests that begins at `now` and is moved through the handle.
-    #[must_use]
     pub fn standing_at(now: i64, seed: u64) -> (Self, Arc<VirtualClock>) {
         let clock = Arc::new(VirtualClock { now: AtomicI64::new(now), drawn: AtomicU64::new(0), seed });
         (Self(Source::Virtual(clock.clone())), clock)
     }
 
     /// Microseconds UTC.
-    #[must_use]
     pub fn now(&self) -> i64 {
         match &self.0 {
             Source::System => jiff::Timestamp::now().as_microsecond().saturating_add(ahead()),
@@ -54,7 +51,6 @@ impl Clock {
     }
 
     /// 128 random bits.
-    #[must_use]
     pub fn chance(&self) -> u128 {
         match &self.0 {
             Source::System => rand::random(),
@@ -68,7 +64,6 @@ impl Clock {
     }
 
     /// A secret of 256 random bits, in the alphabet of ids.
-    #[must_use]
     pub fn secret(&self) -> String {
         payout::ids::encode(self.chance()) + &payout::ids::encode(self.chance())
     }
@@ -95,38 +90,32 @@ const fn ahead() -> i64 {
 }
 
 /// A date in UTC, `YYYY-MM-DD`.
-#[must_use]
 pub fn date(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%d").to_string()
 }
 
 /// A moment as people write it, in UTC: `23 Nov 2026, 06:20 UTC`.
-#[must_use]
 pub fn told(us: i64) -> String {
     timestamp(us).strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
 
 /// RFC 3339 in UTC with microseconds.
-#[must_use]
 pub fn rfc3339(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 /// The moment that a text in RFC 3339 names, microseconds UTC; `None` when it is not one.
-#[must_use]
 pub fn moment(text: &str) -> Option<i64> {
     text.trim().parse().ok().map(jiff::Timestamp::as_microsecond)
 }
 
 /// The time that a `Date` header names, in microseconds UTC.
-#[must_use]
 pub fn http_date(text: &str) -> Option<i64> {
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
     parser.parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
 }
 
 /// The first microsecond of a UTC date written `YYYY-MM-DD`; `None` when it is not one.
-#[must_use]
 pub fn start_of_date(date: &str) -> Option<i64> {
     if date.len() != 10 {
         return None;

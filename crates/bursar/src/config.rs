@@ -83,7 +83,6 @@ pub struct Config {
 
 impl Config {
     /// Where a vendor's API is, where that was set.
-    #[must_use]
     pub fn api_base(&self, vendor: Vendor) -> Option<&str> {
         match vendor {
             Vendor::Stripe => self.stripe_api_base.as_deref(),
@@ -92,20 +91,17 @@ impl Config {
     }
 
     /// What stands in for a vendor; nothing where the vendor's own address is set, or none.
-    #[must_use]
     pub fn stand_in(&self, vendor: Vendor) -> Option<&str> {
         let own = [STRIPE_API, PAYPAL_API, PAYPAL_SANDBOX_API];
         self.api_base(vendor).filter(|base| !own.contains(&base.trim_end_matches('/')))
     }
 
     /// The period of the sweep, in microseconds.
-    #[must_use]
     pub fn poll_us(&self) -> i64 {
         i64::from(self.poll_seconds.max(1)) * 1_000_000
     }
 
     /// The longest wait between two tries or looks: the period, but never over a minute.
-    #[must_use]
     pub fn longest_wait_us(&self) -> i64 {
         self.poll_us().min(60_000_000)
     }
@@ -171,7 +167,6 @@ pub struct Oidc {
 
 impl Oidc {
     /// What people sign in with, in words; nothing without a provider.
-    #[must_use]
     pub fn called(&self) -> Option<String> {
         self.issuer.as_ref()?;
         Some(self.name.clone().unwrap_or_else(|| "your company’s account".to_owned()))
@@ -255,13 +250,11 @@ impl std::fmt::Display for Range {
 
 impl Range {
     /// It holds more addresses than one party has: fewer than 8 bits of the older ones are named, fewer than 16 of the newer.
-    #[must_use]
     pub fn is_wide(self) -> bool {
         self.bits < if self.address.is_ipv4() { 8 } else { 16 }
     }
 
     /// Whether an address is one of them.
-    #[must_use]
     pub fn holds(self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, all: u32| {
             let apart = all - self.bits;

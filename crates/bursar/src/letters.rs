@@ -1,7 +1,6 @@
 //! How letters are made alike, so that what people type finds what others have written.
 
 /// Small letters without accents; whatever is neither letter nor digit parts words.
-#[must_use]
 pub fn folded(text: &str) -> String {
     let mut letters = String::new();
     for letter in text.chars().flat_map(char::to_lowercase) {

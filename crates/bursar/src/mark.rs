@@ -14,7 +14,6 @@ use crate::backup;
 use crate::secrets;
 use crate::store::put_back::Progress;
 
-/// What the file holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Noted {
     /// The id of the database: the mark of another one says nothing.
@@ -31,7 +30,6 @@ pub struct Noted {
 
 impl Noted {
     /// How far the database had come.
-    #[must_use]
     pub fn progress(&self) -> Progress {
         Progress { epoch: self.epoch, sent: self.sent }
     }
@@ -65,7 +63,6 @@ struct Written {
 
 impl Mark {
     /// The mark beside a key file.
-    #[must_use]
     pub fn beside(key: &Path) -> Self {
         Self { file: Some(place(key)), ..Self::default() }
     }
@@ -84,7 +81,6 @@ impl Mark {
     }
 
     /// Whether there is a file to note anything in.
-    #[must_use]
     pub fn is_kept(&self) -> bool {
         self.file.is_some()
     }
@@ -125,7 +121,6 @@ impl Mark {
 
     /// What others have sent beyond what the file says, with the last request that stands there: a node that only looks on
     /// must know of it too, because it may be the first to start again.
-    #[must_use]
     pub fn not_noted(&self) -> Option<(Progress, Option<String>)> {
         let seen = self.seen();
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +130,6 @@ impl Mark {
     }
 
     /// Why it could not be written the last time, if it could not.
-    #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
@@ -148,7 +142,6 @@ impl Mark {
 
     /// Whether this process is to say now, in the database, that it is that one (`Some(true)`), or to look whether another one
     /// says so that can tell (`Some(false)`): once a minute.
-    #[must_use]
     pub fn is_due(&self, now: i64) -> Option<bool> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let due = known.1.is_none_or(|last| now.saturating_sub(last) >= EACH_US || now < last);
@@ -171,14 +164,12 @@ impl Mark {
 
     /// How far this process has seen the database come. Whoever reads it before the database and finds less there has
     /// another database than before.
-    #[must_use]
     pub fn seen(&self) -> Progress {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Where the mark of a key file is.
-#[must_use]
 pub fn place(key: &Path) -> PathBuf {
     let name = key.file_name().unwrap_or_default().to_string_lossy();
     key.with_file_name(format!("{name}.mark"))

@@ -23,7 +23,6 @@ macro_rules! this_function {
 }
 
 /// A function by the path of something inside it: `bursar::ops::pay::press::{{closure}}::here` is `ops::pay::press`.
-#[must_use]
 pub fn function_of(path: &'static str) -> &'static str {
     let path = path.strip_prefix("bursar::").unwrap_or(path);
     let inside = path.find("::{{closure}}").or_else(|| path.rfind("::here"));
@@ -31,7 +30,6 @@ pub fn function_of(path: &'static str) -> &'static str {
 }
 
 /// A call by its method and path, with what names one object left out: `POST /v1/transfers/{id}/reversals`.
-#[must_use]
 pub fn call_of(method: &str, path: &str) -> String {
     let one_object = |part: &str| {
         let a_word = ["v1", "v2", "oauth2"].contains(&part);

@@ -17,7 +17,6 @@ struct Beat {
 /// A loop as it is told of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Age {
-    /// Its name.
     pub name: &'static str,
     /// How long ago it finished a pass, in microseconds.
     pub age_us: i64,
@@ -41,8 +40,6 @@ impl Pulse {
         self.with(|beats| beats.remove(name));
     }
 
-    /// Every loop that runs.
-    #[must_use]
     pub fn ages(&self, now: i64) -> Vec<Age> {
         self.with(|beats| {
             let age = |(name, beat): (&&'static str, &Beat)| {

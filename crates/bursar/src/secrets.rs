@@ -27,7 +27,6 @@ impl std::fmt::Debug for MasterKey {
 
 impl MasterKey {
     /// A key from its 32 bytes.
-    #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Arc::new(XChaCha20Poly1305::new(&Key::from(bytes))))
     }
@@ -69,7 +68,6 @@ impl MasterKey {
     }
 
     /// Encrypts `plain` so that it opens only where `context` is named again: a secret cannot be moved to another row.
-    #[must_use]
     pub fn seal(&self, clock: &Clock, context: &str, plain: &str) -> String {
         let mut nonce = [0u8; 24];
         nonce[..16].copy_from_slice(&clock.chance().to_be_bytes());
@@ -81,7 +79,6 @@ impl MasterKey {
     }
 
     /// Opens what [`MasterKey::seal`] made; `None` under another key or context.
-    #[must_use]
     pub fn open(&self, context: &str, sealed: &str) -> Option<String> {
         let bytes = STANDARD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(24)?;
@@ -95,7 +92,6 @@ impl MasterKey {
 /// signed, so that no nonce is used for two messages.
 impl MasterKey {
     /// Signs a message, in hexadecimal.
-    #[must_use]
     pub fn sign(&self, message: &str) -> String {
         let payload = chacha20poly1305::aead::Payload { msg: b"", aad: message.as_bytes() };
         let tag = self.0.encrypt(&nonce_of(message), payload).unwrap_or_default();
@@ -103,7 +99,6 @@ impl MasterKey {
     }
 
     /// Whether this key has signed a message so. Compared in constant time by the library.
-    #[must_use]
     pub fn has_signed(&self, message: &str, tag: &str) -> bool {
         let byte = |at| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
         let Some(bytes) = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {
@@ -122,7 +117,6 @@ fn nonce_of(message: &str) -> XNonce {
 }
 
 /// How a file is made that only its owner may read or write.
-#[must_use]
 pub fn for_its_owner() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -172,7 +166,6 @@ pub fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
 }
 
 /// What is stored in place of a token or key that carries enough chance of its own.
-#[must_use]
 pub fn token_hash(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -214,13 +207,11 @@ impl Hashing {
     }
 
     /// That of people who have not signed in; the cores are the machine's, so there is one for the process.
-    #[must_use]
     pub fn of_strangers() -> &'static Self {
         &STRANGERS
     }
 
     /// That of people who have.
-    #[must_use]
     pub fn of_the_known() -> &'static Self {
         &KNOWN
     }
@@ -251,7 +242,6 @@ pub fn password_hash(clock: &Clock, password: &str) -> Result<String, argon2::pa
 }
 
 /// Whether the password is the one that was hashed.
-#[must_use]
 pub fn password_matches(password: &str, hash: &str) -> bool {
     use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
     PasswordHash::new(hash)

@@ -6,12 +6,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// The turns of one kind of work.
 pub struct Turns {
     running: Semaphore,
-    /// Running or waiting.
     taken: Semaphore,
 }
 
 /// How many cores there are.
-#[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -28,13 +26,10 @@ pub struct Turn<'a> {
 
 impl Turns {
     /// So many at a time, while so many may wait.
-    #[must_use]
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self { running: Semaphore::new(at_once), taken: Semaphore::new(at_once + waiting) }
     }
 
-    /// One for each core.
-    #[must_use]
     pub fn of_cores(waiting: usize) -> Self {
         Self::new(cores(), waiting)
     }

@@ -14,7 +14,6 @@ const FIRST: Duration = Duration::from_millis(500);
 
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A loop under watch.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched {
     /// Its name in the log and the metrics.

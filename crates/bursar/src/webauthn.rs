@@ -14,7 +14,6 @@ use url::{Host, Url};
 
 use data::Data;
 
-/// Where passkeys count.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Site {
     /// The name that a passkey belongs to (the relying party's id): a host.
@@ -26,7 +25,6 @@ pub struct Site {
 impl Site {
     /// The site of an address at which people reach us. Nothing where browsers use no passkeys: over plain http, save for
     /// `localhost`, and at a host that has numbers in the place of a name.
-    #[must_use]
     pub fn of(base_url: &str) -> Option<Self> {
         let url = Url::parse(base_url).ok()?;
         let Some(Host::Domain(name)) = url.host() else { return None };
@@ -46,13 +44,11 @@ pub enum Refused {
     Unreadable,
     /// It was made for something else: a new passkey in the place of a shown one, or the reverse.
     Purpose,
-    /// It answers another challenge.
     Challenge,
     /// The browser was at another site, or in a frame of another.
     Origin,
     /// The passkey belongs to another site.
     Site,
-    /// Nobody touched the device.
     Nobody,
     /// The device did not ask for a PIN, a finger or a face.
     Unverified,
@@ -60,7 +56,6 @@ pub enum Refused {
     Algorithm,
     /// The signature is not the key's.
     Signature,
-    /// It is somebody else's.
     Owner,
     /// It says otherwise than when it was made whether it is on one device alone, or contradicts itself.
     Devices,
@@ -68,7 +63,6 @@ pub enum Refused {
 
 impl Refused {
     /// As it stands in the trail.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -100,13 +94,10 @@ pub struct Made {
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
-    /// Which passkey.
     pub id: String,
     /// What the browser signed for.
     pub client_data: String,
-    /// What the device says.
     pub authenticator_data: String,
-    /// The signature of both.
     pub signature: String,
     /// Whose it is, as the device remembers.
     #[serde(default)]
@@ -136,8 +127,6 @@ pub enum Devices {
 }
 
 impl Devices {
-    /// As it is kept.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::One => "one",
@@ -155,7 +144,6 @@ impl Devices {
 pub const ALGORITHMS: [i64; 3] = [-7, -8, -257];
 
 /// Reads a form's field that holds a passkey.
-#[must_use]
 pub fn read<T: for<'a> Deserialize<'a>>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }
@@ -178,9 +166,7 @@ pub fn new(site: &Site, challenge: &str, made: &Made) -> Result<New, Refused> {
 /// What was kept of a passkey, by which one that is shown is checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
-    /// Its public key.
     pub key: &'a str,
-    /// Whose it is.
     pub owner: &'a str,
     /// On how many devices it is, where that was kept.
     pub devices: Option<&'a str>,
@@ -216,7 +202,6 @@ pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Res
 }
 
 /// The challenge that a browser says it answers; nothing when that cannot be read.
-#[must_use]
 pub fn challenge_in(client_data: &str) -> Option<String> {
     let client_data = bytes(client_data).ok()?;
     let challenge = serde_json::from_slice::<ClientData>(&client_data).ok()?.challenge;
@@ -225,7 +210,6 @@ pub fn challenge_in(client_data: &str) -> Option<String> {
 }
 
 /// Which passkey was shown, as it is kept; nothing when that cannot be read.
-#[must_use]
 pub fn id_in(shown: &Shown) -> Option<String> {
     bytes(&shown.id).ok().map(|id| text(&id))
 }
@@ -279,7 +263,6 @@ fn bytes(text: &str) -> Result<Vec<u8>, Refused> {
 }
 
 /// Bytes as a page writes them.
-#[must_use]
 pub fn text(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

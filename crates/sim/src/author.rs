@@ -11,14 +11,12 @@ mod words;
 use put_back::PutBack;
 use words::{CALLS, FAULTS, NEWS, SCENES};
 
-/// What may be drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Taste {
     /// At most so many processes.
     pub processes: usize,
 }
 
-/// Who writes.
 pub struct Author {
     chance: Chance,
     seed: u64,
@@ -64,7 +62,6 @@ impl Author {
         of[self.chance.below(of.len())]
     }
 
-    /// The whole life.
     pub fn write(mut self) -> String {
         let (processes, seed) = (self.processes.min(self.taste.processes.max(1)), self.seed);
         self.line(format!("processes {processes} seed {seed}"));

@@ -4,7 +4,6 @@
 pub struct Chance(u64);
 
 impl Chance {
-    /// What this number draws.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

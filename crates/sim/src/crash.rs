@@ -31,7 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// What an errand is done with, and what befalls it.
 #[derive(Clone)]
 pub struct Plan {
-    /// In this order.
     pub strikes: Vec<Strike>,
     /// So many processes serve the database.
     pub nodes: usize,
@@ -51,7 +50,6 @@ pub struct Plan {
 
 impl Plan {
     /// These strikes, on so many nodes.
-    #[must_use]
     pub fn of(strikes: Vec<Strike>, nodes: usize) -> Self {
         let (variables, may_end, old_events, planted) = (Vec::new(), false, false, None);
         Self { strikes, nodes, variables, may_end, old_events, planted, folder: None, kept: None }

@@ -15,7 +15,6 @@ use crate::stage::Stage;
 
 /// What came of a life.
 pub struct Life {
-    /// The scenario.
     pub text: String,
     /// What was wrong; nothing, where all is well.
     pub told: Option<String>,
@@ -31,7 +30,6 @@ pub async fn of_seed(seed: u64, taste: Taste) -> Life {
     of_text(seed, Author::new(seed, taste).write()).await
 }
 
-/// Plays a text.
 pub async fn of_text(seed: u64, text: String) -> Life {
     let mut stage = Stage::swift(&format!("life_{seed}"), seed).await;
     let name = format!("seed {seed}");

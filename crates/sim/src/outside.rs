@@ -68,7 +68,6 @@ impl Outside {
         rows.first().map(|row| [0, 1, 2, 3].map(|at| row.get(at))).unwrap_or_default()
     }
 
-    /// Lets go of it.
     pub async fn close(self) {
         self.pool.close().await;
     }

@@ -153,7 +153,6 @@ use cast::Cast;
 /// What a line comes to: nothing, or what is wrong.
 pub type Outcome = Result<(), String>;
 
-/// A scenario under way.
 pub struct Stage {
     pub world: World,
     cast: Cast,
@@ -285,7 +284,6 @@ impl Stage {
         }
     }
 
-    /// Plays every line.
     async fn lines(&mut self, name: &str, text: &str) -> Outcome {
         for (number, line) in (1..).zip(text.lines()) {
             let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
@@ -299,7 +297,6 @@ impl Stage {
         Ok(())
     }
 
-    /// Plays one line.
     pub async fn one(&mut self, line: &str) -> Outcome {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (first, rest) = words.split_first().ok_or("an empty line")?;

@@ -22,7 +22,6 @@ tokio::task_local! {
 /// What befalls whoever plays a side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
-    /// Nothing.
     Goes,
     /// The process dies at its n-th point: what is committed stays, what comes after never happens.
     Dies(u32),
@@ -149,11 +148,9 @@ pub struct Side {
     doing: Pin<Box<dyn Future<Output = String> + Send>>,
 }
 
-/// How it ended.
 pub enum End {
     /// It came to its end, which is told.
     Done(String),
-    /// The process died.
     Died,
     /// The process stands still, and goes on when it is woken.
     Asleep(Side),
@@ -179,7 +176,6 @@ impl Side {
         Self { process, player, doing: Box::pin(doing) }
     }
 
-    /// Lets it go on.
     pub fn wake(&self) {
         self.player.asleep.store(false, Ordering::SeqCst);
         self.player.wakers().drain(..).for_each(Waker::wake);

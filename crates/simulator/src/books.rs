@@ -33,7 +33,6 @@ pub struct Books {
 pub struct TransferLine {
     /// `tr_…`
     pub id: String,
-    /// The connected account.
     pub destination: String,
     pub currency: String,
     pub amount: i64,
@@ -81,7 +80,6 @@ pub struct PayoutLine {
     pub unseen: bool,
 }
 
-/// A PayPal batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchLine {
     pub id: String,
@@ -95,7 +93,6 @@ pub struct BatchLine {
     pub created_at: i64,
 }
 
-/// A PayPal item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemLine {
     pub id: String,
@@ -113,7 +110,6 @@ pub struct ItemLine {
     pub left: bool,
 }
 
-/// Who holds money.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Holder {
@@ -129,7 +125,6 @@ pub enum Holder {
     Partner(String),
     /// Our own bank account, reached by a payout without `Stripe-Account`.
     OurBank,
-    /// The vendor's fees.
     Fees,
 }
 

@@ -20,7 +20,6 @@ use crate::{SECOND, Simulator, Vendor, paypal, stripe};
 /// Both vendors refuse larger bodies; 15,000 PayPal items fit well.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// A request, read whole.
 pub(crate) struct Incoming {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -43,7 +42,6 @@ pub(crate) struct Answer {
 /// What a fault asks of the vendor itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Twist {
-    /// Answer as always.
     Plain,
     /// Execute nothing, answer this, keep nothing.
     Instead(Trouble),
@@ -51,7 +49,6 @@ pub(crate) enum Twist {
     Stored500,
     /// Execute, then answer 500 and keep that under the key.
     Executed500,
-    /// Execute, echo another amount.
     OtherAmount,
     /// Execute, echo statuses that no document names.
     OtherStatus,
@@ -77,19 +74,15 @@ pub struct Asked {
     pub path: String,
     /// What stands after the question mark; empty for none.
     pub query: String,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: Vec<u8>,
 }
 
 /// What comes back to whoever asked without a network.
 pub struct Told {
-    /// The HTTP status.
     pub status: u16,
     /// The headers, `Date` among them.
     pub headers: Vec<(&'static str, String)>,
-    /// The whole body.
     pub body: Vec<u8>,
     /// Whether it arrives whole; else the connection breaks, and the asker learns at most a part.
     pub whole: bool,
@@ -97,7 +90,6 @@ pub struct Told {
     pub early: Vec<crate::Delivery>,
 }
 
-/// How the answer travels.
 enum Travel {
     Whole,
     Nothing,

@@ -13,11 +13,8 @@ use crate::door::Answer;
 /// matches a call and is not used up takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// Whose calls or webhooks.
     pub vendor: Vendor,
-    /// Which of them.
     pub call: Call,
-    /// What happens.
     pub kind: FaultKind,
     /// Let this many matching calls pass first.
     #[serde(default)]
@@ -51,7 +48,6 @@ pub enum Call {
     Any,
 }
 
-/// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -101,10 +97,7 @@ pub enum FaultKind {
     /// Webhooks only: posted before the call that caused it is answered. Of no effect on others.
     Early,
     /// Webhooks only: leaves this much later.
-    Late {
-        /// The delay.
-        micros: i64,
-    },
+    Late { micros: i64 },
     /// Webhooks only: a copy with another status and a wrong signature goes ahead of the genuine one.
     Forged,
 }

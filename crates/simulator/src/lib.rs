@@ -85,9 +85,7 @@ pub(crate) const DAY: i64 = 86_400 * SECOND;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Vendor {
-    /// Stripe Connect.
     Stripe,
-    /// PayPal Payouts.
     PayPal,
 }
 
@@ -113,7 +111,6 @@ pub struct Options {
     pub clock: Clock,
     /// Ids are drawn from it: the same seed and the same calls give the same ids.
     pub seed: u64,
-    /// How long things take.
     pub pace: Pace,
     /// Answer 429 beyond the published limits (Stripe 25 a second and endpoint, 15 for payouts, 100 in all
     /// with a live key and 25 with a test key; PayPal 400 POST a minute).
@@ -124,7 +121,6 @@ pub struct Options {
     pub stripe_account: String,
     /// The client id that PayPal accepts.
     pub paypal_client_id: String,
-    /// Its secret.
     pub paypal_client_secret: String,
     /// The id of the application, as an access token tells it.
     pub paypal_app_id: String,
@@ -231,13 +227,11 @@ impl Simulator {
     }
 
     /// Answers one request without a network: the same vendors, the same faults.
-    #[must_use]
     pub fn carry(&self, asked: Asked) -> Told {
         door::carry(self, asked)
     }
 
     /// When something will next happen by itself or a webhook is to leave (microseconds), if anything will.
-    #[must_use]
     pub fn next_at(&self) -> Option<i64> {
         self.accounts().iter().filter_map(|account| account.world().next_at()).min()
     }
@@ -285,7 +279,6 @@ impl Simulator {
         }
     }
 
-    /// Makes something go wrong.
     pub fn plant(&self, fault: Fault) {
         self.world().faults.plant(fault);
     }
@@ -436,7 +429,6 @@ impl Simulator {
     }
 
     /// The vendors' present (microseconds UTC).
-    #[must_use]
     pub fn time(&self) -> i64 {
         self.now()
     }

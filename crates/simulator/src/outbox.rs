@@ -16,9 +16,7 @@ use crate::{DAY, SECOND, Vendor, paypal, stripe};
 pub struct Delivery {
     /// Names this delivery to [`crate::Simulator::delivered`]; the same in every try.
     pub id: u64,
-    /// Who sends it.
     pub vendor: Vendor,
-    /// The registered endpoint.
     pub url: String,
     /// All headers, the signature's among them.
     pub headers: Vec<(String, String)>,

@@ -2,7 +2,6 @@
 //!
 //! Not here: what each vendor does about it (`stripe::transfer`, `stripe::payout`, `paypal::settle`).
 
-/// A scripted destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scene {
     Closed,

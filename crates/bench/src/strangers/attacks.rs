@@ -25,7 +25,6 @@ const HALF_OPEN: usize = 50;
 const WRONG_EACH: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A kind of stranger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attack {
     /// Two large forms at a time.
@@ -43,11 +42,9 @@ pub enum Attack {
 }
 
 impl Attack {
-    /// Each of them.
     pub const ALL: [Self; 6] =
         [Self::Forms, Self::Methods, Self::Addresses, Self::WrongPasswords, Self::HalfOpen, Self::Unsigned];
 
-    /// For people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Forms => "forms of 560 KB, two at a time",

@@ -15,11 +15,9 @@ const PAYEE: &str = "visited";
 
 /// The running program. It ends with this.
 pub struct Target {
-    /// Where it listens.
     pub at: SocketAddr,
     /// The login of an administrator, who pays.
     pub email: String,
-    /// Their password.
     pub password: String,
     key: String,
     child: Child,

@@ -181,7 +181,6 @@ fn unknown(error: OpsError, told: &str) -> Failure {
 }
 
 /// Reads the command line and runs what it says.
-#[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

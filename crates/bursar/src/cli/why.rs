@@ -50,7 +50,6 @@ fn nothing(name: &str) -> String {
 }
 
 /// What is printed for people.
-#[must_use]
 pub fn lines(why: &Why) -> Vec<String> {
     // Of a payment, what stops it is told with how it stands.
     let blockers = why.blockers.iter().filter(|_| !why.of_payment);
@@ -121,7 +120,6 @@ fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec
 
 /// What is printed for programs: as `GET /rewards/{id}/eligibility` answers, and beside it the payment, where it is about
 /// one, and the gates at which that payment would be refused if it were resubmitted.
-#[must_use]
 pub fn as_json(why: &Why) -> Value {
     let rows: Vec<Value> = why.blockers.iter().map(problem::blocker).collect();
     let payment = why.payment.as_deref().map(|payment| {

@@ -31,7 +31,6 @@ const fn rare<R>(name: &'static str, words: &'static str, read: fn(&R) -> Cell) 
 
 /// A reward as it is exported.
 pub struct RewardRow {
-    /// The reward.
     pub reward: Reward,
     /// What stands in the way of its payment, in words, where that was asked for.
     pub blockers: String,
@@ -41,11 +40,8 @@ pub struct RewardRow {
 
 /// A payment as it is exported.
 pub struct TransactionRow {
-    /// The payment.
     pub transaction: Transaction,
-    /// Who receives.
     pub named: Option<Named>,
-    /// The batch's number.
     pub batch: String,
     /// What the vendor took, in minor units, where it was told.
     pub fee_taken: Option<i128>,
@@ -53,11 +49,8 @@ pub struct TransactionRow {
 
 /// A payee's year in one currency, as it is exported.
 pub struct EarningsRow {
-    /// The tax year.
     pub year: i32,
-    /// Who.
     pub payee: Payee,
-    /// Their names.
     pub named: Option<Named>,
     /// What was approved for them in that year.
     pub earned: Sum,
@@ -65,7 +58,6 @@ pub struct EarningsRow {
     pub paid: Sum,
     /// What of it did not stay with them.
     pub back: Back,
-    /// What stayed with them.
     pub net: Sum,
     /// What of it is not at their bank yet.
     pub to_bank: Sum,
@@ -222,7 +214,6 @@ fn reason(row: &TransactionRow) -> Cell {
 }
 
 /// Where a vendor's share stands in [`EarningsRow::by`].
-#[must_use]
 pub fn share(vendor: Option<Vendor>) -> usize {
     match vendor {
         Some(Vendor::Stripe) => 0,
@@ -232,7 +223,6 @@ pub fn share(vendor: Option<Vendor>) -> usize {
 }
 
 /// The columns there are of a kind, in their order. The journal's depend on who reads it, see [`super::journal`].
-#[must_use]
 pub fn headings(kind: Kind) -> Vec<Heading> {
     fn of<R>(columns: &[Column<R>]) -> Vec<Heading> {
         columns.iter().map(|column| column.heading).collect()
@@ -252,25 +242,21 @@ fn cells<R>(columns: &[Column<R>], row: &R, chosen: &[String]) -> Vec<Cell> {
 }
 
 /// The chosen columns of a reward.
-#[must_use]
 pub fn reward(row: &RewardRow, chosen: &[String]) -> Vec<Cell> {
     cells(REWARDS, row, chosen)
 }
 
 /// The chosen columns of a payment.
-#[must_use]
 pub fn transaction(row: &TransactionRow, chosen: &[String]) -> Vec<Cell> {
     cells(TRANSACTIONS, row, chosen)
 }
 
 /// The chosen columns of a payee's year.
-#[must_use]
 pub fn earnings(row: &EarningsRow, chosen: &[String]) -> Vec<Cell> {
     cells(EARNINGS, row, chosen)
 }
 
 /// The chosen columns of a row of the activity log.
-#[must_use]
 pub fn audit(row: &audit::Row, chosen: &[String]) -> Vec<Cell> {
     cells(AUDIT, row, chosen)
 }

@@ -10,7 +10,6 @@ use crate::clock::rfc3339;
 pub const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Rows as CSV. The columns' names are a row of words like any other.
-#[must_use]
 pub fn written(rows: &[Vec<Cell>]) -> Vec<u8> {
     let mut writer = ::csv::WriterBuilder::new()
         .terminator(::csv::Terminator::CRLF)
@@ -24,7 +23,6 @@ pub fn written(rows: &[Vec<Cell>]) -> Vec<u8> {
 }
 
 /// The columns' names, as the first row.
-#[must_use]
 pub fn head<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     written(&[names.into_iter().map(|name| Cell::Text(name.to_owned())).collect()])
 }
@@ -42,7 +40,6 @@ fn told(cell: &Cell) -> Cow<'_, str> {
 }
 
 /// Words that a spreadsheet would run as a formula get an apostrophe before them, which makes them words again.
-#[must_use]
 pub fn harmless(words: &str) -> Cow<'_, str> {
     match words.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
         true => Cow::Owned(format!("'{words}")),

@@ -13,14 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::{Cell, Heading};
 use crate::clock::date;
 
-/// Who reads the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layout {
     /// Anybody: every column there is.
     Generic,
     /// QuickBooks Online, *Import data, Journal entries*.
     QuickBooks,
-    /// Xero, *Manual journals, Import*.
     Xero,
     /// NetSuite, *Import CSV records, Journal entry*.
     NetSuite,
@@ -31,7 +29,6 @@ impl Layout {
     pub const ALL: [Self; 4] = [Self::Generic, Self::QuickBooks, Self::Xero, Self::NetSuite];
 
     /// The spelling in the database, the API and addresses.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Generic => "generic",
@@ -42,13 +39,10 @@ impl Layout {
     }
 
     /// Reads [`Layout::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|layout| layout.as_str() == text)
     }
 
-    /// What people call it.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Generic => "Generic",
@@ -58,8 +52,6 @@ impl Layout {
         }
     }
 
-    /// The columns, in order.
-    #[must_use]
     pub fn headings(self) -> &'static [Heading] {
         match self {
             Self::Generic => &GENERIC,
@@ -146,7 +138,6 @@ impl Default for Names {
 
 impl Names {
     /// The accounts there are: the ledger's name, what it is, and what it is called where nobody says otherwise.
-    #[must_use]
     pub fn known() -> Vec<(String, String, String)> {
         let mut known = vec![
             row("reward_expense", "What rewards have cost", "Partner Rewards"),
@@ -197,7 +188,6 @@ impl Names {
     }
 
     /// What an account of the ledger is called.
-    #[must_use]
     pub fn of<'a>(&'a self, ledger_account: &'a str) -> &'a str {
         let key = if ledger_account.starts_with("payable:") { "payable" } else { ledger_account };
         self.accounts.get(key).map_or(key, String::as_str)
@@ -223,7 +213,6 @@ pub struct Line {
     pub ledger_account: String,
     /// Whose it is: name and the caller's id.
     pub payee: Option<(String, String)>,
-    /// Debit positive, credit negative.
     pub money: Sum,
 }
 
@@ -253,7 +242,6 @@ impl Line {
     }
 
     /// The line as a row of a file.
-    #[must_use]
     pub fn cells(&self, layout: Layout, names: &Names, chosen: &[String]) -> Vec<Cell> {
         let (debit, credit) = self.sided();
         let account = Cell::text(names.of(&self.ledger_account));
@@ -318,13 +306,11 @@ impl Line {
 }
 
 /// The name of a journal's entry in one currency.
-#[must_use]
 pub fn entry_of(journal: &str, currency: Currency) -> String {
     format!("{}-{currency}", journal.trim_start_matches("jrn_"))
 }
 
 /// The name of a day's entry in one currency.
-#[must_use]
 pub fn entry_of_day(at: i64, currency: Currency) -> String {
     format!("BURSAR-{}-{currency}", date(at))
 }
@@ -338,7 +324,6 @@ fn by_slashes(at: i64, month_first: bool) -> String {
     if month_first { format!("{month}/{day}/{year}") } else { format!("{day}/{month}/{year}") }
 }
 
-/// A movement in words.
 fn word(movement: &str) -> &str {
     match movement {
         "approve" => "Reward approved",

@@ -12,16 +12,12 @@ pub mod xlsx;
 use payout::money::{Currency, Sum};
 use serde_json::{Value, json};
 
-/// What can be exported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Rewards.
     Rewards,
-    /// Payments.
     Transactions,
     /// What each payee earned and was paid in a tax year.
     Earnings,
-    /// The books.
     Journal,
     /// Who did what.
     Audit,
@@ -33,7 +29,6 @@ impl Kind {
         [Self::Rewards, Self::Transactions, Self::Earnings, Self::Journal, Self::Audit];
 
     /// The spelling in the database, the API and addresses.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rewards => "rewards",
@@ -45,13 +40,10 @@ impl Kind {
     }
 
     /// Reads [`Kind::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// What people call it.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Rewards => "Rewards",
@@ -68,16 +60,13 @@ impl Kind {
 pub enum Format {
     /// Text, RFC 4180.
     Csv,
-    /// A spreadsheet.
     Xlsx,
 }
 
 impl Format {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Csv, Self::Xlsx];
 
     /// The spelling in the database, the API, addresses and names of files.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -86,13 +75,10 @@ impl Format {
     }
 
     /// Reads [`Format::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.as_str() == text)
     }
 
-    /// Its media type.
-    #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
@@ -104,13 +90,11 @@ impl Format {
 /// What stands in a cell. A kind of value, not a text: CSV and spreadsheets write each in their own way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cell {
-    /// Nothing.
     Empty,
     /// Words, which nobody may mistake for a formula.
     Text(String),
     /// An amount; its currency stands in a column of its own.
     Amount(Sum),
-    /// A whole number.
     Count(i64),
     /// Microseconds UTC.
     Moment(i64),
@@ -120,26 +104,22 @@ pub enum Cell {
 
 impl Cell {
     /// Words, where there are any.
-    #[must_use]
     pub fn text(words: impl Into<String>) -> Self {
         let words = words.into();
         if words.is_empty() { Self::Empty } else { Self::Text(words) }
     }
 
     /// Words that may be absent.
-    #[must_use]
     pub fn maybe(words: Option<&String>) -> Self {
         words.map_or(Self::Empty, |words| Self::text(words.as_str()))
     }
 
     /// A moment that may not have come.
-    #[must_use]
     pub fn at(moment: Option<i64>) -> Self {
         moment.map_or(Self::Empty, Self::Moment)
     }
 
     /// As rows wait in the database to be put into a spreadsheet.
-    #[must_use]
     pub fn json(&self) -> Value {
         match self {
             Self::Empty => Value::Null,
@@ -152,7 +132,6 @@ impl Cell {
     }
 
     /// Reads [`Cell::json`].
-    #[must_use]
     pub fn read(value: &Value) -> Option<Self> {
         if value.is_null() {
             return Some(Self::Empty);

@@ -56,31 +56,24 @@ pub enum Role {
 /// Words at a place: their left end and the line they stand on, from the top left of the page.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// From the left.
     pub x: Length,
-    /// From the top.
     pub y: Length,
     /// The size of the letters.
     pub size: Length,
-    /// The words.
     pub text: String,
-    /// Paler than the rest.
     pub pale: bool,
-    /// What they are.
     pub role: Role,
 }
 
 /// A page: words, and the heights at which a line goes across.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The words.
     pub marks: Vec<Mark>,
     /// Lines across, each between two places from the left.
     pub rules: Vec<(Length, Length, Length)>,
 }
 
 /// The text with a box for every letter that the typeface has not.
-#[must_use]
 pub fn drawable(text: &str) -> String {
     let has = |letter: char| FACE.as_ref().is_some_and(|face| face.glyph_index(letter).is_some());
     let drawn = |letter: char| match letter {
@@ -92,7 +85,6 @@ pub fn drawable(text: &str) -> String {
 }
 
 /// How wide words are.
-#[must_use]
 pub fn width(text: &str, size: Length) -> Length {
     let Some(face) = FACE.as_ref() else { return 0 };
     let advance =
@@ -103,7 +95,6 @@ pub fn width(text: &str, size: Length) -> Length {
 }
 
 /// Words in lines that are no wider than `most`: broken between words, and inside one only where it is wider itself.
-#[must_use]
 pub fn lines(text: &str, size: Length, most: Length) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

@@ -7,22 +7,18 @@ use payout::money::{Currency, Money, Sum};
 
 use super::pdf::{self, HEIGHT, Length, Mark, Page, Role, WIDTH, drawable, width};
 
-/// What a statement says.
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// Who was paid.
     pub payee: String,
     /// Their company, unless it is the payee itself.
     pub company: Option<String>,
-    /// The calendar year.
     pub year: i32,
     /// What was known on this day, `YYYY-MM-DD`.
     pub as_of: String,
-    /// The payments, oldest first.
     pub payments: Vec<Payment>,
 }
 
-/// A payment on it.
 #[derive(Clone, Debug)]
 pub struct Payment {
     /// `PT-000977`.
@@ -31,13 +27,11 @@ pub struct Payment {
     pub day: String,
     /// Through whom, and where to, masked.
     pub to: String,
-    /// What was earned.
     pub amount: Money,
     /// What of it the payee bore as a fee.
     pub fee: Money,
     /// What was paid.
     pub net: Money,
-    /// How it ended.
     pub status: String,
     /// It stayed with the payee, and so is in the sums.
     pub counts: bool,

@@ -112,7 +112,6 @@ impl Sheet {
 }
 
 /// What a file is called: by what it holds and the day it was made.
-#[must_use]
 pub fn name(what: &str, number: &str, at: i64, ending: &str) -> String {
     format!("bursar-{what}-{}-{}.{ending}", date(at), number.to_lowercase())
 }

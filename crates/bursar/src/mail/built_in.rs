@@ -13,7 +13,6 @@ use super::told::{self, Told};
 
 impl Language {
     /// The template that comes with Bursar.
-    #[must_use]
     pub fn built_in(self, notice: Notice) -> Template {
         let section = self.section(notice.as_str());
         let (subject, body) = section.split_once('\n').unwrap_or((section, ""));
@@ -32,13 +31,11 @@ impl Language {
     }
 
     /// A gate and what a partner can do about it, in their words.
-    #[must_use]
     pub fn gate(self, code: Code) -> (String, String) {
         self.in_words(told::gate(self, code))
     }
 
     /// Why a payment did not arrive, by its reason's code, and what its receiver can do, in their words.
-    #[must_use]
     pub fn reason(self, code: &str) -> (String, String) {
         self.in_words(told::reason(self, code))
     }

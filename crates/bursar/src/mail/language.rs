@@ -1,17 +1,11 @@
 //! The languages mails are written in, and how each writes a number. What is deliberately not here: their words (`built_in`).
 
-/// A language of mails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Language {
-    /// English.
     En,
-    /// German.
     De,
-    /// French.
     Fr,
-    /// Spanish.
     Es,
-    /// Japanese.
     Ja,
     /// English with every letter changed, for tests: what is not changed was never meant to be translated.
     Pseudo,
@@ -22,7 +16,6 @@ impl Language {
     pub const ALL: [Self; 5] = [Self::En, Self::De, Self::Fr, Self::Es, Self::Ja];
 
     /// The spelling in the database and the API.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::En => "en",
@@ -35,21 +28,18 @@ impl Language {
     }
 
     /// Reads [`Language::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().chain([Self::Pseudo]).find(|language| language.as_str() == text)
     }
 
     /// The one to write somebody in whose language is written like this (`de`, `de-AT`, `pt_BR`); English when we do not
     /// have it.
-    #[must_use]
     pub fn of(written: Option<&str>) -> Self {
         let first = written.and_then(|text| text.split(['-', '_']).next()).unwrap_or("");
         Self::parse(&first.to_lowercase()).unwrap_or(Self::En)
     }
 
     /// Its own name.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::En => "English",
@@ -62,7 +52,6 @@ impl Language {
     }
 
     /// What parts the groups of an amount's digits, and what its decimals.
-    #[must_use]
     pub fn marks(self) -> (char, char) {
         match self {
             Self::En | Self::Ja | Self::Pseudo => (',', '.'),
@@ -72,7 +61,6 @@ impl Language {
     }
 
     /// An amount such as `-1234567.50 USD` as this language writes it; what is no amount stays as it is.
-    #[must_use]
     pub fn amount(self, written: &str) -> String {
         let (number, unit) = written.split_once(' ').unwrap_or((written, ""));
         if !number.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit()) {
@@ -83,7 +71,6 @@ impl Language {
     }
 
     /// `-1234567.50` in groups, with this language's marks.
-    #[must_use]
     pub fn decimal(self, decimal: &str) -> String {
         let (group, point) = self.marks();
         let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal), |rest| ("−", rest));

@@ -14,7 +14,6 @@ use super::language::Language;
 /// The two parts of a mail.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parts {
-    /// Plain text.
     pub text: String,
     /// A whole HTML document, without scripts, images or anything that is fetched.
     pub html: String,
@@ -29,7 +28,6 @@ enum Block<'a> {
 
 impl Parts {
     /// The parts of a mail with this subject and markup. `ours` is what every address of ours begins with.
-    #[must_use]
     pub fn of(language: Language, subject: &str, body: &str, ours: &str) -> Self {
         let blocks = blocks(body, ours);
         let footer = language.footer();

@@ -25,7 +25,6 @@ const STATEMENTS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 /// A subject and a body, as they are written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Template {
-    /// One line.
     pub subject: String,
     /// The markup (see `markup`), with minijinja in it.
     pub body: String,
@@ -34,9 +33,7 @@ pub struct Template {
 /// A subject and a body, as they came out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rendered {
-    /// One line.
     pub subject: String,
-    /// The markup.
     pub body: String,
 }
 
@@ -47,7 +44,6 @@ pub struct Broken {
     pub field: &'static str,
     /// The line, from 1, where it is known.
     pub line: Option<usize>,
-    /// What is wrong.
     pub what: String,
 }
 
@@ -57,7 +53,6 @@ impl Broken {
     }
 
     /// For the person who wrote it, with what they may use instead.
-    #[must_use]
     pub fn sentence(&self, notice: Notice) -> String {
         let place = match self.line {
             Some(line) if self.field == "body" => format!("Line {line} of the body"),

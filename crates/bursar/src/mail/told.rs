@@ -18,7 +18,6 @@ use super::Language;
 pub struct Told {
     /// What stands in the way.
     pub message: &'static str,
-    /// What to do.
     pub remedy: &'static str,
 }
 
@@ -26,8 +25,6 @@ const fn told(message: &'static str, remedy: &'static str) -> Told {
     Told { message, remedy }
 }
 
-/// A gate.
-#[must_use]
 pub fn gate(language: Language, code: Code) -> Told {
     match language {
         Language::En | Language::Pseudo => en::gate(code),
@@ -39,7 +36,6 @@ pub fn gate(language: Language, code: Code) -> Told {
 }
 
 /// What kept a payment from arriving.
-#[must_use]
 pub fn cause(language: Language, cause: Cause) -> Told {
     match language {
         Language::En | Language::Pseudo => en::cause(cause),
@@ -51,7 +47,6 @@ pub fn cause(language: Language, cause: Cause) -> Told {
 }
 
 /// The reason of a payment, by its code: a gate's or the vendor's.
-#[must_use]
 pub fn reason(language: Language, code: &str) -> Told {
     Code::parse(code).map_or_else(|| cause(language, Cause::of(code)), |code| gate(language, code))
 }

@@ -150,7 +150,6 @@ const KEY_MADE: [Variable; 4] = [
 const KEY_ENDS: [Variable; 2] = [is("ends", "its last day"), is("used", "the day it was last used")];
 
 /// The variables of a notice's templates.
-#[must_use]
 pub fn variables(notice: Notice) -> Vec<Variable> {
     let own: &[&[Variable]] = match notice {
         Notice::RewardApproved | Notice::RewardRejected => &[&REWARDS],
@@ -222,7 +221,6 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
 }
 
 /// An example of a notice's variables, to check and show a template with when there is nothing real yet.
-#[must_use]
 pub fn sample(notice: Notice) -> Value {
     let mut all = json!({
         "name": "Ana Lima", "greeting": "", "link": "https://bursar.example/page", "for_partner": true,

@@ -11,9 +11,6 @@ use crate::store::{Db, Result, named, put_back};
 
 /// A sentence for each attempt that the vendor contradicts, and for each object that its events name under our key and nothing
 /// here counts; none of a payment that nobody is in doubt about.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
     let in_doubt = matches!(payment.state, State::Review | State::PayoutReview);
     if payment.contradicted_at.is_none() && !in_doubt {
@@ -35,9 +32,6 @@ pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
 
 /// The one object of the vendor's that is said to be this payment, where there is just one: whoever settles it by hand is
 /// offered it. PayPal's events name batches, which settle nothing.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn likely(db: &mut Db, payment: &Transaction) -> Result<Option<String>> {
     let mut objects = put_back::open_of(db, payment.id).await?;
     if payment.terms.vendor == Vendor::Stripe {
@@ -96,7 +90,6 @@ fn by(attempt: &Attempt, lines: &[ReadLine]) -> String {
 }
 
 /// Whether people have called an attempt not made, and nobody has found out since that it was.
-#[must_use]
 pub fn called_not_made(attempt: &Attempt) -> bool {
     attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
 }

@@ -17,14 +17,10 @@ const LAST: &str = "last_backup";
 pub struct Taken {
     /// When, microseconds UTC.
     pub at: i64,
-    /// Where to.
     pub file: String,
 }
 
 /// Notes that a backup was taken.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(store: &Store, taken: &Taken) -> Result<()> {
     let text = serde_json::to_string(taken).unwrap_or_default();
     let mut tx = store.begin().await?;
@@ -34,17 +30,11 @@ pub async fn note(store: &Store, taken: &Taken) -> Result<()> {
 }
 
 /// The last backup that was taken with `bursar backup`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn last(db: &mut Db) -> store::Result<Option<Taken>> {
     Ok(meta::get(db, LAST).await?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// Puts a database that was restored from a backup into safe mode, before anybody serves it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn make_safe(store: &Store, manifest: &Manifest, now: i64) -> Result<()> {
     let says = format!(
         "This database was restored from a backup of {}: what was paid since is not known here.",

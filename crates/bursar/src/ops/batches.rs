@@ -33,7 +33,6 @@ use view::{BatchView, ClaimView};
 /// The draft that a change is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft {
-    /// Which batch.
     pub id: BatchId,
     /// The version that whoever asks has seen, if they say so.
     pub version: Option<i64>,
@@ -56,7 +55,6 @@ fn by_claim(candidates: Vec<Candidate>) -> BTreeMap<(Payee, Currency), Vec<Candi
 }
 
 /// What rewards come to, counted wide enough for any number of them.
-#[must_use]
 pub fn sum<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, currency: Currency) -> Sum {
     let adds = candidates.into_iter().filter_map(|candidate| candidate.adds);
     Sum::new(adds.map(|money| i128::from(money.minor)).sum(), currency)
@@ -93,9 +91,6 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
 pub type Standing = (BatchStatus, Vec<Sum>);
 
 /// How each of these batches stands and what it comes to, in their order.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn standings(db: &mut Db, of: &[Batch]) -> Result<Vec<Standing>> {
     let (paid, drafts): (Vec<&Batch>, Vec<&Batch>) = of.iter().partition(|one| one.paid.is_some());
     let ids = |some: &[&Batch]| some.iter().map(|one| one.id).collect::<Vec<_>>();
@@ -200,9 +195,6 @@ fn told(claim: &ClaimView) -> Claim {
 }
 
 /// The gates that are closed for every payout, whatever is in it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn closed_for_all(db: &mut Db) -> store::Result<Vec<Code>> {
     let mut codes = Vec::new();
     if !super::settings::load(db).await?.enabled {
@@ -552,9 +544,6 @@ pub async fn release(
 }
 
 /// Why somebody cannot be the second person who releases a batch; nothing when they can be.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn not_the_other(db: &mut Db, id: BatchId, who: &str, now: i64) -> store::Result<Option<Blocker>> {
     let blocker = Blocker::new(Code::ReleaseNeedsOtherPerson, id);
     if let Some(why) = people::not_counted(store::people::counts(db, who, now).await?) {
@@ -608,9 +597,6 @@ pub(super) fn no_draft(batch: &Batch) -> OpsError {
 }
 
 /// Why the pool's approved rewards cannot be added now: for the page that shows them beside the batch.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pool_blockers(
     db: &mut Db,
     filter: &PoolFilter,

@@ -37,7 +37,6 @@ const SHOWN: usize = 20;
 pub struct Broken {
     /// The rule's number in the payment protocol.
     pub id: String,
-    /// What must hold.
     pub says: String,
     /// What breaks it: an id, mostly.
     pub what: String,
@@ -49,12 +48,9 @@ impl Broken {
     }
 }
 
-/// Nothing is sent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Brake {
-    /// Since when.
     pub at: i64,
-    /// What does not hold.
     pub broken: Vec<Broken>,
 }
 
@@ -77,7 +73,6 @@ async fn write<T: Serialize>(tx: &mut Tx, name: &str, value: &T) -> store::Resul
 }
 
 /// Which rules these are, each once with how many things break it.
-#[must_use]
 pub fn rules_of(broken: &[Broken]) -> String {
     let mut rules: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for one in broken {
@@ -91,9 +86,6 @@ pub fn rules_of(broken: &[Broken]) -> String {
 }
 
 /// What stands; `None` while payments go on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn state(db: &mut Db) -> store::Result<Option<Brake>> {
     read(db, BRAKE).await
 }
@@ -103,9 +95,6 @@ pub const KNOWN_SAYS: &str =
     "These are broken and stop nothing: they are not about money, or somebody has looked at them";
 
 /// In a sentence, whether a broken rule stops payments, and whether they are stopped all the same.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn says(db: &mut Db) -> store::Result<&'static str> {
     Ok(match (on(db).await?, safe_mode::on(db).await?) {
         (true, _) => "Payments are stopped, because rules are broken.",
@@ -115,25 +104,15 @@ pub async fn says(db: &mut Db) -> store::Result<&'static str> {
 }
 
 /// What is broken and stops nothing: it is not about money, or people have looked at it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known(db: &mut Db) -> store::Result<Vec<Broken>> {
     Ok(read(db, KNOWN).await?.unwrap_or_default())
 }
 
-/// Whether nothing is sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn on(db: &mut Db) -> store::Result<bool> {
     Ok(meta::get(db, BRAKE).await?.is_some())
 }
 
 /// One pass, unless somebody has made one within the minute; how many new things do not hold.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn look(app: &App, now: i64) -> Result<usize> {
     let mut db = app.store.read().await?;
     if outbox::last_told(&mut db, BRAKE, "").await?.is_some_and(|last| last + LOOKS_US > now) {

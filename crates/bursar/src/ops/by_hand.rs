@@ -30,9 +30,7 @@ use crate::transact;
 pub enum Finding {
     /// It was carried out. The vendor's own object was read (`work::ask::found`) and is about this attempt.
     Made {
-        /// Which attempt.
         attempt: AttemptId,
-        /// What the object says.
         fact: Fact,
         /// What of a transfer has come back already; the rest of it is out.
         part_back: Option<Money>,
@@ -189,7 +187,6 @@ fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> St
 
 /// Whether nothing that the vendor has said proves that an attempt was not made: people have called it so, or two looks have
 /// not found it.
-#[must_use]
 pub fn may_have_been_made(attempt: &Attempt) -> bool {
     let absent = attempt.reason_code.as_deref() == Some("not_found_at_vendor");
     called_not_made(attempt) || (attempt.state == AttemptState::Failed && absent)
@@ -250,11 +247,9 @@ pub enum TakesTwo {
 }
 
 impl TakesTwo {
-    /// Every reason.
     pub const ALL: [Self; 3] = [Self::Rule, Self::NotLookedThrough, Self::NothingProvesIt];
 
     /// The spelling in the database and the API.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rule => "two_person_rule",
@@ -389,7 +384,6 @@ async fn seconded(
 }
 
 /// What one person has said of a payment, in words.
-#[must_use]
 pub fn deed_in_words(deed: &str) -> String {
     let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
     match (kind, Parked::parse(kind)) {
@@ -458,9 +452,6 @@ async fn record_part(
 
 /// The other attempts that wait for a person because of the same request as this one, of which the vendor is not known to
 /// have anything: whoever calls this one not made calls them so too.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ends_with(db: &mut Db, attempt: &Attempt) -> store::Result<Vec<Attempt>> {
     let carrier = attempt.submission.as_slice();
     let open = store::submissions::several(db, carrier).await?.iter().any(|one| may_be_ended(one.state));
@@ -672,7 +663,6 @@ async fn look_at_the_batch(tx: &mut Tx, app: &App, attempts: &[Attempt], finding
 /// What two people say about money that lies in a payee's balance.
 #[derive(Clone, Debug)]
 pub struct ParkedFinding {
-    /// What became of it.
     pub how: Parked,
     /// Where it was paid by other means: the reference of that payment.
     pub reference: String,

@@ -42,15 +42,12 @@ fn are(number: usize, one: &str, more: &str) -> String {
 pub enum Weight {
     /// Money stands still or is in danger.
     Urgent,
-    /// Something must be done.
     Act,
     /// Worth knowing; nothing must be done.
     Know,
 }
 
 impl Weight {
-    /// The word for it.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Urgent => "urgent",
@@ -63,19 +60,15 @@ impl Weight {
 /// Something that is so, and what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// How much it weighs.
     pub weight: Weight,
     /// In a word, for programs.
     pub code: &'static str,
     /// What is so, and what it means for the money.
     pub what: String,
-    /// What to do.
     pub remedy: String,
 }
 
 impl Finding {
-    /// A finding.
-    #[must_use]
     pub fn new(
         weight: Weight,
         code: &'static str,
@@ -85,15 +78,12 @@ impl Finding {
         Self { weight, code, what: what.into(), remedy: remedy.into() }
     }
 
-    /// Both in one.
-    #[must_use]
     pub fn told(&self) -> String {
         format!("{} {}", self.what, self.remedy)
     }
 }
 
 /// The database does not answer.
-#[must_use]
 pub fn database_away() -> Finding {
     Finding::new(
         Weight::Urgent,
@@ -104,7 +94,6 @@ pub fn database_away() -> Finding {
 }
 
 /// The loops of this process that have not finished a pass in time.
-#[must_use]
 pub fn late(ages: &[Age]) -> Option<Finding> {
     let late: Vec<String> = ages
         .iter()
@@ -125,7 +114,6 @@ pub fn late(ages: &[Age]) -> Option<Finding> {
 /// What is known of the installation beside the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// Now.
     pub now: i64,
     /// A mail server is set.
     pub mails: bool,
@@ -136,9 +124,6 @@ pub struct Known {
 }
 
 /// Everything that the database itself tells.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_database(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     found.extend(safe(db).await?);
@@ -395,7 +380,6 @@ async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
 }
 
 /// Whether any process serves the database, by two looks at their beats a while apart.
-#[must_use]
 pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Option<Finding> {
     let alive = after.iter().any(|(id, beats)| before.iter().any(|(other, was)| other == id && beats > was));
     let anew = after.iter().any(|(id, _)| before.iter().all(|(other, _)| other != id));
@@ -411,9 +395,6 @@ pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Optio
 }
 
 /// How many processes serve the database, and how far each has counted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn beats(db: &mut Db) -> store::Result<Vec<(String, i64)>> {
     nodes::beats(db).await
 }

@@ -78,9 +78,6 @@ pub async fn override_threshold(
 }
 
 /// Notes the claims because of which Pay was refused. The refusal itself left nothing behind.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn note_stopped(app: &App, batch: BatchId) -> Result<()> {
     transact!(app, |tx| {
         let known = batches::find(tx, &batch.to_string()).await?;

@@ -20,9 +20,7 @@ const MOST_NAME: usize = 100;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Company {
-    /// What it is called.
     pub name: String,
-    /// Where partners write to.
     pub support: String,
     /// The currency it mostly pays in: three capital letters.
     pub currency: String,
@@ -63,10 +61,6 @@ impl Company {
     }
 }
 
-/// The company.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn read(db: &mut Db) -> store::Result<Company> {
     Ok(versioned(db).await?.0)
 }

@@ -22,9 +22,7 @@ use crate::store::{Db, tax::Span, transactions};
 /// How many there are and what they come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sum {
-    /// How many.
     pub count: i64,
-    /// What they come to.
     pub amount: money::Sum,
 }
 
@@ -73,14 +71,10 @@ impl Card {
         }
     }
 
-    /// Its currency.
-    #[must_use]
     pub fn currency(&self) -> Currency {
         self.paid.currency
     }
 
-    /// What stayed with payees.
-    #[must_use]
     pub fn net(&self) -> money::Sum {
         money::Sum::new(self.paid.minor - self.back.total().minor + self.outside.minor, self.currency())
     }
@@ -89,7 +83,6 @@ impl Card {
 /// So many payments are named that cannot be read.
 const MOST_UNREAD: i64 = 10;
 
-/// The summary.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Where the money is, by currency.
@@ -102,7 +95,6 @@ pub struct Summary {
     pub medians: Vec<Median>,
     /// To whom most was paid, by currency.
     pub top: Vec<Top>,
-    /// What those are called.
     pub names: HashMap<Payee, Named>,
     /// Where something cannot be read, and so is in none of these figures: the numbers of the payments among it.
     pub unread: Option<Vec<String>>,
@@ -110,9 +102,6 @@ pub struct Summary {
 
 /// The summary of what is in scope. A range is about the day on which money moved, Pay was pressed or a reward approved,
 /// each where it is counted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Summary> {
     let unread = &mut false;
     let months = store::months(db, scope, range, unread).await?;
@@ -175,9 +164,7 @@ pub enum Place {
 /// What one payee earned and was paid in a year, in one currency.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// What they are called.
     pub named: Option<Named>,
-    /// The amounts.
     pub earning: Earning,
     /// How their tax report stands now.
     pub tax: TaxReport,
@@ -188,9 +175,7 @@ pub struct Line {
 /// What everybody in scope earned and was paid in a year, in one currency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct YearTotal {
-    /// Approved.
     pub earned: money::Sum,
-    /// Left us.
     pub paid: money::Sum,
     /// What of it did not stay with payees.
     pub back: Back,
@@ -201,8 +186,6 @@ pub struct YearTotal {
 }
 
 impl YearTotal {
-    /// What stayed with payees.
-    #[must_use]
     pub fn net(&self) -> money::Sum {
         money::Sum::new(self.paid.minor - self.back.total().minor + self.outside.minor, self.paid.currency)
     }

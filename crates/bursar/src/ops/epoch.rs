@@ -20,9 +20,6 @@ use crate::transact;
 const ID: &str = "database_id";
 
 /// The id of a database, which it keeps for good: copies have the same.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
     if let Some(id) = meta::get(&mut store.read().await?, ID).await? {
         return Ok(id);
@@ -36,9 +33,6 @@ pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
 }
 
 /// The id of a database where it has one already.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known_identity(db: &mut Db) -> crate::store::Result<Option<String>> {
     meta::get(db, ID).await
 }
@@ -55,9 +49,6 @@ pub enum Standing {
 }
 
 /// Compares a mark with the database.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<Standing> {
     let Some(mark) = mark.filter(|mark| mark.database == ours) else { return Ok(Standing::Unknown) };
     let here = put_back::progress(db).await?;
@@ -78,9 +69,6 @@ pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<S
 
 /// At a start: safe mode begins where the database is behind the mark. Answers whether it did. From then on the mark says
 /// what is so now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     let ours = identity(&app.store, &app.clock).await?;
     let read = readable(mark.read());
@@ -130,9 +118,6 @@ fn readable(read: io::Result<Option<Noted>>) -> Option<Noted> {
 }
 
 /// While running: what this process has seen of the database, taken before the database is read, must be there still.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn watch(app: &App, mark: &Mark) -> Result<bool> {
     let before = mark.seen();
     let now = put_back::progress(&mut app.store.read().await?).await?;
@@ -170,9 +155,6 @@ async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
 }
 
 /// The database has come less far than this process knows: it is another one now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn went_back(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     let says = "The database went back while Bursar was running: what this process had sent is missing in it. A standby took over that lacks the end, or an older copy was put in place.";
     begin(app, says.to_owned(), before, app.clock.now()).await?;

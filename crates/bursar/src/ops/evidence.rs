@@ -30,7 +30,6 @@ pub struct Row {
     pub line: ReadLine,
     /// What happened and what it means for the money, for people.
     pub told: String,
-    /// The particulars, for people.
     pub particulars: Option<String>,
     /// There is something to read word for word.
     pub raw: bool,
@@ -39,9 +38,7 @@ pub struct Row {
 /// What lies behind a row, as it came or went, with what must not be shown masked.
 #[derive(Clone, Debug)]
 pub struct Raw {
-    /// What it is.
     pub title: String,
-    /// When.
     pub at: i64,
     /// Its parts: what each is, and its text.
     pub parts: Vec<(&'static str, String)>,
@@ -66,9 +63,6 @@ enum Source<'a> {
 }
 
 /// The evidence of a payment, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, transaction: &Transaction) -> Result<Vec<Row>> {
     let file = read(db, transaction.clone()).await?;
     let row = |(id, line, source): (String, ReadLine, Option<Source<'_>>)| Row {

@@ -64,9 +64,6 @@ pub async fn order(app: &App, actor: &Actor, asked: &Asked, once: Option<&Once<R
 }
 
 /// Begins an export in the background.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn queue(
     app: &App,
     actor: &Actor,
@@ -191,7 +188,6 @@ fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, as
 }
 
 /// The beginning of a CSV file.
-#[must_use]
 pub fn opening(asked: &Asked) -> Vec<u8> {
     let mark = if asked.marked { csv::MARK } else { &[] };
     [mark, &csv::head(asked.heads().iter().map(|head| head.name))].concat()
@@ -255,9 +251,6 @@ async fn put_file(tx: &mut Tx, id: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// A part of a file that is kept; `None` after the last.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn part(app: &App, run: &Run, place: i64) -> Result<Option<Vec<u8>>> {
     let text = exports::part(&mut app.store.read().await?, &run.id, Part::File, place).await?;
     let Some(text) = text else { return Ok(None) };
@@ -266,9 +259,6 @@ pub async fn part(app: &App, run: &Run, place: i64) -> Result<Option<Vec<u8>>> {
 }
 
 /// Takes the export that has waited longest, for one piece of work.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(app: &App, now: i64) -> Result<Option<Run>> {
     if !exports::anything_due(&mut app.store.read().await?, now).await? {
         return Ok(None);
@@ -362,9 +352,6 @@ async fn advance(tx: &mut Tx, run: &Run) -> Result<()> {
 }
 
 /// Gives an export up that cannot be made. What was gathered of it is thrown away with the next files.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn give_up(app: &App, run: &Run, why: &str, now: i64) -> Result<()> {
     let failed = Some((now, why.to_owned()));
     let after = Run { state: State::Failed, failed, kept_until: Some(now), ..run.clone() };
@@ -378,9 +365,6 @@ pub async fn give_up(app: &App, run: &Run, why: &str, now: i64) -> Result<()> {
 }
 
 /// Throws away files whose time is over; how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget(app: &App, now: i64) -> Result<usize> {
     let overdue = exports::overdue(&mut app.store.read().await?, now, 20).await?;
     for id in &overdue {

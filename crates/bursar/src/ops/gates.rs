@@ -19,7 +19,6 @@ use crate::store::claims::{self, Override};
 use crate::store::transactions::Transaction;
 use crate::store::{self, Db, contradictions, past, payees, put_back, vendors};
 
-/// What a claim costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Amounts {
     /// The fee expected of the payment.

@@ -25,20 +25,15 @@ pub const MOST_ON_A_BADGE: i64 = 99;
 /// The numbers beside the menu's entries. What is not for somebody's role is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Badges {
-    /// Rewards to review.
     pub to_review: i64,
     /// Payouts that they may release, and that somebody asked for.
     pub to_release: i64,
-    /// Payments that need attention.
     pub attention: i64,
     /// Differences with the vendors that nobody has explained.
     pub differences: i64,
 }
 
 /// What waits for whoever looks, for the menu: one bounded statement each, and none that is not for their role.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn badges(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> all::Result<Badges> {
     let may = |permission| allows(actor.role, permission);
     let mut badges = Badges::default();
@@ -66,21 +61,14 @@ async fn to_release(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> a
 /// A step of setting the program up. Each says what it is, why, and whose it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Name the company.
     Company,
     /// Connect a vendor and switch payouts on.
     Vendor,
-    /// See a webhook arrive.
     Webhooks,
-    /// Enter what earns rewards.
     Programs,
-    /// Enter partners.
     Partners,
-    /// Enter rewards.
     Rewards,
-    /// Set a mail server.
     Mail,
-    /// Make the first payout.
     Payout,
 }
 
@@ -97,8 +85,6 @@ impl Step {
         Self::Payout,
     ];
 
-    /// What it is.
-    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Company => "Name your company",
@@ -113,7 +99,6 @@ impl Step {
     }
 
     /// What it is for, or what to do.
-    #[must_use]
     pub fn told(self) -> &'static str {
         match self {
             Self::Company => "Partners see the name and the support address on their pages.",
@@ -136,7 +121,6 @@ impl Step {
     }
 
     /// What somebody must be allowed to do it.
-    #[must_use]
     pub fn needs(self) -> Permission {
         match self {
             Self::Company | Self::Vendor | Self::Webhooks | Self::Mail => Permission::Administer,
@@ -172,7 +156,6 @@ struct Facts {
 pub struct Home {
     /// The steps and whether each is done; none when all are, or somebody took the list away.
     pub steps: Vec<(Step, bool)>,
-    /// Rewards to review.
     pub to_review: Option<Heap>,
     /// The payout that is being prepared, with what it holds.
     pub draft: Option<(Batch, Heap)>,
@@ -186,7 +169,6 @@ pub struct Home {
     pub unready: i64,
     /// Differences with the vendors, and the day of the oldest.
     pub differences: (i64, Option<String>),
-    /// The vendors.
     pub vendors: Vec<Connection>,
     /// What is wrong with the installation, what weighs most first.
     pub findings: Vec<Finding>,
@@ -205,9 +187,6 @@ const TOLD_ELSEWHERE: [&str; 8] = [
 ];
 
 /// What waits for whoever looks.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     let now = app.clock.now();
     let may = |permission| allows(actor.role, permission);
@@ -283,9 +262,6 @@ async fn steps(
 }
 
 /// Takes the list of first steps off the first page, for everybody, or puts it back.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hide_steps(app: &App, actor: &Actor, hidden: bool) -> super::Result<()> {
     let now = app.clock.now();
     company::save(app, actor, |before| Company { steps_hidden_at: hidden.then_some(now), ..before }).await?;

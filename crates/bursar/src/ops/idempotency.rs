@@ -28,11 +28,9 @@ const KEPT_US: i64 = 30 * 86_400_000_000;
 /// An answer that can be given again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reply {
-    /// The HTTP status.
     pub status: u16,
     /// The body's type; `location` when the body is an address to go to instead.
     pub content_type: String,
-    /// The body.
     pub body: String,
 }
 
@@ -52,7 +50,6 @@ pub struct Once<T> {
 
 impl<T> Once<T> {
     /// The key held by `mark`, answered by `reply`.
-    #[must_use]
     pub fn new(mark: Mark, reply: impl Fn(&T) -> Reply + Send + Sync + 'static) -> Self {
         Self { mark, reply: Box::new(reply) }
     }
@@ -63,7 +60,6 @@ impl<T> Once<T> {
 pub enum Begun {
     /// It is new, and this request holds it.
     First(Mark),
-    /// It was answered before.
     Answered(Reply),
     /// It was used for another request.
     Reused,
@@ -72,9 +68,6 @@ pub enum Begun {
 }
 
 /// Looks at a key and takes it if nobody has.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Result<Begun> {
     let now = app.clock.now();
     let lease_until = now + LEASE_US;
@@ -135,9 +128,6 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
 }
 
 /// Keeps the answer as it was given. Where the verb has written one with its effect, this is the same or a fuller one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
     transact!(app, |tx| {
         write(tx, mark, false, reply).await?;
@@ -146,9 +136,6 @@ pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
 }
 
 /// Lets the key go, so that the request can be tried again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
     transact!(app, |tx| {
         idempotency::forget(tx, &mark.person, &mark.key, mark.fence).await?;
@@ -157,9 +144,6 @@ pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
 }
 
 /// Forgets answers older than 30 days, once an hour however often and by however many it is asked.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sweep(app: &App, now: i64) -> Result<u64> {
     let due = |last: Option<String>| {
         last.and_then(|at| at.parse().ok()).is_none_or(|at: i64| at <= now - SWEPT_EACH_US)

@@ -36,7 +36,6 @@ use crate::store::rewards::{self, Entered};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
-/// Names of columns.
 type Columns = &'static [&'static str];
 
 const COLUMNS: Columns = &[

@@ -26,15 +26,11 @@ pub(super) const INVITATION_US: i64 = 7 * 86_400 * 1_000_000;
 /// An invitation as it is shown to whoever made it, this once.
 #[derive(Clone, Debug)]
 pub struct Invitation {
-    /// Whom it lets in.
     pub person: PersonId,
     /// Where they will sign in with.
     pub email: String,
-    /// As what.
     pub role: Role,
-    /// The one-time link.
     pub link: String,
-    /// Until when.
     pub expires_at: i64,
 }
 
@@ -107,7 +103,6 @@ async fn login_of(
 /// Which door an invitation opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Door {
-    /// The partners' portal.
     Portal,
     /// The house itself, for colleagues.
     House,
@@ -127,9 +122,6 @@ impl Door {
 
 /// Whose invitation this is, while it can be taken up. Looking at it does not use it up: programs that scan mails for
 /// dangerous links open them before people do.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     let found = people::waiting_link(&mut db, &token_hash(token), door.links(), app.clock.now()).await?;

@@ -12,9 +12,6 @@ use crate::clock;
 use crate::store::{self, Db, Tx};
 
 /// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also their own.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn closed(
     db: &mut Db,
     settings: &Settings,

@@ -27,7 +27,6 @@ type Hash = [u8; 32];
 /// How far the log reaches: `ROWS.LAST.ROOT.TAG`, hexadecimal but for the number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signature {
-    /// How many rows.
     pub rows: i64,
     /// The hash of the last.
     last: String,
@@ -43,7 +42,6 @@ impl Signature {
     }
 
     /// Reads what [`std::fmt::Display`] writes; `None` for anything else.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split('.').map(str::to_owned);
         let (rows, last, root, tag) =
@@ -52,7 +50,6 @@ impl Signature {
     }
 
     /// It was made with this key, and nothing in it was changed.
-    #[must_use]
     pub fn is_genuine(&self, key: &MasterKey) -> bool {
         key.has_signed(&message(self.rows, &self.last, &self.root), &self.tag)
     }
@@ -182,9 +179,6 @@ async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
 }
 
 /// Signs how far the log reaches now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign(app: &App) -> Result<Signature> {
     let mut db = app.store.read().await?;
     let rows = store::counted(&mut db, "audit").await?;
@@ -193,9 +187,6 @@ pub async fn sign(app: &App) -> Result<Signature> {
 }
 
 /// Signs it once a day, and puts it on record outside the database.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
     let name = Notice::LogSigned.as_str();
     let told = outbox::last_told(&mut app.store.read().await?, name, "").await?;
@@ -221,9 +212,6 @@ pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
 }
 
 /// How a log differs from what was signed of it; `None` where it agrees.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> store::Result<Option<String>> {
     if !signed.is_genuine(key) {
         return Ok(Some(
@@ -246,19 +234,14 @@ pub struct Proof {
     pub row: i64,
     /// When (microseconds UTC).
     pub at: i64,
-    /// Who.
     pub actor: String,
-    /// What.
     pub action: String,
-    /// To what.
     pub subject: String,
-    /// How.
     pub detail: String,
     /// The hash of the row before it.
     pub previous_hash: String,
     /// The nodes beside the way from the row's leaf to the root, the lowest first.
     pub path: Vec<String>,
-    /// What was signed.
     pub signature: String,
 }
 
@@ -295,7 +278,6 @@ pub async fn prove(app: &App, row: i64) -> Result<Proof> {
 
 impl Proof {
     /// Why it proves nothing; `None` where it holds.
-    #[must_use]
     pub fn flaw(&self, key: &MasterKey) -> Option<&'static str> {
         let Some(signed) = Signature::parse(&self.signature) else {
             return Some("its signature cannot be read");

@@ -26,7 +26,6 @@ pub enum Asks {
 
 impl Asks {
     /// Whether this key is the one.
-    #[must_use]
     pub fn opens_with(&self, key: &MasterKey) -> bool {
         match self {
             Self::Nothing => true,
@@ -37,9 +36,6 @@ impl Asks {
 }
 
 /// Asks the database about its key.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn asks(store: &Store) -> Result<Asks> {
     let mut db = store.read().await?;
     if let Some(check) = meta::get(&mut db, CHECK).await? {
@@ -54,9 +50,6 @@ pub async fn asks(store: &Store) -> Result<Asks> {
 
 /// Notes which key the database is sealed with, unless it is noted; answers whether what is noted opens with this one. Of
 /// two that start at the same moment with different keys, one is told no.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
@@ -67,9 +60,6 @@ pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool>
 }
 
 /// Takes this key from now on, because the one before is lost: what that one sealed cannot be read any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());

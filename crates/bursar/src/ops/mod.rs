@@ -18,7 +18,7 @@ pub mod dates;
 pub mod epoch;
 pub mod evidence;
 pub mod exports;
-mod gates;
+pub(crate) mod gates;
 pub mod home;
 pub mod idempotency;
 pub mod import;

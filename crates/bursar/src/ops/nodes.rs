@@ -22,7 +22,6 @@ pub struct Census(Arc<Mutex<HashMap<String, (i64, u32)>>>);
 
 impl Census {
     /// Takes a look at everybody's beats; answers who is dead.
-    #[must_use]
     pub fn look(&self, ours: &str, all: &[(String, i64)]) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|id, _| all.iter().any(|(other, _)| other == id));
@@ -41,9 +40,6 @@ impl Census {
 
 /// Enters this process. `alone` says that no other can be alive, because the database is a file that this one has locked:
 /// then whatever earlier ones held is free at once.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn join(app: &App, alone: bool) -> Result<()> {
     let now = app.clock.now();
     let ours = format!("nod_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
@@ -65,9 +61,6 @@ pub async fn join(app: &App, alone: bool) -> Result<()> {
 }
 
 /// Counts a beat and ends the leases of whoever has stopped counting; answers how many leases ended.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn beat(app: &App, census: &Census) -> Result<u64> {
     let Some(ours) = app.store.node() else { return Ok(0) };
     let all = transact!(app, |tx| {
@@ -89,17 +82,11 @@ pub async fn beat(app: &App, census: &Census) -> Result<u64> {
 }
 
 /// Every process that serves the database, and how far it has counted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn beats(db: &mut crate::store::Db) -> crate::store::Result<Vec<(String, i64)>> {
     nodes::all(db).await
 }
 
 /// Takes this process out, at a stop that was asked for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn leave(app: &App) -> Result<()> {
     let Some(ours) = app.store.node() else { return Ok(()) };
     transact!(app, |tx| {

@@ -32,9 +32,6 @@ const AT_ONCE: i64 = 50;
 const HOUR_US: i64 = 3_600_000_000;
 
 /// Turns notices that are due into mails; how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn expand(app: &App, now: i64) -> Result<usize> {
     if !outbox::anything_due(&mut app.store.read().await?, now).await? {
         return Ok(0);

@@ -27,18 +27,13 @@ const CONFIRM_US: i64 = 24 * 3_600_000_000;
 /// Why somebody may not set up a payout profile in the portal, if they may not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Barred {
-    /// Payouts are switched off.
     Off,
-    /// Another role has to.
     Role,
     /// No vendor can be chosen.
     NoVendor,
 }
 
 /// The vendors a payee may choose, or why they may choose none.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<Vendor>, Barred>> {
     let (document, _) = settings::read(db).await?;
     if !document.enabled {
@@ -71,9 +66,7 @@ pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<
 /// What Stripe is told of a new connected account.
 #[derive(Clone, Debug)]
 pub struct Particulars {
-    /// Two letters.
     pub country: String,
-    /// Where Stripe writes to.
     pub email: String,
     /// `recipient` for a payee of another country than ours, `full` for one of the same.
     pub service_agreement: &'static str,
@@ -121,9 +114,6 @@ pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) 
 }
 
 /// Writes down which account Stripe has made.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn made(app: &App, actor: &Actor, payee: Payee, number: i64, account: &Destination) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -134,9 +124,6 @@ pub async fn made(app: &App, actor: &Actor, payee: Payee, number: i64, account: 
 }
 
 /// Writes down that Stripe refused to make the account, or no longer knows it: the next wish makes another.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &str) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -148,9 +135,6 @@ pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &
 
 /// Opens a way back from Stripe's pages for this session and payee, as of the moment when they set out; the word that the way
 /// back must carry.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_state(
     app: &App,
     session_hash: &str,
@@ -168,9 +152,6 @@ pub async fn open_state(
 
 /// Uses a way back up; the account it was for and when they set out, or `None` when it is not this session's and payee's, or
 /// no longer open.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn use_state(
     app: &App,
     session_hash: &str,
@@ -218,9 +199,6 @@ pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) 
 }
 
 /// What can be confirmed with this token; looking does not use it up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn to_confirm(app: &App, token: &str) -> Result<Option<Unconfirmed>> {
     Ok(store::to_confirm(&mut app.store.read().await?, &token_hash(token), app.clock.now()).await?)
 }

@@ -17,7 +17,6 @@ use crate::store::{self, Tx, audit};
 use crate::transact;
 
 /// What somebody may see of rewards and partners.
-#[must_use]
 pub fn visible(actor: &Actor) -> Visible {
     use payout::access::Role;
     match (actor.role, actor.partner) {
@@ -250,13 +249,11 @@ fn check_country(code: Option<&str>) -> std::result::Result<(), Refusal> {
 }
 
 /// Two capital letters, as ISO 3166 assigns them to countries.
-#[must_use]
 pub fn is_country(code: &str) -> bool {
     country::is_known(code)
 }
 
 /// What is said of what is no country.
-#[must_use]
 pub fn wrong_country(code: &str) -> Refusal {
     let upper = code.trim().to_uppercase();
     let told = match (country::meant(&upper), country::former(&upper)) {

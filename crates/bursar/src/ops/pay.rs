@@ -34,11 +34,9 @@ pub struct Balances {
 /// A vendor and currency in which the balance does not cover what the claims and their fees need.
 #[derive(Clone, Copy, Debug)]
 pub struct Short {
-    /// At whom.
     pub vendor: Vendor,
     /// By the claims and their fees.
     pub needed: Sum,
-    /// What the vendor told.
     pub has: Money,
     /// What of it is promised already.
     pub promised: Sum,
@@ -46,14 +44,12 @@ pub struct Short {
 
 impl Balances {
     /// The balance in this currency, if the vendor told it.
-    #[must_use]
     pub fn of(&self, vendor: Vendor, currency: Currency) -> Option<Money> {
         let mut rows = self.told.iter();
         rows.find(|(at, money)| *at == vendor && money.currency == currency).map(|(_, money)| *money)
     }
 
     /// What of the balance is promised to payments that were not sent yet.
-    #[must_use]
     pub fn promised(&self, vendor: Vendor, currency: Currency) -> Sum {
         let mut rows = self.promised.iter();
         let found = rows.find(|(at, sum)| *at == vendor && sum.currency == currency);
@@ -61,7 +57,6 @@ impl Balances {
     }
 
     /// Where the balance does not cover what the claims and their fees need beside what is promised already.
-    #[must_use]
     pub fn short(&self, view: &BatchView) -> Vec<Short> {
         let mut needs: BTreeMap<(Vendor, Currency), i128> = BTreeMap::new();
         for claim in &view.claims {
@@ -78,7 +73,6 @@ impl Balances {
     }
 
     /// Where the balance does not cover the batch. What is unknown is no blocker.
-    #[must_use]
     pub fn blockers(&self, view: &BatchView) -> Vec<Blocker> {
         let told = |Short { vendor, needed, has, promised }: Short| {
             let of_it = match promised.minor {
@@ -96,16 +90,13 @@ impl Balances {
 /// What whoever pressed Pay had seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The digest.
     pub digest: String,
     /// The totals, in any order.
     pub totals: Vec<Sum>,
 }
 
-/// What Pay has promised.
 #[derive(Clone, Debug)]
 pub struct Paid {
-    /// The batch, now paying.
     pub batch: BatchView,
     /// How many transactions were written.
     pub transactions: usize,

@@ -59,7 +59,6 @@ pub fn one_of(name: &str, found: Vec<Payee>) -> Result<Option<Payee>> {
 pub enum Standing {
     /// It would pay to it now; in these currencies, where it says so.
     Payable(Option<Vec<Currency>>),
-    /// Not yet, and why.
     NotYet(String),
 }
 
@@ -240,9 +239,6 @@ const UNPAYABLE_AGAIN_US: i64 = 86_400_000_000;
 
 /// What the vendor says of a destination now, noted on every profile that uses it, and in the audit trail where it is
 /// something new. An answer that is older than what is known changes nothing.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_standing(
     app: &App,
     vendor: Vendor,
@@ -348,9 +344,6 @@ pub(super) async fn note_standing_of(
 }
 
 /// Every gate of a payee that is closed now, whatever the amount.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn blockers(db: &mut Db, payee: Payee, now: i64) -> Result<Vec<Blocker>> {
     let gates = Gates::read(db, [payee]).await?;
     Ok(gates.payee(payee, now))

@@ -71,9 +71,6 @@ fn note_seen(app: &App, person: &Person) {
 
 /// Signs somebody in, or half way in when they have a second factor; `None` for a wrong address or password. `browser` is the
 /// one they come with.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<Entered>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
@@ -127,20 +124,16 @@ fn too_busy(_: Busy) -> OpsError {
 /// What somebody shows again: their password, and the code of their second factor where they have one.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// The password.
     pub password: String,
-    /// The code.
     pub code: String,
 }
 
 /// What became of showing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
-    /// It was right.
     Right,
     /// The password was wrong; the code was not looked at.
     WrongPassword,
-    /// The code was wrong.
     WrongCode,
     /// The code was used before.
     UsedCode,
@@ -149,9 +142,6 @@ pub enum Proof {
 }
 
 /// Takes note that whoever holds a session has shown again who they are, and replaces the session's token.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
@@ -194,9 +184,6 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
 }
 
 /// Whether somebody has a password at all.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
     let person = people::by_id(&mut app.store.read().await?, id).await?;
     Ok(person.is_some_and(|person| person.password_hash.is_some()))
@@ -236,18 +223,12 @@ const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Whom a one-time link would sign in; `None` when it is unknown, used or too old. To look does not use it up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     Ok(people::waiting_link(&mut db, &token_hash(token), LinkFor::Login, app.clock.now()).await?)
 }
 
 /// Signs in whoever a one-time link was made for, once; `None` when it is unknown, used or too old.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<Entered>> {
     let now = app.clock.now();
     let hash = token_hash(token);
@@ -282,7 +263,6 @@ fn link(app: &App, token: &str) -> String {
 }
 
 /// Why somebody does not count where two persons are needed, in a sentence; nothing when they do.
-#[must_use]
 pub fn not_counted(counts: Counts) -> Option<String> {
     match counts {
         Counts::Yes => None,
@@ -298,7 +278,6 @@ pub fn not_counted(counts: Counts) -> Option<String> {
 }
 
 /// Whoever a person is when they act.
-#[must_use]
 pub fn actor(person: &Person) -> Actor {
     Actor {
         id: person.id,

@@ -13,7 +13,6 @@ use crate::store::transactions::Transaction;
 use crate::store::{Db, StoreError, transactions};
 
 /// What a reward that is in a payment waits for: which payment, how it stands, and who must act about it.
-#[must_use]
 pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Blocker {
     let told = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
     let who = reason_now(payment, elsewhere).map(|reason| reason.who);
@@ -45,18 +44,14 @@ pub async fn payment(db: &mut Db, name: &str) -> Result<Transaction> {
 pub struct Reason {
     /// The vendor's own code unchanged, a gate's, or ours.
     pub code: String,
-    /// What happened.
     pub message: String,
     /// The vendor's own words, where it had any.
     pub said: Option<String>,
-    /// What to do.
     pub remedy: &'static str,
-    /// Who must do it.
     pub who: Who,
 }
 
 /// The reason of a payment, if it has one.
-#[must_use]
 pub fn reason(transaction: &Transaction) -> Option<Reason> {
     let (code, said) = match (&transaction.reason, &transaction.waiting) {
         (Some(reason), _) => (reason.code.clone(), Some(reason.message.clone())),
@@ -80,7 +75,6 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
 
 /// The same, once it is known whether the payee has another destination by now: then the partner has done what was asked of
 /// them, and what is left is ours.
-#[must_use]
 pub fn reason_now(transaction: &Transaction, elsewhere: bool) -> Option<Reason> {
     let reason = reason(transaction)?;
     let answered = elsewhere && reason.who == Who::Partner;
@@ -89,15 +83,11 @@ pub fn reason_now(transaction: &Transaction, elsewhere: bool) -> Option<Reason> 
 }
 
 /// Whether these gates say that the payee has another destination than the one a payment was promised to.
-#[must_use]
 pub fn elsewhere(closed: &[Blocker]) -> bool {
     closed.iter().any(|gate| gate.code == Code::DestinationChanged)
 }
 
 /// Whether the payee of a payment that asks something of the partner has another destination by now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn moved_on(db: &mut Db, payment: &Transaction) -> store::Result<bool> {
     let asks = reason(payment).is_some_and(|reason| reason.who == Who::Partner);
     if !asks || law::resubmit(payment.state, &payment.terms).is_err() {
@@ -144,14 +134,12 @@ fn is_over(transaction: &Transaction) -> bool {
 }
 
 /// What can be done about a payment, once it is known whether the payee has another destination by now.
-#[must_use]
 pub fn choices_now(transaction: &Transaction, elsewhere: bool) -> &'static [Choice] {
     let asks = reason(transaction).is_some_and(|reason| reason.who == Who::Partner);
     if elsewhere && asks { remedy::elsewhere() } else { choices(transaction) }
 }
 
 /// What can be done about a payment, the usual first. What is closed needs nothing.
-#[must_use]
 pub fn choices(transaction: &Transaction) -> &'static [Choice] {
     let cause = transaction.reason.as_ref().map(|reason| Cause::of(&reason.code));
     match (is_over(transaction), transaction.contradicted_at) {

@@ -35,9 +35,6 @@ const LATE_US: i64 = 4 * DAY_US;
 
 /// Begins to read an account, where it is due and nobody reads it. One that was never read is read from when it was connected,
 /// but not for more than a month.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin(app: &App, of: &Account, now: i64) -> Result<Option<Pull>> {
     let mut db = app.store.read().await?;
     let known = kept::pulls(&mut db).await?.into_iter().find(|pull| pull.of == *of);
@@ -69,17 +66,11 @@ pub async fn keep(app: &App, pull: &Pull, lines: &[NewMovement]) -> Result<()> {
 }
 
 /// Finds the payments that lines belong to.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find_owners(app: &App, of: &Account) -> Result<()> {
     transact!(app, |tx| { Ok(kept::find_owners(tx, of).await?) })
 }
 
 /// Notes as what payments PayPal has paid items, which its reports know by these alone.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_references(app: &App, paid_as: &[(String, String)]) -> Result<()> {
     transact!(app, |tx| {
         kept::note_references(tx, paid_as).await?;
@@ -346,7 +337,6 @@ fn of_day(day: &Read, closed: &Closed, now: i64) -> Verdict {
     }
 }
 
-/// How a day stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DayStanding {
     /// The vendor and the books say the same.
@@ -355,13 +345,11 @@ pub enum DayStanding {
     Explained,
     /// Something may be late yet.
     Waits,
-    /// A person must look.
     DoesNotTie,
 }
 
 impl DayStanding {
     /// The spelling in the API.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ties => "ties",
@@ -375,21 +363,16 @@ impl DayStanding {
 /// A day of one account and currency, with what of it does not tie.
 #[derive(Clone, Debug)]
 pub struct DayView {
-    /// Which day.
     pub key: Key,
-    /// Its currency.
     pub currency: Currency,
     /// What was read of it.
     pub read: Read,
-    /// Before and after it.
     pub closed: Closed,
     /// What is open or was explained.
     pub cases: Vec<Case>,
 }
 
 impl DayView {
-    /// How it stands.
-    #[must_use]
     pub fn standing(&self) -> DayStanding {
         let waits = |case: &Case| case.explained.is_none() && case.standing == Standing::Waits;
         match (self.cases.iter().any(Case::wants_somebody), self.cases.iter().any(waits)) {
@@ -402,7 +385,6 @@ impl DayView {
 
     /// By how much what the vendor moved is more than what the books hold of it, explained or not. What only waits is not
     /// counted, nor that the vendor's own balance is not what its movements come to: that is [`Closed::difference_minor`].
-    #[must_use]
     pub fn not_in_books(&self) -> Sum {
         let off = self.cases.iter().filter(|case| case.stays_off() && case.aspect != Aspect::Balance);
         Sum::new(off.map(Case::difference).sum(), self.currency)
@@ -410,9 +392,6 @@ impl DayView {
 }
 
 /// The days of a page, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(
     db: &mut store::Db,
     filter: &Filter,
@@ -450,9 +429,6 @@ pub async fn list(
 }
 
 /// Makes everything due to be read at once, from `since` on where that is given.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hurry(app: &App, since: Option<i64>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| { Ok(kept::hurry(tx, now, since).await?) })
@@ -482,9 +458,6 @@ pub async fn look_again(app: &App, actor: &Actor, case: Option<&str>) -> Result<
 }
 
 /// Notes who takes which days or movements out as a file.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str, rows: usize) -> Result<()> {
     let at = app.clock.now();
     let detail = serde_json::json!({ "of": what, "filters": told, "rows": rows }).to_string();

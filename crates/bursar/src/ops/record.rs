@@ -29,11 +29,8 @@ pub const PAID_OUT: &str = "paid_by_schedule";
 /// Something heard about one attempt.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    /// The transaction.
     pub transaction: TransactionId,
-    /// Its attempt.
     pub attempt: AttemptId,
-    /// What happened.
     pub fact: Fact,
     /// The vendor's id of the attempt, once known.
     pub vendor_id: Option<String>,
@@ -70,7 +67,6 @@ impl Held {
     }
 
     /// One of the payments, as it is now.
-    #[must_use]
     pub fn payment(&self, id: TransactionId) -> Option<&Transaction> {
         self.cases.get(&id).map(|case| &case.transaction)
     }
@@ -191,9 +187,6 @@ fn has_one_object(leg: Leg) -> bool {
 
 /// Records the step of a command that the law has allowed on a transaction locked in `tx`: its line in the timeline names
 /// who gave it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn command(
     tx: &mut Tx,
     app: &App,
@@ -222,9 +215,6 @@ pub async fn command(
 
 /// Records what a person has proven about an attempt that had ended here, by the vendor's own object. Of a transfer beside a
 /// later one only what has not come back is counted; of any other one, what came back is a fact of its own.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn correction(
     tx: &mut Tx,
     app: &App,
@@ -263,9 +253,6 @@ pub async fn correction(
 }
 
 /// Locks payments and reads them with their attempts: nobody else changes them until this database transaction ends.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> store::Result<Held> {
     let ids: Vec<TransactionId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let locked = transactions::lock(tx, &ids).await?;

@@ -39,7 +39,6 @@ const MOST_OF_AN_ID: usize = 200;
 pub struct Draft {
     /// The caller's id: the same one again is the same reward.
     pub external_id: String,
-    /// The activity.
     pub activity: String,
     /// The partner who earned it.
     pub owner: String,
@@ -51,7 +50,6 @@ pub struct Draft {
     pub form_reference: Option<String>,
     /// The form's fields, as JSON.
     pub form_data: Option<String>,
-    /// A remark.
     pub note: Option<String>,
     /// The date it was earned, `YYYY-MM-DD`.
     pub earned_on: Option<String>,
@@ -76,7 +74,6 @@ impl Draft {
     }
 
     /// What tells this reward sent again from another one under its id: everything that was said.
-    #[must_use]
     pub fn content_hash(&self) -> String {
         let worth = self.worth.map(|worth| {
             format!("{} {}", worth.minor(), worth.currency().map_or("points", |currency| currency.code()))
@@ -203,11 +200,8 @@ pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
 /// A reward that was entered, or was there already with the same content.
 #[derive(Clone, Debug)]
 pub struct Created {
-    /// The reward.
     pub reward: Reward,
-    /// It was there already.
     pub existed: bool,
-    /// When it was asked.
     pub now: i64,
 }
 
@@ -280,7 +274,6 @@ pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::res
 }
 
 /// The caller's id stands for another reward.
-#[must_use]
 pub fn external_id_conflict() -> Refusal {
     Refusal::new(
         "external_id_conflict",
@@ -295,14 +288,12 @@ async fn references(db: &mut Db, draft: &Draft) -> Result<(Activity, Partner)> {
 }
 
 /// There is no such activity.
-#[must_use]
 pub fn unknown_activity() -> Refusal {
     Refusal::new("unknown_activity", "There is no activity with this external id; enter it first.")
         .at("activity")
 }
 
 /// There is no such partner.
-#[must_use]
 pub fn unknown_owner() -> Refusal {
     Refusal::new("unknown_partner", "There is no partner with this external id; enter them first.")
         .at("owner")
@@ -313,11 +304,8 @@ pub fn unknown_owner() -> Refusal {
 pub struct Edit {
     /// Another value of the same kind and currency.
     pub worth: Option<Worth>,
-    /// Another reason, or none.
     pub reason: Option<Option<String>>,
-    /// Another remark, or none.
     pub note: Option<Option<String>>,
-    /// Another expiry, or none.
     pub expires_at: Option<Option<i64>>,
 }
 

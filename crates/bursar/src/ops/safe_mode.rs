@@ -44,7 +44,6 @@ const PAST: &str = "put_back";
 /// The wait after a search that failed.
 const AGAIN_US: i64 = 30_000_000;
 
-/// Why it is on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
@@ -56,12 +55,9 @@ pub enum Why {
     Person,
 }
 
-/// How it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct State {
-    /// Why it is on.
     pub why: Why,
-    /// Since when.
     pub at: i64,
     /// From when on payments may be missing here; nothing is missing where a person only stopped everything.
     pub since: Option<i64>,
@@ -80,13 +76,11 @@ pub struct State {
 
 impl State {
     /// From when on payments are searched at the vendors.
-    #[must_use]
     pub fn searched_from(&self) -> Option<i64> {
         self.since.map(|since| since.saturating_sub(EARLIER_US).max(0))
     }
 
     /// Whether an account has been searched well enough.
-    #[must_use]
     pub fn is_searched(&self, place: &str) -> bool {
         let last = self.searched.get(place);
         self.since.is_none() || last.is_some_and(|began| *began >= self.at.saturating_add(APART_US))
@@ -94,13 +88,11 @@ impl State {
 
     /// Whether people may say that they have compared an account's payments by hand: its search has failed. Before it was tried
     /// nobody can know what it would have found.
-    #[must_use]
     pub fn may_be_compared(&self, place: &str) -> bool {
         self.failed.contains_key(place)
     }
 
     /// Whether an account is to be searched now: at once, and again when what was on its way has arrived.
-    #[must_use]
     pub fn is_due(&self, place: &str, now: i64) -> bool {
         let rests = self.failed.get(place).is_some_and(|(at, _)| now - at < AGAIN_US);
         let first = !self.searched.contains_key(place);
@@ -109,7 +101,6 @@ impl State {
 }
 
 /// What is searched: a vendor's account, by the name that searches are noted under.
-#[must_use]
 pub fn place(vendor: Vendor, account: Option<&str>) -> String {
     format!("{} {}", vendor.as_str(), account.unwrap_or("whose account is not known yet"))
 }
@@ -135,9 +126,6 @@ async fn remember(tx: &mut Tx, past: &Past) -> Result<()> {
 }
 
 /// How it stands; `None` while it is off.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn state(db: &mut Db) -> store::Result<Option<State>> {
     Ok(read(db).await?.map(|(_, state)| state))
 }
@@ -158,18 +146,11 @@ async fn read(db: &mut Db) -> store::Result<Option<(String, State)>> {
     Ok(Some((text, state)))
 }
 
-/// Whether it is on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn on(db: &mut Db) -> store::Result<bool> {
     Ok(meta::get(db, NAME).await?.is_some())
 }
 
 /// Whether it stops what is queued from being sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn stops_sending(db: &mut Db) -> store::Result<bool> {
     Ok(on(db).await? && !payout::planted::on("sends_in_safe_mode"))
 }
@@ -189,9 +170,6 @@ pub async fn refuse(db: &mut Db, about: impl Display) -> Result<()> {
 
 /// Why it is on, in a sentence or two: because the database may be old, or because a person stopped everything. Nothing
 /// while it is off.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn told(db: &mut Db) -> store::Result<Option<String>> {
     let Some(state) = state(db).await? else { return Ok(None) };
     Ok(Some(match state.since {
@@ -211,9 +189,6 @@ fn ended(says: &str) -> String {
 }
 
 /// Beside the codes that are closed for every payout: why safe mode is on, where that is one of them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blocker>> {
     if !blockers.iter().any(|blocker| blocker.code == Code::SafeMode) {
         return Ok(blockers);
@@ -226,10 +201,8 @@ pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blo
     Ok(blockers.into_iter().map(note).collect())
 }
 
-/// What begins it.
 #[derive(Clone, Debug)]
 pub struct Entering {
-    /// Why.
     pub why: Why,
     /// From when on payments may be missing here.
     pub since: Option<i64>,
@@ -241,9 +214,6 @@ pub struct Entering {
 
 /// Switches it on. Where payments may be missing, everything that is not over is doubted and will be looked up: none of it is
 /// sent before. Where it is on already, the longer time that is missing counts, and everything is compared anew.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> Result<()> {
     enter_knowing(tx, actor, entering, BTreeSet::new(), now).await
 }
@@ -306,9 +276,6 @@ async fn write(tx: &mut Tx, read: Option<&str>, state: &State) -> Result<()> {
 
 /// The connected account of a vendor that is not searched yet for what is missing here. Another one must not take its place
 /// before: the lost database may have paid from it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unsearched_account(db: &mut Db, vendor: Vendor) -> store::Result<Option<String>> {
     let Some(state) = state(db).await? else { return Ok(None) };
     let connected = vendors::all(db).await?.into_iter().find(|one| one.vendor == vendor);
@@ -318,9 +285,6 @@ pub async fn unsearched_account(db: &mut Db, vendor: Vendor) -> store::Result<Op
 
 /// Credentials of another account were refused before the connected one was searched. Whoever saved them knows that the lost
 /// database has paid from it, so payments do not go on from the old one before they are saved once more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn refused(app: &App, vendor: Vendor, account: &str) -> Result<()> {
     transact!(app, |tx| {
         let Some((text, mut state)) = read(tx).await? else { return Ok(()) };
@@ -331,9 +295,6 @@ pub async fn refused(app: &App, vendor: Vendor, account: &str) -> Result<()> {
 
 /// An account of a vendor is connected. Where the database was put back and this account was not searched since, safe mode
 /// begins again until it is: the lost database may have paid from it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn connected(tx: &mut Tx, vendor: Vendor, account: &str, now: i64) -> Result<()> {
     let Some(past) = past(tx).await? else { return Ok(()) };
     let place = place(vendor, Some(account));
@@ -357,9 +318,6 @@ fn note(tx: &mut Tx, actor: &str, action: &'static str, detail: &serde_json::Val
 }
 
 /// A person switches it on. With a time, the database is one that was put back and knows nothing after it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str) -> Result<()> {
     let name = &actor.name;
     let says = match since {
@@ -380,9 +338,6 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
 }
 
 /// A search at a vendor has ended: it went through, or why it did not. What it found was recorded before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn searched(tx: &mut Tx, place: &str, began: i64, failed: Option<String>) -> Result<()> {
     let Some((text, mut state)) = read(tx).await? else { return Ok(()) };
     // It may have begun before safe mode did once more.
@@ -417,9 +372,6 @@ pub struct Report {
 
 /// How it stands, with what keeps it on. `compared` are the vendors that a person has compared by hand, which counts only
 /// where a search has failed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
     let state = state(db).await?;
     let open = put_back::open(db).await?;
@@ -591,9 +543,6 @@ pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> 
 
 /// Writes down payments that a vendor has and this database does not know of. What one names is asked about at once: what it
 /// has here may have come back since.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     let new = put_back::note_found(tx, found, now).await?;
     if new > 0 {

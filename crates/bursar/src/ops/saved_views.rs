@@ -86,13 +86,11 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
 }
 
 /// Whether it is theirs to rename.
-#[must_use]
 pub fn may_rename(actor: &Actor, view: &SavedView) -> bool {
     view.person == actor.id
 }
 
 /// Whether it is theirs to delete.
-#[must_use]
 pub fn may_delete(actor: &Actor, view: &SavedView) -> bool {
     may_rename(actor, view) || (view.shared_at.is_some() && allows(actor.role, Permission::Administer))
 }

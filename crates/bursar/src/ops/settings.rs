@@ -163,18 +163,12 @@ impl Default for Document {
 }
 
 /// The settings in force.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn load(db: &mut Db) -> store::Result<Settings> {
     let (document, _) = read(db).await?;
     document.rules().map_err(|refusal| StoreError::Corrupt(format!("payout settings: {}", refusal.sentence)))
 }
 
 /// The settings as they are kept, and their version (0 before they are first saved).
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
     match store::settings::get(db, NAME).await? {
         None => Ok((Document::default(), 0)),
@@ -250,7 +244,6 @@ fn lacks_fees(rules: &Settings) -> bool {
 }
 
 /// Somebody else changed it since it was read.
-#[must_use]
 pub fn stale() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "precondition_failed",
@@ -538,7 +531,6 @@ fn money(amount: &Amount, field: &'static str) -> std::result::Result<Money, Ref
 }
 
 /// Looks like one bare e-mail address that a mail can be sent to; whether it exists, only a mail finds out.
-#[must_use]
 pub fn is_address(text: &str) -> bool {
     payout::address::mailable(text).is_some()
 }

@@ -25,7 +25,6 @@ struct Look {
     claims: Vec<Row>,
 }
 
-/// A claim of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Row {
     payee: String,
@@ -108,24 +107,18 @@ pub struct Item {
     pub id: RewardId,
     /// `RW-000231`.
     pub number: String,
-    /// Whose.
     pub payee: Payee,
-    /// Their name.
     pub name: Option<String>,
-    /// What it adds.
     pub adds: Money,
 }
 
 /// A claim that is not what it was: its total and what would be paid, then and now; nothing where there was none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OfPayee {
-    /// Whose.
     pub payee: Payee,
-    /// Their name.
     pub name: Option<String>,
     /// Total and net as they were shown.
     pub was: Option<(Money, Money)>,
-    /// Total and net now.
     pub now: Option<(Money, Money)>,
     /// An override of the threshold was added, taken off or written anew.
     pub overridden: bool,
@@ -134,20 +127,14 @@ pub struct OfPayee {
 /// Where a claim went, and where it goes now; masked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
-    /// Whose.
     pub payee: Payee,
-    /// Their name.
     pub name: Option<String>,
     /// Vendor and destination as they were shown.
     pub was: Option<(Vendor, String)>,
-    /// Vendor and destination now.
     pub now: Option<(Vendor, String)>,
 }
 
 /// How a draft differs from what was shown under this digest. `totals` are those that were seen, where they were sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn difference(
     db: &mut Db,
     id: BatchId,

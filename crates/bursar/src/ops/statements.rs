@@ -20,9 +20,7 @@ const AT_ONCE: i64 = 1_000;
 /// Who the statement is for.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    /// Whose payments.
     pub payees: Vec<Payee>,
-    /// What they are called.
     pub name: String,
     /// Their company, unless it is the receiver itself.
     pub company: Option<String>,
@@ -61,9 +59,6 @@ pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) ->
 }
 
 /// Whatever left us for some payees in a span of time, or was marked as paid outside in it, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 async fn payments(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Transaction>> {
     let (from, to) = span.moments;
     let in_it = |one: &Transaction| match &one.outside {
@@ -88,7 +83,6 @@ async fn payments(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Tran
 
 /// The payments that a transaction stands for: one, or two where the vendor has paid what somebody has paid outside as well.
 /// The payee has both, whatever is taken off their next claim for it.
-#[must_use]
 pub fn made(one: Transaction) -> Vec<Transaction> {
     let gone = one.left_at.is_some() && !matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
     if !gone || one.outside.is_none() || one.otherwise_at.is_some() {

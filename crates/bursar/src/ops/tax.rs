@@ -98,14 +98,12 @@ pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Res
 }
 
 /// A calendar year in UTC, as payments are dated.
-#[must_use]
 pub fn year(year: i32) -> Option<Span> {
     let (first, last) = (format!("{year:04}-01-01"), format!("{year:04}-12-31"));
     Some(Span { moments: (clock::start_of_date(&first)?, end_of(&last)?), days: (first, last) })
 }
 
 /// The calendar year of a moment.
-#[must_use]
 pub fn year_of(now: i64) -> i32 {
     clock::date(now).get(..4).and_then(|year| year.parse().ok()).unwrap_or(1970)
 }
@@ -124,9 +122,7 @@ pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal>
 /// What a payee was paid in a year, and the line from which on that is reported.
 #[derive(Clone, Debug)]
 pub struct YearView {
-    /// The year.
     pub year: i32,
-    /// By vendor and currency.
     pub totals: Vec<Total>,
     /// What stayed with them in US dollars; nothing is converted.
     pub reportable: Sum,
@@ -135,8 +131,6 @@ pub struct YearView {
 }
 
 impl YearView {
-    /// It is reported.
-    #[must_use]
     pub fn over(&self) -> bool {
         self.reportable.minor >= i128::from(self.line.minor)
     }
@@ -162,12 +156,10 @@ pub(super) fn usd(total: &Total) -> i128 {
 /// A payee whom a batch takes over the line of its year.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossing {
-    /// Who.
     pub payee: Payee,
     /// What they were paid this year so far.
     pub so_far: Sum,
     /// What the batch pays them.
     pub adds: Money,
-    /// The line.
     pub line: Money,
 }

@@ -10,9 +10,6 @@ use crate::transact;
 const AT_ONCE: i64 = 1_000;
 
 /// Chains rows that wait; how many. While another node does so there is nothing to do here.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn chain(app: &App) -> Result<usize> {
     if !app.store.chains_later() {
         return Ok(0);

@@ -61,18 +61,12 @@ pub async fn resubmit(
 }
 
 /// Whether a part of its transfer is back with us: what lies in the payee's balance is not the payment any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn came_back_in_part(db: &mut store::Db, id: TransactionId) -> store::Result<bool> {
     let attempts = transactions::attempts(db, &[id]).await?;
     Ok(attempts.iter().any(|one| one.leg == Leg::Transfer && !one.state.ended() && one.reversed_minor > 0))
 }
 
 /// The gates at which a payment would be stopped, or have to wait, if it were sent now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn closed_gates(
     db: &mut store::Db,
     transaction: &Transaction,
@@ -152,7 +146,6 @@ pub async fn cancel_unclaimed(
 }
 
 /// Whether an attempt is a cancellation that has not ended.
-#[must_use]
 pub fn canceling(attempt: &Attempt) -> bool {
     attempt.leg == Leg::Cancel && !attempt.state.ended()
 }
@@ -337,7 +330,6 @@ pub(super) async fn note_said(
 }
 
 /// Whether a reversal that was asked for is still under way.
-#[must_use]
 pub fn recalling(transaction: &Transaction) -> bool {
     transaction.state == State::Recalling
 }

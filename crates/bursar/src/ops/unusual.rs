@@ -19,19 +19,13 @@ pub const SHOWN: usize = 50;
 /// What is unusual about one claim.
 #[derive(Clone, Debug)]
 pub struct Unusual {
-    /// Whose claim.
     pub payee: Payee,
-    /// What it pays.
     pub total: Money,
-    /// What is unusual.
     pub finding: Finding,
 }
 
 /// Everything unusual about a draft's claims, by kind, the largest first. A payee without a destination is blocked
 /// anyway.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Unusual>> {
     let mut payees: Vec<Payee> = view.claims.iter().map(|claim| claim.payee).collect();
     payees.sort_unstable();
@@ -60,7 +54,6 @@ pub async fn of(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Unusual>>
 }
 
 /// What Pay keeps of it: how many of each kind, and those that were shown.
-#[must_use]
 pub fn kept(found: &[Unusual]) -> Value {
     let mut kinds = serde_json::Map::new();
     for kind in Kind::ALL {

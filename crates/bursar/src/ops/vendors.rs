@@ -41,9 +41,7 @@ pub enum Credentials {
     },
     /// PayPal's application and the id of its webhook.
     PayPal {
-        /// The application.
         client_id: String,
-        /// Its secret.
         client_secret: String,
         /// The webhook's id, against which signatures are checked.
         webhook_id: Option<String>,
@@ -57,8 +55,6 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Of which vendor.
-    #[must_use]
     pub fn vendor(&self) -> Vendor {
         match self {
             Self::Stripe { .. } => Vendor::Stripe,
@@ -67,7 +63,6 @@ impl Credentials {
     }
 
     /// Opens what a connection keeps; `None` under another master key.
-    #[must_use]
     pub fn open(key: &MasterKey, connection: &Connection) -> Option<Self> {
         let plain = key.open(connection.vendor.as_str(), &connection.sealed)?;
         serde_json::from_str(&plain).ok()
@@ -75,7 +70,6 @@ impl Credentials {
 
     /// The stand-in for the vendor that a connection was saved against, if it was one: without it they are never used, so that
     /// whoever rehearses in another terminal does not ask the vendor itself.
-    #[must_use]
     pub fn stand_in(key: &MasterKey, connection: &Connection) -> Option<String> {
         let plain = key.open(connection.vendor.as_str(), &connection.sealed)?;
         let kept: serde_json::Value = serde_json::from_str(&plain).ok()?;
@@ -113,7 +107,6 @@ pub struct Proof {
 }
 
 /// An account of a vendor with its mode, as it is kept.
-#[must_use]
 pub fn account_in(account: &str, mode: &str) -> String {
     format!("{account}/{mode}")
 }
@@ -226,9 +219,6 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
 
 /// Notes whose credentials the saved ones are, which versions before did not ask: what is not over then belongs to that
 /// account. A mode that was written wrongly is put right, because the vendor knows it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &str) -> Result<()> {
     let vendor = connection.vendor;
     transact!(app, |tx| {
@@ -291,9 +281,6 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
 
 /// Pauses a vendor that refuses our credentials. Nothing is failed; the administrators are told once, and once an hour where
 /// the vendor takes credentials for questions and refuses them for payments, which ends and begins the pause every minute.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
     let now = app.clock.now();
     let first = transact!(app, |tx| {
@@ -324,9 +311,6 @@ pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
 }
 
 /// The vendor took our credentials: takes a pause off. `by` is the loop that found it out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn resume(app: &App, vendor: Vendor, by: &'static str) -> Result<()> {
     transact!(app, |tx| {
         if vendors::resume(tx, vendor).await? {

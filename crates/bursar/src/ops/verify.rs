@@ -7,7 +7,6 @@ use crate::store::{self, Db, audit, invariants};
 pub struct Invariant {
     /// Its number in the payment protocol.
     pub id: &'static str,
-    /// What must hold.
     pub says: &'static str,
     /// It is about money: while it is broken, nothing is sent.
     pub stops: bool,
@@ -18,8 +17,6 @@ pub struct Invariant {
 }
 
 impl Invariant {
-    /// Nothing breaks it.
-    #[must_use]
     pub fn holds(&self) -> bool {
         self.violations.is_empty()
     }
@@ -32,9 +29,6 @@ pub const CHAIN: &str = "every change has its audit row and the chain verifies";
 const PAGE: i64 = 5_000;
 
 /// Checks every invariant the database can tell.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn all(db: &mut Db) -> store::Result<Vec<Invariant>> {
     let mut found = rules(db).await?;
     found.push(chain(db).await?);
@@ -42,9 +36,6 @@ pub async fn all(db: &mut Db) -> store::Result<Vec<Invariant>> {
 }
 
 /// Checks every rule, but not the chain of the audit trail.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn rules(db: &mut Db) -> store::Result<Vec<Invariant>> {
     let mut found = Vec::new();
     for rule in invariants::RULES {
@@ -56,9 +47,6 @@ pub async fn rules(db: &mut Db) -> store::Result<Vec<Invariant>> {
 }
 
 /// Checks what can be asked of payments, of these alone.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_payments(db: &mut Db, payments: &[String]) -> store::Result<Vec<Invariant>> {
     let mut found = Vec::new();
     for rule in invariants::RULES.iter().filter(|rule| rule.is_of_payments()) {
@@ -71,9 +59,6 @@ pub async fn of_payments(db: &mut Db, payments: &[String]) -> store::Result<Vec<
 
 /// The audit chain: every row follows from the one before it, without a gap and up to the last that was counted; and what
 /// waits to be chained is as it was written.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
     let Stretch { last, mut violations, .. } = stretch(db, 1, i64::MAX).await?;
     let waiting = audit::waiting(db).await?;
@@ -94,9 +79,6 @@ pub struct Stretch {
 }
 
 /// Walks the audit chain from a row on, at most so many rows. The row before the first is believed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn stretch(db: &mut Db, first: i64, most: i64) -> store::Result<Stretch> {
     let (first, mut violations) = (first.max(1), Vec::new());
     // Asked before the rows are, so that what is added meanwhile is not missed.

@@ -10,7 +10,6 @@ const STUCK_US: i64 = 3 * 86_400_000_000;
 
 /// What somebody must look at: failed, come back, unclaimed, on hold, not to be found out by Bursar itself, or contradicted by
 /// its vendor, however it stands.
-#[must_use]
 pub fn needing_attention() -> Filter {
     let needs = |state: &State| {
         failed(*state)
@@ -20,25 +19,20 @@ pub fn needing_attention() -> Filter {
 }
 
 /// What the vendor contradicts, however it stands.
-#[must_use]
 pub fn contradicted() -> Filter {
     Filter { states: Some(Vec::new()), or_contradicted: Some(those(|_| true)), ..Filter::default() }
 }
 
-/// What has not ended.
-#[must_use]
 pub fn under_way() -> Filter {
     Filter { states: Some(those(|state| !state.settled())), open: true, ..Filter::default() }
 }
 
 /// What has not ended, and stands as it does for three days.
-#[must_use]
 pub fn stuck(now: i64) -> Filter {
     Filter { unmoved_since: Some(now - STUCK_US), ..under_way() }
 }
 
 /// What came back after it had succeeded.
-#[must_use]
 pub fn after_success() -> Filter {
     Filter {
         states: Some(State::of(Status::PayoutFailed).collect()),

@@ -168,7 +168,6 @@ pub struct OfPayee {
 
 impl OfPayee {
     /// What comes next where no gate is closed, and who does it.
-    #[must_use]
     pub fn next(&self) -> (Who, String) {
         match self.in_pool {
             0 => (Who::Nobody, "They have no reward that waits to be paid.".to_owned()),
@@ -185,9 +184,6 @@ impl OfPayee {
 const PLACES: i64 = 20;
 
 /// How a payee stands, with every reward of theirs that is not paid.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     let general = batches::closed_for_all(db).await?;
     let general = general.into_iter().map(|code| Blocker::new(code, payee)).collect();
@@ -260,9 +256,6 @@ async fn placed(db: &mut Db, payee: Payee, place: &Elsewhere) -> Result<Blocker>
 
 /// What stops a payment however it stands: that something of it was found after the database was put back, and, where it asks
 /// for something to be sent, what stops every payment while it is so. Nothing where that is what it is said to wait for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Blocker>> {
     let mut codes = Vec::new();
     if put_back::any_found(db, Some(payment.id)).await? {
@@ -306,7 +299,6 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
 }
 
 /// What is known of a payment beside the words of the gate it waits at: a sentence, or nothing.
-#[must_use]
 pub fn note(payment: &Transaction, code: Code) -> Option<String> {
     let since = || format!("It has been there since {}.", crate::clock::told(payment.state_at));
     (code == Code::WaitingForFunds).then(since)
@@ -314,9 +306,6 @@ pub fn note(payment: &Transaction, code: Code) -> Option<String> {
 
 /// The gates at which a payment would be refused if somebody resubmitted it now; nothing where it cannot be resubmitted
 /// at all, which its choices say.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn closed_to_resubmit(db: &mut Db, payment: &Transaction, now: i64) -> store::Result<Vec<Blocker>> {
     let may = law::resubmit(payment.state, &payment.terms).is_ok();
     if !may || payment.closed() || payment.contradicted_at.is_some() {
@@ -327,7 +316,6 @@ pub async fn closed_to_resubmit(db: &mut Db, payment: &Transaction, now: i64) ->
 
 /// Whether resubmitting may pass the gates that are closed to it: nothing but what Stripe says of the payee's account is
 /// read anew when somebody presses Resubmit.
-#[must_use]
 pub fn may_open(payment: &Transaction, closed: &[Blocker]) -> bool {
     let asked = |code| matches!(code, Code::ProfileIncomplete | Code::CurrencyUnsupported);
     closed.iter().all(|gate| payment.terms.vendor == Vendor::Stripe && asked(gate.code))

@@ -7,9 +7,6 @@ use sqlx::any::AnyRow;
 use super::{Db, Result, Tx, Value, Where};
 
 /// Sets aside the payment of a queued attempt: it is tried again at `again_at`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn attempt(tx: &mut Tx, id: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
     let sql = "UPDATE attempt SET next_at = $2 WHERE id = $1 AND state = 'queued'";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(again_at)).await?;
@@ -22,9 +19,6 @@ pub async fn attempt(tx: &mut Tx, id: &str, why: &str, again_at: i64, now: i64) 
 }
 
 /// Sets aside a payment that a vendor was to be asked about: it is asked about again at `again_at`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn question(tx: &mut Tx, transaction: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET ask_at = $2, ask_lease_until = 0 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(transaction.to_owned()).bind(again_at)).await?;
@@ -33,9 +27,6 @@ pub async fn question(tx: &mut Tx, transaction: &str, why: &str, again_at: i64, 
 
 /// Sets aside the payments that a submission carries: it is due again at `again_at`, and its lease under this fence ends.
 /// That it may have been sent stays noted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn submission(
     tx: &mut Tx,
     (id, fence): (&str, i64),
@@ -58,9 +49,6 @@ pub async fn submission(
 }
 
 /// Sets aside a submission that an event names, and the payments that it carries: it is looked at again at `again_at`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn named(tx: &mut Tx, submission: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
     let sql = "UPDATE named_object SET look_at = $2 WHERE submission_id = $1 AND look_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(again_at)).await?;
@@ -81,9 +69,6 @@ async fn note(tx: &mut Tx, transaction: &str, why: &str, now: i64) -> Result<()>
 }
 
 /// Why a payment was set aside, since when and when last; nothing where it never was.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, transaction: &str) -> Result<Option<(String, i64, i64)>> {
     let sql = "SELECT why, first_at, last_at FROM set_aside WHERE transaction_id = $1";
     let row = db.optional(sqlx::query(sql).bind(transaction.to_owned())).await?;
@@ -91,9 +76,6 @@ pub async fn of(db: &mut Db, transaction: &str) -> Result<Option<(String, i64, i
 }
 
 /// The payments that were set aside since this moment, by id.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn since(db: &mut Db, moment: i64, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("last_at > ?", [Value::from(moment)]);

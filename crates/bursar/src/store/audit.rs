@@ -21,7 +21,6 @@ pub struct Entry {
     pub action: &'static str,
     /// The id of what it was done to.
     pub subject: String,
-    /// What changed, as JSON.
     pub detail: String,
 }
 
@@ -30,15 +29,10 @@ pub struct Entry {
 pub struct Row {
     /// Its place in the chain, from 1.
     pub seq: i64,
-    /// What was noted.
     pub at: i64,
-    /// Who.
     pub actor: String,
-    /// What.
     pub action: String,
-    /// To what.
     pub subject: String,
-    /// How.
     pub detail: String,
     /// The hash of the row before it.
     pub previous_hash: String,
@@ -48,7 +42,6 @@ pub struct Row {
 
 impl Row {
     /// The hash that follows from what the row says and from the row before it.
-    #[must_use]
     pub fn computed_hash(&self) -> String {
         let parts = [&self.actor, &self.action, &self.subject, &self.detail];
         hash(&self.previous_hash, self.seq, self.at, parts.map(String::as_str))
@@ -135,9 +128,6 @@ pub(super) async fn put_down(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
 
 /// Chains rows that are committed and wait, oldest first, at most so many; how many. Nodes that do so at the same moment
 /// wait here for each other, and nobody else waits for them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn chain_waiting(tx: &mut Tx, most: i64) -> Result<u64> {
     tx.run(sqlx::query("UPDATE counter SET value = value WHERE name = 'audit'")).await?;
     let sql = "SELECT place, at, actor, action, subject, detail FROM audit_waiting ORDER BY place LIMIT $1";
@@ -157,9 +147,6 @@ pub async fn chain_waiting(tx: &mut Tx, most: i64) -> Result<u64> {
 }
 
 /// Whether any row waits to be chained.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_waits(db: &mut Db) -> Result<bool> {
     Ok(db.optional(sqlx::query("SELECT place FROM audit_waiting LIMIT 1")).await?.is_some())
 }
@@ -167,7 +154,6 @@ pub async fn any_waits(db: &mut Db) -> Result<bool> {
 /// Rows that wait to be chained.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting {
-    /// How many they are.
     pub count: i64,
     /// What is not as it was written: changes of which a row is missing or another one.
     pub violations: Vec<String>,
@@ -183,9 +169,6 @@ struct Seen {
 
 /// Looks at the rows that wait. Of a change that is being chained the first rows are gone already; the others must all be
 /// there.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Db) -> Result<Waiting> {
     let sql = "SELECT place, at, actor, action, subject, detail, line_number, line_count, change_hash \
                FROM audit_waiting WHERE place > $1 ORDER BY place LIMIT 5000";
@@ -262,9 +245,6 @@ async fn append(tx: &mut Tx, lines: Vec<Line>) -> Result<()> {
 }
 
 /// Rows from `after` on, oldest first, for verifying the chain and for export.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn rows(db: &mut Db, after: i64, limit: i64) -> Result<Vec<Row>> {
     let sql = "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit \
                WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -273,9 +253,6 @@ pub async fn rows(db: &mut Db, after: i64, limit: i64) -> Result<Vec<Row>> {
 }
 
 /// The hashes of rows from `after` on, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hashes(db: &mut Db, after: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(after).bind(limit)).await?;
@@ -283,9 +260,6 @@ pub async fn hashes(db: &mut Db, after: i64, limit: i64) -> Result<Vec<String>> 
 }
 
 /// What the rows after one, up to another, are about.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn subjects(db: &mut Db, after: i64, last: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT subject FROM audit WHERE seq > $1 AND seq <= $2";
     let rows = db.all(sqlx::query(sql).bind(after).bind(last)).await?;
@@ -297,9 +271,6 @@ const WAITING: &str = "SELECT place - (SELECT MIN(place) FROM audit_waiting) + 1
      at, actor, action, subject, detail, '' AS previous_hash, '' AS hash FROM audit_waiting";
 
 /// The newest rows, of one subject if it is named.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest(db: &mut Db, subject: Option<&str>, before: i64, limit: i64) -> Result<Vec<Row>> {
     let mut conditions = super::Where::default();
     conditions.and("seq < ?", [Value::from(before)]);
@@ -320,22 +291,16 @@ pub async fn newest(db: &mut Db, subject: Option<&str>, before: i64, limit: i64)
 pub struct Filter {
     /// Who: people's or keys' ids, or the names of loops; any of them.
     pub actors: Option<Vec<String>>,
-    /// What was done.
     pub action: Option<String>,
     /// The id of what it was done to.
     pub subject: Option<String>,
-    /// From this moment on.
     pub from: Option<i64>,
-    /// Before this moment.
     pub to: Option<i64>,
     /// Older than the row of this moment and place in the chain.
     pub before: Option<(i64, i64)>,
 }
 
 /// The rows of a filter, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>> {
     let sql = format!(
         "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM (\
@@ -372,9 +337,6 @@ fn narrowed(filter: &Filter) -> super::Where {
 }
 
 /// Every kind of change that was ever noted, by going from one to the next in the index.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn actions(db: &mut Db) -> Result<Vec<String>> {
     let sql = "WITH RECURSIVE kind (action) AS (SELECT MIN(action) FROM audit UNION ALL \
                SELECT (SELECT MIN(a.action) FROM audit a WHERE a.action > k.action) FROM kind k \
@@ -385,9 +347,6 @@ pub async fn actions(db: &mut Db) -> Result<Vec<String>> {
 
 /// What the things of these ids are called: numbers of what is counted, names of the others. What has been deleted has
 /// none.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>> {
     let tables = [
         ("rwd_", "SELECT id, CAST(number AS TEXT) FROM reward {where}"),
@@ -424,9 +383,6 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
 }
 
 /// How many rows a filter finds.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM audit {{where}}) + (SELECT COUNT(*) FROM ({WAITING}) waiting {{where}})"

@@ -29,13 +29,11 @@ pub struct Batch {
     pub version: i64,
     /// When its preparer asked for the release.
     pub release_asked_at: Option<i64>,
-    /// Who asked for it.
     pub release_asked_by: Option<String>,
     /// Since when a release is void because the batch was changed after it.
     pub release_voided_at: Option<i64>,
     /// Who released which digest, and when.
     pub released: Option<(String, String, i64)>,
-    /// When it was deleted.
     pub deleted_at: Option<i64>,
     /// Who pressed Pay, and when.
     pub paid: Option<(String, i64)>,
@@ -45,7 +43,6 @@ pub struct Batch {
 
 impl Batch {
     /// Still a draft: neither paid nor deleted.
-    #[must_use]
     pub fn open(&self) -> bool {
         self.paid.is_none() && self.deleted_at.is_none()
     }
@@ -91,9 +88,6 @@ pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Batch> {
 }
 
 /// The open draft, if there is one: the oldest when there are several.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_draft(db: &mut Db) -> Result<Option<Batch>> {
     let mut conditions = Where::default();
     conditions.and("deleted_at IS NULL AND pay_pressed_at IS NULL", []);
@@ -101,10 +95,6 @@ pub async fn open_draft(db: &mut Db) -> Result<Option<Batch>> {
     db.optional(query).await?.as_ref().map(batch).transpose()
 }
 
-/// Batches, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest(db: &mut Db, before: Option<&str>, limit: i64) -> Result<Vec<Batch>> {
     let mut conditions = Where::default();
     if let Some(before) = before {
@@ -114,10 +104,6 @@ pub async fn newest(db: &mut Db, before: Option<&str>, limit: i64) -> Result<Vec
     db.all(query).await?.iter().map(batch).collect()
 }
 
-/// Writes a new draft.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -> Result<()> {
     let sql = "INSERT INTO batch (id, number, created_by, created_at, changed_by, changed_at, version) \
                VALUES ($1, $2, $3, $4, $3, $4, 1)";
@@ -139,9 +125,6 @@ async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()>
 
 /// Whether somebody had a hand in forming the batch, by whichever login or API key of theirs, and so cannot be the second
 /// person who releases it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str, now: i64) -> Result<bool> {
     let behind = people::behind(db, person, now).await?;
     let sql = "SELECT since FROM batch_hand WHERE batch_id = $1 AND (person = $2 OR person = $3)";
@@ -150,9 +133,6 @@ pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str, now: i64) -> Re
 }
 
 /// The draft that would pay this payee something in this currency; the oldest when several do.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn draft_with(db: &mut Db, payee: Payee, currency: Currency) -> Result<Option<BatchId>> {
     let sql = "SELECT b.id FROM batch b WHERE b.deleted_at IS NULL AND b.pay_pressed_at IS NULL \
                AND EXISTS (SELECT 1 FROM reward r WHERE r.batch_id = b.id AND r.payee = $1 AND r.currency = $2 \
@@ -165,9 +145,6 @@ pub async fn draft_with(db: &mut Db, payee: Payee, currency: Currency) -> Result
 
 /// Takes the batch for a change by `by`, if it is still a draft: its version goes up and a release is void. The row is
 /// then this transaction's until it ends, so Pay and Delete cannot both find a draft.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET changed_by = $2, changed_at = $3, version = version + 1, \
                release_voided_at = CASE WHEN released_at IS NULL THEN release_voided_at ELSE $3 END, \
@@ -181,9 +158,6 @@ pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<b
 }
 
 /// Marks the draft deleted, if it still is one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_deleted(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
     let sql = match payout::planted::on("deleted_though_paid") {
         true => {
@@ -198,9 +172,6 @@ pub async fn mark_deleted(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
 }
 
 /// Marks the draft paid, if it still is a draft. Only one transaction ever gets `true` for a batch.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_paid(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET pay_pressed_by = $2, pay_pressed_at = $3, digest = $4, version = version + 1 \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
@@ -209,9 +180,6 @@ pub async fn mark_paid(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64
 }
 
 /// Notes a release of exactly this digest.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_released(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET released_by = $2, released_at = $3, released_digest = $4, \
                release_voided_at = NULL \
@@ -223,7 +191,6 @@ pub async fn mark_released(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at:
 /// A reward as the gates and the claims see it.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// Which.
     pub id: RewardId,
     /// `RW-000231` without its prefix.
     pub number: i64,
@@ -231,19 +198,16 @@ pub struct Candidate {
     pub payee: Option<Payee>,
     /// What it adds to a claim; a clawback is negative. `None` for points.
     pub adds: Option<Money>,
-    /// What its gates ask.
     pub facts: RewardFacts,
 }
 
 impl Candidate {
     /// The payee's claim that it is part of; `None` for points.
-    #[must_use]
     pub fn claim(&self) -> Option<(Payee, Currency)> {
         Some((self.payee?, self.adds?.currency))
     }
 
     /// The draft it is in, if it is in one.
-    #[must_use]
     pub fn draft(&self) -> Option<BatchId> {
         match self.facts.placement {
             Placement::InBatch(batch) => Some(batch),
@@ -252,7 +216,6 @@ impl Candidate {
     }
 
     /// It takes off what was paid wrongly.
-    #[must_use]
     pub fn takes_off(&self) -> bool {
         self.adds.is_some_and(|adds| adds.minor < 0)
     }
@@ -297,9 +260,7 @@ fn candidate(row: &AnyRow) -> Result<Candidate> {
 
 /// Which rewards [`candidates`] reads.
 pub enum Pick<'a> {
-    /// Those of a batch.
     Of(BatchId),
-    /// These.
     Named(&'a [RewardId]),
     /// The approved cash rewards that are in no batch and no payment, of one owner, account, program, activity or
     /// currency where named.
@@ -313,26 +274,17 @@ pub enum Pick<'a> {
 pub struct PoolFilter {
     /// The partner who earned it.
     pub owner: Option<String>,
-    /// Their company.
     pub account: Option<String>,
-    /// The program.
     pub program: Option<String>,
-    /// The activity.
     pub activity: Option<String>,
-    /// The currency.
     pub currency: Option<String>,
     /// `individual` or `organization`.
     pub payment_type: Option<String>,
-    /// The payee.
     pub payee: Option<String>,
-    /// Any of these payees.
     pub payees: Option<Vec<Payee>>,
 }
 
 /// Reads rewards for their gates, by payee and currency.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
     let sql = format!("{CANDIDATE} {{where}} ORDER BY payee, currency, id");
     let mut found = Vec::new();
@@ -404,9 +356,6 @@ fn pool(filter: &PoolFilter) -> Where {
 }
 
 /// Puts rewards into a batch, those that are still approved and free; answers how many it took.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
     // The guard stands inside CASE, where SQLite's planner cannot see it: for a long list it would rather go through
     // everything that is approved, once for each statement.
@@ -417,9 +366,6 @@ pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result
 }
 
 /// Takes named rewards out of a draft; answers the numbers of those that it held.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<Vec<i64>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN ({ids}) \
                AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1 RETURNING number";
@@ -432,9 +378,6 @@ fn numbers(rows: &[AnyRow]) -> Result<Vec<i64>> {
 }
 
 /// Takes every reward out of a draft; answers the numbers of those that it held.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<Vec<i64>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 \
                WHERE batch_id = $1 AND transaction_id IS NULL RETURNING number";
@@ -446,9 +389,6 @@ pub type Joined = (RewardId, payout::ids::TransactionId, i64);
 
 /// Joins the rewards of a batch that is being paid to their transactions, and writes down what each adds; answers how
 /// many it joined.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -> Result<u64> {
     let (mut covered, mut places) = (Rows::default(), Rows::default());
     for (reward, transaction, minor) in joined {
@@ -467,9 +407,6 @@ pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -
 
 /// The states of a batch's transactions, whether their payees were paid in another way, and how many there are of each. Those
 /// whose record cannot be read are not among them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(State, bool, i64)>> {
     let sql = "SELECT state, COUNT(outside_at), COUNT(*) FROM payout_transaction WHERE batch_id = $1 \
                GROUP BY state, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
@@ -488,7 +425,6 @@ pub struct Alike {
     pub state: State,
     /// Their payees were paid in another way.
     pub outside: bool,
-    /// How many there are.
     pub count: i64,
     /// How many of them their vendor contradicts.
     pub contradicted: i64,
@@ -497,9 +433,6 @@ pub struct Alike {
 }
 
 /// A batch's transactions by how they stand and by currency, but those of these numbers, whose record cannot be read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<Alike>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
@@ -529,9 +462,6 @@ pub type Paid = (Vec<(State, bool)>, BTreeMap<Currency, i128>);
 
 /// How the transactions of several batches stand and what they come to. Of one whose record cannot be read a person must find
 /// out how it stands; it is in no sum.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, Paid>> {
     let sql = "SELECT batch_id, state, currency, COUNT(outside_at), {sum(amount_minor)} FROM payout_transaction {where} \
                GROUP BY batch_id, state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
@@ -566,9 +496,6 @@ pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, 
 }
 
 /// What the rewards of several drafts come to, by currency. Points are in none of it, nor what cannot be read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn held(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, BTreeMap<Currency, i128>>> {
     let sql = "SELECT batch_id, currency, {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                FROM reward {where} GROUP BY batch_id, currency";
@@ -590,9 +517,6 @@ pub async fn held(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, 
 }
 
 /// A number that goes up with every change of a batch's transactions, whichever process makes it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn change_number(db: &mut Db, id: BatchId) -> Result<i64> {
     let sql = "SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM payout_transaction WHERE batch_id = $1";
     Ok(db.one(sqlx::query(sql).bind(id.to_string())).await?.try_get(0)?)
@@ -600,9 +524,6 @@ pub async fn change_number(db: &mut Db, id: BatchId) -> Result<i64> {
 
 /// What the vendors were told to pay for a batch, by how its transactions stand and by currency. Those whose record cannot be
 /// read are not among them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
@@ -620,9 +541,6 @@ pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
 /// What is needed at the vendors for payments on which Pay was pressed and whose money is not known to have left: those that
 /// were not sent yet, those of which the answer is not known, and those that left since then, when a balance was read that may
 /// hold them yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
     let mut conditions = Where::default();
     let unsent = [State::Queued, State::Sending, State::Unknown, State::Review];
@@ -640,9 +558,6 @@ pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
 }
 
 /// How many rewards each transaction of a batch covers.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn reward_counts(
     db: &mut Db,
     batch: BatchId,
@@ -659,9 +574,6 @@ pub async fn reward_counts(
 }
 
 /// Holds the draft's row until the transaction ends, without changing it. `false` when it is no draft any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
     let sql =
         "UPDATE batch SET version = version WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
@@ -669,18 +581,12 @@ pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
 }
 
 /// Waits until every other Pay has ended, and lets no other one begin before this transaction ends.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_pays(tx: &mut Tx) -> Result<()> {
     super::next_numbers(tx, "pays", 1).await?;
     Ok(())
 }
 
 /// Notes who asked for the release.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET release_asked_by = $2, release_asked_at = $3 \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
@@ -692,9 +598,6 @@ pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> 
 }
 
 /// Our id of a `partner`, `account`, `program` or `activity` that is named by it or by the caller's own.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn our_id(db: &mut Db, kind: &str, name: &str) -> Result<Option<String>> {
     if external::is_ours(name) {
         return Ok(Some(name.to_owned()));

@@ -12,9 +12,7 @@ use super::{Query, Result, Tx, bind_all};
 /// A value to bind; `None` is NULL.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// A TEXT column.
     Text(Option<String>),
-    /// A BIGINT column.
     Int(Option<i64>),
 }
 
@@ -58,7 +56,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Adds a row.
     pub fn push<const N: usize>(&mut self, row: [Value; N]) {
         if self.is_empty() {
             self.columns = row.iter().enumerate().map(column).collect::<Vec<_>>().join(", ");
@@ -66,8 +63,6 @@ impl Rows {
         self.rows.push(serde_json::Value::Array(row.into_iter().map(json).collect()).to_string());
     }
 
-    /// Nothing was added.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

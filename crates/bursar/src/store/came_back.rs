@@ -8,9 +8,6 @@ const KEPT_US: i64 = 86_400_000_000;
 
 /// Notes what somebody came back with, by its hash, and forgets what nobody can come back with any more; false when somebody
 /// came back with it before, on whichever node.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn first(tx: &mut Tx, hash: &str, now: i64, until: i64) -> Result<bool> {
     let sql = "INSERT INTO came_back (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     let first = tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(until)).await? == 1;

@@ -13,24 +13,17 @@ use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 /// A claim that is paid although its total is under the earning threshold. It is for exactly this total.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Override {
-    /// In which batch.
     pub batch: BatchId,
-    /// Whose claim.
     pub payee: Payee,
     /// Its total when it was decided.
     pub total: Money,
-    /// Why.
     pub reason: String,
     /// Who decided it.
     pub actor: String,
-    /// When.
     pub at: i64,
 }
 
 /// Writes an override, in the place of the one the claim had.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_override(tx: &mut Tx, new: &Override) -> Result<()> {
     let sql = "INSERT INTO threshold_override (batch_id, payee, currency, total_minor, reason, actor, at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (batch_id, payee, currency) DO UPDATE SET \
@@ -43,9 +36,6 @@ pub async fn put_override(tx: &mut Tx, new: &Override) -> Result<()> {
 }
 
 /// The overrides of several batches.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn overrides(db: &mut Db, batches: &[BatchId]) -> Result<Vec<Override>> {
     let sql =
         "SELECT batch_id, payee, currency, total_minor, reason, actor, at FROM threshold_override {where}";
@@ -73,24 +63,18 @@ pub async fn overrides(db: &mut Db, batches: &[BatchId]) -> Result<Vec<Override>
 /// A claim that a payout went on without, or could not be paid because of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Skipped {
-    /// In which batch.
     pub batch: BatchId,
     /// The batch's number; what is written needs none.
     pub number: String,
-    /// Whose claim.
     pub payee: Payee,
     /// What it would have paid.
     pub total: Money,
-    /// Why not.
     pub codes: Vec<Code>,
     /// When it was last found so.
     pub at: i64,
 }
 
 /// Notes claims that were passed over; the same claim for the same reasons is noted once for a batch.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_skipped(tx: &mut Tx, skipped: &[Skipped]) -> Result<()> {
     let mut rows = Rows::default();
     for one in skipped {
@@ -129,9 +113,6 @@ fn skipped(row: &AnyRow) -> Result<Skipped> {
 
 /// The claims of a payee that were passed over, newest first; `before` is where a page before ended: the time and batch
 /// of its last row.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn skipped_of(
     db: &mut Db,
     payee: Payee,
@@ -148,9 +129,6 @@ pub async fn skipped_of(
 }
 
 /// The claims that a batch went on without.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn skipped_in(db: &mut Db, batch: BatchId, limit: i64) -> Result<Vec<Skipped>> {
     let mut conditions = Where::default();
     conditions.and("s.batch_id = ?", [Value::from(batch.to_string())]);

@@ -10,10 +10,8 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Value, Where, word};
 
-/// A clawback.
 #[derive(Clone, Debug)]
 pub struct Clawback {
-    /// Its number.
     pub number: i64,
     /// The number of the reward that it takes back.
     pub of: i64,
@@ -21,7 +19,6 @@ pub struct Clawback {
     pub value: Money,
     /// Approved, or void where it was withdrawn.
     pub status: RewardStatus,
-    /// Why.
     pub reason: Option<String>,
     /// When it came off a payment that was made.
     pub taken_at: Option<i64>,
@@ -57,9 +54,6 @@ async fn read(db: &mut Db, mut conditions: Where) -> Result<Vec<Clawback>> {
 }
 
 /// What takes these rewards back, those that were withdrawn among them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_rewards(db: &mut Db, rewards: impl IntoIterator<Item = RewardId>) -> Result<Vec<Clawback>> {
     let mut conditions = Where::default();
     conditions.among("c.form_reference", rewards.into_iter().map(|id| Value::from(id.to_string())));
@@ -67,9 +61,6 @@ pub async fn of_rewards(db: &mut Db, rewards: impl IntoIterator<Item = RewardId>
 }
 
 /// What is still to be taken off claims of a payee.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_of(db: &mut Db, payee: Payee) -> Result<Vec<Clawback>> {
     let mut conditions = Where::default();
     conditions.and("c.payee = ?", [Value::from(payee.to_string())]);

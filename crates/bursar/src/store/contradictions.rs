@@ -36,9 +36,6 @@ fn texts(rows: &[AnyRow]) -> Result<Vec<Value>> {
 }
 
 /// The rewards that any such payment has ever covered, whether it is closed or not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
     let mut found = HashSet::new();
     for some in held(db).await?.chunks(MOST_VALUES) {
@@ -53,9 +50,6 @@ pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
 }
 
 /// The payments that cover such a reward: those themselves and any other of the same reward.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
     let mut found = HashSet::new();
     for some in held(db).await?.chunks(MOST_VALUES) {
@@ -72,9 +66,6 @@ pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
 }
 
 /// The numbers of the payments that their vendor contradicts, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn numbers(db: &mut Db) -> Result<Vec<String>> {
     let sql = "SELECT number FROM payout_transaction WHERE contradicted_at IS NOT NULL";
     let read = |row: &AnyRow| row.try_get::<i64, _>(0);
@@ -86,9 +77,6 @@ pub async fn numbers(db: &mut Db) -> Result<Vec<String>> {
 
 /// A person has settled what the vendor contradicted of this attempt, or of all of the payment's where none is named. The
 /// payment is held for as long as anything is left.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn settle(tx: &mut Tx, id: TransactionId, attempt: Option<AttemptId>) -> Result<()> {
     let sql = "UPDATE attempt SET contradicted_at = NULL WHERE transaction_id = $1 AND contradicted_at IS NOT NULL \
                AND id = COALESCE($2, id)";
@@ -102,9 +90,6 @@ pub async fn settle(tx: &mut Tx, id: TransactionId, attempt: Option<AttemptId>) 
 
 /// Takes back why an attempt had failed, that people called it not made or what its vendor said then: it is known now that it
 /// was paid, and what its vendor tells of it contradicts nothing any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn withdraw_failure(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
     let sql = "UPDATE attempt SET reason_code = NULL WHERE id = $1 AND state = 'failed'";
     tx.run(sqlx::query(sql).bind(attempt.to_string())).await?;
@@ -112,9 +97,6 @@ pub async fn withdraw_failure(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
 }
 
 /// Notes what is known of an attempt, so that its vendor contradicts nothing by telling it again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_reason(tx: &mut Tx, attempt: AttemptId, code: &str) -> Result<()> {
     let sql = "UPDATE attempt SET reason_code = $2 WHERE id = $1 AND state = 'succeeded'";
     tx.run(sqlx::query(sql).bind(attempt.to_string()).bind(code.to_owned())).await?;
@@ -123,9 +105,6 @@ pub async fn note_reason(tx: &mut Tx, attempt: AttemptId, code: &str) -> Result<
 
 /// Which attempts carry these objects of a vendor: its id, the attempt. A payout of Stripe's own schedule pays several, so
 /// payouts are left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn carriers(db: &mut Db, vendor_ids: &[String]) -> Result<Vec<(String, AttemptId)>> {
     let mut found = Vec::new();
     for some in vendor_ids.chunks(MOST_VALUES) {
@@ -142,9 +121,6 @@ pub async fn carriers(db: &mut Db, vendor_ids: &[String]) -> Result<Vec<(String,
 }
 
 /// How often the books of each of these payments were corrected; the others are not named.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn corrections(db: &mut Db, transactions: &[&str]) -> Result<HashMap<String, i64>> {
     let mut found = HashMap::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -162,7 +138,6 @@ pub async fn corrections(db: &mut Db, transactions: &[&str]) -> Result<HashMap<S
 /// Where the rewards that a closed payment covered are now.
 #[derive(Clone, Debug)]
 pub struct Whereabouts {
-    /// Which reward.
     pub reward: RewardId,
     /// `RW-000231` without its prefix.
     pub number: i64,
@@ -183,9 +158,6 @@ pub struct Whereabouts {
 const ADDS: &str = "CASE WHEN reward.entry = 'clawback' THEN -reward.value_minor ELSE reward.value_minor END";
 
 /// Where the rewards of a payment that gave them back are now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabouts>> {
     let sql = format!(
         "SELECT reward.id, reward.number, CASE WHEN reward.transaction_id IS NULL THEN b.number END, \
@@ -219,9 +191,6 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
 
 /// Takes the free rewards of a payment that gave them back into it again, as long as they are what it paid, and opens it;
 /// answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> Result<u64> {
     let sql = format!(
         "UPDATE reward SET transaction_id = $1, paid_at = $2, version = version + 1, \
@@ -251,16 +220,11 @@ pub struct Opinion {
     pub asked_by: String,
     /// The person behind it, as it was then.
     pub asked_person: String,
-    /// Their name.
     pub asked_name: String,
-    /// When.
     pub asked_at: i64,
 }
 
 /// What waits for a second person about a payment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> {
     let sql = "SELECT deed, note, asked_by, asked_name, asked_at, why, asked_person FROM second_opinion \
          WHERE transaction_id = $1";
@@ -280,9 +244,6 @@ pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> 
 }
 
 /// Writes down what one person says, in place of what was said before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Result<()> {
     forget_opinion(tx, id).await?;
     let sql = "INSERT INTO second_opinion (transaction_id, deed, note, asked_by, asked_name, asked_at, why, \
@@ -301,18 +262,12 @@ pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Re
 }
 
 /// Nothing waits for a second person about this payment any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget_opinion(tx: &mut Tx, id: TransactionId) -> Result<()> {
     tx.run(sqlx::query("DELETE FROM second_opinion WHERE transaction_id = $1").bind(id.to_string())).await?;
     Ok(())
 }
 
 /// The same about several payments.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget_opinions(tx: &mut Tx, ids: &[TransactionId]) -> Result<()> {
     if !ids.is_empty() {
         let sql = "DELETE FROM second_opinion WHERE transaction_id IN ({ids})";

@@ -9,7 +9,6 @@ use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 use super::{Db, Engine, Result, Store, StoreError, schema};
 
 /// The file of a SQLite database; `None` for PostgreSQL, and for one that lives in memory.
-#[must_use]
 pub fn file_of(url: &str) -> Option<PathBuf> {
     if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
         return None;
@@ -19,7 +18,6 @@ pub fn file_of(url: &str) -> Option<PathBuf> {
 }
 
 /// The number of the newest migration that this program has for a SQLite file, which is what a backup is.
-#[must_use]
 pub fn newest_schema() -> i64 {
     schema::newest(Engine::Sqlite)
 }
@@ -54,15 +52,11 @@ pub async fn is_there(url: &str) -> Result<bool> {
 }
 
 /// Whether a file holds anything. SQLite takes an empty one for an empty database, and nobody means that.
-#[must_use]
 pub fn holds_something(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|about| about.len() > 0)
 }
 
 /// How many bytes a SQLite database has, as a whole.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn bytes_of(db: &mut Db) -> Result<i64> {
     let pages: i64 = db.raw().fetch_one("PRAGMA page_count").await?.try_get(0)?;
     let size: i64 = db.raw().fetch_one("PRAGMA page_size").await?.try_get(0)?;
@@ -70,9 +64,6 @@ pub async fn bytes_of(db: &mut Db) -> Result<i64> {
 }
 
 /// Whether every page of a SQLite database can be read and fits the others; what is wrong where not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn is_sound(db: &mut Db) -> Result<std::result::Result<(), String>> {
     let told: String = db.raw().fetch_one("PRAGMA quick_check(1)").await?.try_get(0)?;
     Ok(if told == "ok" { Ok(()) } else { Err(told) })
@@ -81,7 +72,6 @@ pub async fn is_sound(db: &mut Db) -> Result<std::result::Result<(), String>> {
 /// What a PostgreSQL server says of itself: its version, and whether and when it last archived its log.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
-    /// As people write it.
     pub version: String,
     /// `archive_mode`.
     pub archive_mode: String,
@@ -89,16 +79,12 @@ pub struct Server {
     pub archived_at: Option<i64>,
     /// Why the last try failed, where it was the last.
     pub failed: bool,
-    /// How many standbys follow.
     pub standbys: i64,
     /// What time it is there, microseconds UTC.
     pub now: i64,
 }
 
 /// Asks a PostgreSQL server about its version, its archive, its standbys and its clock.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn server(db: &mut Db) -> Result<Server> {
     let version = db.raw().fetch_one("SHOW server_version").await?.try_get(0)?;
     let archive_mode = db.raw().fetch_one("SHOW archive_mode").await?.try_get(0)?;

@@ -8,9 +8,6 @@ use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where};
 
 /// Takes the next `count` numbers of a row of numbers people see (`reward`, `transaction`, `batch:2026`); answers the
 /// first of them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
     let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) \
                ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
@@ -20,9 +17,6 @@ pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
 
 /// Adds to what a row has counted and answers what it is then: at most as much as a column holds, which is above any limit.
 /// The row is this transaction's until it ends.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_up(tx: &mut Tx, name: &str, by: i64) -> Result<i64> {
     let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
                value = CASE WHEN counter.value > 9223372036854775807 - excluded.value THEN 9223372036854775807 \
@@ -32,9 +26,6 @@ pub async fn count_up(tx: &mut Tx, name: &str, by: i64) -> Result<i64> {
 }
 
 /// How far a row of [`next_numbers`] has come; 0 when nothing was taken of it yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn counted(db: &mut Db, name: &str) -> Result<i64> {
     let sql = "SELECT value FROM counter WHERE name = $1";
     let row = db.optional(sqlx::query(sql).bind(name.to_owned())).await?;
@@ -42,9 +33,6 @@ pub async fn counted(db: &mut Db, name: &str) -> Result<i64> {
 }
 
 /// The same of several rows; what nothing was taken of is left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn counted_each(db: &mut Db, names: &[String]) -> Result<HashMap<String, i64>> {
     let mut found = HashMap::new();
     for some in names.chunks(MOST_VALUES) {
@@ -58,9 +46,6 @@ pub async fn counted_each(db: &mut Db, names: &[String]) -> Result<HashMap<Strin
 }
 
 /// Takes the next number of each of these rows, and holds them in the order of their names, so that nobody waits in a circle.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn next_of_each(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, i64>> {
     let sql = "WITH v (name, value) AS (VALUES {rows}) \
                INSERT INTO counter (name, value) SELECT name, value FROM v WHERE true ORDER BY name \

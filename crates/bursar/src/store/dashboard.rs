@@ -20,9 +20,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// A span of time, open where it has no end: microseconds UTC, its first and the first after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
-    /// From this moment on.
     pub from: Option<i64>,
-    /// Before this moment.
     pub to: Option<i64>,
 }
 
@@ -57,14 +55,11 @@ pub struct Month {
 
 impl Month {
     /// A month in which nothing moved.
-    #[must_use]
     pub fn nothing(month: &str, currency: Currency) -> Self {
         let zero = Sum::nothing(currency);
         Self { month: month.to_owned(), paid: zero, back: Back::nothing(currency), outside: zero }
     }
 
-    /// What stayed with payees.
-    #[must_use]
     pub fn net(&self) -> Sum {
         Sum::new(self.paid.minor - self.back.total().minor + self.outside.minor, self.paid.currency)
     }
@@ -103,9 +98,6 @@ fn payee(row: &AnyRow, column: usize) -> Result<Payee> {
 
 /// What was paid and came back, by month and currency, oldest first; `unread` is set where something of it cannot be read.
 /// It is summed by the day, which both databases can tell from a moment by division, and by the month here.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn months(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Month>> {
     let mut found: BTreeMap<(String, Currency), Month> = BTreeMap::new();
     let mut conditions = Where::default();
@@ -169,18 +161,13 @@ async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>
 /// How many payments stand in one state, and what they come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
-    /// How they stand.
     pub state: State,
-    /// How many.
     pub count: i64,
     /// What they promise: the rewards' sum.
     pub amount: Sum,
 }
 
 /// The payments of which something is still to come or to be done: under way, or failed with their rewards nowhere else.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Standing>> {
     let mut conditions = Where::default();
     let open = State::ALL.iter().filter(|state| **state != State::Success);
@@ -200,9 +187,6 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut boo
 
 /// How many payments have left us and are not at their payees' banks yet, and what of what was paid that is; a range is about
 /// the day on which they left, as it is of what was paid.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn to_bank(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<(i64, Sum)>> {
     let mut conditions = Where::default();
     let going = State::ALL.iter().filter(|state| state.to_bank());
@@ -232,9 +216,6 @@ pub struct Waiting {
 }
 
 /// Rewards that are approved and in no payment, by currency; a range is about the day of their approval.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(
     db: &mut Db,
     scope: &Scope,
@@ -307,16 +288,11 @@ pub struct Failure {
     pub code: String,
     /// How they stand, where all stand alike: where the money is decides what the code means.
     pub state: Option<State>,
-    /// How many.
     pub count: i64,
-    /// What they came to.
     pub amount: Sum,
 }
 
 /// The payments that stand as failed or came back, whatever was done about them since, by reason; the most frequent first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn failures(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Failure>> {
     let mut conditions = Where::default();
     let failed = State::ALL.iter().filter(|state| has_failed(**state));
@@ -342,18 +318,13 @@ fn has_failed(state: State) -> bool {
 /// How long payments through a vendor took from Pay to Success: half took no longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Median {
-    /// The vendor.
     pub vendor: Vendor,
     /// The time of the middle one, in microseconds; of an even number, of the quicker of the two.
     pub took_us: i64,
-    /// How many there were.
     pub count: i64,
 }
 
 /// The median time from Pay to Success of each vendor: the middle row is counted out, nothing is averaged.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn medians(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Median>> {
     let mut conditions = Where::default();
     conditions.and("state = 'success' AND settled_at IS NOT NULL", []);
@@ -374,16 +345,12 @@ pub async fn medians(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool
 /// A payee to whom much was paid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Top {
-    /// Who.
     pub payee: Payee,
     /// What left us for them through the vendors and stayed with them.
     pub net: Sum,
 }
 
 /// The payees to whom most was paid through the vendors: five in each currency, by currency.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Top>> {
     let mut conditions = Where::default();
     conditions.and("{moved}", []);

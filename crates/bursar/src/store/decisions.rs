@@ -15,13 +15,10 @@ use super::{Db, Result, Rows, Tx, Value, Where, word};
 pub struct Decision {
     /// Its id, `dec_…`.
     pub id: String,
-    /// What the rewards became.
     pub verdict: RewardStatus,
     /// Why, where a reason was given.
     pub reason: Option<String>,
-    /// When.
     pub at: i64,
-    /// Who.
     pub by: String,
     /// The query string of the list it was taken from.
     pub list: String,
@@ -36,11 +33,9 @@ pub struct Decision {
 /// One reward of a decision, as it was decided about and as it is now.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// Which.
     pub id: RewardId,
     /// Why it was passed over.
     pub skipped: Option<String>,
-    /// What it was before.
     pub before: Option<RewardStatus>,
     /// The version that the decision left.
     pub version: Option<i64>,
@@ -55,26 +50,19 @@ pub struct Kept {
 pub struct Now {
     /// The number people see, without its prefix.
     pub number: i64,
-    /// Who earned it.
     pub owner: PartnerId,
-    /// Their name.
     pub owner_name: String,
     /// Who is paid; cash only.
     pub payee: Option<Payee>,
-    /// How much.
     pub worth: Worth,
     /// What is decided.
     pub status: RewardStatus,
     /// In a batch, in flight or paid.
     pub placed: bool,
-    /// Counts its changes.
     pub version: i64,
 }
 
 /// Writes what was decided. Before the rewards change, [`keep`] writes what they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, decision: &Decision) -> Result<()> {
     let sql = "INSERT INTO decision (id, verdict, reason, decided_at, decided_by, list, done_count, skipped_count) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -92,9 +80,6 @@ pub async fn insert(tx: &mut Tx, decision: &Decision) -> Result<()> {
 }
 
 /// Adds what a further unit of a decision has decided about and passed over; 0 when it was taken back meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn add(tx: &mut Tx, id: &str, done: i64, skipped: i64) -> Result<u64> {
     let sql = "UPDATE decision SET done_count = done_count + $2, skipped_count = skipped_count + $3 \
                WHERE id = $1 AND undone_at IS NULL";
@@ -102,9 +87,6 @@ pub async fn add(tx: &mut Tx, id: &str, done: i64, skipped: i64) -> Result<u64> 
 }
 
 /// Writes down what these rewards are, which are about to be decided about, and the version they will then have.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep(tx: &mut Tx, decision: &str, rewards: impl IntoIterator<Item = RewardId>) -> Result<u64> {
     let sql = "INSERT INTO decision_reward (decision_id, reward_id, version, before_status, before_reason, \
                before_shown_at, before_decided_at, before_decided_by, before_held_until) \
@@ -114,9 +96,6 @@ pub async fn keep(tx: &mut Tx, decision: &str, rewards: impl IntoIterator<Item =
 }
 
 /// Writes down which rewards were passed over, and why.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pass_over(tx: &mut Tx, decision: &str, skipped: &[(RewardId, &str)]) -> Result<u64> {
     let sql = "INSERT INTO decision_reward (decision_id, reward_id, skipped) VALUES {rows} \
                ON CONFLICT (decision_id, reward_id) DO NOTHING";
@@ -158,9 +137,6 @@ pub enum Which<'a> {
 }
 
 /// Rewards of a decision, as they were and as they are; all of them without a limit.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn kept(db: &mut Db, decision: &str, which: Which<'_>, limit: Option<i64>) -> Result<Vec<Kept>> {
     let mut conditions = Where::default();
     conditions.and("d.decision_id = ?", [decision.into()]);
@@ -221,9 +197,6 @@ fn read_now(row: &AnyRow, number: i64) -> Result<Now> {
 }
 
 /// Gives every reward of a decision that is still as the decision left it back what it was; answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn give_back(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i64) -> Result<u64> {
     // That it was approved once stays: the books tell of it, so it is never deleted.
     let sql = "UPDATE reward SET status = d.before_status, reason = d.before_reason, \
@@ -241,18 +214,12 @@ pub async fn give_back(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i6
 }
 
 /// Notes that a decision was taken back, if nobody has done so yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_undone(tx: &mut Tx, id: &str, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE decision SET undone_at = $2, undone_by = $3 WHERE id = $1 AND undone_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(at).bind(by.to_owned())).await? == 1)
 }
 
 /// Takes back what was to be told of these rewards and lies in the outbox still; answers how many notices that were.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn untell(tx: &mut Tx, decided_at: i64, rewards: &[RewardId], at: i64) -> Result<u64> {
     let sql = "UPDATE outbox SET expanded_at = $1 WHERE expanded_at IS NULL AND due_at > $2 \
                AND notice IN ('reward_approved', 'reward_rejected') AND created_at = $2 AND subject IN ({ids})";

@@ -13,15 +13,12 @@ use super::{Db, Result, Value, Where, search, word};
 /// A payee as a line of the list.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Who.
     pub payee: Payee,
     /// The caller's own id.
     pub external_id: String,
-    /// The name.
     pub name: String,
     /// The company's id and name; a company's own.
     pub account: (String, String),
-    /// Two letters.
     pub country: Option<String>,
     /// As on their own page: the strictest of their own standing, their company's, and what holds them beside.
     pub standing: PayeeStanding,
@@ -35,14 +32,12 @@ pub struct Listed {
     pub shared: bool,
     /// The tax form on file, and until when it holds.
     pub tax: Option<(Form, Option<i64>)>,
-    /// When it was entered.
     pub created_at: i64,
 }
 
 /// What holds a payee whom nobody has put on hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeldBy {
-    /// Their company's standing.
     Company,
     /// A payment that was found at a vendor after the database was put back.
     Found,
@@ -53,22 +48,18 @@ pub enum HeldBy {
 /// How a payout profile stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProfileState {
-    /// Nothing chosen.
     Missing,
     /// The vendor would not pay to it yet.
     NotReady,
     /// Shared with another payee, and not looked at.
     Shared,
-    /// Ready.
     Ready,
 }
 
 /// How a tax report stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TaxState {
-    /// None on file.
     Missing,
-    /// Out of date.
     Expired,
     /// On file and in date.
     OnFile,
@@ -82,16 +73,13 @@ pub enum Sort {
     Name,
     /// By name, from Z on.
     NameBack,
-    /// The newest first.
     Newest,
-    /// The oldest first.
     Oldest,
 }
 
 /// What the list is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Companies rather than partners.
     pub companies: bool,
     /// A word of the name, the caller's id or the partner's address begins with this.
     pub q: Option<String>,
@@ -107,7 +95,6 @@ pub struct Filter {
     pub profile: Option<ProfileState>,
     /// How the tax report stands at `now`.
     pub tax: Option<TaxState>,
-    /// How it is sorted.
     pub sort: Sort,
     /// After this name, or moment of entry, and id.
     pub after: Option<(String, String)>,
@@ -186,9 +173,6 @@ fn narrowed(filter: &Filter) -> Where {
 }
 
 /// Payees in the order that is asked for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
     let conditions = narrowed(filter);
     // A company stands beside itself, so that both lists are one text.
@@ -215,9 +199,6 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
 }
 
 /// How many payees a filter finds, wherever its page begins, counted up to `limit`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
     let filter = Filter { after: None, ..filter.clone() };
     let whose = match filter.companies {
@@ -232,9 +213,6 @@ pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
 }
 
 /// The countries that partners (or accounts) are in, by going from one to the next in the index.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn countries(db: &mut Db, companies: bool) -> Result<Vec<String>> {
     let partners = "WITH RECURSIVE one (country) AS (SELECT MIN(country) FROM partner UNION ALL \
                     SELECT (SELECT MIN(p.country) FROM partner p WHERE p.country > o.country) FROM one o \

@@ -9,9 +9,6 @@ const DAY_US: i64 = 24 * HOUR_US;
 /// Makes due what waits longer than anything ever has to, and ends leases that nobody can have taken by a clock that was
 /// right; answers how many there were. A vendor's own `Retry-After` is left alone up to a day. `poll_us` is how often a
 /// vendor is asked about what is on its way.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
     let waits = [
         (

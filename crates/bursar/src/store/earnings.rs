@@ -16,7 +16,6 @@ use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 /// What one payee earned and was paid in one currency.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Earning {
-    /// Who.
     pub payee: Payee,
     /// What was approved for them, by the day of approval; clawbacks count against it.
     pub earned: Sum,
@@ -34,13 +33,11 @@ impl Earning {
     }
 
     /// What left us for them, dated by when it left.
-    #[must_use]
     pub fn paid(&self) -> Sum {
         self.sum(|total| total.paid.minor)
     }
 
     /// What of it did not stay with them, dated by when it came back, was refused or given up.
-    #[must_use]
     pub fn back(&self) -> Back {
         let mut back = Back::nothing(self.earned.currency);
         self.totals.iter().for_each(|total| back.add(&total.back));
@@ -48,13 +45,10 @@ impl Earning {
     }
 
     /// What has left us and is not at their bank yet; part of what stayed.
-    #[must_use]
     pub fn to_bank(&self) -> Sum {
         self.sum(|total| total.to_bank.minor)
     }
 
-    /// What stayed with them.
-    #[must_use]
     pub fn net(&self) -> Sum {
         self.sum(|total| total.net().minor)
     }
@@ -72,9 +66,6 @@ fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
 
 /// The payees of a page by name: those who earned or were paid anything in the year, each with their name. `after` is the
 /// name and id of the last one of the page before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_name(
     db: &mut Db,
     scope: &Scope,
@@ -112,9 +103,6 @@ pub async fn by_name(
 pub type NetPlace = (String, i128, String);
 
 /// The payees of a page by net, the most first within each currency: those to whom anything was paid in the year.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_net(
     db: &mut Db,
     scope: &Scope,
@@ -151,9 +139,6 @@ pub async fn by_net(
 }
 
 /// What these payees earned and were paid in the year: by payee, then currency.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(Payee, Currency), Earning>> {
     let mut found: BTreeMap<(Payee, Currency), Earning> = BTreeMap::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -179,9 +164,6 @@ pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(
 }
 
 /// What everybody in scope earned in the year, by currency.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn earned(db: &mut Db, scope: &Scope, span: &Span) -> Result<Vec<Sum>> {
     let mut conditions = Where::default();
     approved_in(&mut conditions, span);
@@ -200,9 +182,6 @@ fn approved_in(conditions: &mut Where, span: &Span) {
 }
 
 /// When the first payment was made, if any was: no year before it has anything to show.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn first_payment(db: &mut Db) -> Result<Option<i64>> {
     let sql = "SELECT MIN(created_at) FROM payout_transaction";
     Ok(db.one(sqlx::query(sql)).await?.try_get(0)?)

@@ -12,7 +12,6 @@ use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 pub struct New {
     /// Our id.
     pub id: String,
-    /// From whom.
     pub vendor: Vendor,
     /// Which address it came to.
     pub endpoint: &'static str,
@@ -20,7 +19,6 @@ pub struct New {
     pub event_id: String,
     /// The vendor's word for what happened.
     pub event_type: String,
-    /// On which connected account.
     pub account: Option<String>,
     /// The object by which it is matched: a transfer, a payout, a PayPal batch.
     pub object_id: Option<String>,
@@ -28,14 +26,10 @@ pub struct New {
     pub body: String,
     /// The headers that were verified, as JSON.
     pub headers: String,
-    /// When it came.
     pub received_at: i64,
 }
 
 /// Stores events; one that is there already is not stored again. Answers how many were new.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn store(tx: &mut Tx, events: &[New]) -> Result<u64> {
     let mut rows = Rows::default();
     for event in events {
@@ -66,13 +60,11 @@ pub const UNREADABLE: &str = "unreadable";
 pub struct Waiting {
     /// Our id.
     pub id: String,
-    /// From whom.
     pub vendor: Vendor,
     /// Which address it came to.
     pub endpoint: String,
     /// The vendor's word for what happened.
     pub event_type: String,
-    /// On which connected account.
     pub account: Option<String>,
     /// The object by which it is matched.
     pub object_id: Option<String>,
@@ -81,9 +73,6 @@ pub struct Waiting {
 }
 
 /// Events to look at, oldest first, as many as their bodies fit into `bytes` together, and at least one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>> {
     let sql = "SELECT id, CAST(OCTET_LENGTH(body) AS BIGINT) FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
@@ -122,9 +111,6 @@ pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>
 }
 
 /// Whether anything is to be done about events: some wait to be looked at, or were parked since this moment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_to_look_at(db: &mut Db, parked_since: i64) -> Result<bool> {
     let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL) \
@@ -135,9 +121,6 @@ pub async fn any_to_look_at(db: &mut Db, parked_since: i64) -> Result<bool> {
 
 /// The transactions whose attempt the vendor calls by one of these ids, with the destination that must match:
 /// vendor id, transaction, destination.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_vendor_id(
     db: &mut Db,
     vendor: Vendor,
@@ -160,9 +143,6 @@ pub async fn by_vendor_id(
 }
 
 /// The transactions that a PayPal batch carries.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_paypal_batch(db: &mut Db, payout_batch_id: &str) -> Result<Vec<TransactionId>> {
     let sql = "SELECT a.transaction_id FROM attempt a JOIN submission s ON s.id = a.submission_id \
                WHERE s.vendor_id = $1 AND s.vendor = 'paypal'";
@@ -174,9 +154,6 @@ pub async fn by_paypal_batch(db: &mut Db, payout_batch_id: &str) -> Result<Vec<T
 }
 
 /// Links events to the transactions they are about: the vendor is to be asked about those now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn link(tx: &mut Tx, links: &[(String, TransactionId)], now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for (event, transaction) in links {
@@ -190,9 +167,6 @@ pub async fn link(tx: &mut Tx, links: &[(String, TransactionId)], now: i64) -> R
 }
 
 /// Parks events about objects that we do not know yet: our own answer may still be on its way.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
     let sql = "UPDATE vendor_event SET parked_at = $1 WHERE id IN ({ids}) AND linked_at IS NULL";
     tx.among(sql, &[now.into()], ids.iter().cloned()).await?;
@@ -201,9 +175,6 @@ pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
 
 /// Takes events out of the park whose object we have just learnt of, those too that were laid aside, as long as what they say
 /// is kept. Answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
     let sql = "UPDATE vendor_event SET parked_at = NULL, applied_at = NULL, effect = NULL \
                WHERE parked_at IS NOT NULL AND linked_at IS NULL AND body_hash IS NULL AND object_id IN ({ids})";
@@ -212,9 +183,6 @@ pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
 
 /// Takes events out of the park, parked since this moment, whose object is one of ours after all. Answers how many. Stripe's
 /// are known by their attempts: one that only a request knows was called not made, and is back.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
     let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at >= $1 AND parked_at IS NOT NULL \
                AND linked_at IS NULL AND applied_at IS NULL AND (EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = vendor_event.object_id) \
@@ -223,9 +191,6 @@ pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
 }
 
 /// Whether any event was parked before this moment and is not laid aside.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_parked_before(db: &mut Db, before: i64) -> Result<bool> {
     let sql = "SELECT 1 FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
                AND linked_at IS NULL AND applied_at IS NULL LIMIT 1";
@@ -234,9 +199,6 @@ pub async fn any_parked_before(db: &mut Db, before: i64) -> Result<bool> {
 
 /// Lays events aside that were parked before this moment: their object is not one of ours. Answers how many, at most
 /// `limit`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lay_aside(tx: &mut Tx, before: i64, now: i64, limit: i64) -> Result<u64> {
     let sql = "UPDATE vendor_event SET applied_at = $2, effect = 'about an object that is not ours' \
                WHERE id IN (SELECT id FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
@@ -245,9 +207,6 @@ pub async fn lay_aside(tx: &mut Tx, before: i64, now: i64, limit: i64) -> Result
 }
 
 /// Marks events as dealt with, and what they changed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for (id, effect) in effects {
@@ -264,26 +223,20 @@ pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -
 pub struct Linked {
     /// Our id.
     pub id: String,
-    /// From whom.
     pub vendor: Vendor,
     /// The vendor's id.
     pub event_id: String,
-    /// The vendor's word.
     pub event_type: String,
     /// The object it is about.
     pub object_id: Option<String>,
     /// The bytes as they came, where what they say is not in the columns: of PayPal's.
     pub body: Option<String>,
-    /// About which transaction.
     pub transaction: TransactionId,
     /// When it was linked to it.
     pub linked_at: i64,
 }
 
 /// The events linked to these transactions before the vendor was asked, and not yet applied.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) -> Result<Vec<Linked>> {
     let mut found = Vec::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -312,9 +265,6 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
 }
 
 /// The objects that events name which are linked to these payments and not applied yet, with the payment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn objects(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<(TransactionId, String)>> {
     let mut found = Vec::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -333,9 +283,6 @@ pub async fn objects(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<
 }
 
 /// How many events wait to be looked at, are linked and unapplied, or parked.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
     let sql = "SELECT COUNT(CASE WHEN linked_at IS NULL AND parked_at IS NULL THEN 1 END), \
                COUNT(CASE WHEN linked_at IS NOT NULL THEN 1 END), \
@@ -350,15 +297,12 @@ pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
 pub struct Listed {
     /// Our id.
     pub id: String,
-    /// From whom.
     pub vendor: Vendor,
     /// The vendor's id.
     pub event_id: String,
-    /// The vendor's word.
     pub event_type: String,
     /// The object it is about.
     pub object_id: Option<String>,
-    /// When it came.
     pub received_at: i64,
     /// The number of the transaction it is about.
     pub transaction: Option<i64>,
@@ -368,10 +312,8 @@ pub struct Listed {
     pub applied: Option<(i64, String)>,
 }
 
-/// Which events are listed.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Those of a vendor.
     pub vendor: Option<Vendor>,
     /// Those whose type contains this.
     pub kind: Option<String>,
@@ -380,9 +322,6 @@ pub struct Filter {
 }
 
 /// Events, newest first; `before` is where a page before ended: the time and id of its last row.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest(
     db: &mut Db,
     filter: &Filter,
@@ -427,9 +366,6 @@ pub async fn newest(
 }
 
 /// What the events that were dealt with were found to mean, newest first: for the page that shows them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn effects(db: &mut Db) -> Result<Vec<String>> {
     let sql = "SELECT effect FROM vendor_event WHERE effect IS NOT NULL ORDER BY received_at DESC, id DESC LIMIT 200";
     db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()

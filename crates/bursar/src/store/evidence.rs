@@ -8,26 +8,17 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where};
 
-/// An answer to keep.
 pub struct New {
     /// Its id.
     pub id: String,
-    /// The submission it answers.
     pub submission: String,
-    /// When it was recorded.
     pub at: i64,
-    /// The HTTP status.
     pub status: i64,
     /// The id under which the vendor's support finds it.
     pub request_id: Option<String>,
-    /// The body.
     pub body: String,
 }
 
-/// Keeps answers.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep(tx: &mut Tx, new: &[New]) -> Result<()> {
     let mut rows = Rows::default();
     for one in new {
@@ -50,11 +41,8 @@ pub async fn keep(tx: &mut Tx, new: &[New]) -> Result<()> {
 pub struct Answer {
     /// Its id.
     pub id: String,
-    /// The submission it answers.
     pub submission: String,
-    /// When it was recorded.
     pub at: i64,
-    /// The HTTP status.
     pub status: i64,
     /// The id under which the vendor's support finds it.
     pub request_id: Option<String>,
@@ -65,9 +53,6 @@ pub struct Answer {
 }
 
 /// The answers to these submissions, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn answers(db: &mut Db, submissions: &[String]) -> Result<Vec<Answer>> {
     let mut found = Vec::new();
     for some in submissions.chunks(MOST_VALUES) {
@@ -100,7 +85,6 @@ pub struct Event {
     pub event_id: String,
     /// The vendor's word for what happened.
     pub event_type: String,
-    /// When it came.
     pub received_at: i64,
     /// What it changed, once it was dealt with.
     pub effect: Option<String>,
@@ -113,9 +97,6 @@ pub struct Event {
 }
 
 /// The events about a payment, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
     let sql = "SELECT id, event_id, event_type, received_at, effect, body, headers, body_hash FROM vendor_event \
                WHERE transaction_id = $1 ORDER BY received_at, id LIMIT 500";
@@ -143,7 +124,6 @@ pub struct Asked {
     pub first_at: i64,
     /// When it last did.
     pub last_at: i64,
-    /// How often.
     pub times: i64,
 }
 
@@ -151,9 +131,6 @@ pub struct Asked {
 const MOST_SAID: usize = 300;
 
 /// Notes what a vendor said when it was asked about payments now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_asked(
     tx: &mut Tx,
     said: impl IntoIterator<Item = (TransactionId, &str)>,
@@ -172,9 +149,6 @@ pub async fn note_asked(
 }
 
 /// What a vendor said about a payment, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn asked(db: &mut Db, of: TransactionId) -> Result<Vec<Asked>> {
     let sql = "SELECT said, first_at, last_at, times_count FROM asked WHERE transaction_id = $1 \
                ORDER BY first_at, said LIMIT 500";

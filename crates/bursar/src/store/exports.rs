@@ -22,7 +22,6 @@ pub enum State {
 
 impl State {
     /// The spelling in the database.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gathering => "gathering",
@@ -39,7 +38,6 @@ impl State {
     }
 }
 
-/// An export.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// `exp_…`.
@@ -52,7 +50,6 @@ pub struct Run {
     pub format: String,
     /// Filters, columns and the rest of what was asked, as JSON.
     pub asked: String,
-    /// The filters in words.
     pub told: String,
     /// How far it has come.
     pub state: State,
@@ -83,26 +80,21 @@ pub struct Run {
 }
 
 impl Run {
-    /// The number people see.
-    #[must_use]
     pub fn label(&self) -> String {
         format!("EX-{:06}", self.number)
     }
 
     /// The file can be downloaded.
-    #[must_use]
     pub fn is_moving(&self) -> bool {
         matches!(self.state, State::Gathering | State::Packing)
     }
 
     /// Goes up with every unit of work, and once more at its end.
-    #[must_use]
     pub fn change_number(&self) -> i64 {
         self.fence * 2 + i64::from(!self.is_moving())
     }
 
     /// Its file can be downloaded.
-    #[must_use]
     pub fn is_kept(&self) -> bool {
         self.state == State::Ready && self.forgotten_at.is_none()
     }
@@ -138,10 +130,6 @@ fn run(row: &AnyRow) -> Result<Run> {
     })
 }
 
-/// Writes a new export.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, run: &Run) -> Result<()> {
     let sql = "INSERT INTO export_run (id, number, kind, format, asked, told, state, rows_expected, rows_done, bytes, \
                parts, made_by, made_by_name, created_at, finished_at, kept_until, lease_until, fence) \
@@ -175,9 +163,6 @@ pub async fn by_id(db: &mut Db, id: &str) -> Result<Run> {
 }
 
 /// Exports, newest first, of these kinds.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) -> Result<Vec<Run>> {
     let mut conditions = Where::default();
     conditions.among("kind", kinds.iter().map(|kind| Value::from(*kind)));
@@ -189,9 +174,6 @@ pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) 
 }
 
 /// Whether an export waits for the next piece of work on it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql =
         "SELECT id FROM export_run WHERE state IN ('gathering', 'packing') AND lease_until <= $1 LIMIT 1";
@@ -199,9 +181,6 @@ pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
 }
 
 /// Takes the oldest export that is not finished, for one piece of work.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
     let sql = format!(
         "UPDATE export_run SET lease_until = $2, lease_node = $3, fence = fence + 1 WHERE id IN (SELECT id FROM export_run \
@@ -217,9 +196,6 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
 }
 
 /// Writes how far a leased export has come and gives it back. Zero rows when another lease was given meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
     let sql = "UPDATE export_run SET state = $3, rows_done = $4, bytes = $5, parts = $6, place = $7, finished_at = $8, \
                failed_at = $9, failed_why = $10, kept_until = $11, lease_until = 0 WHERE id = $1 AND fence = $2";
@@ -234,7 +210,6 @@ pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
 pub enum Part {
     /// Rows that wait to be put into a spreadsheet.
     Rows,
-    /// The file.
     File,
 }
 
@@ -248,9 +223,6 @@ impl Part {
 }
 
 /// Writes a part of an export.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_part(tx: &mut Tx, id: &str, of: Part, place: i64, body: String) -> Result<()> {
     let sql = "INSERT INTO export_part (run_id, kind, place, body) VALUES ($1, $2, $3, $4)";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place).bind(body)).await?;
@@ -258,9 +230,6 @@ pub async fn put_part(tx: &mut Tx, id: &str, of: Part, place: i64, body: String)
 }
 
 /// A part of an export.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn part(db: &mut Db, id: &str, of: Part, place: i64) -> Result<Option<String>> {
     let sql = "SELECT body FROM export_part WHERE run_id = $1 AND kind = $2 AND place = $3";
     let row = db.optional(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place)).await?;
@@ -268,18 +237,12 @@ pub async fn part(db: &mut Db, id: &str, of: Part, place: i64) -> Result<Option<
 }
 
 /// Throws away every part of a kind.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn drop_parts(tx: &mut Tx, id: &str, of: Part) -> Result<u64> {
     let sql = "DELETE FROM export_part WHERE run_id = $1 AND kind = $2";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str())).await
 }
 
 /// Some exports whose files are kept no longer.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn overdue(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT id FROM export_run WHERE kept_until <= $1 AND forgotten_at IS NULL ORDER BY kept_until LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(now).bind(limit)).await?;
@@ -287,9 +250,6 @@ pub async fn overdue(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
 }
 
 /// Notes that a file was thrown away.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark_forgotten(tx: &mut Tx, id: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE export_run SET forgotten_at = $2 WHERE id = $1 AND forgotten_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await

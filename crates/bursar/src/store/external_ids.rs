@@ -62,7 +62,6 @@ pub struct Found {
     pub kind: String,
     /// The external id as it was, with its signs.
     pub was: String,
-    /// As it reads.
     pub normal: String,
     /// Our id of what has this external id; `None` when the thing itself has it now.
     pub other: Option<String>,
@@ -136,9 +135,6 @@ async fn note(tx: &mut Tx, found: &[Found]) -> Result<()> {
 }
 
 /// The ids that read like the id of another thing.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn collisions(db: &mut Db, limit: i64) -> Result<Vec<Found>> {
     let sql = "SELECT subject, kind, was, normal, other FROM external_id_review WHERE other IS NOT NULL \
                ORDER BY kind, normal, subject LIMIT $1";

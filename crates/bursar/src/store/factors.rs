@@ -11,18 +11,13 @@ use super::{Db, Result, Tx, word};
 /// An authenticator app that counts.
 #[derive(Clone, Debug)]
 pub struct Factor {
-    /// Its secret, sealed.
     pub sealed: String,
-    /// Since when it counts.
     pub confirmed_at: i64,
     /// The last time step of which a code was taken.
     pub used_step: i64,
 }
 
 /// The app of somebody, if they have one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn get(db: &mut Db, person: PersonId) -> Result<Option<Factor>> {
     let sql = "SELECT sealed, confirmed_at, used_step FROM factor WHERE person_id = $1";
     let row = db.optional(sqlx::query(sql).bind(person.to_string())).await?;
@@ -33,9 +28,6 @@ pub async fn get(db: &mut Db, person: PersonId) -> Result<Option<Factor>> {
 }
 
 /// Since when somebody has a second factor, an app or a passkey; nothing when they have none.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn since(db: &mut Db, person: PersonId) -> Result<Option<i64>> {
     let sql = "SELECT confirmed_at FROM factor WHERE person_id = $1 \
                UNION ALL SELECT made_at FROM passkey WHERE person_id = $1 ORDER BY 1 LIMIT 1";
@@ -44,9 +36,6 @@ pub async fn since(db: &mut Db, person: PersonId) -> Result<Option<i64>> {
 }
 
 /// The people on our side who may come in and have no second factor: name, address and role, the oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn without(db: &mut Db) -> Result<Vec<(String, String, Role)>> {
     let sql = "SELECT p.name, COALESCE(p.email, ''), p.role FROM person p \
                LEFT JOIN factor x ON x.person_id = p.id WHERE x.person_id IS NULL AND p.kind = 'person' \
@@ -60,9 +49,6 @@ pub async fn without(db: &mut Db) -> Result<Vec<(String, String, Role)>> {
 }
 
 /// Takes a time step as used; false when this or a later one was taken already, by whichever node.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn use_step(tx: &mut Tx, person: PersonId, step: i64) -> Result<bool> {
     let sql = "UPDATE factor SET used_step = $2 WHERE person_id = $1 AND used_step < $2";
     let used = tx.run(sqlx::query(sql).bind(person.to_string()).bind(step)).await? == 1;
@@ -80,9 +66,6 @@ async fn right(tx: &mut Tx, person: PersonId) -> Result<()> {
 }
 
 /// Notes a wrong code; how many came since the last right one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn wrong(tx: &mut Tx, person: PersonId) -> Result<i64> {
     let sql =
         "UPDATE person SET wrong_codes = COALESCE(wrong_codes, 0) + 1 WHERE id = $1 RETURNING wrong_codes";
@@ -91,9 +74,6 @@ pub async fn wrong(tx: &mut Tx, person: PersonId) -> Result<i64> {
 }
 
 /// Keeps a secret that is being set up in this session, in the place of an earlier one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin(tx: &mut Tx, person: PersonId, session: &str, sealed: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO factor_begun (person_id, session_id, sealed, begun_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (person_id) DO UPDATE SET session_id = excluded.session_id, sealed = excluded.sealed, \
@@ -104,9 +84,6 @@ pub async fn begin(tx: &mut Tx, person: PersonId, session: &str, sealed: &str, n
 }
 
 /// The secret that somebody is setting up in this session, if they began after then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begun(db: &mut Db, person: PersonId, session: &str, after: i64) -> Result<Option<String>> {
     let sql = "SELECT sealed FROM factor_begun WHERE person_id = $1 AND session_id = $2 AND begun_at > $3";
     let query = sqlx::query(sql).bind(person.to_string()).bind(session.to_owned());
@@ -115,18 +92,12 @@ pub async fn begun(db: &mut Db, person: PersonId, session: &str, after: i64) -> 
 }
 
 /// Takes the secret that is being set up, held until the end of the transaction; nothing when it is another one by now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_begun(tx: &mut Tx, person: PersonId, sealed: &str) -> Result<bool> {
     let sql = "DELETE FROM factor_begun WHERE person_id = $1 AND sealed = $2";
     Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(sealed.to_owned())).await? == 1)
 }
 
 /// Lets a secret count from now on, the step of its first code being used.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn confirm(tx: &mut Tx, person: PersonId, sealed: &str, step: i64, now: i64) -> Result<()> {
     let sql = "INSERT INTO factor (person_id, sealed, confirmed_at, used_step, wrong_count) VALUES ($1, $2, $3, $4, 0) \
                ON CONFLICT (person_id) DO UPDATE SET sealed = excluded.sealed, confirmed_at = excluded.confirmed_at, \
@@ -137,9 +108,6 @@ pub async fn confirm(tx: &mut Tx, person: PersonId, sealed: &str, step: i64, now
 }
 
 /// Gives somebody other recovery codes; those from before work no more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_codes(tx: &mut Tx, person: PersonId, hashes: &[String], now: i64) -> Result<()> {
     tx.run(sqlx::query("DELETE FROM recovery_code WHERE person_id = $1").bind(person.to_string())).await?;
     let sql = "INSERT INTO recovery_code (code_hash, person_id, made_at) VALUES ($1, $2, $3)";
@@ -150,9 +118,6 @@ pub async fn put_codes(tx: &mut Tx, person: PersonId, hashes: &[String], now: i6
 }
 
 /// Uses a recovery code up; false when there is none of this hash, or it was used.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn use_code(tx: &mut Tx, person: PersonId, hash: &str, now: i64) -> Result<bool> {
     let sql =
         "UPDATE recovery_code SET used_at = $3 WHERE code_hash = $2 AND person_id = $1 AND used_at IS NULL";
@@ -165,18 +130,12 @@ pub async fn use_code(tx: &mut Tx, person: PersonId, hash: &str, now: i64) -> Re
 }
 
 /// How many recovery codes somebody has left.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn codes_left(db: &mut Db, person: PersonId) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM recovery_code WHERE person_id = $1 AND used_at IS NULL";
     Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
 }
 
 /// Takes somebody's second factor away, app and passkeys, with its codes and what was begun; whether they had one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn drop(tx: &mut Tx, person: PersonId) -> Result<bool> {
     let id = person.to_string();
     tx.run(sqlx::query("DELETE FROM factor_begun WHERE person_id = $1").bind(id.clone())).await?;
@@ -187,9 +146,6 @@ pub async fn drop(tx: &mut Tx, person: PersonId) -> Result<bool> {
 }
 
 /// Takes somebody's app away, with what was begun, and leaves passkeys and recovery codes; whether they had one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn drop_app(tx: &mut Tx, person: PersonId) -> Result<bool> {
     let id = person.to_string();
     tx.run(sqlx::query("DELETE FROM factor_begun WHERE person_id = $1").bind(id.clone())).await?;
@@ -199,18 +155,13 @@ pub async fn drop_app(tx: &mut Tx, person: PersonId) -> Result<bool> {
 /// Somebody who has come half way.
 #[derive(Clone, Copy, Debug)]
 pub struct Half<'a> {
-    /// Who.
     pub person: PersonId,
     /// What the provider signed about them, sealed, where they came by it.
     pub provided: Option<&'a str>,
-    /// Until when.
     pub end: i64,
 }
 
 /// Enters somebody who has come half way.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn half_way(tx: &mut Tx, token_hash: &str, half: &Half<'_>, now: i64) -> Result<()> {
     let sql = "INSERT INTO half_login (token_hash, person_id, expires_at, provided) VALUES ($1, $2, $3, $4)";
     let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(half.person.to_string()).bind(half.end);
@@ -220,9 +171,6 @@ pub async fn half_way(tx: &mut Tx, token_hash: &str, half: &Half<'_>, now: i64) 
 }
 
 /// What the provider signed about whoever has come half way with this token, sealed; nothing where they came another way.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn provided(db: &mut Db, token_hash: &str) -> Result<Option<String>> {
     let sql = "SELECT provided FROM half_login WHERE token_hash = $1";
     let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned())).await?;
@@ -230,9 +178,6 @@ pub async fn provided(db: &mut Db, token_hash: &str) -> Result<Option<String>> {
 }
 
 /// Who has come half way with this token.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn half(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<PersonId>> {
     let sql = "SELECT person_id FROM half_login WHERE token_hash = $1 AND expires_at > $2";
     let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await?;
@@ -244,27 +189,18 @@ pub async fn half(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Pers
 }
 
 /// Ends what somebody has come half way with; false when it has ended already.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_half(tx: &mut Tx, token_hash: &str) -> Result<bool> {
     let sql = "DELETE FROM half_login WHERE token_hash = $1";
     Ok(tx.run(sqlx::query(sql).bind(token_hash.to_owned())).await? == 1)
 }
 
 /// Ends everything that somebody has come half way with by the provider.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_halves_by_provider(tx: &mut Tx, person: PersonId) -> Result<u64> {
     let sql = "DELETE FROM half_login WHERE person_id = $1 AND provided IS NOT NULL";
     tx.run(sqlx::query(sql).bind(person.to_string())).await
 }
 
 /// Ends everything that somebody has come half way with.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_halves(tx: &mut Tx, person: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM half_login WHERE person_id = $1").bind(person.to_string())).await
 }

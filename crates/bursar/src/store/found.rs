@@ -31,7 +31,6 @@ impl Stands {
     const ALL: [Self; 4] = [Self::Waits, Self::Paid, Self::Lies, Self::CameBack];
 
     /// The spelling in the database.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waits => "waits",
@@ -49,7 +48,6 @@ impl Stands {
 /// A found payment that its vendor is to be asked about.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToAsk {
-    /// Whose.
     pub vendor: Vendor,
     /// The vendor's id of it.
     pub object: String,
@@ -65,9 +63,6 @@ pub struct ToAsk {
 
 /// Those that are due, what was asked about longest ago first: all that nobody has settled, and for a while what somebody has
 /// settled by their word, until the money has come back.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
     let sql = "SELECT vendor, object_id, destination, our_id, vendor_account, COALESCE(made_at, found_at) \
                FROM found_payment \
@@ -92,9 +87,6 @@ pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
 /// The vendor was asked about a found payment; `says` is how that stands, and the vendor's word for it, where it told that.
 /// What was settled by somebody's word and has come back, to us or to the payee's Stripe balance, is open again. Answers
 /// whether it is.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>, now: i64) -> Result<bool> {
     let asked = "UPDATE found_payment SET asked_at = $2 WHERE object_id = $1";
     tx.run(sqlx::query(asked).bind(object.to_owned()).bind(now)).await?;
@@ -114,9 +106,6 @@ pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>
 
 /// Holds a found payment until the end of the transaction: whoever settles it, and whoever notes how it stands, sees what the
 /// other has done.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hold(tx: &mut Tx, object: &str) -> Result<()> {
     let sql = "UPDATE found_payment SET asked_at = asked_at WHERE object_id = $1";
     tx.run(sqlx::query(sql).bind(object.to_owned())).await?;
@@ -124,9 +113,6 @@ pub async fn hold(tx: &mut Tx, object: &str) -> Result<()> {
 }
 
 /// What somebody has settled by their word is asked about until then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn watch(tx: &mut Tx, object: &str, until: i64) -> Result<()> {
     let sql = "UPDATE found_payment SET watched_until = $2 WHERE object_id = $1";
     tx.run(sqlx::query(sql).bind(object.to_owned()).bind(until)).await?;
@@ -137,11 +123,8 @@ pub async fn watch(tx: &mut Tx, object: &str, until: i64) -> Result<()> {
 /// taken off yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unpaid {
-    /// Its number, without prefix.
     pub number: i64,
-    /// Whose.
     pub payee: Payee,
-    /// How much.
     pub value: Money,
     /// It is taken off the payee's next claim.
     pub clawback: bool,
@@ -154,9 +137,6 @@ pub struct Unpaid {
 }
 
 /// Whom a found payment may have paid: who was noted when it was found, and who is paid at its destination now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payees_of(db: &mut Db, vendor: Vendor, object: &str) -> Result<Vec<Payee>> {
     let sql = "SELECT p.payee FROM found_payee p WHERE p.vendor = $1 AND p.object_id = $2 \
                UNION SELECT f.payee FROM found_payment x CROSS JOIN payout_profile f \
@@ -169,21 +149,15 @@ pub async fn payees_of(db: &mut Db, vendor: Vendor, object: &str) -> Result<Vec<
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// What holds a payee.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holds {
-    /// Whose payment it is.
     pub vendor: Vendor,
     /// The vendor's id of it.
     pub object: String,
-    /// How much.
     pub amount: Money,
 }
 
 /// The found payments that hold a payee until they are settled.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn holding(db: &mut Db, payee: Payee) -> Result<Vec<Holds>> {
     let sql = "SELECT x.vendor, x.object_id, x.amount_minor, x.currency FROM found_payment x WHERE x.settled_at IS NULL \
                AND (EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id \
@@ -204,9 +178,6 @@ pub async fn holding(db: &mut Db, payee: Payee) -> Result<Vec<Holds>> {
 }
 
 /// What these payees have in a currency that can still be paid: what is exactly `like` first, then by number.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<Unpaid>> {
     let mut found = Vec::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -249,9 +220,6 @@ fn read(row: &AnyRow) -> Result<Unpaid> {
 }
 
 /// The numbers of these payees' payments that a hold has stopped before they were sent, and that nobody has taken further.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn stopped(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
     let mut found = Vec::new();
     for some in payees.chunks(MOST_VALUES) {

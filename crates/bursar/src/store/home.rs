@@ -11,14 +11,12 @@ use super::{Db, Result, Where, sums};
 /// So many are counted and no more.
 pub const MOST: i64 = 10_000;
 
-/// Which rewards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {
     /// Those that wait for a decision.
     Pending,
     /// Approved ones in no payout that have not expired.
     Free,
-    /// Those of a payout.
     Of(BatchId),
 }
 
@@ -29,22 +27,17 @@ pub struct Heap {
     pub count: i64,
     /// What they come to, by currency; clawbacks are taken off.
     pub sums: Vec<Sum>,
-    /// The same of points.
     pub points: i128,
 }
 
 impl Heap {
     /// There are more than were counted.
-    #[must_use]
     pub fn is_cut(&self) -> bool {
         self.count > MOST
     }
 }
 
 /// How many rewards there are and what they come to.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
     let mut conditions = Where::default();
     match which {
@@ -82,9 +75,6 @@ pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
 }
 
 /// How many rewards wait for a decision, counted up to `most`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pending_up_to(db: &mut Db, most: i64) -> Result<i64> {
     let sql =
         "SELECT COUNT(*) FROM (SELECT id FROM reward WHERE status IN ('submitted', 'in_review') LIMIT $1) h";
@@ -93,9 +83,6 @@ pub async fn pending_up_to(db: &mut Db, most: i64) -> Result<i64> {
 
 /// How many payees have approved rewards and lack what is needed to pay them: a payout method that the vendor pays to and,
 /// where `tax` asks for it, a tax form that is in date. Counted up to [`MOST`].
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unready(db: &mut Db, tax: bool, now: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM (SELECT DISTINCT payee FROM reward WHERE status = 'approved' AND batch_id IS NULL \
                AND transaction_id IS NULL AND paid_at IS NULL AND payee IS NOT NULL \
@@ -109,20 +96,13 @@ pub async fn unready(db: &mut Db, tax: bool, now: i64) -> Result<i64> {
 /// How far an installation has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Milestones {
-    /// Something earns a reward.
     pub activities: bool,
-    /// There is a partner.
     pub partners: bool,
-    /// There is a reward.
     pub rewards: bool,
-    /// Pay was pressed once.
     pub payments: bool,
 }
 
 /// How far this one has come.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn milestones(db: &mut Db) -> Result<Milestones> {
     let sql = "SELECT (SELECT COUNT(*) FROM (SELECT id FROM activity LIMIT 1) a), \
                (SELECT COUNT(*) FROM (SELECT id FROM partner LIMIT 1) b), \

@@ -15,16 +15,12 @@ pub struct Kept {
     pub fence: i64,
     /// The answer's status, once there is an answer.
     pub status: Option<i64>,
-    /// Its type.
     pub content_type: Option<String>,
     /// Its bytes.
     pub body: Option<String>,
 }
 
 /// Marks a key as running, unless it is known already.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, lease: i64) -> Result<bool> {
     let sql = "INSERT INTO idempotency (person_id, key, request_hash, lease_until, created_at, lease_node, fence) \
                VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (person_id, key) DO NOTHING";
@@ -34,9 +30,6 @@ pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, le
 }
 
 /// What is kept under a key.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> {
     let sql = "SELECT request_hash, lease_until, status, content_type, body, fence FROM idempotency \
                WHERE person_id = $1 AND key = $2";
@@ -55,9 +48,6 @@ pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> 
 }
 
 /// Takes over a running mark whose lease ran out or whose process is gone; false when somebody else was faster.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_fence: i64, lease: i64) -> Result<bool> {
     let sql = "UPDATE idempotency SET lease_until = $1, lease_node = $5, fence = fence + 1 \
                WHERE person_id = $2 AND key = $3 AND fence = $4 AND status IS NULL";
@@ -67,9 +57,6 @@ pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_fence: i64, lea
 }
 
 /// Holds a running mark longer.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn renew(tx: &mut Tx, person: &str, key: &str, fence: i64, lease: i64) -> Result<u64> {
     let sql = "UPDATE idempotency SET lease_until = $1 \
                WHERE person_id = $2 AND key = $3 AND fence = $4 AND status IS NULL";
@@ -80,9 +67,6 @@ pub async fn renew(tx: &mut Tx, person: &str, key: &str, fence: i64, lease: i64)
 /// Writes the answer; false when the mark is no longer ours. The `first` answer, which goes with the effect, is also
 /// false where there is one already; the one that was given in the end is written over it: between the two, a reversal
 /// may have been answered, or the rest of the object been read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn answer(
     tx: &mut Tx,
     person: &str,
@@ -100,9 +84,6 @@ pub async fn answer(
 }
 
 /// Takes a running mark away, so that the request can be tried again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget(tx: &mut Tx, person: &str, key: &str, fence: i64) -> Result<u64> {
     let sql = "DELETE FROM idempotency \
                WHERE person_id = $1 AND key = $2 AND fence = $3 AND status IS NULL";
@@ -110,9 +91,6 @@ pub async fn forget(tx: &mut Tx, person: &str, key: &str, fence: i64) -> Result<
 }
 
 /// Forgets what is older than `before`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget_old(tx: &mut Tx, before: i64) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(before)).await
 }

@@ -12,7 +12,6 @@ use super::{Db, Result, Tx, Where, word};
 pub struct Identity {
     /// The provider.
     pub issuer: String,
-    /// Who they are there.
     pub subject: String,
     /// Whose login it is here.
     pub person: PersonId,
@@ -39,9 +38,6 @@ fn read(row: &AnyRow) -> Result<Identity> {
 }
 
 /// An identity, as far as it is known here.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known(db: &mut Db, issuer: &str, subject: &str) -> Result<Option<Identity>> {
     let mut conditions = Where::default();
     conditions.and("issuer = ?", [issuer.into()]);
@@ -51,9 +47,6 @@ pub async fn known(db: &mut Db, issuer: &str, subject: &str) -> Result<Option<Id
 }
 
 /// Everything that somebody is or was at providers, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Identity>> {
     let mut conditions = Where::default();
     conditions.and("person_id = ?", [person.to_string().into()]);
@@ -62,9 +55,6 @@ pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Identity>> {
 }
 
 /// Links an identity to somebody; false when they have another one there, or it is or was somebody else's.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, now: i64) -> Result<bool> {
     let sql = "INSERT INTO login_identity (issuer, subject, person_id, linked_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT DO NOTHING";
@@ -73,9 +63,6 @@ pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, no
 }
 
 /// Links an identity again that was taken away from somebody and that may be linked again; false for any other.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn link_again(
     tx: &mut Tx,
     issuer: &str,
@@ -91,9 +78,6 @@ pub async fn link_again(
 
 /// Takes somebody's identities away, and remembers which they were: issuer and subject of each. None may be linked again until
 /// that is allowed anew.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unlink(tx: &mut Tx, person: PersonId, now: i64) -> Result<Vec<(String, String)>> {
     let sql = "UPDATE login_identity SET allowed_at = NULL WHERE person_id = $1 AND allowed_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(person.to_string())).await?;
@@ -105,9 +89,6 @@ pub async fn unlink(tx: &mut Tx, person: PersonId, now: i64) -> Result<Vec<(Stri
 
 /// Lets one identity be linked to somebody again from whom it was taken away, and no other there; forgets others that never
 /// came, as when one was mistyped: they may be somebody else's.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn allow(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -> Result<()> {
     let sql = "DELETE FROM login_identity \
                WHERE issuer = $1 AND subject <> $2 AND person_id = $3 AND linked_at = 0";
@@ -122,9 +103,6 @@ pub async fn allow(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -
 }
 
 /// Notes an identity that was never here as one that may be linked to somebody; false when it is or was somebody's.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn expect(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -> Result<bool> {
     let sql = "INSERT INTO login_identity (issuer, subject, person_id, linked_at, unlinked_at, allowed_at) \
                VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT DO NOTHING";
@@ -133,9 +111,6 @@ pub async fn expect(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) 
 }
 
 /// Notes that the provider gave an identity no role; false when that was so the last time too.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn refuse(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Result<bool> {
     let sql =
         "UPDATE login_identity SET refused_at = $3 WHERE issuer = $1 AND subject = $2 AND refused_at IS NULL";
@@ -143,9 +118,6 @@ pub async fn refuse(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Resul
 }
 
 /// Notes that a claim that must hold of everybody does not hold of an identity; false when that was so the last time too.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lacks(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Result<bool> {
     let sql =
         "UPDATE login_identity SET lacks_at = $3 WHERE issuer = $1 AND subject = $2 AND lacks_at IS NULL";
@@ -153,9 +125,6 @@ pub async fn lacks(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Result
 }
 
 /// Notes that an identity comes in: it has a role, and what must hold of it holds.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn accept(tx: &mut Tx, issuer: &str, subject: &str) -> Result<u64> {
     let sql = "UPDATE login_identity SET refused_at = NULL, lacks_at = NULL \
                WHERE issuer = $1 AND subject = $2 AND (refused_at IS NOT NULL OR lacks_at IS NOT NULL)";

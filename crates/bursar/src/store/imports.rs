@@ -7,25 +7,19 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Rows, Tx, Value, Where, word};
 
-/// What a file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum What {
-    /// Rewards.
     Rewards,
-    /// Partners.
     Partners,
-    /// Accounts.
     Accounts,
     /// Activities, and the programmes they belong to.
     Activities,
 }
 
 impl What {
-    /// Every kind.
     pub const ALL: [Self; 4] = [Self::Rewards, Self::Partners, Self::Accounts, Self::Activities];
 
     /// The spelling in the database and in addresses.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rewards => "rewards",
@@ -36,13 +30,10 @@ impl What {
     }
 
     /// Reads [`What::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|what| what.as_str() == text)
     }
 
-    /// For people.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Rewards => "Rewards",
@@ -53,7 +44,6 @@ impl What {
     }
 }
 
-/// How an import stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ImportState {
     /// The file is here; nobody has said yet what its columns are.
@@ -68,12 +58,10 @@ pub enum ImportState {
     Done,
     /// It stopped and needs a person.
     Failed,
-    /// Somebody stopped it.
     Canceled,
 }
 
 impl ImportState {
-    /// Every state.
     pub const ALL: [Self; 7] = [
         Self::Uploaded,
         Self::Checking,
@@ -85,7 +73,6 @@ impl ImportState {
     ];
 
     /// The spelling in the database and in addresses.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Uploaded => "uploaded",
@@ -99,13 +86,10 @@ impl ImportState {
     }
 
     /// Reads [`ImportState::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// For people.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Uploaded => "Columns to be named",
@@ -119,7 +103,6 @@ impl ImportState {
     }
 
     /// A worker has something to do for it.
-    #[must_use]
     pub fn moving(self) -> bool {
         matches!(self, Self::Checking | Self::Importing)
     }
@@ -128,11 +111,9 @@ impl ImportState {
 /// What became of a file's rows, or would.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Entered.
     pub accepted: i64,
     /// There already, with the same content.
     pub duplicates: i64,
-    /// Refused.
     pub rejected: i64,
 }
 
@@ -143,7 +124,6 @@ pub struct Import {
     pub id: ImportId,
     /// `IM-000012` without its prefix.
     pub number: i64,
-    /// What it holds.
     pub what: What,
     /// What the file was called.
     pub file_name: String,
@@ -155,7 +135,6 @@ pub struct Import {
     pub mapping: Option<String>,
     /// Its first rows as they will be entered, as JSON, once it is checked.
     pub sample: Option<String>,
-    /// How it stands.
     pub state: ImportState,
     /// How many rows it has.
     pub total: i64,
@@ -165,19 +144,14 @@ pub struct Import {
     pub counts: Counts,
     /// The last line whose payout destination was set.
     pub connected_line: i64,
-    /// When it was uploaded.
     pub created_at: i64,
-    /// By whom.
     pub created_by: String,
-    /// From where.
     pub came_from: String,
-    /// When it was checked.
     pub checked_at: Option<i64>,
     /// When somebody pressed Import, and who.
     pub started: Option<(i64, String)>,
     /// When its last row was done.
     pub finished_at: Option<i64>,
-    /// When somebody stopped it.
     pub canceled_at: Option<i64>,
     /// When it stopped by itself, and why.
     pub failed: Option<(i64, String)>,
@@ -190,8 +164,6 @@ pub struct Import {
 }
 
 impl Import {
-    /// The number people see.
-    #[must_use]
     pub fn number(&self) -> String {
         format!("IM-{:06}", self.number)
     }
@@ -239,9 +211,6 @@ fn import(row: &AnyRow) -> Result<Import> {
 }
 
 /// Keeps a file that was just uploaded.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, it: &Import, body: &str) -> Result<()> {
     let sql = "INSERT INTO import_run (id, number, what, file_name, size_count, layout, state, total_count, done_count, \
                accepted_count, duplicate_count, rejected_count, connected_line, created_at, created_by, came_from, \
@@ -268,18 +237,12 @@ pub async fn insert(tx: &mut Tx, it: &Import, body: &str) -> Result<()> {
 /// Which imports of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of this kind.
     pub what: Option<What>,
-    /// Which stand so.
     pub state: Option<ImportState>,
-    /// Before this number.
     pub before: Option<i64>,
 }
 
 /// A page of the list, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Import>> {
     let mut conditions = Where::default();
     if let Some(what) = filter.what {
@@ -309,9 +272,6 @@ pub async fn find(db: &mut Db, named: &str) -> Result<Import> {
 }
 
 /// The file, as long as it is kept.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn body(db: &mut Db, id: ImportId) -> Result<Option<String>> {
     let sql = "SELECT body FROM import_file WHERE import_id = $1";
     let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
@@ -319,9 +279,6 @@ pub async fn body(db: &mut Db, id: ImportId) -> Result<Option<String>> {
 }
 
 /// Whether an import waits for a worker.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql =
         "SELECT 1 FROM import_run WHERE state IN ('checking', 'importing') AND lease_until <= $1 LIMIT 1";
@@ -329,9 +286,6 @@ pub async fn any_due(db: &mut Db, now: i64) -> Result<bool> {
 }
 
 /// Takes the import that has waited longest for a worker; nobody else gets it before `until`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Import>> {
     let sql = format!(
         "UPDATE import_run SET lease_until = $1, lease_node = $3, fence = fence + 1, tries = tries + 1 \
@@ -346,9 +300,6 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Import>> 
 
 /// Writes how an import stands now, where it still stands as it was read and is held by the same worker; says whether it
 /// did. The next worker may take it from `free_at` on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn save(tx: &mut Tx, before: &Import, it: &Import, free_at: i64) -> Result<bool> {
     let sql = "UPDATE import_run SET mapping = $1, sample = $2, state = $3, done_count = $4, accepted_count = $5, \
                duplicate_count = $6, rejected_count = $7, connected_line = $8, checked_at = $9, started_at = $10, \
@@ -387,7 +338,6 @@ pub struct Refused {
     pub line: i64,
     /// The column; empty when the row as a whole is wrong.
     pub field: String,
-    /// Stable, snake_case.
     pub code: String,
     /// What is wrong and what to write instead.
     pub detail: String,
@@ -396,9 +346,6 @@ pub struct Refused {
 }
 
 /// The refused rows of an import, by line; of as many as `limit`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refused>> {
     let sql = "SELECT line_number, field, code, detail, file_value FROM import_refused WHERE import_id = $1 \
                ORDER BY line_number LIMIT $2";
@@ -416,9 +363,6 @@ pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refuse
 }
 
 /// Notes rows that were refused; what was said of the same line before is replaced.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_refused(tx: &mut Tx, id: ImportId, refused: &[Refused]) -> Result<()> {
     let sql = "INSERT INTO import_refused (import_id, line_number, field, code, detail, file_value) VALUES {rows} \
                ON CONFLICT (import_id, line_number) DO UPDATE SET field = excluded.field, code = excluded.code, \
@@ -440,9 +384,6 @@ pub async fn note_refused(tx: &mut Tx, id: ImportId, refused: &[Refused]) -> Res
 }
 
 /// Forgets which rows were refused: they are looked at anew.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn clear_refused(tx: &mut Tx, id: ImportId) -> Result<()> {
     let sql = "DELETE FROM import_refused WHERE import_id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string())).await?;
@@ -450,9 +391,6 @@ pub async fn clear_refused(tx: &mut Tx, id: ImportId) -> Result<()> {
 }
 
 /// What headers of such files stood for the last time: our column, or nothing where it was left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn headers(db: &mut Db, what: What) -> Result<Vec<(String, Option<String>)>> {
     let sql = "SELECT header, field FROM import_header WHERE what = $1";
     let rows = db.all(sqlx::query(sql).bind(what.as_str())).await?;
@@ -460,9 +398,6 @@ pub async fn headers(db: &mut Db, what: What) -> Result<Vec<(String, Option<Stri
 }
 
 /// Remembers what headers stand for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn remember_headers(
     tx: &mut Tx,
     what: What,
@@ -479,9 +414,6 @@ pub async fn remember_headers(
 }
 
 /// Whether a file is still kept that was uploaded before then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_kept(db: &mut Db, before: i64) -> Result<bool> {
     let sql = "SELECT 1 FROM import_run WHERE forgotten_at IS NULL AND created_at < $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(before)).await?.is_some())
@@ -489,9 +421,6 @@ pub async fn any_kept(db: &mut Db, before: i64) -> Result<bool> {
 
 /// Forgets the files of imports uploaded before then, with their refused rows. What was not finished is canceled: without
 /// its file it cannot go on. Answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget_files(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
     for sql in [
         "DELETE FROM import_file WHERE import_id IN \

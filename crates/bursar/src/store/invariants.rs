@@ -8,7 +8,6 @@ use super::{Db, MOST_VALUES, Result, Value, Where, spelled_out};
 pub struct Rule {
     /// The invariant's number in the payment protocol.
     pub id: &'static str,
-    /// What must hold.
     pub says: &'static str,
     /// It is about money: while it is broken, nothing is sent.
     pub stops: bool,
@@ -227,9 +226,6 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// What breaks a rule, and how many things it was asked of.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn check(db: &mut Db, rule: &Rule) -> Result<(Vec<String>, i64)> {
     let sql = spelled_out(&rule.breaks.replace(HOLE, PAYMENTS));
     let rows = db.all(sqlx::query(AssertSqlSafe(sql))).await?;
@@ -243,16 +239,12 @@ const HOLE: &str = "{PAYMENTS}";
 
 impl Rule {
     /// It can be asked of some payments alone.
-    #[must_use]
     pub fn is_of_payments(&self) -> bool {
         self.breaks.contains(HOLE)
     }
 }
 
 /// What breaks a rule among some payments; nothing where it cannot be asked of payments.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn check_some(db: &mut Db, rule: &Rule, payments: &[String]) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for some in payments.chunks(MOST_VALUES).filter(|_| rule.is_of_payments()) {
@@ -267,9 +259,6 @@ pub async fn check_some(db: &mut Db, rule: &Rule, payments: &[String]) -> Result
 }
 
 /// The payments of these batches.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payments_of(db: &mut Db, batches: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for some in batches.chunks(MOST_VALUES) {

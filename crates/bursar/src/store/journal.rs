@@ -7,12 +7,9 @@ use sqlx::Row as _;
 
 use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
-/// Which journals.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
-    /// Written at or after.
     pub from: Option<i64>,
-    /// Written before.
     pub before: Option<i64>,
     /// Postings of this currency only.
     pub currency: Option<String>,
@@ -21,17 +18,12 @@ pub struct Filter {
 /// A posting with the journal it belongs to.
 #[derive(Clone, Debug)]
 pub struct Posted {
-    /// The journal.
     pub journal: String,
-    /// When it was written.
     pub at: i64,
-    /// Why the money moved.
     pub movement: String,
     /// The id of the reward or payment it is about.
     pub subject: String,
-    /// The ledger's account.
     pub account: String,
-    /// Debit positive.
     pub money: Money,
 }
 
@@ -47,9 +39,6 @@ fn in_time(filter: &Filter) -> Where {
 }
 
 /// The postings of the next `limit` journals after one, oldest first, and where to go on after them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn entries(
     db: &mut Db,
     filter: &Filter,
@@ -101,18 +90,12 @@ async fn postings<'a>(db: &mut Db, filter: &Filter, ids: impl Iterator<Item = &'
 }
 
 /// When the first journal at or after a moment was written.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn first(db: &mut Db, filter: &Filter) -> Result<Option<i64>> {
     let query = in_time(filter).query("SELECT at FROM journal {where} ORDER BY at LIMIT 1");
     db.optional(query).await?.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
 /// What was debited to each account in each currency, and what was credited, apart: account, amount.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Sum)>> {
     let mut conditions = Where::default();
     let bounds = [("j.at >= ?", filter.from), ("j.at < ?", filter.before)];
@@ -143,9 +126,6 @@ pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Sum)>> {
 }
 
 /// How many sums there are by day, account and side.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_by_day(db: &mut Db, filter: &Filter) -> Result<i64> {
     let mut conditions = Where::default();
     conditions.and("p.amount_minor <> 0", []);
@@ -164,9 +144,6 @@ pub async fn count_by_day(db: &mut Db, filter: &Filter) -> Result<i64> {
 }
 
 /// How many postings there are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM posting p JOIN journal j ON j.id = p.journal_id {where}";
     let mut conditions = Where::default();
@@ -183,9 +160,6 @@ pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
 }
 
 /// The numbers people see of rewards and payments, by their ids.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn numbers(db: &mut Db, ids: &[String]) -> Result<std::collections::HashMap<String, String>> {
     let mut found = std::collections::HashMap::new();
     let tables = [

@@ -8,9 +8,6 @@ use super::{Db, Result, Rows, Tx, Where, sums};
 use crate::clock::Clock;
 
 /// Writes journals, each with the id of what it is about.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn write(tx: &mut Tx, at: i64, clock: &Clock, entries: &[(String, Journal)]) -> Result<()> {
     let entries = entries.iter().map(|(subject, journal)| (subject.as_str(), None, journal));
     write_all(tx, at, clock, entries).await
@@ -33,21 +30,16 @@ pub async fn write_once(
 }
 
 /// The cause of the entry for an attempt that has paid beside another attempt of the same payment.
-#[must_use]
 pub fn beside(attempt: AttemptId) -> String {
     format!("{attempt}_beside")
 }
 
 /// The cause of the entry for what was paid in the place of an attempt that its bank has paid after all.
-#[must_use]
 pub fn in_place_of(attempt: AttemptId) -> String {
     format!("{attempt}_in_place")
 }
 
 /// Whether the books hold already that an attempt has paid beside another.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn holds_beside(db: &mut Db, attempt: AttemptId) -> Result<bool> {
     let id = format!("jrn_{}_{}", beside(attempt), Movement::Post.as_str());
     Ok(db.optional(sqlx::query("SELECT id FROM journal WHERE id = $1").bind(id)).await?.is_some())
@@ -106,9 +98,6 @@ async fn write_all<'a>(
 }
 
 /// The balance of every ledger account in every currency, debit positive: account, currency, minor units.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn balances(db: &mut Db) -> Result<Vec<(String, String, i128)>> {
     let sql = "SELECT account, currency, {sum(amount_minor)} FROM posting {where} \
                GROUP BY account, currency ORDER BY account, currency";

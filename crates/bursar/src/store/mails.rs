@@ -10,27 +10,22 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Rows, Tx, Value, Where, word};
 
-/// How a mail stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MailState {
-    /// To be sent.
     Waiting,
     /// The mail server has taken it.
     Sent,
     /// It will not be tried again.
     Failed,
-    /// Its address takes none.
     Suppressed,
     /// It waited for so long that what it tells is old.
     Lapsed,
 }
 
 impl MailState {
-    /// Every state.
     pub const ALL: [Self; 5] = [Self::Waiting, Self::Sent, Self::Failed, Self::Suppressed, Self::Lapsed];
 
     /// The spelling in the database and the API.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -42,13 +37,10 @@ impl MailState {
     }
 
     /// Reads [`MailState::as_str`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// For people.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Waiting => "Waiting",
@@ -67,25 +59,20 @@ pub struct Mail {
     pub id: String,
     /// The notice it tells; none for a test.
     pub outbox_id: Option<String>,
-    /// What that is.
     pub notice: Notice,
     /// The id of what it is about.
     pub about: String,
-    /// The address.
     pub recipient: String,
     /// Whose it is; empty where that is not known.
     pub recipient_name: String,
     /// The language it is written in.
     pub language: String,
-    /// Its subject line.
     pub title: String,
     /// Its text, in the mails' own markup.
     pub body: String,
     /// The version of the template; 0 is the built-in one.
     pub template_version: i64,
-    /// How it stands.
     pub state: MailState,
-    /// When it was written.
     pub created_at: i64,
     /// When it is tried next.
     pub next_at: i64,
@@ -101,7 +88,6 @@ pub struct Mail {
 
 impl Mail {
     /// The address for people to see. One that a notice names by itself is a destination, and those are shown masked.
-    #[must_use]
     pub fn shown_recipient(&self) -> String {
         let named = self.notice.audience().contains(&Audience::Named) && self.recipient_name.is_empty();
         match self.recipient.split_once('@').filter(|_| named) {
@@ -138,9 +124,6 @@ fn mail(row: &AnyRow) -> Result<Mail> {
 }
 
 /// Writes mails; one that is there for its notice and recipient stays as it is.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, mails: Vec<Mail>) -> Result<u64> {
     let mut rows = Rows::default();
     for mail in mails {
@@ -171,18 +154,12 @@ pub async fn insert(tx: &mut Tx, mails: Vec<Mail>) -> Result<u64> {
 }
 
 /// Whether a mail waits to be sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql = "SELECT id FROM mail WHERE state = 'waiting' AND next_at <= $1 AND lease_until <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
 /// Leases mails that are due, so that no two workers send the same one at a time.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<Mail>> {
     let sql = format!(
         "UPDATE mail SET lease_until = $2, lease_node = $4, fence = fence + 1, tries = tries + 1 WHERE id IN (SELECT id FROM mail \
@@ -197,9 +174,6 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<
 }
 
 /// Notes what became of a try. False when another worker has taken the mail since.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(
     tx: &mut Tx,
     mail: &Mail,
@@ -223,18 +197,12 @@ pub async fn note(
 }
 
 /// Writes another text in place of a mail's own.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_body(tx: &mut Tx, id: &str, body: &str) -> Result<u64> {
     let sql = "UPDATE mail SET body = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(body.to_owned())).await
 }
 
 /// Lets a mail that was given up wait to be sent again; false when it is not given up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn wait_again(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
     let sql = "UPDATE mail SET state = 'waiting', next_at = $2, lease_until = 0, tries = 0 \
                WHERE id = $1 AND state IN ('failed', 'suppressed', 'lapsed')";
@@ -244,22 +212,14 @@ pub async fn wait_again(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
 /// What a list of mails is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Telling this.
     pub notice: Option<Notice>,
-    /// To this address.
     pub recipient: Option<String>,
-    /// Standing so.
     pub state: Option<MailState>,
-    /// About this.
     pub about: Option<String>,
     /// Only those after this id, newest first.
     pub after: Option<String>,
 }
 
-/// Mails, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Mail>> {
     let mut conditions = Where::default();
     let words = [
@@ -289,9 +249,6 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Mail> {
 }
 
 /// When a mail of this notice was last written to an address.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn last_to(db: &mut Db, recipient: &str, notice: Notice) -> Result<Option<i64>> {
     let sql =
         "SELECT created_at FROM mail WHERE recipient = $1 AND notice = $2 ORDER BY created_at DESC LIMIT 1";
@@ -300,9 +257,6 @@ pub async fn last_to(db: &mut Db, recipient: &str, notice: Notice) -> Result<Opt
 }
 
 /// The tries of a mail, oldest first: when, and what was answered.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn tries(db: &mut Db, id: &str) -> Result<Vec<(i64, String)>> {
     let sql = "SELECT at, answer FROM mail_try WHERE mail_id = $1 ORDER BY number";
     let rows = db.all(sqlx::query(sql).bind(id.to_owned())).await?;
@@ -310,9 +264,6 @@ pub async fn tries(db: &mut Db, id: &str) -> Result<Vec<(i64, String)>> {
 }
 
 /// How many mails wait, and how many were given up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn backlog(db: &mut Db) -> Result<(i64, i64)> {
     let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), 0) AS BIGINT), \
                CAST(COALESCE(SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0) AS BIGINT) \
@@ -328,23 +279,16 @@ pub struct Suppression {
     pub address: String,
     /// What the mail server said.
     pub why: String,
-    /// Since when.
     pub at: i64,
 }
 
 /// The suppression of an address, if there is one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn suppression(db: &mut Db, address: &str) -> Result<Option<Suppression>> {
     let sql = "SELECT address, why, at FROM mail_suppression WHERE address = $1";
     db.optional(sqlx::query(sql).bind(address.to_lowercase())).await?.as_ref().map(suppressed).transpose()
 }
 
 /// Every suppressed address, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn suppressions(db: &mut Db, limit: i64) -> Result<Vec<Suppression>> {
     let sql = "SELECT address, why, at FROM mail_suppression ORDER BY at DESC, address LIMIT $1";
     db.all(sqlx::query(sql).bind(limit)).await?.iter().map(suppressed).collect()
@@ -355,9 +299,6 @@ fn suppressed(row: &AnyRow) -> Result<Suppression> {
 }
 
 /// Writes no more to an address.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn suppress(tx: &mut Tx, address: &str, why: &str, mail: &str, now: i64) -> Result<u64> {
     let sql = "INSERT INTO mail_suppression (address, why, mail_id, at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (address) DO NOTHING";
@@ -366,9 +307,6 @@ pub async fn suppress(tx: &mut Tx, address: &str, why: &str, mail: &str, now: i6
 }
 
 /// Writes to an address again; false when nothing was held against it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lift(tx: &mut Tx, address: &str) -> Result<bool> {
     let sql = "DELETE FROM mail_suppression WHERE address = $1";
     Ok(tx.run(sqlx::query(sql).bind(address.to_lowercase())).await? == 1)
@@ -377,7 +315,6 @@ pub async fn lift(tx: &mut Tx, address: &str) -> Result<bool> {
 /// Somebody to be written to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reader {
-    /// The address.
     pub address: String,
     /// The name; empty where it is not known.
     pub name: String,
@@ -391,9 +328,6 @@ fn reader(row: &AnyRow) -> Result<Reader> {
 
 /// Whoever is to hear what concerns a payee: the partner alone; for an account those who administer it in the portal, or,
 /// while nobody does, its active partners.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partners_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
     let found = in_charge_of(db, payee).await?;
     if !found.is_empty() {
@@ -406,9 +340,6 @@ pub async fn partners_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
 
 /// Whoever is to hear of a payment: as of its payee, but while nobody administers an account, of its partners only those
 /// who earned something in it. What was paid is no matter of the others.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partners_of_payment(db: &mut Db, payee: Payee, payment: TransactionId) -> Result<Vec<Reader>> {
     let found = in_charge_of(db, payee).await?;
     if !found.is_empty() {
@@ -434,9 +365,6 @@ async fn in_charge_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
 }
 
 /// The address of our person who looks after a payee's account.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn account_owner(db: &mut Db, payee: Payee) -> Result<Option<String>> {
     let sql = match payee {
         Payee::Partner(_) => {
@@ -449,9 +377,6 @@ pub async fn account_owner(db: &mut Db, payee: Payee) -> Result<Option<String>> 
 }
 
 /// People of these roles who can sign in.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn people_of(db: &mut Db, roles: &[Role]) -> Result<Vec<Reader>> {
     let mut conditions = Where::default();
     conditions.and("kind = 'person' AND disabled_at IS NULL AND email IS NOT NULL", []);
@@ -462,9 +387,6 @@ pub async fn people_of(db: &mut Db, roles: &[Role]) -> Result<Vec<Reader>> {
 }
 
 /// One person, if they can sign in.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn person(db: &mut Db, id: &str) -> Result<Option<Reader>> {
     let sql = "SELECT email, name FROM person WHERE id = $1 AND kind = 'person' AND disabled_at IS NULL \
                AND email IS NOT NULL";

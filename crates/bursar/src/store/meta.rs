@@ -5,19 +5,12 @@ use sqlx::Row as _;
 use super::{Db, Result, StoreError, Tx};
 
 /// A value by its name.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn get(db: &mut Db, name: &str) -> Result<Option<String>> {
     let row =
         db.optional(sqlx::query("SELECT value FROM meta WHERE name = $1").bind(name.to_owned())).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Sets a value.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -26,9 +19,6 @@ pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
 }
 
 /// Sets a value where it still is what was read, or where there still is none; whether it was so.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn replace(tx: &mut Tx, name: &str, read: Option<&str>, value: &str) -> Result<bool> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value = $3";
@@ -37,9 +27,6 @@ pub async fn replace(tx: &mut Tx, name: &str, read: Option<&str>, value: &str) -
 }
 
 /// Sets a value unless there is one; answers the one there is then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep_first(tx: &mut Tx, name: &str, value: &str) -> Result<String> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     tx.run(sqlx::query(sql).bind(name.to_owned()).bind(value.to_owned())).await?;
@@ -47,19 +34,12 @@ pub async fn keep_first(tx: &mut Tx, name: &str, value: &str) -> Result<String> 
 }
 
 /// Takes a value away where it still is what was read; whether it was.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unset_as(tx: &mut Tx, name: &str, read: &str) -> Result<bool> {
     let sql = "DELETE FROM meta WHERE name = $1 AND value = $2";
     let query = sqlx::query(sql).bind(name.to_owned()).bind(read.to_owned());
     Ok(tx.run(query).await? == 1)
 }
 
-/// Takes a value away.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unset(tx: &mut Tx, name: &str) -> Result<()> {
     tx.run(sqlx::query("DELETE FROM meta WHERE name = $1").bind(name.to_owned())).await?;
     Ok(())

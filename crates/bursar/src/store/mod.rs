@@ -90,7 +90,6 @@ use step::Point;
 /// What the database answers when it does not answer with rows.
 #[derive(Debug)]
 pub enum StoreError {
-    /// Not there.
     Missing,
     /// Somebody else changed it first, or it would break a rule the database keeps.
     Conflict(String),
@@ -131,7 +130,6 @@ impl StoreError {
     /// (PostgreSQL 40001 and 40P01, SQLite's busy codes), which ends in milliseconds; twice when a row was not let go for
     /// seconds (55P03), or when this process slept so long in the middle that the database ended it (25P03). What ran out of
     /// its time (57014) would do so again.
-    #[must_use]
     pub fn tries(&self) -> u32 {
         let error = match self {
             Self::Overtaken => return 6,
@@ -147,14 +145,12 @@ impl StoreError {
     }
 
     /// Another try is worth it.
-    #[must_use]
     pub fn try_again(&self) -> bool {
         self.tries() > 0
     }
 
     /// The error is about a row: a stored value that cannot be read, or one that the database does not take (SQLSTATE
     /// classes 22 and 23). Anything else may be the database's own trouble.
-    #[must_use]
     pub fn about_a_row(&self) -> bool {
         match self {
             Self::Corrupt(_) | Self::Missing => true,
@@ -168,7 +164,6 @@ impl StoreError {
     }
 
     /// The database cannot be reached, is too busy to be, or is being stopped, started or taken over.
-    #[must_use]
     pub fn away(&self) -> bool {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls};
         let Self::Db(error) = self else { return self.try_again() };
@@ -184,7 +179,6 @@ impl StoreError {
     }
 
     /// The disk of the database is full, or does not do what it is told.
-    #[must_use]
     pub fn cannot_write(&self) -> bool {
         let Self::Db(error) = self else { return false };
         let code = error.as_database_error().and_then(|told| told.code());
@@ -201,7 +195,6 @@ impl StoreError {
     }
 
     /// A row that somebody else holds was not let go in the time a statement waits for one.
-    #[must_use]
     pub fn held_elsewhere(&self) -> bool {
         let Self::Db(error) = self else { return false };
         let code = error.as_database_error().and_then(|told| told.code());
@@ -384,17 +377,11 @@ impl Store {
     }
 
     /// A connection to read through. What several statements read may differ in time; a decision belongs into a [`Tx`].
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn read(&self) -> Result<Db> {
         Ok(Db { connection: Connection::Pooled(self.readers.acquire().await?) })
     }
 
     /// Begins a database transaction to write in. Dropped without [`Tx::commit`], it leaves nothing behind.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn begin(&self) -> Result<Tx> {
         step::at(Point::Begin).await?;
         // A deferred SQLite transaction that reads first and writes later can fail in the middle; this one cannot.
@@ -412,7 +399,6 @@ impl Store {
     }
 
     /// The same database as another process sees it: with a name of its own.
-    #[must_use]
     pub fn of_another_process(&self) -> Self {
         Self { node: Arc::default(), ..self.clone() }
     }
@@ -423,14 +409,12 @@ impl Store {
     }
 
     /// The name of this process, where it serves.
-    #[must_use]
     pub fn node(&self) -> Option<&str> {
         self.node.get().map(String::as_str)
     }
 
     /// How many writers keep the database busy: SQLite has one at a time; PostgreSQL takes what one sends while it makes
     /// durable what another has sent.
-    #[must_use]
     pub fn writers(&self) -> usize {
         match self.engine {
             Engine::Sqlite => 1,
@@ -439,7 +423,6 @@ impl Store {
     }
 
     /// Rows of the trail are chained by a loop, after their transaction was committed.
-    #[must_use]
     pub fn chains_later(&self) -> bool {
         match self.engine {
             Engine::Sqlite => false,
@@ -448,13 +431,11 @@ impl Store {
     }
 
     /// The number of the newest migration that this program has for this database.
-    #[must_use]
     pub fn newest_schema(&self) -> i64 {
         schema::newest(self.engine)
     }
 
     /// `sqlite` or `postgres`, for people.
-    #[must_use]
     pub fn engine_name(&self) -> &'static str {
         match self.engine {
             Engine::Sqlite => "sqlite",
@@ -525,9 +506,6 @@ const KEEPS_ITS_COMMITS: &str = "SELECT pg_catalog.set_config('synchronous_commi
                                  CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
 /// What this connection was told, with what is in force of it; nothing on SQLite.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn session(db: &mut Db) -> Result<Vec<(String, String)>> {
     if !matches!(db.raw().backend_name(), "PostgreSQL") {
         return Ok(Vec::new());
@@ -587,7 +565,6 @@ enum Connection {
     Transaction(sqlx::Transaction<'static, Any>),
 }
 
-/// Something to read through.
 pub struct Db {
     connection: Connection,
 }
@@ -759,7 +736,6 @@ impl Where {
 }
 
 /// The statement with the words of [`moved`] and the sums of [`sums`] in it spelled out.
-#[must_use]
 pub fn spelled_out(sql: &str) -> String {
     sums::spelled_out(&moved::spelled_out(sql))
 }

@@ -26,15 +26,12 @@ pub struct Back {
 }
 
 impl Back {
-    /// Everything stayed.
-    #[must_use]
     pub fn nothing(currency: Currency) -> Self {
         let zero = Sum::nothing(currency);
         Self { to_us: zero, in_balances: zero, given_up: zero }
     }
 
     /// All that did not stay with payees.
-    #[must_use]
     pub fn total(&self) -> Sum {
         Sum::new(self.to_us.minor + self.in_balances.minor + self.given_up.minor, self.to_us.currency)
     }
@@ -77,7 +74,6 @@ const WORDS: [(&str, &str); 7] = [
 ];
 
 /// The statement with these words spelled out.
-#[must_use]
 pub fn spelled_out(sql: &str) -> String {
     WORDS.iter().fold(sql.to_owned(), |sql, (word, means)| sql.replace(word, means))
 }

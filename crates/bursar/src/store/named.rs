@@ -9,9 +9,6 @@ use sqlx::any::AnyRow;
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, submissions, word};
 
 /// The submissions that were committed under these keys: key, id, vendor, account.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String, Vendor, Option<String>)>> {
     let mut found = Vec::new();
     for some in keys.chunks(MOST_VALUES) {
@@ -31,9 +28,6 @@ pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String,
 /// Writes down under which ids the vendor is said to have these submissions, to be looked at from `at` on. One that is
 /// known to be accepted under that id already needs no look, unless people have called something of it not made; nor does one
 /// that people have counted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()> {
     let mut rows = Rows::default();
     let distinct: std::collections::BTreeSet<&(String, String)> = named.iter().collect();
@@ -69,9 +63,6 @@ pub struct Named {
 }
 
 /// Leases the named objects whose look is due. One whose submission's record cannot be read is left out until its lease ends.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64) -> Result<Vec<Named>> {
     let sql = format!(
         "UPDATE named_object SET look_at = $2 WHERE (submission_id, object_id) IN (SELECT submission_id, object_id \
@@ -96,9 +87,6 @@ pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64
 }
 
 /// Whether people have called anything not made that a submission carries.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn called_not_made(db: &mut Db, submission: &str) -> Result<bool> {
     let sql = "SELECT id FROM attempt WHERE submission_id = $1 AND state = 'failed' AND reason_code = 'not_made' LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(submission.to_owned())).await?.is_some())
@@ -106,9 +94,6 @@ pub async fn called_not_made(db: &mut Db, submission: &str) -> Result<bool> {
 
 /// A look has found out what there was to find out, or is not repeated; with `again_at`, it has found out nothing and is
 /// repeated then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Option<i64>) -> Result<()> {
     let sql =
         "UPDATE named_object SET look_at = $3, looks = looks + 1 WHERE submission_id = $1 AND object_id = $2";
@@ -118,9 +103,6 @@ pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Optio
 }
 
 /// What a vendor is said to have under our keys for a payment and nothing here counts: its ids, and since when.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_payment(db: &mut Db, payment: TransactionId) -> Result<Vec<(String, i64)>> {
     let sql = "SELECT n.object_id, MIN(n.named_at) FROM attempt a JOIN named_object n ON n.submission_id = a.submission_id \
                WHERE a.transaction_id = $1 AND n.counted_at IS NULL AND (n.look_at IS NOT NULL OR n.told_at IS NOT NULL) \
@@ -131,9 +113,6 @@ pub async fn of_payment(db: &mut Db, payment: TransactionId) -> Result<Vec<(Stri
 }
 
 /// A person was told of an object that cannot be seen.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn told(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Result<()> {
     let sql = "UPDATE named_object SET told_at = $3 WHERE submission_id = $1 AND object_id = $2";
     tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(now)).await?;
@@ -141,9 +120,6 @@ pub async fn told(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Resu
 }
 
 /// What is not seen of an account is looked at again now: the payee may have given us access to it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn look_again(tx: &mut Tx, account: &str, now: i64) -> Result<()> {
     let sql = "UPDATE named_object SET look_at = $2 WHERE look_at IS NOT NULL AND look_at > $2 AND EXISTS (\
                SELECT 1 FROM submission s WHERE s.id = named_object.submission_id AND s.account = $1)";
@@ -154,9 +130,6 @@ pub async fn look_again(tx: &mut Tx, account: &str, now: i64) -> Result<()> {
 /// The vendor has a submission under this id. One that is open ends as accepted, and whoever has it on the wire records
 /// nothing any more; one that had ended as not carried out keeps its end, and learns the id. An id that is known is never
 /// replaced: answers whether this is its object.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn adopt(tx: &mut Tx, submission: &str, vendor_id: &str, now: i64) -> Result<bool> {
     let sql = "UPDATE submission SET vendor_id = $2, fence = fence + 1, lease_until = 0, sending_since = NULL, \
                ended_at = COALESCE(ended_at, $3), last_why = 'found', last_detail = $2, \
@@ -168,9 +141,6 @@ pub async fn adopt(tx: &mut Tx, submission: &str, vendor_id: &str, now: i64) -> 
 
 /// The same where a person has proven that this is the object of an attempt that had ended here. The one that was known is
 /// over, and gives way to it, unless something else that the submission carries is still there.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn adopt_proven(
     tx: &mut Tx,
     submission: &str,
@@ -187,9 +157,6 @@ pub async fn adopt_proven(
 }
 
 /// People have settled that this object was paid beside the one that the books hold: it is told of no more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn counted(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO named_object (submission_id, object_id, vendor, named_at, looks, counted_at) \
                SELECT s.id, $2, s.vendor, CAST($3 AS BIGINT), 0, CAST($3 AS BIGINT) FROM submission s WHERE s.id = $1 \
@@ -200,9 +167,6 @@ pub async fn counted(tx: &mut Tx, submission: &str, object: &str, now: i64) -> R
 }
 
 /// Under which ids a submission is said to be with the vendor.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, submission: &str) -> Result<Vec<String>> {
     let sql = "SELECT object_id FROM named_object WHERE submission_id = $1 ORDER BY named_at, object_id";
     let read = |row: &AnyRow| Ok(row.try_get(0)?);

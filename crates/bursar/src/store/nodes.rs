@@ -4,10 +4,6 @@ use sqlx::Row as _;
 
 use super::{Db, Result, Tx};
 
-/// Enters a process.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn enter(tx: &mut Tx, id: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO node (id, beats, started_at) VALUES ($1, 0, $2) ON CONFLICT (id) DO NOTHING";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await?;
@@ -15,27 +11,18 @@ pub async fn enter(tx: &mut Tx, id: &str, now: i64) -> Result<()> {
 }
 
 /// Counts a beat of a process; false when it was taken for dead and is not entered any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn beat(tx: &mut Tx, id: &str) -> Result<bool> {
     let sql = "UPDATE node SET beats = beats + 1 WHERE id = $1";
     Ok(tx.run(sqlx::query(sql).bind(id.to_owned())).await? == 1)
 }
 
 /// Every process and its beats.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn all(db: &mut Db) -> Result<Vec<(String, i64)>> {
     let rows = db.all(sqlx::query("SELECT id, beats FROM node ORDER BY id")).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Takes a process out and ends every lease that it held; answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn bury(tx: &mut Tx, id: &str) -> Result<u64> {
     let leases = [
         "UPDATE submission SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \

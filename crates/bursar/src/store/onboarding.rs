@@ -15,9 +15,7 @@ pub struct Intended {
     pub number: i64,
     /// The idempotency key under which Stripe is asked.
     pub key: String,
-    /// Two letters.
     pub country: String,
-    /// Where Stripe writes to.
     pub email: String,
     /// `individual` or `company`.
     pub business_type: String,
@@ -32,9 +30,6 @@ pub struct Intended {
 }
 
 /// The newest connected account of a payee, made or not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
     let sql = "SELECT number, key, country, email, business_type, service_agreement, account, refused_at, \
                intended_at FROM connected_account WHERE payee = $1 ORDER BY number DESC LIMIT 1";
@@ -56,9 +51,6 @@ pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
 }
 
 /// Writes down that an account is to be made; false when another was intended at the same moment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn intend(tx: &mut Tx, payee: Payee, new: &Intended, by: &str) -> Result<bool> {
     let sql = "INSERT INTO connected_account (payee, number, key, country, email, business_type, \
                service_agreement, intended_at, intended_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -70,9 +62,6 @@ pub async fn intend(tx: &mut Tx, payee: Payee, new: &Intended, by: &str) -> Resu
 }
 
 /// The connected accounts that a payee has or had.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn accounts_of(db: &mut Db, payee: Payee) -> Result<Vec<String>> {
     let sql = "SELECT account FROM connected_account WHERE payee = $1 AND account IS NOT NULL";
     let rows = db.all(sqlx::query(sql).bind(payee.to_string())).await?;
@@ -80,9 +69,6 @@ pub async fn accounts_of(db: &mut Db, payee: Payee) -> Result<Vec<String>> {
 }
 
 /// Writes down which account Stripe has made.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn made(tx: &mut Tx, payee: Payee, number: i64, account: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE connected_account SET account = $3, made_at = $4 \
                WHERE payee = $1 AND number = $2 AND account IS NULL";
@@ -91,9 +77,6 @@ pub async fn made(tx: &mut Tx, payee: Payee, number: i64, account: &str, now: i6
 }
 
 /// Writes down that Stripe refuses it, so that the next one is another.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn refused(tx: &mut Tx, payee: Payee, number: i64, why: &str, now: i64) -> Result<u64> {
     let sql =
         "UPDATE connected_account SET refused_at = $3, refused_why = $4 WHERE payee = $1 AND number = $2";
@@ -102,9 +85,6 @@ pub async fn refused(tx: &mut Tx, payee: Payee, number: i64, why: &str, now: i64
 }
 
 /// Writes down a way back from Stripe's pages, for one session and one payee.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_state(
     tx: &mut Tx,
     state_hash: &str,
@@ -123,9 +103,6 @@ pub async fn open_state(
 
 /// Uses a way back up and answers the account it was for and when it ends; `None` when it is unknown, used, too old, or
 /// another session's or payee's.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn use_state(
     tx: &mut Tx,
     state_hash: &str,
@@ -143,11 +120,8 @@ pub async fn use_state(
 /// An address that waits for its confirmation.
 #[derive(Clone, Debug)]
 pub struct Unconfirmed {
-    /// Whose.
     pub payee: Payee,
-    /// The address.
     pub address: String,
-    /// Who entered it.
     pub person: PersonId,
     /// Until when it can be confirmed.
     pub expires_at: i64,
@@ -164,9 +138,6 @@ fn unconfirmed(row: &AnyRow) -> Result<Unconfirmed> {
 }
 
 /// Writes down an address that is to be confirmed; whatever of the payee waited before waits no more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_to_confirm(tx: &mut Tx, token_hash: &str, new: &Unconfirmed, now: i64) -> Result<()> {
     let sql = "DELETE FROM address_confirmation WHERE payee = $1 AND used_at IS NULL";
     tx.run(sqlx::query(sql).bind(new.payee.to_string())).await?;
@@ -179,9 +150,6 @@ pub async fn ask_to_confirm(tx: &mut Tx, token_hash: &str, new: &Unconfirmed, no
 }
 
 /// What can be confirmed with this token.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn to_confirm(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Unconfirmed>> {
     let sql = "SELECT payee, address, person_id, expires_at FROM address_confirmation \
                WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2";
@@ -190,9 +158,6 @@ pub async fn to_confirm(db: &mut Db, token_hash: &str, now: i64) -> Result<Optio
 }
 
 /// What of a payee waits for its confirmation.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Db, payee: Payee, now: i64) -> Result<Option<Unconfirmed>> {
     let sql = "SELECT payee, address, person_id, expires_at FROM address_confirmation \
                WHERE payee = $1 AND used_at IS NULL AND expires_at > $2 ORDER BY created_at DESC LIMIT 1";
@@ -201,9 +166,6 @@ pub async fn waiting(db: &mut Db, payee: Payee, now: i64) -> Result<Option<Uncon
 }
 
 /// Uses a confirmation up and answers what it confirms.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn confirm(tx: &mut Tx, token_hash: &str, now: i64) -> Result<Option<Unconfirmed>> {
     let sql = "UPDATE address_confirmation SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL \
                AND expires_at > $2 RETURNING payee, address, person_id, expires_at";
@@ -212,9 +174,6 @@ pub async fn confirm(tx: &mut Tx, token_hash: &str, now: i64) -> Result<Option<U
 }
 
 /// The names of those who look after an account in the portal.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn administrators(db: &mut Db, account: AccountId) -> Result<Vec<String>> {
     let sql = "SELECT p.name FROM person p JOIN partner t ON t.id = p.partner_id WHERE t.account_id = $1 \
                AND p.role = 'partner_admin' AND p.kind = 'person' AND p.disabled_at IS NULL ORDER BY p.name LIMIT 5";

@@ -12,20 +12,14 @@ use crate::clock::Clock;
 pub struct Told {
     /// Its id.
     pub id: String,
-    /// What it tells.
     pub notice: Notice,
     /// The id of what it is about.
     pub about: String,
-    /// Particulars, as JSON.
     pub detail: String,
-    /// When it happened.
     pub at: i64,
 }
 
 /// Writes notices: what happened, the id of what it happened to, and particulars as JSON.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn write(
     tx: &mut Tx,
     clock: &Clock,
@@ -36,9 +30,6 @@ pub async fn write(
 }
 
 /// The same, to be told from `due` on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn write_due(
     tx: &mut Tx,
     clock: &Clock,
@@ -58,18 +49,12 @@ pub async fn write_due(
 }
 
 /// Whether a notice waits to be turned into mails.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql = "SELECT id FROM outbox WHERE expanded_at IS NULL AND due_at <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
 /// Takes the oldest notices that are due: they are this transaction's, and expanded when it commits.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<Told>> {
     let sql = "UPDATE outbox SET expanded_at = $1 WHERE id IN (SELECT id FROM outbox \
                WHERE expanded_at IS NULL AND due_at <= $1 ORDER BY due_at, id LIMIT $2) \
@@ -81,9 +66,6 @@ pub async fn take(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<Told>> {
 }
 
 /// Takes every notice of a kind about a partner's rewards that waits, due or not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_all_of_owner(tx: &mut Tx, notice: Notice, owner: &str, now: i64) -> Result<Vec<Told>> {
     let sql = "UPDATE outbox SET expanded_at = $3 WHERE id IN (SELECT o.id FROM outbox o \
                JOIN reward r ON r.id = o.subject WHERE o.notice = $1 AND o.expanded_at IS NULL \
@@ -96,26 +78,17 @@ pub async fn take_all_of_owner(tx: &mut Tx, notice: Notice, owner: &str, now: i6
 }
 
 /// Puts notices back, to be taken again at `due`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_back(tx: &mut Tx, ids: Vec<String>, due: i64) -> Result<u64> {
     let sql = "UPDATE outbox SET expanded_at = NULL, due_at = $1 WHERE id IN ({ids})";
     tx.among(sql, &[Value::from(due)], ids).await
 }
 
 /// Takes the particulars off a notice, once nothing reads them any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget_detail(tx: &mut Tx, id: &str) -> Result<u64> {
     tx.run(sqlx::query("UPDATE outbox SET detail = $2 WHERE id = $1").bind(id.to_owned()).bind("{}")).await
 }
 
 /// The newest notice of a kind, to show a template with.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest(db: &mut Db, notice: Notice) -> Result<Option<Told>> {
     let sql = "SELECT id, notice, subject, detail, created_at FROM outbox WHERE notice = $1 \
                ORDER BY id DESC LIMIT 1";
@@ -123,9 +96,6 @@ pub async fn newest(db: &mut Db, notice: Notice) -> Result<Option<Told>> {
 }
 
 /// The notices about something, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn about(db: &mut Db, about: &str) -> Result<Vec<Told>> {
     let sql =
         "SELECT id, notice, subject, detail, created_at FROM outbox WHERE subject = $1 ORDER BY id LIMIT 500";
@@ -133,9 +103,6 @@ pub async fn about(db: &mut Db, about: &str) -> Result<Vec<Told>> {
 }
 
 /// Whether this may be told now: it was never told, or not since `before`. Whoever asks first has told it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn may_tell(tx: &mut Tx, what: &str, about: &str, now: i64, before: i64) -> Result<bool> {
     let sql = "INSERT INTO notice_told (notice, about, told_at) VALUES ($1, $2, $3) \
                ON CONFLICT (notice, about) DO UPDATE SET told_at = excluded.told_at \
@@ -145,9 +112,6 @@ pub async fn may_tell(tx: &mut Tx, what: &str, about: &str, now: i64, before: i6
 }
 
 /// When this was last told.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn last_told(db: &mut Db, what: &str, about: &str) -> Result<Option<i64>> {
     let sql = "SELECT told_at FROM notice_told WHERE notice = $1 AND about = $2";
     let row = db.optional(sqlx::query(sql).bind(what.to_owned()).bind(about.to_owned())).await?;

@@ -22,18 +22,12 @@ pub enum Way {
 /// Payments in one currency that wait alike.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
-    /// What of them waits.
     pub way: Way,
-    /// How many.
     pub count: i64,
-    /// What they come to.
     pub net: Sum,
 }
 
 /// What waits to be sent, or asked back, or has had no answer, by way and currency. What the vendor contradicts is not sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
     let mut conditions = Where::default();
     let asked_back = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id AND a.leg = 'cancel' \
@@ -67,7 +61,6 @@ pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
 
 /// Money that is on its way, or may be, from a connected balance to the bank.
 pub struct UnderWay {
-    /// Whose balance.
     pub account: String,
     /// How much, of all payouts in this currency.
     pub net: Money,
@@ -76,9 +69,6 @@ pub struct UnderWay {
 /// What payouts that are committed but not known to be made take from these accounts' balances. One that waits for a person
 /// without a request, or that Stripe is known to have made, takes nothing more. What cannot be read is left out and told of
 /// in the log: it must not keep every other payout from the bank.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn under_way(db: &mut Db, accounts: &[&str]) -> Result<Vec<UnderWay>> {
     let mut conditions = Where::default();
     conditions.among("destination", accounts.iter().map(|account| Value::from(*account)));

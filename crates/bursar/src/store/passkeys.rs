@@ -8,20 +8,14 @@ use payout::ids::PersonId;
 
 use super::{Db, Result, Tx, word};
 
-/// A passkey of somebody.
 #[derive(Clone, Debug)]
 pub struct Passkey {
-    /// What we call it.
     pub id: String,
-    /// Whose it is.
     pub person: PersonId,
-    /// What browsers call it.
     pub credential_id: String,
-    /// Its public key.
     pub public_key: String,
     /// What its owner calls it.
     pub name: String,
-    /// Since when it counts.
     pub made_at: i64,
     /// When it was last shown.
     pub used_at: Option<i64>,
@@ -44,9 +38,6 @@ fn read(row: &AnyRow) -> Result<Passkey> {
 }
 
 /// The passkeys of somebody, the oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Passkey>> {
     let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at, devices FROM passkey \
                WHERE person_id = $1 ORDER BY made_at, id LIMIT 100";
@@ -54,9 +45,6 @@ pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Passkey>> {
 }
 
 /// The passkey that browsers call so.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>> {
     let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at, devices FROM passkey \
                WHERE credential_id = $1";
@@ -65,9 +53,6 @@ pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>>
 }
 
 /// Keeps a passkey; false when browsers call another one so.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
     let sql = "INSERT INTO passkey (id, person_id, credential_id, public_key, name, use_count, made_at, devices) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (credential_id) DO NOTHING";
@@ -79,9 +64,6 @@ pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
 /// Notes that a passkey was used, and how often its device says that it was; false when it was said to have been used as
 /// often before, by whichever node. A device that says 0 does not count. On how many devices
 /// it is now is kept as well.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn used(tx: &mut Tx, id: &str, count: i64, devices: &'static str, now: i64) -> Result<bool> {
     let sql = "UPDATE passkey SET use_count = $2, used_at = $3, devices = $4 WHERE id = $1 \
                AND (use_count < $2 OR use_count = 0 AND $2 = 0)";
@@ -90,9 +72,6 @@ pub async fn used(tx: &mut Tx, id: &str, count: i64, devices: &'static str, now:
 }
 
 /// Takes one passkey of somebody away; false when they have none of this id.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn remove(tx: &mut Tx, person: PersonId, id: &str) -> Result<bool> {
     let sql = "DELETE FROM passkey WHERE person_id = $1 AND id = $2";
     Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await? == 1)
@@ -103,15 +82,12 @@ pub async fn remove(tx: &mut Tx, person: PersonId, id: &str) -> Result<bool> {
 pub struct Challenge {
     /// What is signed, in base64url.
     pub challenge: String,
-    /// What it is for.
     pub purpose: &'static str,
     /// By whom it can be answered.
     pub bound_to: String,
     /// What is done by it.
     pub deed: String,
-    /// The chance in it.
     pub nonce: String,
-    /// Until when it waits.
     pub expires_at: i64,
 }
 
@@ -120,9 +96,6 @@ const BEHIND_US: i64 = 60 * 60 * 1_000_000;
 
 /// Keeps a challenge, and forgets those that nobody answered: those that ended long ago, and of whoever this one is bound to
 /// all but the last four.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
     let over = sqlx::query("DELETE FROM passkey_challenge WHERE expires_at < $1").bind(now - BEHIND_US);
     tx.run(over).await?;
@@ -138,9 +111,6 @@ pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
 
 /// Uses a challenge up, whichever node asked for it: the deed and the chance in it; nothing when there is none, it is for
 /// something or somebody else, or it waits no more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take(
     tx: &mut Tx,
     challenge: &str,
@@ -156,9 +126,6 @@ pub async fn take(
 }
 
 /// The last challenge for this purpose that waits for whoever it is bound to.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Db, purpose: &'static str, bound_to: &str, now: i64) -> Result<Option<String>> {
     let sql = "SELECT challenge FROM passkey_challenge WHERE bound_to = $1 AND purpose = $2 AND expires_at > $3 \
                ORDER BY expires_at DESC LIMIT 1";

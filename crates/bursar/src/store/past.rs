@@ -17,9 +17,6 @@ use super::{Db, MOST_VALUES, Result, Value, Where, readable, sums, word};
 const DAY_US: i64 = 86_400_000_000;
 
 /// The past of these payees; whoever was never paid is not among them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, Past>> {
     let mut past: HashMap<Payee, Past> = HashMap::new();
     for some in payees.chunks(MOST_VALUES - 20) {
@@ -88,9 +85,6 @@ const UNPROVEN: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id =
 
 /// The earlier payments that these rewards were in and that have given them back, save those that the vendor refused: of them
 /// nothing ever moved. That one was not made because nothing was found, or because people said so, may turn out wrong.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>> {
     let mut found = Vec::new();
     for some in rewards.chunks(MOST_VALUES - 20) {
@@ -119,9 +113,6 @@ pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>
 }
 
 /// Every payment that a reward was ever in.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payments_of(db: &mut Db, reward: RewardId) -> Result<Vec<TransactionId>> {
     let sql = "SELECT transaction_id FROM transaction_reward WHERE reward_id = $1 ORDER BY transaction_id";
     let read = |row: &AnyRow| {
@@ -154,9 +145,6 @@ async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee,
 
 /// Whose payments of these days cannot all be read, each with the number of one that cannot: whether something is paid to them
 /// again is not known.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unread(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, String>> {
     let since = now - DUPLICATE_DAYS * DAY_US;
     let mut doubtful = HashSet::new();
@@ -211,9 +199,6 @@ async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Pay
 /// Whose payments through which vendor have borne, since a moment, what the vendor takes once a month. A payment of which
 /// nothing moved has borne nothing once its rewards are elsewhere; until then it may be sent again. Of a payment from before
 /// this was noted it is believed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn billed_since(db: &mut Db, payees: &[Payee], since: i64) -> Result<HashSet<(Payee, Vendor)>> {
     let mut found = HashSet::new();
     for some in payees.chunks(MOST_VALUES) {

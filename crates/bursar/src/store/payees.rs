@@ -15,9 +15,7 @@ use super::{Db, MOST_VALUES, Result, Tx, Value, Where, put_back, word};
 /// A payout profile as it is kept.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Whose.
     pub payee: Payee,
-    /// Where to.
     pub destination: Destination,
     /// Since when the vendor would pay to it; `None` while it would not.
     pub payable_at: Option<i64>,
@@ -70,17 +68,11 @@ fn write_currencies(list: &[Currency]) -> String {
 }
 
 /// The payout profile of a payee, if there is one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn profile_of(db: &mut Db, payee: Payee) -> Result<Option<Profile>> {
     Ok(profiles_of(db, &[payee]).await?.remove(&payee))
 }
 
 /// The profiles of several payees.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Profile>> {
     let mut found = HashMap::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -95,9 +87,6 @@ pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee,
 }
 
 /// The profiles with this destination: whom an event is about, and who shares it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn profiles_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<Vec<Profile>> {
     let mut conditions = Where::default();
     conditions.and("f.address = ?", [Value::from(address)]);
@@ -106,9 +95,6 @@ pub async fn profiles_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<V
 }
 
 /// Locks a payee, so that two who set their profile at the same moment do it one after the other; whether there is one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
     let sql = match payee {
         Payee::Partner(_) => "UPDATE partner SET updated_at = updated_at WHERE id = $1",
@@ -119,17 +105,11 @@ pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
 
 /// Holds a destination until the transaction ends, so that two payees who are given the same one at the same moment come one
 /// after the other, and the second sees the first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_destination(tx: &mut Tx, destination: &Destination) -> Result<()> {
     super::count_up(tx, &format!("destination:{}", destination.fingerprint()), 1).await.map(drop)
 }
 
 /// Says whether we deal with a payee, and why. Nothing else writes these two columns of a payee that exists.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn set_standing(
     tx: &mut Tx,
     payee: Payee,
@@ -146,18 +126,12 @@ pub async fn set_standing(
 }
 
 /// Notes the language a partner reads.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn set_language(tx: &mut Tx, partner: PartnerId, code: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE partner SET language = $2, updated_at = $3 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(partner.to_string()).bind(code.to_owned()).bind(now)).await
 }
 
 /// Who has the same destination as this payee without anybody's word that this is right.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sharing(db: &mut Db, payee: Payee) -> Result<Vec<Payee>> {
     let sql = "SELECT other FROM shared_unseen WHERE payee = $1 ORDER BY other";
     let rows = db.all(sqlx::query(sql).bind(payee.to_string())).await?;
@@ -169,9 +143,6 @@ pub async fn sharing(db: &mut Db, payee: Payee) -> Result<Vec<Payee>> {
 }
 
 /// A second person's word that two payees rightly share a destination.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn clear_shared(
     tx: &mut Tx,
     payees: (Payee, Payee),
@@ -190,9 +161,6 @@ pub async fn clear_shared(
 }
 
 /// Writes a profile, replacing the payee's former one. A payment that was found after a restore and went there holds them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
     let sql = "INSERT INTO payout_profile (payee, vendor, address, fingerprint, masked, payable_at, \
                not_payable_why, currencies, set_at, changed_at, checked_at) \
@@ -222,7 +190,6 @@ pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
 /// A change of a payee's destination.
 #[derive(Clone, Debug)]
 pub struct Moved {
-    /// When.
     pub at: i64,
     /// Who did it: a person's id.
     pub actor: String,
@@ -230,14 +197,10 @@ pub struct Moved {
     pub came_from: Option<String>,
     /// The destination before, masked; none for a first one.
     pub old: Option<String>,
-    /// The destination since, masked.
     pub new: String,
 }
 
 /// Notes a change of destination in the payee's history.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &Moved) -> Result<()> {
     let sql = "INSERT INTO profile_change (id, payee, at, actor, came_from, old_masked, new_masked) \
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -248,9 +211,6 @@ pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &Moved) ->
 }
 
 /// The changes of a payee's destination, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Moved>> {
     let sql = "SELECT at, actor, came_from, old_masked, new_masked FROM profile_change \
                WHERE payee = $1 ORDER BY at DESC, id DESC LIMIT $2";
@@ -268,18 +228,12 @@ pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Moved>
 }
 
 /// Asks for the profiles at this address to be read from the vendor again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_again(tx: &mut Tx, vendor: Vendor, address: &str, at: i64) -> Result<u64> {
     let sql = "UPDATE payout_profile SET check_at = $3 WHERE address = $1 AND vendor = $2";
     tx.run(sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str()).bind(at)).await
 }
 
 /// Addresses whose profiles are to be read again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT address FROM payout_profile \
                WHERE check_at IS NOT NULL AND check_at <= $2 AND vendor = $1 LIMIT $3";
@@ -293,9 +247,6 @@ const LACKS: &str = "p.vendor = 'stripe' AND p.payable_at IS NOT NULL AND p.curr
 
 /// Asks for the accounts to be read again that have no bank account in a currency in which their payee is owed, and that were
 /// read last at `before`: the payee may have added one, and the vendor's word of it may be lost. Answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_for_banks(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
     let sql = format!(
         "UPDATE payout_profile SET check_at = $1 WHERE check_at IS NULL AND (checked_at IS NULL OR checked_at <= $2) \
@@ -306,9 +257,6 @@ pub async fn ask_for_banks(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
 }
 
 /// The same of the rewards in open drafts: the addresses, the one that was read longest ago first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lacking_in_drafts(db: &mut Db, before: i64, limit: i64) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT p.address FROM batch b CROSS JOIN reward r CROSS JOIN payout_profile p \
@@ -324,9 +272,6 @@ pub async fn lacking_in_drafts(db: &mut Db, before: i64, limit: i64) -> Result<V
 /// said to a later question stays, unless that lies in the future, where only a clock that was wrong can have put it; and so
 /// does a wish to read it again that came after the question. One that is not
 /// payable is read again at `again_at`, whether an event tells of it or not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_standing(
     tx: &mut Tx,
     vendor: Vendor,
@@ -351,25 +296,18 @@ pub struct Said<'a> {
     pub why_not: Option<&'a str>,
     /// The currencies it has a bank account in, where the vendor says.
     pub currencies: Option<&'a [Currency]>,
-    /// When it was asked.
     pub asked_at: i64,
     /// When it is asked again while it would not pay.
     pub again_at: i64,
 }
 
 /// What is known of several payees, for their gates. A payee that does not exist is left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, PayeeFacts>> {
     let profiles = profiles_of(db, payees).await?;
     facts_beside(db, payees, &profiles).await
 }
 
 /// The same where the payees' profiles have been read already.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn facts_beside(
     db: &mut Db,
     payees: &[Payee],
@@ -457,18 +395,13 @@ fn hold(facts: &mut PayeeFacts, why: &str) {
 pub struct Named {
     /// The caller's own id.
     pub external_id: String,
-    /// The name.
     pub name: String,
     /// The partner's address, or that of the account's owner on our side.
     pub email: Option<String>,
-    /// Two letters.
     pub country: Option<String>,
 }
 
 /// The names of several payees.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named>> {
     let mut names = HashMap::new();
     let tables = [
@@ -497,9 +430,6 @@ pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named
 
 /// Whom a name may mean: the one that has it as our id, or else whoever has it as the caller's own id, which a partner
 /// and an account may share.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn named(db: &mut Db, name: &str) -> Result<Vec<Payee>> {
     let name = external::folded(name);
     let sql = match Payee::parse(&name) {
@@ -518,18 +448,12 @@ pub async fn named(db: &mut Db, name: &str) -> Result<Vec<Payee>> {
 }
 
 /// Asks for every profile at a vendor to be read from it again: its account may be another one now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_all_again(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<u64> {
     let sql = "UPDATE payout_profile SET check_at = $2 WHERE vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await
 }
 
 /// The payees that are an account and its users.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_account(db: &mut Db, account: payout::ids::AccountId) -> Result<Vec<String>> {
     let sql = "SELECT id FROM partner WHERE account_id = $1 UNION ALL SELECT id FROM account WHERE id = $1";
     let rows = db.all(sqlx::query(sql).bind(account.to_string())).await?;
@@ -537,9 +461,6 @@ pub async fn of_account(db: &mut Db, account: payout::ids::AccountId) -> Result<
 }
 
 /// The payees a partner may look at: themselves, or their whole account with its users.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_partner(
     db: &mut Db,
     partner: payout::ids::PartnerId,

@@ -23,7 +23,6 @@ pub struct Person {
     pub name: String,
     /// Where a person signs in with.
     pub email: Option<String>,
-    /// What it may do.
     pub role: Role,
     /// The scopes of a key (`payout::scope`), with commas between.
     pub scopes: String,
@@ -58,9 +57,6 @@ pub struct Key {
 }
 
 /// The API key of this hash, disabled ones included.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Key>> {
     let mut conditions = super::Where::default();
     conditions.and("p.key_hash = ?", [hash.into()]);
@@ -89,25 +85,16 @@ pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Key>> {
 }
 
 /// The person who signs in with this address (lower case), disabled ones included.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_email(db: &mut Db, email: &str) -> Result<Option<Person>> {
     one(db, "p.email = ?", email).await
 }
 
 /// The person or key of this id.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_id(db: &mut Db, id: PersonId) -> Result<Option<Person>> {
     one(db, "p.id = ?", &id.to_string()).await
 }
 
 /// The person or key of this id, held until the end of the transaction: what is decided by how it stands is decided once.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hold(tx: &mut Tx, id: PersonId) -> Result<Option<Person>> {
     tx.run(sqlx::query("UPDATE person SET kind = kind WHERE id = $1").bind(id.to_string())).await?;
     by_id(tx, id).await
@@ -125,9 +112,6 @@ const MOST_BEHIND: usize = 8;
 
 /// The person behind a login or an API key: a key is whoever made it, and a login whose link somebody else was shown is
 /// theirs for as long as its row says. Of whom nothing is kept (the command line) it is that name itself.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
     let sql = "SELECT stands_for FROM person WHERE id = $1 AND stands_for IS NOT NULL \
                AND (stands_until IS NULL OR stands_until > $2)";
@@ -142,9 +126,6 @@ pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
 }
 
 /// Notes that a login stands for whoever was shown its link, until then: they could have opened it themselves.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Result<u64> {
     let sql = "UPDATE person SET stands_for = $2, stands_until = $3 WHERE id = $1 AND id <> $2";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(whom.to_owned()).bind(until)).await
@@ -153,7 +134,6 @@ pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Res
 /// Whether somebody counts where two persons are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counts {
-    /// They do.
     Yes,
     /// It is an API key without the scope for it, [`Scope::Release`].
     KeyMayNot,
@@ -162,9 +142,6 @@ pub enum Counts {
 }
 
 /// Whether somebody counts where two persons are needed. Of whom nothing is kept (the command line) it is not asked.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn counts(db: &mut Db, id: &str, now: i64) -> Result<Counts> {
     let sql = "SELECT p.kind, p.scopes, p.counts_from, m.counts_from FROM person p \
                LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for WHERE p.id = $1";
@@ -178,9 +155,6 @@ pub async fn counts(db: &mut Db, id: &str, now: i64) -> Result<Counts> {
 }
 
 /// Notes from when a login counts where two persons are needed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_from(tx: &mut Tx, id: PersonId, from: i64) -> Result<u64> {
     let sql = "UPDATE person SET counts_from = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(from)).await
@@ -188,9 +162,6 @@ pub async fn count_from(tx: &mut Tx, id: PersonId, from: i64) -> Result<u64> {
 
 /// Whether whoever released a payout may still: they are not shut out, and their role still pays. Whoever is not kept here
 /// (nobody, but for databases put together by hand) is not asked about.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn may_still(db: &mut Db, id: &str, permission: Permission, now: i64) -> Result<bool> {
     let sql = "SELECT p.role, p.disabled_at, p.ends_at, m.role, m.disabled_at FROM person p \
                LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' WHERE p.id = $1";
@@ -209,9 +180,6 @@ pub async fn may_still(db: &mut Db, id: &str, permission: Permission, now: i64) 
 }
 
 /// Whether somebody could sign in, or call, as an administrator.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn has_administrator(db: &mut Db) -> Result<bool> {
     let sql =
         "SELECT id FROM person WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL LIMIT 1";
@@ -220,9 +188,7 @@ pub async fn has_administrator(db: &mut Db) -> Result<bool> {
 
 /// What an API key is stored as: its hash, and its end, by which people tell it from others; and how far it goes.
 pub struct KeyMark {
-    /// The hash.
     pub hash: String,
-    /// The end.
     pub hint: String,
     /// When it ends by itself.
     pub ends_at: Option<i64>,
@@ -231,9 +197,6 @@ pub struct KeyMark {
 }
 
 /// Enters a person (`key` empty) or an API key (`key` given), made by `by`. False when the address is taken.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &str, now: i64) -> Result<bool> {
     let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, key_hint, \
                made_by, created_at, stands_for, ends_at, networks) \
@@ -258,9 +221,6 @@ pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &st
 }
 
 /// Shuts a person or key out and ends its sessions; 0 when it was out already.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
     let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
@@ -270,9 +230,6 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
 }
 
 /// Lets a person in again; 0 when they were not out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn enable(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
@@ -280,9 +237,6 @@ pub async fn enable(tx: &mut Tx, id: PersonId) -> Result<u64> {
 
 /// The administrators who can sign in, held until the end of the transaction: of two that take each other's role at the
 /// same moment, the second sees what the first did.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hold_administrators(tx: &mut Tx) -> Result<Vec<PersonId>> {
     let sql = "UPDATE person SET role = 'admin' WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL \
                RETURNING id";
@@ -295,9 +249,6 @@ pub async fn hold_administrators(tx: &mut Tx) -> Result<Vec<PersonId>> {
 }
 
 /// How many administrators can sign in beside this one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn other_administrators(db: &mut Db, id: PersonId) -> Result<usize> {
     let sql = "SELECT id FROM person \
                WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL AND id <> $1 LIMIT 100";
@@ -306,9 +257,6 @@ pub async fn other_administrators(db: &mut Db, id: PersonId) -> Result<usize> {
 
 /// Whether an administrator beside this one can come in: with a password, with a passkey, or by the provider of this address,
 /// who must have been here after `seen`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn has_another_usable_administrator(
     db: &mut Db,
     id: PersonId,
@@ -326,9 +274,6 @@ pub async fn has_another_usable_administrator(
 }
 
 /// Notes when somebody was last here, unless that is known to be later than `before`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn seen(tx: &mut Tx, id: PersonId, now: i64, before: i64) -> Result<u64> {
     let sql =
         "UPDATE person SET last_seen_at = $1 WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
@@ -336,9 +281,6 @@ pub async fn seen(tx: &mut Tx, id: PersonId, now: i64, before: i64) -> Result<u6
 }
 
 /// Notes when an API key was last used and from where, unless that is known to be later than `before`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn key_used(tx: &mut Tx, id: PersonId, from: Option<&str>, now: i64, before: i64) -> Result<u64> {
     let sql = "UPDATE person SET last_seen_at = $1, seen_from = $4 \
                WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
@@ -347,18 +289,12 @@ pub async fn key_used(tx: &mut Tx, id: PersonId, from: Option<&str>, now: i64, b
 }
 
 /// Gives an API key other addresses that it is taken from, with commas between; empty for any.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn set_networks(tx: &mut Tx, id: PersonId, networks: &str) -> Result<u64> {
     let sql = "UPDATE person SET networks = NULLIF($2, '') WHERE id = $1 AND kind = 'api_key'";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(networks.to_owned())).await
 }
 
 /// The names of the API keys that somebody made and that are not revoked.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keys_made_by(db: &mut Db, maker: PersonId) -> Result<Vec<String>> {
     let sql = "SELECT name FROM person WHERE kind = 'api_key' AND disabled_at IS NULL AND stands_for = $1 ORDER BY id";
     let rows = db.all(sqlx::query(sql).bind(maker.to_string())).await?;
@@ -366,9 +302,6 @@ pub async fn keys_made_by(db: &mut Db, maker: PersonId) -> Result<Vec<String>> {
 }
 
 /// The scopes of an API key, and whether somebody made it who is kept here, not the command line; `None` for a person.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn how_key_was_made(db: &mut Db, id: PersonId) -> Result<Option<(String, bool)>> {
     let sql = "SELECT p.scopes, m.id FROM person p LEFT JOIN person m ON m.id = p.stands_for AND m.kind = 'person' \
                WHERE p.id = $1 AND p.kind = 'api_key'";
@@ -379,9 +312,6 @@ pub async fn how_key_was_made(db: &mut Db, id: PersonId) -> Result<Option<(Strin
 
 /// The API keys that are not revoked, with what they may do and the addresses they are taken from (empty for any): name, role,
 /// scopes, addresses.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keys_and_networks(db: &mut Db) -> Result<Vec<(String, Role, String, String)>> {
     let sql = "SELECT name, role, scopes, COALESCE(networks, '') FROM person \
                WHERE kind = 'api_key' AND disabled_at IS NULL ORDER BY id";
@@ -393,9 +323,6 @@ pub async fn keys_and_networks(db: &mut Db) -> Result<Vec<(String, Role, String,
 }
 
 /// The people, not the keys, who sign in as this partner, the oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_partner(db: &mut Db, partner: PartnerId) -> Result<Vec<Person>> {
     let mut conditions = super::Where::default();
     conditions.and("p.partner_id = ?", [partner.to_string().into()]);
@@ -405,18 +332,12 @@ pub async fn of_partner(db: &mut Db, partner: PartnerId) -> Result<Vec<Person>> 
 }
 
 /// Gives a person another role.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn set_role(tx: &mut Tx, id: PersonId, role: Role) -> Result<u64> {
     let sql = "UPDATE person SET role = $1 WHERE id = $2";
     tx.run(sqlx::query(sql).bind(role.as_str()).bind(id.to_string())).await
 }
 
 /// Gives a person another password, or none, and ends the sessions begun with the old one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Result<u64> {
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     let done = tx.run(sqlx::query(sql).bind(hash.map(str::to_owned)).bind(id.to_string())).await?;
@@ -426,18 +347,12 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
 }
 
 /// Gives a person another name and address to sign in with.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn introduce(tx: &mut Tx, id: PersonId, name: &str, email: &str) -> Result<u64> {
     let sql = "UPDATE person SET name = $1, email = $2 WHERE id = $3";
     tx.run(sqlx::query(sql).bind(name.to_owned()).bind(email.to_owned()).bind(id.to_string())).await
 }
 
 /// Gives a person another password and leaves their sessions as they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64> {
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await
@@ -446,9 +361,7 @@ pub async fn keep_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64>
 /// Whoever holds a session, with what every page needs of them.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    /// Who.
     pub person: Person,
-    /// The session's name.
     pub id: String,
     /// The word that every form of the session carries.
     pub csrf: String,
@@ -467,9 +380,6 @@ pub struct SignedIn {
 }
 
 /// Whoever signed in with this token. Nothing when it is over or they are shut out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn in_session(
     db: &mut Db,
     token_hash: &str,
@@ -508,7 +418,6 @@ pub async fn in_session(
 /// What a one-time link is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkFor {
-    /// Signing in at once.
     Login,
     /// Choosing a password first. It travels by mail, so opening it does nothing.
     Join,
@@ -526,10 +435,6 @@ impl LinkFor {
     }
 }
 
-/// Enters a one-time link.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn add_link(
     tx: &mut Tx,
     token_hash: &str,
@@ -543,9 +448,6 @@ pub async fn add_link(
 }
 
 /// Whose a link is that could still be used for this; `None` when it is unknown, used, too old or for something else.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting_link(
     db: &mut Db,
     token_hash: &str,
@@ -573,9 +475,6 @@ pub async fn waiting_link(
 }
 
 /// Takes away every link of somebody that was not used yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn drop_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "DELETE FROM login_link WHERE person_id = $1 AND used_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
@@ -583,18 +482,12 @@ pub async fn drop_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
 
 /// Takes away every link for a forgotten password of somebody that was not used yet; their invitation, if it waits, stays:
 /// anybody may ask for such a link.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn drop_password_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "DELETE FROM login_link WHERE person_id = $1 AND purpose = 'password' AND used_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
 /// Uses a link up and answers whose it was; `None` when it is unknown, used, too old or for something else.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn use_link(tx: &mut Tx, token_hash: &str, purpose: LinkFor, now: i64) -> Result<Option<PersonId>> {
     let sql = match purpose {
         LinkFor::Login => {

@@ -13,13 +13,10 @@ use super::{Db, Result, Tx, Value, Where, sums as wide, word};
 /// What the vendors were told to pay in payments that stand in one state.
 #[derive(Clone, Copy, Debug)]
 pub struct Sum {
-    /// How they stand.
     pub state: State,
-    /// Their sum.
     pub net: money::Sum,
 }
 
-/// Which payments are summed.
 #[derive(Clone, Debug)]
 pub enum Which {
     /// Those whose rewards are not elsewhere meanwhile.
@@ -31,9 +28,6 @@ pub enum Which {
 }
 
 /// The payments to some payees, by currency and state.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Sum>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -69,9 +63,6 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
 }
 
 /// The rewards of some payees that are in a batch that was not paid yet: how many, and their sum, by payee and currency.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, i64, money::Sum)>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -90,9 +81,6 @@ pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee,
 }
 
 /// Those of some payees for whom anything was ever entered.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn earning(db: &mut Db, payees: &[Payee]) -> Result<Vec<Payee>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -105,9 +93,6 @@ pub async fn earning(db: &mut Db, payees: &[Payee]) -> Result<Vec<Payee>> {
 }
 
 /// Notes that a payee wishes to be paid.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn request(tx: &mut Tx, payee: Payee, by: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO payout_request (payee, payout_requested_at, requested_by) VALUES ($1, $2, $3) \
                ON CONFLICT (payee) DO UPDATE SET payout_requested_at = excluded.payout_requested_at, \
@@ -117,9 +102,6 @@ pub async fn request(tx: &mut Tx, payee: Payee, by: &str, now: i64) -> Result<()
 }
 
 /// The payees who wish to be paid and were not since, and when they said so.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn requests(db: &mut Db) -> Result<HashMap<Payee, i64>> {
     let sql = "SELECT payee, payout_requested_at FROM payout_request WHERE NOT EXISTS (\
                SELECT id FROM payout_transaction \

@@ -7,24 +7,18 @@ use sqlx::any::AnyRow;
 
 use super::{Result, Tx, word};
 
-/// Light or dark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Theme {
     /// As the reader's system has it.
     #[default]
     System,
-    /// Always light.
     Light,
-    /// Always dark.
     Dark,
 }
 
 impl Theme {
-    /// Every theme.
     pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
 
-    /// The one spelling.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -33,8 +27,6 @@ impl Theme {
         }
     }
 
-    /// Reads the spelling.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|theme| theme.as_str() == text)
     }
@@ -43,7 +35,6 @@ impl Theme {
 /// What somebody prefers; without a choice of theirs, what is usual.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Preferences {
-    /// Light or dark.
     pub theme: Theme,
     /// The name of the zone that times are told in; UTC without one.
     pub zone: Option<String>,
@@ -62,10 +53,6 @@ pub(super) fn read(row: &AnyRow) -> Result<Preferences> {
     })
 }
 
-/// Keeps what somebody prefers.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn save(tx: &mut Tx, person: PersonId, preferences: &Preferences) -> Result<u64> {
     let sql = "INSERT INTO preference (person_id, theme, zone, shortcuts_off_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (person_id) DO UPDATE SET theme = excluded.theme, zone = excluded.zone, \

@@ -13,22 +13,18 @@ use sqlx::any::AnyRow;
 use super::search::{self, Words};
 use super::{Db, MOST_VALUES, Result, Rows, StoreError, Tx, Value, Where, word};
 
-/// A partner company.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
     /// Our id.
     pub id: AccountId,
     /// The caller's id.
     pub external_id: String,
-    /// Its name.
     pub name: String,
-    /// Two letters.
     pub country: Option<String>,
     /// Our person who looks after it.
     pub owner_email: Option<String>,
     /// Whether we deal with it.
     pub standing: PayeeStanding,
-    /// Why, if not.
     pub note: Option<String>,
     /// Microseconds UTC.
     pub created_at: i64,
@@ -36,7 +32,6 @@ pub struct Account {
     pub updated_at: i64,
 }
 
-/// A partner user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partner {
     /// Our id.
@@ -45,17 +40,13 @@ pub struct Partner {
     pub external_id: String,
     /// The company: our id and the caller's.
     pub account: (AccountId, String),
-    /// Their name.
     pub name: String,
-    /// Where notices go.
     pub email: String,
-    /// Two letters.
     pub country: Option<String>,
     /// The language of notices, such as `en`.
     pub language: Option<String>,
     /// Whether we deal with them.
     pub standing: PayeeStanding,
-    /// Why, if not.
     pub note: Option<String>,
     /// Microseconds UTC.
     pub created_at: i64,
@@ -63,18 +54,14 @@ pub struct Partner {
     pub updated_at: i64,
 }
 
-/// A reward programme.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
     /// Our id.
     pub id: ProgramId,
     /// The caller's id.
     pub external_id: String,
-    /// Its name.
     pub name: String,
-    /// Money or points.
     pub reward_type: RewardType,
-    /// Who runs it.
     pub manager_email: Option<String>,
     /// How long a reward waits before it can be paid.
     pub hold_days: i64,
@@ -87,9 +74,7 @@ pub struct Program {
 /// What an activity gives when a reward does not say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Worth {
-    /// Money.
     Cash(Money),
-    /// Points.
     Points(i64),
 }
 
@@ -104,7 +89,6 @@ impl fmt::Display for Worth {
 
 impl Worth {
     /// Minor units or points.
-    #[must_use]
     pub fn minor(self) -> i64 {
         match self {
             Self::Cash(money) => money.minor,
@@ -113,7 +97,6 @@ impl Worth {
     }
 
     /// The currency; none for points.
-    #[must_use]
     pub fn currency(self) -> Option<Currency> {
         match self {
             Self::Cash(money) => Some(money.currency),
@@ -133,7 +116,6 @@ impl Worth {
     }
 }
 
-/// What earns a reward.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Activity {
     /// Our id.
@@ -144,9 +126,7 @@ pub struct Activity {
     pub program: (ProgramId, String),
     /// Money or points, as the programme.
     pub reward_type: RewardType,
-    /// The programme's wait.
     pub hold_days: i64,
-    /// Its name.
     pub name: String,
     /// What it gives when a reward does not say.
     pub worth: Option<Worth>,
@@ -196,58 +176,33 @@ impl Named<'_> {
     }
 }
 
-/// An account.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn account(db: &mut Db, named: Named<'_>) -> Result<Option<Account>> {
     db.optional(named.condition("a").query(ACCOUNT)).await?.map(|row| read_account(&row)).transpose()
 }
 
-/// A partner.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partner(db: &mut Db, named: Named<'_>) -> Result<Option<Partner>> {
     db.optional(named.condition("p").query(PARTNER)).await?.map(|row| read_partner(&row)).transpose()
 }
 
 /// Our id of a partner whom the caller names by theirs.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partner_id(db: &mut Db, external_id: &str) -> Result<Option<PartnerId>> {
     Ok(partner(db, Named::External(external_id)).await?.map(|partner| partner.id))
 }
 
-/// A programme.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn program(db: &mut Db, named: Named<'_>) -> Result<Option<Program>> {
     db.optional(named.condition("p").query(PROGRAM)).await?.map(|row| read_program(&row)).transpose()
 }
 
 /// Every programme; there are few.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn all_programs(db: &mut Db) -> Result<Vec<Program>> {
     db.all(Where::default().query(PROGRAM)).await?.iter().map(read_program).collect()
 }
 
-/// An activity.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn activity(db: &mut Db, named: Named<'_>) -> Result<Option<Activity>> {
     db.optional(named.condition("c").query(ACTIVITY)).await?.map(|row| read_activity(&row)).transpose()
 }
 
 /// Every activity; there are few.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn all_activities(db: &mut Db) -> Result<Vec<Activity>> {
     db.all(Where::default().query(ACTIVITY)).await?.iter().map(read_activity).collect()
 }
@@ -259,15 +214,12 @@ pub struct Filter {
     pub q: Option<String>,
     /// The name is this one, in capitals or not.
     pub name: Option<String>,
-    /// Of this account: partners.
     pub account: Option<String>,
-    /// Of this programme: activities.
     pub program: Option<String>,
     /// Only this partner, and nothing of others: what a partner may see.
     pub own: Option<PartnerId>,
     /// After this id.
     pub after: Option<String>,
-    /// So many.
     pub limit: i64,
 }
 
@@ -290,10 +242,6 @@ impl Filter {
     }
 }
 
-/// Accounts.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn accounts(db: &mut Db, filter: &Filter) -> Result<Vec<Account>> {
     let mut conditions = Where::default();
     if let Some(own) = filter.own {
@@ -304,10 +252,6 @@ pub async fn accounts(db: &mut Db, filter: &Filter) -> Result<Vec<Account>> {
     db.all(query).await?.iter().map(read_account).collect()
 }
 
-/// Partners.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partners(db: &mut Db, filter: &Filter) -> Result<Vec<Partner>> {
     let mut conditions = Where::default();
     if let Some(account) = &filter.account {
@@ -320,19 +264,11 @@ pub async fn partners(db: &mut Db, filter: &Filter) -> Result<Vec<Partner>> {
     db.all(query).await?.iter().map(read_partner).collect()
 }
 
-/// Programmes.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn programs(db: &mut Db, filter: &Filter) -> Result<Vec<Program>> {
     let query = filter.query("p", &["name", "external_id"], Where::default(), PROGRAM);
     db.all(query).await?.iter().map(read_program).collect()
 }
 
-/// Activities.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
     let mut conditions = Where::default();
     if let Some(program) = &filter.program {
@@ -343,9 +279,6 @@ pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
 }
 
 /// Partners by the caller's ids, with their accounts: what an import looks up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partners_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Partner>> {
     let mut found = Vec::new();
     for some in external_ids.chunks(MOST_VALUES) {
@@ -359,9 +292,6 @@ pub async fn partners_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<
 }
 
 /// Accounts by the caller's ids.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn accounts_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Account>> {
     let mut found = Vec::new();
     for some in external_ids.chunks(MOST_VALUES) {
@@ -375,29 +305,18 @@ pub async fn accounts_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<
 }
 
 /// Locks the accounts of these callers' ids, so that what is read of them next stays until the change is made.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_accounts(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     let sql = "UPDATE account SET updated_at = updated_at WHERE external_id IN ({ids})";
     tx.among(sql, &[], external_ids.iter().cloned()).await?;
     Ok(())
 }
 
-/// The same for partners.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_partners(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     let sql = "UPDATE partner SET updated_at = updated_at WHERE external_id IN ({ids})";
     tx.among(sql, &[], external_ids.iter().cloned()).await?;
     Ok(())
 }
 
-/// The same for programmes.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_programs(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     let sql = "UPDATE program SET updated_at = updated_at WHERE external_id IN ({ids})";
     tx.among(sql, &[], external_ids.iter().cloned()).await?;
@@ -405,18 +324,11 @@ pub async fn lock_programs(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
 }
 
 /// The longest hold period of all programmes, in days; 0 without any.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn longest_hold(db: &mut Db) -> Result<i64> {
     let sql = "SELECT COALESCE(MAX(hold_days), 0) FROM program";
     Ok(db.one(sqlx::query(sql)).await?.try_get(0)?)
 }
 
-/// The same for activities.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_activities(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     let sql = "UPDATE activity SET updated_at = updated_at WHERE external_id IN ({ids})";
     tx.among(sql, &[], external_ids.iter().cloned()).await?;
@@ -547,9 +459,6 @@ pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<()> {
 }
 
 /// Whether a programme has rewards, so that its type cannot change any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn has_rewards(db: &mut Db, program: ProgramId) -> Result<bool> {
     let sql = "SELECT id FROM reward WHERE program_id = $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(program.to_string())).await?.is_some())

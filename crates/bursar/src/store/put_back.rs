@@ -53,17 +53,11 @@ pub struct Progress {
 }
 
 /// How far this database has come.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn progress(db: &mut Db) -> Result<Progress> {
     Ok(Progress { epoch: counted(db, EPOCH).await?, sent: counted(db, SENT).await? })
 }
 
 /// Counts requests that are about to be sent, in the transaction that says so.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_sent(tx: &mut Tx, how_many: usize) -> Result<Progress> {
     let by = i64::try_from(how_many).unwrap_or(i64::MAX);
     let sent = count_up(tx, SENT, by).await?;
@@ -71,18 +65,12 @@ pub async fn count_sent(tx: &mut Tx, how_many: usize) -> Result<Progress> {
 }
 
 /// Begins another epoch, above `beyond`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin_epoch(tx: &mut Tx, beyond: i64) -> Result<i64> {
     let known = counted(tx, EPOCH).await?;
     count_up(tx, EPOCH, beyond.max(known) - known + 1).await
 }
 
 /// Whether this request is known here as one that was about to be sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn knows_sent(db: &mut Db, submission: &str) -> Result<bool> {
     let sql = "SELECT first_sent_at FROM submission WHERE id = $1";
     let row = db.optional(sqlx::query(sql).bind(submission.to_owned())).await?;
@@ -90,17 +78,11 @@ pub async fn knows_sent(db: &mut Db, submission: &str) -> Result<bool> {
 }
 
 /// Notes that this database is the one that is worked on at this moment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn say_current(tx: &mut Tx, now: i64) -> Result<()> {
     meta::set(tx, CURRENT, &now.to_string()).await
 }
 
 /// When this database was last noted to be the one that is worked on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn said_current(db: &mut Db) -> Result<Option<i64>> {
     Ok(meta::get(db, CURRENT).await?.and_then(|at| at.parse().ok()))
 }
@@ -108,9 +90,6 @@ pub async fn said_current(db: &mut Db) -> Result<Option<i64>> {
 /// From when on requests may be missing here: from when it was last known to be the one that is worked on. Where nobody has
 /// said so, from the last request that it knows of: a row that was written after it was put back, as when somebody switched
 /// safe mode on, is no sign that it knows of what was sent meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known_until(db: &mut Db) -> Result<i64> {
     let current = said_current(db).await?;
     let row = db.one(sqlx::query("SELECT MAX(last_sent_at) FROM submission")).await?;
@@ -135,18 +114,12 @@ async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
 
 /// Holds what is about to be sent until the end of the transaction, and answers the epoch. Whoever begins an epoch, and whoever
 /// commits what is about to be sent, does so first: each sees all that the other has done, or nothing.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hold(tx: &mut Tx) -> Result<i64> {
     count_up(tx, SENT, 0).await?;
     counted(tx, EPOCH).await
 }
 
 /// Takes everything that was not over for doubtful. Answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
     tx.run(sqlx::query(DOUBT).bind(now)).await
 }
@@ -154,9 +127,6 @@ pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
 /// The vendor is asked about every payment once more that had succeeded since then: its money may have come back in the time
 /// that is lost, and whoever was told of that was the lost database. There may be very many, so they are spread over the next
 /// hours; what is due already stays due.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at <= $1 THEN ask_at \
                ELSE $1 + settled_at % $3 END WHERE state = 'success' AND settled_at >= $2";
@@ -166,9 +136,6 @@ pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
 /// The same at once, and until the vendor has said how it stands, for whom payments that were found just now may have paid:
 /// those may have paid anew what had come back. What was paid from another account than the connected one cannot be asked
 /// about.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_payees(tx: &mut Tx, over_since: i64, found_at: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) WHERE state = 'success' \
                AND settled_at >= $2 AND payee IN (SELECT p.payee FROM found_payment x JOIN found_payee p \
@@ -180,9 +147,6 @@ pub async fn ask_payees(tx: &mut Tx, over_since: i64, found_at: i64) -> Result<u
 
 /// The numbers of these payees' payments that had succeeded and are asked about once more, of which the connected account of
 /// their vendor has said nothing yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn still_asked(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
     let mut found = Vec::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -204,18 +168,12 @@ pub async fn still_asked(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
 }
 
 /// Takes these requests for doubtful: they were decided by the database of an epoch before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn doubt(tx: &mut Tx, submissions: &[String], now: i64) -> Result<u64> {
     let sql = format!("{DOUBT} AND id IN ({{ids}})");
     tx.among(&sql, &[now.into()], submissions.iter().cloned()).await
 }
 
 /// The vendor was looked through for these requests: they are of this epoch from now on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn renew(tx: &mut Tx, submissions: &[String], epoch: i64) -> Result<()> {
     let sql = "UPDATE submission SET epoch = $1 WHERE id IN ({ids})";
     tx.among(sql, &[epoch.into()], submissions.iter().cloned()).await?;
@@ -223,17 +181,11 @@ pub async fn renew(tx: &mut Tx, submissions: &[String], epoch: i64) -> Result<()
 }
 
 /// Every payment of an earlier epoch is looked for from now on before it is sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn look_from(tx: &mut Tx, now: i64) -> Result<()> {
     meta::set(tx, BEGAN, &now.to_string()).await
 }
 
 /// Of these payments, the ones that must be looked for before anything of them is sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<TransactionId>> {
     let epoch = counted(db, EPOCH).await?;
     if epoch == 0 {
@@ -254,9 +206,6 @@ pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<Tr
 }
 
 /// Payments that are to be looked through, from `apart` after the database was put back on, whose turn it is.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<Vec<TransactionId>> {
     let epoch = counted(db, EPOCH).await?;
     let began = meta::get(db, BEGAN).await?.and_then(|moment| moment.parse().ok()).unwrap_or(0_i64);
@@ -277,9 +226,6 @@ pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<V
 }
 
 /// A payment is looked through again at this moment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET look_next_at = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await?;
@@ -287,9 +233,6 @@ pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
 }
 
 /// People have compared what Stripe has by hand: nothing is looked through any more that Stripe has nothing unknown of.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_as_looked(tx: &mut Tx) -> Result<u64> {
     let sql = format!(
         "UPDATE payout_transaction SET looked_epoch = $1 WHERE id IN (SELECT t.id FROM payout_transaction t \
@@ -300,9 +243,6 @@ pub async fn take_as_looked(tx: &mut Tx) -> Result<u64> {
 }
 
 /// The vendor was looked through for these payments, in this epoch of the database, and shows nothing of what was asked about.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn looked_for(tx: &mut Tx, of: &[TransactionId], epoch: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET looked_epoch = $1 WHERE looked_epoch < $1 AND id IN ({ids})";
     tx.among(sql, &[epoch.into()], of.iter().map(ToString::to_string)).await?;
@@ -331,9 +271,6 @@ pub struct Open {
 }
 
 /// How many of each there are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open(db: &mut Db) -> Result<Open> {
     let epoch = counted(db, EPOCH).await?;
     let sql = format!(
@@ -364,7 +301,6 @@ pub async fn open(db: &mut Db) -> Result<Open> {
 /// A payment that a vendor has and this database does not know of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
-    /// Whose.
     pub vendor: Vendor,
     /// The vendor's id of it.
     pub object_id: String,
@@ -372,7 +308,6 @@ pub struct Found {
     pub our_id: String,
     /// To whom: the Stripe account or the PayPal address.
     pub destination: String,
-    /// How much.
     pub amount: Money,
     /// When it was made, where the vendor says so.
     pub made_at: Option<i64>,
@@ -381,9 +316,6 @@ pub struct Found {
 }
 
 /// Writes down what was found; what is there already stays as it is. Answers how many were new.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     let mut rows = Rows::default();
     for one in found {
@@ -428,9 +360,6 @@ async fn note_payees(tx: &mut Tx, found_at: i64) -> Result<()> {
 }
 
 /// Whoever is paid from now on where a found payment went is held by it, wherever they are paid later: it may have paid them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_payee(tx: &mut Tx, payee: Payee, vendor: Vendor, address: &str) -> Result<()> {
     let sql = "INSERT INTO found_payee (vendor, object_id, payee) SELECT x.vendor, x.object_id, $1 FROM found_payment x \
                WHERE x.settled_at IS NULL AND x.vendor = $2 AND x.destination = $3 \
@@ -441,9 +370,6 @@ pub async fn note_payee(tx: &mut Tx, payee: Payee, vendor: Vendor, address: &str
 }
 
 /// What was found is no longer unknown where an attempt here is known to have led to it. Answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn settle_known(tx: &mut Tx, now: i64) -> Result<u64> {
     let sql = "UPDATE found_payment SET settled_at = $1, settled_by = 'search', note = 'It is known here by now.' \
                WHERE settled_at IS NULL AND EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = found_payment.object_id \
@@ -452,9 +378,6 @@ pub async fn settle_known(tx: &mut Tx, now: i64) -> Result<u64> {
 }
 
 /// Whether anything is open that was found, or only what was found of this payment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_found(db: &mut Db, of: Option<TransactionId>) -> Result<bool> {
     let sql = "SELECT object_id FROM found_payment WHERE settled_at IS NULL \
                AND (CAST($1 AS TEXT) IS NULL OR our_id = $1) LIMIT 1";
@@ -462,9 +385,6 @@ pub async fn any_found(db: &mut Db, of: Option<TransactionId>) -> Result<bool> {
 }
 
 /// The payments here of which something was found that nobody has settled: nothing more of them is sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
     let sql = "SELECT DISTINCT our_id FROM found_payment WHERE settled_at IS NULL";
     let mut found = HashSet::new();
@@ -478,9 +398,6 @@ pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
 /// which is kept as one whose end is not known yet. The request that was known before is never sent again: its bytes name the
 /// payment. What else that one carries is found out about for each by itself. Answers false, and changes nothing that counts,
 /// where that one may be on its way.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn carry(
     tx: &mut Tx,
     attempt: AttemptId,
@@ -536,9 +453,6 @@ async fn lost_carrier(
 }
 
 /// What was found of a payment and people have settled: they have said what it is.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn settled_by_people(db: &mut Db, of: TransactionId) -> Result<HashSet<String>> {
     let sql = "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NOT NULL";
     let rows = db.all(sqlx::query(sql).bind(of.to_string())).await?;
@@ -546,9 +460,6 @@ pub async fn settled_by_people(db: &mut Db, of: TransactionId) -> Result<HashSet
 }
 
 /// The objects that were found of a payment and that nobody has settled.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
     let sql =
         "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NULL ORDER BY object_id";
@@ -557,9 +468,6 @@ pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
 }
 
 /// The number of the payment here that a found object names, where that holds its rewards: the object is settled with it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
     let sql = format!(
         "SELECT t.number FROM found_payment x JOIN payout_transaction t ON {NAMED_OPEN} \
@@ -570,9 +478,6 @@ pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
 }
 
 /// The vendor's account that an object was found in, where that is known.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn account_of(db: &mut Db, object: &str) -> Result<Option<String>> {
     let sql = "SELECT vendor_account FROM found_payment WHERE object_id = $1";
     let row = db.optional(sqlx::query(sql).bind(object.to_owned())).await?;
@@ -580,9 +485,6 @@ pub async fn account_of(db: &mut Db, object: &str) -> Result<Option<String>> {
 }
 
 /// Whether an object of a vendor was found as one of this payment's, settled or not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn was_found(db: &mut Db, of: TransactionId, object: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM found_payment WHERE our_id = $1 AND object_id = $2";
     let query = sqlx::query(sql).bind(of.to_string()).bind(object.to_owned());
@@ -592,9 +494,7 @@ pub async fn was_found(db: &mut Db, of: TransactionId, object: &str) -> Result<b
 /// A found payment as it is listed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
-    /// What it is.
     pub found: Found,
-    /// When it was found.
     pub found_at: i64,
     /// When, by whom and with which words it was settled.
     pub settled: Option<(i64, String, String)>,
@@ -644,9 +544,6 @@ fn read_listed(row: &AnyRow) -> Result<Listed> {
 }
 
 /// What was found, what is open first, at most so many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
     let sql = format!(
         "SELECT {LISTED} FROM found_payment x \
@@ -658,9 +555,6 @@ pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
 }
 
 /// A found payment that nobody has settled.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
     let sql = format!(
         "SELECT {LISTED} FROM found_payment x LEFT JOIN payout_transaction t ON {NAMED_OPEN} \
@@ -671,9 +565,6 @@ pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
 }
 
 /// Notes as what payments PayPal has paid found items: item, payment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Result<()> {
     let rows: Rows =
         paid_as.iter().map(|(item, paid)| [item.as_str().into(), paid.as_str().into()]).collect();
@@ -686,9 +577,6 @@ pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Resul
 }
 
 /// Somebody has settled a found payment; answers 0 when there is no such one, or it was settled before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE found_payment SET settled_at = $2, settled_by = $3, note = $4 \
                WHERE object_id = $1 AND settled_at IS NULL";
@@ -698,9 +586,6 @@ pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, no
 
 /// The payees whom a found payment that is not settled may have paid, wherever they are paid now: it may have paid what they
 /// are owed here. One that belongs to a payment which is open here holds that payment instead: its rewards are in it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
     let sql = "SELECT payee FROM held_payee";
     let read = |row: &AnyRow| {
@@ -711,9 +596,6 @@ pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
 }
 
 /// The batches that an account of PayPal is known to have taken from this database since then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn batches_since(db: &mut Db, account: Option<String>, since: i64) -> Result<Vec<String>> {
     let sql = "SELECT vendor_id FROM submission WHERE created_at >= $1 AND vendor = 'paypal' AND kind = 'batch' \
                AND state = 'accepted' AND vendor_id IS NOT NULL AND tries > 0 AND vendor_account = $2";
@@ -722,9 +604,6 @@ pub async fn batches_since(db: &mut Db, account: Option<String>, since: i64) -> 
 }
 
 /// Which of these objects of a vendor some request or attempt here is known to have led to.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known(db: &mut Db, objects: &[String]) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
     for some in objects.chunks(MOST_VALUES) {

@@ -7,21 +7,17 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Rows, Tx};
 
-/// Texts of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Events that were dealt with.
     Events,
-    /// Answers to our requests.
     Answers,
 }
 
 impl Kind {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Events, Self::Answers];
 
     /// What its ids begin with.
-    #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Events => "evt_",
@@ -30,7 +26,6 @@ impl Kind {
     }
 
     /// Under which name it is kept how far it was forgotten.
-    #[must_use]
     pub fn cursor(self) -> &'static str {
         match self {
             Self::Events => "raw_events_forgotten",
@@ -39,7 +34,6 @@ impl Kind {
     }
 
     /// Under which name it is kept from where on texts were left that waited: they are come back to.
-    #[must_use]
     pub fn left(self) -> &'static str {
         match self {
             Self::Events => "raw_events_left",
@@ -60,9 +54,6 @@ pub struct Text {
 }
 
 /// Texts after one id and before another, by id, which is by time.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn between(
     db: &mut Db,
     kind: Kind,
@@ -87,9 +78,6 @@ pub async fn between(
 }
 
 /// Forgets texts, of which these are the hashes; an event that nobody has dealt with keeps its own. Answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget(tx: &mut Tx, kind: Kind, hashes: &[(String, String)]) -> Result<u64> {
     let sql = match kind {
         Kind::Events => {

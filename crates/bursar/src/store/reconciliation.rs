@@ -23,7 +23,6 @@ pub use fitting::Known;
 /// The account of a vendor that something is read from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Account {
-    /// Whose.
     pub vendor: Vendor,
     /// Which, as the connection names it: `acct_…/live`.
     pub name: String,
@@ -32,7 +31,6 @@ pub struct Account {
 /// How far an account has been read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pull {
-    /// Which account.
     pub of: Account,
     /// What is older is held against nobody.
     pub begun_at: i64,
@@ -44,7 +42,6 @@ pub struct Pull {
     pub after_page: Option<String>,
     /// When to look further back the next time.
     pub deep_at: i64,
-    /// When to read again.
     pub due_at: i64,
     /// Goes up with every lease.
     pub fence: i64,
@@ -79,18 +76,12 @@ fn read_pull(row: &AnyRow) -> Result<Pull> {
 }
 
 /// Every account that was ever read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pulls(db: &mut Db) -> Result<Vec<Pull>> {
     let sql = format!("SELECT {PULL} FROM vendor_pull ORDER BY vendor, vendor_account");
     db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read_pull).collect()
 }
 
 /// Enters an account to be read from `begun_at` on, unless it is entered.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn enter(tx: &mut Tx, of: &Account, begun_at: i64) -> Result<()> {
     let sql = "INSERT INTO vendor_pull (vendor, vendor_account, begun_at, read_until, deep_at, due_at, lease_until, fence, \
                unread) VALUES ($1, $2, $3, $3, 0, 0, 0, 0, 0) ON CONFLICT (vendor, vendor_account) DO NOTHING";
@@ -99,9 +90,6 @@ pub async fn enter(tx: &mut Tx, of: &Account, begun_at: i64) -> Result<()> {
 }
 
 /// Leases the reading of an account, where it is due and nobody reads it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(tx: &mut Tx, of: &Account, now: i64, until: i64) -> Result<Option<Pull>> {
     let sql = format!(
         "UPDATE vendor_pull SET lease_until = $4, lease_node = $5, fence = fence + 1 \
@@ -127,9 +115,6 @@ pub async fn hold(tx: &mut Tx, pull: &Pull, until: i64) -> Result<()> {
 }
 
 /// Notes how far a held reading has come.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(tx: &mut Tx, pull: &Pull) -> Result<()> {
     let sql = "UPDATE vendor_pull SET read_until = $3, slice_from = $4, slice_until = $5, after_page = $6, deep_at = $7, \
                due_at = $8, pulled_at = $9, unread = $10, failed_at = $11, failed_why = $12 \
@@ -143,10 +128,6 @@ pub async fn note(tx: &mut Tx, pull: &Pull) -> Result<()> {
     Ok(())
 }
 
-/// Lets a lease go.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn let_go(tx: &mut Tx, pull: &Pull) -> Result<()> {
     let sql = "UPDATE vendor_pull SET lease_until = 0, lease_node = NULL \
                WHERE vendor = $1 AND vendor_account = $2 AND fence = $3";
@@ -156,9 +137,6 @@ pub async fn let_go(tx: &mut Tx, pull: &Pull) -> Result<()> {
 }
 
 /// Makes every reading due at once, and further back than usual; from `since` on where that is given.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hurry(tx: &mut Tx, now: i64, since: Option<i64>) -> Result<()> {
     let sql = "UPDATE vendor_pull SET due_at = $1, deep_at = $1 WHERE due_at > $1 OR deep_at > $1";
     tx.run(sqlx::query(sql).bind(now)).await?;
@@ -186,27 +164,21 @@ pub struct NewMovement {
     pub fee: Money,
     /// By how much the balance changed.
     pub net: Money,
-    /// When it happened.
     pub created_at: i64,
     /// When it may be used.
     pub available_at: Option<i64>,
     /// The day it happened on.
     pub day: String,
-    /// The object behind it.
     pub source: Option<String>,
     /// The object it belongs to.
     pub object: String,
     /// What we wrote on that object.
     pub names: Option<String>,
-    /// The line's hash.
     pub body_hash: String,
 }
 
 /// Writes lines, each once by the vendor's own id, and the days they are on. One that says something else of the money than
 /// it did before is taken as it says now, and held against the books anew.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep(tx: &mut Tx, of: &Account, lines: &[NewMovement], now: i64) -> Result<()> {
     let (mut rows, mut seen) = (Rows::default(), BTreeSet::new());
     for line in lines.iter().filter(|line| seen.insert(line.vendor_id.clone())) {
@@ -260,9 +232,6 @@ async fn note_days(tx: &mut Tx, of: &Account, days: impl Iterator<Item = (String
 
 /// Notes a balance that the vendor told, in place of what it told on the same day before. Nothing in a currency in which
 /// nothing ever moved is not worth a day.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_balance(
     tx: &mut Tx,
     of: &Account,
@@ -286,9 +255,6 @@ pub async fn note_balance(
 }
 
 /// Which of these lines are there already, by the vendor's ids.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known(db: &mut Db, of: &Account, ids: &[String]) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -304,9 +270,6 @@ pub async fn known(db: &mut Db, of: &Account, ids: &[String]) -> Result<BTreeSet
 }
 
 /// PayPal's batches that hold items of which its own id of the payment is not known here, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn batches_to_look_into(db: &mut Db, account: &str, from: i64, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("s.vendor = 'paypal' AND s.kind = 'batch' AND s.vendor_id IS NOT NULL", []);
@@ -322,9 +285,6 @@ pub async fn batches_to_look_into(db: &mut Db, account: &str, from: i64, limit: 
 }
 
 /// Whether a line that is part of some payment, by its kind, is known to belong to none yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn any_of_nobody(db: &mut Db, of: &Account) -> Result<bool> {
     let sql = "SELECT id FROM vendor_movement WHERE vendor = $1 AND vendor_account = $2 AND tied_at IS NULL \
                AND transaction_id IS NULL LIMIT 1";
@@ -332,9 +292,6 @@ pub async fn any_of_nobody(db: &mut Db, of: &Account) -> Result<bool> {
 }
 
 /// Notes as what payments PayPal paid these items: item, payment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Result<()> {
     let rows: Rows =
         paid_as.iter().map(|(item, paid)| [item.as_str().into(), paid.as_str().into()]).collect();
@@ -346,9 +303,6 @@ pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Resul
 }
 
 /// Finds the payments that lines belong to: by the vendor's object, else by what we wrote on it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find_owners(tx: &mut Tx, of: &Account) -> Result<()> {
     let sql = "UPDATE vendor_movement SET transaction_id = COALESCE(\
                (SELECT MIN(a.transaction_id) FROM attempt a WHERE a.vendor_id = vendor_movement.object), \
@@ -360,9 +314,6 @@ pub async fn find_owners(tx: &mut Tx, of: &Account) -> Result<()> {
 }
 
 /// What is to be held against each other: payments, and objects that belong to none.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn subjects(db: &mut Db, of: &Account, booked_from: i64) -> Result<BTreeSet<String>> {
     // CROSS JOIN, because SQLite would begin with every payment there is.
     let sql = "SELECT COALESCE(transaction_id, object) FROM vendor_movement \
@@ -393,7 +344,6 @@ pub struct Held {
     pub amount: Money,
     /// What the vendor kept of it.
     pub fee_minor: i64,
-    /// When it happened.
     pub created_at: i64,
     /// The posting that it is: journal and line.
     pub posting: Option<(String, i64)>,
@@ -402,9 +352,6 @@ pub struct Held {
 }
 
 /// The lines of these subjects that are part of some payment by their kind.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn held(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<Held>> {
     let mut found = Vec::new();
     for some in subjects.chunks(MOST_VALUES) {
@@ -448,24 +395,16 @@ pub async fn held(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<
 /// A posting on the account of our balance at a vendor.
 #[derive(Clone, Debug)]
 pub struct Posted {
-    /// The payment.
     pub subject: String,
-    /// Its journal.
     pub journal: String,
-    /// Its line there.
     pub line: i64,
-    /// Why the money moved.
     pub movement: Booked,
     /// Debit positive: what came in.
     pub money: Money,
-    /// When it was booked.
     pub at: i64,
 }
 
 /// The postings of these payments on the account of our balance at a vendor.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn posted(db: &mut Db, vendor: Vendor, subjects: &[String]) -> Result<Vec<Posted>> {
     let mut found = Vec::new();
     for some in subjects.chunks(MOST_VALUES) {
@@ -492,9 +431,6 @@ pub async fn posted(db: &mut Db, vendor: Vendor, subjects: &[String]) -> Result<
 }
 
 /// How payments stand: id, state.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn states(db: &mut Db, ids: &[String]) -> Result<Vec<(String, State)>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -511,9 +447,6 @@ pub async fn states(db: &mut Db, ids: &[String]) -> Result<Vec<(String, State)>>
 
 /// Notes which postings lines are: line, journal and its line. Who is none of them is taken out first, so that two can
 /// change places.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pair(tx: &mut Tx, pairs: &[(String, Option<(String, i64)>)]) -> Result<()> {
     let sql = "UPDATE vendor_movement SET journal_id = NULL, line = NULL WHERE id IN ({ids})";
     tx.among(sql, &[], pairs.iter().map(|(id, _)| id.clone())).await?;
@@ -529,9 +462,6 @@ pub async fn pair(tx: &mut Tx, pairs: &[(String, Option<(String, i64)>)]) -> Res
 }
 
 /// Notes since when lines tie, or that they do not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn tie(tx: &mut Tx, ids: Vec<String>, at: Option<i64>) -> Result<()> {
     let sql = "UPDATE vendor_movement SET tied_at = $1 WHERE id IN ({ids})";
     tx.among(sql, &[at.into()], ids).await?;

@@ -29,7 +29,6 @@ pub struct Of<I> {
     pub id: I,
     /// The caller's id.
     pub external_id: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -44,47 +43,34 @@ pub struct Entered {
     pub external_id: String,
     /// What tells the same reward sent again from another one under its id.
     pub content_hash: String,
-    /// The programme.
     pub program: ProgramId,
-    /// The activity.
     pub activity: ActivityId,
-    /// Who earned it.
     pub owner: PartnerId,
-    /// Their company.
     pub account: AccountId,
-    /// Money or points.
     pub reward_type: RewardType,
     /// Who is paid; cash only.
     pub payment_type: Option<PaymentType>,
     /// Who that is; cash only.
     pub payee: Option<Payee>,
-    /// Earned or clawed back.
     pub entry: Entry,
-    /// How much.
     pub worth: Worth,
     /// What was decided.
     pub status: RewardStatus,
-    /// Why.
     pub reason: Option<String>,
     /// The record or form behind it.
     pub form_reference: Option<String>,
     /// The form's fields, as JSON.
     pub form_data: Option<String>,
-    /// A remark.
     pub note: Option<String>,
     /// The date it was earned.
     pub earned_on: Option<String>,
     /// Not payable from here on.
     pub expires_at: Option<i64>,
-    /// Not payable before.
     pub held_until: Option<i64>,
-    /// When it was entered.
     pub created_at: i64,
-    /// By whom.
     pub created_by: String,
     /// When it was decided.
     pub decided_at: Option<i64>,
-    /// By whom.
     pub decided_by: Option<String>,
     /// When it was first approved.
     pub first_approved_at: Option<i64>,
@@ -93,15 +79,11 @@ pub struct Entered {
 /// A reward as it is read, with the names of what it belongs to.
 #[derive(Clone, Debug)]
 pub struct Reward {
-    /// What was entered.
     pub entered: Entered,
-    /// The programme's names.
     pub program: Of<ProgramId>,
-    /// The activity's names.
     pub activity: Of<ActivityId>,
     /// The owner's names.
     pub owner: Of<PartnerId>,
-    /// Their company's names.
     pub account: Of<AccountId>,
     /// When the partner was let see the reason.
     pub reason_shown_at: Option<i64>,
@@ -111,13 +93,11 @@ pub struct Reward {
     pub transaction: Option<(TransactionId, i64)>,
     /// When it was paid.
     pub paid_at: Option<i64>,
-    /// Counts its changes.
     pub version: i64,
 }
 
 impl Reward {
     /// Where it is on its way to being paid.
-    #[must_use]
     pub fn placement(&self) -> Placement<BatchId> {
         match (self.paid_at, &self.transaction, &self.batch) {
             (Some(at), _, _) => Placement::Paid(at),
@@ -127,14 +107,10 @@ impl Reward {
         }
     }
 
-    /// The status people see.
-    #[must_use]
     pub fn shown(&self, now: i64) -> Shown {
         payout::reward::shown(self.entered.status, &self.placement(), self.entered.expires_at, now)
     }
 
-    /// The number people see.
-    #[must_use]
     pub fn number(&self) -> String {
         format!("RW-{:06}", self.entered.number)
     }
@@ -142,9 +118,6 @@ impl Reward {
 
 /// One reward, by its id, its number (`RW-000231`) or the caller's id. What has the form of an id or number of ours is
 /// one: a caller's id that looks the same is found by [`find_external`] alone, so that nobody decides about another reward.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
     match (RewardId::parse(id), number(id)) {
@@ -156,9 +129,6 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
 }
 
 /// One reward, by the caller's id alone: it may look like a number of another one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
     conditions.and("external_id = ?", [external::folded(external_id).into()]);
@@ -166,9 +136,6 @@ pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Rewa
 }
 
 /// The rewards of these ids, in no order.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -188,16 +155,12 @@ pub struct Elsewhere {
     pub batch: Option<BatchId>,
     /// The payment they are in. In neither, they are not approved.
     pub transaction: Option<TransactionId>,
-    /// How many there are.
     pub count: i64,
     /// The number of the first.
     pub first: i64,
 }
 
 /// Where a payee's cash rewards are that are neither paid nor in the pool, the oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn elsewhere(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Elsewhere>> {
     let mut conditions = Where::default();
     conditions.and("payee = ? AND paid_at IS NULL AND reward_type = 'cash'", [payee.to_string().into()]);
@@ -233,11 +196,9 @@ pub struct Brief {
     pub id: RewardId,
     /// The number people see, without its prefix.
     pub number: i64,
-    /// Who earned it.
     pub owner: PartnerId,
     /// Who is paid; cash only.
     pub payee: Option<Payee>,
-    /// How much.
     pub worth: Worth,
     /// What was decided.
     pub status: RewardStatus,
@@ -247,7 +208,6 @@ pub struct Brief {
     pub ever_approved: bool,
     /// The date it was earned.
     pub earned_on: Option<String>,
-    /// When it was entered.
     pub created_at: i64,
     /// The programme's wait, in days.
     pub hold_days: i64,
@@ -260,9 +220,6 @@ const BRIEF: &str = "SELECT id, number, owner_id, payee, value_minor, currency, 
                      (SELECT hold_days FROM program WHERE program.id = reward.program_id) AS hold_days, version FROM reward";
 
 /// What decides about these rewards.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Briefs> {
     let mut found = Briefs::default();
     for some in ids.chunks(MOST_VALUES) {
@@ -274,9 +231,6 @@ pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Briefs> {
 }
 
 /// What decides about all the rewards that a filter finds, by id.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Briefs> {
     let query = narrowed(filter, now).query(&format!("{BRIEF} {{where}} ORDER BY id"));
     let mut found = Briefs::default();
@@ -285,9 +239,6 @@ pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Briefs>
 }
 
 /// The ids of all the rewards that a filter finds, in their order; no more than `limit`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ids_of(db: &mut Db, filter: &Filter, now: i64, limit: i64) -> Result<Vec<RewardId>> {
     let sql = format!("SELECT id FROM reward {{where}} ORDER BY id LIMIT {limit}");
     let rows = db.all(narrowed(filter, now).query(&sql)).await?;
@@ -295,9 +246,6 @@ pub async fn ids_of(db: &mut Db, filter: &Filter, now: i64, limit: i64) -> Resul
 }
 
 /// What decides about those of these rewards that a filter still finds.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn briefs_among(db: &mut Db, filter: &Filter, now: i64, ids: &[RewardId]) -> Result<Briefs> {
     let mut found = Briefs::default();
     for some in ids.chunks(MOST_VALUES) {
@@ -356,9 +304,6 @@ fn read_brief(row: &AnyRow) -> Result<Brief> {
 }
 
 /// Which of the caller's ids are known, and with what content.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known(db: &mut Db, external_ids: &[&str]) -> Result<HashMap<String, String>> {
     let mut known = HashMap::new();
     for some in external_ids.chunks(MOST_VALUES) {
@@ -372,9 +317,6 @@ pub async fn known(db: &mut Db, external_ids: &[&str]) -> Result<HashMap<String,
 }
 
 /// Enters rewards; answers how many, which is fewer where a caller's id was entered meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, rewards: &[Entered]) -> Result<u64> {
     let sql = "INSERT INTO reward (id, number, external_id, content_hash, program_id, activity_id, owner_id, account_id, \
                reward_type, payment_type, payee, entry, value_minor, currency, status, reason, form_reference, \
@@ -419,23 +361,17 @@ pub async fn insert(tx: &mut Tx, rewards: &[Entered]) -> Result<u64> {
 /// A decision about rewards that are not in a batch or a payment.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// What they become.
     pub status: RewardStatus,
-    /// Why.
     pub reason: Option<String>,
     /// When the partner was let see the reason.
     pub reason_shown_at: Option<i64>,
     /// When it was decided.
     pub at: i64,
-    /// By whom.
     pub by: String,
 }
 
 /// Records a decision about many rewards at once that stand in status `from`, each in the version that was read and
 /// with the moment until which it is held where it becomes approved. Answers how many still stood so.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn decide(
     tx: &mut Tx,
     decision: &Decision,
@@ -474,20 +410,14 @@ pub async fn decide(
 pub struct Edited {
     /// How much, in minor units or points.
     pub value_minor: i64,
-    /// What it becomes.
     pub status: RewardStatus,
-    /// Why.
     pub reason: Option<String>,
-    /// A remark.
     pub note: Option<String>,
     /// Not payable from here on.
     pub expires_at: Option<i64>,
 }
 
 /// Edits a reward that is still in the version that was read and in no batch or payment; false when it is not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn edit(tx: &mut Tx, id: RewardId, version: i64, edited: &Edited) -> Result<bool> {
     let sql = "UPDATE reward SET value_minor = $1, status = $2, reason = $3, note = $4, expires_at = $5, \
                version = version + 1 WHERE id = $6 AND version = $7 \
@@ -504,9 +434,6 @@ pub async fn edit(tx: &mut Tx, id: RewardId, version: i64, edited: &Edited) -> R
 }
 
 /// Deletes a reward that was never approved and is still in the version that was read; false when it is not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn delete(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
     let sql = "DELETE FROM reward WHERE id = $1 AND version = $2 AND first_approved_at IS NULL \
                AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
@@ -514,9 +441,6 @@ pub async fn delete(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
 }
 
 /// Takes note that a reward changed, if it is still in the version that was read; false when it is not.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn touch(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
     let sql = "UPDATE reward SET version = version + 1 WHERE id = $1 AND version = $2";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(version)).await? == 1)
@@ -524,9 +448,6 @@ pub async fn touch(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
 
 /// How many minor units have been clawed back of a reward, and how many clawbacks were entered, those that were taken back
 /// among them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn clawed_back(db: &mut Db, of: RewardId) -> Result<(i64, i64)> {
     let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN status = 'void' THEN 0 ELSE value_minor END), 0) AS BIGINT), \
                COUNT(*) FROM reward WHERE form_reference = $1 AND entry = 'clawback'";

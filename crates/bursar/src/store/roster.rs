@@ -14,9 +14,7 @@ pub enum Kind {
     /// Our own people.
     #[default]
     Ours,
-    /// The logins of partners.
     Partners,
-    /// API keys.
     Keys,
 }
 
@@ -29,7 +27,6 @@ pub struct Listed {
     pub name: String,
     /// Where a person signs in with.
     pub email: Option<String>,
-    /// What it may do.
     pub role: Role,
     /// The scopes of a key, with commas between.
     pub scopes: String,
@@ -41,7 +38,6 @@ pub struct Listed {
     pub hint: Option<String>,
     /// Who made it: a person's id or the command line.
     pub made_by: Option<String>,
-    /// When it was made.
     pub created_at: i64,
     /// When it was shut out.
     pub disabled_at: Option<i64>,
@@ -60,15 +56,12 @@ pub struct Listed {
 /// What a list is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Which list.
     pub kind: Kind,
     /// The name or the address contains this.
     pub q: Option<String>,
-    /// With this role.
     pub role: Option<Role>,
     /// Only who may come in, or only who may not.
     pub disabled: Option<bool>,
-    /// Older than this one.
     pub before: Option<String>,
 }
 
@@ -80,9 +73,6 @@ const LISTED: &str = "SELECT p.id, p.name, p.email, p.role, p.scopes, p.partner_
                       LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' {where}";
 
 /// People or keys, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
     let mut conditions = Where::default();
     let kind = match filter.kind {
@@ -110,10 +100,6 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
     db.all(conditions.query(&sql)).await?.iter().map(listed).collect()
 }
 
-/// One of them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn one(db: &mut Db, id: PersonId) -> Result<Option<Listed>> {
     let mut conditions = Where::default();
     conditions.and("p.id = ?", [id.to_string().into()]);

@@ -6,16 +6,12 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Where, word};
 
-/// A saved view.
 #[derive(Clone, Debug)]
 pub struct SavedView {
     /// Its id, `sv_…`.
     pub id: String,
-    /// Whoever saved it.
     pub person: PersonId,
-    /// Their name.
     pub person_name: String,
-    /// What it is called.
     pub name: String,
     /// The query string of the list.
     pub query: String,
@@ -27,9 +23,6 @@ const VIEW: &str = "SELECT v.id, v.person_id, p.name, v.name, v.query, v.shared_
                     JOIN person p ON p.id = v.person_id";
 
 /// The views somebody finds: their own and those that are shared, by name.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<SavedView>> {
     let mut conditions = Where::default();
     conditions.and("(v.person_id = ? OR v.shared_at IS NOT NULL)", [person.to_string().into()]);
@@ -38,9 +31,6 @@ pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<SavedView>> {
 }
 
 /// A view, if whoever asks may see it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find(db: &mut Db, id: &str, person: PersonId) -> Result<Option<SavedView>> {
     let mut conditions = Where::default();
     conditions.and("v.id = ?", [id.into()]);
@@ -50,18 +40,12 @@ pub async fn find(db: &mut Db, id: &str, person: PersonId) -> Result<Option<Save
 }
 
 /// How many views somebody has saved.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, person: PersonId) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM saved_view WHERE person_id = $1";
     Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
 }
 
 /// Keeps a view, in the place of their own of the same name; answers its id.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn save(tx: &mut Tx, view: &SavedView, at: i64) -> Result<String> {
     let sql = "INSERT INTO saved_view (id, person_id, name, query, shared_at, created_at, updated_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (person_id, name) DO UPDATE SET \
@@ -88,9 +72,6 @@ pub async fn rename(tx: &mut Tx, id: &str, name: &str, shared_at: Option<i64>, a
 }
 
 /// Deletes a view; false when it is gone.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool> {
     Ok(tx.run(sqlx::query("DELETE FROM saved_view WHERE id = $1").bind(id.to_owned())).await? == 1)
 }

@@ -15,13 +15,10 @@ pub struct Scope {
     pub payment_type: Option<PaymentType>,
     /// To this company and to its users.
     pub account: Option<AccountId>,
-    /// To this partner alone.
     pub partner: Option<PartnerId>,
 }
 
 impl Scope {
-    /// Nothing narrows it.
-    #[must_use]
     pub fn is_everybody(&self) -> bool {
         self.own.is_none() && self.payment_type.is_none() && self.account.is_none() && self.partner.is_none()
     }

@@ -41,11 +41,9 @@ fn beginnings(companies: bool, text: &str, most: usize) -> Vec<String> {
 pub(super) struct Words {
     /// A partner's or an account's id.
     pub(super) subject: String,
-    /// Its name.
     pub(super) name: String,
     /// The caller's id.
     pub(super) external_id: String,
-    /// A partner's address.
     pub(super) email: Option<String>,
 }
 
@@ -115,7 +113,6 @@ pub(super) async fn fill(store: &Store) -> Result<()> {
 }
 
 /// The range of what begins so: from the first to before the second. Behind every hexadecimal digit comes `g`.
-#[must_use]
 pub(super) fn range(text: &str, companies: bool) -> Option<(String, String)> {
     let folded = folded(text);
     let from = key(companies, &folded);
@@ -124,9 +121,6 @@ pub(super) fn range(text: &str, companies: bool) -> Option<(String, String)> {
 }
 
 /// Partners (or accounts) of which a word begins so, the shortest match first, at most `limit`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payees(db: &mut Db, text: &str, companies: bool, limit: usize) -> Result<Vec<Payee>> {
     let Some((from, to)) = range(text, companies) else { return Ok(Vec::new()) };
     let mut found: Vec<Payee> = Vec::new();
@@ -156,9 +150,6 @@ pub async fn payees(db: &mut Db, text: &str, companies: bool, limit: usize) -> R
 
 /// The payments that a vendor, or we towards a vendor, know by this: a transfer, a payout, an item or a batch of them,
 /// an event, an idempotency key.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn transactions(db: &mut Db, text: &str, limit: i64) -> Result<Vec<TransactionId>> {
     let sql = "SELECT transaction_id FROM attempt WHERE vendor_id = $1 \
                UNION SELECT a.transaction_id FROM submission s JOIN attempt a ON a.submission_id = s.id \
@@ -175,9 +166,6 @@ pub async fn transactions(db: &mut Db, text: &str, limit: i64) -> Result<Vec<Tra
 }
 
 /// The payees who are paid to exactly this: an account at Stripe, an address at PayPal.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn paid_to(db: &mut Db, address: &str, limit: i64) -> Result<Vec<Payee>> {
     let sql = "SELECT payee FROM payout_profile WHERE address = $1 ORDER BY payee LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(address.to_owned()).bind(limit)).await?;

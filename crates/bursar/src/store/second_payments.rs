@@ -7,9 +7,6 @@ use sqlx::Row as _;
 use super::{MOST_VALUES, Result, Tx, Value, Where, word};
 
 /// Notes which payment a clawback is for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(tx: &mut Tx, clawback: RewardId, payment: TransactionId) -> Result<()> {
     let sql = "INSERT INTO second_payment (clawback_id, transaction_id) VALUES ($1, $2)";
     tx.run(sqlx::query(sql).bind(clawback.to_string()).bind(payment.to_string())).await?;
@@ -17,9 +14,6 @@ pub async fn note(tx: &mut Tx, clawback: RewardId, payment: TransactionId) -> Re
 }
 
 /// The clawbacks for these payments that stand, each with the number of its payment.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn standing(tx: &mut Tx, payments: &[TransactionId]) -> Result<Vec<(RewardId, i64)>> {
     let mut found = Vec::new();
     for some in payments.chunks(MOST_VALUES) {
@@ -37,9 +31,6 @@ pub async fn standing(tx: &mut Tx, payments: &[TransactionId]) -> Result<Vec<(Re
 }
 
 /// The second payment of a clawback came back, and the clawback was withdrawn.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn settle(tx: &mut Tx, clawback: RewardId, at: i64) -> Result<()> {
     let sql = "UPDATE second_payment SET settled_at = $2 WHERE clawback_id = $1";
     tx.run(sqlx::query(sql).bind(clawback.to_string()).bind(at)).await?;

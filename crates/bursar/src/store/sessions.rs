@@ -13,7 +13,6 @@ use super::{Db, Result, Tx, Where};
 pub struct UsedSince {
     /// Our own people.
     pub ours: i64,
-    /// Partners.
     pub partners: i64,
 }
 
@@ -28,22 +27,17 @@ impl UsedSince {
 /// A session as its owner is shown it.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Its name.
     pub id: String,
     /// What the browser calls itself.
     pub device: Option<String>,
     /// The address it was last used from.
     pub address: Option<String>,
-    /// When it began.
     pub created_at: i64,
     /// When it was last used, to about a minute.
     pub seen_at: i64,
 }
 
 /// The sessions somebody has, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, id: PersonId, now: i64, since: UsedSince) -> Result<Vec<Session>> {
     let mut conditions = Where::default();
     conditions.and("s.person_id = ?", [id.to_string().into()]);
@@ -65,14 +59,11 @@ pub async fn list(db: &mut Db, id: PersonId, now: i64, since: UsedSince) -> Resu
     rows.iter().map(read).collect()
 }
 
-/// A session that begins.
 #[derive(Clone, Debug)]
 pub struct New<'a> {
     /// What its token is stored as.
     pub token_hash: &'a str,
-    /// Its name.
     pub id: &'a str,
-    /// Whose it is.
     pub person: PersonId,
     /// The word that every form of it carries.
     pub csrf: &'a str,
@@ -84,10 +75,6 @@ pub struct New<'a> {
     pub expires_at: i64,
 }
 
-/// Begins a session.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin(tx: &mut Tx, new: &New<'_>, now: i64) -> Result<()> {
     let sql = "INSERT INTO session \
                (token_hash, public_id, person_id, csrf, device, address, expires_at, created_at, proved_at, seen_at) \
@@ -102,18 +89,12 @@ pub async fn begin(tx: &mut Tx, new: &New<'_>, now: i64) -> Result<()> {
 }
 
 /// Notes of a session that the provider signed for when that was, and when it says that they proved who they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_provider(tx: &mut Tx, token_hash: &str, proved_at: Option<i64>, now: i64) -> Result<u64> {
     let sql = "UPDATE session SET proved_at = $2, provider_at = $3 WHERE token_hash = $1";
     tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(proved_at).bind(now)).await
 }
 
 /// Notes when and from where a session was used, unless that is known to be later than `before`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn used(tx: &mut Tx, token_hash: &str, address: &str, now: i64, before: i64) -> Result<u64> {
     let sql = "UPDATE session SET seen_at = $2, address = $3 \
                WHERE token_hash = $1 AND COALESCE(seen_at, created_at) < $4";
@@ -123,9 +104,6 @@ pub async fn used(tx: &mut Tx, token_hash: &str, address: &str, now: i64, before
 
 /// Notes that whoever holds this session has just proved who they are, and stores it under another token from now on. False
 /// when the session has ended meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn proved(tx: &mut Tx, token_hash: &str, next_hash: &str, now: i64) -> Result<bool> {
     // Whoever is called by their token's hash keeps that name.
     let sql = "UPDATE session SET token_hash = $2, public_id = COALESCE(public_id, token_hash), proved_at = $3, \
@@ -135,9 +113,6 @@ pub async fn proved(tx: &mut Tx, token_hash: &str, next_hash: &str, now: i64) ->
 }
 
 /// Gives a session another token and leaves it when they proved who they are as it is. False when it has ended meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn renamed(tx: &mut Tx, token_hash: &str, next_hash: &str) -> Result<bool> {
     let sql = "UPDATE session SET token_hash = $2, public_id = COALESCE(public_id, token_hash) WHERE token_hash = $1";
     let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(next_hash.to_owned());
@@ -145,35 +120,23 @@ pub async fn renamed(tx: &mut Tx, token_hash: &str, next_hash: &str) -> Result<b
 }
 
 /// Ends every session of somebody; how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_all(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
 /// Ends the sessions that somebody began by the provider; how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_by_provider(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND provider_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
 /// Ends somebody's sessions but the one of this name; how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_others(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND COALESCE(public_id, token_hash) <> $2";
     tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await
 }
 
 /// Ends one session of somebody; 0 when they have none of this name.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_one(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND COALESCE(public_id, token_hash) = $2";
     tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await

@@ -5,9 +5,6 @@ use sqlx::Row as _;
 use super::{Db, Result, Tx};
 
 /// A setting and its version, if it was ever saved.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn get(db: &mut Db, name: &str) -> Result<Option<(String, i64)>> {
     let sql = "SELECT value, version FROM setting WHERE name = $1";
     let row = db.optional(sqlx::query(sql).bind(name.to_owned())).await?;
@@ -15,9 +12,6 @@ pub async fn get(db: &mut Db, name: &str) -> Result<Option<(String, i64)>> {
 }
 
 /// Saves a setting over the version that was read (0: never saved). False when somebody else saved it meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put(tx: &mut Tx, name: &str, value: &str, over: i64, now: i64) -> Result<bool> {
     let sql = "INSERT INTO setting (name, value, version, updated_at) VALUES ($1, $2, $3 + 1, $4) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version, \

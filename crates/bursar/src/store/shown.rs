@@ -7,9 +7,6 @@ use sqlx::Row as _;
 use super::{Db, Result, Tx};
 
 /// What a draft looked like under a digest, if it was shown with it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find(db: &mut Db, batch: BatchId, digest: &str) -> Result<Option<String>> {
     let sql = "SELECT body FROM batch_shown WHERE batch_id = $1 AND digest = $2";
     let row = db.optional(sqlx::query(sql).bind(batch.to_string()).bind(digest.to_owned())).await?;
@@ -17,9 +14,6 @@ pub async fn find(db: &mut Db, batch: BatchId, digest: &str) -> Result<Option<St
 }
 
 /// Keeps what a draft looks like, and of those before so many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keep(tx: &mut Tx, batch: BatchId, digest: &str, body: &str, now: i64, most: i64) -> Result<()> {
     let sql = "INSERT INTO batch_shown (batch_id, digest, shown_at, body) \
                SELECT id, $2, $3, $4 FROM batch WHERE id = $1 AND pay_pressed_at IS NULL AND deleted_at IS NULL \
@@ -33,9 +27,6 @@ pub async fn keep(tx: &mut Tx, batch: BatchId, digest: &str, body: &str, now: i6
 }
 
 /// Forgets what a batch looked like: it is no draft any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget(tx: &mut Tx, batch: BatchId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM batch_shown WHERE batch_id = $1").bind(batch.to_string())).await
 }

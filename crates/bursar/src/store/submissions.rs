@@ -19,9 +19,7 @@ pub enum SubmissionState {
     Unknown,
     /// No longer sent: being looked for at the vendor.
     Looking,
-    /// The vendor has it.
     Accepted,
-    /// Definitely not carried out.
     Refused,
     /// A person must find out.
     Review,
@@ -32,7 +30,6 @@ impl SubmissionState {
         [Self::Intended, Self::Unknown, Self::Looking, Self::Accepted, Self::Refused, Self::Review];
 
     /// The spelling in the database.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Intended => "intended",
@@ -56,19 +53,15 @@ pub struct Submission {
     pub id: String,
     /// The vendor's idempotency key: `tr:…:1`, `po:…:2`, `rv:…:1`, `pb:…:0:1`.
     pub key: String,
-    /// To whom.
     pub vendor: Vendor,
     /// What: the vendors crate's spelling.
     pub kind: String,
-    /// Where to.
     pub path: String,
     /// On behalf of which connected account.
     pub account: Option<String>,
     /// The exact bytes.
     pub body: String,
-    /// For which batch.
     pub batch: BatchId,
-    /// How it stands.
     pub state: SubmissionState,
     /// The lease's fence: only its holder may record.
     pub fence: i64,
@@ -143,24 +136,17 @@ fn under_another_key(of: Submission) -> Submission {
     Submission { body: of.body.replace(&of.key, &key), key, ..of }
 }
 
-/// A submission to commit.
 #[derive(Clone, Debug)]
 pub struct New {
     /// Its id.
     pub id: String,
-    /// Its key.
     pub key: String,
-    /// To whom.
     pub vendor: Vendor,
-    /// What.
     pub kind: &'static str,
-    /// Where to.
     pub path: String,
-    /// On behalf of whom.
     pub account: Option<String>,
     /// The exact bytes.
     pub body: String,
-    /// For which batch.
     pub batch: BatchId,
     /// To which account of the vendor.
     pub vendor_account: Option<String>,
@@ -227,9 +213,6 @@ fn first_state(of: &New) -> SubmissionState {
 /// intention to send, and which may serve the same database while its processes are replaced one after the other.
 ///
 /// One that cannot be read is left out and told of in the log: it must not keep every other one from being sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(
     tx: &mut Tx,
     vendor: Vendor,
@@ -277,9 +260,6 @@ fn readable(row: &AnyRow) -> Option<Result<Submission>> {
 /// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
 /// that are still held, and when each was first sent; the others must not be sent. The age of a key counts from the first
 /// time this was said of it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin(
     tx: &mut Tx,
     held: &[(String, i64)],
@@ -296,9 +276,6 @@ pub async fn begin(
 }
 
 /// Holds leases a little longer; answers how many are still held.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn renew(tx: &mut Tx, held: &[(String, i64)], until: i64) -> Result<u64> {
     let mut rows = Rows::default();
     held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
@@ -310,11 +287,9 @@ pub async fn renew(tx: &mut Tx, held: &[(String, i64)], until: i64) -> Result<u6
 /// What an answer makes of a submission.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Which.
     pub id: String,
     /// The fence of the lease it was sent under.
     pub fence: i64,
-    /// How it stands now.
     pub state: SubmissionState,
     /// When it is due again.
     pub next_at: i64,
@@ -328,15 +303,11 @@ pub struct Outcome {
     pub looked_at: Option<i64>,
     /// When its bytes first and last may have left.
     pub sent: (Option<i64>, Option<i64>),
-    /// When it ended.
     pub ended_at: Option<i64>,
 }
 
 /// Records answers under the fences they were sent under; answers the ids that were still held. What a sleeping worker
 /// brings under an old fence is not among them and must be dropped.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
     let mut rows = Rows::default();
     for one in outcomes {
@@ -375,9 +346,6 @@ pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
 }
 
 /// The submissions of several attempts, by id.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -394,9 +362,6 @@ pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
 }
 
 /// Submissions by id, without those whose record cannot be read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn several_readable(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -413,9 +378,6 @@ pub async fn several_readable(db: &mut Db, ids: &[String]) -> Result<Vec<Submiss
 }
 
 /// What the vendor calls these submissions, by their id; those that it has not named are left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn vendor_ids(db: &mut Db, ids: impl IntoIterator<Item = String>) -> Result<Vec<(String, String)>> {
     let ids: Vec<String> = ids.into_iter().collect();
     let mut found = Vec::new();
@@ -431,9 +393,6 @@ pub async fn vendor_ids(db: &mut Db, ids: impl IntoIterator<Item = String>) -> R
 }
 
 /// The keys of a batch's submissions to PayPal: what the number of its next chunk follows from.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn chunk_keys(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
     let sql = "SELECT key FROM submission WHERE batch_id = $1 AND kind = 'batch'";
     let rows = db.all(sqlx::query(sql).bind(batch.to_string())).await?;
@@ -441,9 +400,6 @@ pub async fn chunk_keys(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
 }
 
 /// Lets everything of a vendor that waits for credentials go on now.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn wake(tx: &mut Tx, vendor: Vendor, now: i64) -> Result<()> {
     let sql = "UPDATE submission SET next_at = $2 WHERE vendor = $1 AND next_at > $2 \
                AND state IN ('intended', 'unknown', 'looking')";
@@ -454,9 +410,6 @@ pub async fn wake(tx: &mut Tx, vendor: Vendor, now: i64) -> Result<()> {
 }
 
 /// Submissions that are neither ended nor with a person: state and count.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
     let sql = "SELECT state, COUNT(*) FROM submission WHERE state IN ('intended', 'unknown', 'looking') \
                GROUP BY state";
@@ -466,9 +419,6 @@ pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
 
 /// Takes submissions that wait for a person up again: Stripe is looked through once more, PayPal is sent the same bytes,
 /// if every gate is open. Whatever waits for a person may have been carried out, so that is a doubt.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64> {
     let sql = "UPDATE submission SET state = CASE vendor WHEN 'stripe' THEN 'looking' ELSE 'unknown' END, \
                next_at = $1, doubts = doubts + 1, looks = 0, looked_at = NULL, refusals = 0, ended_at = NULL \
@@ -481,9 +431,6 @@ pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64>
 /// Ends a submission that waits for a person, by what they found: the vendor has it under this id, or never carried it
 /// out. It is neither sent nor looked for any more. Answers 0 when it was taken up again meanwhile and may be on the wire,
 /// or when the vendor is known to have it and it is called not carried out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i64) -> Result<u64> {
     let sql = "UPDATE submission SET state = CASE WHEN $2 = '' THEN 'refused' ELSE 'accepted' END, \
                vendor_id = CASE WHEN $2 = '' THEN vendor_id ELSE $2 END, ended_at = $3 \
@@ -493,9 +440,6 @@ pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i6
 }
 
 /// The vendor's id of the newest transfer or batch that it has accepted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest_accepted(db: &mut Db, vendor: Vendor) -> Result<Option<String>> {
     let sql = "SELECT vendor_id FROM submission WHERE vendor = $1 AND state = 'accepted' \
                AND kind IN ('transfer', 'batch') ORDER BY created_at DESC, id DESC LIMIT 1";

@@ -14,7 +14,6 @@ use super::Result;
 const LOW: i128 = 0xFFFF_FFFF;
 
 /// The statement with every sum spelled out.
-#[must_use]
 pub fn spelled_out(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut rest = sql;
@@ -49,7 +48,6 @@ pub fn read(row: &AnyRow, column: usize) -> Result<i128> {
 }
 
 /// The halves of a sum, to compare the columns with.
-#[must_use]
 pub fn split(sum: i128) -> (i64, i64) {
     let half = |part: i128| i64::try_from(part).unwrap_or(if part < 0 { i64::MIN } else { i64::MAX });
     (half(sum >> 32), half(sum & LOW))

@@ -15,28 +15,19 @@ use super::{Db, MOST_VALUES, Result, Tx, Value, Where, sums, word};
 /// A tax report as it is kept; the number itself is sealed.
 #[derive(Clone, Debug)]
 pub struct Filed {
-    /// Whose.
     pub payee: Payee,
-    /// Which form.
     pub form: Form,
-    /// The name on it.
     pub name: String,
     /// When it was signed, `YYYY-MM-DD`.
     pub signed_on: String,
-    /// The encrypted number.
     pub sealed_tin: Option<String>,
-    /// The last four figures.
     pub masked_tin: Option<String>,
-    /// When it runs out.
     pub expires_at: Option<i64>,
     /// When and by whom it was filed.
     pub filed: (i64, String),
 }
 
 /// Writes a tax report, replacing the former one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put(tx: &mut Tx, tax: &Filed) -> Result<()> {
     let sql = "INSERT INTO tax_report (payee, form, name, signed_on, sealed_tin, masked_tin, expires_at, \
                filed_at, filed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -51,9 +42,6 @@ pub async fn put(tx: &mut Tx, tax: &Filed) -> Result<()> {
 }
 
 /// The tax report of a payee, if one is on file.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, payee: Payee) -> Result<Option<Filed>> {
     let sql = "SELECT form, name, signed_on, sealed_tin, masked_tin, expires_at, filed_at, filed_by \
                FROM tax_report WHERE payee = $1";
@@ -72,9 +60,6 @@ pub async fn of(db: &mut Db, payee: Payee) -> Result<Option<Filed>> {
 }
 
 /// The newest numbers as they are sealed, each with whose it is.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest_sealed(db: &mut Db, most: i64) -> Result<Vec<(Payee, String)>> {
     let sql = "SELECT payee, sealed_tin FROM tax_report WHERE sealed_tin IS NOT NULL \
                ORDER BY filed_at DESC LIMIT $1";
@@ -89,7 +74,6 @@ pub async fn newest_sealed(db: &mut Db, most: i64) -> Result<Vec<(Payee, String)
 /// What a payee was paid in a span of time in one currency, one way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Total {
-    /// Who.
     pub payee: Payee,
     /// Through whom; `None` for what was paid outside Bursar.
     pub vendor: Option<Vendor>,
@@ -103,7 +87,6 @@ pub struct Total {
 
 impl Total {
     /// What stayed with them, also what is on its way to their bank.
-    #[must_use]
     pub fn net(&self) -> Sum {
         Sum::new(self.paid.minor - self.back.total().minor, self.paid.currency)
     }
@@ -122,9 +105,6 @@ pub struct Span {
 /// from the moment it left our balance, stops counting when it came back or waits at the vendor, and what was marked as
 /// paid outside counts on the date that was named. What was settled as paid otherwise out of a payee's balance is paid
 /// through the vendor, on the date that was named.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Total>> {
     // Fees are not the payee's, and what waits in their balance after their bank refused it is ours.
     let sql = "SELECT t.payee, t.vendor, p.currency, \
@@ -186,20 +166,15 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
 /// A payment that was sent in one year and whose money is counted in another, because it was known only then to have left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Late {
-    /// Its number.
     pub number: i64,
     /// What the vendor was told to pay.
     pub net: Money,
-    /// When it was sent.
     pub sent_at: i64,
     /// When its money was booked as gone, and so counts.
     pub counted_at: i64,
 }
 
 /// Those of a payee that were sent or are counted in a span of time, and not both.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
     let (first, after) = span.moments;
     let mut conditions = Where::default();

@@ -9,17 +9,13 @@ use super::{Db, Result, Tx, word};
 /// A version of a template.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// Of which notice.
     pub notice: Notice,
-    /// In which language.
     pub language: String,
     /// From 1.
     pub version: i64,
     /// Subject and body; none where the built-in one was restored.
     pub words: Option<(String, String)>,
-    /// When it was saved.
     pub saved_at: i64,
-    /// By whom.
     pub saved_by: String,
 }
 
@@ -37,9 +33,6 @@ fn version(row: &AnyRow) -> Result<Version> {
 }
 
 /// The versions of a template, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn versions(db: &mut Db, notice: Notice, language: &str, limit: i64) -> Result<Vec<Version>> {
     let sql = "SELECT notice, language, version, subject, body, saved_at, saved_by FROM notice_template \
                WHERE notice = $1 AND language = $2 ORDER BY version DESC LIMIT $3";
@@ -48,9 +41,6 @@ pub async fn versions(db: &mut Db, notice: Notice, language: &str, limit: i64) -
 }
 
 /// The templates in force that are not the built-in ones: notice and language.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn edited(db: &mut Db) -> Result<Vec<(String, String)>> {
     let sql = "SELECT t.notice, t.language FROM notice_template t WHERE t.subject IS NOT NULL AND t.version = \
                (SELECT MAX(n.version) FROM notice_template n WHERE n.notice = t.notice AND n.language = t.language)";
@@ -59,9 +49,6 @@ pub async fn edited(db: &mut Db) -> Result<Vec<(String, String)>> {
 }
 
 /// Saves a version after the one that was read; false when somebody else has saved one since.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, of: &Version) -> Result<bool> {
     let sql = "INSERT INTO notice_template (notice, language, version, subject, body, saved_at, saved_by) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";

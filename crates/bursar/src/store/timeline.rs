@@ -10,24 +10,17 @@ use super::{Db, Result, Rows, Tx};
 /// A line of a transaction's timeline.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Of which transaction.
     pub transaction: TransactionId,
-    /// When.
     pub at: i64,
     /// `request`, `answer`, `webhook`, `poll`, `notice` or `person`.
     pub source: &'static str,
-    /// What it changed.
     pub effect: String,
-    /// The particulars.
     pub detail: Option<String>,
     /// The vendor's event, where a webhook told it.
     pub event_id: Option<String>,
 }
 
 /// Adds lines to timelines; `first` gives each its id, so that lines of one moment keep their order.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<()> {
     let mut rows = Rows::default();
     for (place, line) in (0u128..).zip(lines) {
@@ -51,22 +44,14 @@ pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<
 pub struct ReadLine {
     /// What tells it from the others of its transaction.
     pub id: String,
-    /// When.
     pub at: i64,
-    /// Where it came from.
     pub source: String,
-    /// What it changed.
     pub effect: String,
-    /// The particulars.
     pub detail: Option<String>,
-    /// The vendor's event.
     pub event_id: Option<String>,
 }
 
 /// A transaction's timeline, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn timeline(db: &mut Db, id: TransactionId) -> Result<Vec<ReadLine>> {
     let sql = "SELECT at, source, effect, detail, event_id, id FROM timeline WHERE transaction_id = $1 ORDER BY at, id";
     let read = |row: &AnyRow| {

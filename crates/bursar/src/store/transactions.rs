@@ -36,7 +36,6 @@ pub struct Transaction {
     pub number: i64,
     /// The batch it was paid in.
     pub batch: BatchId,
-    /// What was promised.
     pub terms: Terms,
     /// The fee expected at Pay.
     pub fee: Money,
@@ -44,13 +43,11 @@ pub struct Transaction {
     pub destination: Destination,
     /// The destination's fingerprint as it was frozen.
     pub fingerprint: String,
-    /// Where it stands.
     pub state: State,
     /// Why, if there is a reason.
     pub reason: Option<Reason>,
     /// The gate it waits at before a send.
     pub waiting: Option<String>,
-    /// When Pay was pressed.
     pub created_at: i64,
     /// Since when it stands so.
     pub state_at: i64,
@@ -89,13 +86,11 @@ pub struct Transaction {
 
 impl Transaction {
     /// Its rewards are elsewhere now: nothing more can be asked of it.
-    #[must_use]
     pub fn closed(&self) -> bool {
         self.closed_as().is_some()
     }
 
     /// Why nothing more can be asked of it, where its rewards are elsewhere.
-    #[must_use]
     pub fn closed_as(&self) -> Option<NotNow> {
         match (&self.outside, self.released_at) {
             (Some(_), _) => Some(NotNow::PaidOutside),
@@ -105,7 +100,6 @@ impl Transaction {
     }
 
     /// What its payee gets: all of it where somebody has paid them outside, else what the vendor is told to pay.
-    #[must_use]
     pub fn given(&self) -> Money {
         match (&self.outside, self.otherwise_at) {
             (Some(_), None) => self.terms.amount,
@@ -113,8 +107,6 @@ impl Transaction {
         }
     }
 
-    /// The number people see.
-    #[must_use]
     pub fn label(&self) -> String {
         format!("PT-{:06}", self.number)
     }
@@ -182,23 +174,18 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
 pub struct Attempt {
     /// Its id.
     pub id: AttemptId,
-    /// Of which transaction.
     pub transaction: TransactionId,
-    /// Which leg.
     pub leg: Leg,
     /// From 1, for each leg.
     pub number: i64,
-    /// How it stands.
     pub state: AttemptState,
     /// The submission that carries it, if it was sent.
     pub submission: Option<String>,
     /// The vendor's id of it: `tr_…`, `po_…`, `trr_…`, a payout item id.
     pub vendor_id: Option<String>,
-    /// Why it ended.
     pub reason_code: Option<String>,
     /// When its first byte may have left.
     pub first_sent_at: Option<i64>,
-    /// When it ended.
     pub ended_at: Option<i64>,
     /// What the books hold of the vendor's fee for it.
     pub fee_minor: i64,
@@ -210,7 +197,6 @@ pub struct Attempt {
 
 impl Attempt {
     /// One that begins: the `number`th of its leg.
-    #[must_use]
     pub fn new(id: AttemptId, transaction: TransactionId, (leg, number): (Leg, i64)) -> Self {
         Self {
             id,
@@ -268,9 +254,6 @@ pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Transaction> {
 
 /// Transactions, newest first. One that cannot be read is left out and told of in the log: it must not take every other
 /// one out of sight with it. Whoever reads page by page ends at a short one, so another one stands in its place.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
     let (mut found, mut filter) = (Vec::new(), filter.clone());
     loop {
@@ -297,9 +280,6 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
 }
 
 /// A batch's transactions, and the numbers of those whose record cannot be read, which are in none of its lists and sums.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_batch(db: &mut Db, batch: BatchId) -> Result<(Vec<Transaction>, Vec<String>)> {
     let filter = Filter { batch: Some(batch), ..Default::default() };
     let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY number");
@@ -317,9 +297,6 @@ pub async fn of_batch(db: &mut Db, batch: BatchId) -> Result<(Vec<Transaction>, 
 }
 
 /// The numbers of the first of all transactions whose state, vendor or currency is no word that is known here.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unreadable_anywhere(db: &mut Db, limit: i64) -> Result<Vec<String>> {
     let states: Vec<Value> = State::ALL.iter().map(|state| state.as_str().into()).collect();
     let vendors: Vec<Value> = Vendor::ALL.iter().map(|vendor| vendor.as_str().into()).collect();
@@ -335,9 +312,6 @@ pub async fn unreadable_anywhere(db: &mut Db, limit: i64) -> Result<Vec<String>>
 }
 
 /// The numbers of transactions as people see them, the oldest first, at most so many; also of those that cannot be read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn labels(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<String>> {
     let sql = format!("SELECT number FROM payout_transaction {{where}} ORDER BY number LIMIT {limit}");
     let read = |row: &AnyRow| Ok(format!("PT-{:06}", row.try_get::<i64, _>(0)?));
@@ -345,9 +319,6 @@ pub async fn labels(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Stri
 }
 
 /// How many transactions there are, counted up to `limit`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
     let sql =
         format!("SELECT COUNT(*) FROM (SELECT id FROM payout_transaction {{where}} LIMIT {limit}) counted");
@@ -355,9 +326,6 @@ pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
 }
 
 /// Several transactions by id, in any order; missing ones are left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn several(db: &mut Db, ids: &[TransactionId]) -> Result<Vec<Transaction>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -375,9 +343,6 @@ pub async fn several(db: &mut Db, ids: &[TransactionId]) -> Result<Vec<Transacti
 
 /// Locks several transactions for a change and reads them as they are now: whoever comes second waits, then sees what
 /// the first has written.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock(tx: &mut Tx, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Transaction>> {
     let mut sorted: Vec<String> = ids.iter().map(ToString::to_string).collect();
     sorted.sort();
@@ -397,9 +362,6 @@ pub async fn lock(tx: &mut Tx, ids: &[TransactionId]) -> Result<HashMap<Transact
 }
 
 /// The attempts of several transactions, by leg and number.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn attempts(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -416,9 +378,6 @@ pub async fn attempts(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec
 }
 
 /// The attempts that a submission carries.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
     for some in submissions.chunks(MOST_VALUES) {
@@ -433,9 +392,6 @@ pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Res
 }
 
 /// Queued attempts of one leg whose time has come, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn queued(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<Attempt>> {
     let mut conditions = Where::default();
     conditions.and("state = 'queued' AND next_at <= ?", [Value::from(now)]);
@@ -445,9 +401,6 @@ pub async fn queued(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<A
 }
 
 /// The ids of what [`queued`] reads, for when reading it fails.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn queued_ids(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("state = 'queued' AND next_at <= ?", [Value::from(now)]);
@@ -458,9 +411,6 @@ pub async fn queued_ids(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<V
 }
 
 /// Attempts by their ids as they are written, in any order.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn attempts_named(db: &mut Db, ids: &[String]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -474,9 +424,6 @@ pub async fn attempts_named(db: &mut Db, ids: &[String]) -> Result<Vec<Attempt>>
 }
 
 /// Lets queued attempts wait until `next_at`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn let_wait(
     tx: &mut Tx,
     rows: &[(AttemptId, TransactionId, Option<&str>)],
@@ -495,9 +442,6 @@ pub async fn let_wait(
 }
 
 /// Lets the queued attempts of these transactions wait until then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn postpone(tx: &mut Tx, transactions: &[TransactionId], next_at: i64) -> Result<()> {
     let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND transaction_id IN ({ids})";
     tx.among(sql, &[next_at.into()], transactions.iter().map(ToString::to_string)).await?;
@@ -508,24 +452,16 @@ pub async fn postpone(tx: &mut Tx, transactions: &[TransactionId], next_at: i64)
 pub struct New<'a> {
     /// Its id.
     pub id: TransactionId,
-    /// Its number.
     pub number: i64,
-    /// What is promised.
     pub terms: Terms,
-    /// The fee expected.
     pub fee: Money,
     /// What of it the vendor takes once a month for the payee.
     pub monthly: Money,
-    /// The destination, frozen.
     pub destination: &'a Destination,
-    /// Its first attempt.
     pub attempt: AttemptId,
 }
 
 /// Writes the transactions of a batch and their first attempts.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> Result<()> {
     let epoch = put_back::progress(tx).await?.epoch;
     let (mut transactions, mut attempts) = (Rows::default(), Rows::default());
@@ -562,7 +498,6 @@ pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> R
 }
 
 /// The row of a new attempt.
-#[must_use]
 pub fn new_attempt(id: AttemptId, transaction: TransactionId, leg: Leg, number: i64, now: i64) -> [Value; 7] {
     [
         id.to_string().into(),
@@ -588,13 +523,9 @@ pub async fn insert_attempts(tx: &mut Tx, rows: Rows) -> Result<()> {
 
 /// What a step changes of a transaction.
 pub struct Change {
-    /// Which.
     pub id: TransactionId,
-    /// Its state afterwards.
     pub state: State,
-    /// Since when.
     pub state_at: i64,
-    /// Why.
     pub reason: Option<Reason>,
     /// When it was settled, if it is.
     pub settled_at: Option<i64>,
@@ -607,9 +538,6 @@ pub struct Change {
 }
 
 /// Writes what steps change of locked transactions.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
     let mut rows = Rows::default();
     for change in changes {
@@ -644,19 +572,15 @@ pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
 
 /// What a step changes of an attempt.
 pub struct AttemptChange {
-    /// Which.
     pub id: AttemptId,
-    /// Its state afterwards.
     pub state: AttemptState,
     /// The vendor's id, once known.
     pub vendor_id: Option<String>,
     /// The submission that carries it.
     pub submission: Option<String>,
-    /// Why it ended.
     pub reason_code: Option<String>,
     /// When its first byte may have left.
     pub first_sent_at: Option<i64>,
-    /// When it ended.
     pub ended_at: Option<i64>,
     /// What the books hold of the vendor's fee for it.
     pub fee_minor: i64,
@@ -667,9 +591,6 @@ pub struct AttemptChange {
 }
 
 /// Writes what steps change of attempts.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()> {
     let mut rows = Rows::default();
     for change in changes {
@@ -697,9 +618,6 @@ pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()
 }
 
 /// Dates the rewards of transactions that succeeded, and undoes it for those that came back.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i64>)]) -> Result<()> {
     let mut rows = Rows::default();
     for (id, paid_at) in transactions {
@@ -713,9 +631,6 @@ pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i6
 }
 
 /// Puts the rewards of a dead transaction back into the pool; answers how many. What an event asked for is asked all the same.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET released_at = $2, \
                ask_at = CASE WHEN state = 'written_off' OR hinted_at IS NOT NULL THEN ask_at END \
@@ -731,7 +646,6 @@ pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
 /// How a payment was paid that its vendor did not carry out.
 #[derive(Clone, Copy, Debug)]
 pub struct PaidOutside<'a> {
-    /// On which date.
     pub on: &'a str,
     /// The first moment of that date.
     pub at: i64,
@@ -742,9 +656,6 @@ pub struct PaidOutside<'a> {
 }
 
 /// Closes a dead transaction as paid outside. What an event asked for is asked all the same.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_>, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET outside_at = $2, outside_on = $3, outside_reference = $4, \
                otherwise_at = $5, \
@@ -763,16 +674,12 @@ pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_
 pub struct Covered {
     /// Our id.
     pub id: String,
-    /// Its number.
     pub number: i64,
     /// What it adds, in minor units.
     pub amount_minor: i64,
 }
 
 /// The rewards a transaction covers, as they were at Pay.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
     let sql = "SELECT r.id, r.number, tr.amount_minor FROM transaction_reward tr \
                JOIN reward r ON r.id = tr.reward_id WHERE tr.transaction_id = $1 ORDER BY r.number";
@@ -783,7 +690,6 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
 }
 
 /// The command a person may still give, for pages: whether the law allows a resubmission now.
-#[must_use]
 pub fn may_resubmit(transaction: &Transaction) -> bool {
     !transaction.closed() && law::resubmit(transaction.state, &transaction.terms).is_ok()
 }

@@ -10,7 +10,6 @@ use super::{Db, Result, Tx, word};
 /// A connection as it is kept; `sealed` is JSON under the master key.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// To whom.
     pub vendor: Vendor,
     /// `live`, `test` or `sandbox`.
     pub mode: String,
@@ -18,13 +17,11 @@ pub struct Connection {
     pub sealed: String,
     /// The end of the credential, to recognise it by.
     pub last_four: String,
-    /// Since when.
     pub connected_at: i64,
     /// Since when the vendor refuses the credentials: payments to it are paused.
     pub rejected_at: Option<i64>,
     /// What it said.
     pub rejected_why: Option<String>,
-    /// When to try again.
     pub retry_at: Option<i64>,
     /// How many webhooks came with a signature that does not fit.
     pub bad_signatures: i64,
@@ -36,10 +33,6 @@ pub struct Connection {
     pub account: Option<String>,
 }
 
-/// Every connection there is.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
     let sql = "SELECT vendor, mode, sealed, last_four, connected_at, rejected_at, rejected_why, retry_at, \
                bad_signatures, last_event_at, vendor_account, unreadable_events FROM vendor_connection ORDER BY vendor";
@@ -64,9 +57,6 @@ pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
 }
 
 /// Writes a connection, replacing the former one; saving takes a pause off.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put(tx: &mut Tx, connection: &Connection) -> Result<()> {
     let sql = "INSERT INTO vendor_connection (vendor, mode, sealed, last_four, connected_at, vendor_account, bad_signatures) \
                VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (vendor) DO UPDATE SET mode = excluded.mode, \
@@ -80,9 +70,6 @@ pub async fn put(tx: &mut Tx, connection: &Connection) -> Result<()> {
 
 /// Holds a vendor's connection, or every one, so that what belongs to its account and which account it is change one
 /// after the other.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn hold(tx: &mut Tx, vendor: Option<Vendor>) -> Result<()> {
     let sql = "UPDATE vendor_connection SET mode = mode WHERE CAST($1 AS TEXT) IS NULL OR vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.map(Vendor::as_str))).await?;
@@ -91,9 +78,6 @@ pub async fn hold(tx: &mut Tx, vendor: Option<Vendor>) -> Result<()> {
 
 /// Binds payments to the accounts that are connected now: those of a batch that is being paid. The connections are held
 /// from here on, so this comes last. False when a vendor of one is not connected any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<bool> {
     hold(tx, None).await?;
     let sql = format!("{BIND} WHERE batch_id = $1");
@@ -104,9 +88,6 @@ pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<bool> {
 }
 
 /// The same for one payment, of which nothing is at the vendor and which is sent again from the beginning.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn bind_again(tx: &mut Tx, id: TransactionId) -> Result<()> {
     hold(tx, None).await?;
     let sql = format!("{BIND} WHERE id = $1");
@@ -131,9 +112,6 @@ const MAY_TURN_UP: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_i
 
 /// How many payments through a vendor are not over, or may turn up yet that were called not made since then, and are bound to
 /// another account than this one, or to one that is not known; with the requests that have no end yet.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str, since: i64) -> Result<i64> {
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM payout_transaction WHERE vendor = $1 \
@@ -147,9 +125,6 @@ pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str, since: 
 
 /// Says to which account everything of a vendor belongs that is not over and bound to none, because it is from before
 /// accounts were recorded.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn adopt(tx: &mut Tx, vendor: Vendor, account: &str, mode: &str) -> Result<()> {
     let sql = format!(
         "UPDATE payout_transaction SET vendor_account = $2, mode = $3 WHERE vendor = $1 \
@@ -164,9 +139,6 @@ pub async fn adopt(tx: &mut Tx, vendor: Vendor, account: &str, mode: &str) -> Re
 }
 
 /// Notes at which gate the payments wait that these requests carry.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_elsewhere(tx: &mut Tx, code: &str, submissions: &[String]) -> Result<()> {
     let sql = "UPDATE payout_transaction SET waiting_code = $1 WHERE id IN \
                (SELECT transaction_id FROM attempt WHERE submission_id IN ({ids}))";
@@ -175,9 +147,6 @@ pub async fn note_elsewhere(tx: &mut Tx, code: &str, submissions: &[String]) -> 
 }
 
 /// Notes which account the saved credentials belong to; false when other ones were saved meanwhile, or it is known.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, mode: &str) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET vendor_account = $3, mode = $4 \
                WHERE vendor = $1 AND sealed = $2 AND vendor_account IS NULL";
@@ -187,9 +156,6 @@ pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, 
 
 /// Takes a connection away, unless something of the vendor is still to be sent, asked about, watched or called back, or may
 /// turn up yet that people have called not made since then; answers whether it did.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn remove(tx: &mut Tx, vendor: Vendor, since: i64) -> Result<bool> {
     let sql = "DELETE FROM vendor_connection WHERE vendor = $1 AND NOT EXISTS (SELECT 1 FROM payout_transaction t \
                WHERE t.vendor = $1 AND (t.settled_at IS NULL OR t.ask_at IS NOT NULL \
@@ -201,9 +167,6 @@ pub async fn remove(tx: &mut Tx, vendor: Vendor, since: i64) -> Result<bool> {
 }
 
 /// Pauses a vendor that refuses our credentials; answers whether it was not paused before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pause(tx: &mut Tx, vendor: Vendor, why: &str, now: i64, retry_at: i64) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET retry_at = $3 WHERE vendor = $1 AND rejected_at IS NOT NULL \
                AND rejected_at <= $2";
@@ -215,9 +178,6 @@ pub async fn pause(tx: &mut Tx, vendor: Vendor, why: &str, now: i64, retry_at: i
 }
 
 /// The vendor took our credentials again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn resume(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET rejected_at = NULL, rejected_why = NULL, retry_at = NULL \
                WHERE vendor = $1 AND rejected_at IS NOT NULL";
@@ -225,9 +185,6 @@ pub async fn resume(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
 }
 
 /// Counts events that are signed and cannot be read.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_unreadable(tx: &mut Tx, vendor: Vendor, count: usize) -> Result<()> {
     let sql = "UPDATE vendor_connection SET unreadable_events = unreadable_events + $2 WHERE vendor = $1";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -236,9 +193,6 @@ pub async fn count_unreadable(tx: &mut Tx, vendor: Vendor, count: usize) -> Resu
 }
 
 /// Counts webhooks whose signature does not fit.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_bad_signatures(tx: &mut Tx, vendor: Vendor, count: usize) -> Result<()> {
     let sql = "UPDATE vendor_connection SET bad_signatures = bad_signatures + $2 WHERE vendor = $1";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -247,9 +201,6 @@ pub async fn count_bad_signatures(tx: &mut Tx, vendor: Vendor, count: usize) -> 
 }
 
 /// Notes when a good webhook last came.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_event(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<()> {
     let sql = "UPDATE vendor_connection SET last_event_at = $2 WHERE vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await?;
@@ -257,9 +208,6 @@ pub async fn note_event(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<()> {
 }
 
 /// What the gates ask of the vendors.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn facts(db: &mut Db) -> Result<VendorFacts> {
     let all = all(db).await?;
     let rejected = all.iter().filter(|connection| connection.rejected_at.is_some());
@@ -270,9 +218,6 @@ pub async fn facts(db: &mut Db) -> Result<VendorFacts> {
 }
 
 /// The payees whose profile at a vendor is not payable for this reason, by name: kind, the caller's own id, name.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payees_stopped(
     db: &mut Db,
     vendor: Vendor,

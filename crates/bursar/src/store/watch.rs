@@ -9,9 +9,6 @@ use sqlx::any::AnyRow;
 use super::{Db, Result, Value, Where, word};
 
 /// The vendors that hold something of ours without an end, each with when the oldest of it was sent.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unanswered(db: &mut Db) -> Result<Vec<(Vendor, i64)>> {
     let mut conditions = Where::default();
     let waiting = State::ALL.iter().filter(|state| !state.settled() && **state != State::Unclaimed);
@@ -27,9 +24,6 @@ pub async fn unanswered(db: &mut Db) -> Result<Vec<(Vendor, i64)>> {
 }
 
 /// Tax reports that end in this time: payee, form, end.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn tax_ending(db: &mut Db, from: i64, to: i64, limit: i64) -> Result<Vec<(String, String, i64)>> {
     let sql = "SELECT t.payee, t.form, t.expires_at FROM tax_report t WHERE t.expires_at > $1 AND t.expires_at <= $2 \
                AND NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'tax_report_expiring' \
@@ -42,15 +36,11 @@ pub async fn tax_ending(db: &mut Db, from: i64, to: i64, limit: i64) -> Result<V
 pub struct KeyEnding {
     /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// Its last letters.
     pub hint: String,
-    /// Its role.
     pub role: String,
     /// The name of whoever made it, where they are kept here.
     pub made_by: Option<String>,
-    /// When it ends.
     pub ends_at: i64,
     /// When it was last used.
     pub used_at: i64,
@@ -58,9 +48,6 @@ pub struct KeyEnding {
 
 /// The API keys that end in this time, were used since `used`, and of whose end nobody was told. A key that has ended with its
 /// maker is none of them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keys_ending(db: &mut Db, from: i64, to: i64, used: i64, limit: i64) -> Result<Vec<KeyEnding>> {
     let sql = "SELECT k.id, k.name, COALESCE(k.key_hint, ''), k.role, m.name, k.ends_at, k.last_seen_at FROM person k \
                LEFT JOIN person m ON m.id = k.stands_for AND m.kind = 'person' \
@@ -84,9 +71,6 @@ pub async fn keys_ending(db: &mut Db, from: i64, to: i64, used: i64, limit: i64)
 }
 
 /// Payees with approved rewards that wait in the pool, and no tax report that holds.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn tax_missing(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT r.payee FROM reward r WHERE r.status = 'approved' AND r.batch_id IS NULL \
                AND r.transaction_id IS NULL AND r.paid_at IS NULL AND r.payee IS NOT NULL \
@@ -101,9 +85,6 @@ pub async fn tax_missing(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String
 }
 
 /// Batches that were paid, have no payment under way, and whose end nobody was told.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ended_batches(db: &mut Db, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("b.pay_pressed_at IS NOT NULL", []);
@@ -118,9 +99,6 @@ pub async fn ended_batches(db: &mut Db, limit: i64) -> Result<Vec<String>> {
 }
 
 /// Those of these batches that have no payment under way.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ended_among(db: &mut Db, batches: &[BatchId]) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.among("b.id", batches.iter().map(|batch| Value::from(batch.to_string())));

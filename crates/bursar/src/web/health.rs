@@ -15,8 +15,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::session::unauthenticated;
 
-/// The routes.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/healthz", Need::Open, async || "ok").says("Is the process alive?").answers_nothing(200),

@@ -46,7 +46,6 @@ use kit::route::{Shared, Web};
 use kit::{layout, openapi};
 
 /// Every route there is. Signing in, pages, the API, vendors' webhooks, health.
-#[must_use]
 pub fn table() -> Vec<Route> {
     [
         users::routes(),

@@ -1,15 +1,12 @@
 //! What a device says, byte by byte (authenticator data, §6.1): 32 bytes of the hash of the site's name, one of flags, four of
 //! the count of uses, and for a new passkey its id and key. What is deliberately not here: what must be so of it.
 
-/// Somebody touched the device.
 const PRESENT: u8 = 0x01;
 /// The device asked for a PIN, a finger or a face.
 const VERIFIED: u8 = 0x04;
 /// The passkey may be copied to other devices of its owner (BE).
 const MANY: u8 = 0x08;
-/// It was (BS).
 const COPIED: u8 = 0x10;
-/// A new passkey follows.
 const ATTESTED: u8 = 0x40;
 /// Extensions follow, which nobody asked for.
 const EXTENDED: u8 = 0x80;
@@ -17,7 +14,6 @@ const EXTENDED: u8 = 0x80;
 /// The longest id of a passkey.
 const MOST_ID_BYTES: usize = 1_023;
 
-/// What a device says.
 pub struct Data<'a> {
     /// The hash of the name of the site that the passkey belongs to.
     pub site_hash: &'a [u8],
@@ -28,7 +24,6 @@ pub struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    /// Reads it.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let (site_hash, rest) = bytes.split_at_checked(32)?;
         let (flags, rest) = rest.split_first()?;

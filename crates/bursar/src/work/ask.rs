@@ -92,7 +92,6 @@ async fn stripe_balances(work: &Work) -> Vec<(Vendor, Money)> {
 /// An address of ours that a vendor delivers events to, as the vendor has it.
 #[derive(Clone, Debug)]
 pub struct Hook {
-    /// Where it delivers.
     pub address: String,
     /// The vendor has it, and has not disabled it.
     pub works: bool,
@@ -289,9 +288,6 @@ pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
 
 /// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the
 /// transfer itself is asked about: it may have been reversed by somebody else.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
     let waiting = async {
         loop {
@@ -320,9 +316,6 @@ pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
 
 /// Waits for the cancellation of an unclaimed payment to be answered and its item to be fetched, for ten seconds at the
 /// most. Answers the payment, and why PayPal refused when it did.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn cancellation(work: &Work, id: TransactionId) -> Result<(Transaction, Option<String>)> {
     let look = async || {
         let mut db = work.app.store.read().await?;

@@ -41,9 +41,6 @@ pub(super) struct First {
 
 /// Looks for bank payouts that may have been made before anything is asked about their payments: that a transfer has come back
 /// would free its rewards, and the bank may have paid them.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt]) -> Result<First> {
     let frees: Vec<TransactionId> = of
         .iter()
@@ -82,9 +79,6 @@ fn unproven(one: &Attempt) -> bool {
 /// made: those that people have called not made, those that were absent when they were looked for, and those that were found
 /// after a restore and were settled by people's word. One that is out after all is a contradiction: the money that lies there
 /// is another payment's.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(look_for(work, id).await?.looked)
 }

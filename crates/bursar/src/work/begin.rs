@@ -13,9 +13,6 @@ use crate::transact;
 /// Commits what is about to be sent, for all of it at once. Until then a lease is only a lease: a process that dies, or a
 /// database that fails, has sent nothing. From then on it may have. Where safe mode has begun meanwhile, or the brake was
 /// put on, nothing is sent, nor by a database that has come less far than this process knows.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Submission>> {
     if leased.is_empty() {
         return Ok(leased);

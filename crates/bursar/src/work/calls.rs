@@ -14,9 +14,7 @@ use vendors::ReadError;
 /// payments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Calls {
-    /// Requests that move money.
     Money,
-    /// Questions.
     Reads,
 }
 

@@ -12,10 +12,6 @@ use crate::store;
 /// So far a clock may be wrong before somebody should look.
 const SKEW_US: i64 = 30_000_000;
 
-/// Asks every connected vendor.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn vendors(work: &Work) -> Result<Vec<Finding>> {
     let all = store::vendors::all(&mut work.app.store.read().await?).await?;
     let mut found = Vec::new();

@@ -72,9 +72,6 @@ pub(super) fn batch_request(
 }
 
 /// Splits items into chunks, numbered on from those the batch has had.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn of<'a>(tx: &mut Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
     let mut groups: BTreeMap<(BatchId, Currency), Vec<&Ready>> = BTreeMap::new();
     for ready in items {

@@ -21,7 +21,6 @@ use crate::store::vendors::Connection;
 /// A vendor that can be talked to.
 #[derive(Clone, Debug)]
 pub struct Connected<C> {
-    /// The client.
     pub client: C,
     /// Whose credentials it has, where that was read already.
     pub account: Option<String>,
@@ -29,7 +28,6 @@ pub struct Connected<C> {
 
 impl<C> Connected<C> {
     /// Whether this is certainly the account that something is bound to.
-    #[must_use]
     pub fn is_of(&self, bound: Option<&str>) -> bool {
         if payout::planted::on("any_account") {
             return true;
@@ -38,13 +36,11 @@ impl<C> Connected<C> {
     }
 
     /// Whether something may be asked for here: not what is bound to another account, which does not have it.
-    #[must_use]
     pub fn may_have(&self, bound: Option<&str>) -> bool {
         bound.is_none() || self.is_of(bound)
     }
 }
 
-/// The clients in use.
 #[derive(Clone)]
 pub struct Clients {
     app: App,
@@ -78,7 +74,6 @@ pub fn base(app: &App, vendor: Vendor, mode: &str) -> Result<Url, String> {
 
 /// What is wrong where a connection was saved against a stand-in and none is configured here: the vendor itself would be asked
 /// with credentials that are not for it.
-#[must_use]
 pub fn without_its_stand_in(app: &App, connection: &Connection) -> Option<String> {
     let vendor = connection.vendor;
     let saved = Credentials::stand_in(&app.master_key, connection)?;
@@ -111,13 +106,11 @@ impl Clients {
     }
 
     /// The same over what is given.
-    #[must_use]
     pub fn over(app: App, http: Http) -> Self {
         Self { app, http, skew: Skew::default(), made: Arc::default() }
     }
 
     /// How far our clock is from the vendors'.
-    #[must_use]
     pub fn skew(&self) -> &Skew {
         &self.skew
     }
@@ -128,15 +121,11 @@ impl Clients {
     }
 
     /// The network, for fetching PayPal's certificates.
-    #[must_use]
     pub fn http(&self) -> &Http {
         &self.http
     }
 
     /// Stripe, if it is connected and its credentials open.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn stripe(&self) -> store::Result<Option<Connected<Stripe>>> {
         match self.get(Vendor::Stripe).await? {
             Some((Made::Stripe(client), account)) => Ok(Some(Connected { client, account })),
@@ -145,9 +134,6 @@ impl Clients {
     }
 
     /// PayPal, if it is connected and its credentials open.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn paypal(&self) -> store::Result<Option<Connected<PayPal>>> {
         match self.get(Vendor::PayPal).await? {
             Some((Made::PayPal(client), account)) => Ok(Some(Connected { client, account })),

@@ -354,9 +354,6 @@ pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
 
 /// One pass: tries the credentials of paused vendors again, hears of what no webhook has told, and reads accounts again that
 /// changed or lack what is needed to pay; answers how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     probe_paused(work, now).await?;
     ask_for_banks(work, now).await?;

@@ -19,7 +19,6 @@ enum Fit {
     None,
     /// It is about the object, but says something else of it.
     SameObject,
-    /// It says just this.
     Says,
 }
 

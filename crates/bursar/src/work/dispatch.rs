@@ -62,9 +62,6 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 
 /// One pass of the bank payouts: reads what connected balances hold and intends the payouts whose money is there. They
 /// have a loop of their own because each needs a question, and what needs none must not wait for it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn funds(work: &Work, now: i64) -> Done {
     if braked(work).await? {
         return Ok(0);

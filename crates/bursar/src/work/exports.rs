@@ -7,9 +7,6 @@ use crate::ops::{OpsError, exports};
 use crate::store::StoreError;
 
 /// One pass: one piece of the export that has waited longest.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let app = &work.app;
     let forgotten = exports::forget(app, now).await?;

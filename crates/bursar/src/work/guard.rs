@@ -5,9 +5,6 @@ use super::{Done, Work};
 use crate::ops::brake;
 
 /// One pass, at most once a minute on all nodes together. It never goes on at once.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     if brake::look(&work.app, now).await? > 0 {
         work.app.nudge.tell_watchers();

@@ -13,10 +13,6 @@ const REST_US: i64 = 10_000_000;
 /// How often it is asked for one destination.
 const MOST_TRIES: i64 = 4;
 
-/// One pass.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let Some(import) = runs::lease(&work.app, now).await? else { return Ok(0) };
     let to_connect = runs::advance(&work.app, &import).await?;

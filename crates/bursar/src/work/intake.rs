@@ -34,7 +34,6 @@ const ANSWER_US: i64 = 10_000_000;
 
 /// What is to be done about an event.
 enum Meaning {
-    /// Ask about this transaction.
     Concerns(TransactionId),
     /// Ask about all of these.
     ConcernsAll(Vec<TransactionId>),
@@ -49,9 +48,6 @@ enum Meaning {
 }
 
 /// One pass: looks at the events that nobody has looked at.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, _now: i64) -> Done {
     let app = &work.app;
     // Idle passes only look: the one writer of SQLite is not asked for nothing twice a second.

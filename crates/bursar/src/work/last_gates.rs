@@ -24,9 +24,6 @@ use crate::store::submissions::Submission;
 
 /// Parts what was leased into what a gate stops and what may be sent. A record that cannot be read is set aside and holds
 /// up only itself.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn ask(
     work: &Work,
     leased: Vec<Submission>,

@@ -8,9 +8,6 @@ use crate::work::{Done, Work, relook, search, send, watch_found};
 
 /// One pass: looks for the submissions that are due to be looked for, in safe mode as well, and there also for what the
 /// database does not know of.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut looked = search::once(work, now).await? + relook::once(work, now).await?;
     looked += watch_found::once(work, now).await?;

@@ -32,9 +32,6 @@ const ASKED: &str = "stripe_events_asked_at";
 const HEARD: &str = "stripe_events_heard_until";
 
 /// One pass: asks for the list when it is time, and stores what is new in it; answers how many events that were.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut db = work.app.store.read().await?;
     let (read, heard) = (meta::get(&mut db, ASKED).await?, meta::get(&mut db, HEARD).await?);

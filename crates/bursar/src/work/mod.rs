@@ -146,7 +146,6 @@ impl Work {
     }
 
     /// Whether one thing is done after another.
-    #[must_use]
     pub fn in_turn(&self) -> bool {
         self.in_turn
     }
@@ -178,15 +177,11 @@ impl Work {
     }
 
     /// The same, which remembers beside a key file how far the database has come, and notices when it has come less far.
-    #[must_use]
     pub fn remembering(self, mark: Mark) -> Self {
         Self { mark: Arc::new(mark), ..self }
     }
 
     /// Compares the database with what was remembered; safe mode begins where it has come less far. Answers whether it did.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn compare_with_mark(&self) -> crate::ops::Result<bool> {
         epoch::check(&self.app, &self.mark).await
     }
@@ -293,7 +288,6 @@ const PASS: Duration = Duration::from_secs(180);
 const LONG_PASS: Duration = Duration::from_secs(900);
 
 /// Starts every loop, each under watch.
-#[must_use]
 pub fn start(work: Work) -> Loops {
     let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
     let app = work.app.clone();
@@ -342,9 +336,6 @@ pub fn start(work: Work) -> Loops {
 
 /// One look at which processes live, and whether the database is the one it was.
 /// It never goes on at once: a beat is a measure of time.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn beat(work: &Work, _now: i64) -> Done {
     if !epoch::watch(&work.app, &work.mark).await?
         && let Some((progress, last)) = work.mark.not_noted()

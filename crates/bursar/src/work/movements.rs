@@ -51,9 +51,6 @@ enum Asked {
 
 /// One pass for one vendor: leases the reading where it is due, reads some pages, and once everything is read holds it
 /// against the books.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let Some((asked, of)) = connected(work, vendor).await? else { return Ok(0) };
     let Some(mut pull) = verbs::begin(&work.app, &of, now).await? else { return Ok(0) };
@@ -85,9 +82,6 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 }
 
 /// Reads everything of both vendors now, from `since` on where that is given; for whoever waits for it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn all(work: &Work, since: Option<i64>) -> Result<()> {
     for vendor in Vendor::ALL {
         // An account that was never read has to be entered before it can be read from some time on.
@@ -114,9 +108,6 @@ pub async fn all(work: &Work, since: Option<i64>) -> Result<()> {
 }
 
 /// Reads what is due now, for somebody who waits for it at a page: for some seconds, after which it goes on by itself.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn look(work: &Work) -> Result<()> {
     let looking = async {
         for vendor in Vendor::ALL {

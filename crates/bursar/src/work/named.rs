@@ -31,9 +31,6 @@ const LOOKED_FOR_US: i64 = 30 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
 
 /// One pass for one vendor: looks at the objects that events have named.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let due = transact!(app, |tx| { Ok(named::lease(tx, vendor, now, now + LEASE_US, AT_ONCE).await?) })?;
@@ -136,9 +133,7 @@ fn wait_us(looks: i64) -> i64 {
 
 /// What a named object is found to be.
 enum Found {
-    /// What we sent.
     Ours(Told),
-    /// Something else, and why.
     NotOurs(String),
     /// The vendor does not show it to us, or not whole, in these words.
     NotSeen(String),
@@ -149,8 +144,11 @@ enum Found {
 /// An object that is what we sent.
 enum Told {
     /// A Stripe object: its id, what it says, and whether money of it is out.
-    Stripe { id: String, fact: Option<Fact>, out: bool },
-    /// A PayPal batch.
+    Stripe {
+        id: String,
+        fact: Option<Fact>,
+        out: bool,
+    },
     PayPal(Batch),
 }
 

@@ -14,10 +14,6 @@ use crate::store::mails::Mail;
 const AT_ONCE: i64 = 40;
 const SIDE_BY_SIDE: usize = 4;
 
-/// One pass.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let app = &work.app;
     let mut done = watch::look(app, now).await?;

@@ -23,11 +23,9 @@ const KEY_LASTS_US: i64 = 20 * 3_600_000_000;
 
 /// A partner's browser on its way to Stripe and back.
 pub struct Journey<'a> {
-    /// Who.
     pub actor: &'a Actor,
     /// Their session, to which the way back belongs.
     pub session_hash: &'a str,
-    /// Whose account.
     pub payee: Payee,
     /// The page of ours that leads there and to which they return.
     pub page: String,

@@ -11,9 +11,7 @@ use vendors::MoneyKind;
 /// What a question is about. Those that are asked most have a bucket of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum About {
-    /// What a balance holds.
     Balance,
-    /// How an account stands.
     Account,
     /// How a payment stands, and what else is looked for.
     Payment,
@@ -72,8 +70,6 @@ const PAYPAL_QUESTIONS: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const PAYPAL_BATCHES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(400).unwrap();
 
 impl Pace {
-    /// The vendors' published limits.
-    #[must_use]
     pub fn published() -> Self {
         let per_second = |most| RateLimiter::direct(Quota::per_second(most));
         Self {

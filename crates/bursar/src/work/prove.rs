@@ -627,9 +627,6 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
 /// Looks once more for what people have called not made, and for what two looks have not found, before its rewards are freed or
 /// paid again: the vendor may show it by now. What it shows is a contradiction. What it still cannot be asked about rests on
 /// their word.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Outcome> {
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
@@ -699,7 +696,6 @@ const NOT_YET: &str = "Stripe does not tell yet what its own payouts took from t
 
 /// What became of the money that a bank payout should pay.
 pub(super) enum Lies {
-    /// Nothing has taken it.
     There,
     /// A payout of Stripe's own has, which stands like this.
     PaidOut(String, Fact),
@@ -712,7 +708,6 @@ pub(super) enum Lies {
 /// How far it is asked what became of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asks {
-    /// Whether its transfer stands.
     Transfer,
     /// Also what payouts of Stripe's own took.
     Payouts,

@@ -438,7 +438,6 @@ fn client(app: &App, metadata: CoreProviderMetadata) -> Result<Ours, Fault> {
     Ok(Ours::from_provider_metadata(metadata, id, secret).set_auth_type(way).set_redirect_uri(back))
 }
 
-/// Why nothing came back.
 #[derive(Debug)]
 struct Lost(String);
 

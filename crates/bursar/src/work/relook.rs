@@ -34,9 +34,6 @@ const AGAIN_US: i64 = 60_000_000;
 const NOT_SHOWN_US: i64 = 10 * AGAIN_US;
 
 /// One pass; answers how many payments are looked through now.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn once(work: &Work, now: i64) -> Done {
     let app = &work.app;
     let mut db = app.store.read().await?;
@@ -68,9 +65,6 @@ pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
 
 /// Parts payments into those that may be asked about and those that must be looked through before: that a transfer has come
 /// back frees its rewards, and a lost database may have paid it out before.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn first(
     work: &Work,
     of: Vec<Transaction>,

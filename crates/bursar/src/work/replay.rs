@@ -25,10 +25,8 @@ use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
 /// The longest wait is no matter of what an answer means.
 const LONGEST_US: i64 = 60_000_000;
 
-/// One step of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stepped {
-    /// When.
     pub at: i64,
     /// `request`, `answer`, `webhook` or `person`.
     pub source: &'static str,
@@ -40,12 +38,10 @@ pub struct Stepped {
     pub state: State,
 }
 
-/// What came of it.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The payment as it is stored.
     pub stored: Transaction,
-    /// Every step, oldest first.
     pub steps: Vec<Stepped>,
     /// Where the bytes lead.
     pub derived: State,
@@ -55,13 +51,11 @@ pub struct Replay {
 
 impl Replay {
     /// The bytes lead to what is stored.
-    #[must_use]
     pub fn agrees(&self) -> bool {
         self.derived == self.stored.state
     }
 
     /// They do not, and nothing that was told otherwise explains it.
-    #[must_use]
     pub fn is_wrong(&self) -> bool {
         !self.agrees() && self.unkept.is_empty()
     }

@@ -39,9 +39,6 @@ const HOUR_US: i64 = 3_600_000_000;
 const TOLD: &str = "found at the vendor after the database was put back";
 
 /// One pass: searches the vendors that are due to be searched in safe mode.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut db = work.app.store.read().await?;
     let Some(state) = safe_mode::state(&mut db).await? else { return Ok(0) };
@@ -313,7 +310,6 @@ pub(super) enum Unknown {
     Contradicts(Box<Heard>),
     /// The request for it is looked up by itself, and finds it.
     LookedUp,
-    /// Nothing here explains it.
     Found,
 }
 

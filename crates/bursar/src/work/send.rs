@@ -60,9 +60,6 @@ pub(super) fn at_once(work: &Work) -> i64 {
 }
 
 /// Sends what is due; answers how many answers it recorded.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Money, now, at_once(work));
@@ -676,9 +673,6 @@ async fn send_others_again(
 }
 
 /// Looks for submissions to a vendor that got no believable answer; answers how many looks it recorded.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);

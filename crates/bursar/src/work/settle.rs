@@ -110,9 +110,6 @@ type Tell = mpsc::UnboundedSender<Vec<Said>>;
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 
 /// One pass for one vendor: looks at what events have named, and asks about the payments that are due.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
@@ -149,25 +146,16 @@ async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
 
 /// Asks about these payments now and records what the vendor says, in sets as the answers come; answers how many facts
 /// changed something.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'static str) -> Done {
     Ok(asked(work, ids, now, source).await?.0)
 }
 
 /// The same of one payment, for whoever is about to free or send its money: answers whether all was told that was asked.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn look(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(asked(work, &[id], work.app.clock.now(), "person").await?.1)
 }
 
 /// The same before something is sent that nobody presses for.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(asked(work, &[id], work.app.clock.now(), "poll").await?.1)
 }

@@ -25,18 +25,15 @@ const SECOND_US: i64 = 1_000_000;
 #[derive(Clone, Default)]
 pub struct Skew(Arc<Mutex<HashMap<&'static str, Measured>>>);
 
-/// One measurement.
 #[derive(Clone, Copy, Default)]
 struct Measured {
     /// By how much our clock was ahead.
     us: i64,
-    /// When, by our clock.
     at: i64,
 }
 
 impl Skew {
     /// Whoever compares the clock with the one that is named.
-    #[must_use]
     pub fn watch(&self, clock: &Clock, named: &'static str) -> Watch {
         let (skew, clock) = (self.clone(), clock.clone());
         Watch {
@@ -69,7 +66,6 @@ impl Skew {
 
     /// By how much our clock is ahead of a vendor's, in microseconds; behind it where it is negative. `None` before the
     /// vendor has answered anything.
-    #[must_use]
     pub fn of(&self, named: &str) -> Option<i64> {
         self.last(named).map(|last| last.us)
     }
@@ -80,28 +76,24 @@ impl Skew {
 
     /// Whether a vendor has said what time it is there since that moment, and within the last minute. What was measured earlier
     /// says nothing of a clock that may have been set since.
-    #[must_use]
     pub fn is_fresh(&self, named: &str, since: i64, now: i64) -> bool {
         self.last(named).is_some_and(|last| last.at >= since && (now - last.at).abs() <= FRESH_US)
     }
 
     /// By how much our clock is behind a vendor's, in microseconds; 0 where it is not. By such a clock a key seems younger
     /// than the vendor knows it to be.
-    #[must_use]
     pub fn behind(&self, named: &str) -> i64 {
         self.of(named).map_or(0, |ahead| ahead.saturating_neg().max(0))
     }
 
     /// By how much our clock is ahead of a vendor's, as it was measured within the last minute; 0 where it is not, or nothing
     /// was measured. What is first used by such a clock would seem young again when the time it tells has come.
-    #[must_use]
     pub fn ahead(&self, named: &str, now: i64) -> i64 {
         let fresh = self.last(named).filter(|last| (now - last.at).abs() <= FRESH_US);
         fresh.map_or(0, |last| last.us.max(0))
     }
 
     /// Whether it differs so much from a vendor's that nothing may be called absent there.
-    #[must_use]
     pub fn too_much(&self, named: &str) -> bool {
         self.of(named).is_some_and(|us| us.abs() > TOO_MUCH_US)
     }

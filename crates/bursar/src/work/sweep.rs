@@ -20,9 +20,6 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// One pass: forgets the answers kept under old keys, when that is due, and files that were imported long ago, and lays
 /// events aside that are about objects that are not ours, and forgets old texts of the vendors where that is wanted.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     if work.clamps(now) {
         let app = &work.app;

@@ -98,7 +98,6 @@ impl Why {
 pub(super) struct Outcome {
     /// What became of their money.
     pub(super) settled: Vec<(Attempt, Heard)>,
-    /// Those that wait.
     pub(super) still: Vec<Ready>,
     /// Those whose money nothing has taken: they can be paid out.
     pub(super) clear: Vec<Ready>,

@@ -10,7 +10,6 @@ use super::submission;
 use super::verdict::{self, Judged};
 use crate::store::submissions::Submission;
 
-/// Sends a batch.
 pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
     let outcome = paypal.send_batch(request).await;
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());

@@ -4,9 +4,6 @@ use super::{Done, Work};
 use crate::ops::trail;
 
 /// One pass: chains rows that are committed and wait.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn once(work: &Work, _now: i64) -> Done {
     trail::chain(&work.app).await
 }

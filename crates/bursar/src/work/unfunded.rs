@@ -58,9 +58,6 @@ impl Refusals {
 }
 
 /// Puts off the next payout of what was refused just now, each time for twice as long.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn put_off(tx: &mut Tx, heard: &[Heard], now: i64, first_wait_us: i64) -> Result<()> {
     let refused = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
     for of in refused.map(|one| one.transaction) {

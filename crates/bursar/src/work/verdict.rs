@@ -43,7 +43,6 @@ const CLOCK_WAS_WRONG_US: i64 = 3_600_000_000;
 pub enum Verdict {
     /// The vendor has it, under this id of its own.
     Accepted(String),
-    /// Definitely not carried out.
     Refused(Reason),
     /// Definitely not carried out, because of these items; the others go again.
     RefusedFor(Vec<usize>, Reason),
@@ -51,7 +50,6 @@ pub enum Verdict {
     Stopped(Vec<(TransactionId, BeforeSend)>),
     /// The same bytes again at this time. `doubtful` when this try may have been carried out.
     Again {
-        /// When.
         at: i64,
         /// It may have been carried out.
         doubtful: bool,
@@ -65,17 +63,13 @@ pub enum Verdict {
 /// A verdict with what it adds to the submission's counters and what was said.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Judged {
-    /// What becomes of it.
     pub verdict: Verdict,
     /// In a word: a [`Why`], `accepted`, `refused`, `found`, `absent`.
     pub why: String,
-    /// In the vendor's words.
     pub detail: String,
     /// Stored errors in a row.
     pub same_errors: i64,
-    /// Refusals after a doubt.
     pub refusals: i64,
-    /// Looks that found nothing.
     pub looks: i64,
     /// When the look or refusal that counts was.
     pub looked_at: Option<i64>,
@@ -106,14 +100,11 @@ impl Judged {
         }
     }
 
-    /// The vendor has it.
-    #[must_use]
     pub fn accepted(of: &Submission, vendor_id: &str, how: &str) -> Self {
         Self::new(of, Verdict::Accepted(vendor_id.to_owned()), how, vendor_id)
     }
 
     /// Under which id the vendor has it, where it has.
-    #[must_use]
     pub fn accepted_as(&self) -> Option<&str> {
         match &self.verdict {
             Verdict::Accepted(id) => Some(id),
@@ -127,13 +118,11 @@ impl Judged {
     }
 
     /// The gate that stopped it, where one did.
-    #[must_use]
     pub fn stopped_by(&self) -> Option<&str> {
         (self.why == STOPPED).then_some(self.detail.as_str())
     }
 
     /// A person must find out.
-    #[must_use]
     pub fn review(of: &Submission, detail: impl Into<String>) -> Self {
         Self { alarm: true, ..Self::new(of, Verdict::Review, "needs_review", detail) }
     }
@@ -142,7 +131,6 @@ impl Judged {
 /// A key under which something may have been carried out is not sent once the vendor may have forgotten it, because then
 /// it would be carried out again. What becomes of the submission instead; `None` while it may be sent. `behind` is by how
 /// much our clock is known to be behind the vendor's.
-#[must_use]
 pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judged> {
     let age = age(of, now).saturating_add(behind);
     let (why, detail) = of.last.clone().unwrap_or_default();
@@ -166,33 +154,28 @@ fn age(of: &Submission, now: i64) -> i64 {
 }
 
 /// Nothing was sent because a gate had closed, and nothing that was sent before was carried out.
-#[must_use]
 pub fn stopped(of: &Submission, verdict: Verdict, code: &str) -> Judged {
     Judged::new(of, verdict, STOPPED, code)
 }
 
 /// A gate closed after a try that may have been carried out: it is not sent again but looked for, and where nothing is
 /// found it is the gate that stopped it.
-#[must_use]
 pub fn looks_instead(of: &Submission, code: &str, now: i64) -> Judged {
     Judged { looks: 0, looked_at: None, ..Judged::new(of, Verdict::Look(now), STOPPED, code) }
 }
 
 /// Not sent now; due again at this time. Nothing was learnt.
-#[must_use]
 pub fn waits(of: &Submission, at: i64) -> Judged {
     let again = Judged::new(of, Verdict::Again { at, doubtful: false }, "waits", "");
     Judged { same_errors: of.same_errors, ..again }
 }
 
 /// The wait before the next try, doubling from half a second, never over `longest`.
-#[must_use]
 pub fn backoff(tries: i64, longest: i64) -> i64 {
     FIRST_WAIT_US.saturating_mul(1 << tries.clamp(0, 20)).min(longest)
 }
 
 /// Stripe did not say yes.
-#[must_use]
 pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
     let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
@@ -240,7 +223,6 @@ fn held(doubt: &Doubt, now: i64) -> Option<i64> {
 }
 
 /// Stripe said no. After a doubtful try that is not final: it is looked up first, from the beginning.
-#[must_use]
 pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 {
@@ -262,7 +244,6 @@ fn refusal_in(detail: &str) -> Reason {
 
 /// Stripe was looked through and has no such transfer, payout or reversal. One look proves nothing, whatever was said before:
 /// what the first try led to may be shown a moment later. What is absent in two looks is refused for the reason that is known.
-#[must_use]
 pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     let looked = |verdict, looks| Judged {
@@ -310,7 +291,6 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
 }
 
 /// The vendor could not be looked through; nothing is known that was not known before.
-#[must_use]
 pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     Judged::new(of, Verdict::Look(now + backoff(of.tries.max(2), longest)), &why, detail)
@@ -318,7 +298,6 @@ pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
 
 /// The vendor answered a look with something that tells neither that it is there nor that it is not: what it does not show us,
 /// or what cannot be read. When it still does so long after the key can have been used, a person must find out.
-#[must_use]
 pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64) -> Judged {
     if age(of, now) < deadline::UNSEEN_US {
         return not_looked(of, now, longest);
@@ -356,7 +335,6 @@ pub(super) fn accepted_fact(leg: Leg) -> Fact {
 }
 
 /// PayPal did not say yes. Sending the same bytes again *is* the look-up: a `sender_batch_id` is paid only once.
-#[must_use]
 pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
     let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
@@ -388,7 +366,6 @@ pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> J
 
 /// PayPal said no. After a doubtful try that is not final either: the same bytes go again, and when PayPal keeps to its
 /// refusal a person must look. Nor is a refusal that may say that PayPal has the batch already.
-#[must_use]
 pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 && !rejection.may_be_duplicate {
@@ -418,7 +395,6 @@ pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
 /// What became of a cancellation, by PayPal's answer and the item's status as it was fetched afterwards. The item alone
 /// ends it: a lost answer is not a failure, and an acceptance is no proof. While it is unclaimed still, the same request
 /// goes again, which is harmless, unless PayPal has definitely refused it.
-#[must_use]
 pub fn cancellation(
     of: &Submission,
     item: &str,

@@ -22,9 +22,6 @@ const AT_ONCE: i64 = 50;
 type Said = std::result::Result<Option<(Stands, String)>, ReadError>;
 
 /// One pass; answers how many were asked about.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn once(work: &Work, now: i64) -> Done {
     let due = found::to_ask(&mut work.app.store.read().await?, now, AT_ONCE).await?;
     let mut told = Vec::new();

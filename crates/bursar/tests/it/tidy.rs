@@ -5,6 +5,7 @@
 //! is simply absent, enforces already.
 
 mod asvs;
+mod ceremony;
 mod circles;
 pub mod database;
 mod deploy;
@@ -32,9 +33,18 @@ pub struct Rule {
 pub type Breach = (usize, String);
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    [files::RULES, words::RULES, database::RULES, rooms::RULES, circles::RULES, asvs::RULES, deploy::RULES]
-        .into_iter()
-        .flatten()
+    [
+        files::RULES,
+        words::RULES,
+        ceremony::RULES,
+        database::RULES,
+        rooms::RULES,
+        circles::RULES,
+        asvs::RULES,
+        deploy::RULES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 const READ: &[&str] = &[

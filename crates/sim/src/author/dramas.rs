@@ -4,7 +4,6 @@
 use super::Author;
 
 impl Author {
-    /// One of them.
     pub(super) fn drama(&mut self) {
         // Whoever joins is asked about at the vendor, which must answer.
         self.line("heal");

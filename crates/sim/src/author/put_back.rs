@@ -9,7 +9,6 @@ use crate::chance::Chance;
 
 /// One life in so many has it.
 const ONE_IN: u64 = 5;
-/// Which of them.
 const WHICH: u64 = 4;
 /// At most so much is lost, in hours: PayPal tells no more than 30 days of what it was sent.
 const MOST_HOURS: u64 = 8 * 24;

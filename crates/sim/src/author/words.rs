@@ -43,7 +43,6 @@ pub const CALLS: [&[&str]; 2] = [
     &["batch", "batch", "batch", "cancel", "read", "token", "any"],
 ];
 
-/// What becomes of webhooks.
 pub const NEWS: [&str; 6] = [
     "webhook lost",
     "webhook doubled",

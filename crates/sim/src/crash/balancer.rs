@@ -12,7 +12,6 @@ use super::leader::Records;
 
 /// A node as it is seen from before it.
 pub struct Node {
-    /// Where it listens.
     pub address: String,
     /// Which process it is now.
     pub pid: Box<dyn Fn() -> u32 + Send + Sync>,

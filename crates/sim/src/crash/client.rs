@@ -11,7 +11,6 @@ use vendors::http::{Answer, HeaderName, HeaderValue, Http, Method, Request};
 
 use super::place::Place;
 
-/// How long it asks.
 const PATIENCE_US: i64 = 90_000_000;
 /// How long it waits for one answer: a node that stands still must not hold it up when another would answer.
 const WAIT: Duration = Duration::from_secs(12);
@@ -39,7 +38,6 @@ impl Client {
         Self::at(&place.base_url, &place.api_key)
     }
 
-    /// One that asks there.
     pub fn at(base_url: &str, key: &str) -> Self {
         Self {
             http: Http::new().unwrap(),
@@ -74,7 +72,6 @@ impl Client {
         }
     }
 
-    /// What there is.
     pub async fn get(&self, path: &str) -> Result<Value, String> {
         self.yes("GET", path, &Value::Null, "").await
     }

@@ -34,19 +34,14 @@ pub struct Strike {
     pub point: String,
     /// 1 for the first time; 0 for the next time, whichever it is.
     pub nth: u32,
-    /// What befalls it.
     pub deed: Deed,
 }
 
 impl Strike {
-    /// A kill.
-    #[must_use]
     pub fn kill(point: &str, nth: u32) -> Self {
         Self::of(point, nth, Deed::Kill)
     }
 
-    /// Whatever it is.
-    #[must_use]
     pub fn of(point: &str, nth: u32, deed: Deed) -> Self {
         Self { point: point.to_owned(), nth, deed }
     }
@@ -63,7 +58,6 @@ struct Shared {
     state: Mutex<State>,
     /// How far it has been moved on.
     ahead_us: AtomicI64,
-    /// How wrong it is.
     wrong_us: AtomicI64,
 }
 

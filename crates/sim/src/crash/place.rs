@@ -30,11 +30,9 @@ use crate::world::{SECOND, config};
 /// How much later than it was decided a request may reach a vendor here: a process may be dead or frozen meanwhile.
 const LATITUDE_US: i64 = 60 * SECOND;
 
-/// The place.
 pub struct Place {
     pub simulator: Simulator,
     pub leader: Leader,
-    /// What the client shows.
     pub api_key: String,
     pub base_url: String,
     /// Where the nodes listen; where there is one, the base URL leads to it.
@@ -142,12 +140,10 @@ impl Place {
         self.clock.now() + self.leader.ahead_us()
     }
 
-    /// Where the process logs.
     pub fn log(&self) -> PathBuf {
         self.database.folder.path().join("log")
     }
 
-    /// The whole log.
     pub fn logged(&self) -> String {
         std::fs::read(self.log())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -180,7 +176,6 @@ impl Place {
         self.engine
     }
 
-    /// Leaves nothing behind.
     pub async fn close(self) {
         self.servers.iter().for_each(JoinHandle::abort);
     }

@@ -56,7 +56,6 @@ impl Recipe {
         Self { binary: binary.to_owned(), arguments, variables, log: place.log(), may_end: plan.may_end }
     }
 
-    /// Starts it.
     pub fn start(&self) -> Child {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         Command::new(&self.binary)
@@ -122,7 +121,6 @@ impl Keeper {
     }
 }
 
-/// Sends a signal.
 pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);

@@ -10,9 +10,7 @@ use tempfile::TempDir;
 
 /// Something that goes wrong and is put right again.
 pub trait Trouble: Send + Sync {
-    /// From now on.
     fn begin(&self);
-    /// It is over.
     fn end(&self);
 }
 

@@ -15,14 +15,10 @@ pub struct Movement {
     pub arrived: bool,
 }
 
-/// All of it.
 #[derive(Default)]
 pub struct Flow {
-    /// Left our balance.
     pub left: i64,
-    /// Came back to it.
     pub back: i64,
-    /// Lies with the partner.
     pub arrived: i64,
     /// What the vendor took for itself.
     pub fees: i64,

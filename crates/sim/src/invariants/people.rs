@@ -73,7 +73,6 @@ fn i24_a_changed_destination_is_told(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// What is secret here.
 const SECRETS: [&str; 3] = ["sk_test_sim", "sim_secret", "whsec_"];
 
 /// I25: no secret stands in what people are told or in what is kept of the vendors' answers.

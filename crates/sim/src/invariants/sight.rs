@@ -12,7 +12,6 @@ use crate::outside::Outside;
 use crate::world::World;
 use crate::world::memory::{Aim, Lost};
 
-/// A payment.
 pub struct Payment {
     pub id: String,
     pub number: i64,
@@ -53,7 +52,6 @@ pub struct Submission {
     pub created_at: i64,
 }
 
-/// A reward.
 pub struct Reward {
     pub id: String,
     pub number: i64,
@@ -67,7 +65,6 @@ pub struct Reward {
     pub approved_at: Option<i64>,
 }
 
-/// A batch.
 pub struct Batch {
     pub id: String,
     pub number: String,
@@ -96,16 +93,13 @@ pub struct Sight {
     pub submissions: Vec<Submission>,
     pub rewards: Vec<Reward>,
     pub batches: Vec<Batch>,
-    /// Payment, reward, amount.
     pub covered: Vec<(String, String, i64)>,
     /// Journal, movement, subject, account, currency, amount.
     pub postings: Vec<[String; 5]>,
     pub amounts: Vec<i64>,
     pub trail: Vec<Trail>,
-    /// Notice and subject.
     pub notices: BTreeSet<(String, String)>,
     pub told: BTreeMap<(String, String), i64>,
-    /// Vendor and event.
     pub events: BTreeSet<(String, String)>,
     /// Payment, event, effect, and how often.
     pub effects: Vec<(String, String, String, i64)>,
@@ -136,7 +130,6 @@ pub struct Sight {
     pub elsewhere: usize,
     /// The ids that payments carry which were found at the vendors after the database was put back.
     pub found: BTreeSet<String>,
-    /// What was lost then.
     pub lost: Lost,
     pub books: Books,
     pub flows: BTreeMap<String, Flow>,
@@ -178,7 +171,6 @@ pub struct Known {
 }
 
 impl Known {
-    /// What a world knows.
     pub fn of(world: &World) -> Self {
         Self {
             books: world.simulator.books(),

@@ -56,7 +56,6 @@ pub fn is_one(word: &str) -> bool {
 
 /// Why a command came to nothing.
 pub enum No {
-    /// The program refused it.
     Refused(OpsError),
     /// The line cannot be played.
     Unreadable(String),
@@ -198,7 +197,6 @@ fn told(done: Result<(), No>) -> String {
     }
 }
 
-/// Runs a command.
 pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> Result<(), No> {
     let (app, actor) = (&world.app, &world.actor);
     match (command, of) {
@@ -312,7 +310,6 @@ enum Made {
     Truly,
 }
 
-/// Who says so.
 #[derive(Clone, Copy)]
 enum By {
     Actor,

@@ -47,7 +47,6 @@ enum Became {
     UnderWay,
     /// It lies in the payee's balance at Stripe, and nothing takes it out of there.
     Lies,
-    /// The payee has it.
     Paid,
 }
 

@@ -98,11 +98,8 @@ pub async fn parked(world: &World) -> i64 {
 /// What really moved for a transaction, as the vendor has written it down; minor units of our currency.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Left our balance.
     pub left: i64,
-    /// Came back to it.
     pub back: i64,
-    /// Lies with the partner.
     pub arrived: i64,
     /// What the vendor took for it.
     pub fee: i64,

@@ -41,7 +41,6 @@ impl Database {
         Self::on(server, folder, name, &format!("TEMPLATE {template}")).await
     }
 
-    /// One without any table.
     pub async fn empty(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let Some(server) = server() else {

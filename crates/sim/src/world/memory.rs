@@ -29,7 +29,6 @@ pub struct Lost {
     pub at: i64,
     /// Payment and reward, as they were before.
     pub covered: Vec<(String, String)>,
-    /// Payment and payee.
     pub payees: Vec<(String, String)>,
     /// How many requests for money had reached another account of a vendor.
     pub elsewhere: usize,
@@ -55,7 +54,6 @@ impl Lost {
     }
 }
 
-/// All of it.
 #[derive(Default)]
 pub struct Memory(Mutex<Kept>);
 
@@ -97,7 +95,6 @@ impl Memory {
         kept.most_off = kept.most_off.max(us.abs());
     }
 
-    /// A process stands still.
     pub fn fell_asleep(&self, at: i64) {
         let mut kept = self.kept();
         kept.asleep_since = kept.asleep_since.or(Some(at));

@@ -13,9 +13,7 @@ use vendors::http::{Answer, HeaderMap, HeaderName, HeaderValue, Http, Received, 
 
 use crate::turns;
 
-/// Where the vendors are.
 pub const VENDORS: &str = "http://vendors.test";
-/// Where we are.
 pub const OURS: &str = "http://bursar.test";
 
 /// The way there and back.

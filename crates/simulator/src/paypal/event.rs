@@ -20,7 +20,6 @@ pub(crate) struct Event {
     created_at: i64,
 }
 
-/// A registered webhook.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     id: String,

@@ -26,7 +26,6 @@ const TOKEN_SECONDS: i64 = 32_400;
 /// Payouts allows so many POST requests a minute.
 const POSTS_A_MINUTE: u32 = 400;
 
-/// What PayPal knows.
 pub(crate) struct PayPal {
     pub(crate) batches: Table<batch::Batch>,
     pub(crate) items: Table<settle::Item>,

@@ -43,9 +43,7 @@ pub(crate) struct Account {
     /// The payout schedule; Stripe's default is daily.
     pub(crate) interval: String,
     pub(crate) deleted: bool,
-    /// Whether onboarding is finished.
     submitted: bool,
-    /// Whether it was begun.
     begun: bool,
     mended: bool,
     scene: Option<Scene>,
@@ -283,7 +281,6 @@ pub(crate) fn begin(world: &mut World, id: &str, now: i64) {
     emit(world, &Cause::itself(now), Some(id), "account.updated", id, &shown, before);
 }
 
-/// Finishes an account's onboarding.
 pub(crate) fn complete(world: &mut World, id: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     if !std::mem::replace(&mut account.submitted, true) {

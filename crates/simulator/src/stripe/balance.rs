@@ -49,7 +49,6 @@ const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 const HUNDREDFOLD: [&str; 2] = ["isk", "ugx"];
 /// Counted in hundredths, paid out in whole units only.
 const WHOLE_PAYOUTS: [&str; 2] = ["huf", "twd"];
-/// Longer amounts are mistakes.
 const LARGEST: i64 = 99_999_999_999;
 
 /// Checks an amount against Stripe's rules for its currency; `payout` adds those that hold for payouts only.
@@ -106,7 +105,6 @@ pub(crate) fn read(world: &mut World, call: &Call<'_>) -> Outcome {
     Ok(balance)
 }
 
-/// Pending money becomes available.
 pub(crate) fn release(world: &mut World, account: &str, currency: &str, amount: i64) {
     world.stripe.pay_in(account, currency, -amount, Place::Pending);
     world.stripe.pay_in(account, currency, amount, Place::Available);

@@ -33,7 +33,6 @@ pub(crate) const PLATFORM: &str = "acct_platform";
 /// The version that every object is shaped by.
 const API_VERSION: &str = "2026-05-27.dahlia";
 
-/// What Stripe knows.
 pub(crate) struct Stripe {
     pub(crate) accounts: BTreeMap<String, Account>,
     pub(crate) transfers: Table<transfer::Transfer>,
@@ -431,7 +430,6 @@ fn page_of<T: Dated>(
     Ok(list_of(url, rows.into_iter().map(show).collect(), more))
 }
 
-/// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

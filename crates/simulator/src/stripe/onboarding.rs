@@ -24,11 +24,11 @@ pub(crate) struct Link {
     left: bool,
 }
 
-/// What a browser gets.
 pub(crate) enum Step {
     /// The form of this account.
-    Form { account: String },
-    /// On to this address.
+    Form {
+        account: String,
+    },
     To(String),
     /// The account's form is done and there is nowhere to go back to.
     Done,
@@ -86,7 +86,6 @@ pub(crate) fn leave(world: &mut World, token: &str, finished: bool, now: i64) ->
     back.map_or(Step::Done, Step::To)
 }
 
-/// The form's page.
 pub(crate) fn form(account: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\

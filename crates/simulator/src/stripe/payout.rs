@@ -59,7 +59,6 @@ pub(crate) struct Payout {
 /// A platform that polls cannot have asked within this time.
 const JUST_NOW: i64 = 600 * SECOND;
 
-/// Why a payout failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failure {
     code: &'static str,

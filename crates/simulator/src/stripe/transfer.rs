@@ -416,7 +416,6 @@ impl Transfer {
 }
 
 impl Reversal {
-    /// Of which transfer.
     pub(super) fn transfer(&self) -> &str {
         &self.transfer
     }

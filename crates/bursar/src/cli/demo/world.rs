@@ -90,7 +90,6 @@ fn rewards_file(name: &str, count: usize) -> String {
     file
 }
 
-/// Fills the empty database.
 pub(super) async fn build(app: &App, work: &Work) -> Outcome {
     let actor = operator();
     let (_, to_connect) =

@@ -21,7 +21,6 @@ use crate::store::{Db, tax};
 /// One payee's part of a batch in one currency, as it is shown.
 #[derive(Clone, Debug)]
 pub struct ClaimView {
-    /// Who receives.
     pub payee: Payee,
     /// Who that is, for people.
     pub named: Option<Named>,
@@ -32,7 +31,6 @@ pub struct ClaimView {
     /// What that sum really is, where it is more than one amount can hold. Then `total` stands for nothing, and a gate that
     /// is closed keeps it from being paid.
     pub beyond: Option<Sum>,
-    /// The fee expected.
     pub fee: Money,
     /// What of it the vendor takes once a month for the payee; after Pay it is in the fee alone.
     pub monthly: Money,
@@ -51,14 +49,11 @@ pub struct ClaimView {
 }
 
 impl ClaimView {
-    /// Through whom.
-    #[must_use]
     pub fn vendor(&self) -> Option<Vendor> {
         self.destination.as_ref().map(Destination::vendor)
     }
 
     /// The sum of its rewards, however large.
-    #[must_use]
     pub fn exact(&self) -> Sum {
         self.beyond.unwrap_or_else(|| self.total.into())
     }
@@ -67,13 +62,10 @@ impl ClaimView {
 /// A batch with everything that is computed of it.
 #[derive(Clone, Debug)]
 pub struct BatchView {
-    /// What is kept.
     pub batch: Batch,
-    /// How it stands.
     pub status: BatchStatus,
     /// Its claims, by payee and currency.
     pub claims: Vec<ClaimView>,
-    /// One total per currency.
     pub totals: Vec<Sum>,
     /// Why it cannot be paid as a whole.
     pub blockers: Vec<Blocker>,
@@ -85,7 +77,6 @@ pub struct BatchView {
 
 impl BatchView {
     /// Everything that stands in the way of Pay: the batch's own blockers, then its claims'.
-    #[must_use]
     pub fn all_blockers(&self) -> Vec<Blocker> {
         let of_claims = self.claims.iter().flat_map(|claim| claim.blockers.iter().cloned());
         self.blockers.iter().cloned().chain(of_claims).collect()
@@ -93,7 +84,6 @@ impl BatchView {
 }
 
 /// What the vendors would be told to pay for these claims, one sum per currency.
-#[must_use]
 pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
     let mut sums = std::collections::BTreeMap::<Currency, i128>::new();
     for claim in claims {
@@ -104,9 +94,6 @@ pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
 
 /// Whom a batch takes over the tax reporting line of this year: in US dollars only, and only while US Tax Tracking is on.
 /// A batch that was paid already is in the books and crosses nothing any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Crossing>> {
     let rules = settings::load(db).await?;
     let claims = view.claims.iter().filter(|claim| claim.total.currency == Currency::USD);

@@ -9,7 +9,6 @@ use payout::transaction::State;
 use crate::store::transactions::ReadLine;
 
 /// What a line tells, in a sentence without its full stop.
-#[must_use]
 pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
     let name = vendor.label();
     if line.source == "notice" {
@@ -92,7 +91,6 @@ fn about_money(effect: &str) -> Option<&'static str> {
 }
 
 /// The particulars of a line: whose words they are, what a key is, and what an answer was worth.
-#[must_use]
 pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
     let detail = line.detail.as_deref()?;
     Some(match (line.source.as_str(), detail.split_once(": ")) {
@@ -105,7 +103,6 @@ pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
 }
 
 /// The vendor by its name where a sentence begins with it, and where an answer of its own could not be read: that says nothing.
-#[must_use]
 pub fn vendors_own(detail: &str, vendor: Vendor) -> String {
     let name = vendor.label();
     let saying = ["the vendor says ".to_owned(), format!("{name} says ")];
@@ -126,7 +123,6 @@ fn is_short_name(text: &str) -> bool {
 }
 
 /// What an event was found to mean. A state is told as people know it, not by the name that programs compare.
-#[must_use]
 pub fn particulars(detail: &str) -> String {
     let Some((before, code)) = detail.rsplit_once("the payment is ") else { return detail.to_owned() };
     match State::parse(code) {

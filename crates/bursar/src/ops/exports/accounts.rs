@@ -15,19 +15,12 @@ const NAME: &str = "journal_accounts";
 /// Longer names are taken by none of the programs.
 const MOST_CHARACTERS: usize = 100;
 
-/// The names in force.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn names(db: &mut Db) -> store::Result<Names> {
     Ok(read(db).await?.0)
 }
 
 /// The names as they are kept, and their version (0 before they are first saved). A ledger account that has no name yet
 /// has the usual one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn read(db: &mut Db) -> store::Result<(Names, i64)> {
     let Some((text, version)) = store::settings::get(db, NAME).await? else {
         return Ok((Names::default(), 0));

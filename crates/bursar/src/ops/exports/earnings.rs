@@ -18,9 +18,6 @@ const PAYEES_AT_ONCE: i64 = AT_ONCE / 4;
 const BETWEEN: char = '\u{1f}';
 
 /// How many payees it will be; most have one currency, and so one row.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, year: i32, whose: &Scope) -> Result<i64> {
     let span = tax::year(year).ok_or(OpsError::Missing)?;
     let all = earnings::by_name(db, whose, &span, None, i64::MAX).await?;

@@ -26,9 +26,6 @@ use crate::store::{Db, StoreError, audit, batches, payees};
 const DAY_US: i64 = 86_400_000_000;
 
 /// The next rows of an export, as they are told at `now`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -> Result<Gathered> {
     let place = Place::read(place)?;
     let chosen: Vec<String> = asked.heads().iter().map(|head: &Heading| head.name.to_owned()).collect();
@@ -55,9 +52,6 @@ pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -
 }
 
 /// How many rows it will be.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
     Ok(match scope {
         Scope::Rewards { filter, eligible: None, .. } => rewards::count(db, filter, now).await?,
@@ -172,9 +166,6 @@ async fn of_audit(
 }
 
 /// The lines of the next journals, one entry for each journal and currency, and where to go on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn entries(
     db: &mut Db,
     filter: &JournalFilter,
@@ -204,9 +195,6 @@ pub async fn entries(
 }
 
 /// The sums of the next day on which anything was written, one entry for each currency, and where to go on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn day(
     db: &mut Db,
     filter: &JournalFilter,

@@ -16,34 +16,24 @@ use crate::store::rewards::{Filter as RewardFilter, Sort, View, Visible};
 use crate::store::scope::Scope as Whose;
 use crate::store::transactions::Filter as TransactionFilter;
 
-/// Which rows.
 #[derive(Clone, Debug)]
 pub enum Scope {
     /// Rewards, in the order of the list.
     Rewards {
-        /// What narrows the list.
         filter: Box<RewardFilter>,
         /// Only what passes every gate, or only what does not.
         eligible: Option<bool>,
-        /// Sorted by this.
         sort: Sort,
-        /// The largest first.
         descending: bool,
     },
-    /// Payments, newest first.
     Transactions(Box<TransactionFilter>),
     /// What each payee earned and was paid in a tax year.
     Earnings {
-        /// The year.
         year: i32,
-        /// Whose.
         whose: Whose,
     },
-    /// The books.
     Journal {
-        /// Which journals.
         filter: JournalFilter,
-        /// Who reads the file.
         layout: Layout,
         /// One entry for each day and currency instead of one for each journal.
         by_day: bool,
@@ -55,21 +45,17 @@ pub enum Scope {
 /// What somebody asked to have exported.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Which rows.
     pub scope: Scope,
     /// How the file is written.
     pub format: Format,
     /// CSV that begins with the mark by which Excel knows UTF-8.
     pub marked: bool,
-    /// The columns, by name.
     pub columns: Vec<String>,
     /// The filters in words, for people.
     pub told: String,
 }
 
 impl Scope {
-    /// What it is of.
-    #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
             Self::Rewards { .. } => Kind::Rewards,
@@ -80,8 +66,6 @@ impl Scope {
         }
     }
 
-    /// The columns there are.
-    #[must_use]
     pub fn headings(&self) -> Vec<Heading> {
         match self {
             Self::Journal { layout, .. } => layout.headings().to_vec(),
@@ -92,13 +76,11 @@ impl Scope {
     }
 
     /// Its columns are what a program demands, and nobody chooses among them.
-    #[must_use]
     pub fn is_fixed(&self) -> bool {
         matches!(self, Self::Journal { layout, .. } if *layout != Layout::Generic)
     }
 
     /// What the file is called after.
-    #[must_use]
     pub fn word(&self) -> String {
         match self {
             Self::Journal { layout, .. } => format!("journal-{}", layout.as_str()),
@@ -111,15 +93,12 @@ impl Scope {
 
 impl Asked {
     /// The heads of the columns, in the order of the file.
-    #[must_use]
     pub fn heads(&self) -> Vec<Heading> {
         let all = self.scope.headings();
         let find = |name: &String| all.iter().find(|heading| heading.name == name.as_str()).copied();
         if self.scope.is_fixed() { all } else { self.columns.iter().filter_map(find).collect() }
     }
 
-    /// As it is kept.
-    #[must_use]
     pub fn json(&self) -> Value {
         let scope = match &self.scope {
             Scope::Rewards { filter, eligible, sort, descending } => {
@@ -147,7 +126,6 @@ impl Asked {
     }
 
     /// Reads [`Asked::json`]; `None` when this program cannot have written it.
-    #[must_use]
     pub fn read(kept: &Value) -> Option<Self> {
         let scope = &kept["scope"];
         let scope = match Kind::parse(kept["of"].as_str()?)? {

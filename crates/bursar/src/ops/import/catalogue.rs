@@ -27,11 +27,8 @@ use crate::transact;
 /// A destination that a file names for a payee, still to be set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToConnect {
-    /// The line.
     pub line: u64,
-    /// Whose.
     pub payee: Payee,
-    /// Where to.
     pub destination: Destination,
     /// How it is told, where a payee who was known before is paid elsewhere by it.
     pub told: Option<Destined>,

@@ -26,9 +26,7 @@ pub(super) const REASON: &str = "reason";
 /// How a file is written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Layout {
-    /// What parts its fields.
     delimiter: char,
-    /// Its headers, in order.
     pub headers: Vec<String>,
     /// Its lines. A file that was kept before lines were counted has none.
     #[serde(default)]
@@ -69,7 +67,6 @@ impl Layout {
     }
 
     /// What parts its fields, in words.
-    #[must_use]
     pub fn delimiter_words(&self) -> &'static str {
         match self.delimiter() {
             b';' => "semicolons",
@@ -80,7 +77,6 @@ impl Layout {
     }
 
     /// What a header is called, where it may have no name.
-    #[must_use]
     pub fn name(&self, place: usize) -> String {
         match self.headers.get(place).map(String::as_str) {
             None | Some("") => format!("column {} (no name)", place + 1),
@@ -119,7 +115,6 @@ pub(super) fn delimiter(text: &str) -> char {
 }
 
 /// The columns of a kind of file.
-#[must_use]
 pub fn columns(what: What) -> Columns {
     match what {
         What::Rewards => COLUMNS,
@@ -130,7 +125,6 @@ pub fn columns(what: What) -> Columns {
 }
 
 /// Those of them that a file must have.
-#[must_use]
 pub fn required(what: What) -> Columns {
     match what {
         What::Rewards => REQUIRED,

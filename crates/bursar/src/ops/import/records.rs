@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 /// How the lines of a file are made up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Lines {
-    /// All of them.
     pub total: u64,
-    /// Those of the header.
     pub header: u64,
     /// Those with nothing on them but blanks and separators.
     pub blank: u64,
@@ -25,7 +23,6 @@ pub struct Lines {
 
 impl Lines {
     /// How many rows there are: each is accepted, a duplicate or refused.
-    #[must_use]
     pub fn rows(self) -> u64 {
         self.total.saturating_sub(self.header).saturating_sub(self.blank).saturating_sub(self.continued)
     }
@@ -115,7 +112,6 @@ impl<'a> Records<'a> {
         Ok(records)
     }
 
-    /// The next row.
     pub(super) fn next(&mut self) -> Option<Record<'a>> {
         self.read(self.header.len())
     }

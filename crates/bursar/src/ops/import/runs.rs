@@ -37,8 +37,6 @@ const KEPT_US: i64 = 30 * 86_400_000_000;
 /// The longest name of a file that is kept, in letters.
 const MOST_NAME: usize = 120;
 
-/// Who may import what.
-#[must_use]
 pub fn permission(what: What) -> Permission {
     match what {
         What::Rewards => Permission::Review,
@@ -137,9 +135,6 @@ pub fn sample(import: &Import) -> Result<Sample> {
 }
 
 /// What each header stands for: as somebody has said, else as is guessed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn mapping(db: &mut Db, import: &Import) -> Result<Vec<Option<String>>> {
     if let Some(mapping) = &import.mapping {
         return serde_json::from_str(mapping).map_err(|error| corrupt(&error));
@@ -298,9 +293,6 @@ async fn save(tx: &mut Tx, before: &Import, import: Import, free_at: i64) -> Res
 }
 
 /// Takes the import that has waited longest, for one unit of work.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(app: &App, now: i64) -> Result<Option<Import>> {
     // A writer would wait for others only to find nothing.
     if !imports::any_due(&mut app.store.read().await?, now).await? {
@@ -530,9 +522,6 @@ pub async fn connected(
 }
 
 /// Lets a leased import be taken again from `free_at` on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn release(app: &App, import: &Import, free_at: i64) -> Result<()> {
     transact!(app, |tx| {
         imports::save(tx, import, import, free_at).await?;
@@ -606,9 +595,6 @@ pub async fn refused_file(db: &mut Db, import: &Import) -> Result<String> {
 }
 
 /// Forgets the files that were kept for long enough.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn forget(app: &App, now: i64) -> Result<u64> {
     if !imports::any_kept(&mut app.store.read().await?, now - KEPT_US).await? {
         return Ok(0);

@@ -22,7 +22,6 @@ const SHOWN: usize = 10;
 /// The first rows as they will be entered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sample {
-    /// Our columns.
     pub columns: Vec<String>,
     /// The line of each row, and its fields.
     pub rows: Vec<(u64, Vec<String>)>,

@@ -19,7 +19,6 @@ pub struct RowError {
     pub line: u64,
     /// The column; empty when the row as a whole is wrong.
     pub column: &'static str,
-    /// Stable, snake_case.
     pub code: &'static str,
     /// What is wrong and what to write instead.
     pub detail: String,
@@ -88,8 +87,6 @@ pub struct Destinations {
 const NAMED: usize = 100;
 
 impl Destinations {
-    /// Those of a report.
-    #[must_use]
     pub fn of(all: &[Destined]) -> Self {
         let count = |with: bool| all.iter().filter(|one| one.old.is_some() == with).count() as u64;
         // What takes money elsewhere is named before what gives it a place.
@@ -107,7 +104,6 @@ impl Destinations {
     }
 
     /// What becomes of where known payees are paid, or would; nothing where all stay where they are.
-    #[must_use]
     pub fn told(&self, future: bool) -> Option<String> {
         let would = if future { "would be" } else { "is" };
         let would_many = if future { "would be" } else { "are" };

@@ -33,7 +33,6 @@ const SHOWN: usize = 20;
 pub struct Facts {
     /// The id of what it is about.
     pub about: String,
-    /// Whom it concerns.
     pub payee: Option<Payee>,
     /// The addresses that the notice itself names.
     pub to: Vec<String>,
@@ -53,7 +52,6 @@ pub struct Facts {
 
 impl Facts {
     /// The variables as one reader sees them.
-    #[must_use]
     pub fn seen_by(&self, name: &str, partner: bool, language: Language) -> Value {
         let mut values = self.values.clone();
         values.iter_mut().for_each(|(name, value)| write_amounts(name, value, language));

@@ -33,9 +33,6 @@ pub enum Posted {
 }
 
 /// Takes mails that are due to be sent. What has become too old, or whose address takes none, ends here.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
     if !mails::anything_due(&mut app.store.read().await?, now).await? {
         return Ok(Vec::new());
@@ -60,9 +57,6 @@ pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
 
 /// Notes what the mail server said. What it cannot take now is tried again after one minute, two, four and so on, for
 /// three days.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<()> {
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
@@ -90,7 +84,6 @@ fn wait_us(tries: i64) -> i64 {
 }
 
 /// A text without the addresses in it: what only its receiver may follow is not kept, nor shown to anybody else.
-#[must_use]
 pub fn without_links(body: &str) -> String {
     let line = |line: &str| match line.starts_with("> ").then(|| line.split_once(" | ")).flatten() {
         Some((words, _)) => format!("{} (the link is known to the receiver alone)", &words[2..]),
@@ -183,9 +176,6 @@ pub async fn lift(app: &App, actor: &Actor, address: &str) -> Result<()> {
 }
 
 /// Where a person's own test mails go.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn own_address(app: &App, actor: &Actor) -> Result<Option<String>> {
     let reader = mails::person(&mut app.store.read().await?, &actor.id.to_string()).await?;
     Ok(reader.map(|reader| reader.address))

@@ -15,19 +15,14 @@ use crate::transact;
 
 const THREE_DAYS_US: i64 = 3 * 86_400_000_000;
 
-/// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reminded {
-    /// Payees that are reminded.
     pub told: usize,
     /// Payees that were reminded within the last three days, and are not again.
     pub lately: usize,
 }
 
 /// Reminds every payee whose approved rewards wait for something that only the payee can do, or one of them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn remind(app: &App, actor: &Actor, only: Option<Payee>) -> Result<Reminded> {
     let reminded = transact!(app, |tx| {
         let now = app.clock.now();

@@ -16,9 +16,6 @@ use crate::transact;
 const SHOWN: i64 = 50;
 
 /// The template in force and its version; version 0 is the built-in one that was never changed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn in_force(db: &mut Db, notice: Notice, language: Language) -> store::Result<(Template, i64)> {
     let newest = templates::versions(db, notice, language.as_str(), 1).await?.into_iter().next();
     let version = newest.as_ref().map_or(0, |newest| newest.version);
@@ -28,9 +25,6 @@ pub async fn in_force(db: &mut Db, notice: Notice, language: Language) -> store:
 }
 
 /// Every version that was saved, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn history(db: &mut Db, notice: Notice, language: Language) -> store::Result<Vec<Version>> {
     templates::versions(db, notice, language.as_str(), SHOWN).await
 }

@@ -23,7 +23,6 @@ use crate::transact;
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
-/// Between two looks.
 const LOOKS_US: i64 = 10 * 60 * 1_000_000;
 /// Without a webhook for so long after something was sent, a vendor is silent.
 const SILENT_US: i64 = 6 * HOUR_US;
@@ -43,9 +42,6 @@ const AT_ONCE: i64 = 500;
 const SHOWN: usize = 20;
 
 /// Looks, unless somebody has within ten minutes; how many notices were written.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn look(app: &App, now: i64) -> Result<usize> {
     let last = outbox::last_told(&mut app.store.read().await?, "watch", "").await?;
     if last.is_some_and(|last| last + LOOKS_US > now) {

@@ -44,7 +44,6 @@ pub struct Setup {
 pub struct Standing {
     /// Since when they have an app.
     pub since: Option<i64>,
-    /// Their passkeys.
     pub passkeys: Vec<passkeys::Passkey>,
     /// How many recovery codes are left.
     pub codes_left: i64,
@@ -53,8 +52,6 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether they have one.
-    #[must_use]
     pub fn is_on(&self) -> bool {
         self.since.is_some() || !self.passkeys.is_empty()
     }
@@ -67,16 +64,12 @@ pub enum Taken {
     Right,
     /// It was right, and used before.
     Used,
-    /// It was wrong.
     Wrong,
     /// They have no second factor.
     NoFactor,
 }
 
 /// How somebody's second factor stands.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Result<Standing> {
     let found = factors::get(db, id).await?;
     Ok(Standing {
@@ -88,9 +81,6 @@ pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Resul
 }
 
 /// Whether somebody can do nothing but set up a second factor.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
     if session.has_factor() || !needs_second_factor(session.actor.role) {
         return Ok(false);
@@ -99,9 +89,6 @@ pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
 }
 
 /// Begins to set up a secret, beside the one that counts until then.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begin(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let mut bytes = app.clock.chance().to_be_bytes().to_vec();
@@ -111,9 +98,6 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
 }
 
 /// What somebody is setting up, if they have begun not long ago.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     let id = session.actor.id;
     let mut db = app.store.read().await?;
@@ -131,7 +115,6 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
 pub enum Confirmed {
     /// It counts from now on; these are the recovery codes, shown this once.
     Done(Vec<String>),
-    /// The code was wrong.
     Wrong,
     /// It was begun too long ago, or something else since.
     Gone,
@@ -140,9 +123,6 @@ pub enum Confirmed {
 /// Lets what somebody has begun count, when the code shows that their app has it; their other sessions end. It is a proof of
 /// who they are where they had just given one (`proved`): whoever came by the provider a moment ago, which says of no proof,
 /// sets up their first factor and has proved nothing by that.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let sealed = factors::begun(&mut app.store.read().await?, id, &session.id, now - BEGUN_US).await?;
@@ -417,7 +397,6 @@ fn totp(secret: &str) -> Option<Totp> {
 }
 
 /// The code of a secret at a moment, as an app shows it; for tests and the demonstration.
-#[must_use]
 pub fn code_at(secret: &str, now: i64) -> Option<String> {
     let seconds = u64::try_from(now / 1_000_000).ok()?;
     Some(totp(secret)?.generate(seconds).to_string())
@@ -470,9 +449,7 @@ pub enum Wanted {
     /// While a mail server is configured, which can tell people what happens to their logins.
     #[default]
     WithMail,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -487,7 +464,6 @@ impl Wanted {
     }
 
     /// Whether it comes to being required in this installation.
-    #[must_use]
     pub fn requires(self, app: &App) -> bool {
         match self {
             Self::WithMail => app.config.smtp_url.is_some(),
@@ -504,9 +480,6 @@ struct SignIn {
 }
 
 /// What was decided about second factors here, and the version of that.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn wanted(db: &mut Db) -> Result<(Wanted, i64)> {
     let (kept, version) = store::settings::get(db, NAME).await?.unwrap_or_default();
     Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))

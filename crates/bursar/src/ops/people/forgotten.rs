@@ -17,9 +17,6 @@ use crate::transact;
 const PASSWORD_LINK_US: i64 = 3_600_000_000;
 
 /// Sends a link to whoever signs in with this address, if anybody does; those sent before work no more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask(app: &App, email: &str) -> Result<()> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let Some(person) = found.filter(|person| person.disabled_at.is_none()) else { return Ok(()) };

@@ -60,7 +60,6 @@ pub enum Sent {
 
 impl Sent {
     /// Whoever it is, when it is taken.
-    #[must_use]
     pub fn actor(self) -> Option<Actor> {
         match self {
             Self::In(actor, _) => Some(actor),
@@ -72,9 +71,6 @@ impl Sent {
 }
 
 /// Whoever sent this API key from this address.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> {
     let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
     let Some(found) = found.filter(|key| key.person.disabled_at.is_none()) else { return Ok(Sent::Unknown) };
@@ -129,19 +125,16 @@ fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
 /// How a key stands, for lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It is taken.
     Works,
     /// It has ended by itself.
     Ended,
     /// It has ended with whoever made it.
     MakerGone,
-    /// It was taken away.
     Revoked,
 }
 
 impl Standing {
     /// How a listed key stands now.
-    #[must_use]
     pub fn of(key: &Listed, now: i64) -> Self {
         if key.disabled_at.is_some() {
             Self::Revoked
@@ -154,8 +147,6 @@ impl Standing {
         }
     }
 
-    /// The one spelling.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Works => "works",
@@ -171,11 +162,9 @@ impl Standing {
 pub struct NewKey {
     /// The name shown in history.
     pub name: String,
-    /// What it may do.
     pub role: Role,
     /// The partner it acts for, by our caller's id; for the partner roles, and for them only.
     pub partner: Option<String>,
-    /// What it is for.
     pub scopes: Scopes,
     /// When it ends by itself.
     pub ends_at: Option<i64>,
@@ -185,7 +174,6 @@ pub struct NewKey {
 
 impl NewKey {
     /// One that does not end and is taken from any address.
-    #[must_use]
     pub fn of(name: &str, role: Role, scopes: Scopes) -> Self {
         Self { name: name.to_owned(), role, partner: None, scopes, ends_at: None, addresses: Vec::new() }
     }
@@ -403,9 +391,6 @@ fn rules(kept: Option<&str>) -> Rules {
 }
 
 /// Whether keys that pay or administer must name the addresses they are taken from.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn addresses_required(db: &mut Db) -> Result<bool> {
     let kept = store::settings::get(db, RULES).await?;
     Ok(rules(kept.as_ref().map(|(kept, _)| kept.as_str())).addresses_required)

@@ -19,14 +19,12 @@ use crate::transact;
 /// The address of the administrator whom the first start makes, until they say who they are.
 pub const FIRST: &str = "admin@localhost";
 
-/// A person to enter.
 #[derive(Clone, Debug)]
 pub struct NewPerson {
     /// Where they sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
-    /// What they may do.
     pub role: Role,
     /// The partner they are, by our caller's id; for the partner roles, and for them only.
     pub partner: Option<String>,
@@ -226,9 +224,6 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
 }
 
 /// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     if people::has_administrator(&mut app.store.read().await?).await? {
         return Ok(None);

@@ -35,7 +35,6 @@ const MOST_NAME: usize = 60;
 /// What a challenge is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Purpose {
-    /// Another passkey.
     Add,
     /// Signing in with nothing else.
     SignIn,
@@ -72,14 +71,12 @@ impl Deed {
     }
 
     /// A deed as a page of ours has named it.
-    #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let fits = text.starts_with("POST /") && text.len() <= 1_000 && !text.contains(char::is_control);
         fits.then(|| Self(text.to_owned()))
     }
 
     /// As it is signed: method, path and the SHA-256 of the form.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,7 +85,6 @@ impl Deed {
 /// What a device is asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// What it signs.
     pub challenge: String,
     /// The site that the passkey belongs to.
     pub site: String,
@@ -105,7 +101,6 @@ pub struct Owner {
     pub id: String,
     /// The address they sign in with.
     pub email: String,
-    /// Their name.
     pub name: String,
 }
 
@@ -124,7 +119,6 @@ pub fn site(app: &App) -> Result<Site> {
 }
 
 /// Whether passkeys can be used here.
-#[must_use]
 pub fn is_here(app: &App) -> bool {
     Site::of(&app.base_url).is_some()
 }
@@ -247,9 +241,6 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
 }
 
 /// What a device is asked for that is to be added, if that was begun in this session not long ago.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
     let Some(site) = Site::of(&app.base_url) else { return Ok(None) };
     let (mut db, id) = (app.store.read().await?, session.actor.id);
@@ -268,16 +259,12 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
 pub enum Added {
     /// It counts from now on. When it is their first factor these are the recovery codes, shown this once.
     Done(Vec<String>),
-    /// It was not believed.
     Refused,
     /// It was begun too long ago, or is used up.
     Gone,
 }
 
 /// Adds the passkey that was begun. When it is the first factor of its owner their other sessions end.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Result<Added> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let site = site(app)?;
@@ -375,18 +362,11 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
     Ok(())
 }
 
-/// The passkeys of somebody.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Passkey>> {
     Ok(stored::of(db, id).await?)
 }
 
 /// What somebody who signs in with this address calls their passkeys, which a new password or link leaves as they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
     let mut db = app.store.read().await?;
     let Some(person) = people::by_email(&mut db, &email.trim().to_lowercase()).await? else {
@@ -397,7 +377,6 @@ pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
 
 /// Where a challenge waits for its answer.
 enum Waits {
-    /// In the database.
     Here,
     /// In the browser that answers it; nothing when it keeps none for this.
     There(Option<Kept>),
@@ -410,10 +389,8 @@ pub(in crate::ops) struct Answer<'a> {
     bound_to: &'a str,
     /// What is done by it, where that was asked.
     deed: Option<&'a Deed>,
-    /// Where the challenge waits.
     waits: Waits,
     shown: &'a Shown,
-    /// Where they come from.
     from: &'a str,
 }
 
@@ -505,9 +482,6 @@ fn refused(tx: &mut Tx, now: i64, of: &Person, from: String, purpose: &str, why:
 
 /// Takes note that whoever holds a session has shown with a passkey who they are, for one deed, and replaces the session's
 /// token. What was signed is kept in the trail.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> Result<Proof> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let token = transact!(app, |tx| {
@@ -537,9 +511,6 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
 
 /// Signs in whoever shows a passkey and nothing else; the address that they sign in with, and how they have entered. Nothing
 /// for whichever reason it is not believed. `asked` is what their browser has kept since it was asked.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign_in(
     app: &App,
     asked: &str,

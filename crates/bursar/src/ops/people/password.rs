@@ -9,7 +9,6 @@ use crate::store::people::Person;
 use crate::store::programs::{self, Named};
 use crate::store::{self, Db};
 
-/// The fewest characters.
 const LEAST: usize = 12;
 /// The most characters: more is no safer, and somebody must hash it.
 const MOST: usize = 500;
@@ -43,9 +42,6 @@ pub fn check(password: &str, known: &[String]) -> Result<(), Refusal> {
 }
 
 /// The words that anybody may know of somebody: what their name, their address, their company and this program are called.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn known_of(db: &mut Db, base_url: &str, person: &Person) -> store::Result<Vec<String>> {
     let mut texts = vec!["bursar".to_owned(), person.name.clone(), person.email.clone().unwrap_or_default()];
     texts.extend(url::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)));

@@ -36,8 +36,6 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Everything by chance.
-    #[must_use]
     pub fn fresh(app: &App) -> Self {
         let secret = || app.clock.secret();
         Self { state: secret(), nonce: secret(), verifier: secret() }
@@ -49,7 +47,6 @@ impl Sent {
 pub struct Visit {
     /// Must be in what the provider signs.
     pub nonce: String,
-    /// Goes with the code.
     pub verifier: String,
     /// Where they wanted to go.
     pub next: String,
@@ -63,7 +60,6 @@ pub struct Visit {
 
 /// What a browser keeps that is about to be sent to the provider; nothing is written here, since anybody may ask for it.
 /// `again` is asked of whoever is to prove once more who they are.
-#[must_use]
 pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<PersonId>) -> String {
     let visit = Visit {
         nonce: sent.nonce.clone(),
@@ -78,9 +74,6 @@ pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<Pers
 }
 
 /// What a browser has kept that comes back, once; nothing for one that was sent with something else, or too long ago.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<Visit>> {
     let (state, now) = (token_hash(state), app.clock.now());
     let text = app.master_key.open(&sealed_as(&state), kept);
@@ -142,9 +135,6 @@ pub enum Why {
 
 /// Lets in whoever the provider has signed for, or half way in as with a password. `whose` is who was to prove once more who
 /// they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn enter(
     app: &App,
     shown: &Shown,

@@ -34,7 +34,6 @@ const USED_US: i64 = MINUTE_US;
 /// The browser that somebody comes with: what it calls itself, and where it is.
 #[derive(Clone, Debug, Default)]
 pub struct Browser {
-    /// What it calls itself.
     pub agent: String,
     /// The address it comes from, as far as that is known.
     pub address: String,
@@ -43,7 +42,6 @@ pub struct Browser {
 /// Somebody who has signed in.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Who.
     pub actor: Actor,
     /// The word that every form of the session carries.
     pub csrf: String,
@@ -51,7 +49,6 @@ pub struct Session {
     pub id: String,
     /// They have an authenticator app.
     pub has_app: bool,
-    /// They have a passkey.
     pub has_passkey: bool,
     /// When they came by the provider, where they did.
     pub provider_at: Option<i64>,
@@ -65,19 +62,16 @@ pub struct Session {
 
 impl Session {
     /// Whether they have a second factor.
-    #[must_use]
     pub fn has_factor(&self) -> bool {
         self.has_app || self.has_passkey
     }
 
     /// When they last proved who they are, or came in.
-    #[must_use]
     pub fn proved_at(&self) -> i64 {
         self.renewed.get().map_or(self.proved_at, |(_, at)| *at)
     }
 
     /// The token that takes the old one's place, for the browser, when they have just proved who they are.
-    #[must_use]
     pub fn renewed(&self) -> Option<&str> {
         self.renewed.get().map(|(token, _)| token.as_str())
     }
@@ -88,16 +82,12 @@ impl Session {
 }
 
 /// Since when sessions must have been used not to be over.
-#[must_use]
 pub fn used_since(now: i64) -> UsedSince {
     UsedSince { ours: now - IDLE_US, partners: now - IDLE_OF_PARTNERS_US }
 }
 
 /// Whoever holds this session's token. `from` is the address they use it from; nothing where it is no person who asks, but
 /// a page that is left open.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Option<Session>> {
     let (hash, now) = (token_hash(token), app.clock.now());
     let found = people::in_session(&mut app.store.read().await?, &hash, now, used_since(now)).await?;
@@ -209,9 +199,6 @@ pub(in crate::ops) async fn enter(
 }
 
 /// Who has come half way with this token.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     match factors::half(&mut db, &token_hash(token), app.clock.now()).await? {
@@ -223,9 +210,7 @@ pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
 /// What somebody shows who has come half way.
 #[derive(Clone, Copy, Debug)]
 pub enum Second<'a> {
-    /// A code.
     Code(&'a str),
-    /// A passkey.
     Passkey(&'a Shown),
 }
 
@@ -236,7 +221,6 @@ pub enum Finished {
     In(String),
     /// The code was used before.
     Used,
-    /// The code was wrong.
     Wrong,
     /// The passkey was not believed.
     WrongPasskey,
@@ -247,9 +231,6 @@ pub enum Finished {
 }
 
 /// Lets somebody in who has come half way, for their second factor.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser) -> Result<Finished> {
     let (token, hash) = (app.clock.secret(), token_hash(half));
     let finished = transact!(app, |tx| {
@@ -386,17 +367,11 @@ pub(super) fn rename(session: &Session, token: String) {
 }
 
 /// The sessions somebody has, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, id: PersonId, now: i64) -> crate::store::Result<Vec<store::Session>> {
     store::list(db, id, now, used_since(now)).await
 }
 
 /// Ends every session of somebody but the one they hold; how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -408,9 +383,6 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
 }
 
 /// Ends one of somebody's sessions; whether there was one of this name. `by` is who does it: themselves, or an administrator.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bool> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -422,10 +394,6 @@ pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bo
     })
 }
 
-/// Ends a session.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn sign_out(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {

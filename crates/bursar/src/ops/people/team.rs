@@ -18,14 +18,12 @@ use crate::store::people::{self, LinkFor, Person};
 use crate::store::{self, Tx};
 use crate::transact;
 
-/// A colleague to invite.
 #[derive(Clone, Debug)]
 pub struct Colleague {
     /// Where they will sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
-    /// What they may do.
     pub role: Role,
 }
 

@@ -15,40 +15,30 @@ use crate::transact;
 
 use super::Session;
 
-/// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct First {
     /// What they are called in history.
     pub name: String,
     /// Where they sign in with from now on.
     pub email: String,
-    /// Their password.
     pub password: String,
     /// The zone that times are told in; UTC without one.
     pub zone: Option<String>,
-    /// Whose program this is.
     pub company: Company,
 }
 
 /// Whether somebody is the first administrator, who has not said yet who they are.
-#[must_use]
 pub fn is_due(person: &Person) -> bool {
     person.email.as_deref() == Some(FIRST) && person.password_hash.is_none() && person.disabled_at.is_none()
 }
 
 /// The same of whoever holds a session.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn is_due_for(app: &App, session: &Session) -> Result<bool> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
     Ok(person.as_ref().is_some_and(is_due))
 }
 
 /// Whether the first administrator has not said yet who they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn is_waited_for(app: &App) -> Result<bool> {
     let first = people::by_email(&mut app.store.read().await?, FIRST).await?;
     Ok(first.as_ref().is_some_and(is_due))

@@ -23,9 +23,6 @@ const BEFORE_FOUND_US: i64 = 32 * DAY_US;
 const MOST_FOUND: i64 = 10_000;
 
 /// Adds to each case what is known of it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
     let asked = |case: &&mut Case| is_asked(case);
     let days: Vec<i64> =
@@ -78,9 +75,6 @@ fn is_asked(case: &Case) -> bool {
 }
 
 /// The case of what the vendor took for a payment that a case is known to be, where nobody has explained it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn fee_of(db: &mut Db, case: &Case) -> store::Result<Option<String>> {
     if case.aspect != Aspect::Money || !case.known.as_ref().is_some_and(|known| known.with_fee) {
         return Ok(None);

@@ -137,7 +137,6 @@ pub(super) fn takes_an_id(attempt: &Attempt, heard: &Heard) -> bool {
 }
 
 /// What is noted of a second object, for whoever has to settle it.
-#[must_use]
 pub fn made_twice(object: &str, known: &str) -> String {
     format!("the vendor has {object} under our key beside {known}, which the books hold: it was made twice")
 }

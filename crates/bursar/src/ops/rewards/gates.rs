@@ -20,9 +20,6 @@ use crate::store::{contradictions, transactions};
 const STEPS: [i64; 2] = [80, 320];
 
 /// Every gate that stands between a reward and its payment, those of all payouts first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Blocker>> {
     let mut found = own_blockers(db, reward, now).await?;
     // What is paid, or is never paid out, waits for nothing.
@@ -87,9 +84,6 @@ async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocke
 }
 
 /// What is known of the draft that a reward is in: which one, and what it waits for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn in_draft(db: &mut Db, blocker: Blocker, batch: BatchId) -> Result<Blocker> {
     let batch = store::find(db, &batch.to_string()).await?;
     let (who, waits) =
@@ -126,9 +120,6 @@ pub struct Pooled {
 /// A page of the pool: the rewards that pass every gate, or those that do not, each with its blockers.
 ///
 /// No index knows the gates, so the pool is looked through in the order of the list, as far as a page has time for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn pool(db: &mut Db, filter: &Filter, window: &Window, eligible: bool, now: i64) -> Result<Pooled> {
     let filter = Filter { view: View::Pool, ..filter.clone() };
     let most = usize::try_from(window.limit).unwrap_or(usize::MAX);

@@ -25,16 +25,12 @@ pub enum Verdict {
     Approve,
     /// Not to be paid.
     Reject {
-        /// Why.
         reason: String,
         /// The partner may see why.
         shown: bool,
     },
-    /// Somebody is looking.
     Review,
-    /// Taken out.
     Void {
-        /// Why.
         reason: String,
         /// The partner may see why.
         shown: bool,
@@ -52,7 +48,6 @@ impl Verdict {
         }
     }
 
-    /// What a reward becomes.
     fn status(&self) -> RewardStatus {
         match self {
             Self::Approve => RewardStatus::Approved,
@@ -126,7 +121,6 @@ pub async fn decide(
 /// Which rewards to decide about.
 #[derive(Clone, Debug)]
 pub enum Which {
-    /// These.
     Ids(Vec<RewardId>),
     /// All that a filter finds, if they are still as many as were seen.
     All(Box<Filter>, i64),

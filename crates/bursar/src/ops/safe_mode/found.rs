@@ -35,7 +35,6 @@ pub const STEPS: [&str; 6] = [
 ];
 
 /// The same as one text.
-#[must_use]
 pub fn steps() -> String {
     let numbered = STEPS.iter().enumerate().map(|(place, step)| format!("{}. {step}", place + 1));
     format!("In this order: {}", numbered.collect::<Vec<_>>().join(" "))
@@ -44,7 +43,6 @@ pub fn steps() -> String {
 /// A found payment as it is shown.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// What it is.
     pub listed: Listed,
     /// Whom it may have paid: their names.
     pub payees: Vec<(Payee, String)>,
@@ -55,20 +53,17 @@ pub struct Shown {
 impl Shown {
     /// What somebody says who has looked at these rewards, or who has found out whom it paid where nobody here is known: it is
     /// another word once that is otherwise.
-    #[must_use]
     pub fn none_of(&self) -> Option<String> {
         let asked = !self.unpaid.is_empty() || self.holds_nobody();
         asked.then(|| none_of(&self.listed, &self.unpaid))
     }
 
     /// It is open, and nobody here is known to be paid, or to have been paid, where it went.
-    #[must_use]
     pub fn holds_nobody(&self) -> bool {
         self.payees.is_empty() && self.listed.settled.is_none() && self.listed.payment.is_none()
     }
 
     /// What must be found out of one that holds nobody.
-    #[must_use]
     pub fn whom(&self) -> String {
         format!(
             "Nobody here has had the destination {}, so nobody is held by it. Find out whom it paid. If they were entered after the backup, enter them again with that destination instead of settling it: that holds them. If they are here under another destination, put them on hold first.",
@@ -77,7 +72,6 @@ impl Shown {
     }
 
     /// How it stands at its vendor, where that was told.
-    #[must_use]
     pub fn stands(&self) -> Option<String> {
         let (of, vendor) = (&self.listed.found, self.listed.found.vendor.label());
         let (stands, word) = self.listed.stands.as_ref()?;
@@ -104,7 +98,6 @@ impl Shown {
     }
 
     /// The names of whom it may have paid; nothing where nobody here is known.
-    #[must_use]
     pub fn names(&self) -> String {
         self.payees.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")
     }
@@ -121,13 +114,11 @@ fn none_of(of: &Listed, unpaid: &[Unpaid]) -> String {
 
 impl Unpaid {
     /// The number that people see.
-    #[must_use]
     pub fn label(&self) -> String {
         format!("RW-{:06}", self.number)
     }
 
     /// How it stands, behind its number and value.
-    #[must_use]
     pub fn says(&self) -> String {
         if self.clawback {
             return "is a clawback, and comes off their next claim: void it if this payment had taken it off"
@@ -157,9 +148,6 @@ impl Unpaid {
 
 /// What the open found payments hold, exactly: which payees by name, which payments, and that of some nobody is held; nothing
 /// where none is open. One description for `bursar doctor`, `bursar safe-mode` and the page.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     if open.found == 0 {
         return Ok(None);
@@ -208,9 +196,6 @@ fn named(unpaid: &[Unpaid]) -> String {
 }
 
 /// What was found, what is open first, at most so many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
     let mut all = Vec::new();
     for listed in put_back::list_found(db, limit).await? {
@@ -220,9 +205,6 @@ pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
 }
 
 /// One that nobody has settled.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_one(db: &mut Db, object: &str) -> store::Result<Option<Shown>> {
     match put_back::open_one(db, object).await? {
         Some(listed) => Ok(Some(shown(db, listed).await?)),
@@ -345,9 +327,6 @@ fn not_asked(shown: &Shown, of_others: bool) -> OpsError {
 
 /// A vendor was asked how found payments stand: of each its id, and what was told. What somebody had settled by their word and
 /// has come back is open again, and told to whoever is on call: its rewards may have been voided.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)]) -> Result<()> {
     let opened = transact!(app, |tx| {
         let (now, mut opened) = (app.clock.now(), Vec::new());

@@ -28,7 +28,6 @@ pub struct Rule {
     field: &'static str,
 }
 
-/// The two-person rule.
 pub const TWO_PERSONS: Rule = Rule {
     kept: "two_person_rule_off",
     action: "two_person_rule_off_asked",
@@ -66,9 +65,6 @@ struct Asked {
 
 /// Why the rule stays on for now: nobody else has asked for the same, and it is no day since this one did. That they ask is
 /// written down.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Result<Option<Refusal>> {
     let by = actor.id.to_string();
     let person = people::behind(tx, &by, now).await?;
@@ -111,9 +107,6 @@ pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Resul
 }
 
 /// Forgets that somebody has asked for it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     if version > 0 && kept != "null" && !settings::put(tx, rule.kept, "null", version, now).await? {
@@ -145,9 +138,6 @@ pub async fn not_by_key(
 
 /// Whether somebody acts themselves, or with a key of the command line that has the scope `write`: the operator's own, which
 /// does what its role may.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn is_operators_own(tx: &mut Tx, actor: &Actor) -> Result<bool> {
     let made = people::how_key_was_made(tx, actor.id).await?;
     Ok(made.is_none_or(|(scopes, by_somebody)| !by_somebody && Scopes::kept(&scopes).has(Scope::Write)))

@@ -14,11 +14,9 @@ use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 pub struct Case {
     /// Its id, `rec_…`.
     pub id: String,
-    /// The account.
     pub of: Account,
     /// The payment, the object of nobody's, or the day.
     pub subject: String,
-    /// Of which aspect.
     pub aspect: Aspect,
     /// The payment, where it is about one.
     pub transaction: Option<String>,
@@ -47,9 +45,7 @@ pub struct Case {
 pub struct Explained {
     /// When it was said.
     pub at: i64,
-    /// By whom.
     pub by: String,
-    /// Their name.
     pub name: String,
     /// What they said.
     pub why: String,
@@ -57,13 +53,11 @@ pub struct Explained {
 
 impl Case {
     /// By how much the vendor's side is more.
-    #[must_use]
     pub fn difference(&self) -> i128 {
         i128::from(self.moved.minor) - i128::from(self.posted.minor)
     }
 
     /// What happened and what it means for the money.
-    #[must_use]
     pub fn message(&self) -> String {
         match &self.known {
             Some(known) => known.message.clone(),
@@ -72,7 +66,6 @@ impl Case {
     }
 
     /// What to do about it.
-    #[must_use]
     pub fn remedy(&self) -> String {
         match &self.known {
             Some(known) => known.remedy.clone(),
@@ -80,8 +73,6 @@ impl Case {
         }
     }
 
-    /// A few words.
-    #[must_use]
     pub fn label(&self) -> &'static str {
         match (&self.explained, &self.known) {
             (Some(_), _) => "Explained",
@@ -91,20 +82,16 @@ impl Case {
     }
 
     /// A person must look: it is off, or may be late and is known to be a payment that somebody must settle.
-    #[must_use]
     pub fn wants_somebody(&self) -> bool {
         let known = self.known.as_ref().is_some_and(|known| known.alarms);
         self.is_task() || (known && self.closed_at.is_none() && self.explained.is_none())
     }
 
     /// Both sides differ, and not only because one may be late: somebody must look, or has explained it.
-    #[must_use]
     pub fn stays_off(&self) -> bool {
         self.wants_somebody() || (self.closed_at.is_none() && self.explained.is_some())
     }
 
-    /// A person must look.
-    #[must_use]
     pub fn is_task(&self) -> bool {
         self.closed_at.is_none() && self.explained.is_none() && self.standing.alarms()
     }
@@ -140,9 +127,6 @@ fn read_case(row: &AnyRow) -> Result<Case> {
 }
 
 /// The cases of these subjects of an account.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn cases(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<Case>> {
     let mut found = Vec::new();
     for some in subjects.chunks(MOST_VALUES) {
@@ -161,9 +145,6 @@ fn of_subjects(of: &Account, subjects: &[String]) -> Where {
 }
 
 /// The same, held until this transaction ends: what is written back must not undo what somebody says of one meanwhile.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lock_cases(tx: &mut Tx, of: &Account, subjects: &[String]) -> Result<Vec<Case>> {
     for some in subjects.chunks(MOST_VALUES) {
         let sql = "UPDATE reconciliation_case SET standing = standing {where}";
@@ -173,9 +154,6 @@ pub async fn lock_cases(tx: &mut Tx, of: &Account, subjects: &[String]) -> Resul
 }
 
 /// What is open, or was explained, on these days.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn open_on(db: &mut Db, (from, to): (&str, &str)) -> Result<Vec<Case>> {
     let mut conditions = Where::default();
     conditions.and("day >= ?", [from.into()]);
@@ -186,9 +164,6 @@ pub async fn open_on(db: &mut Db, (from, to): (&str, &str)) -> Result<Vec<Case>>
 }
 
 /// How many cases wait for a person, and the oldest day of them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
     let mut conditions = Where::default();
     conditions.and("closed_at IS NULL", []);
@@ -199,9 +174,6 @@ pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
 }
 
 /// What waits for a person and was not told under this notice yet, newest first, each with what it is told as.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn untold_tasks(db: &mut Db, notice: &str, most: i64) -> Result<Vec<(Case, String)>> {
     let sql = format!(
         "SELECT {CASE}, {TOLD_AS} FROM reconciliation_case \
@@ -236,9 +208,6 @@ pub async fn lock_case(tx: &mut Tx, id: &str) -> Result<Case> {
 }
 
 /// Writes cases as they stand now, each once by what it is about, and the days they are shown on.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn put_cases(tx: &mut Tx, cases: &[Case]) -> Result<()> {
     let mut rows = Rows::default();
     for case in cases {

@@ -16,20 +16,14 @@ use super::Account;
 pub struct Key {
     /// The day in UTC, `YYYY-MM-DD`.
     pub day: String,
-    /// The account.
     pub of: Account,
-    /// The currency.
     pub currency: String,
 }
 
-/// Which days.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
-    /// Of one vendor.
     pub vendor: Option<Vendor>,
-    /// In one currency.
     pub currency: Option<Currency>,
-    /// From this day on.
     pub from: Option<String>,
     /// Up to this day, itself included.
     pub to: Option<String>,
@@ -63,9 +57,6 @@ fn narrowed(filter: &Filter) -> Where {
 }
 
 /// The days of a page, newest first; after one where that is given.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn page(db: &mut Db, filter: &Filter, after: Option<&Key>, limit: i64) -> Result<Vec<Key>> {
     let mut conditions = narrowed(filter);
     if let Some(after) = after {
@@ -100,7 +91,6 @@ fn read_key(row: &AnyRow, at: usize) -> Result<Key> {
 /// A day as it was read: what moved, and what the vendor said lay there.
 #[derive(Clone, Debug)]
 pub struct Read {
-    /// Which day.
     pub day: String,
     /// What its lines come to.
     pub moved: Sum,
@@ -116,9 +106,6 @@ pub struct Read {
 
 /// The days of one account and currency, oldest first: those asked for, from the last one before them on which a balance was
 /// told, so that their openings are known; and up to the next one where none of them has one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn series(
     db: &mut Db,
     of: &Account,
@@ -235,7 +222,6 @@ async fn moved_after(
 pub struct Line {
     /// Our id for it.
     pub id: String,
-    /// The account.
     pub of: Account,
     /// The vendor's own id.
     pub vendor_id: String,
@@ -249,7 +235,6 @@ pub struct Line {
     pub fee: Money,
     /// By how much the balance changed.
     pub net: Money,
-    /// When it happened.
     pub created_at: i64,
     /// When it may be used.
     pub available_at: Option<i64>,
@@ -263,28 +248,23 @@ pub struct Line {
     pub transaction: Option<i64>,
     /// The journal whose posting it is.
     pub journal: Option<String>,
-    /// Since when it ties.
     pub tied_at: Option<i64>,
     /// What it belongs to is known not to tie, and not only late.
     pub off: bool,
 }
 
-/// How a line stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LineStanding {
-    /// It is other business.
     NotOurs,
     /// It ties with all it belongs to.
     Ties,
     /// One side may be late, or its payment has not ended.
     Waits,
-    /// It does not tie.
     DoesNotTie,
 }
 
 impl Line {
     /// How it stands: as what it belongs to does.
-    #[must_use]
     pub fn standing(&self) -> LineStanding {
         match (self.kind.part == Part::NotOurs, self.tied_at, self.off) {
             (true, _, _) => LineStanding::NotOurs,
@@ -298,20 +278,15 @@ impl Line {
 /// Which lines of a day are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lines {
-    /// All of them.
     All,
     /// Those that are part of some payment by their kind.
     Ours,
-    /// Other business.
     NotOurs,
     /// Those that do not tie.
     Untied,
 }
 
 /// The lines of a day, oldest first; after one (its time and id) where that is given.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lines(
     db: &mut Db,
     key: &Key,

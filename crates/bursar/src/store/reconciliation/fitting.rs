@@ -10,13 +10,10 @@ use super::super::{Db, Result, Value, Where, word};
 /// What is known of a movement that no payment here is behind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
-    /// A few words.
     pub label: &'static str,
-    /// What it is.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
-    /// Somebody must act.
     pub alarms: bool,
     /// Whoever explains it explains with it what the vendor took for it.
     pub with_fee: bool,
@@ -27,9 +24,7 @@ pub struct Known {
 /// A payment of which people have called an attempt not made that moves our balance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CalledNotMade {
-    /// Its number.
     pub number: i64,
-    /// Through whom.
     pub vendor: Vendor,
     /// What the vendor was told to pay.
     pub net: Money,
@@ -38,9 +33,6 @@ pub struct CalledNotMade {
 }
 
 /// Those that were sent, or sent again, from this moment on and before that one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn called_not_made(db: &mut Db, (from, to): (i64, i64)) -> Result<Vec<CalledNotMade>> {
     let mut conditions = Where::default();
     conditions.and("a.state = 'failed' AND a.reason_code = 'not_made' AND a.leg IN ('transfer', 'item')", []);

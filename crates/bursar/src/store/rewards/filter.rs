@@ -7,21 +7,16 @@ use payout::reward::{PaymentType, RewardType, Shown};
 /// What somebody may see of rewards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Visible {
-    /// All of them.
     #[default]
     All,
-    /// Those they earned themselves.
     Of(PartnerId),
     /// Those of their whole company.
     CompanyOf(PartnerId),
 }
 
-/// The lists there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum View {
-    /// Submitted and in review.
     Pending,
-    /// Every reward.
     All,
     /// Approved cash in no batch and no payment. Which of it passes every gate is not for SQL to say.
     Pool,
@@ -29,7 +24,6 @@ pub enum View {
     InPayout,
     /// Paid.
     Paid,
-    /// Rejected.
     Rejected,
     /// Approved, and expiring within 30 days.
     Expiring,
@@ -40,7 +34,6 @@ pub enum View {
 pub enum Sort {
     /// By the time of entry.
     CreatedAt,
-    /// By number.
     Number,
     /// By value, minor units of whatever currency.
     Value,
@@ -49,7 +42,6 @@ pub enum Sort {
 /// What narrows a list. References are our ids or the caller's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter {
-    /// Which of the lists.
     pub view: View,
     /// What whoever asks may see.
     pub visible: Visible,
@@ -57,31 +49,21 @@ pub struct Filter {
     pub statuses: Vec<Shown>,
     /// The partner who earned it.
     pub owner: Option<String>,
-    /// Their company.
     pub account: Option<String>,
-    /// The programme.
     pub program: Option<String>,
-    /// The activity.
     pub activity: Option<String>,
     /// The batch, by id or number.
     pub batch: Option<String>,
-    /// Money or points.
     pub reward_type: Option<RewardType>,
     /// Who is paid.
     pub payment_type: Option<PaymentType>,
-    /// The currency's code.
     pub currency: Option<String>,
     /// At least so many minor units.
     pub value_min: Option<i64>,
-    /// At most so many.
     pub value_max: Option<i64>,
-    /// Entered at or after.
     pub created_from: Option<i64>,
-    /// Entered before.
     pub created_before: Option<i64>,
-    /// Expiring at or after.
     pub expires_from: Option<i64>,
-    /// Expiring before.
     pub expires_before: Option<i64>,
     /// Approved, rejected or voided at or after.
     pub decided_from: Option<i64>,

@@ -23,20 +23,15 @@ pub type Place = (i64, String);
 /// Which rows of a list, in which order.
 #[derive(Clone, Debug)]
 pub struct Window {
-    /// Sorted by this.
     pub sort: Sort,
-    /// The largest first.
     pub descending: bool,
-    /// After this place.
     pub after: Option<Place>,
-    /// So many.
     pub limit: i64,
 }
 
 /// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Its rows.
     pub rewards: Vec<Reward>,
     /// Where the next page begins, if there is one.
     pub next: Option<Place>,
@@ -47,9 +42,7 @@ pub struct Listed {
 /// How many rewards a filter finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Count {
-    /// So many.
     Exactly(i64),
-    /// More than these.
     MoreThan(i64),
     /// Counting would take too long.
     Unknown,
@@ -106,7 +99,6 @@ impl Sort {
     }
 
     /// What a list sorts a reward by.
-    #[must_use]
     pub fn key(self, reward: &Reward) -> i64 {
         match self {
             Self::CreatedAt => reward.entered.created_at,
@@ -144,11 +136,9 @@ impl Window {
 struct Way {
     /// The term whose index is read; the sort's own index where there is none.
     drive: Option<Term>,
-    /// The other terms.
     rest: Vec<Term>,
     /// Everything that the drive finds is gathered and sorted.
     gathers: bool,
-    /// The drive finds few.
     few: bool,
     /// It finds nothing at all.
     nothing: bool,
@@ -284,9 +274,6 @@ async fn end_of_step(
 }
 
 /// A page of a list.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Listed> {
     let (found, stopped) = rows(db, PAGE, filter, window, now).await?;
     let mut rewards: Vec<Reward> = found.iter().map(read).collect::<Result<_>>()?;
@@ -307,9 +294,6 @@ pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Re
 
 /// The same with nothing but places: for whoever picks from a list by what SQL cannot say. The last says whether the
 /// list may go on behind them.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn keys(
     db: &mut Db,
     filter: &Filter,
@@ -329,9 +313,6 @@ pub async fn keys(
 }
 
 /// How many rewards a filter finds, counted as far as `most`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count_up_to(db: &mut Db, filter: &Filter, most: i64, now: i64) -> Result<Count> {
     let window = Window { sort: Sort::CreatedAt, descending: true, after: None, limit: 0 };
     let way = Way::find(db, filter, window.sort, now).await?;
@@ -347,9 +328,6 @@ pub async fn count_up_to(db: &mut Db, filter: &Filter, most: i64, now: i64) -> R
 }
 
 /// How many rewards a filter finds, however long that takes.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Db, filter: &Filter, now: i64) -> Result<i64> {
     let query = narrowed(filter, now).query("SELECT COUNT(*) FROM reward {where}");
     Ok(db.one(query).await?.try_get(0)?)

@@ -17,7 +17,6 @@ type Span = (Option<i64>, Option<i64>);
 /// One thing that narrows a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Term {
-    /// Submitted or in review.
     Pending,
     /// Approved, in no batch and no payment.
     Free,
@@ -195,7 +194,6 @@ impl Term {
         !matches!(self, Self::Paid | Self::Created(_) | Self::Values(_) | Self::Kind(_))
     }
 
-    /// Its condition.
     pub(super) fn put(&self, to: &mut Where, now: i64) {
         match self {
             Self::Pending => to.and("status IN ('submitted', 'in_review')", []),

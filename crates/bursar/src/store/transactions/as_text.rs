@@ -12,24 +12,17 @@ pub struct AsText {
     pub number: i64,
     /// The payee's id.
     pub payee: String,
-    /// The vendor's word.
     pub vendor: String,
-    /// The state's word.
     pub state: String,
     /// What the vendor was told to pay, in minor units.
     pub net_minor: String,
-    /// The currency's code.
     pub currency: String,
     /// The number of its batch.
     pub batch: Option<String>,
-    /// When Pay was pressed.
     pub created_at: Option<i64>,
 }
 
 /// The record of a transaction by its id or number, as it stands there.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn as_text(db: &mut Db, id_or_number: &str) -> Result<Option<AsText>> {
     let number = id_or_number.strip_prefix("PT-").and_then(|digits| digits.parse::<i64>().ok());
     let sql = "SELECT t.number, CAST(t.payee AS TEXT), CAST(t.vendor AS TEXT), CAST(t.state AS TEXT), \

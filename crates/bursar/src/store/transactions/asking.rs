@@ -13,9 +13,6 @@ use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, evidence, wo
 
 /// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one: first
 /// those of which an event or a person told, then those that are due again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lease_to_ask(
     tx: &mut Tx,
     vendor: Vendor,
@@ -51,7 +48,6 @@ pub async fn lease_to_ask(
 
 /// Notes that a vendor was asked, what it said, and when to ask again.
 pub struct Asked {
-    /// About which.
     pub id: TransactionId,
     /// What it said, in a few words.
     pub what: String,
@@ -66,16 +62,12 @@ pub struct Asked {
 /// Since when the vendor does not show something of a payment.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Unshown {
-    /// Anything of it.
     pub since: Option<i64>,
     /// What took its money before its transfer was reversed.
     pub reversal_seen_at: Option<i64>,
 }
 
 /// Notes what the vendor said and gives the leases back.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
     evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
     let mut rows = Rows::default();
@@ -101,9 +93,6 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
 /// Asks for the vendor to be asked about these now. Rows that are due already are written all the same: somebody may be
 /// writing down the answer to an earlier question, after which nothing is due any more, and must be waited for. While it is
 /// being asked about, the later wish is kept: that question may have been answered before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at < $1 THEN ask_at ELSE $1 END, \
                hinted_at = CASE WHEN hinted_at IS NULL OR ask_lease_until > $1 THEN $1 ELSE hinted_at END WHERE id IN ({ids})";
@@ -112,9 +101,6 @@ pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()>
 }
 
 /// Notes of which of these payments the vendor shows something, and of which it shows nothing: since now, where it did before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note_shown(
     tx: &mut Tx,
     shown: &[TransactionId],
@@ -135,9 +121,6 @@ pub async fn note_shown(
 
 /// The payments whose money lies in one of these connected accounts, or may: waiting for its bank payout, parked, being fetched
 /// back, given up, or with a bank payout that a person looks for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<TransactionId>> {
     let mut found = Vec::new();
     for some in accounts.into_iter().collect::<Vec<_>>().chunks(MOST_VALUES - 20) {
@@ -164,9 +147,6 @@ pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<Tra
 
 /// The vendor's ids of the bank payouts of the same payee's other payments to the same account, for each of these payments that
 /// has such others.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn payouts_beside(
     db: &mut Db,
     ids: &[TransactionId],
@@ -189,9 +169,6 @@ pub async fn payouts_beside(
 }
 
 /// Those of these payments of which a bank payout was found after a restore and was settled by people's word.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn with_settled_payouts(db: &mut Db, ids: &[TransactionId]) -> Result<HashSet<TransactionId>> {
     let mut found = HashSet::new();
     for some in ids.chunks(MOST_VALUES) {

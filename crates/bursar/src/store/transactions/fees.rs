@@ -8,9 +8,6 @@ use sqlx::Row as _;
 use super::super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
 /// What the vendor took for each of these payments, in minor units of its currency. One of which no fee was told is left out.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn fees_taken(
     db: &mut Db,
     of: impl IntoIterator<Item = TransactionId>,

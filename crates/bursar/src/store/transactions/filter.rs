@@ -15,7 +15,6 @@ pub struct Filter {
     pub states: Option<Vec<State>>,
     /// Or in one of these, where its vendor contradicts it.
     pub or_contradicted: Option<Vec<State>>,
-    /// Through this vendor.
     pub vendor: Option<Vendor>,
     /// To one of these payees.
     pub payees: Option<Vec<String>>,
@@ -25,11 +24,9 @@ pub struct Filter {
     pub reason: Option<String>,
     /// Came back after it had succeeded.
     pub after_success: bool,
-    /// Of this batch.
     pub batch: Option<BatchId>,
     /// Pressed from this moment on.
     pub from: Option<i64>,
-    /// Pressed before this moment.
     pub to: Option<i64>,
     /// Standing as they do since before this moment.
     pub unmoved_since: Option<i64>,
@@ -41,7 +38,6 @@ pub struct Filter {
     pub after: Option<String>,
 }
 
-/// The filter as conditions.
 pub(super) fn narrowed(filter: &Filter) -> Where {
     let mut conditions = Where::default();
     let words = |states: &[State]| states.iter().map(|state| Value::from(state.as_str())).collect::<Vec<_>>();

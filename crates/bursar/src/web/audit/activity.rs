@@ -27,7 +27,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let audits = Need::May(Permission::Audit);
     vec![
@@ -55,7 +54,6 @@ const DAY_US: i64 = 86_400 * 1_000_000;
 pub struct Ask {
     /// A person's or key's id, `operator`, or `bursar`.
     actor: Option<String>,
-    /// What was done.
     action: Option<String>,
     /// The id of one thing.
     subject: Option<String>,
@@ -293,7 +291,6 @@ struct ChainPage {
     frame: Frame,
     stretch: Stretch,
     total: i64,
-    /// Where to go on.
     next: Option<i64>,
 }
 

@@ -8,7 +8,6 @@ use crate::web::kit::route::Route;
 pub use activity::Ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [activity::routes(), api::routes()].into_iter().flatten().collect()
 }

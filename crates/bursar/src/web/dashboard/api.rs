@@ -34,7 +34,6 @@ shapes::shapes! {
 }
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let read = Need::MayOrOwn(Permission::Read);
     vec![
@@ -481,7 +480,6 @@ pub fn place(paging: &Paging) -> Result<Place, Fault> {
 }
 
 /// The place as `after` takes it.
-#[must_use]
 pub fn sealed_place(place: &Place) -> String {
     match place {
         Place::Name(Some((name, id))) => sealed(&[name, id]),

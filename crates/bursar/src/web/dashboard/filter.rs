@@ -19,9 +19,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// A tab of the dashboard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tab {
-    /// What it comes to.
     Summary,
-    /// The payments.
     Transactions,
     /// What payees earned in a year.
     Earnings,
@@ -31,8 +29,6 @@ impl Tab {
     /// All of them, in their order.
     pub const ALL: [Self; 3] = [Self::Summary, Self::Transactions, Self::Earnings];
 
-    /// Where it is.
-    #[must_use]
     pub fn path(self) -> &'static str {
         match self {
             Self::Summary => "/dashboard/summary",
@@ -41,8 +37,6 @@ impl Tab {
         }
     }
 
-    /// What it is called.
-    #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Summary => "Summary",
@@ -52,7 +46,6 @@ impl Tab {
     }
 
     /// Whether it has a filter.
-    #[must_use]
     pub fn has(self, filter: &str) -> bool {
         match filter {
             "payment_type" | "account" | "partner" => true,
@@ -63,7 +56,6 @@ impl Tab {
     }
 }
 
-/// The query string.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
@@ -75,17 +67,13 @@ pub struct Ask {
     pub partner: Option<String>,
     /// A range that has a name, or `custom`.
     pub range: Option<String>,
-    /// From this day on.
     pub from: Option<String>,
     /// Up to and with this day.
     pub to: Option<String>,
     /// The calendar year of earnings.
     pub year: Option<String>,
-    /// How payments stand.
     pub status: Option<String>,
-    /// Through whom they go.
     pub vendor: Option<String>,
-    /// A batch's number.
     pub batch: Option<String>,
     /// One payee: an id of ours or the caller's.
     pub payee: Option<String>,
@@ -97,22 +85,18 @@ pub struct Ask {
     pub stuck: Option<bool>,
     /// Come back after they had succeeded.
     pub after_success: Option<bool>,
-    /// Not ended yet.
     pub under_way: Option<bool>,
 }
 
 /// What the shared filters mean.
 #[derive(Default)]
 pub struct Narrowed {
-    /// Whose money.
     pub scope: Scope,
-    /// When.
     pub range: Range,
     /// The calendar year, on the tab that has one.
     pub year: i32,
     /// The filters that are on, in words, with the address without each.
     pub on: Vec<(String, String)>,
-    /// What cannot be read.
     pub problems: Vec<String>,
     /// What may be meant, with the address that means it.
     pub candidates: Vec<(String, String)>,
@@ -139,7 +123,6 @@ impl Ask {
     }
 
     /// The view of the payments that is on.
-    #[must_use]
     pub fn view(&self) -> Option<&'static str> {
         let ticks = [
             ("needs_attention", self.needs_attention),
@@ -151,7 +134,6 @@ impl Ask {
     }
 
     /// What is asked, as a tab takes it, with some of it said otherwise; an empty word takes a name out.
-    #[must_use]
     pub fn query(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
         let mut text = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.pairs() {
@@ -166,7 +148,6 @@ impl Ask {
     }
 
     /// The address of a tab with the same filters, as far as it has them.
-    #[must_use]
     pub fn address(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
         match self.query(tab, otherwise).as_str() {
             "" => tab.path().to_owned(),
@@ -175,16 +156,12 @@ impl Ask {
     }
 
     /// The tabs: where each is with these filters, what it is called, whether it is the one that is shown.
-    #[must_use]
     pub fn tabs(&self, shown: Tab) -> Vec<(String, &'static str, bool)> {
         let tab = |tab: Tab| (self.address(tab, &[]), tab.label(), tab == shown);
         Tab::ALL.into_iter().map(tab).collect()
     }
 
     /// What the shared filters mean on a tab.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn narrow(&self, db: &mut Db, tab: Tab, now: i64) -> Result<Narrowed, Fault> {
         let mut narrowed = Narrowed::default();
         for (name, _) in self.pairs().iter().filter(|(name, _)| !tab.has(name)) {

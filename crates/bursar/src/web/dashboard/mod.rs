@@ -17,7 +17,6 @@ use crate::web::kit::route::{Need, Route, get};
 pub use filter::{Ask, Narrowed, Tab};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![get("/transactions", Need::May(Permission::Read), moved)];
     routes.extend(summary::routes());
@@ -37,7 +36,6 @@ async fn moved(RawQuery(query): RawQuery) -> Response {
 pub struct Choice {
     /// Its word in the address.
     pub value: String,
-    /// Its words.
     pub words: String,
     /// It is the one that is asked for.
     pub chosen: bool,
@@ -47,25 +45,19 @@ pub struct Choice {
 pub struct Shared {
     /// Where each tab is, what it is called, whether it is this one.
     pub tabs: Vec<(String, &'static str, bool)>,
-    /// Where the filters lead.
     pub action: &'static str,
-    /// What is asked.
     pub ask: Ask,
-    /// The payment types.
     pub payment_types: Vec<Choice>,
     /// The date ranges, on the tabs that have them.
     pub ranges: Vec<Choice>,
     /// The filters that are on, with the address without each.
     pub on: Vec<(String, String)>,
-    /// What cannot be read.
     pub problems: Vec<String>,
-    /// What may be meant.
     pub candidates: Vec<(String, String)>,
 }
 
 impl Shared {
     /// A filter is on, or cannot be read, that stands below the others.
-    #[must_use]
     pub fn has_more(&self) -> bool {
         let ask = &self.ask;
         let more = [&ask.from, &ask.to, &ask.status, &ask.vendor, &ask.batch, &ask.payee, &ask.reason];
@@ -73,7 +65,6 @@ impl Shared {
     }
 
     /// Where what is shown is taken out as a file.
-    #[must_use]
     pub fn export(&self, of: &str) -> String {
         let tab = Tab::ALL.into_iter().find(|tab| tab.path() == self.action);
         let query = tab.map(|tab| self.ask.query(tab, &[])).unwrap_or_default();
@@ -81,7 +72,6 @@ impl Shared {
     }
 
     /// What a tab shows of what is asked.
-    #[must_use]
     pub fn of(tab: Tab, ask: Ask, narrowed: Narrowed) -> Self {
         let types = [PaymentType::Individual, PaymentType::Organization];
         let types = types.map(|one| (one.as_str(), one.label()));

@@ -15,7 +15,6 @@ pub const PRESETS: [(&str, &str); 5] = [
 
 /// The first and the last day of a range that has a name. `today` is `YYYY-MM-DD`, the fiscal year begins on `start`,
 /// `MM-DD`.
-#[must_use]
 pub fn days(preset: &str, today: &str, start: &str) -> Option<(String, String)> {
     let today: Date = today.parse().ok()?;
     let (first, last) = match preset {

@@ -32,7 +32,6 @@ const MOST_MONTHS: usize = 24;
 const MOST_REASONS: usize = 8;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/dashboard", Need::May(Permission::Read), async || {
@@ -60,7 +59,6 @@ struct TopRow {
     net: Summed,
 }
 
-/// Everything of one currency.
 struct Part {
     code: &'static str,
     card: Card,

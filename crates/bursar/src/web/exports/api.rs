@@ -21,7 +21,6 @@ use crate::web::payments::PaymentFilter;
 use crate::web::rewards::RewardFilter;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, audits) = (Need::May(Permission::Read), Need::May(Permission::Audit));
     vec![

@@ -23,7 +23,6 @@ use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::sse;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -88,7 +87,6 @@ fn chip(run: &Run) -> Chip {
 }
 
 /// A number of bytes: `640 bytes`, `12 KB`, `3.4 MB`.
-#[must_use]
 pub fn size(bytes: i64) -> String {
     match bytes {
         ..1_000 => format!("{bytes} bytes"),

@@ -30,7 +30,6 @@ use crate::web::payments;
 use crate::web::rewards::Ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/exports/new", reads, form), post("/exports", reads, begin)]
@@ -114,7 +113,6 @@ async fn wanted(
     Ok(Ok(Wanted { scope, told, query: written(&tree) }))
 }
 
-/// The filters in words.
 fn all_or(words: Vec<String>) -> String {
     if words.is_empty() { "All".to_owned() } else { words.join(", ") }
 }

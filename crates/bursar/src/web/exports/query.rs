@@ -127,7 +127,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
 }
 
 /// The filters as they were written.
-#[must_use]
 pub fn told(tree: &Tree) -> String {
     let Tree::Object(fields) = tree else { return "All".to_owned() };
     let mut words = Vec::new();
@@ -275,7 +274,6 @@ fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Opti
 }
 
 /// A word of a query that cannot be.
-#[must_use]
 pub fn wrong(name: &str, detail: &str) -> Fault {
     Fault::field(FieldError { pointer: format!("/{name}"), code: "invalid", detail: detail.to_owned() })
 }
@@ -294,7 +292,6 @@ pub async fn answer(app: &App, actor: &Actor, asked: Asked) -> Result<Response, 
 }
 
 /// A file that is kept.
-#[must_use]
 pub fn kept(app: &App, run: &Run, asked: &Asked) -> Response {
     let parts = unfold((app.clone(), run.clone(), 0), |(app, run, place)| async move {
         match exports::part(&app, &run, place).await {

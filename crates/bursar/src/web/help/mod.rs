@@ -16,7 +16,6 @@ use crate::web::kit::route::{Need, Route, get};
 use crate::work::ask::NEEDED;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/help", Need::May(Permission::Read), show)]
 }

@@ -8,7 +8,6 @@ use crate::web::kit::route::Route;
 pub use welcome::PAGE as WELCOME;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [show::routes(), welcome::routes()].into_iter().flatten().collect()
 }

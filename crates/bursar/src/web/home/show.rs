@@ -21,7 +21,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/", Need::Login, show), post("/home/steps", Need::May(Permission::Administer), steps)]
 }
@@ -37,7 +36,6 @@ struct Todo {
     or: Option<(&'static str, &'static str)>,
 }
 
-/// Something that waits.
 struct Task {
     /// How many, in digits; nothing where it is one thing.
     count: String,
@@ -71,7 +69,6 @@ struct HomePage {
     vendors: Vec<Line>,
     findings: Vec<(Chip, Finding)>,
     may_administer: bool,
-    /// Payouts are on.
     pays: bool,
 }
 

@@ -23,11 +23,9 @@ use crate::web::kit::session::{SignedIn, is_fresh};
 use crate::web::settings::currencies;
 use crate::web::users::zones;
 
-/// Where it is.
 pub const PAGE: &str = "/welcome";
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![get(PAGE, administers, show), post(PAGE, administers, begin)]

@@ -26,7 +26,6 @@ const FILE_LIMIT: usize = 32 << 20;
 const MOST_LINES: usize = 200_000;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)

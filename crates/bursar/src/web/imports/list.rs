@@ -32,7 +32,6 @@ const MOST_ALIKE: i64 = 100;
 const FILE_LIMIT: usize = 32 << 20;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/imports", LOOKS, list),
@@ -46,7 +45,6 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// The chip of a state.
-#[must_use]
 pub fn chip(state: ImportState) -> Chip {
     let tone = match state {
         ImportState::Uploaded | ImportState::Checked => "warn",
@@ -166,7 +164,6 @@ fn alike(found: Found) -> [String; 5] {
 }
 
 /// Whether the rows that were refused can be had as a file.
-#[must_use]
 pub fn has_error_file(import: &Import) -> bool {
     import.counts.rejected > 0 && import.forgotten_at.is_none() && !import.state.moving()
 }

@@ -8,7 +8,6 @@ mod show;
 use crate::web::kit::route::Route;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [list::routes(), show::routes(), api::routes()].into_iter().flatten().collect()
 }

@@ -23,7 +23,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::{history, sse};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/imports/{number}", LOOKS, show),
@@ -58,7 +57,6 @@ fn rows(number: i64) -> String {
 struct ImportPage {
     frame: Frame,
     number: String,
-    /// Where to cancel it.
     cancel: String,
     what: What,
     file: String,
@@ -106,7 +104,6 @@ impl ImportPage {
         }
     }
 
-    /// Where that is.
     fn leads_to(&self) -> &'static str {
         match self.what {
             What::Rewards | What::Activities => "/rewards",
@@ -290,7 +287,6 @@ struct Header {
 struct ColumnsPage {
     frame: Frame,
     number: String,
-    /// Where to cancel it.
     cancel: String,
     what: What,
     file: String,

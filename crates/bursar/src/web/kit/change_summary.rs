@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use super::format::plain;
 
 /// The particulars, one by one.
-#[must_use]
 pub fn particulars(json: &str) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
     // What a device has signed is for whoever checks it, and stands in the trail.

@@ -9,9 +9,7 @@ use askama::filters::HtmlSafe;
 /// One bar, and a second one below it where there is something to set against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
-    /// What it is about.
     pub label: String,
-    /// How much, in words.
     pub value: String,
     /// How much; nothing is drawn of what is not above zero.
     pub first: i128,
@@ -19,16 +17,13 @@ pub struct Bar {
     pub second: i128,
 }
 
-/// A chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
     /// Tells it apart from the other charts of its page.
     pub id: String,
-    /// What it is called.
     pub title: String,
     /// What it shows, for whoever does not see it.
     pub told: String,
-    /// Its bars, from above.
     pub bars: Vec<Bar>,
 }
 

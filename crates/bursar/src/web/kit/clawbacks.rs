@@ -9,25 +9,20 @@ use crate::store::clawbacks::Clawback;
 
 /// A clawback as a line.
 pub struct TakenBack {
-    /// Its number.
     pub number: String,
     /// The number of the reward that it takes back.
     pub of: String,
     /// How much it takes off.
     pub value: Summed,
-    /// What became of it.
     pub how: String,
     /// The payment that it came off, or will: its number.
     pub payment: Option<String>,
     /// When it did.
     pub at: Option<When>,
-    /// Why it was entered.
     pub why: String,
 }
 
 impl TakenBack {
-    /// Of this clawback.
-    #[must_use]
     pub fn of(one: Clawback) -> Self {
         let how = match (one.status, one.taken_at, one.payment, &one.draft) {
             (RewardStatus::Void, ..) => "withdrawn, so nothing comes off".to_owned(),

@@ -18,7 +18,6 @@ pub struct Site(Ipv6Addr);
 
 impl Network {
     /// The one an address is in.
-    #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
@@ -27,7 +26,6 @@ impl Network {
     }
 
     /// The site it belongs to; none among the older addresses, of which nobody is given many.
-    #[must_use]
     pub fn site(self) -> Option<Site> {
         match self.0 {
             IpAddr::V4(_) => None,
@@ -47,7 +45,6 @@ fn passed_on_for(entry: &str) -> Option<IpAddr> {
 
 /// The address a request comes from: the connection's, or, when a trusted proxy holds that, the last one on its list of
 /// whom it passes on for that is no trusted proxy itself.
-#[must_use]
 pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.holds(address));
@@ -64,7 +61,6 @@ pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
 }
 
 /// The same for what is allowed by it: nobody's where a trusted proxy passed it on for what is no address.
-#[must_use]
 pub fn certain(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
     let found = address(request, trusted)?;
     let is_proxy = trusted.iter().any(|range| range.holds(found));
@@ -87,7 +83,6 @@ fn listed(request: &Request) -> Vec<String> {
 
 /// The network a request comes from, to count its tries by. Nobody's when it comes from this machine: then it is a proxy
 /// here that was not named, and one count would stand for everybody behind it.
-#[must_use]
 pub fn network(request: &Request, trusted: &[Range]) -> Option<Network> {
     address(request, trusted).filter(|address| !address.is_loopback()).map(Network::of)
 }

@@ -13,7 +13,6 @@ use super::layout::{assets_version, html};
 use super::problem::{Fault, Scene, Told, blocker};
 
 /// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged.
-#[must_use]
 pub fn render(mut response: Response, scene: &Scene) -> Response {
     let status = response.status();
     let fault = match response.extensions_mut().remove::<Fault>() {

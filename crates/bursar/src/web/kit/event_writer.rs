@@ -72,7 +72,6 @@ impl BadSignatures {
             && self.noted_at.compare_exchange(noted_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Takes what was counted.
     fn take(&self) -> Vec<(Vendor, usize)> {
         let all = Vendor::ALL.iter().zip(&self.counted);
         all.map(|(vendor, counted)| (*vendor, counted.swap(0, Ordering::Relaxed)))
@@ -117,7 +116,6 @@ pub struct Secrets {
 
 impl Intake {
     /// Starts the writers. They end when the last handle is dropped.
-    #[must_use]
     pub fn start(app: App) -> Self {
         let (writer, messages) = mpsc::channel(WAITING_AT_MOST);
         let messages = Arc::new(Mutex::new(messages));
@@ -134,7 +132,6 @@ impl Intake {
     }
 
     /// Without writers: for a simulation, in which one thing follows another.
-    #[must_use]
     pub fn in_turn(app: App) -> Self {
         let (writer, _) = mpsc::channel(1);
         let room = Arc::new(Semaphore::new(WAITING_KIB));

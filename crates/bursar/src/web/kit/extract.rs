@@ -66,7 +66,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 }
 
 /// The type of a body, lower case and without parameters.
-#[must_use]
 pub fn content_type(headers: &HeaderMap) -> String {
     let whole = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     whole.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
@@ -130,7 +129,6 @@ pub enum BrokenBody {
 
 impl BrokenBody {
     /// The same, told.
-    #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
             Self::Broken(_) => Fault::bad_request("body_incomplete", "The body broke off before its end."),

@@ -58,15 +58,11 @@ pub struct Turn {
     pub told: String,
     /// The first page, where the page before is another one.
     pub first: Option<String>,
-    /// The page before.
     pub before: Option<String>,
-    /// The next page.
     pub next: Option<String>,
 }
 
 impl Turn {
-    /// There is another page.
-    #[must_use]
     pub fn is_needed(&self) -> bool {
         self.first.is_some() || self.before.is_some() || self.next.is_some()
     }
@@ -157,7 +153,6 @@ impl Paging {
 
     /// Where this page stands, given how many rows it shows, where the next one begins, and how many there are in all where
     /// that was counted.
-    #[must_use]
     pub fn turn(&self, shown: usize, next: Option<&str>, of: Option<&str>) -> Turn {
         let knows = self.cursor.is_none() || self.at > 0;
         let (from, to) = (self.at + 1, self.at + shown);
@@ -220,7 +215,6 @@ impl Paging {
     }
 
     /// `after` is not of this list.
-    #[must_use]
     pub fn elsewhere(&self) -> Fault {
         let detail = "This page belongs to another list or sort; begin again without `after`.".to_owned();
         Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
@@ -228,7 +222,6 @@ impl Paging {
 }
 
 /// Where a page ends, written so that nobody is tempted to build it by hand.
-#[must_use]
 pub fn sealed(parts: &[&str]) -> String {
     URL_SAFE_NO_PAD.encode(parts.join("\u{1f}"))
 }
@@ -277,7 +270,6 @@ impl<S: Sync> FromRequestParts<S> for Key {
 
 impl Key {
     /// What a verb is given, so that it keeps its answer together with its effect.
-    #[must_use]
     pub fn once<T: 'static>(self, reply: fn(&T) -> Reply) -> Option<Once<T>> {
         self.0.map(|mark| Once::new(mark, reply))
     }

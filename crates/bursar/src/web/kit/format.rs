@@ -22,7 +22,6 @@ use crate::store::transactions::Transaction;
 tokio::task_local! {
     /// The zone of whoever reads. The gate sets it around every request, so that no page can forget it.
     static ZONE: TimeZone;
-    /// When they read it.
     static NOW: i64;
 }
 
@@ -75,14 +74,12 @@ impl fmt::Display for Lately {
 }
 
 /// The name of the zone that times are told in.
-#[must_use]
 pub fn zone_name() -> String {
     let name = |zone: &TimeZone| zone.iana_name().unwrap_or("UTC").replace('_', " ");
     ZONE.try_with(name).unwrap_or_else(|_| "UTC".to_owned())
 }
 
 /// The moment, where there is one.
-#[must_use]
 pub fn when(at: Option<i64>) -> Option<When> {
     at.map(When)
 }
@@ -93,7 +90,6 @@ pub struct Cash<T = Money>(pub T);
 
 impl<T: Copy + Into<Sum>> Cash<T> {
     /// What it adds to the sum of what is ticked.
-    #[must_use]
     pub fn adds(&self) -> Adds {
         let sum: Sum = self.0.into();
         Adds { minor: sum.minor, unit: sum.currency.code(), digits: sum.currency.digits() }
@@ -133,7 +129,6 @@ impl<T: Copy + Into<Sum>> fmt::Display for Cash<T> {
 }
 
 /// An amount in digits alone, for where its currency stands already.
-#[must_use]
 pub fn bare(amount: impl Into<Sum>) -> String {
     grouped(&amount.into().decimal())
 }
@@ -144,7 +139,6 @@ pub struct Value(pub Worth);
 
 impl Value {
     /// What it adds to the sum of what is ticked; a clawback takes off.
-    #[must_use]
     pub fn adds(&self, clawback: &bool) -> Adds {
         let adds = match self.0 {
             Worth::Cash(money) => Cash(money).adds(),
@@ -168,13 +162,11 @@ impl fmt::Display for Value {
 }
 
 /// A whole number with its digits in groups.
-#[must_use]
 pub fn count(number: i64) -> String {
     grouped(&number.to_string())
 }
 
 /// How many there are: `1 reward`, `2 rewards`.
-#[must_use]
 pub fn how_many(number: usize, one: &str, more: &str) -> String {
     let word = if number == 1 { one } else { more };
     format!("{} {word}", grouped(&number.to_string()))
@@ -200,7 +192,6 @@ fn grouped(decimal: &str) -> String {
 pub struct Chip {
     /// `good`, `bad`, `warn`, `wait` or nothing.
     pub tone: &'static str,
-    /// The words.
     pub words: &'static str,
 }
 
@@ -213,7 +204,6 @@ impl fmt::Display for Chip {
 }
 
 /// The chip of a reward's status.
-#[must_use]
 pub fn reward_chip(status: Shown) -> Chip {
     let tone = match status {
         Shown::Submitted => "",
@@ -226,7 +216,6 @@ pub fn reward_chip(status: Shown) -> Chip {
 }
 
 /// The chip of a transaction's status.
-#[must_use]
 pub fn status_chip(status: Status) -> Chip {
     let tone = match status {
         Status::Pending => "",
@@ -238,7 +227,6 @@ pub fn status_chip(status: Status) -> Chip {
 }
 
 /// The chip of a payment: its status, or that it was paid by other means than the vendor's.
-#[must_use]
 pub fn payment_chip(transaction: &Transaction) -> Chip {
     match transaction.outside {
         Some(_) => Chip { tone: "good", words: label_of(transaction) },
@@ -251,7 +239,6 @@ pub fn payment_chip(transaction: &Transaction) -> Chip {
 }
 
 /// The word for how a payment stands: its status, or that its payee was paid in another way.
-#[must_use]
 pub fn label_of(transaction: &Transaction) -> &'static str {
     match (transaction.otherwise_at, &transaction.outside) {
         (Some(_), _) => "Paid otherwise",
@@ -261,24 +248,19 @@ pub fn label_of(transaction: &Transaction) -> &'static str {
 }
 
 /// The finer word of a payment, which says nothing of one whose payee was paid in another way.
-#[must_use]
 pub fn detail_of(transaction: &Transaction) -> Option<&'static str> {
     detail(transaction.state).filter(|_| transaction.outside.is_none())
 }
 
 /// What of the money that left us did not stay with payees; two of the three are told only where there is something.
 pub struct ToldBack {
-    /// Came back to us.
     pub to_us: Summed,
     /// Lies in payees' balances at the vendor.
     pub in_balances: Option<Summed>,
-    /// Was given up there.
     pub given_up: Option<Summed>,
 }
 
 impl ToldBack {
-    /// Of these sums.
-    #[must_use]
     pub fn of(back: Back) -> Self {
         let some = |sum: Sum| (sum.minor != 0).then_some(Cash(sum));
         Self { to_us: Cash(back.to_us), in_balances: some(back.in_balances), given_up: some(back.given_up) }
@@ -286,7 +268,6 @@ impl ToldBack {
 }
 
 /// The chip of a batch's status.
-#[must_use]
 pub fn batch_chip(status: BatchStatus) -> Chip {
     let tone = match status {
         BatchStatus::Draft => "",
@@ -299,7 +280,6 @@ pub fn batch_chip(status: BatchStatus) -> Chip {
 }
 
 /// The finer word beside a status.
-#[must_use]
 pub fn detail(state: State) -> Option<&'static str> {
     state.detail().map(|detail| match detail {
         Detail::OutcomeUnknown => "outcome not known yet",
@@ -320,7 +300,6 @@ const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money t
 const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
 
 /// How a payment stands and what that means for the money.
-#[must_use]
 pub fn meaning_of(transaction: &Transaction) -> &'static str {
     match (transaction.otherwise_at, &transaction.outside) {
         (Some(_), _) => PAID_OTHERWISE,
@@ -347,7 +326,6 @@ fn by_people(transaction: &Transaction) -> Option<&'static str> {
 }
 
 /// What a state means for the money.
-#[must_use]
 pub fn meaning(state: State) -> &'static str {
     match state {
         State::Queued => {
@@ -401,9 +379,7 @@ pub fn meaning(state: State) -> &'static str {
 pub struct Why {
     /// What stands in the way.
     pub message: String,
-    /// Who must act.
     pub who: &'static str,
-    /// What to do.
     pub remedy: &'static str,
     /// How many things it concerns.
     pub times: usize,
@@ -416,7 +392,6 @@ const NAMED: usize = 5;
 
 impl Why {
     /// The reason behind a code.
-    #[must_use]
     pub fn of(code: Code) -> Self {
         Self {
             message: code.message().to_owned(),
@@ -428,13 +403,11 @@ impl Why {
     }
 
     /// How many more it concerns than are named.
-    #[must_use]
     pub fn more(&self) -> usize {
         self.times.saturating_sub(self.of.len())
     }
 
     /// The same with all that is known of the one thing it is about.
-    #[must_use]
     pub fn told(blocker: &Blocker) -> Self {
         let (who, remedy) = (blocker.who().label(), blocker.remedy());
         Self { message: blocker.message(), who, remedy, times: 1, of: Vec::new() }
@@ -443,7 +416,6 @@ impl Why {
 
 /// Every reason, told once with how often it applies, the batch's own first and then in the order of their first mention.
 /// What is known beside a code's words is told where it is the same for all that it concerns.
-#[must_use]
 pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
     let mut found: Vec<(&Blocker, usize, bool)> = Vec::new();
     for blocker in blockers {
@@ -470,7 +442,6 @@ pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
 }
 
 /// The same, each with whom it concerns.
-#[must_use]
 pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> Vec<Why> {
     let mut told = whys(blockers.clone());
     for why in &mut told {
@@ -493,7 +464,6 @@ pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> V
 }
 
 /// What a name in history means: `batch_paid` as "Batch paid".
-#[must_use]
 pub fn plain(action: &str) -> String {
     let text = action.replace('_', " ");
     let mut letters = text.chars();
@@ -501,7 +471,6 @@ pub fn plain(action: &str) -> String {
 }
 
 /// The page of a payee.
-#[must_use]
 pub fn address(payee: Payee) -> String {
     match payee {
         Payee::Partner(id) => format!("/partners/{id}"),

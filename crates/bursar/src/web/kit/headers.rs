@@ -71,7 +71,6 @@ fn content_policy(app: &App, path: &str) -> String {
 }
 
 /// Whether people reach us encrypted.
-#[must_use]
 pub fn is_https(app: &App) -> bool {
     app.base_url.starts_with("https:")
 }
@@ -109,7 +108,6 @@ pub fn close_cookies(app: &App, headers: &mut HeaderMap) {
 }
 
 /// Whether a browser says that another site sent this form. A program says nothing of the kind, and has no session.
-#[must_use]
 pub fn from_elsewhere(app: &App, headers: &HeaderMap) -> bool {
     let sent = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     // Browsers tell this over https, and no page can make it up.

@@ -11,22 +11,14 @@ use crate::ops::people::OPERATOR;
 use crate::store::audit::{self, Row};
 use crate::store::{self, Db, people};
 
-/// A line of history.
 pub struct Line {
-    /// When.
     pub at: When,
-    /// Who.
     pub who: String,
-    /// What was done.
     pub what: String,
-    /// The particulars.
     pub detail: String,
 }
 
 /// The newest lines about one thing.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, subject: &str, limit: i64) -> Result<Vec<Line>, Fault> {
     let rows = audit::newest(db, Some(subject), i64::MAX, limit).await?;
     lines(db, rows).await
@@ -44,9 +36,6 @@ async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Fault> {
 }
 
 /// The names of whoever acted: people, API keys, the command line, Bursar itself.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn names(
     db: &mut Db,
     actors: impl Iterator<Item = &str>,

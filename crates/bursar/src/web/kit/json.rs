@@ -128,7 +128,6 @@ pub struct BlockerJson {
 
 /// What stands in the way, as `actor` may read it: partners read the code's own words, never what our people noted. There
 /// is no other way from a blocker to its JSON, so no route that partners share can forget it.
-#[must_use]
 pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
     let ours = matches!(visible(actor), Visible::All);
     let told = |blocker: &Blocker| {
@@ -183,7 +182,6 @@ fn not_a_time(pointer: &str) -> FieldError {
 }
 
 /// A money error, at its place.
-#[must_use]
 pub fn money_error(pointer: String, error: MoneyError) -> FieldError {
     FieldError { pointer, code: error.code(), detail: error.sentence().to_owned() }
 }
@@ -201,7 +199,6 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of at most `limit` of `rows`, which hold one more when there is another page; `key` seals a row's place.
-    #[must_use]
     pub fn of<R>(mut rows: Vec<R>, limit: i64, key: impl Fn(&R) -> String, json: impl Fn(R) -> T) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > limit;
@@ -212,13 +209,11 @@ impl<T> Page<T> {
 }
 
 /// The tag of a version of a thing, as `ETag` and `If-Match` write it.
-#[must_use]
 pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
 /// The version that `If-Match` asks for; `None` when any will do. A tag we never gave out matches no version.
-#[must_use]
 pub fn if_match(headers: &axum::http::HeaderMap) -> Option<i64> {
     let sent = headers.get(axum::http::header::IF_MATCH)?.to_str().unwrap_or("").trim();
     if sent == "*" {
@@ -273,7 +268,6 @@ pub struct PayeeJson {
 
 impl PayeeJson {
     /// Of this payee, by the name that it has.
-    #[must_use]
     pub fn of(payee: Payee, named: Option<&crate::store::payees::Named>) -> Self {
         Self {
             kind: match payee {

@@ -35,25 +35,19 @@ const MOST_TOLD_BYTES: usize = 2_600;
 /// A place in the menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// Where everybody begins.
     Home,
     /// The page that leads to the others.
     RewardSettings,
-    /// The rewards.
     Rewards,
-    /// The batch being prepared.
     Claims,
     /// What became of payments, and what they come to.
     Dashboard,
-    /// How payouts are made.
     PayoutSettings,
-    /// What people were told.
     Outbox,
     /// Everybody who can be paid.
     Partners,
     /// Files of rewards, partners, accounts and activities.
     Imports,
-    /// What earns rewards.
     Programs,
     /// Who did what.
     Activity,
@@ -69,9 +63,7 @@ pub enum Place {
 
 /// A line of the menu.
 pub struct Entry {
-    /// Its words.
     pub words: &'static str,
-    /// Where it leads.
     pub address: &'static str,
     /// It is the page that is shown.
     pub here: bool,
@@ -101,9 +93,7 @@ pub struct Frame {
     pub told: Option<Told>,
     /// `light` or `dark`; nothing where the system decides.
     pub theme: &'static str,
-    /// Single keys do something.
     pub shortcuts: bool,
-    /// Payouts are switched on.
     pub pays: bool,
     /// Safe mode is on: nothing is sent.
     pub safe_mode: bool,
@@ -113,11 +103,9 @@ pub struct Frame {
     pub braked: Option<bool>,
     /// The page that everybody begins on.
     pub home: Option<Entry>,
-    /// The lines below Rewards.
     pub rewards: Vec<Entry>,
     /// The head of those lines.
     pub reward_settings: Entry,
-    /// The other lines.
     pub others: Vec<Entry>,
     /// Where it stands in the menu.
     pub place: Place,
@@ -125,31 +113,26 @@ pub struct Frame {
 
 impl Frame {
     /// The statuses of a payment and what each means.
-    #[must_use]
     pub fn statuses(&self) -> Vec<(format::Chip, &'static str)> {
         Status::ALL.iter().map(|status| (format::status_chip(*status), status.meaning())).collect()
     }
 
     /// What the last form did, where a part of the page tells it and not its head.
-    #[must_use]
     pub fn told_in(&self, place: &str) -> Option<&Told> {
         self.told.as_ref().filter(|told| !place.is_empty() && told.place == place)
     }
 
     /// The zone that times are told in.
-    #[must_use]
     pub fn zone(&self) -> String {
         format::zone_name()
     }
 
     /// Tells apart the versions of our own assets, so that a browser may keep each for good.
-    #[must_use]
     pub fn assets(&self) -> &'static str {
         assets_version()
     }
 
     /// Where the help page tells of what is shown.
-    #[must_use]
     pub fn help(&self) -> &'static str {
         match self.place {
             Place::RewardSettings | Place::Rewards | Place::Imports | Place::Programs => "/help#rewards",
@@ -168,13 +151,11 @@ impl Frame {
     }
 
     /// How many wait at a line of the menu, and for what.
-    #[must_use]
     pub fn waiting(&self, address: &str) -> Option<&(String, &'static str)> {
         self.rewards.iter().find(|line| line.address == address)?.badge.as_ref()
     }
 
     /// What single keys do, as the script has it, and the words for it.
-    #[must_use]
     pub fn keys(&self) -> [(&'static str, &'static str); 11] {
         [
             ("/", "Search"),
@@ -197,7 +178,6 @@ impl Frame {
 pub struct Told {
     /// `good`, `bad`, `warn` or `note`: how it looks.
     pub tone: String,
-    /// What happened.
     pub words: String,
     /// The particulars, one by one.
     pub items: Vec<String>,
@@ -211,33 +191,25 @@ impl Told {
         Self { tone: tone.to_owned(), words, items: Vec::new(), place: String::new() }
     }
 
-    /// It was done.
-    #[must_use]
     pub fn good(words: impl Into<String>) -> Self {
         Self::of("good", words.into())
     }
 
     /// The same, told in a part of the page, which must show it.
-    #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         place.clone_into(&mut self.place);
         self
     }
 
-    /// It was not done.
-    #[must_use]
     pub fn bad(words: impl Into<String>) -> Self {
         Self::of("bad", words.into())
     }
 
     /// It was done, but not all of it.
-    #[must_use]
     pub fn warn(words: impl Into<String>) -> Self {
         Self::of("warn", words.into())
     }
 
-    /// The same with particulars.
-    #[must_use]
     pub fn listing(mut self, items: impl IntoIterator<Item = String>) -> Self {
         self.items.extend(items);
         self
@@ -269,7 +241,6 @@ impl Told {
     }
 
     /// Goes to a page, which tells it.
-    #[must_use]
     pub fn on(self, address: &str) -> Response {
         let json = serde_json::to_string(&self.fitting()).unwrap_or_default();
         let value = URL_SAFE_NO_PAD.encode(json);
@@ -310,9 +281,7 @@ fn set_cookie(response: &mut Response, cookie: &str) {
     }
 }
 
-/// Somebody at a page.
 pub struct Visit {
-    /// Who.
     pub actor: Actor,
     csrf: String,
     told: Option<Told>,
@@ -352,14 +321,11 @@ where
 }
 
 impl Visit {
-    /// Whether they may.
-    #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         allows(self.actor.role, permission)
     }
 
     /// The frame of a page at this place of the menu.
-    #[must_use]
     pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
         let entry = |words, address, of| Entry { words, address, here: of == place, badge: None };
         let (reads, waits) = (self.may(Permission::Read), self.badges);
@@ -411,19 +377,16 @@ impl Visit {
     }
 
     /// How pages look to them.
-    #[must_use]
     pub fn preferences(&self) -> &Preferences {
         &self.preferences
     }
 
     /// What the last form did, if it has not been told yet.
-    #[must_use]
     pub fn told(&self) -> Option<Told> {
         self.told.clone()
     }
 
     /// A page that also says what stands on it of a form that was just refused.
-    #[must_use]
     pub fn telling(mut self, told: Told) -> Self {
         self.told = Some(told);
         self
@@ -442,24 +405,17 @@ impl Visit {
     }
 }
 
-/// A rendered template.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn html(page: &impl Template) -> Result<Response, Fault> {
     let text = page.render().map_err(|error| Fault::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
-/// The style sheet.
 pub const CSS: &str = include_str!("../../../assets/app.css");
 /// What a page does by itself where JavaScript runs.
 pub const JS: &str = include_str!("../../../assets/app.js");
-/// Our mark.
 pub const MARK: &str = include_str!("../../../assets/mark.svg");
 
 /// Tells apart the versions of our own assets.
-#[must_use]
 pub fn assets_version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let hash = Sha256::digest([CSS, JS, MARK].concat());
@@ -475,7 +431,6 @@ fn asset(text: &'static str, kind: &'static str) -> Response {
 }
 
 /// The routes of what every page loads.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let css = async || asset(CSS, "text/css; charset=utf-8");
     let js = async || asset(JS, "text/javascript; charset=utf-8");

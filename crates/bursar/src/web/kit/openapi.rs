@@ -24,21 +24,18 @@ use super::shapes::{Cursor, text};
 
 impl Route {
     /// Says what it does, in a sentence.
-    #[must_use]
     pub fn says(mut self, summary: &'static str) -> Self {
         self.told.summary = summary;
         self
     }
 
     /// Takes these parameters in its query.
-    #[must_use]
     pub fn filters<T: IntoParams>(mut self) -> Self {
         self.told.query.extend(T::into_params(|| Some(ParameterIn::Query)));
         self
     }
 
     /// Answers a list by pages.
-    #[must_use]
     pub fn by_pages(mut self) -> Self {
         let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(200));
         let limit = Schema::Object(limit.build()).into();
@@ -54,14 +51,12 @@ impl Route {
     }
 
     /// What stands in the path under this name.
-    #[must_use]
     pub fn names<T: ToSchema>(mut self, name: &'static str) -> Self {
         self.told.names.push((name, T::schema()));
         self
     }
 
     /// Takes this in its query, when not everything of the kind is taken everywhere.
-    #[must_use]
     pub fn takes_in_query(mut self, name: &str, schema: ObjectBuilder, told: &str) -> Self {
         let schema = Schema::Object(schema.build()).into();
         self.told.query.push(parameter(name, ParameterIn::Query, schema, told));
@@ -69,7 +64,6 @@ impl Route {
     }
 
     /// Is answered only with this header.
-    #[must_use]
     pub fn needs_header(mut self, name: &str, told: &str) -> Self {
         let value = Schema::Object(text().min_length(Some(1)).build()).into();
         let mut header = parameter(name, ParameterIn::Header, value, told);
@@ -79,7 +73,6 @@ impl Route {
     }
 
     /// Takes an object of somebody else's, kept byte for byte as it comes.
-    #[must_use]
     pub fn takes_foreign(mut self, told: &str) -> Self {
         let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(told));
         self.told.takes = Some(("application/json", Schema::Object(object.build()).into()));
@@ -87,28 +80,24 @@ impl Route {
     }
 
     /// Answers with the version of the thing as its `ETag`.
-    #[must_use]
     pub fn tagged(mut self) -> Self {
         self.told.tagged = true;
         self
     }
 
     /// Takes `If-Match`: it is done only to the version that was seen.
-    #[must_use]
     pub fn takes_tag(mut self) -> Self {
         self.told.takes_tag = true;
         self
     }
 
     /// A vendor is asked before it answers.
-    #[must_use]
     pub fn asks_vendor(mut self) -> Self {
         self.told.asks_vendor = true;
         self
     }
 
     /// Takes this as JSON.
-    #[must_use]
     pub fn takes<T: ToSchema>(mut self) -> Self {
         let schema = self.told.refer::<T>();
         self.told.takes = Some(("application/json", schema));
@@ -116,7 +105,6 @@ impl Route {
     }
 
     /// Takes CSV.
-    #[must_use]
     pub fn takes_csv(mut self) -> Self {
         let text = Schema::Object(ObjectBuilder::new().schema_type(Type::String).build());
         self.told.takes = Some(("text/csv", text.into()));
@@ -124,7 +112,6 @@ impl Route {
     }
 
     /// Answers with this as JSON.
-    #[must_use]
     pub fn answers<T: ToSchema>(mut self, status: u16) -> Self {
         let schema = self.told.refer::<T>();
         self.told.answers.push((status, Some(schema)));
@@ -132,7 +119,6 @@ impl Route {
     }
 
     /// Answers with a page of these as JSON.
-    #[must_use]
     pub fn answers_page<T: ToSchema>(mut self) -> Self
     where
         Page<T>: ToSchema,
@@ -143,14 +129,12 @@ impl Route {
     }
 
     /// Is done only under an `Idempotency-Key`.
-    #[must_use]
     pub fn needs_key(mut self) -> Self {
         self.told.needs_key = true;
         self
     }
 
     /// Answers with a status and nothing else.
-    #[must_use]
     pub fn answers_nothing(mut self, status: u16) -> Self {
         self.told.answers.push((status, None));
         self
@@ -169,7 +153,6 @@ fn parameter(name: &str, place: ParameterIn, schema: RefOr<Schema>, told: &str) 
 }
 
 /// The description, as JSON.
-#[must_use]
 pub fn describe(routes: &[Route], base_url: &str) -> String {
     let mut paths = Paths::new();
     let mut components = ComponentsBuilder::new().security_scheme(

@@ -18,7 +18,6 @@ use crate::store::StoreError;
 pub struct FieldError {
     /// A JSON pointer to it, or the name of a query parameter as one.
     pub pointer: String,
-    /// Stable, snake_case.
     pub code: &'static str,
     /// What is wrong and what to write instead.
     pub detail: String,
@@ -31,15 +30,11 @@ pub struct Fault(Box<Told>);
 /// What a [`Fault`] says, for whoever renders it.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// The HTTP status.
     pub status: StatusCode,
-    /// Stable, snake_case.
     pub code: String,
     /// What happened, what it means and what to do.
     pub detail: String,
-    /// Fields that are wrong.
     pub errors: Vec<FieldError>,
-    /// Gates that are closed.
     pub blockers: Vec<Blocker>,
     /// Further members of the problem, such as `current`, the newer object of a 412.
     pub members: Vec<(&'static str, Value)>,
@@ -49,7 +44,6 @@ pub struct Told {
 
 impl Fault {
     /// A fault with a stable code and words for whoever asked.
-    #[must_use]
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self(Box::new(Told {
             status,
@@ -63,39 +57,33 @@ impl Fault {
     }
 
     /// There is no such thing, or not for whoever asks.
-    #[must_use]
     pub fn missing() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "This page was not found, or you have no access to it.")
     }
 
     /// The role or the key's scopes do not allow it.
-    #[must_use]
     pub fn forbidden() -> Self {
         let told = "Your role or the scopes of your API key do not allow this. Ask an administrator.";
         Self::new(StatusCode::FORBIDDEN, "permission_denied", told)
     }
 
     /// The same, naming the gates that are closed.
-    #[must_use]
     pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
         self.0.blockers = blockers;
         self
     }
 
     /// What was sent cannot be read at all.
-    #[must_use]
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     /// One field is wrong. Unknown and doubled fields are 400, wrong values 422.
-    #[must_use]
     pub fn field(error: FieldError) -> Self {
         Self::fields(vec![error])
     }
 
     /// Fields are wrong; the first gives the problem its code.
-    #[must_use]
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let first = errors.first();
         let code = first.map_or("invalid", |error| error.code);
@@ -114,22 +102,18 @@ impl Fault {
     }
 
     /// The object was changed since it was read; `current` is how it is now.
-    #[must_use]
     pub fn stale(current: Value) -> Self {
         let told = "This was changed since you read it. Look at `current`, then ask again with its ETag.";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", told).with("current", current)
     }
 
     /// Our own failure: logged, never shown.
-    #[must_use]
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed inside");
         let told = "Bursar failed inside, and nothing was changed. Try again; if it stays, give the request id to whoever runs Bursar.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", told)
     }
 
-    /// Somebody tries too often.
-    #[must_use]
     pub fn slow_down(Wait(seconds): Wait) -> Self {
         let told = format!(
             "There were too many tries, so this one was not looked at. Nothing is locked: wait {seconds} seconds, then try again."
@@ -138,27 +122,21 @@ impl Fault {
     }
 
     /// The same with one more member.
-    #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.members.push((name, value));
         self
     }
 
     /// The same, saying when to come back.
-    #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// What it says.
-    #[must_use]
     pub fn told(&self) -> &Told {
         &self.0
     }
 
-    /// The stable code.
-    #[must_use]
     pub fn code(&self) -> &str {
         &self.0.code
     }
@@ -235,12 +213,10 @@ pub struct Scene {
     pub instance: String,
     /// The id under which the log knows this request.
     pub request_id: String,
-    /// Where our documentation is.
     pub base_url: String,
 }
 
 /// A blocker as every face shows it.
-#[must_use]
 pub fn blocker(blocker: &Blocker) -> Value {
     let code = blocker.code;
     json!({

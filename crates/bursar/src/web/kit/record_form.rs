@@ -35,22 +35,16 @@ pub struct Field {
     pub value: String,
     /// What to know before typing.
     pub hint: &'static str,
-    /// For a select.
     pub choices: Vec<Choice>,
-    /// It must be given.
     pub required: bool,
 }
 
 impl Field {
-    /// A line to type.
-    #[must_use]
     pub fn line(name: &'static str, words: &'static str, value: &Option<String>, hint: &'static str) -> Self {
         let value = value.clone().unwrap_or_default();
         Self { name, words, kind: "text", value, hint, choices: Vec::new(), required: false }
     }
 
-    /// A choice of one.
-    #[must_use]
     pub fn select(
         name: &'static str,
         words: &'static str,
@@ -65,14 +59,12 @@ impl Field {
     }
 
     /// The same, typed as another kind.
-    #[must_use]
     pub fn of_kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self
     }
 
     /// The same, which must be given.
-    #[must_use]
     pub fn needed(mut self) -> Self {
         self.required = true;
         self
@@ -81,13 +73,11 @@ impl Field {
 
 /// What a form is for.
 pub struct Sheet {
-    /// Its head.
     pub title: String,
     /// Where it stands in the menu.
     pub place: Place,
     /// Where it came from: address and words.
     pub back: (String, String),
-    /// Its fields.
     pub fields: Vec<Field>,
     /// What the thing was when the form was shown; nothing for a new one.
     pub seen: Option<i64>,
@@ -118,9 +108,6 @@ impl CataloguePage {
 }
 
 /// The form as it is shown first.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn show(visit: &Visit, sheet: Sheet) -> Result<Response, Fault> {
     let frame = visit.frame(sheet.title.clone(), sheet.place);
     visit.show(&CataloguePage { frame, sheet, wrong: None, now: Vec::new() })
@@ -146,7 +133,6 @@ pub fn again(visit: &Visit, sheet: Sheet, current: &[Field], error: OpsError) ->
 }
 
 /// To the thing's own page, saying that it is saved.
-#[must_use]
 pub fn saved(name: &str, new: bool, address: &str) -> Response {
     let told = if new { format!("{name} is entered.") } else { format!("{name} is saved.") };
     Told::good(told).on(address)
@@ -181,20 +167,17 @@ pub fn must_be_as_seen<T>(
 }
 
 /// An external id for what is entered by hand and has none elsewhere.
-#[must_use]
 pub fn by_hand(clock: &Clock) -> Option<String> {
     let chance = payout::ids::encode(clock.chance());
     Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)))
 }
 
 /// What was typed into a field that may be empty.
-#[must_use]
 pub fn given(typed: &Option<String>) -> Option<String> {
     typed.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// A country as it is kept: in capital letters, however it was typed.
-#[must_use]
 pub fn country(typed: &Option<String>) -> Option<String> {
     given(typed).map(|code| code.to_uppercase())
 }

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use crate::ops::idempotency::Reply;
 
 impl Reply {
-    /// What was answered.
     pub(in crate::web) fn of(headers: &HeaderMap, status: StatusCode, body: &[u8]) -> Self {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or("");
         let (content_type, body) = match text(header::LOCATION) {
@@ -17,15 +16,12 @@ impl Reply {
         Self { status: status.as_u16(), content_type, body }
     }
 
-    /// An answer in JSON.
-    #[must_use]
     pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
         let body = serde_json::to_string(body).unwrap_or_default();
         Self { status: status.as_u16(), content_type: "application/json".to_owned(), body }
     }
 
     /// A page to go to after a form was done.
-    #[must_use]
     pub fn see_other(location: impl Into<String>) -> Self {
         Self { status: 303, content_type: "location".to_owned(), body: location.into() }
     }

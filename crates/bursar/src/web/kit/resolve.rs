@@ -10,20 +10,15 @@ use crate::store::programs::{self, Filter, Named};
 /// So many are offered where a name may mean several.
 const MOST_OFFERED: usize = 10;
 
-/// Whom a text means.
 pub enum Meant<T> {
     /// This one, and what they are called.
     One(T, String),
-    /// Nobody.
     Nobody,
     /// One of these: what each is called, and the caller's id of it.
     Several(Vec<(String, String)>),
 }
 
 /// The account that is meant.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault> {
     if let Some(found) = programs::account(db, Named::Either(text)).await? {
         return Ok(Meant::One(found.id, found.name));
@@ -33,9 +28,6 @@ pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault>
 }
 
 /// The partner that is meant.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn partner(db: &mut Db, text: &str) -> Result<Meant<PartnerId>, Fault> {
     if let Some(found) = programs::partner(db, Named::Either(text)).await? {
         return Ok(Meant::One(found.id, found.name));

@@ -45,7 +45,6 @@ pub struct Shared {
 
 impl Web {
     /// Of what is shared.
-    #[must_use]
     pub fn of(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
@@ -88,7 +87,6 @@ pub enum Need {
 
 impl Need {
     /// Whether a role may call.
-    #[must_use]
     pub fn admits(self, role: Role) -> bool {
         match self {
             Self::Open | Self::Login => true,
@@ -147,21 +145,18 @@ verbs!(get = GET, post = POST, put = PUT, patch = PATCH, delete = DELETE);
 
 impl Route {
     /// The same, taking larger bodies.
-    #[must_use]
     pub fn up_to(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
     /// The same, taking a form that comes with a file.
-    #[must_use]
     pub fn with_file(mut self) -> Self {
         self.takes_file = true;
         self
     }
 
     /// The same, for what takes much memory or time: a large file in or out.
-    #[must_use]
     pub fn heavy(mut self) -> Self {
         self.heavy = true;
         self
@@ -170,7 +165,6 @@ impl Route {
     /// The same, for a form that moves money, says where it goes or lets somebody in: it asks for the password again when the
     /// last proof is no longer fresh.
     /// `deed` says what it does, like *Pay this payout*. An API key has no password and needs no step-up.
-    #[must_use]
     pub fn proved(mut self, deed: &'static str) -> Self {
         self.proved = Some(deed);
         self
@@ -179,7 +173,6 @@ impl Route {
 
 impl Route {
     /// The same, where an API key needs another scope than the usual one of its permission.
-    #[must_use]
     pub fn opened_by(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
         self
@@ -187,7 +180,6 @@ impl Route {
 
     /// The narrowest scope with which an API key may call it: what reads asks for `read`, what changes something for the scope
     /// of its permission, so that a new route cannot be without one. `write` opens all of those.
-    #[must_use]
     pub fn scope(&self) -> Scope {
         if self.method == Method::GET {
             return Scope::Read;
@@ -223,7 +215,6 @@ pub struct Told {
 
 impl Told {
     /// What it does, in a sentence; empty for what is not part of the API.
-    #[must_use]
     pub fn summary(&self) -> &'static str {
         self.summary
     }

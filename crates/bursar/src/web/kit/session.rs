@@ -18,7 +18,6 @@ use crate::clock;
 use crate::config::Range;
 use crate::ops::people::{self, Browser, Entered, Sent, Session};
 
-/// The cookie's name.
 pub const COOKIE: &str = "bursar_session";
 /// How long the cookie lasts, as the session does: twelve hours.
 pub const COOKIE_SECONDS: u32 = 12 * 3_600;
@@ -48,7 +47,6 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
 }
 
 /// The answer to whoever is nobody.
-#[must_use]
 pub fn unauthenticated() -> Fault {
     let told = "Send an API key as `Authorization: Bearer brs_…`; make one with `bursar api-key create`.";
     Fault::new(StatusCode::UNAUTHORIZED, "unauthenticated", told)
@@ -99,9 +97,6 @@ fn not_from_here(from: Option<IpAddr>) -> Fault {
 }
 
 /// Whoever sent this cookie, if anybody did. `from` is the address they use the session from; nothing where no person asks.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_cookie(app: &App, headers: &HeaderMap, from: Option<&str>) -> Result<Option<Session>, Fault> {
     match cookie(headers, COOKIE) {
         Some(token) => Ok(people::by_session(app, token, from).await?),
@@ -118,7 +113,6 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Where a request comes from, for the history of what matters: the address it comes from, as far as that can be known,
 /// whom an unknown proxy says it passes it on for, and the browser. All but the first can be made up, so nothing is decided
 /// by it.
-#[must_use]
 pub fn came_from(request: &Request, trusted: &[Range]) -> String {
     let sent = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
@@ -160,7 +154,6 @@ pub fn is_known_as(app: &App, headers: &HeaderMap, name: &str, email: &str) -> b
 }
 
 /// Whether a browser has shown this login's code before.
-#[must_use]
 pub fn is_known_by_code(app: &App, headers: &HeaderMap, email: &str) -> bool {
     is_known_as(app, headers, KNOWN_BY_CODE, email)
 }
@@ -173,7 +166,6 @@ const HALF_WAY_SECONDS: u32 = 600;
 pub const PROVIDER_VISIT: &str = "bursar_provider";
 
 /// What a browser has kept that was sent to the provider.
-#[must_use]
 pub fn provider_visit(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, PROVIDER_VISIT)
 }
@@ -184,7 +176,6 @@ pub fn visit_provider(response: &mut Response, sealed: &str) {
 }
 
 /// The address that leads to the provider, to prove there once more who they are, and then to `next`.
-#[must_use]
 pub fn again_at_provider(next: &str) -> String {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     format!("/login/provider?again=yes&next={next}")
@@ -196,7 +187,6 @@ pub fn forget(response: &mut Response, name: &str) {
 }
 
 /// The token of whoever has come half way.
-#[must_use]
 pub fn half_way(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, HALF_WAY)
 }
@@ -207,7 +197,6 @@ const ASKED: &str = "bursar_asked";
 const ASKED_SECONDS: u32 = 300;
 
 /// What a browser has kept that was asked for a passkey.
-#[must_use]
 pub fn asked_for_passkey(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, ASKED)
 }
@@ -218,7 +207,6 @@ pub fn ask_for_passkey(response: &mut Response, sealed: &str) {
 }
 
 /// Lets whoever has shown a password or a link in, and on to `next`, or asks for their code first.
-#[must_use]
 pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
     match entered {
         Entered::In(token) => welcome(token, next),
@@ -233,7 +221,6 @@ pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
 }
 
 /// Lets somebody in who has come the whole way, with a browser that is known from now on.
-#[must_use]
 pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next: Option<&str>) -> Response {
     let mut response = welcome(token, next);
     for name in [HALF_WAY, ASKED] {
@@ -249,9 +236,6 @@ pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next:
 
 /// Ends the session that a browser had before somebody signed in with it anew: its token is replaced there, so nobody would
 /// end it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     if let Some(former) = by_cookie(app, headers, None).await? {
         people::sign_out(app, &former).await?;
@@ -260,32 +244,27 @@ pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// An answer to too many tries, with when to come back.
-#[must_use]
 pub fn too_many(mut page: Response, Wait(seconds): Wait) -> Response {
     *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     page
 }
 
-/// Where partners sign in.
 pub const PORTAL_LOGIN: &str = "/portal/login";
 
 /// Whether an address of ours is a page of the partners' portal.
-#[must_use]
 pub fn is_portal(path: &str) -> bool {
     path == "/portal" || path.starts_with("/portal/") || path.starts_with("/portal?")
 }
 
 /// Whether whoever holds a session has proved who they are within the last ten minutes: what is asked before a destination
 /// changes or money is sent. Where it is false, [`prove_first`] leads to their password and back.
-#[must_use]
 pub fn is_fresh(session: &Session, now: i64) -> bool {
     now - session.proved_at() <= FRESH_US
 }
 
 /// Whether whoever has no second factor yet has just come by the provider, which may say of no proof: they may set up an app,
 /// else they would be asked for a second factor for ever.
-#[must_use]
 pub fn just_came(session: &Session, now: i64) -> bool {
     !session.has_factor() && session.provider_at.is_some_and(|at| now - at <= FRESH_US)
 }
@@ -294,7 +273,6 @@ pub fn just_came(session: &Session, now: i64) -> bool {
 pub const FRESH_US: i64 = 10 * 60 * 1_000_000;
 
 /// To the page that asks for the password again, and then to `next`.
-#[must_use]
 pub fn prove_first(next: &str) -> Response {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     Redirect::to(&format!("/prove?next={next}")).into_response()
@@ -323,7 +301,6 @@ pub fn renew(response: &mut Response, token: &str) {
 }
 
 /// Signs a browser in and goes on to `next`, or home.
-#[must_use]
 pub fn welcome(token: &str, next: Option<&str>) -> Response {
     let mut response = Redirect::to(next.filter(|next| is_ours(next)).unwrap_or("/")).into_response();
     set_cookie(&mut response, COOKIE, token, COOKIE_SECONDS);

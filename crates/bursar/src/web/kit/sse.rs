@@ -42,7 +42,6 @@ pub struct Ask {
 /// What a live page is about.
 #[derive(Clone, Debug)]
 pub enum Watched {
-    /// A batch after Pay.
     Batch(BatchId),
     /// A file on its way in, by its number.
     Import(String),

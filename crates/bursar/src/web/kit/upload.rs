@@ -22,7 +22,6 @@ const PASSED_OVER: usize = 256 << 20;
 pub struct Upload {
     /// What its sender calls it.
     pub name: String,
-    /// What it holds.
     pub bytes: Vec<u8>,
 }
 
@@ -30,7 +29,6 @@ pub struct Upload {
 pub struct Sent {
     /// The fields that are no file.
     pub fields: Tree,
-    /// The file.
     pub file: Upload,
     /// All of it in a few bytes, to know the same form when it is sent again.
     pub said: Vec<u8>,

@@ -9,7 +9,6 @@ use crate::web::kit::route::Route;
 pub use outbox::Row;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [templates::routes(), outbox::routes(), api::routes()].into_iter().flatten().collect()
 }

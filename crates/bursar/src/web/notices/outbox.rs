@@ -22,7 +22,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post as posted};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![
@@ -39,21 +38,15 @@ pub fn routes() -> Vec<Route> {
 pub struct Row {
     /// Its id.
     pub id: String,
-    /// Its subject line.
     pub title: String,
-    /// The address.
     pub recipient: String,
-    /// What it tells.
     pub notice: &'static str,
-    /// How it stands.
     pub chip: Chip,
-    /// When it was written.
     pub at: Lately,
 }
 
 impl Row {
     /// A mail in a list.
-    #[must_use]
     pub fn of(mail: Mail) -> Self {
         Self {
             recipient: mail.shown_recipient(),
@@ -263,7 +256,6 @@ async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response
 }
 
 /// A mail's HTML for a frame on a page of ours: it may show itself and do nothing else.
-#[must_use]
 pub fn framed(html: String) -> Response {
     let rules = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'";
     let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();

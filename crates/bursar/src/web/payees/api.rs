@@ -31,7 +31,6 @@ use crate::web::kit::shapes;
 use crate::work::connect;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let manage = Need::May(Permission::ManagePartners);
     let read = Need::MayOrOwn(Permission::Read);

@@ -28,7 +28,6 @@ const READ: Need = Need::MayOrOwn(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/accounts", READ, accounts)

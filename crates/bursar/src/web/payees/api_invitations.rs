@@ -21,7 +21,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)

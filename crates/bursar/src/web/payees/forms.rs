@@ -25,7 +25,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 use crate::work::connect;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let manages = Need::May(Permission::ManagePartners);
     vec![

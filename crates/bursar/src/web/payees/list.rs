@@ -20,7 +20,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/partners", Need::May(Permission::Read), list)]
 }
@@ -29,7 +28,6 @@ pub fn routes() -> Vec<Route> {
 const MOST_COUNTED: i64 = 10_000;
 
 /// The chip of a standing.
-#[must_use]
 pub fn standing_chip(standing: PayeeStanding) -> Chip {
     match standing {
         PayeeStanding::Active => Chip { tone: "good", words: "Active" },
@@ -39,7 +37,6 @@ pub fn standing_chip(standing: PayeeStanding) -> Chip {
 }
 
 /// The chip of a payout profile.
-#[must_use]
 pub fn profile_chip(state: ProfileState) -> Chip {
     match state {
         ProfileState::Missing => Chip { tone: "", words: "Not chosen" },
@@ -50,7 +47,6 @@ pub fn profile_chip(state: ProfileState) -> Chip {
 }
 
 /// The chip of a tax report.
-#[must_use]
 pub fn tax_chip(state: TaxState) -> Chip {
     match state {
         TaxState::Missing => Chip { tone: "", words: "None" },

@@ -15,7 +15,6 @@ use crate::web::kit::route::Route;
 pub use statement::{answer as statement, year as statement_year};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),

@@ -35,7 +35,6 @@ use crate::web::kit::route::{Need, Route, get};
 use crate::web::payments;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/partners/{id}", reads, partner), get("/accounts/{id}", reads, account)]
@@ -44,7 +43,6 @@ pub fn routes() -> Vec<Route> {
 /// How many changes, payments and lines of history stand on the page.
 const SHOWN: i64 = 10;
 
-/// Who the payee is.
 struct Person {
     name: String,
     external_id: String,
@@ -53,14 +51,12 @@ struct Person {
     language: Option<String>,
     /// A partner's company: its id and name.
     company: Option<(String, String)>,
-    /// The company's standing.
     of_company: PayeeStanding,
     own: PayeeStanding,
     note: Option<String>,
     is_company: bool,
 }
 
-/// Their payout profile.
 struct ProfilePart {
     vendor: &'static str,
     masked: String,
@@ -85,7 +81,6 @@ struct Moved {
     new: String,
 }
 
-/// Their tax report.
 struct TaxPart {
     form: &'static str,
     chip: Chip,
@@ -119,11 +114,9 @@ struct YearPart {
 pub struct Typed {
     /// `stripe` or `paypal`.
     pub vendor: String,
-    /// The destination.
     pub address: String,
     /// The name on the tax form.
     pub name: String,
-    /// When it was signed.
     pub signed_on: String,
     /// What stands above the page.
     pub wrong: Option<String>,

@@ -16,7 +16,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show).heavy()]
 }
@@ -32,7 +31,6 @@ pub fn year(file: &str) -> Result<i32, Fault> {
 }
 
 /// The answer: a file to be shown or kept.
-#[must_use]
 pub fn answer(bytes: Vec<u8>, year: i32) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/pdf".to_owned()),

@@ -5,31 +5,27 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use payout::access::{Permission, Role};
-use payout::ids::{BatchId, TransactionId};
+use payout::ids::TransactionId;
 use payout::law::Parked;
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::remedy::Choice;
-use payout::reward::PaymentType;
-use payout::transaction::Status;
 
 use super::api_filter::PaymentFilter;
 use crate::app::App;
-use crate::clock::{day, rfc3339};
+use crate::clock::rfc3339;
 use crate::ops::idempotency::{Mark, Once, Reply};
-use crate::ops::payees as payee_verbs;
 use crate::ops::placed;
 use crate::ops::transactions::{self as verbs};
-use crate::ops::{OpsError, by_hand, evidence, views};
-use crate::store::programs::{self, Named};
+use crate::ops::{OpsError, by_hand, evidence};
 use crate::store::submissions::{self, Submission};
-use crate::store::transactions::{self, Attempt, Covered, Filter, Transaction};
+use crate::store::transactions::{self, Attempt, Covered, Transaction};
 use crate::store::{Db, contradictions, payees};
 use crate::web::kit::extract::Json;
-use crate::web::kit::form::{ListQuery, key_required};
+use crate::web::kit::form::{ListQuery, key_required, sealed};
 use crate::web::kit::json::{MoneyJson, Page, PayeeJson, payment_type};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
@@ -39,7 +35,6 @@ use crate::web::kit::shapes;
 use crate::work::ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (read, pays) = (Need::MayOrOwn(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -426,7 +421,7 @@ async fn list(
     Ok(axum::Json(Page::of(
         rows,
         paging.limit,
-        |row| form::sealed(&[&row.id.to_string()]),
+        |row| sealed(&[&row.id.to_string()]),
         |row| json(&row, names.get(&row.terms.payee)),
     )))
 }

@@ -24,7 +24,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 const LONGEST_US: i64 = 15_000_000;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/dashboard/transactions/decide", Need::May(Permission::Pay), decide)

@@ -15,7 +15,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/transactions/{number}/evidence/{row}", Need::May(Permission::Evidence), show)]
 }

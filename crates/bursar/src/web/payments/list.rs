@@ -26,7 +26,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
 }
@@ -43,7 +42,6 @@ const VIEWS: [(&str, &str); 5] = [
     ("under_way", "Under way"),
 ];
 
-/// What a view shows.
 fn view(name: &str, now: i64) -> Filter {
     match name {
         "needs_attention" => views::needing_attention(),
@@ -108,23 +106,16 @@ pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -
 
 /// A payment as a row.
 pub struct Row {
-    /// Its number.
     pub number: String,
-    /// Who receives.
     pub payee: String,
     /// What the vendor was told to pay.
     pub net: Cash,
-    /// Through whom.
     pub vendor: &'static str,
-    /// Where to, masked.
     pub destination: String,
-    /// The batch's number.
     pub batch: String,
-    /// How it stands.
     pub chip: Chip,
     /// The finer word, and why.
     pub aside: String,
-    /// Since when.
     pub since: Lately,
     /// It has ended without being paid, and somebody must still decide what comes next.
     pub open: bool,
@@ -133,9 +124,6 @@ pub struct Row {
 }
 
 /// Payments as rows, with the names of their payees and batches.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Fault> {
     let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
     let names = payees::names(db, &of).await?;
@@ -207,7 +195,6 @@ struct ListPage {
     rows: Vec<Row>,
     turn: Turn,
     narrowed: bool,
-    /// Some can be ticked.
     ticks: bool,
     /// The query string of this list, to come back to.
     back: String,

@@ -13,7 +13,6 @@ pub use api_filter::PaymentFilter;
 pub use list::{Row, filter, rows};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [list::routes(), bulk::routes(), show::routes(), evidence::routes(), api::routes()]
         .into_iter()

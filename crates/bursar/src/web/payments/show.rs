@@ -42,7 +42,6 @@ use crate::web::payouts::payee_kind;
 use crate::work::ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![

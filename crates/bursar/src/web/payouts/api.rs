@@ -33,7 +33,6 @@ use crate::web::kit::shapes;
 use crate::work::ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (read, prepare) = (Need::May(Permission::Read), Need::May(Permission::Prepare));
     let pays = Need::May(Permission::Pay);

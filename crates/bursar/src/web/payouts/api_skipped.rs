@@ -16,7 +16,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/payees/{id}/skipped", Need::May(Permission::Read), skipped)

@@ -28,13 +28,11 @@ pub struct Wanted {
     pub activity: Option<String>,
     /// `individual` or `organization`.
     pub payment_type: Option<String>,
-    /// Three capital letters.
     pub currency: Option<String>,
 }
 
 impl Wanted {
     /// The filters that are on: the name of each and what was asked.
-    #[must_use]
     pub fn fields(&self) -> Vec<(&'static str, &str)> {
         let fields = [
             ("owner", &self.owner),
@@ -48,7 +46,6 @@ impl Wanted {
     }
 
     /// The filters that are on in words, each with the address without it.
-    #[must_use]
     pub fn on(&self, path: &str) -> Vec<(String, String)> {
         let words = |name: &str| match name {
             "owner" => "Owner",
@@ -66,7 +63,6 @@ impl Wanted {
     }
 
     /// An address with the same query, some of it said otherwise; an empty word takes a name out.
-    #[must_use]
     pub fn address(&self, path: &str, otherwise: &[(&str, &str)]) -> String {
         let pages = [("page", self.page), ("pool", self.pool)];
         let pages: Vec<(&str, String)> =
@@ -84,9 +80,6 @@ impl Wanted {
 
     /// What it means to the database, and what of it cannot be read. A filter that cannot be read narrows nothing by
     /// guessing.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn read(&self, db: &mut Db) -> Result<(PoolFilter, Vec<String>)> {
         let mut problems = Vec::new();
         let known = |kind: Option<PaymentType>| kind.map(|kind| kind.as_str().to_owned());

@@ -39,7 +39,6 @@ use crate::web::kit::{format, history};
 use crate::work::{Work, ask};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/claims", reads, active), get("/claims/{number}", reads, one)]
@@ -54,21 +53,16 @@ const BALANCE_WAIT: Duration = Duration::from_secs(2);
 pub struct Row {
     /// What tells it from the others of its batch, for the forms that take it out.
     pub key: String,
-    /// The payee's name.
     pub name: String,
-    /// Their page.
     pub page: String,
     /// Individual or Organization.
     pub kind: &'static str,
     /// How many rewards, in words.
     pub rewards: String,
-    /// What it would pay.
     pub total: Summed,
     /// The fee and what is left, where the payee bears it.
     pub net: Option<(Cash, Cash)>,
-    /// Through whom.
     pub vendor: &'static str,
-    /// Where to, masked.
     pub destination: String,
     /// When it is expected to arrive.
     pub arrives: &'static str,
@@ -88,7 +82,6 @@ pub struct Row {
 
 impl Row {
     /// A claim, with its first rewards. `names` are those of whoever overrode a threshold.
-    #[must_use]
     pub fn of(claim: &ClaimView, names: &HashMap<String, String>) -> Self {
         let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
         let shown = claim.rewards.iter().take(ON_A_PAGE).map(|(id, number, minor)| {
@@ -123,14 +116,11 @@ pub struct Crosses {
     pub name: (String, String),
     /// What they were paid this year.
     pub so_far: Summed,
-    /// What this claim pays.
     pub adds: Cash,
-    /// The line.
     pub line: Cash,
 }
 
 /// Whom a batch takes over the tax reporting line.
-#[must_use]
 pub fn crossing(view: &BatchView) -> Vec<Crosses> {
     let crosses = |claim: &ClaimView| {
         let crossing = claim.crossing?;
@@ -146,16 +136,12 @@ pub fn crossing(view: &BatchView) -> Vec<Crosses> {
 }
 
 /// The names of whoever overrode a threshold in a batch.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn names_of_overriders(db: &mut Db, view: &BatchView) -> Result<HashMap<String, String>, Fault> {
     let actors = view.claims.iter().filter_map(|claim| claim.overridden.as_ref());
     Ok(history::names(db, actors.map(|one| one.actor.as_str())).await?)
 }
 
 /// Individual or Organization.
-#[must_use]
 pub fn payee_kind(payee: Payee) -> &'static str {
     match payee {
         Payee::Partner(_) => "Individual",
@@ -341,9 +327,6 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
 const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures on the Pay page and release it there; a release holds for a day.";
 
 /// Everything that stands in the way of Pay for whoever looks at the page.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn stops(
     db: &mut Db,
     visit: &Visit,
@@ -423,7 +406,6 @@ async fn shown(
 }
 
 /// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
-#[must_use]
 pub fn nets(view: &BatchView) -> Vec<Summed> {
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
     for claim in &view.claims {
@@ -454,16 +436,12 @@ async fn release(
 }
 
 /// Since when a release that was given is void, because something was changed after it.
-#[must_use]
 pub fn void_since(view: &BatchView) -> Option<When> {
     let overtaken = view.batch.released.as_ref().filter(|(_, of, _)| *of != view.digest).map(|(.., at)| *at);
     view.batch.release_voided_at.or(overtaken).map(When)
 }
 
 /// Who released a batch exactly as it stands, and when.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn released(db: &mut Db, view: &BatchView) -> Result<Option<(String, When)>, Fault> {
     let stands = view.batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
     let Some((by, _, at)) = stands else { return Ok(None) };
@@ -590,7 +568,6 @@ impl ClaimsPage {
 }
 
 /// Whether a batch can still be changed.
-#[must_use]
 pub fn is_draft(status: BatchStatus) -> bool {
     matches!(status, BatchStatus::Draft | BatchStatus::AwaitingRelease)
 }

@@ -14,7 +14,6 @@ use crate::web::kit::route::Route;
 pub use draft::payee_kind;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [draft::routes(), edit::routes(), pay::routes(), progress::routes(), api_skipped::routes(), api::routes()]
         .into_iter()

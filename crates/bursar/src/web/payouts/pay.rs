@@ -37,7 +37,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::work::ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/claims/{number}/pay", Need::May(Permission::Read), show),

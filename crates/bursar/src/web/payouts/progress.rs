@@ -29,7 +29,6 @@ use crate::web::kit::sse::{Ask, Watched, watching};
 use crate::web::payments::{self, Row};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/claims/{number}/events", Need::May(Permission::Read), events)]
 }
@@ -37,7 +36,6 @@ pub fn routes() -> Vec<Route> {
 /// How many payments of one kind stand on the page.
 const MOST: i64 = 100;
 
-/// Payments that stand alike.
 struct Group {
     words: &'static str,
     rows: Vec<Row>,
@@ -113,9 +111,6 @@ impl LivePage {
 }
 
 /// The page of a batch that is no draft any more.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
     // Read before anything else: what changes after it is told to the page by the stream.
     let seen = batches::change_number(db, batch.id).await?;

@@ -15,15 +15,12 @@ use crate::ops::{Result, batches, settings};
 use crate::store::batches::{Candidate, PoolFilter};
 use crate::store::{Db, payees};
 
-/// A reason.
 pub struct Reason {
-    /// The gate.
     pub code: Code,
     /// What stands in the way.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
-    /// Who does it.
     pub who: &'static str,
     /// Until which day, where that is known.
     pub until: Option<String>,
@@ -51,13 +48,10 @@ impl Reason {
 
 /// Rewards of one payee and currency that wait for the same reasons.
 pub struct Heap {
-    /// Whose.
     pub payee: Payee,
-    /// How many were earned.
     pub count: usize,
     /// How many take something back.
     pub taken: usize,
-    /// What they come to.
     pub total: Sum,
     /// Why they wait; empty when nothing stands in the way.
     pub reasons: Vec<Reason>,
@@ -65,9 +59,7 @@ pub struct Heap {
 
 /// The approved rewards of a payee that are in no payout, by what they wait for; and each reward's own reasons.
 pub struct Waiting {
-    /// By currency and reasons.
     pub heaps: Vec<Heap>,
-    /// By reward.
     pub codes: BTreeMap<RewardId, Vec<Code>>,
     /// Until when the hold periods last.
     pub held_until: BTreeMap<RewardId, i64>,
@@ -88,9 +80,6 @@ impl Waiting {
 }
 
 /// What a payee's approved rewards wait for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now: i64) -> Result<Waiting> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;

@@ -20,11 +20,8 @@ const MOST_PAYMENTS: i64 = 20;
 
 /// A payment that asks something of the partner.
 pub struct Asking {
-    /// Which.
     pub payment: Transaction,
-    /// For whom it was.
     pub whose: Whose,
-    /// What happened.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
@@ -42,9 +39,6 @@ impl Asking {
 }
 
 /// The payments that ask something of the partner, and those that failed or came back of which we must decide.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec<Transaction>)> {
     let payees = guest.payees();
     let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();

@@ -29,15 +29,11 @@ use crate::web::kit::session::unauthenticated;
 pub enum Place {
     /// What is to be done, and where the money is.
     Home,
-    /// What was earned.
     Rewards,
     /// What was paid.
     Payouts,
-    /// The payout profile.
     Profile,
-    /// The tax report.
     Tax,
-    /// Password, sessions.
     Own,
 }
 
@@ -46,7 +42,6 @@ pub enum Place {
 pub enum Whose {
     /// The partner: *Individual*.
     Me,
-    /// Their company: *Organization*.
     Company,
 }
 
@@ -64,13 +59,9 @@ impl Whose {
 pub struct Frame {
     /// What the page is called.
     pub title: String,
-    /// The language.
     pub language: Language,
-    /// Its words.
     pub t: &'static Words,
-    /// Who is signed in.
     pub name: String,
-    /// Of which company.
     pub company: String,
     /// The word that every form of this session carries.
     pub csrf: String,
@@ -114,13 +105,9 @@ impl Frame {
 
 /// A partner at a page of the portal.
 pub struct Guest {
-    /// Their session.
     pub session: Session,
-    /// Who they are.
     pub partner: Partner,
-    /// Their company.
     pub account: Account,
-    /// The language they read.
     pub language: Language,
     ours: Company,
     visit: Visit,
@@ -149,7 +136,6 @@ where
 }
 
 impl Guest {
-    /// Who acts.
     pub fn actor(&self) -> &Actor {
         &self.session.actor
     }
@@ -267,9 +253,6 @@ impl Guest {
     }
 
     /// The page, after which what the last form did is told no more.
-    ///
-    /// # Errors
-    /// When it cannot be rendered.
     pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
         self.visit.show(page)
     }

@@ -22,11 +22,9 @@ use crate::web::kit::route::{Need, Route};
 pub use sign_in::{asked, login_again, login_by_link, prove_again, spoken};
 pub use words::{Language, Words};
 
-/// Whoever is a partner.
 const PARTNERS: Need = Need::May(Permission::ReadOwn);
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let pages = [
         sign_in::routes(),

@@ -33,17 +33,12 @@ pub fn routes() -> Vec<Route> {
 pub struct Row {
     /// `PT-000977`.
     pub number: String,
-    /// When it was begun.
     pub day: String,
     /// What the vendor was told to pay.
     pub amount: Amount,
-    /// Its status.
     pub chip: Chip,
-    /// What that means.
     pub told: &'static str,
-    /// Through whom.
     pub vendor: &'static str,
-    /// Where to, masked.
     pub destination: String,
     /// To whom, where it is not the partner.
     pub payee: Option<String>,
@@ -80,9 +75,6 @@ fn is_a_colleagues(guest: &Guest, one: &Transaction) -> bool {
 }
 
 /// The newest payments to some payees.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn newest(
     db: &mut Db,
     guest: &Guest,
@@ -99,9 +91,6 @@ pub async fn newest(
 }
 
 /// Everybody whose payments the guest may look at.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fault> {
     Ok(payees::of_partner(db, guest.partner.id, guest.administers()).await?)
 }
@@ -110,7 +99,6 @@ pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fau
 #[template(path = "portal/payouts.html")]
 struct PayoutsPage {
     frame: Frame,
-    /// Whose payments these are.
     under: String,
     /// Of whoever looks after a company: their own and the company's, the others', and which is shown.
     tabs: Option<(String, String, bool)>,
@@ -192,18 +180,11 @@ pub async fn one_of_theirs(db: &mut Db, guest: &Guest, number: &str) -> Result<T
 pub struct Line {
     /// `RW-000231`.
     pub number: String,
-    /// What earned it.
     pub activity: String,
-    /// Who earned it.
     pub owner: String,
-    /// What it adds.
     pub amount: Amount,
 }
 
-/// What a payment covers.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn covered(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Vec<Line>, Fault> {
     let rows = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = rows.iter().filter_map(|row| RewardId::parse(&row.id)).collect();

@@ -33,9 +33,6 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// The language somebody reads who is known: a partner's own, English for our own people.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Fault> {
     let Some(id) = actor.partner else { return Ok(Language::English) };
     let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
@@ -44,7 +41,6 @@ pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Fault> {
 }
 
 /// The language a browser asks for.
-#[must_use]
 pub fn asked(headers: &HeaderMap) -> Language {
     let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::accepted(header.unwrap_or(""))
@@ -96,9 +92,6 @@ struct LinkPage {
 }
 
 /// The page behind a partner's one-time link.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
     let language = asked(headers);
     let t = language.words();
@@ -106,9 +99,6 @@ pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
 }
 
 /// The form again, after too many tries.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
     let language = asked(headers);
     login_page(app, language, Some(language.words().login_slow), next)
@@ -255,9 +245,6 @@ async fn prove(
 }
 
 /// The form again, after too many tries.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn prove_again(app: &App, session: Session, next: String) -> Result<Response, Fault> {
     prove_page(app, session, next, Some(|t| t.login_slow)).await
 }

@@ -23,7 +23,6 @@ use crate::web::kit::record_form::{self, Field, Sheet, by_hand, given, must_be_a
 use crate::web::kit::route::{Need, Route, get, post};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, manages) = (Need::May(Permission::Read), Need::May(Permission::ManagePartners));
     vec![

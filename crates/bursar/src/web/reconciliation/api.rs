@@ -22,7 +22,6 @@ use crate::web::kit::shapes;
 use crate::work::{Work, movements};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -124,7 +123,6 @@ pub fn after(paging: &Paging) -> Result<Option<Key>, Fault> {
 }
 
 /// Where this day is in the list.
-#[must_use]
 pub fn place(key: &Key) -> String {
     sealed(&[&key.day, key.of.vendor.as_str(), &key.of.name, &key.currency])
 }

@@ -8,7 +8,6 @@ use crate::web::kit::route::Route;
 pub use api::DayJson;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [pages::routes(), api::routes()].into_iter().flatten().collect()
 }

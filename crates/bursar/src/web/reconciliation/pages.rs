@@ -31,7 +31,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 use crate::work::{Work, movements};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -257,7 +256,6 @@ struct Task {
     at_vendor: String,
     in_books: String,
     difference: String,
-    /// The payment's number.
     payment: Option<String>,
     subject: Option<String>,
     since: When,

@@ -37,7 +37,6 @@ const REVIEW: Need = Need::May(Permission::Review);
 const BULK_LIMIT: usize = 4 << 20;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         get("/api/v1/rewards", READ, list)

@@ -139,7 +139,6 @@ pub fn window(paging: &Paging) -> Result<Window, Fault> {
 }
 
 /// The sort in the words of the query; the newest first where it names none.
-#[must_use]
 pub fn sort_word(paging: &Paging) -> &str {
     paging.sort.as_deref().unwrap_or("-created_at")
 }

@@ -30,7 +30,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 const TOLD: i64 = 100;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
     vec![

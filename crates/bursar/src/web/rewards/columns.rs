@@ -45,8 +45,6 @@ impl Column {
         Self::Batch,
     ];
 
-    /// In addresses.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Number => "number",
@@ -67,8 +65,6 @@ impl Column {
         }
     }
 
-    /// At its head.
-    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Number => "Number",
@@ -90,7 +86,6 @@ impl Column {
     }
 
     /// The sort that its head leads to.
-    #[must_use]
     pub fn sort(self) -> Option<(Sort, &'static str)> {
         match self {
             Self::Number => Some((Sort::Number, "number")),
@@ -113,7 +108,6 @@ impl Column {
 }
 
 /// The columns of these names, or the usual ones where none is named; the number, by which a row is opened, always.
-#[must_use]
 pub fn chosen(names: &[String]) -> Vec<Column> {
     let named: Vec<&str> = names.iter().flat_map(|names| names.split(',')).collect();
     match named.is_empty() {

@@ -16,11 +16,8 @@ use crate::web::kit::problem::Fault;
 
 /// One field of what was typed.
 pub struct Side {
-    /// What it is called.
     pub field: &'static str,
-    /// What was typed.
     pub typed: String,
-    /// What it is now.
     pub now: String,
 }
 
@@ -32,14 +29,12 @@ pub struct Clash {
     pub lines: Vec<Side>,
     /// Everything that the form sends again.
     pub fields: Vec<(&'static str, String)>,
-    /// What pressing again does.
     pub again: &'static str,
     /// Why it cannot be done on what is there now.
     pub why_not: Option<String>,
 }
 
 /// Whether a verb did nothing because somebody else was first.
-#[must_use]
 pub fn is_clash(error: &OpsError) -> bool {
     let OpsError::Conflict(refusal) = error else { return false };
     matches!(refusal.code, "precondition_failed" | "changed_meanwhile")
@@ -55,10 +50,6 @@ struct ClashPage {
     last: Option<(String, When, String)>,
 }
 
-/// The page again.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn show(db: &mut Db, visit: &Visit, reward: &Reward, clash: Clash) -> Result<Response, Fault> {
     let rows = audit::newest(db, Some(&reward.entered.id.to_string()), i64::MAX, 1).await?;
     let last = match rows.into_iter().next() {

@@ -94,9 +94,6 @@ pub struct Narrowed {
 }
 
 /// A page of what is asked for.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn listed(
     db: &mut Db,
     ask: &Ask,
@@ -114,14 +111,12 @@ pub async fn listed(
 
 impl Ask {
     /// The view: its name in addresses and its words.
-    #[must_use]
     pub fn view(&self) -> (&'static str, &'static str) {
         let asked = self.view.as_deref().unwrap_or("pending");
         VIEWS.into_iter().find(|(view, _)| *view == asked).unwrap_or(VIEWS[0])
     }
 
     /// The sort and whether the largest is first.
-    #[must_use]
     pub fn sort(&self) -> (Sort, bool) {
         let asked = self.sort.as_deref().unwrap_or("-created_at");
         let (name, descending) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
@@ -134,7 +129,6 @@ impl Ask {
     }
 
     /// Whether only what can be paid is asked for, or only what cannot; neither for the other views.
-    #[must_use]
     pub fn eligible(&self) -> Option<bool> {
         match self.view().0 {
             "eligible" => Some(true),
@@ -144,7 +138,6 @@ impl Ask {
     }
 
     /// The address without any filter.
-    #[must_use]
     pub fn cleared(&self) -> String {
         let filters = self.pairs().into_iter().filter(|(name, _)| !LOOKS.contains(name));
         let filters: Vec<(&str, &str)> = filters.map(|(name, _)| (name, "")).collect();
@@ -152,33 +145,28 @@ impl Ask {
     }
 
     /// Whether any filter is on.
-    #[must_use]
     pub fn is_narrowed(&self) -> bool {
         self.pairs().iter().any(|(name, _)| !LOOKS.contains(name))
     }
 
     /// How many filters are on.
-    #[must_use]
     pub fn filters(&self) -> usize {
         self.pairs().iter().filter(|(name, _)| !LOOKS.contains(name)).count()
     }
 
     /// What a form of the list sends along so that it is still asked, but for what the form itself asks.
-    #[must_use]
     pub fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
         let pairs = self.pairs().into_iter();
         pairs.filter(|(name, _)| *name != "saved" && !names.contains(name)).collect()
     }
 
     /// What is asked about the look alone: for a form that asks about everything else.
-    #[must_use]
     pub fn looks(&self) -> Vec<(&'static str, &str)> {
         let pairs = self.pairs().into_iter();
         pairs.filter(|(name, _)| LOOKS.contains(name) && !["saved", "view"].contains(name)).collect()
     }
 
     /// The saved view that is asked for instead of one of ours.
-    #[must_use]
     pub fn opens(&self) -> Option<&str> {
         self.view.as_deref().filter(|view| view.starts_with("sv_"))
     }
@@ -215,7 +203,6 @@ impl Ask {
 
     /// The query string, with some of it said otherwise; an empty word takes a name out. What is said otherwise is not
     /// the saved view any more, unless it is only another page of it.
-    #[must_use]
     pub fn query(&self, otherwise: &[(&str, &str)]) -> String {
         self.query_without(otherwise, None)
     }
@@ -236,21 +223,16 @@ impl Ask {
     }
 
     /// What a saved view keeps: everything but which saved view it is.
-    #[must_use]
     pub fn kept(&self) -> String {
         self.query(&[("saved", "")])
     }
 
     /// The list's address, with some of what is asked said otherwise.
-    #[must_use]
     pub fn address(&self, otherwise: &[(&str, &str)]) -> String {
         format!("/rewards?{}", self.query(otherwise))
     }
 
     /// What it means to the database.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn narrow(&self, db: &mut Db) -> Result<Narrowed, Fault> {
         let mut narrowed = Narrowed::default();
         narrowed.filter.view = match self.view().0 {

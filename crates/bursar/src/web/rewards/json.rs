@@ -82,7 +82,6 @@ struct PayeeJson {
 
 impl RewardJson {
     /// A reward as it stands at `now`.
-    #[must_use]
     pub fn of(reward: &Reward, now: i64) -> Self {
         let it = &reward.entered;
         Self {
@@ -132,7 +131,6 @@ impl RewardJson {
 
 impl RewardJson {
     /// The same for a partner: without our remarks, and without a reason that they were not let see.
-    #[must_use]
     pub fn for_partner(mut self) -> Self {
         self.note = None;
         self.created_by = String::new();

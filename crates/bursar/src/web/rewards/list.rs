@@ -28,7 +28,6 @@ const COUNTED: i64 = 10_000;
 const CHOICES: i64 = 40;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
@@ -174,16 +173,12 @@ async fn list(
 pub struct Kept {
     /// The rewards, by id.
     pub ticked: Vec<String>,
-    /// The reason.
     pub reason: String,
     /// It was to be shown to the partner.
     pub shown: bool,
 }
 
 /// The list again as its address says, with what was ticked.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn again(app: &App, visit: &Visit, query: &str, kept: Kept) -> Result<Response, Fault> {
     let ListQuery(ask, paging) = ListQuery::of("/rewards", query)?;
     page(app, visit, ask, paging, kept).await

@@ -18,7 +18,6 @@ pub use api_filter::RewardFilter;
 pub use filter::Ask;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),

@@ -25,13 +25,11 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reviews = Need::May(Permission::Review);
     vec![get("/rewards/new", reviews, new_form), post("/rewards/new", reviews, new)]
 }
 
-/// What was typed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Typed {
@@ -47,7 +45,6 @@ struct Typed {
     note: Option<String>,
 }
 
-/// An activity to choose.
 struct Activity {
     external_id: String,
     words: String,

@@ -22,7 +22,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 const PAGE: &str = "/rewards/views";
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -34,7 +33,6 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// Where a saved view leads.
-#[must_use]
 pub fn address(id: &str, query: &str) -> String {
     let mut text = url::form_urlencoded::Serializer::new(query.to_owned());
     format!("/rewards?{}", text.append_pair("saved", id).finish())

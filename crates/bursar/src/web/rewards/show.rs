@@ -36,7 +36,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
     vec![
@@ -52,9 +51,7 @@ pub fn routes() -> Vec<Route> {
 
 /// One gate between a reward and its payment.
 struct Gate {
-    /// What must be so.
     words: &'static str,
-    /// Why it is not.
     closed: Vec<Why>,
 }
 
@@ -145,7 +142,6 @@ struct ShowPage {
     gates: Vec<Gate>,
     /// It is paid, so no gate is asked about.
     over: Option<String>,
-    /// What takes it back.
     taken: Vec<TakenBack>,
     /// How much of it was taken back, where some was.
     taken_in_all: Option<Summed>,

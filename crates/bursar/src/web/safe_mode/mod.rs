@@ -22,7 +22,6 @@ const PAGE: &str = "/safe-mode";
 const MOST_FOUND: i64 = 1_000;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![
@@ -51,7 +50,6 @@ struct Row {
     payment: Option<String>,
     /// Rewards that can be paid as soon as it is settled: number, value, how it stands, of exactly its amount.
     unpaid: Vec<(String, Cash, String, bool)>,
-    /// How many more.
     more: usize,
     /// What somebody says who has looked at these, or has found out whom it paid.
     none_of: Option<String>,

@@ -22,7 +22,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/search", Need::May(Permission::Read), show)]
 }
@@ -38,7 +37,6 @@ struct Ask {
     q: Option<String>,
 }
 
-/// Something that was found.
 struct Hit {
     address: String,
     name: String,

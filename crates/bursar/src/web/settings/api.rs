@@ -23,7 +23,6 @@ use crate::web::kit::shapes;
 const PATH: &str = "/api/v1/settings/payout";
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get(PATH, Need::May(Permission::Read), read)

@@ -22,7 +22,6 @@ use crate::web::kit::shapes;
 use crate::work::{Work, connect};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let administer = Need::May(Permission::Administer);
     vec![

@@ -22,7 +22,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 const PAGE: &str = "/settings/company";
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

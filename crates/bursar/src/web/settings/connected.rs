@@ -65,9 +65,6 @@ pub(super) struct Joined {
 }
 
 /// Both vendors, as they are now.
-///
-/// # Errors
-/// When the database does not answer.
 pub(super) async fn all(web: &Web, refused: Option<Refused>) -> Result<Vec<Connected>, Fault> {
     let known = store::vendors::all(&mut web.app.store.read().await?).await?;
     let mut rows = Vec::new();

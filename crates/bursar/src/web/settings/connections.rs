@@ -19,7 +19,6 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 use crate::work::connect;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

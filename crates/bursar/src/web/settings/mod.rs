@@ -12,7 +12,6 @@ use crate::web::kit::route::Route;
 pub use company::currencies;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [company::routes(), payout::routes(), connections::routes(), api::routes(), api_vendors::routes()]
         .into_iter()

@@ -25,7 +25,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

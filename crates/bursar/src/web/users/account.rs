@@ -19,7 +19,6 @@ use crate::web::kit::session::is_fresh;
 pub struct Passwords {
     #[serde(default)]
     current: String,
-    /// Of the second factor.
     #[serde(default)]
     code: String,
     /// In the place of both.
@@ -30,11 +29,9 @@ pub struct Passwords {
     again: String,
 }
 
-/// What became of it.
 pub enum Changed {
     /// It is another one now.
     Done,
-    /// Too many tries.
     Slow,
     /// The present one was wrong.
     Wrong,
@@ -48,21 +45,16 @@ pub enum Changed {
     ProveFirst,
     /// The two new ones differ.
     NotTheSame,
-    /// It cannot be one.
     Refused(OpsError),
 }
 
 /// What a passkey signs that is shown to change a password at this path. The new password is no part of it: the trail keeps
 /// what was signed, and a hash of a password that anybody may compute is as good as the password.
-#[must_use]
 pub fn to_change(path: &str) -> Deed {
     Deed::of(path, [])
 }
 
 /// Changes the password of whoever holds a session, by a form that was sent to this path.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn change_password(
     web: &Web,
     session: &Session,
@@ -104,9 +96,6 @@ pub struct Ending {
 }
 
 /// Ends one session of whoever holds one, or all others. Whether it was one, and it was there.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<bool>, Fault> {
     match &sent.one {
         Some(one) => Ok(Some(sessions::end_one(app, &session.actor, session.actor.id, one).await?)),
@@ -119,13 +108,11 @@ pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<b
 
 /// A browser somebody is signed in with.
 pub struct Device {
-    /// The session's name.
     pub id: String,
     /// What it calls itself, if that can be told.
     pub name: Option<String>,
     /// The address it was last used from, where it is known.
     pub address: Option<String>,
-    /// When they signed in.
     pub since: i64,
     /// When it was last used.
     pub seen: i64,
@@ -135,7 +122,6 @@ pub struct Device {
 
 impl Device {
     /// One of somebody's sessions, as seen from the session of this name.
-    #[must_use]
     pub fn of(one: stored::Session, here: &str) -> Self {
         Self {
             name: one.device.as_deref().and_then(browser),
@@ -149,16 +135,12 @@ impl Device {
 }
 
 /// Where whoever holds a session is signed in, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Fault> {
     let found = sessions::list(db, session.actor.id, now).await?;
     Ok(found.into_iter().map(|one| Device::of(one, &session.id)).collect())
 }
 
 /// Its name and system, in two words; the whole of what it says is of no use to people.
-#[must_use]
 pub fn browser(agent: &str) -> Option<String> {
     let first = |names: &[(&str, &'static str)]| {
         names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)

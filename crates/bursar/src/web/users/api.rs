@@ -22,7 +22,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

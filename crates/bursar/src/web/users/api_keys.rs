@@ -141,7 +141,6 @@ async fn list(
     visit.show(&ListPage { frame, all, rows, next, required, fresh })
 }
 
-/// What was typed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Typed {

@@ -20,7 +20,6 @@ use crate::web::kit::session::{self, Device, MOST_EMAIL_BYTES, arrive, too_many}
 use crate::web::portal::{Language, Words, asked, spoken};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/forgotten", Need::Open, form),
@@ -39,7 +38,6 @@ struct AskPage {
     language: Language,
     t: &'static Words,
     version: &'static str,
-    /// Where they sign in.
     login: &'static str,
     path: &'static str,
     mails: bool,

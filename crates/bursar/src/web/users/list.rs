@@ -27,7 +27,6 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 pub const ADMINISTERS: Need = Need::May(Permission::Administer);
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get("/people", ADMINISTERS, list),
@@ -154,7 +153,6 @@ async fn list(
     visit.show(&page)
 }
 
-/// What was typed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Typed {

@@ -15,7 +15,6 @@ use crate::web::kit::route::{Need, Route, get};
 use crate::web::portal::{Language, Words};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get("/login", Need::Open, login)]
 }
@@ -53,17 +52,11 @@ struct Link {
 }
 
 /// The page behind a one-time link.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn by_link() -> Result<Response, Fault> {
     html(&Link { version: assets_version() })
 }
 
 /// The form again, after too many tries.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn again(app: &App, next: Option<String>) -> Result<Response, Fault> {
     page(app, Some("Too many tries. Wait a minute, then try again."), next)
 }

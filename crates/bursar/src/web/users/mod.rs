@@ -30,7 +30,6 @@ pub use second_factor::{is_on_the_way, set_it_up};
 pub use step_up::{Asked as ProofAsked, ask as ask_for_proof, by_provider, take as take_proof, to_go_on};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     [
         sign_in::routes(),

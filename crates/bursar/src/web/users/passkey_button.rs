@@ -25,19 +25,16 @@ pub struct Button {
 
 impl Button {
     /// For signing in with nothing else; nothing where passkeys cannot be used.
-    #[must_use]
     pub fn alone(app: &App) -> Option<Self> {
         passkeys::is_here(app).then(|| Self { at: ALONE, send: String::new() })
     }
 
     /// In the place of a code.
-    #[must_use]
     pub fn second() -> Self {
         Self { at: SECOND, send: String::new() }
     }
 
     /// In the place of a password and a code, for one deed; nothing for whoever has no passkey.
-    #[must_use]
     pub fn to_prove(app: &App, session: &Session, deed: &Deed) -> Option<Self> {
         let can = session.has_passkey && passkeys::is_here(app);
         let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -80,7 +77,6 @@ impl From<Asked> for Told {
 }
 
 /// What a device is asked for, as it stands on a page.
-#[must_use]
 pub fn written(asked: Asked) -> String {
     serde_json::to_string(&Told::from(asked)).unwrap_or_default()
 }

@@ -24,7 +24,6 @@ use crate::web::kit::session::{self, Device, PORTAL_LOGIN, SignedIn, is_ours, is
 use crate::webauthn::{self, Shown};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         post(TO_PROVE, Need::Login, ask_to_prove),

@@ -20,7 +20,6 @@ use crate::web::kit::session::{SignedIn, is_fresh};
 use crate::web::portal::{Language, Words};
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![get(PAGE, Need::Login, show), post(PAGE, Need::Login, change)]
 }

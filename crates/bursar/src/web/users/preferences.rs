@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::SignedIn;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![

@@ -15,7 +15,6 @@ pub struct Qr {
 
 impl Qr {
     /// The picture of a text; nothing when it is too long for one.
-    #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
         let mut path = String::new();

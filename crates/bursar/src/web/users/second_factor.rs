@@ -30,7 +30,6 @@ use crate::web::portal::{Language, Words, asked, spoken};
 use crate::webauthn;
 
 /// The rows of the route table.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, Need::Login, show),
@@ -71,7 +70,6 @@ const ADD: Change = Change { path: "/factor/passkeys", told: |t, _| t.passkey_ad
 const REMOVE: Change = Change { path: "/factor/passkeys/remove", told: |t, _| t.passkey_remove };
 
 /// Whether a page is on the way to a second factor: what somebody may reach who needs one and has none yet.
-#[must_use]
 pub fn is_on_the_way(path: &str) -> bool {
     path == PAGE
         || path.starts_with("/factor/")
@@ -79,18 +77,14 @@ pub fn is_on_the_way(path: &str) -> bool {
 }
 
 /// Where whoever must set one up goes.
-#[must_use]
 pub fn set_it_up() -> Response {
     Redirect::to(PAGE).into_response()
 }
 
-/// What the page shows.
 enum Shows {
-    /// How it stands.
     Standing(Standing),
     /// What is to be scanned.
     Setup(Setup, Option<Qr>),
-    /// Recovery codes, this once.
     Codes(Vec<String>),
     /// Who they are is to be shown again, before this is done.
     Again(Again),
@@ -530,9 +524,6 @@ struct Ask {
 }
 
 /// The form for the code of somebody who has come half way, or the way back to the beginning.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn code_page(
     app: &App,
     headers: &HeaderMap,
@@ -582,9 +573,6 @@ pub async fn code_page(
 }
 
 /// The same after too many tries.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn slow_code(
     app: &App,
     headers: &HeaderMap,

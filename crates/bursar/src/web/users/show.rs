@@ -62,7 +62,6 @@ struct PersonPage {
     passkeys: usize,
     /// Who they are or were at providers.
     linked: Vec<Linked>,
-    /// They are whoever looks.
     is_oneself: bool,
     /// Whoever looks has just proved who they are.
     fresh: bool,

@@ -23,7 +23,6 @@ use crate::web::kit::session::{
 use crate::web::{home, portal};
 
 /// The routes of signing in and out. `GET /login`, the form, is a page.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/login", Need::Open, sign_in),
@@ -184,17 +183,11 @@ async fn prove(
 }
 
 /// The page behind a one-time link: the partners' own, or ours.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Fault> {
     if portal { portal::login_by_link(headers) } else { login::by_link() }
 }
 
 /// The form to sign in, after too many tries: the partners' own, or ours.
-///
-/// # Errors
-/// When it cannot be rendered.
 pub fn login_again(
     app: &App,
     portal: bool,

@@ -44,7 +44,6 @@ struct SignInPage {
     frame: Frame,
     /// The word, what it says, and whether it is the one in force.
     choices: Vec<(&'static str, String, bool)>,
-    /// The roles it concerns.
     roles: String,
     /// Who of them has none: name, address, role.
     without: Vec<(String, String, &'static str)>,

@@ -29,7 +29,6 @@ const CODE: &str = "factor_code";
 const PASSKEY: &str = "passkey";
 const OF_THE_PROOF: [&str; 3] = [PASSWORD, CODE, PASSKEY];
 
-/// What somebody shows again.
 pub enum Evidence {
     /// Their password, and a code where they have a second factor.
     Words(Shown),
@@ -39,7 +38,6 @@ pub enum Evidence {
 
 impl Evidence {
     /// What a form holds of it.
-    #[must_use]
     pub fn of(password: String, code: String, passkey: Option<&str>) -> Self {
         match passkey.filter(|passkey| !passkey.is_empty()) {
             Some(passkey) => Self::Passkey(webauthn::read(passkey)),
@@ -48,9 +46,6 @@ impl Evidence {
     }
 
     /// Whether it proves for this deed who they are.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn prove(&self, app: &App, session: &Session, deed: &Deed) -> Result<Proof, Fault> {
         match self {
             Self::Words(shown) => Ok(people::prove(app, session, shown).await?),
@@ -61,15 +56,11 @@ impl Evidence {
 }
 
 /// Going on to a page that asks for a proof.
-#[must_use]
 pub fn to_go_on(next: &str) -> Deed {
     Deed::of("/prove", [("next", next)])
 }
 
 /// The name of the provider where somebody can prove who they are, and the address that leads there and then to `next`.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn by_provider(
     app: &App,
     session: &Session,
@@ -80,7 +71,6 @@ pub async fn by_provider(
     Ok(can.then(|| (name, again_at_provider(next))))
 }
 
-/// What a form held.
 pub struct Sent {
     fields: Vec<(String, String)>,
     /// The password and the code, or the passkey, where the form has them.
@@ -98,7 +88,6 @@ pub struct Asked {
 
 impl Asked {
     /// What a request asks for.
-    #[must_use]
     pub fn of(request: &Request, deed: &'static str) -> Self {
         let session = request.extensions().get::<Session>().cloned();
         let whole = request.uri().query().is_none();

@@ -19,8 +19,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, post};
 use crate::work::clients;
 
-/// The routes.
-#[must_use]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/webhooks/stripe", Need::Open, stripe_platform)

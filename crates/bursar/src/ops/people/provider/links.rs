@@ -18,17 +18,11 @@ use super::settle::is_the_last_way_in;
 pub use identities::Identity;
 
 /// Everything that somebody is or was at providers, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Identity>> {
     Ok(identities::of(db, id).await?)
 }
 
 /// Whether somebody can prove with the provider of now who they are.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn can_prove(app: &App, id: PersonId) -> Result<bool> {
     let Some(issuer) = &app.config.oidc.issuer else { return Ok(false) };
     let known = identities::of(&mut app.store.read().await?, id).await?;
@@ -36,9 +30,6 @@ pub async fn can_prove(app: &App, id: PersonId) -> Result<bool> {
 }
 
 /// Whether an account at the provider of now opens the login of this address.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn opens(app: &App, email: &str) -> Result<bool> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     match found {

@@ -34,7 +34,6 @@ const AHEAD_US: i64 = 300_000_000;
 pub(in crate::ops) struct Provided {
     issuer: String,
     subject: String,
-    /// The address it named.
     address: String,
     /// The role that its words stand for, where it gives roles.
     role: Option<String>,
@@ -96,7 +95,6 @@ enum What<'a> {
     Made,
     Linked,
     Factor,
-    /// The role from before.
     Role(Role),
     /// Nobody is left who could come in as an administrator.
     NoRole {

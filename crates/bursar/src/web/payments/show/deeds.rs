@@ -31,17 +31,14 @@ pub(super) struct Deed {
 pub struct Held {
     /// Their role does not allow it.
     role: bool,
-    /// Safe mode is on.
     safe_mode: bool,
 }
 
 impl Held {
-    /// For this visit.
     pub async fn of(db: &mut Db, visit: &Visit) -> Result<Self, Fault> {
         Ok(Self { role: !visit.may(Permission::Pay), safe_mode: safe_mode::on(db).await? })
     }
 
-    /// The sentence.
     fn why_not(self) -> Option<String> {
         match (self.role, self.safe_mode) {
             (true, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),

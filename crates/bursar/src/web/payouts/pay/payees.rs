@@ -12,11 +12,9 @@ use crate::web::payouts::draft::payee_kind;
 /// So many payees of a currency are listed.
 const LISTED: usize = 50;
 
-/// A payee's claim.
 pub struct Line {
     /// What they are called, and where their page is.
     pub name: String,
-    /// Their page.
     pub page: String,
     /// A person or a company.
     pub kind: &'static str,
@@ -24,7 +22,6 @@ pub struct Line {
     pub to: String,
     /// How many rewards, and what those without clawbacks come to.
     pub rewards: String,
-    /// What they come to.
     pub earned: Summed,
     /// What clawbacks take off it, below zero.
     pub clawbacks: Option<Summed>,
@@ -36,17 +33,13 @@ pub struct Line {
 
 /// The claims of one currency.
 pub struct Group {
-    /// Which.
     pub code: &'static str,
-    /// How many there are.
     pub count: usize,
-    /// The same in words.
     pub payees: String,
     /// What all of them come to: earned, clawbacks, fees and what is paid.
     pub sums: [Summed; 4],
     /// Any of them has a clawback.
     pub claws: bool,
-    /// The largest.
     pub lines: Vec<Line>,
 }
 
@@ -59,7 +52,6 @@ fn earned(claim: &ClaimView) -> [i128; 2] {
 }
 
 /// The claims by currency, the largest first.
-#[must_use]
 pub fn groups(claims: &[ClaimView]) -> Vec<Group> {
     let mut by: BTreeMap<Currency, Vec<&ClaimView>> = BTreeMap::new();
     for claim in claims {

@@ -2,7 +2,6 @@
 
 use super::Words;
 
-/// The table.
 pub const WORDS: Words = Words {
     portal: "Partnerportal",
     support: "Fragen? Schreiben Sie an",

@@ -2,7 +2,6 @@
 
 use super::Words;
 
-/// The table.
 pub const WORDS: Words = Words {
     portal: "Portal de socios",
     support: "¿Preguntas? Escriba a",

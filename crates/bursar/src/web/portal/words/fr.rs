@@ -2,7 +2,6 @@
 
 use super::Words;
 
-/// The table.
 pub const WORDS: Words = Words {
     portal: "Portail partenaires",
     support: "Des questions ? Écrivez à",

@@ -2,7 +2,6 @@
 
 use super::Words;
 
-/// The table.
 pub const WORDS: Words = Words {
     portal: "パートナーポータル",
     support: "お問い合わせ先：",

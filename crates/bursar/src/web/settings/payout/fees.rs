@@ -14,11 +14,9 @@ const EMPTY: usize = 2;
 pub struct Row {
     /// `stripe` or `paypal`.
     pub vendor: String,
-    /// Three capital letters.
     pub currency: String,
     /// Like `2.00`.
     pub percent: String,
-    /// Decimals.
     pub fixed: String,
     /// The least of a payment.
     pub minimum: String,
@@ -52,7 +50,6 @@ fn typed(of: &Typed) -> Vec<Row> {
 }
 
 /// The rows of the form: those that are filled, and some for more.
-#[must_use]
 pub fn rows(of: &Typed) -> Vec<Row> {
     let mut rows = typed(of);
     rows.extend(vec![Row::default(); EMPTY]);
@@ -91,7 +88,6 @@ pub fn read(of: &Typed) -> Result<Vec<FeeTable>, Refusal> {
 }
 
 /// Hundredths of a percent as a percentage: 200 is `2.00`.
-#[must_use]
 pub fn percent(basis_points: u32) -> String {
     format!("{}.{:02}", basis_points / 100, basis_points % 100)
 }
