@@ -115,6 +115,8 @@ notices! {
     LoginLinked = "login_linked", [Named], "Login linked to the provider";
     /// The provider that people sign in with has linked a login, made one, or given it another role or none.
     LoginByProvider = "login_by_provider", [Admins], "Login changed by the provider";
+    /// Somebody weakened a safeguard, or wants to.
+    SafeguardLowered = "safeguard_lowered", [Admins], "Safeguard lowered";
     /// Somebody made an API key.
     ApiKeyMade = "api_key_made", [Admins], "API key made";
     /// An API key that is in use ends soon.

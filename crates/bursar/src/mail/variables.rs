@@ -114,6 +114,12 @@ const LOGIN_CHANGED: [Variable; 4] = [
     is("passkeys", "of password: the names of the passkeys that still open the login; else empty"),
     is("date", "the day"),
 ];
+const SAFEGUARD: [Variable; 4] = [
+    is("by", "who weakens it"),
+    is("what", "the settings, as their page calls them"),
+    is("from", "when they can do it alone; empty where it is done"),
+    is("date", "the day"),
+];
 const FACTOR_RESET: [Variable; 5] = [
     is("by", "who took it away"),
     is("whose", "the name of whoever signs in with the login"),
@@ -171,6 +177,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             &[&[is("provider", "the address of the provider they signed in with"), is("date", "the day")]]
         }
         Notice::LoginByProvider => &[&BY_PROVIDER],
+        Notice::SafeguardLowered => &[&SAFEGUARD],
         Notice::ApiKeyMade => &[&KEY, &KEY_MADE],
         Notice::ApiKeyEnds => &[&KEY, &KEY_ENDS],
         Notice::ReleaseRequested => &[&[
@@ -260,6 +267,10 @@ pub fn sample(notice: Notice) -> Value {
         let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
         picked.insert("broken".to_owned(), json!([told]));
         picked.insert("stopped".to_owned(), json!(true));
+    }
+    if notice == Notice::SafeguardLowered {
+        picked.insert("what".to_owned(), json!("The most for a payout, The two-person rule"));
+        picked.insert("from".to_owned(), json!("3 Mar 2026, 09:00 UTC"));
     }
     if notice == Notice::LoginChanged {
         picked.insert("what".to_owned(), json!("factor_reset"));

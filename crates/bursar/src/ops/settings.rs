@@ -184,8 +184,7 @@ pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
 ///
 /// # Errors
 /// `precondition_failed` when they were changed since; a refusal that names the field when a value cannot be;
-/// `second_person_needed` when the two-person rule would be switched off by one person within a day; `person_needed` when
-/// an API key would weaken a safeguard.
+/// `second_person_needed` when one person would weaken a safeguard within a day; `person_needed` when an API key would.
 pub async fn save(
     app: &App,
     actor: &Actor,
@@ -213,11 +212,11 @@ pub async fn save(
         }
         let after = after.written_out()?;
         if let Ok(was) = before.rules() {
-            lowering::not_by_key(tx, actor, (&before, &was), (&after, &rules)).await?;
-        }
-        let lowers = before.two_person_release && !after.two_person_release;
-        if lowers && let Some(refusal) = lowering::not_yet(tx, actor, now, &lowering::TWO_PERSONS).await? {
-            return Ok(Err(refusal));
+            let (was, is) = ((&before, &was), (&after, &rules));
+            lowering::not_by_key(tx, actor, was, is).await?;
+            if let Some(refusal) = lowering::payout_settings(tx, app, actor, was, is).await? {
+                return Ok(Err(refusal));
+            }
         }
         let text = serde_json::to_string(&after).unwrap_or_default();
         if !store::settings::put(tx, NAME, &text, version, now).await? {

@@ -252,6 +252,11 @@ pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Transaction> {
     )
 }
 
+/// Whether anything was ever paid, or is to be.
+pub async fn any(db: &mut Db) -> Result<bool> {
+    Ok(db.optional(sqlx::query("SELECT id FROM payout_transaction LIMIT 1")).await?.is_some())
+}
+
 /// Transactions, newest first. One that cannot be read is left out and told of in the log: it must not take every other
 /// one out of sight with it. Whoever reads page by page ends at a short one, so another one stands in its place.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {

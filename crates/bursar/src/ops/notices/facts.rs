@@ -156,6 +156,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
             of_login(&mut facts, first, &detail, base_url);
         }
         Notice::LoginLinked | Notice::LoginByProvider => of_provider(&mut facts, first, &detail, base_url),
+        Notice::SafeguardLowered => of_safeguard(&mut facts, first, &detail, base_url),
         Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
         Notice::LoginChanged => {
             facts.payee = Payee::parse(&first.about);
@@ -443,6 +444,13 @@ fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
 }
 
 /// An API key that is new or ends soon. Its name and its maker's are what somebody typed.
+fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    facts.links.1 = format!("{base}/activity");
+    let by = isolated(&text(detail, "by")).into_owned();
+    let (what, from) = (text(detail, "what"), text(detail, "from"));
+    put(facts, json!({ "by": by, "what": what, "from": from, "date": date(told.at) }));
+}
+
 fn of_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/keys");
     let values = json!({

@@ -503,7 +503,7 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
             return Ok(Ok(()));
         }
         if wanted_now.strength() < before.strength()
-            && let Some(refusal) = lowering::not_yet(tx, actor, now, &lowering::SECOND_FACTOR).await?
+            && let Some(refusal) = lowering::not_yet(tx, app, actor, &lowering::SECOND_FACTOR).await?
         {
             return Ok(Err(refusal));
         }

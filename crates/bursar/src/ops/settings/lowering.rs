@@ -1,18 +1,21 @@
-//! Switching the two-person rule off, or no more requiring a second factor, takes two administrators, or one and a day: what
-//! keeps one person from paying cannot be taken away by the same one. And an API key that is not the operator's own weakens no
-//! safeguard at all. What is deliberately not here: switching one on, which anybody who administers may at once.
+//! What keeps one person from paying as they like cannot be taken away by the same one: to weaken a safeguard takes two
+//! administrators, or one and a day, and all of them are told. An API key that is not the operator's own weakens none at all.
+//! What is deliberately not here: strengthening one, which anybody who administers may at once.
 
 use payout::Refusal;
 use payout::money::Money;
+use payout::notice::Notice;
 use payout::scope::{Scope, Scopes};
 use payout::settings::Settings;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Document;
-use crate::app::Actor;
+use crate::app::{Actor, App};
 use crate::clock;
 use crate::ops::Result;
-use crate::store::{Tx, audit, people, settings};
+use crate::secrets::token_hash;
+use crate::store::{Tx, audit, outbox, people, settings, transactions};
 
 /// What is switched off by two.
 pub struct Rule {
@@ -26,6 +29,8 @@ pub struct Rule {
     stays: &'static str,
     /// The field of a refusal.
     field: &'static str,
+    /// What it is called in the mail to administrators.
+    label: &'static str,
 }
 
 pub const TWO_PERSONS: Rule = Rule {
@@ -34,6 +39,16 @@ pub const TWO_PERSONS: Rule = Rule {
     subject: "settings:payout",
     stays: "The two-person rule stays on for now",
     field: "two_person_release",
+    label: "The two-person rule",
+};
+/// Any other safeguard among the payout settings.
+const SAFEGUARDS: Rule = Rule {
+    kept: "safeguards_lower",
+    action: "safeguards_lower_asked",
+    subject: "settings:payout",
+    stays: "What would weaken a safeguard is not saved yet",
+    field: "",
+    label: "",
 };
 /// That a second factor is required.
 pub const SECOND_FACTOR: Rule = Rule {
@@ -42,6 +57,7 @@ pub const SECOND_FACTOR: Rule = Rule {
     subject: "settings:sign_in",
     stays: "The second factor stays required for now",
     field: "second_factor",
+    label: "The second factor at sign-in",
 };
 /// That API keys which pay or administer are taken from known addresses only.
 pub const KEY_ADDRESSES: Rule = Rule {
@@ -50,6 +66,7 @@ pub const KEY_ADDRESSES: Rule = Rule {
     subject: "settings:api_keys",
     stays: "Addresses stay required for now",
     field: "addresses",
+    label: "The addresses of API keys",
 };
 /// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
@@ -61,16 +78,95 @@ struct Asked {
     by: String,
     person: String,
     at: i64,
+    /// A digest of what was to be changed, where the rule is about several settings.
+    #[serde(default)]
+    change: String,
+}
+
+/// What somebody wants to be weaker.
+struct Wish<'a> {
+    rule: &'a Rule,
+    /// The first setting that would be, by its name.
+    field: &'static str,
+    /// All of them, for people.
+    labels: Vec<&'static str>,
+    change: String,
+}
+
+/// Why payout settings that weaken a safeguard are not saved yet: nobody else has saved the same, and it is no day since this one
+/// did. Before anything was ever paid only the two-person rule is guarded so: while a company sets itself up, a limit that was
+/// mistyped is no safeguard yet. The operator's own keys do what their role may.
+pub async fn payout_settings(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    before: (&Document, &Settings),
+    after: (&Document, &Settings),
+) -> Result<Option<Refusal>> {
+    let weaker = weakened(before, after);
+    let Some(first) = weaker.first().copied() else { return Ok(None) };
+    let labels = weaker.iter().map(|field| label(field)).collect();
+    let guarded: Vec<&str> = weaker.into_iter().filter(|field| is_guarded(field)).collect();
+    let wish = match guarded.as_slice() {
+        ["two_person_release"] => Wish { rule: &TWO_PERSONS, field: first, labels, change: String::new() },
+        guarded => {
+            let text = serde_json::to_string(after.0).unwrap_or_default();
+            let two_persons = guarded.contains(&"two_person_release");
+            let by_key = people::how_key_was_made(tx, actor.id).await?.is_some();
+            let free = guarded.is_empty() || by_key || !transactions::any(tx).await?;
+            let wish = Wish { rule: &SAFEGUARDS, field: first, labels, change: token_hash(&text) };
+            if free && !two_persons {
+                tell(tx, app, actor, &wish, None).await?;
+                return Ok(None);
+            }
+            wish
+        }
+    };
+    not_yet_of(tx, app, actor, &wish).await
+}
+
+/// What takes two administrators. Of the rest they are only told: to take a vendor in or to name other readers of mails is
+/// everyday work.
+fn is_guarded(field: &str) -> bool {
+    field.starts_with("limits.")
+        || ["two_person_release", "us_tax_tracking", "cooling_off_hours", "typed_total_above"]
+            .contains(&field)
+}
+
+/// What a setting is called where people read of it.
+fn label(field: &str) -> &'static str {
+    match field {
+        "enabled" => "Payouts",
+        "vendors" => "Payout methods",
+        "profile_roles" => "Who may have a payout profile",
+        "tax_thresholds" => "Tax thresholds",
+        "two_person_release" => TWO_PERSONS.label,
+        "us_tax_tracking" => "US tax tracking",
+        "cooling_off_hours" => "The cooling-off after a changed destination",
+        "limits.per_reward" => "The most a reward may be worth",
+        "limits.per_payment" => "The most for a payment",
+        "limits.per_batch" => "The most for a payout",
+        "limits.per_day" => "The most for a day",
+        "limits.per_person_per_day" => "The most for a person and day",
+        "typed_total_above" => "The sum from which the total is typed",
+        _ => "Who is told by mail",
+    }
 }
 
 /// Why the rule stays on for now: nobody else has asked for the same, and it is no day since this one did. That they ask is
 /// written down.
-pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Result<Option<Refusal>> {
+pub async fn not_yet(tx: &mut Tx, app: &App, actor: &Actor, rule: &Rule) -> Result<Option<Refusal>> {
+    let wish = Wish { rule, field: rule.field, labels: vec![rule.label], change: String::new() };
+    not_yet_of(tx, app, actor, &wish).await
+}
+
+async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> Result<Option<Refusal>> {
+    let (rule, now) = (wish.rule, app.clock.now());
     let by = actor.id.to_string();
     let person = people::behind(tx, &by, now).await?;
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     let asked = serde_json::from_str::<Option<Asked>>(&kept).ok().flatten();
-    let asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US);
+    let asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US && asked.change == wish.change);
     let first = match asked {
         Some(asked) => {
             let behind = people::behind(tx, &asked.by, now).await?;
@@ -78,12 +174,13 @@ pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Resul
             let other = counts && asked.by != by && asked.person != person && behind != person;
             if other || now - asked.at >= ALONE_AFTER_US {
                 settings::put(tx, rule.kept, "null", version, now).await?;
+                tell(tx, app, actor, wish, None).await?;
                 return Ok(None);
             }
             asked
         }
         None => {
-            let asked = Asked { by: by.clone(), person, at: now };
+            let asked = Asked { by: by.clone(), person, at: now, change: wish.change.clone() };
             let text = serde_json::to_string(&asked).unwrap_or_default();
             if !settings::put(tx, rule.kept, &text, version, now).await? {
                 return Err(super::stale());
@@ -93,17 +190,26 @@ pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Resul
                 actor: by,
                 action: rule.action,
                 subject: rule.subject.to_owned(),
-                detail: "{}".to_owned(),
+                detail: json!({ "fields": wish.labels }).to_string(),
             });
+            tell(tx, app, actor, wish, Some(now + ALONE_AFTER_US)).await?;
             asked
         }
     };
     let sentence = format!(
-        "{}, and nothing was changed. That you want it off is written down: it is off as soon as another administrator saves the same, or when you save it again after {}. Your own API keys do not count as a second person.",
+        "{}, and nothing was changed. That you want it is written down: it is done as soon as another administrator saves the same, or when you save it again after {}. Your own API keys do not count as a second person.",
         rule.stays,
         clock::told(first.at + ALONE_AFTER_US)
     );
-    Ok(Some(Refusal::new("second_person_needed", sentence).at(rule.field)))
+    Ok(Some(Refusal::new("second_person_needed", sentence).at(wish.field)))
+}
+
+/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done.
+async fn tell(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>, from: Option<i64>) -> Result<()> {
+    let detail = json!({ "by": actor.name, "what": wish.labels.join(", "), "from": from.map(clock::told) });
+    let notice = (Notice::SafeguardLowered, wish.rule.subject.to_owned(), detail.to_string());
+    outbox::write(tx, &app.clock, app.clock.now(), [notice]).await?;
+    Ok(())
 }
 
 /// Forgets that somebody has asked for it.
@@ -126,7 +232,7 @@ pub async fn not_by_key(
     before: (&Document, &Settings),
     after: (&Document, &Settings),
 ) -> Result<()> {
-    let Some(field) = weakened(before, after) else { return Ok(()) };
+    let Some(field) = weakened(before, after).into_iter().next() else { return Ok(()) };
     if is_operators_own(tx, actor).await? {
         return Ok(());
     }
@@ -156,8 +262,8 @@ pub async fn by_people(tx: &mut Tx, actor: &Actor, what: &str) -> Result<()> {
     Err(Refusal::new("person_needed", sentence).into())
 }
 
-/// The first safeguard that is weaker afterwards, by the name of its setting.
-fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Option<&'static str> {
+/// The safeguards that are weaker afterwards, by the names of their settings.
+fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Vec<&'static str> {
     let ((old, was), (new, is)) = (before, after);
     let is_new = |new: &[String], old: &[String]| new.iter().any(|one| !old.contains(one));
     let all = [
@@ -188,7 +294,7 @@ fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Op
             old.internal_recipients.iter().any(|one| !new.internal_recipients.contains(one)),
         ),
     ];
-    all.into_iter().find(|(_, weaker)| *weaker).map(|(field, _)| field)
+    all.into_iter().filter(|(_, weaker)| *weaker).map(|(field, _)| field).collect()
 }
 
 /// A limit is gone, or is higher.
@@ -272,7 +378,7 @@ mod tests {
         let was = base.rules().unwrap();
         for (after, field) in rows {
             let is = after.rules().unwrap();
-            assert_eq!(weakened((&base, &was), (&after, &is)), field, "{after:?}");
+            assert_eq!(weakened((&base, &was), (&after, &is)).first().copied(), field, "{after:?}");
         }
     }
 

@@ -6,13 +6,14 @@ use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, batches};
+use bursar::store::mails::{self, Filter};
 use payout::access::Role;
 use payout::eligibility::Code;
 use payout::notice::Notice;
 use payout::scope::Scopes;
 
 use crate::scenarios::Stage;
-use crate::world::DAY;
+use crate::world::{DAY, Loop};
 
 async fn prepared(name: &str) -> Stage {
     let mut stage = Stage::open(name, 611).await;
@@ -122,6 +123,51 @@ async fn the_rule_is_not_switched_off_by_one_person_at_once() {
         assert!(is_written_down(&done), "{done:?}");
         stage.close(Ok(())).await;
     }
+}
+
+async fn batch_limit(stage: &Stage, who: &Actor, value: &str) -> Result<(), OpsError> {
+    let limits = serde_json::json!({ "per_batch": [{ "value": value, "currency": "USD" }] });
+    let set = |it: Document| Ok(Document { limits: limits.clone(), ..it });
+    settings::save(&stage.world.app, who, None, set).await.map(drop)
+}
+
+async fn told_of_safeguards(stage: &Stage) -> Vec<String> {
+    while stage.world.tick(0, Loop::Notify).await > 0 {}
+    let filter = Filter { notice: Some(Notice::SafeguardLowered), ..Filter::default() };
+    let mut db = stage.world.app.store.read().await.unwrap();
+    mails::list(&mut db, &filter, 50).await.unwrap().into_iter().map(|mail| mail.title).collect()
+}
+
+#[tokio::test]
+async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_are_told() {
+    let mut stage = Stage::open("second_limits", 612).await;
+    let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
+    // Nothing was ever paid: while they set it up, a limit may be put right at once.
+    batch_limit(&stage, &pat, "10.00").await.unwrap();
+    batch_limit(&stage, &pat, "100.00").await.unwrap();
+    for line in
+        ["partner ana paypal ana@example.com", "reward R1 ana 10.00 approved", "batch B1 R1", "pay B1"]
+    {
+        stage.one(line).await.unwrap();
+    }
+    stage.one("live 1 minute").await.unwrap();
+    for (who, value) in [(&pat, "500.00"), (&pat, "500.00"), (&kim, "600.00")] {
+        let done = batch_limit(&stage, who, value).await;
+        assert!(is_written_down(&done), "{done:?}");
+    }
+    // What is safer waits for nobody, and what somebody else wanted is not what this one saves.
+    batch_limit(&stage, &pat, "99.00").await.unwrap();
+    let done = batch_limit(&stage, &pat, "600.00").await;
+    assert!(!is_written_down(&done), "Kim asked for the same: {done:?}");
+    // Alone, after a day.
+    let done = batch_limit(&stage, &pat, "700.00").await;
+    assert!(is_written_down(&done), "{done:?}");
+    stage.world.pass(DAY);
+    batch_limit(&stage, &pat, "700.00").await.unwrap();
+    let told = told_of_safeguards(&stage).await;
+    let wanted = told.iter().filter(|title| title.contains("wants to weaken")).count();
+    assert!(wanted >= 3 && told.len() > wanted, "{told:?}");
+    stage.close(Ok(())).await;
 }
 
 /// A role that pays is a new one, whoever has it: it counts after a day.
