@@ -79,7 +79,7 @@ fn refusals() {
     list(all, "An amount that cannot be read", &MONEY, |error| {
         format!("{}: {}", error.code(), error.sentence())
     });
-    list(all, "A command that is refused", &NOT_NOW, |why| format!("{}: {}", why.code(), why.sentence()));
+    list(all, "A command that is refused", NotNow::ALL, |why| format!("{}: {}", why.code(), why.sentence()));
     list(all, "A gate that is closed", Code::ALL, |code| {
         let (scope, who) = (code.scope().as_str(), code.who().label());
         format!("{} ({scope}): {} {who}. {}", code.as_str(), code.message(), code.remedy())
@@ -147,29 +147,4 @@ const MONEY: [MoneyError; 12] = [
     MoneyError::TooManyDigits,
     MoneyError::TooLarge,
     MoneyError::Zero,
-];
-
-const NOT_NOW: [NotNow; 22] = [
-    NotNow::NotTerminal,
-    NotNow::Arrived,
-    NotNow::NotSentYet,
-    NotNow::NotPaidOut,
-    NotNow::Unclaimed,
-    NotNow::InReview,
-    NotNow::BeingRecalled,
-    NotNow::WrittenOff,
-    NotNow::NothingParked,
-    NotNow::VendorHasIt,
-    NotNow::Closed,
-    NotNow::PaidOutside,
-    NotNow::RecallFirst,
-    NotNow::CameBackInPart,
-    NotNow::Contradicted,
-    NotNow::NotCorrected,
-    NotNow::NothingInDoubt,
-    NotNow::StillAsking,
-    NotNow::NotLookedAt,
-    NotNow::RequestEnded,
-    NotNow::NotUnclaimed,
-    NotNow::CancelUnderWay,
 ];

@@ -36,6 +36,12 @@ use crate::store::rewards::{self, Entered};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
+/// What can be wrong with the quotation marks of a file: each code and its sentence.
+pub fn wrong_quotes() -> [(&'static str, &'static str); 3] {
+    [records::Fault::Unclosed, records::Fault::Misplaced, records::Fault::AroundRows]
+        .map(|fault| (fault.code(), fault.sentence()))
+}
+
 type Columns = &'static [&'static str];
 
 const COLUMNS: Columns = &[

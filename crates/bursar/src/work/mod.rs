@@ -4,7 +4,8 @@
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
 //! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
 //! connected balances for bank payouts, and `connect` accounts that changed, with what no webhook has told (`missed`);
-//! `look_for` looks for what got no answer and, in safe mode, for what the database does not know of (`look_through`, `search`);
+//! `look_for` looks for what got no answer and, in safe mode, for what the database does not know of (`look_through`,
+//! `search`);
 //! `movements` reads what the vendors themselves say of our balance and holds it against the books;
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;

@@ -1,6 +1,7 @@
 //! The HTTP API from outside: the whole router over a fresh database and a standing clock, driven request by request.
 
 mod by_hand;
+mod codes;
 mod connecting;
 mod description;
 mod doors;
@@ -67,6 +68,23 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
+    /// What a problem is called has its words, wherever in it the code stands, and its type leads there.
+    fn can_be_looked_up(&self) {
+        // What a HEAD is answered has no body.
+        if self.header("content-type") != "application/problem+json" || !self.body.is_object() {
+            return;
+        }
+        let known = bursar::web::kit::codes::all();
+        let lists =
+            ["errors", "blockers"].map(|name| self.body[name].as_array().cloned().unwrap_or_default());
+        let within = lists.iter().flatten().map(|one| one["code"].as_str().unwrap_or(""));
+        for code in within.chain([self.code()]) {
+            assert!(known.contains(&code), "{code} has no words: {:#}", self.body);
+        }
+        let led = bursar::web::kit::codes::address("", self.code());
+        assert!(self.body["type"].as_str().is_some_and(|to| to.ends_with(&led)), "{:#}", self.body);
+    }
+
     #[track_caller]
     pub fn ok(self) -> Value {
         assert!(self.status.is_success(), "{} {:#}", self.status, self.body);
@@ -121,7 +139,9 @@ impl House {
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        answer.can_be_looked_up();
+        answer
     }
 
     /// Sends a request as the administrator.

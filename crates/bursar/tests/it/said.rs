@@ -14,7 +14,7 @@ use payout::transaction::{State, Status};
 use crate::source;
 
 /// The codes that `payout::reason` has words for, read off its text, so that none can be forgotten here.
-fn codes() -> Vec<String> {
+pub fn codes() -> Vec<String> {
     let file = source::file("crates/payout/src/reason.rs").unwrap();
     let mut found: Vec<String> = file.literals().into_iter().map(|literal| literal.value).collect();
     found.retain(|text| {

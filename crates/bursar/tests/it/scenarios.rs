@@ -278,6 +278,7 @@ scenarios![
     twin_found_while_fetched_back,
     called_not_made_and_reversed,
     contradicted_while_a_reversal_is_in_doubt,
+    debt_is_not_spent,
     decided_before_midnight,
     fetched_back_over_midnight,
     rest_is_swept_while_it_waits,

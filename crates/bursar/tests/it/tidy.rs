@@ -7,6 +7,7 @@
 mod asvs;
 mod ceremony;
 mod circles;
+mod codes;
 pub mod database;
 mod deploy;
 mod files;
@@ -42,6 +43,7 @@ fn rules() -> impl Iterator<Item = &'static Rule> {
         circles::RULES,
         asvs::RULES,
         deploy::RULES,
+        codes::RULES,
     ]
     .into_iter()
     .flatten()

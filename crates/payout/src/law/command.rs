@@ -57,6 +57,32 @@ pub enum NotNow {
 }
 
 impl NotNow {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[
+        Self::NotTerminal,
+        Self::Arrived,
+        Self::NotSentYet,
+        Self::NotPaidOut,
+        Self::Unclaimed,
+        Self::InReview,
+        Self::BeingRecalled,
+        Self::WrittenOff,
+        Self::NothingParked,
+        Self::VendorHasIt,
+        Self::Closed,
+        Self::PaidOutside,
+        Self::RecallFirst,
+        Self::CameBackInPart,
+        Self::Contradicted,
+        Self::NotCorrected,
+        Self::NothingInDoubt,
+        Self::StillAsking,
+        Self::NotLookedAt,
+        Self::RequestEnded,
+        Self::NotUnclaimed,
+        Self::CancelUnderWay,
+    ];
+
     /// The stable code.
     #[must_use]
     pub fn code(self) -> &'static str {

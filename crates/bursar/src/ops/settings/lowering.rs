@@ -93,9 +93,9 @@ struct Wish<'a> {
     change: String,
 }
 
-/// Why payout settings that weaken a safeguard are not saved yet: nobody else has saved the same, and it is no day since this one
-/// did. Before anything was ever paid only the two-person rule is guarded so: while a company sets itself up, a limit that was
-/// mistyped is no safeguard yet. The operator's own keys do what their role may.
+/// Why payout settings that weaken a safeguard are not saved yet: nobody else has saved the same, and it is no day since this
+/// one did. Before anything was ever paid only the two-person rule is guarded so: while a company sets itself up, a limit that
+/// was mistyped is no safeguard yet. The operator's own keys do what their role may.
 pub async fn payout_settings(
     tx: &mut Tx,
     app: &App,

@@ -84,6 +84,7 @@ struct RowErrorJson {
     /// The line on which the row begins; the header is line 1.
     line: u64,
     column: &'static str,
+    /// Stable; what each means: [/api/docs/errors](/api/docs/errors)
     code: &'static str,
     detail: String,
     /// What the file has there, its beginning where it is long; empty where it has nothing, where the row as a whole is wrong,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use payout::eligibility::Code;
 
+use super::codes;
 use super::format::{Why, whys};
 use super::layout::{assets_version, html};
 use super::problem::{Fault, Scene, Told, blocker};
@@ -68,7 +69,7 @@ fn problem(fault: &Fault, scene: &Scene) -> Response {
         .map(|error| json!({"pointer": error.pointer, "code": error.code, "detail": error.detail}))
         .collect();
     let mut body = json!({
-        "type": format!("{}/api/docs#{}", scene.base_url, told.code),
+        "type": codes::address(&scene.base_url, &told.code),
         "title": told.status.canonical_reason().unwrap_or("Error"),
         "status": told.status.as_u16(),
         "detail": told.detail,

@@ -233,7 +233,7 @@ pub struct ProblemJson {
     status: u16,
     detail: String,
     instance: String,
-    /// Stable, snake_case.
+    /// Stable, snake_case; what each means: [/api/docs/errors](/api/docs/errors)
     code: String,
     errors: Vec<ProblemFieldJson>,
     blockers: Vec<BlockerJson>,
@@ -247,6 +247,7 @@ pub struct ProblemJson {
 struct ProblemFieldJson {
     /// A JSON pointer to it.
     pointer: String,
+    /// As the problem's.
     code: String,
     detail: String,
 }

@@ -5,6 +5,7 @@ pub mod change_summary;
 pub mod chart;
 pub mod clawbacks;
 pub mod client;
+pub mod codes;
 pub mod error_page;
 pub mod event_writer;
 pub mod extract;

@@ -1,5 +1,5 @@
-//! The API's own description (OpenAPI 3.1), made from the route table, so that a route cannot be forgotten in it; and
-//! the page that renders it with assets of our own host.
+//! The API's own description (OpenAPI 3.1), made from the route table, so that a route cannot be forgotten in it; the page
+//! that renders it with assets of our own host; and beside it the page of the codes.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -18,6 +18,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, PartialSchema as _, ToSchema};
 
+use super::codes;
 use super::json::{Page, ProblemJson};
 use super::route::{Need, Route, Told, Web};
 use super::shapes::{Cursor, text};
@@ -181,7 +182,10 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
             components = components.schema(name, schema.clone());
         }
     }
-    let told = "Rewards, batches and payments of Bursar. Money is a decimal string with its currency; an unknown field is refused; errors are problem+json (RFC 9457); every POST takes an Idempotency-Key.";
+    let codes = codes::PATH;
+    let told = format!(
+        "Rewards, batches and payments of Bursar. Money is a decimal string with its currency; an unknown field is refused; errors are problem+json (RFC 9457), and [{codes}]({codes}) says what each code means; every POST takes an Idempotency-Key."
+    );
     let info =
         InfoBuilder::new().title("Bursar").version(env!("CARGO_PKG_VERSION")).description(Some(told)).build();
     let document = OpenApiBuilder::new()
@@ -362,13 +366,14 @@ fn tag_of(route: &Route) -> Option<Parameter> {
     route.told.takes_tag.then(of)
 }
 
-/// The description and the page that renders it.
+/// The description, the page that renders it, and the one that says what each code means.
 pub fn docs() -> Router<Web> {
     Router::new()
         .route("/api/v1/openapi.json", get(document))
         .route("/api/v1/docs", get(async || Redirect::to("/api/docs/")))
         .route("/api/docs", get(async || Redirect::to("/api/docs/")))
         .route("/api/docs/", get(async || asset("index.html")))
+        .route(codes::PATH, get(async || codes::page()))
         .route("/api/docs/{file}", get(async |Path(file): Path<String>| asset(&file)))
 }
 

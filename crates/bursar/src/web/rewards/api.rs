@@ -392,6 +392,7 @@ struct BulkJson {
 #[derive(Serialize, ToSchema)]
 struct Skipped {
     id: String,
+    /// Stable; what each means: [/api/docs/errors](/api/docs/errors)
     code: String,
 }
 

@@ -24,7 +24,9 @@ async fn every_page_leads_to_help_which_knows_the_statuses_and_the_events() {
     }
     help.says("A payment stays in Pending Processing");
     assert!(help.body.contains("payout.paid") && help.body.contains("PAYMENT.PAYOUTS-ITEM.SUCCEEDED"));
-    assert!(help.body.contains("href=\"/api/docs/\""));
+    for page in ["/api/docs/", "/api/docs/errors"] {
+        assert!(help.body.contains(&format!("href=\"{page}\"")), "{page}");
+    }
     for anchor in ["rewards", "pay", "statuses", "vendors", "partners", "stuck"] {
         assert!(help.body.contains(&format!("id=\"{anchor}\"")), "{anchor}");
     }
