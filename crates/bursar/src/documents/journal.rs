@@ -140,31 +140,35 @@ impl Names {
     /// The accounts there are: the ledger's name, what it is, and what it is called where nobody says otherwise.
     pub fn known() -> Vec<(String, String, String)> {
         let mut known = vec![
-            row("reward_expense", "What rewards have cost", "Partner Rewards"),
-            row("payable", "What is owed to payees", "Partner Rewards Payable"),
+            row("reward_expense", "What rewards have cost (expense)", "Partner Rewards"),
+            row("payable", "What is owed to payees (accounts payable)", "Partner Rewards Payable"),
         ];
         for vendor in Vendor::ALL {
             let (word, label) = (vendor.as_str(), vendor.label());
             known.extend([
                 row(
                     &format!("in_flight:{word}"),
-                    &format!("Promised to {label}, not known to have left"),
+                    &format!("On its way through {label}, not known to have left (clearing)"),
                     &format!("{label} Payouts in Flight"),
                 ),
                 row(
                     &format!("vendor_balance:{word}"),
-                    &format!("Our balance at {label}"),
+                    &format!("Our balance at {label} (cash)"),
                     &format!("{label} Balance"),
                 ),
-                row(&format!("vendor_fees:{word}"), &format!("What {label} took"), &format!("{label} Fees")),
+                row(
+                    &format!("vendor_fees:{word}"),
+                    &format!("Fees that {label} took (expense)"),
+                    &format!("{label} Fees"),
+                ),
                 row(
                     &format!("fee_variance:{word}"),
-                    &format!("What payees bore of {label}'s fees, against what it took"),
+                    &format!("Fees taken off payees, less what {label} took (difference)"),
                     &format!("{label} Fee Variance"),
                 ),
                 row(
                     &format!("returned:{word}"),
-                    &format!("Ours, waiting in a payee's balance at {label}"),
+                    &format!("Our money in payees' balances at {label} (receivable)"),
                     &format!("{label} Returned Payouts"),
                 ),
             ]);
@@ -174,16 +178,16 @@ impl Names {
         known.extend([
             row(
                 &format!("written_off:{word}"),
-                &format!("Given up in a payee's balance at {label}"),
+                &format!("Given up in payees' balances at {label} (loss)"),
                 &format!("{label} Payouts Written Off"),
             ),
             row(
                 &format!("partly_reversed:{word}"),
-                &format!("Come back from {label} in part, while the payment has no end"),
+                &format!("Part of a payment that {label} sent back, before the payment ended (clearing)"),
                 &format!("{label} Payouts Partly Reversed"),
             ),
         ]);
-        known.push(row("paid_outside", "Paid by somebody outside Bursar", "Paid outside Bursar"));
+        known.push(row("paid_outside", "Paid outside Bursar (cash elsewhere)", "Paid outside Bursar"));
         known
     }
 

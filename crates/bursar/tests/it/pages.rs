@@ -267,7 +267,7 @@ async fn signing_in_and_out() {
     let fields =
         |password| [("email", "pat@example.com"), ("password", password), ("next", "/rewards?view=all")];
     let wrong = browser.post_on("/login", &fields("not the password at all")).await;
-    wrong.says("This address and password do not belong together.");
+    wrong.says("Wrong e-mail or password.");
     let right = browser.post("/login", &fields(PASSWORD)).await;
     assert_eq!(right.to, "/rewards?view=all");
     let page = browser.read(&right.to).await;

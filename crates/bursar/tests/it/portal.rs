@@ -65,7 +65,7 @@ async fn an_invitation_is_taken_up_once_and_looking_at_it_does_not_use_it_up() {
     let login = again.get("/portal/payouts").await;
     assert_eq!(login.to, "/portal/login?next=%2Fportal%2Fpayouts");
     let fields = [("email", "ana@example.com"), ("password", "a long password"), ("next", "/portal/payouts")];
-    again.post_on("/login", &fields).await.says("This address and password do not belong together.");
+    again.post_on("/login", &fields).await.says("Wrong e-mail or password.");
     let fields =
         [("email", "ana@example.com"), ("password", "a long password 1"), ("next", "/portal/payouts")];
     again.post_on("/login", &fields).await.says("Nothing has been paid yet.");
@@ -178,7 +178,7 @@ async fn ones_own_login() {
         ]
     };
     let rows = [
-        ("wrong", "a new long password", "a new long password", "This is not your present password."),
+        ("wrong", "a new long password", "a new long password", "This is not your current password."),
         (crate::pages::PASSWORD, "a new long password", "another one", "The two passwords are not the same."),
         (crate::pages::PASSWORD, "short", "short", "At least twelve characters."),
         (crate::pages::PASSWORD, "password1234", "password1234", "among those that are tried first"),

@@ -149,7 +149,7 @@ fn row(line: &Line, year: i32, now: i64) -> Row {
             TaxReport::Missing => Chip { tone: "", words: "None" },
             TaxReport::Unfit => Chip { tone: "bad", words: "Wrong form" },
             TaxReport::Until(Some(end)) if end <= now => Chip { tone: "warn", words: "Out of date" },
-            TaxReport::Until(_) => Chip { tone: "good", words: "On file" },
+            TaxReport::Until(_) => Chip { tone: "fine", words: "On file" },
         },
         reported: line.over.map(|over| match over {
             true => Chip { tone: "warn", words: "Over" },

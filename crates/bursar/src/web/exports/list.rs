@@ -79,8 +79,8 @@ fn chip(run: &Run) -> Chip {
     let (tone, words) = match run.state {
         Stands::Gathering | Stands::Packing => ("wait", "Being made"),
         Stands::Ready if run.forgotten_at.is_some() => ("", "No longer kept"),
-        Stands::Ready => ("good", "Ready"),
-        Stands::Sent => ("good", "Sent"),
+        Stands::Ready => ("fine", "Ready"),
+        Stands::Sent => ("fine", "Sent"),
         Stands::Failed => ("bad", "Failed"),
     };
     Chip { tone, words }

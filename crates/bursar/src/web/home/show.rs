@@ -261,7 +261,7 @@ fn line(connection: &Connection) -> Line {
             event,
             told: "Connected; nothing has arrived.",
         },
-        (None, event) => Line { label, chip: Chip { tone: "good", words: "Connected" }, event, told: "" },
+        (None, event) => Line { label, chip: Chip { tone: "fine", words: "Connected" }, event, told: "" },
     }
 }
 

@@ -49,7 +49,7 @@ pub fn chip(state: ImportState) -> Chip {
     let tone = match state {
         ImportState::Uploaded | ImportState::Checked => "warn",
         ImportState::Checking | ImportState::Importing => "wait",
-        ImportState::Done => "good",
+        ImportState::Done => "fine",
         ImportState::Failed => "bad",
         ImportState::Canceled => "",
     };

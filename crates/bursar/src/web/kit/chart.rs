@@ -28,7 +28,7 @@ pub struct Chart {
 }
 
 /// A bar with its words, in pixels.
-const ROW: usize = 46;
+const ROW: usize = 36;
 
 impl HtmlSafe for Chart {}
 
@@ -50,21 +50,21 @@ impl fmt::Display for Chart {
             let top = place * ROW;
             write!(
                 f,
-                "<svg width=\"62%\" height=\"{ROW}\" y=\"{top}\"><text y=\"15\">{}</text></svg>\
+                "<svg width=\"62%\" height=\"{ROW}\" y=\"{top}\"><text y=\"13\">{}</text></svg>\
                  <text class=\"value\" x=\"100%\" y=\"{}\">{}</text>",
                 escaped(&bar.label),
-                top + 15,
+                top + 13,
                 escaped(&bar.value)
             )?;
-            write!(f, "<rect class=\"rest\" y=\"{}\" width=\"100%\" height=\"10\"/>", top + 21)?;
+            write!(f, "<rect class=\"rest\" y=\"{}\" width=\"100%\" height=\"7\"/>", top + 18)?;
             if let Some(width) = share(bar.first, most) {
-                write!(f, "<rect class=\"first\" y=\"{}\" width=\"{width}\" height=\"10\"/>", top + 21)?;
+                write!(f, "<rect class=\"first\" y=\"{}\" width=\"{width}\" height=\"7\"/>", top + 18)?;
             }
             if let Some(width) = share(bar.second, most) {
                 write!(
                     f,
-                    "<rect class=\"against\" y=\"{}\" width=\"{width}\" height=\"6\" fill=\"url(#{id}-hatch)\"/>",
-                    top + 33
+                    "<rect class=\"against\" y=\"{}\" width=\"{width}\" height=\"4\" fill=\"url(#{id}-hatch)\"/>",
+                    top + 26
                 )?;
             }
         }

@@ -101,7 +101,7 @@ fn page(told: &Told, request_id: &str) -> Result<Response, Fault> {
     let title = match told.status.as_u16() {
         401 => "Sign in first",
         403 => "Not allowed",
-        404 => "Nothing here",
+        404 => "Not found",
         409 | 412 | 501 => "Not done",
         429 => "Too many tries",
         400 | 415 | 422 => "This cannot be read",

@@ -208,7 +208,8 @@ pub fn reward_chip(status: Shown) -> Chip {
     let tone = match status {
         Shown::Submitted => "",
         Shown::InReview | Shown::InPayout => "wait",
-        Shown::Approved | Shown::Paid => "good",
+        Shown::Approved => "fine",
+        Shown::Paid => "good",
         Shown::Rejected | Shown::Void => "bad",
         Shown::Expired => "warn",
     };

@@ -75,7 +75,7 @@ impl Row {
 fn chip(state: MailState) -> Chip {
     let tone = match state {
         MailState::Waiting => "wait",
-        MailState::Sent => "good",
+        MailState::Sent => "fine",
         MailState::Failed => "bad",
         MailState::Suppressed | MailState::Lapsed => "warn",
     };

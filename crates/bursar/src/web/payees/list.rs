@@ -30,7 +30,7 @@ const MOST_COUNTED: i64 = 10_000;
 /// The chip of a standing.
 pub fn standing_chip(standing: PayeeStanding) -> Chip {
     match standing {
-        PayeeStanding::Active => Chip { tone: "good", words: "Active" },
+        PayeeStanding::Active => Chip { tone: "fine", words: "Active" },
         PayeeStanding::OnHold => Chip { tone: "warn", words: "On hold" },
         PayeeStanding::Closed => Chip { tone: "bad", words: "Closed" },
     }
@@ -42,7 +42,7 @@ pub fn profile_chip(state: ProfileState) -> Chip {
         ProfileState::Missing => Chip { tone: "", words: "Not chosen" },
         ProfileState::NotReady => Chip { tone: "warn", words: "Not ready" },
         ProfileState::Shared => Chip { tone: "bad", words: "Shared" },
-        ProfileState::Ready => Chip { tone: "good", words: "Ready" },
+        ProfileState::Ready => Chip { tone: "fine", words: "Ready" },
     }
 }
 
@@ -51,7 +51,7 @@ pub fn tax_chip(state: TaxState) -> Chip {
     match state {
         TaxState::Missing => Chip { tone: "", words: "None" },
         TaxState::Expired => Chip { tone: "warn", words: "Out of date" },
-        TaxState::OnFile => Chip { tone: "good", words: "On file" },
+        TaxState::OnFile => Chip { tone: "fine", words: "On file" },
     }
 }
 

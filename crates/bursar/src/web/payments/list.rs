@@ -232,7 +232,7 @@ async fn list(
         ticks: rows.iter().any(|row| row.ticks),
         turn: paging.turn(rows.len(), next.as_deref(), of.as_deref()),
         back: ask.query(Tab::Transactions, &[]),
-        frame: visit.frame("Payments", Place::Dashboard),
+        frame: visit.frame("Transactions", Place::Dashboard),
         views: counted(&mut db, &ask, &narrowed, now).await?,
         statuses: choices(statuses, ask.status.as_deref()),
         vendors: choices(vendors, ask.vendor.as_deref()),

@@ -69,7 +69,7 @@ impl Current {
             vendor: profile.destination.vendor().label(),
             destination: profile.destination.masked(),
             chip: match profile.payable_at {
-                Some(_) => Chip { tone: "good", words: t.ready },
+                Some(_) => Chip { tone: "fine", words: t.ready },
                 None => Chip { tone: "warn", words: t.not_ready },
             },
             why: profile.not_payable_why.clone().map(|why| match guest.language.reads_english() {

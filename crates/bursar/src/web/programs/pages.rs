@@ -129,7 +129,7 @@ async fn show(
         worth: activity.worth.map(Value),
         chip: match activity.inactive_at {
             Some(_) => Chip { tone: "", words: "Inactive" },
-            None => Chip { tone: "good", words: "Active" },
+            None => Chip { tone: "fine", words: "Active" },
         },
         activity,
     };

@@ -141,7 +141,7 @@ fn address(key: &Key, path: &str) -> String {
 
 fn chip(standing: DayStanding) -> Chip {
     match standing {
-        DayStanding::Ties => Chip { tone: "good", words: "Ties" },
+        DayStanding::Ties => Chip { tone: "fine", words: "Ties" },
         DayStanding::Explained => Chip { tone: "", words: "Explained" },
         DayStanding::Waits => Chip { tone: "wait", words: "Waits" },
         DayStanding::DoesNotTie => Chip { tone: "bad", words: "Does not tie" },
@@ -383,7 +383,7 @@ fn task(case: &Case, numbers: &HashMap<String, String>) -> Task {
 fn movement_row(line: Line) -> MovementRow {
     let chip = match line.standing() {
         LineStanding::NotOurs => Chip { tone: "", words: "Not ours" },
-        LineStanding::Ties => Chip { tone: "good", words: "Ties" },
+        LineStanding::Ties => Chip { tone: "fine", words: "Ties" },
         LineStanding::Waits => Chip { tone: "wait", words: "Waits" },
         LineStanding::DoesNotTie => Chip { tone: "bad", words: "Does not tie" },
     };

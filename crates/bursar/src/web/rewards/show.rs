@@ -101,7 +101,7 @@ fn verdict(blockers: &[Blocker]) -> Chip {
             && blocker.code.scope() != Scope::Batch
     });
     let (tone, words) = if blockers.is_empty() {
-        ("good", "Yes")
+        ("fine", "Yes")
     } else if placed(Code::RewardNotCash) {
         ("", "Not paid out")
     } else if placed(Code::RewardPaid) {

@@ -108,7 +108,7 @@ async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Fault> {
     let page = |(kind, id, name): (&str, String, String)| (format!("/{kind}s/{id}"), name);
     Ok(Joined {
         mode: match connection.mode.as_str() {
-            "live" => Chip { tone: "good", words: "Live" },
+            "live" => Chip { tone: "fine", words: "Live" },
             "sandbox" => Chip { tone: "warn", words: "Sandbox, no real money" },
             _ => Chip { tone: "warn", words: "Test, no real money" },
         },
@@ -129,7 +129,7 @@ async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Fault> {
 fn hook(hook: ask::Hook) -> HookRow {
     let (needed, missing) = (hook.needed.len(), hook.missing.len());
     let chip = match (hook.works, missing) {
-        (true, 0) => Chip { tone: "good", words: "Registered" },
+        (true, 0) => Chip { tone: "fine", words: "Registered" },
         (true, _) => Chip { tone: "warn", words: "Events missing" },
         (false, _) => Chip { tone: "bad", words: "Not registered, or disabled" },
     };

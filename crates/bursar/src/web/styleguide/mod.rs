@@ -34,7 +34,7 @@ struct Choice {
 #[template(path = "styleguide/page.html")]
 struct StyleguidePage {
     frame: Frame,
-    colours: [&'static str; 19],
+    colours: [&'static str; 21],
     statuses: Vec<(&'static str, Vec<Chip>)>,
     amounts: Vec<Cash>,
     now: When,
@@ -45,11 +45,12 @@ struct StyleguidePage {
     turn: Turn,
 }
 
-const COLOURS: [&str; 19] = [
+const COLOURS: [&str; 21] = [
     "paper",
     "sheet",
     "sunk",
     "line",
+    "line-soft",
     "line-strong",
     "ink",
     "soft",
@@ -57,6 +58,7 @@ const COLOURS: [&str; 19] = [
     "accent-deep",
     "accent-wash",
     "on-accent",
+    "brand",
     "good",
     "good-wash",
     "bad",

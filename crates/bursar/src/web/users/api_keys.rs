@@ -81,7 +81,7 @@ impl Row {
 
     fn chip(&self) -> Chip {
         match self.standing {
-            Standing::Works => Chip { tone: "good", words: "Works" },
+            Standing::Works => Chip { tone: "fine", words: "Works" },
             Standing::Ended => Chip { tone: "bad", words: "Ended" },
             Standing::MakerGone => Chip { tone: "bad", words: "Ended with its maker" },
             Standing::Revoked => Chip { tone: "bad", words: "Revoked" },

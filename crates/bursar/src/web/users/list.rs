@@ -44,7 +44,7 @@ pub fn our_roles() -> Vec<Role> {
 pub fn chip(one: &Listed) -> Chip {
     match (one.disabled_at, one.has_password) {
         (Some(_), _) => Chip { tone: "bad", words: "Shut out" },
-        (None, true) => Chip { tone: "good", words: "Active" },
+        (None, true) => Chip { tone: "fine", words: "Active" },
         (None, false) => Chip { tone: "wait", words: "Invited" },
     }
 }

@@ -79,7 +79,7 @@ async fn login(State(app): State<App>, Query(ask): Query<Ask>) -> Result<Respons
             "This one-time link was used already or is too old. Sign in with your password, or ask for a new link."
         }
         "passkey" => Language::English.words().passkey_wrong,
-        _ => "This address and password do not belong together. Check both and try again.",
+        _ => "Wrong e-mail or password. Check both and try again.",
     });
     page(&app, why, ask.next)
 }

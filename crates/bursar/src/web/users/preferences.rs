@@ -96,7 +96,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
     let mine = visit.preferences();
     let theme = |theme: Theme| {
         let words = match theme {
-            Theme::System => "As my system has it",
+            Theme::System => "Same as the system",
             Theme::Light => "Light",
             Theme::Dark => "Dark",
         };

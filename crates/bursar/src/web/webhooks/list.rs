@@ -84,7 +84,7 @@ fn row(event: Listed) -> Row {
         (Some((_, effect)), _, None) if effect.starts_with("no effect") => {
             (Chip { tone: "", words: "No effect" }, effect.clone())
         }
-        (Some((_, effect)), _, _) => (Chip { tone: "good", words: "Dealt with" }, particulars(effect)),
+        (Some((_, effect)), _, _) => (Chip { tone: "fine", words: "Dealt with" }, particulars(effect)),
         (None, Some(_), _) => {
             let told = "about something that Bursar does not know; it is looked at again when our own answer names it";
             (Chip { tone: "warn", words: "Parked" }, told.to_owned())

@@ -51,7 +51,7 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     let cy = page_of(&mut browser, "/partners", "Cy Ray").await;
     let id = cy.rsplit('/').next().unwrap().to_owned();
     let page = browser.read(&cy).await;
-    page.says("Why not paid Not payable now");
+    page.says("Payout status Not payable now");
     page.says("The payee has not chosen how to be paid.");
     page.says("approved rewards wait to be paid:");
     let csrf = page.hidden("csrf");
@@ -65,7 +65,7 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     let good = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy@example.com")];
     let set = browser.post_on(&form("payout-profile"), &good).await;
     set.says("c…@example.com is where this payee is paid now.");
-    set.says("Why not paid Nothing stands in the way");
+    set.says("Payout status Ready to be paid");
     set.says("c…@example.com by pat");
     let other = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy.ray@example.com")];
     let changed = browser.post_on(&form("payout-profile"), &other).await;

@@ -755,7 +755,7 @@ async fn where_there_are_none_the_page_says_why() {
     let csrf = lee.read("/me").await.hidden("csrf");
     let deed = [("csrf", csrf.as_str()), ("deed", "POST /claims/PB-1/pay 00")];
     lee.post("/passkey", &deed).await.says("This login has no passkey.");
-    lee.post("/passkey", &[("csrf", &csrf), ("deed", "GET /")]).await.says("Nothing here");
+    lee.post("/passkey", &[("csrf", &csrf), ("deed", "GET /")]).await.says("Not found");
     assert_eq!(lee.post("/passkey", &[("csrf", "x"), deed[1]]).await.status, StatusCode::FORBIDDEN);
     world.close().await;
 }

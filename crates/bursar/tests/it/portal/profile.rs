@@ -221,7 +221,7 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
     };
     let wrong = prove("not the password");
     let wrong = cy.post_on("/prove", &wrong.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
-    wrong.says("This is not your present password.");
+    wrong.says("This is not your current password.");
     assert_eq!(cy.post(path, &fields).await.to, format!("/prove?next={kept}"));
     let right = prove(PASSWORD);
     cy.post_on("/prove", &right.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
