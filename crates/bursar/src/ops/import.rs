@@ -7,6 +7,7 @@
 
 mod catalogue;
 mod error_file;
+mod example;
 mod layout;
 mod records;
 pub mod runs;
@@ -14,6 +15,7 @@ mod sample;
 mod table;
 
 pub use catalogue::{ToConnect, accounts, activities, partners};
+pub use example::example;
 pub use records::Lines;
 pub use table::{Destinations, Destined, Report, RowError};
 

@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use payout::access::Permission;
 use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
-use crate::ops::import::runs as verbs;
+use crate::ops::import::{example, runs as verbs};
 use crate::store::external_ids::{self, Found};
 use crate::store::imports::{self, Filter, Import, ImportState, What};
 use crate::web::kit::form::{Form, Key, ListQuery, Query, Turn, sealed};
@@ -36,6 +36,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/imports", LOOKS, list),
         get("/imports/new", IMPORTS, new_form),
+        get("/imports/example/{what}", IMPORTS, example_file),
         post("/imports/new", IMPORTS, new).up_to(FILE_LIMIT).with_file().heavy(),
         // Where the import of rewards was before there were others.
         get("/rewards/import", Need::May(Permission::Review), async || {
@@ -225,6 +226,17 @@ fn new_page(
     let kinds = kinds.iter().map(tab).collect();
     let page = NewPage { frame, what, kinds, once: app.clock.secret(), pasted, refused };
     Ok((status, visit.show(&page)?).into_response())
+}
+
+/// A file to begin with.
+async fn example_file(visit: Visit, Path(what): Path<String>) -> Result<Response, Fault> {
+    let what = what.strip_suffix(".csv").and_then(What::parse).ok_or_else(Fault::missing)?;
+    if !visit.may(verbs::permission(what)) {
+        return Err(Fault::forbidden());
+    }
+    let named = format!("attachment; filename=\"{}-example.csv\"", what.as_str());
+    let kind = "text/csv; charset=utf-8".to_owned();
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, named)], example(what)).into_response())
 }
 
 async fn new_form(

@@ -117,6 +117,32 @@ async fn rewards_named(world: &World, ids: &[&str]) -> usize {
     rewards::known(&mut world.app.store.read().await.unwrap(), ids).await.unwrap().len()
 }
 
+/// What somebody can do in their first hour: all four examples, one after the other, into an empty database.
+#[tokio::test]
+async fn the_examples_go_in_as_they_are() {
+    let world = World::open("imports_examples", 79).await;
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    for what in [What::Accounts, What::Activities, What::Partners, What::Rewards] {
+        let what = what.as_str();
+        let form = browser.read(&format!("/imports/new?what={what}")).await;
+        let link = format!("/imports/example/{what}.csv");
+        assert!(form.body.contains(&format!("href=\"{link}\"")), "{}", form.body);
+        let file = browser.read(&link).await.body;
+        let number = checked(&mut browser, what, &file).await;
+        world.tick(0, Loop::Imports).await;
+        browser.read(&format!("/imports/{number}")).await.says("2 rows would be entered");
+        start(&mut browser, &number).await;
+        world.tick(0, Loop::Imports).await;
+        browser
+            .read(&format!("/imports/{number}"))
+            .await
+            .says("2 rows entered, 0 rows there already with the same content, 0 rows refused.");
+    }
+    assert_eq!(rewards_named(&world, &["example-1", "example-2"]).await, 2);
+    assert_eq!(browser.get("/imports/example/clawbacks.csv").await.status, StatusCode::NOT_FOUND);
+    world.close().await;
+}
+
 #[tokio::test]
 async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     let world = World::open("imports_again", 71).await;

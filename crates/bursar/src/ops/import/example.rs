@@ -1,0 +1,97 @@
+//! A file of each kind as it may be written: what to fill in for a first time, and all of it goes in as it is. The four belong
+//! together: the rewards are of these activities and these partners. Every name says that it is an example.
+
+use std::collections::HashMap;
+
+use super::layout::columns;
+use crate::store::imports::What;
+
+/// The example of a kind, with all of its columns.
+pub fn example(what: What) -> String {
+    let columns = columns(what);
+    let mut text = columns.join(",");
+    text.push('\n');
+    for row in rows(what) {
+        let values: HashMap<&str, &str> = row.iter().copied().collect();
+        let fields: Vec<&str> =
+            columns.iter().map(|column| values.get(column).copied().unwrap_or_default()).collect();
+        text.push_str(&fields.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+/// What its rows fill in, by column; a column that none names stays empty. No value needs quotation marks.
+fn rows(what: What) -> &'static [&'static [(&'static str, &'static str)]] {
+    match what {
+        What::Accounts => &[
+            &[("external_id", "example-north"), ("name", "Example North Ltd"), ("country", "GB")],
+            &[
+                ("external_id", "example-south"),
+                ("name", "Example South Inc"),
+                ("country", "US"),
+                ("owner_email", "owner@example.com"),
+            ],
+        ],
+        What::Partners => &[
+            &[
+                ("external_id", "example-ana"),
+                ("account", "example-north"),
+                ("name", "Ana Example"),
+                ("email", "ana@example.com"),
+                ("country", "GB"),
+                ("language", "en"),
+            ],
+            &[
+                ("external_id", "example-bo"),
+                ("account", "example-south"),
+                ("name", "Bo Example"),
+                ("email", "bo@example.com"),
+                ("country", "US"),
+                ("language", "es"),
+            ],
+        ],
+        What::Activities => &[
+            &[
+                ("external_id", "example-deal"),
+                ("program", "Example program"),
+                ("program_type", "cash"),
+                ("name", "Example: closed deal"),
+                ("default_value", "100.00"),
+                ("default_currency", "USD"),
+            ],
+            &[
+                ("external_id", "example-course"),
+                ("program", "Example program"),
+                ("program_type", "cash"),
+                ("name", "Example: passed course"),
+            ],
+        ],
+        What::Rewards => &[
+            &[("external_id", "example-1"), ("activity", "example-deal"), ("owner", "example-ana")],
+            &[
+                ("external_id", "example-2"),
+                ("activity", "example-course"),
+                ("owner", "example-bo"),
+                ("value", "1234.50"),
+                ("currency", "EUR"),
+            ],
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_names_its_columns_only_and_fills_in_what_must_be() {
+        for what in What::ALL {
+            for row in rows(what) {
+                let named: Vec<&str> = row.iter().map(|(column, _)| *column).collect();
+                assert!(named.iter().all(|column| columns(what).contains(column)), "{named:?}");
+                assert!(row.iter().all(|(_, value)| !value.contains([',', '"', '\n'])), "{row:?}");
+            }
+        }
+    }
+}
