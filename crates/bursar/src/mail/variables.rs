@@ -252,7 +252,7 @@ pub fn sample(notice: Notice) -> Value {
         "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
         "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0, "outside": 0,
         "form": "W-8BEN", "expires": "2026-12-31", "waiting": ["420.00 USD"],
-        "blockers": [{"code": "profile_missing", "message": "It is not set up yet where this money goes.",
+        "blockers": [{"code": "profile_missing", "message": "You have not chosen how to be paid yet.",
                       "remedy": "Please choose it under “How I am paid”."}],
         "why": "Invalid API Key provided", "since": "2026-03-01", "last_event": "2026-02-27",
         "payments": [{"number": "PT-000977", "payee": "Ana Lima", "amount": "420.00 USD", "vendor": "Stripe",

@@ -90,7 +90,7 @@ async fn home_says_what_to_do_where_the_money_is_and_why() {
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     approve_all(&world).await;
     let page = cy.read("/portal").await;
-    page.says("It is not set up yet where this money goes.");
+    page.says("You have not chosen how to be paid yet.");
     page.says("USD 1,501.50 USD 0.00 USD");
     cy.read("/portal/rewards").await.says("Why is this not paid yet?");
 

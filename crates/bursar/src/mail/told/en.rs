@@ -18,7 +18,7 @@ pub fn gate(code: Code) -> Told {
         | Code::UnknownAtVendor =>
             told("The payment waits for us to put something right at the payment service.", "You need not do anything; we are looking into it."),
         Code::ProfileMissing =>
-            told("It is not set up yet where this money goes.", "Please choose it under “How I am paid”."),
+            told("You have not chosen how to be paid yet.", "Please choose it under “How I am paid”."),
         Code::ProfileIncomplete =>
             told("The payment service cannot pay to this account yet.", "Please finish what it asks of you, under “How I am paid”."),
         Code::ProfileChangedRecently =>

@@ -97,7 +97,7 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     page.says("Something is still missing at Stripe. You can continue where you stopped.");
     page.says("Stripe still needs: a bank account or debit card, a document that proves who it is");
     page.says("Not set up yet.");
-    cy.read("/portal").await.says("It is not set up yet where this money goes.");
+    cy.read("/portal").await.says("You have not chosen how to be paid yet.");
 
     // The way back works once, for this session and this payee, and for a while.
     let told = "This way back from Stripe was used already, is too old or is not yours.";
