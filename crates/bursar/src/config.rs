@@ -74,6 +74,13 @@ pub struct Config {
     /// For so many days what vendors said is kept word for word, at least 60; after them only its hash. Not set: for ever
     #[arg(long, env = "BURSAR_RAW_DAYS", value_parser = clap::value_parser!(u32).range(60..))]
     pub raw_days: Option<u32>,
+    /// How many requests a login or an API key may send in a minute, all of them at once if need be; 0: any number, else at
+    /// least 60
+    #[arg(long, env = "BURSAR_REQUESTS_PER_MINUTE", default_value = "1200", value_parser = requests_per_minute)]
+    pub requests_per_minute: u32,
+    /// Tell browsers that every name below the base URL's is reached by https only, too (`includeSubDomains`)
+    #[arg(long, env = "BURSAR_HSTS_SUBDOMAINS")]
+    pub hsts_subdomains: bool,
     #[command(flatten)]
     pub oidc: Oidc,
     /// This is the demonstration, which also shows the parts that pages are made of.
@@ -104,6 +111,21 @@ impl Config {
     /// The longest wait between two tries or looks: the period, but never over a minute.
     pub fn longest_wait_us(&self) -> i64 {
         self.poll_us().min(60_000_000)
+    }
+}
+
+/// Fewer than that would stop people who only look at pages.
+const LEAST_REQUESTS: u32 = 60;
+/// More than that is as good as none.
+const MOST_REQUESTS: u32 = 1_000_000;
+
+fn requests_per_minute(text: &str) -> Result<u32, String> {
+    match text.trim().parse::<u32>() {
+        Ok(0) => Ok(0),
+        Ok(number) if (LEAST_REQUESTS..=MOST_REQUESTS).contains(&number) => Ok(number),
+        Ok(_) | Err(_) => {
+            Err(format!("write 0 for any number, or a number from {LEAST_REQUESTS} to {MOST_REQUESTS}"))
+        }
     }
 }
 
@@ -273,6 +295,16 @@ impl Range {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_would_stop_people_is_none() {
+        for (text, number) in [("0", 0), ("60", 60), (" 1200 ", 1_200)] {
+            assert_eq!(requests_per_minute(text), Ok(number));
+        }
+        for wrong in ["", "59", "-1", "many", "1000001"] {
+            assert!(requests_per_minute(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_value_of_a_claim_stands_for_a_role() {

@@ -368,6 +368,11 @@ impl Simulator {
         stripe::transfer::send_in_dashboard(&mut self.world(), account, &currency, minor, now)
     }
 
+    /// From now on links to onboarding lead to this address, as where somebody answers in Stripe's place.
+    pub fn lead_to(&self, base: &str) {
+        self.world().stripe.pages_at = Some(base.to_owned());
+    }
+
     /// From now on the list of movements says something wrong of those made for a payment (a `transfer_group`, a
     /// `sender_item_id`), or the truth again.
     pub fn lie_about(&self, payment: &str, lie: Option<Lie>) {

@@ -9,6 +9,7 @@ mod doctor;
 mod health;
 mod import;
 mod listen;
+mod log;
 pub mod output;
 mod patient;
 mod people;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
 use super::listen::{self, Bounds};
-use super::{Failure, Outcome, open, open_or_make, output};
+use super::{Failure, Outcome, log, open, open_or_make, output};
 use crate::config::Config;
 use crate::mark::Mark;
 use crate::ops::{nodes, people};
@@ -20,20 +19,8 @@ use crate::web;
 use crate::work::pace::Pace;
 use crate::work::{self, Work, provider};
 
-/// Logs to standard error, so that standard output holds results alone.
-pub(super) fn log(filter: &str, format: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    let begun = if format == "json" { logs.json().try_init() } else { logs.compact().try_init() };
-    if begun.is_err() {
-        output::complain("the log was set up before");
-    }
-}
-
 pub(super) async fn run(config: Config) -> Outcome {
-    log(&config.log, &config.log_format);
+    log::begin(&config.log, &config.log_format);
     points::pass(Side::Before, "the start");
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
@@ -244,6 +231,14 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
             "BURSAR_RAW_DAYS",
             config.raw_days.map_or_else(|| "not set: kept for ever".to_owned(), |days| days.to_string()),
         ),
+        (
+            "BURSAR_REQUESTS_PER_MINUTE",
+            match config.requests_per_minute {
+                0 => "0: requests of logins and API keys are not counted".to_owned(),
+                number => number.to_string(),
+            },
+        ),
+        ("BURSAR_HSTS_SUBDOMAINS", config.hsts_subdomains.to_string()),
         (
             "BURSAR_OIDC_ISSUER",
             or(&config.oidc.issuer, "(not set: people sign in with passwords of Bursar's)"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use simulator::Simulator;
 
-use super::{Outcome, output, serve};
+use super::{Outcome, log, output, serve};
 use crate::clock::Clock;
 
 /// How the outcome of a payment is scripted, for whoever has the program and not its source.
@@ -47,7 +47,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Outcome {
-    serve::log("info", "text");
+    log::begin("info", "text");
     let clock = Clock::system();
     let mut played = simulator::Options::new(Arc::new(move || clock.now()));
     played.enforce_rate_limits = options.enforce_rate_limits;

@@ -166,7 +166,7 @@ pub async fn accept(
         Ok(people::by_id(tx, id).await?)
     })?;
     match person {
-        Some(person) => enter(app, &person, browser, By::PasswordOrLink).await,
+        Some(person) => enter(app, &person, browser, By::Link).await,
         None => Ok(None),
     }
 }

@@ -25,6 +25,7 @@ pub mod import;
 pub mod invitations;
 pub mod limits;
 pub mod log_signature;
+pub mod looked;
 pub mod master_key;
 pub mod nodes;
 pub mod notices;

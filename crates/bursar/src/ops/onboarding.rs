@@ -133,6 +133,15 @@ pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &
     })
 }
 
+/// Writes down that a browser was not sent on, because the address that it was to be sent to is not Stripe's. What stands
+/// behind the host may be a secret, or anything.
+pub async fn not_led(app: &App, actor: &Actor, payee: Payee, host: &str) -> Result<()> {
+    transact!(app, |tx| {
+        note(tx, app.clock.now(), actor, "stripe_link_refused", payee, &json!({ "host": host }));
+        Ok(())
+    })
+}
+
 /// Opens a way back from Stripe's pages for this session and payee, as of the moment when they set out; the word that the way
 /// back must carry.
 pub async fn open_state(

@@ -76,7 +76,7 @@ pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) 
     let found = found.filter(|person| person.disabled_at.is_none());
     let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
     match (found, matches) {
-        (Some(person), true) => enter(app, &person, browser, By::PasswordOrLink).await,
+        (Some(person), true) => enter(app, &person, browser, By::Password).await,
         (Some(person), false) => {
             note_refused(app, person.id, browser);
             Ok(None)
@@ -158,8 +158,9 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
     }
     let token = transact!(app, |tx| {
         let held = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
-        match factor::take(tx, app, &held, &shown.code, None).await? {
-            Taken::Right | Taken::NoFactor => {}
+        let with = match factor::take(tx, app, &held, &shown.code, None).await? {
+            Taken::Right(means) => format!("password and {}", means.as_str()),
+            Taken::NoFactor => "password".to_owned(),
             Taken::Used => {
                 refused(tx, "used code");
                 return Ok(Err(Proof::UsedCode));
@@ -168,9 +169,10 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
                 refused(tx, "code");
                 return Ok(Err(Proof::WrongCode));
             }
-        }
+        };
         let token = sessions::prove_in(tx, app, session).await?;
-        note(tx, now, &id.to_string(), "proved_again", id, json!({ "from": session.actor.came_from }));
+        let detail = json!({ "from": session.actor.came_from, "with": with });
+        note(tx, now, &id.to_string(), "proved_again", id, detail);
         Ok(Ok(token))
     })?;
     app.nudge.notify.ring();
@@ -236,7 +238,7 @@ pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Resul
     let Some(person) = person else { return Ok(None) };
     let known = people::by_id(&mut app.store.read().await?, person).await?;
     match known.filter(|person| person.disabled_at.is_none()) {
-        Some(person) => enter(app, &person, browser, By::PasswordOrLink).await,
+        Some(person) => enter(app, &person, browser, By::Link).await,
         None => Ok(None),
     }
 }

@@ -24,7 +24,7 @@ use super::idempotency::{Once, finish};
 use super::partners::referred;
 use super::{OpsError, Result, clawbacks, safe_mode, settings};
 use crate::app::{Actor, App};
-use crate::clock::day;
+use crate::clock::{self, day};
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
 use crate::store::rewards::{self, Edited, Entered, Reward};
 use crate::store::{self, Db, Tx, audit, contradictions, ledger};
@@ -154,6 +154,14 @@ impl Draft {
             first_approved_at: None,
         })
     }
+}
+
+/// Whether its hold period was over before it was entered: it counts from the day on which it was earned, which whoever enters
+/// it writes. Whoever decides about it is told, since then nobody had the time that the hold is for.
+pub fn hold_was_over(of: &Entered) -> bool {
+    let earned = of.earned_on.as_deref().and_then(clock::start_of_date);
+    let held = earned.zip(of.held_until);
+    held.is_some_and(|(earned, until)| earned < until && until <= of.created_at)
 }
 
 fn fitting(worth: Option<Worth>, kind: RewardType) -> std::result::Result<Worth, Refusal> {

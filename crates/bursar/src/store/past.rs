@@ -12,7 +12,7 @@ use payout::unusual::{AVERAGE_DAYS, Before, CameBack, DUPLICATE_DAYS, PaidTo, Pa
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Value, Where, readable, sums, word};
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, meta, readable, sums, word};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -159,11 +159,37 @@ pub async fn unread(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<P
         conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
         let sql = "SELECT payee, currency, amount_minor, number, created_at FROM payout_transaction {where} ORDER BY id";
         let rows = db.all(conditions.query(sql)).await?;
-        let number =
-            rows.iter().find(|row| recent_of(row).is_err()).and_then(|row| row.try_get::<i64, _>(3).ok());
-        found.insert(one, number.map_or_else(|| "?".to_owned(), |number| format!("PT-{number:06}")));
+        let unread = rows.iter().filter(|row| recent_of(row).is_err());
+        let numbers: Vec<Option<i64>> = unread.map(|row| row.try_get(3).ok()).collect();
+        drop(rows);
+        let mut held = None;
+        for number in numbers {
+            let looked = match number {
+                Some(number) => looked_at(db, number).await?.is_some(),
+                None => false,
+            };
+            if !looked {
+                held = Some(number.map_or_else(|| "?".to_owned(), |number| format!("PT-{number:06}")));
+                break;
+            }
+        }
+        found.extend(held.map(|number| (one, number)));
     }
     Ok(found)
+}
+
+fn looked(number: i64) -> String {
+    format!("looked_at:PT-{number:06}")
+}
+
+/// Who has said of a payment whose record cannot be read that they looked, as it was noted.
+pub async fn looked_at(db: &mut Db, number: i64) -> Result<Option<String>> {
+    meta::get(db, &looked(number)).await
+}
+
+/// Notes that somebody has looked: it holds its payee no more.
+pub async fn note_looked(tx: &mut Tx, number: i64, by: &str) -> Result<()> {
+    meta::set(tx, &looked(number), by).await
 }
 
 /// What a vendor has paid and this database has lost: to a destination, perhaps for the same.

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use payout::access::Role;
 use payout::eligibility::{Blocker, Code};
+use payout::ids::PersonId;
 use payout::scope::{Scope, Scopes};
 
 use super::{health, users};
@@ -21,34 +22,38 @@ use crate::ops::idempotency::{self, Begun, Mark, RENEWED_EACH, Reply};
 use crate::ops::people::{self, Session};
 use crate::ops::settings;
 use crate::turns::Busy;
-use crate::web::kit::client::{self, ComesFrom};
+use crate::web::kit::client::{self, ComesFrom, Network};
 use crate::web::kit::extract::{self, BodyLimit, Tree, buffered};
 use crate::web::kit::form::{NotKept, Posted, form_expired};
 use crate::web::kit::problem::{Fault, Scene};
 use crate::web::kit::route::{Need, Web, is_page};
-use crate::web::kit::{error_page, format, headers, session, upload};
+use crate::web::kit::{error_page, format, headers, refused, session, upload};
 
 /// Every request comes through here first and every answer last.
 pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let app = &web.app;
     let began = app.clock.now();
     let path = request.uri().path().to_owned();
-    let scene = Scene {
+    let mut scene = Scene {
         json: !is_page(&path),
         instance: path.clone(),
         request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.chance()))),
         base_url: app.base_url.clone(),
+        csrf: None,
     };
-    request.extensions_mut().insert(scene.clone());
     // The template of the path, never the path: a one-time login link is a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
-    let method = method_name(request.method());
+    let mut asked = Asked { method: method_name(request.method()), route, ..Asked::from(app, &request) };
     headers::open_cookies(app, request.headers_mut());
     let known = match METHODS.contains(&request.method().as_str()) {
         false => Err(not_implemented()),
         true => identify(app, &path, &mut request).await,
     };
     let session = request.extensions().get::<Session>().cloned();
+    asked.who = request.extensions().get::<Actor>().map(|actor| actor.id);
+    scene.csrf = session.as_ref().map(|session| session.csrf.clone());
+    request.extensions_mut().insert(scene.clone());
+    let known = known.and_then(|()| within_bounds(&web, &request, began));
     let response = match known {
         // No name holds NUL, and PostgreSQL does not take it.
         Ok(()) if path.contains("%00") => Fault::missing().into_response(),
@@ -66,10 +71,72 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     }
     headers::close_cookies(app, response.headers_mut());
     headers::add(app, response.headers_mut(), &path, &scene.request_id);
-    let (status, took_us) = (response.status().as_u16(), app.clock.now() - began);
-    tracing::info!(method, route, status, took_us, request_id = scene.request_id, "answered");
-    health::count(method, &route, status, took_us);
+    log(&web, asked, &scene.request_id, &mut response, began);
     response
+}
+
+/// Whoever asked, and for what, as the log tells it.
+#[derive(Default)]
+struct Asked {
+    method: &'static str,
+    /// The template of the path, never the path.
+    route: String,
+    /// The login or the API key.
+    who: Option<PersonId>,
+    from: String,
+    network: Option<Network>,
+}
+
+impl Asked {
+    fn from(app: &App, request: &Request) -> Self {
+        let trusted = &app.config.trusted_proxies;
+        let from = client::address(request, trusted).map(|from| from.to_string());
+        let from = from.unwrap_or_else(|| "unknown".to_owned());
+        Self { from, network: client::network(request, trusted), ..Self::default() }
+    }
+}
+
+/// Says who was answered what, and of a refusal with which code. Nothing of the query, of a header or of what was sent.
+fn log(web: &Web, asked: Asked, request_id: &str, response: &mut Response, began: i64) {
+    let now = web.app.clock.now();
+    let (status, took_us) = (response.status().as_u16(), now - began);
+    let Asked { method, route, who, from, network } = asked;
+    let named = |who: Option<PersonId>| who.map_or_else(|| "nobody".to_owned(), |who| who.to_string());
+    tracing::info!(method, route, status, who = named(who), from, took_us, request_id, "answered");
+    health::count(method, &route, status, took_us);
+    for (code, left_out) in web.refusals.left_out(now) {
+        tracing::warn!(code, left_out, "so many more were refused within a minute");
+    }
+    let Some(refused) = refused::take(response) else { return };
+    let who = who.or(refused.key);
+    let has_line = match who {
+        Some(who) => web.refusals.has_line(&refused.code, &who, true, now),
+        None => web.refusals.has_line(&refused.code, &network, false, now),
+    };
+    if has_line {
+        tracing::warn!(
+            code = refused.code,
+            who = named(who),
+            from,
+            method,
+            route,
+            status,
+            request_id,
+            "refused"
+        );
+    }
+}
+
+/// Whether whoever has come in may ask for more. Signing out is never refused, and what every page loads does not count.
+fn within_bounds(web: &Web, request: &Request, now: i64) -> Result<(), Fault> {
+    let Some(actor) = request.extensions().get::<Actor>() else { return Ok(()) };
+    let path = request.uri().path();
+    if path == "/logout" || path.starts_with("/assets/") {
+        return Ok(());
+    }
+    let session = request.extensions().get::<Session>().map(|session| session.id.as_str());
+    let within = web.requests.ask(&actor.id.to_string(), session, now);
+    within.map_err(|wait| Fault::too_many_requests(wait, session.is_none()))
 }
 
 /// The methods of HTTP. An address that does not answer to one of them says to which it does; any other word is none.
@@ -274,7 +341,7 @@ fn permit(door: &Door, actor: &Actor, request: &Request) -> Result<(), Fault> {
         let partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
         let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         return Err(if partner && reads && template.contains('{') {
-            Fault::missing()
+            Fault::missing().hiding()
         } else {
             forbidden(actor)
         });
@@ -304,7 +371,6 @@ fn out_of_scope(scope: Scope, actor: &Actor) -> Fault {
 }
 
 fn forbidden(actor: &Actor) -> Fault {
-    tracing::warn!(actor = %actor.id, from = actor.came_from, "somebody asked for what their role does not allow");
     Fault::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 

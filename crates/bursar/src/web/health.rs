@@ -71,7 +71,7 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
         metrics::gauge!("bursar_loop_age_seconds", "loop" => age.name).set(seconds);
     }
     let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 fn passed_on(headers: &HeaderMap) -> bool {

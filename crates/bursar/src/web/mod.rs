@@ -41,6 +41,8 @@ use guard::{Door, enter, gate};
 use kit::event_writer::Intake;
 use kit::login_limit::Tries;
 use kit::problem::Fault;
+use kit::refused::Refusals;
+use kit::request_limit::Requests;
 pub use kit::route::{Need, Route};
 use kit::route::{Shared, Web};
 use kit::{layout, openapi};
@@ -93,11 +95,14 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
         false => Intake::start(app.clone()),
     };
     let description = openapi::describe(&routes, &app.base_url).into();
+    let requests = Requests::of(app.config.requests_per_minute);
     let web = Web::of(Shared {
         app,
         work,
         intake,
         tries: Tries::default(),
+        requests,
+        refusals: Refusals::default(),
         heavy: Arc::new(Turns::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
         description,
     });

@@ -4,7 +4,9 @@
 
 use payout::Refusal;
 use payout::ledger::Payee;
+use payout::money::Vendor;
 use payout::payee::Destination;
+use url::Url;
 use vendors::ReadError;
 use vendors::stripe::account::NewAccount;
 use vendors::stripe::{ConnectedAccount, Stripe};
@@ -178,7 +180,35 @@ async fn link(
     let state = opened.map_err(LinkError::Ours)?;
     let back = |way: &str| format!("{}{}/stripe/{way}?state={state}", work.app.base_url, journey.page);
     let link = stripe.account_link(account, &back("again"), &back("return")).await;
-    link.map(|link| link.url).map_err(LinkError::Stripe)
+    let url = link.map_err(LinkError::Stripe)?.url;
+    let parsed = Url::parse(&url).ok();
+    if parsed.as_ref().is_some_and(|url| is_stripes(url, work.app.config.stand_in(Vendor::Stripe))) {
+        return Ok(url);
+    }
+    let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or("no address");
+    tracing::error!(host, "Stripe's API names a page that is not Stripe's, and nobody was sent there");
+    let noted = verbs::not_led(&work.app, journey.actor, journey.payee, host).await;
+    noted.map_err(LinkError::Ours)?;
+    Err(LinkError::Ours(elsewhere().into()))
+}
+
+fn elsewhere() -> Refusal {
+    let told = "The address that Stripe gave for its pages is not one of Stripe’s, so you were not sent there and nothing was changed. Tell whoever runs this.";
+    Refusal::new("stripe_link_elsewhere", told)
+}
+
+/// Whether an address is one of Stripe's own pages, or of what stands in for Stripe where that is configured: nowhere else is a
+/// browser sent, whatever an answer says.
+fn is_stripes(url: &Url, stand_in: Option<&str>) -> bool {
+    if let Some(base) = stand_in.and_then(|base| Url::parse(base).ok()) {
+        return url.origin() == base.origin();
+    }
+    let is_its = |host: &str| host == "stripe.com" || host.ends_with(".stripe.com");
+    url.scheme() == "https"
+        && url.host_str().is_some_and(is_its)
+        && url.port().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 /// The browser comes back because its link was used or too old: a fresh one, if the way back is its own.
@@ -256,4 +286,35 @@ async fn settle(
         return Ok(Found { submitted, standing, in_use: true });
     }
     Ok(Found { submitted, standing, in_use })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_sent_to_stripe_and_nowhere_else() {
+        let of = |url: &str, stand_in: Option<&str>| is_stripes(&Url::parse(url).unwrap(), stand_in);
+        for fine in
+            ["https://connect.stripe.com/setup/e/acct_1/x", "https://stripe.com/x", "https://A.STRIPE.com/"]
+        {
+            assert!(of(fine, None), "{fine}");
+        }
+        for strange in [
+            "http://connect.stripe.com/x",
+            "https://stripe.com.evil.example/x",
+            "https://evilstripe.com/x",
+            "https://stripe.com@evil.example/x",
+            "https://x@stripe.com/",
+            "https://stripe.com:8443/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+        ] {
+            assert!(!of(strange, None), "{strange}");
+        }
+        let stand_in = Some("http://127.0.0.1:12111");
+        assert!(of("http://127.0.0.1:12111/_sim/onboard/x", stand_in));
+        assert!(!of("http://127.0.0.1:12112/_sim/onboard/x", stand_in));
+        assert!(!of("https://connect.stripe.com/x", stand_in), "a rehearsal leads nobody to the real one");
+    }
 }

@@ -7,7 +7,9 @@ mod description;
 mod doors;
 mod imports;
 mod keys;
+mod known;
 mod lines;
+mod logged;
 mod names;
 mod once;
 mod payees;
@@ -142,6 +144,13 @@ impl House {
         let answer = Answer { status: parts.status, headers: parts.headers, body };
         answer.can_be_looked_up();
         answer
+    }
+
+    /// The type of an answer, whose body is not waited for.
+    pub async fn kind_of(&self, request: Request<Body>) -> String {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        kind.unwrap_or_default().to_owned()
     }
 
     /// Sends a request as the administrator.

@@ -41,7 +41,8 @@ pub(crate) fn link(world: &mut World, call: &Call<'_>) -> Outcome {
     call.form.required("type")?;
     account::read(world, call, &id)?;
     let token = world.ids.stripe("link");
-    let url = format!("{}/_sim/onboard/{token}", call.base);
+    let base = world.stripe.pages_at.as_deref().unwrap_or(&call.base);
+    let url = format!("{base}/_sim/onboard/{token}");
     let expires_at = call.now + LINK_S * SECOND;
     world.stripe.links.push(Link {
         token,

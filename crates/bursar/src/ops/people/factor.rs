@@ -61,12 +61,29 @@ impl Standing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Taken {
     /// It was right, and works no more.
-    Right,
+    Right(Means),
     /// It was right, and used before.
     Used,
     Wrong,
     /// They have no second factor.
     NoFactor,
+}
+
+/// What a code is one of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Means {
+    App,
+    Recovery,
+}
+
+impl Means {
+    /// As the activity log tells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app code",
+            Self::Recovery => "recovery code",
+        }
+    }
 }
 
 /// How somebody's second factor stands.
@@ -361,12 +378,12 @@ pub(super) async fn take(
             && let Some(step) = step_of(app, person.id, &factor.sealed, &digits, now)
         {
             let first = factors::use_step(tx, person.id, step).await?;
-            return Ok(if first { Taken::Right } else { Taken::Used });
+            return Ok(if first { Taken::Right(Means::App) } else { Taken::Used });
         }
     } else if factors::use_code(tx, person.id, &hash_of(person.id, typed), now).await? {
         note(tx, now, &person.id.to_string(), "recovery_code_used", person.id, json!({}));
         tell_owner(tx, app, person, "recovery_used", "", now).await?;
-        return Ok(Taken::Right);
+        return Ok(Taken::Right(Means::Recovery));
     }
     let wrong = factors::wrong(tx, person.id).await?;
     if wrong > 0 && wrong % TOLD_AFTER == 0 {

@@ -46,16 +46,16 @@ const USED_ELSEWHERE_US: i64 = 60 * 1_000_000;
 pub enum Sent {
     /// Whoever it is, and what the key is for.
     In(Actor, Scopes),
-    /// It is unknown or revoked.
-    Unknown,
+    /// It is unknown, or revoked.
+    Unknown(Option<PersonId>),
     /// It ended by itself at this moment.
-    Ended(i64),
+    Ended(PersonId, i64),
     /// Whoever made it may make none any more.
-    MakerGone,
+    MakerGone(PersonId),
     /// It is not taken from the address that it came from, as far as that is known.
-    FromElsewhere(Option<IpAddr>),
+    FromElsewhere(PersonId, Option<IpAddr>),
     /// It pays or administers, is taken from any address, and such keys are not taken here any more.
-    NoAddresses,
+    NoAddresses(PersonId),
 }
 
 impl Sent {
@@ -63,9 +63,11 @@ impl Sent {
     pub fn actor(self) -> Option<Actor> {
         match self {
             Self::In(actor, _) => Some(actor),
-            Self::Unknown | Self::Ended(_) | Self::MakerGone | Self::FromElsewhere(_) | Self::NoAddresses => {
-                None
-            }
+            Self::Unknown(_)
+            | Self::Ended(..)
+            | Self::MakerGone(_)
+            | Self::FromElsewhere(..)
+            | Self::NoAddresses(_) => None,
         }
     }
 }
@@ -73,23 +75,24 @@ impl Sent {
 /// Whoever sent this API key from this address.
 pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> {
     let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
-    let Some(found) = found.filter(|key| key.person.disabled_at.is_none()) else { return Ok(Sent::Unknown) };
-    let now = app.clock.now();
+    let Some(found) = found else { return Ok(Sent::Unknown(None)) };
+    let (now, id) = (app.clock.now(), found.person.id);
+    if found.person.disabled_at.is_some() {
+        return Ok(Sent::Unknown(Some(id)));
+    }
     if let Some(at) = found.ends_at.filter(|at| *at <= now) {
-        return Ok(Sent::Ended(at));
+        return Ok(Sent::Ended(id, at));
     }
     if is_orphan(found.maker) {
-        return Ok(Sent::MakerGone);
+        return Ok(Sent::MakerGone(id));
     }
     let scopes = Scopes::kept(&found.person.scopes);
     if found.networks.is_empty() {
         if scopes.pay_or_administer(found.person.role) && rules(found.rules.as_deref()).addresses_required {
-            return Ok(Sent::NoAddresses);
+            return Ok(Sent::NoAddresses(id));
         }
     } else if !from.is_some_and(|from| is_within(&found.networks, from)) {
-        let name = &found.person.name;
-        tracing::warn!(name, ?from, "an API key was sent from an address that it is not taken from");
-        return Ok(Sent::FromElsewhere(from));
+        return Ok(Sent::FromElsewhere(id, from));
     }
     note_used(app, &found, from, now);
     Ok(Sent::In(actor(&found.person), scopes))

@@ -494,7 +494,8 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
             shown,
             from: &session.actor.came_from,
         };
-        let Some((_, detail)) = take(tx, app, &person, &answer).await? else { return Ok(None) };
+        let Some((_, mut detail)) = take(tx, app, &person, &answer).await? else { return Ok(None) };
+        detail["with"] = json!("passkey");
         let token = sessions::prove_in(tx, app, session).await?;
         note(tx, now, &id.to_string(), "proved_again", id, detail);
         Ok(Some(token))

@@ -167,16 +167,29 @@ pub async fn enter(
         (None, None) => return Ok(Err(Why::Unknown)),
         (None, Some(role)) => match settle::make(app, shown, &provided, role).await? {
             Some(made) => made,
-            None => return Ok(Err(Why::Over)),
+            // Somebody was quicker, most likely they themselves in another window: then there they are.
+            None => match find(&mut app.store.read().await?, shown).await? {
+                Ok(found) => match found {
+                    Some(found) => found,
+                    None => return Ok(Err(Why::Over)),
+                },
+                Err(why) => return Ok(Err(why)),
+            },
         },
     };
-    let entered = enter_by(app, &person, browser, By::Provider(&provided)).await?;
-    app.nudge.notify.ring();
-    match entered {
-        Some(entered) => Ok(Ok(entered)),
-        // Something was changed since they were looked for.
-        None => Ok(Err(find(&mut app.store.read().await?, shown).await?.err().unwrap_or(Why::Over))),
+    let mut entered = enter_by(app, &person, browser, By::Provider(&provided)).await?;
+    if entered.is_none() {
+        // Something was changed since they were looked for; perhaps they were linked meanwhile, and come in by that.
+        match find(&mut app.store.read().await?, shown).await? {
+            Ok(Some(again)) if again.id == person.id => {
+                entered = enter_by(app, &again, browser, By::Provider(&provided)).await?;
+            }
+            Ok(_) => {}
+            Err(why) => return Ok(Err(why)),
+        }
     }
+    app.nudge.notify.ring();
+    Ok(entered.ok_or(Why::Over))
 }
 
 /// The role that the provider's words stand for: the first of the mapping that fits; none where roles are given here.
@@ -191,6 +204,14 @@ fn role_of(oidc: &Oidc, values: &[String]) -> std::result::Result<Option<Role>, 
 /// The login of an identity: the one it is linked to, or the one of its address, which it may be linked to; nothing where there
 /// is none and one may be made.
 async fn find(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<Person>, Why>> {
+    match find_now(db, shown).await? {
+        // Between two statements they may have been linked themselves, by another window of theirs: asked again, it is known.
+        Err(Why::Taken | Why::Unlinked) => find_now(db, shown).await,
+        found => Ok(found),
+    }
+}
+
+async fn find_now(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<Person>, Why>> {
     if shown.subject.chars().any(char::is_control) {
         return Ok(Err(Why::Unverified));
     }

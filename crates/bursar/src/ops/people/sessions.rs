@@ -141,8 +141,10 @@ const HALF_WAY_US: i64 = 10 * MINUTE_US;
 /// What somebody has shown who comes in.
 #[derive(Clone, Copy)]
 pub(in crate::ops) enum By<'a> {
-    /// A password or a link: a second factor is asked for beside it.
-    PasswordOrLink,
+    /// A password: a second factor is asked for beside it.
+    Password,
+    /// A link or an invitation: the same.
+    Link,
     /// A passkey, which is both.
     Passkey(&'a Answer<'a>),
     /// What the provider has signed: a second factor is asked for beside it, and nothing of it counts before.
@@ -153,9 +155,50 @@ impl<'a> By<'a> {
     fn provided(self) -> Option<&'a Provided> {
         match self {
             Self::Provider(provided) => Some(provided),
-            Self::PasswordOrLink | Self::Passkey(_) => None,
+            Self::Password | Self::Link | Self::Passkey(_) => None,
         }
     }
+
+    /// As the activity log tells it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => PASSWORD,
+            Self::Link => LINK,
+            Self::Passkey(_) => PASSKEY,
+            Self::Provider(_) => PROVIDER,
+        }
+    }
+}
+
+const PASSWORD: &str = "password";
+const LINK: &str = "link";
+const PASSKEY: &str = "passkey";
+const PROVIDER: &str = "provider";
+
+/// The token of whoever has shown a password or a link, and begins with which it was: only we can make one, and nothing else
+/// keeps it until the second factor was shown.
+fn half_token(first: &str, secret: &str) -> String {
+    format!("{first}.{secret}")
+}
+
+/// What whoever holds such a token has shown first.
+fn first_of(half: &str, provided: Option<&Provided>) -> &'static str {
+    match (provided, half.split_once('.').map(|(first, _)| first)) {
+        (Some(_), _) => PROVIDER,
+        (None, Some(PASSWORD)) => PASSWORD,
+        (None, Some(LINK)) => LINK,
+        // One that was made by an earlier version, minutes ago.
+        (None, Some(_) | None) => "password or link",
+    }
+}
+
+struct Came<'a> {
+    /// The token of their session.
+    token: &'a str,
+    /// With which factors, for the activity log.
+    with: String,
+    /// The passkey that was shown.
+    passkey: Option<&'a Passkey>,
 }
 
 /// Lets somebody in, or half way in when they have a second factor that they have not shown. Nothing when they were shut out
@@ -168,7 +211,7 @@ pub(in crate::ops) async fn enter(
 ) -> Result<Option<Entered>> {
     let token = app.clock.secret();
     transact!(app, |tx| {
-        let (now, hash) = (app.clock.now(), token_hash(&token));
+        let now = app.clock.now();
         if let Some(provided) = by.provided() {
             provided.hold_first(tx, person.id).await?;
         }
@@ -176,13 +219,15 @@ pub(in crate::ops) async fn enter(
         let same = |held: &Person| by.provided().is_some() || held.password_hash == person.password_hash;
         let Some(held) = held.filter(same) else { return Ok(None) };
         let passkey = match by {
-            By::PasswordOrLink | By::Provider(_) => {
+            By::Password | By::Link | By::Provider(_) => {
                 if factors::since(tx, held.id).await?.is_some() {
+                    let half = half_token(by.as_str(), &token);
+                    let hash = token_hash(&half);
                     let provided = by.provided().map(|provided| provided.sealed(app, &hash));
                     let end = now + HALF_WAY_US;
-                    let half = factors::Half { person: held.id, provided: provided.as_deref(), end };
-                    factors::half_way(tx, &hash, &half, now).await?;
-                    return Ok(Some(Entered::HalfWay(token.clone())));
+                    let kept = factors::Half { person: held.id, provided: provided.as_deref(), end };
+                    factors::half_way(tx, &hash, &kept, now).await?;
+                    return Ok(Some(Entered::HalfWay(half)));
                 }
                 None
             }
@@ -191,7 +236,8 @@ pub(in crate::ops) async fn enter(
                 None => return Ok(None),
             },
         };
-        if !begin_by(tx, app, &held, by.provided(), browser, (&token, passkey.as_ref())).await? {
+        let came = Came { token: &token, with: by.as_str().to_owned(), passkey: passkey.as_ref() };
+        if !begin_by(tx, app, &held, by.provided(), browser, &came).await? {
             return Ok(None);
         }
         Ok(Some(Entered::In(token.clone())))
@@ -249,9 +295,9 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(Finished::Over) };
         let issuer = provided.as_ref().map(Provided::issuer);
-        let passkey = match second {
+        let (passkey, second) = match second {
             Second::Code(code) => match factor::take(tx, app, &person, code, issuer).await? {
-                Taken::Right => None,
+                Taken::Right(means) => (None, means.as_str()),
                 Taken::Used => return Ok(Finished::Used),
                 Taken::Wrong => return Ok(Finished::Wrong),
                 Taken::NoFactor => return Ok(Finished::Over),
@@ -259,7 +305,7 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
             Second::Passkey(shown) => {
                 let answer = Answer::second(&hash, shown, browser);
                 match passkeys::take(tx, app, &person, &answer).await? {
-                    Some((passkey, _)) => Some(passkey),
+                    Some((passkey, _)) => (Some(passkey), PASSKEY),
                     None => return Ok(Finished::WrongPasskey),
                 }
             }
@@ -268,7 +314,9 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
         if !factors::end_half(tx, &hash).await? {
             return Ok(Finished::Over);
         }
-        if !begin_by(tx, app, &person, provided.as_ref(), browser, (&token, passkey.as_ref())).await? {
+        let with = format!("{} and {second}", first_of(half, provided.as_ref()));
+        let came = Came { token: &token, with, passkey: passkey.as_ref() };
+        if !begin_by(tx, app, &person, provided.as_ref(), browser, &came).await? {
             return Ok(Finished::Elsewhere);
         }
         Ok(Finished::In(token.clone()))
@@ -285,7 +333,7 @@ async fn begin_by(
     person: &Person,
     provided: Option<&Provided>,
     browser: &Browser,
-    (token, passkey): (&str, Option<&Passkey>),
+    came: &Came<'_>,
 ) -> Result<bool> {
     let now = app.clock.now();
     if let Some(provided) = provided
@@ -293,27 +341,26 @@ async fn begin_by(
     {
         return Ok(false);
     }
-    begin_in(tx, app, person.id, browser, token, passkey).await?;
+    begin_in(tx, app, person.id, browser, came).await?;
     if let Some(provided) = provided {
-        settle::came(tx, &token_hash(token), person.id, provided, now).await?;
+        settle::came(tx, &token_hash(came.token), person.id, provided, now).await?;
     }
     Ok(true)
 }
 
-/// Begins a session in a transaction that does more; `passkey` is the one that was shown for it.
-pub(super) async fn begin_in(
+/// Begins a session in a transaction that does more.
+async fn begin_in(
     tx: &mut Tx,
     app: &App,
     person: PersonId,
     browser: &Browser,
-    token: &str,
-    passkey: Option<&Passkey>,
+    came: &Came<'_>,
 ) -> Result<()> {
     let now = app.clock.now();
     let (csrf, id) = (app.clock.secret(), app.clock.secret());
     let device: String = browser.agent.chars().filter(|letter| !letter.is_control()).take(200).collect();
     let new = store::New {
-        token_hash: &token_hash(token),
+        token_hash: &token_hash(came.token),
         id: &id,
         person,
         csrf: &csrf,
@@ -322,12 +369,11 @@ pub(super) async fn begin_in(
         expires_at: now + SESSION_US,
     };
     store::begin(tx, &new, now).await?;
-    let detail = match passkey {
-        Some(passkey) => json!({
-            "from": browser.address, "passkey": passkey.name, "evidence": { "credential": passkey.credential_id },
-        }),
-        None => json!({ "from": browser.address }),
-    };
+    let mut detail = json!({ "from": browser.address, "with": came.with });
+    if let Some(passkey) = came.passkey {
+        detail["passkey"] = json!(passkey.name);
+        detail["evidence"] = json!({ "credential": passkey.credential_id });
+    }
     note(tx, now, &person.to_string(), "signed_in", person, detail);
     Ok(())
 }

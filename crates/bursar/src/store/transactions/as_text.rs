@@ -20,13 +20,15 @@ pub struct AsText {
     /// The number of its batch.
     pub batch: Option<String>,
     pub created_at: Option<i64>,
+    /// The id.
+    pub id: String,
 }
 
 /// The record of a transaction by its id or number, as it stands there.
 pub async fn as_text(db: &mut Db, id_or_number: &str) -> Result<Option<AsText>> {
     let number = id_or_number.strip_prefix("PT-").and_then(|digits| digits.parse::<i64>().ok());
     let sql = "SELECT t.number, CAST(t.payee AS TEXT), CAST(t.vendor AS TEXT), CAST(t.state AS TEXT), \
-               CAST(t.net_minor AS TEXT), CAST(t.currency AS TEXT), b.number, t.created_at \
+               CAST(t.net_minor AS TEXT), CAST(t.currency AS TEXT), b.number, t.created_at, CAST(t.id AS TEXT) \
                FROM payout_transaction t LEFT JOIN batch b ON b.id = t.batch_id WHERE t.id = $1 OR t.number = $2";
     let Some(row) = db.optional(sqlx::query(sql).bind(id_or_number.to_owned()).bind(number)).await? else {
         return Ok(None);
@@ -41,5 +43,6 @@ pub async fn as_text(db: &mut Db, id_or_number: &str) -> Result<Option<AsText>> 
         currency: text(5)?,
         batch: row.try_get(6)?,
         created_at: row.try_get(7).ok(),
+        id: text(8)?,
     }))
 }

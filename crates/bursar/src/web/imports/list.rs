@@ -267,6 +267,9 @@ async fn new(
     let pasted = sent.pasted.unwrap_or_default();
     let file =
         file.map(|Extension(file)| file).filter(|file| !file.name.is_empty() || !file.bytes.is_empty());
+    if let Some(told) = file.as_ref().and_then(|file| not_taken(&file.name)) {
+        return new_page(&app, &visit, Some(sent.what), pasted, Some(told));
+    }
     let (name, bytes) = match (&file, pasted.trim().is_empty()) {
         (Some(file), true) => (file.name.as_str(), file.bytes.as_slice()),
         (None, false) => ("", pasted.as_bytes()),
@@ -289,6 +292,40 @@ async fn new(
     }
 }
 
+/// The endings of files that hold rows as text, whatever separates their columns.
+const ENDINGS: [&str; 3] = [".csv", ".tsv", ".txt"];
+
+/// Why a file is not taken by its name, before anybody looks at what it holds.
+fn not_taken(name: &str) -> Option<String> {
+    let lower = name.trim().to_ascii_lowercase();
+    if ENDINGS.iter().any(|ending| lower.len() > ending.len() && lower.ends_with(ending)) {
+        return None;
+    }
+    let name: String = name.chars().filter(|letter| !letter.is_control()).take(100).collect();
+    Some(format!(
+        "A file whose name ends in {} is taken, and this one is called “{name}”. Nothing was imported. If it is a spreadsheet, save it as CSV in its program; if it holds rows as text, give it such a name.",
+        ENDINGS.join(", ").replace(", .txt", " or .txt")
+    ))
+}
+
 fn uploaded(import: &Import) -> Reply {
     Reply::see_other(format!("/imports/{}/columns", import.number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_that_it_holds_rows_as_text() {
+        for fine in ["rewards.csv", "REWARDS.CSV", "a.b.tsv", "rows.txt ", "C:\\fakepath\\x.csv"] {
+            assert_eq!(not_taken(fine), None, "{fine}");
+        }
+        for wrong in
+            ["rewards.xlsx", "rewards", ".csv", "", "rewards.csv.exe", "rewards.csv\0", "x.cs\u{3bd}"]
+        {
+            let told = not_taken(wrong).unwrap();
+            assert!(told.contains(".csv, .tsv or .txt") && !told.contains('\0'), "{told}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use super::codes;
 use super::format::{Why, whys};
 use super::layout::{assets_version, html};
 use super::problem::{Fault, Scene, Told, blocker};
+use super::refused;
 
 /// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged.
 pub fn render(mut response: Response, scene: &Scene) -> Response {
@@ -23,9 +24,13 @@ pub fn render(mut response: Response, scene: &Scene) -> Response {
     };
     let mut rendered = match scene.json {
         true => problem(&fault, scene).into_response(),
-        false => bare_or_page(fault.told(), &scene.request_id),
+        false => bare_or_page(fault.told(), scene),
     };
     *rendered.status_mut() = fault.told().status;
+    match fault.told().hides {
+        true => refused::mark(&mut rendered, StatusCode::FORBIDDEN, "permission_denied", None),
+        false => refused::mark(&mut rendered, fault.told().status, fault.code(), fault.told().key),
+    }
     if let Some(seconds) = fault.told().retry_after {
         rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -94,15 +99,17 @@ struct Wrong<'a> {
     errors: Vec<(&'a str, &'a str)>,
     whys: Vec<Why>,
     request_id: &'a str,
+    csrf: Option<&'a str>,
 }
 
 /// The page of something that went wrong.
-fn page(told: &Told, request_id: &str) -> Result<Response, Fault> {
+fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
     let title = match told.status.as_u16() {
         401 => "Sign in first",
         403 => "Not allowed",
         404 => "Not found",
         409 | 412 | 501 => "Not done",
+        429 if told.code == "too_many_requests" => "Too fast",
         429 => "Too many tries",
         400 | 415 | 422 => "This cannot be read",
         502 => "The vendor does not answer",
@@ -129,12 +136,13 @@ fn page(told: &Told, request_id: &str) -> Result<Response, Fault> {
         errors: errors.collect(),
         // That a role does not allow it is what the page says already.
         whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
-        request_id,
+        request_id: &scene.request_id,
+        csrf: scene.csrf.as_deref(),
     })
 }
 
 /// The page of something that went wrong; the caller sets the status.
-fn bare_or_page(told: &Told, request_id: &str) -> Response {
+fn bare_or_page(told: &Told, scene: &Scene) -> Response {
     // A page that tells of a fault must not fail itself: then the words go bare.
-    page(told, request_id).unwrap_or_else(|_| told.detail.clone().into_response())
+    page(told, scene).unwrap_or_else(|_| told.detail.clone().into_response())
 }

@@ -2,10 +2,10 @@
 //! session behind a cookie.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use payout::money::Vendor;
 use url::Url;
 
 use crate::app::App;
-use crate::config::STRIPE_API;
 
 /// The name of a cookie that no other host below the same domain can set, and no plain connection.
 const HOST_ONLY: &str = "__Host-";
@@ -37,13 +37,33 @@ pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
     if is_https(app) {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        let kept = match app.config.hsts_subdomains {
+            true => "max-age=31536000; includeSubDomains",
+            false => "max-age=31536000",
+        };
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(kept));
     }
+    name_charset(headers);
     if !path.starts_with("/assets/") && !path.starts_with("/api/docs") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert("x-request-id", value);
+    }
+}
+
+/// Every text that is answered is UTF-8, and its type says so, whoever made the answer.
+fn name_charset(headers: &mut HeaderMap) {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else { return };
+    let (bare, words) = kind.split_once(';').unwrap_or((kind, ""));
+    let bare = bare.trim().to_ascii_lowercase();
+    let of_xml = bare.ends_with("+xml") || bare.ends_with("/xml");
+    let is_text = bare.starts_with("text/") || of_xml || bare == "application/javascript";
+    if !is_text || words.to_ascii_lowercase().contains("charset=") {
+        return;
+    }
+    if let Ok(whole) = HeaderValue::from_str(&format!("{kind}; charset=utf-8")) {
+        headers.insert(header::CONTENT_TYPE, whole);
     }
 }
 
@@ -58,9 +78,7 @@ fn content_policy(app: &App, path: &str) -> String {
     let mut forms = "'self'".to_owned();
     if path.starts_with("/portal/profile/") {
         // The form that begins onboarding leads on to Stripe's own pages, and browsers ask where a form ends up.
-        let base =
-            app.config.stripe_api_base.as_deref().filter(|base| base.trim_end_matches('/') != STRIPE_API);
-        let stand_in = base.and_then(|base| Url::parse(base).ok());
+        let stand_in = app.config.stand_in(Vendor::Stripe).and_then(|base| Url::parse(base).ok());
         let theirs = stand_in.map(|base| base.origin().ascii_serialization());
         forms = format!("{forms} {}", theirs.as_deref().unwrap_or("https://*.stripe.com"));
     }

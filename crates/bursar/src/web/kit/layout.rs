@@ -434,7 +434,7 @@ fn asset(text: &'static str, kind: &'static str) -> Response {
 pub fn routes() -> Vec<Route> {
     let css = async || asset(CSS, "text/css; charset=utf-8");
     let js = async || asset(JS, "text/javascript; charset=utf-8");
-    let mark = async || asset(MARK, "image/svg+xml");
+    let mark = async || asset(MARK, "image/svg+xml; charset=utf-8");
     vec![
         get("/assets/app.css", Need::Open, css),
         get("/assets/app.js", Need::Open, js),

@@ -14,9 +14,9 @@ const MOST_BUCKETS: usize = 1 << 14;
 
 /// So many tries at once, and then one in so long.
 #[derive(Clone, Copy)]
-struct Rule {
-    at_once: i64,
-    then_every_us: i64,
+pub(super) struct Rule {
+    pub(super) at_once: i64,
+    pub(super) then_every_us: i64,
 }
 
 /// Everything that comes from one network, whatever it guesses at.
@@ -139,17 +139,23 @@ impl Tries {
 
 /// When each bucket will be full again; one that is full is forgotten.
 #[derive(Default)]
-struct Buckets {
+pub(super) struct Buckets {
     full_again: HashMap<u64, i64>,
     swept_at: i64,
 }
 
 impl Buckets {
-    fn take(&mut self, key: u64, rule: Rule, now: i64) -> Result<(), Wait> {
-        if now - self.swept_at >= 60 * SECOND_US || self.full_again.len() >= MOST_BUCKETS {
+    pub(super) fn take(&mut self, key: u64, rule: Rule, now: i64) -> Result<(), Wait> {
+        if (now - self.swept_at).abs() >= 60 * SECOND_US || self.full_again.len() >= MOST_BUCKETS {
             self.sweep(now);
         }
-        let full_again = self.full_again.get(&key).copied().unwrap_or(now).max(now);
+        // Nothing is emptier than empty: a clock that is put back makes nobody wait for what it was ahead.
+        let empty = now.saturating_add(rule.then_every_us.saturating_mul(rule.at_once));
+        let known = self.full_again.get(&key).copied();
+        let full_again = known.unwrap_or(now).clamp(now, empty);
+        if known.is_some_and(|known| known > empty) {
+            self.full_again.insert(key, full_again);
+        }
         let wait_us = full_again - now - rule.then_every_us * (rule.at_once - 1);
         if wait_us > 0 {
             let seconds = wait_us / SECOND_US + 1;
@@ -234,6 +240,14 @@ mod tests {
         }
         assert_eq!(tries.prove("session", now), Err(Wait(61)));
         tries.prove("another", now).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_shuts_nobody_out() {
+        let (tries, day) = (Tries::default(), 86_400 * SECOND_US);
+        tries.prove("session", 3 * day).unwrap();
+        assert_eq!(tries.prove("session", day), Err(Wait(61)), "as if all were used up, and no longer");
+        tries.prove("session", day + 61 * SECOND_US).unwrap();
     }
 
     #[test]

@@ -184,7 +184,7 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
     }
     let codes = codes::PATH;
     let told = format!(
-        "Rewards, batches and payments of Bursar. Money is a decimal string with its currency; an unknown field is refused; errors are problem+json (RFC 9457), and [{codes}]({codes}) says what each code means; every POST takes an Idempotency-Key."
+        "Rewards, batches and payments of Bursar. Money is a decimal string with its currency; an unknown field is refused; errors are problem+json (RFC 9457), and [{codes}]({codes}) says what each code means; every POST takes an Idempotency-Key; a key that sends more requests than are taken is answered 429 with Retry-After."
     );
     let info =
         InfoBuilder::new().title("Bursar").version(env!("CARGO_PKG_VERSION")).description(Some(told)).build();

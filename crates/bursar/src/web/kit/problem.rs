@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use payout::Refusal;
 use payout::eligibility::Blocker;
+use payout::ids::PersonId;
 
 use super::login_limit::Wait;
 use crate::ops::OpsError;
@@ -40,6 +41,10 @@ pub struct Told {
     pub members: Vec<(&'static str, Value)>,
     /// Seconds after which asking again makes sense.
     pub retry_after: Option<u32>,
+    /// The API key that it is told of although it does not count; for the log alone, never shown.
+    pub key: Option<PersonId>,
+    /// It is a refusal that is told as something else, so that nobody learns what there is.
+    pub hides: bool,
 }
 
 impl Fault {
@@ -53,6 +58,8 @@ impl Fault {
             blockers: Vec::new(),
             members: Vec::new(),
             retry_after: None,
+            key: None,
+            hides: false,
         }))
     }
 
@@ -65,6 +72,18 @@ impl Fault {
     pub fn forbidden() -> Self {
         let told = "Your role or the scopes of your API key do not allow this. Ask an administrator.";
         Self::new(StatusCode::FORBIDDEN, "permission_denied", told)
+    }
+
+    /// The same for the log: to whoever has this key, which is known and does not count.
+    pub fn to_key(mut self, key: PersonId) -> Self {
+        self.0.key = Some(key);
+        self
+    }
+
+    /// The same for the log: a refusal that is answered as if there were nothing.
+    pub fn hiding(mut self) -> Self {
+        self.0.hides = true;
+        self
     }
 
     /// The same, naming the gates that are closed.
@@ -119,6 +138,15 @@ impl Fault {
             "There were too many tries, so this one was not looked at. Nothing is locked: wait {seconds} seconds, then try again."
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
+    }
+
+    /// A login or an API key asks for more in a minute than it may.
+    pub fn too_many_requests(Wait(seconds): Wait, of_key: bool) -> Self {
+        let whose = if of_key { "This API key" } else { "Your login" };
+        let told = format!(
+            "{whose} has sent more requests than are taken in so short a time, so this one was not looked at and nothing was done. Wait {seconds} seconds, then send it again."
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", told).retry_after(seconds)
     }
 
     /// The same with one more member.
@@ -214,6 +242,8 @@ pub struct Scene {
     /// The id under which the log knows this request.
     pub request_id: String,
     pub base_url: String,
+    /// The word of the session's forms, where somebody is signed in.
+    pub csrf: Option<String>,
 }
 
 /// A blocker as every face shows it.

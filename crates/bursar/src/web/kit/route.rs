@@ -19,6 +19,8 @@ use payout::scope::Scope;
 use super::event_writer::Intake;
 use super::extract;
 use super::login_limit::Tries;
+use super::refused::Refusals;
+use super::request_limit::Requests;
 use crate::app::App;
 use crate::turns::Turns;
 use crate::work::Work;
@@ -37,6 +39,10 @@ pub struct Shared {
     pub intake: Intake,
     /// What slows down guessing of passwords.
     pub tries: Tries,
+    /// What slows down whoever has come in.
+    pub requests: Requests,
+    /// What was refused lately, for the log.
+    pub refusals: Refusals,
     /// Whose turn it is to do what is heavy.
     pub heavy: Arc<Turns>,
     /// The description of the API, made once from the route table.

@@ -68,22 +68,23 @@ pub async fn by_api_key(
     }
     match people::by_key(app, key.trim(), from).await? {
         Sent::In(actor, scopes) => Ok((actor, scopes)),
-        Sent::Unknown => Err(unauthenticated()),
-        Sent::Ended(at) => {
+        Sent::Unknown(None) => Err(unauthenticated()),
+        Sent::Unknown(Some(id)) => Err(unauthenticated().to_key(id)),
+        Sent::Ended(id, at) => {
             let told = format!(
                 "This API key ended on {}. An administrator makes another one under People and keys.",
                 clock::told(at)
             );
-            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_ended", told))
+            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_ended", told).to_key(id))
         }
-        Sent::MakerGone => {
+        Sent::MakerGone(id) => {
             let told = "This API key has ended with whoever made it: they are shut out, or no administrator any more. Another administrator makes another one under People and keys.";
-            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_maker_gone", told))
+            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_maker_gone", told).to_key(id))
         }
-        Sent::FromElsewhere(from) => Err(not_from_here(from)),
-        Sent::NoAddresses => {
+        Sent::FromElsewhere(id, from) => Err(not_from_here(from).to_key(id)),
+        Sent::NoAddresses(id) => {
             let told = "API keys that pay or administer must name here the addresses they are taken from, and this one names none. An administrator names them under People and keys.";
-            Err(Fault::new(StatusCode::FORBIDDEN, "api_key_addresses_required", told))
+            Err(Fault::new(StatusCode::FORBIDDEN, "api_key_addresses_required", told).to_key(id))
         }
     }
 }

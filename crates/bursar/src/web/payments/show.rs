@@ -58,6 +58,8 @@ pub fn routes() -> Vec<Route> {
             .proved("Settle this payment by hand"),
         post("/transactions/{number}/settle-parked", pays, settle_parked)
             .proved("Settle this payment's money in the payee's balance"),
+        post("/transactions/{number}/looked", Need::May(Permission::Administer), unreadable::say_looked)
+            .proved("Say that you looked at this payment"),
     ]
 }
 

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use payout::ledger::Payee;
 
 use crate::clock::{date, rfc3339};
+use crate::ops::rewards as verbs;
 use crate::store::rewards::Reward;
 use crate::web::kit::json::ValueJson;
 use crate::web::kit::shapes;
@@ -55,6 +56,8 @@ pub struct RewardJson {
     expires_on: Option<String>,
     /// Not payable before this moment.
     held_until: Option<String>,
+    /// Its hold period, which counts from `earned_on`, was over before it was entered.
+    hold_over_at_entry: bool,
     created_at: String,
     created_by: String,
     decided_at: Option<String>,
@@ -115,6 +118,7 @@ impl RewardJson {
             expires_at: it.expires_at.map(rfc3339),
             expires_on: it.expires_at.map(|end| date(end - 1)),
             held_until: it.held_until.map(rfc3339),
+            hold_over_at_entry: verbs::hold_was_over(it),
             created_at: rfc3339(it.created_at),
             created_by: it.created_by.clone(),
             decided_at: it.decided_at.map(rfc3339),

@@ -12,6 +12,7 @@ use super::columns::{Column, chosen, unknown};
 use super::filter::{Ask, Narrowed, VIEWS, listed};
 use super::saved_views;
 use crate::app::App;
+use crate::ops::rewards::hold_was_over;
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
@@ -60,7 +61,7 @@ struct Row {
     program: String,
     activity: String,
     chip: Chip,
-    /// Where the status is not the whole story: the batch, or why it is not eligible.
+    /// Where the status is not the whole story: the batch, why it is not eligible, or what to look at before it is decided.
     aside: Option<String>,
     created: Lately,
     expires: String,
@@ -300,6 +301,9 @@ async fn rows(
     Ok((rows.collect(), next, found.looked_at))
 }
 
+/// What whoever decides reads beside a reward that nobody had the time to look at that the hold is for.
+const HOLD_OVER: &str = "Its hold period was over when it was entered";
+
 fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
     let placed = match (&reward.transaction, &reward.batch) {
         (Some((_, number)), _) => Some(format!("PT-{number:06}")),
@@ -309,6 +313,8 @@ fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
     let shown = reward.shown(now);
     let chip = reward_chip(shown);
     let entered = reward.entered;
+    let undecided = matches!(shown, Shown::Submitted | Shown::InReview);
+    let hold = (undecided && hold_was_over(&entered)).then(|| HOLD_OVER.to_owned());
     Row {
         ticked: false,
         id: entered.id,
@@ -327,7 +333,7 @@ fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
         value: Value(entered.worth),
         currency: entered.worth.currency().map_or("Not applicable", |currency| currency.code()).to_owned(),
         clawback: entered.entry == payout::reward::Entry::Clawback,
-        aside: why.or(placed),
+        aside: why.or(placed).or(hold),
         created: Lately(entered.created_at),
         expires: entered.expires_at.map_or_else(|| "Never".to_owned(), |at| crate::clock::date(at - 1)),
         decided: entered.decided_at.map(Lately),

@@ -139,6 +139,8 @@ struct ShowPage {
     reimbursed: Option<String>,
     expires: Option<String>,
     held_until: Option<When>,
+    /// The day it was earned, where the hold period was over by it before it was entered.
+    hold_over: Option<String>,
     gates: Vec<Gate>,
     /// It is paid, so no gate is asked about.
     over: Option<String>,
@@ -226,6 +228,7 @@ async fn show(
         // It is kept as the first moment that is too late; people think of the last day that is not.
         expires: entered.expires_at.map(|at| clock::date(at - 1)),
         held_until: when(entered.held_until.filter(|until| *until > now)),
+        hold_over: entered.earned_on.clone().filter(|_| verbs::hold_was_over(entered)),
         over: blockers
             .iter()
             .find(|blocker| blocker.code == Code::RewardPaid)

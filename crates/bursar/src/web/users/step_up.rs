@@ -99,6 +99,7 @@ impl Asked {
 #[template(path = "users/step_up.html")]
 struct ProofPage {
     version: &'static str,
+    csrf: String,
     deed: &'static str,
     path: String,
     /// The page that the form stands on, or the one above it.
@@ -183,6 +184,7 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
     let provider = by_provider(&web.app, session, &back).await;
     let page = ProofPage {
         version: assets_version(),
+        csrf: session.csrf.clone(),
         deed: of.deed,
         provider: provider.map_err(refuse)?,
         back,

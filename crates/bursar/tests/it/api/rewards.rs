@@ -1,5 +1,8 @@
 //! Rewards from entry to the pool: values, decisions, edits, lists, and who sees what.
 
+use axum::body::Body;
+use axum::http::Request;
+use bursar::ops::people;
 use payout::access::Role;
 use serde_json::{Value, json};
 
@@ -275,4 +278,51 @@ async fn a_partner_sees_only_what_is_their_own() {
         .call_as(&own, "POST", "/rewards/A/approve", Value::Null, &[])
         .await
         .refused(403, "permission_denied");
+}
+
+/// The hold counts from the day that whoever enters a reward writes. Whoever decides reads when that has used it up.
+#[tokio::test]
+async fn a_hold_that_was_over_by_its_date_is_told_to_whoever_decides() {
+    let house = House::open("hold_over").await;
+    house.furnish().await;
+    let enter = async |external_id: &str, activity: &str, earned_on: Value| {
+        let value = json!({"value": "5.00", "currency": "EUR"});
+        let mut body =
+            json!({"external_id": external_id, "activity": activity, "owner": "ana", "value": value});
+        body["earned_on"] = earned_on;
+        house.call("POST", "/rewards", body).await.ok()
+    };
+    let without = enter("h0", "deal", json!("1990-01-01")).await;
+    assert_eq!(without["hold_over_at_entry"], false, "there is no hold");
+    let program = json!({"name": "Held", "type": "cash", "hold_days": 14});
+    house.call("PUT", "/programs/held", program).await.ok();
+    house.call("PUT", "/activities/held-deal", json!({"name": "Held deal", "program": "held"})).await.ok();
+    for (id, earned_on, over) in
+        [("h1", json!(null), false), ("h2", json!("2026-03-01"), false), ("h3", json!("1990-01-01"), true)]
+    {
+        let reward = enter(id, "held-deal", earned_on).await;
+        assert_eq!(reward["hold_over_at_entry"], over, "{reward:#}");
+        let again = house.get(&format!("/rewards/{}", reward["number"].as_str().unwrap())).await.ok();
+        assert_eq!(again["hold_over_at_entry"], over);
+    }
+    // On the list that people decide from it stands beside the status.
+    let new = people::NewPerson {
+        email: "pat@example.com".to_owned(),
+        name: "Pat".to_owned(),
+        role: Role::ProgramManager,
+        partner: None,
+        password: None,
+    };
+    let link = people::add(&house.app, &new).await.unwrap();
+    let path = link.strip_prefix(&house.app.base_url).unwrap().to_owned();
+    let form = "application/x-www-form-urlencoded";
+    let entered =
+        house.send(Request::post(&path).header("content-type", form).body(Body::empty()).unwrap()).await;
+    let cookie = entered.header("set-cookie").split(';').next().unwrap().to_owned();
+    let look = Request::get("/rewards?view=pending").header("cookie", cookie).body(Body::empty()).unwrap();
+    let list = house.send(look).await.body.as_str().unwrap().to_owned();
+    assert_eq!(list.matches("Its hold period was over when it was entered").count(), 1, "{list}");
+    // What was entered in time is over later, and that is what a hold is for.
+    house.pass_days(30);
+    assert_eq!(house.get("/rewards/h2").await.ok()["hold_over_at_entry"], false);
 }

@@ -287,9 +287,44 @@ async fn every_answer_says_the_same_to_browsers() {
         let lines = lines.filter(|line| !path.starts_with("/assets/") || !line.starts_with("cache-"));
         assert_eq!(&lines.collect::<Vec<_>>().join("\n"), expected, "{} {path}", route.method);
     }
+    let below = House::open_at("headers_below", "https://bursar.example", &["--hsts-subdomains"]).await;
+    let told = below.send(look("GET", "/login", &[])).await;
+    let whole = "max-age=31536000; includeSubDomains";
+    assert_eq!(told.header("strict-transport-security"), whole, "where nothing else is below the name");
     let plain = House::open_at("headers_plain", "http://127.0.0.1:8080", &[]).await;
     let answer = plain.send(look("GET", "/login", &[])).await;
     assert_eq!(answer.header("strict-transport-security"), "", "there is nothing to hold to over plain http");
+}
+
+/// Signs in as an administrator and asks for everything that can be asked for: whatever is text says that it is UTF-8.
+#[tokio::test]
+async fn every_text_names_its_character_set() {
+    let house = House::open("charsets").await;
+    house.furnish().await;
+    house.reward("one", "ana", "1.00").await;
+    let path = enter(&house, "pat", Role::Admin).await;
+    let cookie = cookies(&house.send(form(&path, "", &[])).await);
+    let mut kinds = std::collections::BTreeSet::new();
+    let docs =
+        ["/api/docs/", "/api/docs/swagger-ui-bundle.js", "/api/docs/swagger-ui.css", "/api/v1/openapi.json"];
+    let routes = table().into_iter().filter(|route| route.method == "GET");
+    let paths = routes.map(|route| route.path.replace(['{', '}'], "")).chain(docs.map(str::to_owned));
+    for path in paths.chain(["/nothing/here".to_owned(), "/api/v1/nothing".to_owned()]) {
+        let key = match path.as_str() {
+            "/metrics" => "Bearer tell-me".to_owned(),
+            _ => format!("Bearer {}", house.admin),
+        };
+        // The first bytes of a live page are enough, and it has no last ones.
+        let asked = look("GET", &path, &[("cookie", &cookie), ("authorization", &key)]);
+        let kind = house.kind_of(asked).await;
+        let lower = kind.to_ascii_lowercase();
+        let is_text = ["text/", "xml", "javascript"].iter().any(|word| lower.contains(word));
+        assert!(!is_text || lower.contains("openxml") || lower.contains("charset=utf-8"), "{path}: {kind}");
+        kinds.insert(lower.split(';').next().unwrap().to_owned());
+    }
+    for kind in ["text/html", "text/css", "text/javascript", "text/csv", "text/plain", "image/svg+xml"] {
+        assert!(kinds.contains(kind), "{kind} was not met: {kinds:?}");
+    }
 }
 
 #[tokio::test]

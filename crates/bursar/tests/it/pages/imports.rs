@@ -90,6 +90,38 @@ fn many(count: usize) -> String {
 }
 
 #[tokio::test]
+async fn a_file_is_taken_by_its_name_and_pasted_rows_have_none() {
+    let world = World::open("imports_named", 79).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let rows = many(1);
+    let send = async |browser: &mut Browser, name: Option<&str>| {
+        let form = browser.read("/imports/new?what=rewards").await;
+        let (csrf, once) = (form.hidden("csrf"), form.hidden("once"));
+        let (file, pasted) = if name.is_some() { (rows.as_bytes(), "") } else { (&b""[..], rows.as_str()) };
+        let parts = [
+            ("csrf", None, csrf.as_bytes()),
+            ("once", None, once.as_bytes()),
+            ("what", None, &b"rewards"[..]),
+            ("file", Some(name.unwrap_or_default()), file),
+            ("pasted", None, pasted.as_bytes()),
+        ];
+        browser.send_parts("/imports/new", &parts).await
+    };
+    for name in ["q3.xlsx", "q3", "q3.csv.exe", ".csv"] {
+        let refused = send(&mut browser, Some(name)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
+        refused.says(&format!(
+            "A file whose name ends in .csv, .tsv or .txt is taken, and this one is called “{name}”."
+        ));
+    }
+    for name in [Some("q3.CSV"), Some("q3.tsv"), Some("q3.txt"), None] {
+        assert_eq!(send(&mut browser, name).await.status, StatusCode::SEE_OTHER, "{name:?}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
 async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     let world = World::open("imports_quote", 78).await;
     furnish(&world).await;

@@ -27,7 +27,7 @@ async fn the_log_is_filtered_by_who_what_and_when() {
     pat.read("/activity?actor=operator").await.says("Command line Person added role: admin pat");
     let mine = super::id_of(&mut pat, "pat").await;
     let signed_in = pat.read(&format!("/activity?actor={mine}")).await;
-    signed_in.says("pat Signed in pat");
+    signed_in.says("pat Signed in with: link pat");
     assert!(signed_in.body.contains(&format!("href=\"/people/{mine}\"")));
     // The world begins on 2 March; the settings were changed two days later.
     let later = pat.read("/activity?from=2026-03-04&to=2026-03-04").await;

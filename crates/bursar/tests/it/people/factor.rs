@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use bursar::ops::OpsError;
 use bursar::ops::people::factor::{self, Wanted};
 use bursar::ops::people::{self, AtTheMachine, Browser as Comes, Entered, Finished, Second};
+use bursar::store::audit;
 use payout::access::Role;
 use payout::notice::Notice;
+use serde_json::Value;
 
 use super::{MINUTE, id_of};
 use crate::pages::{Browser, PASSWORD, Page, furnish};
@@ -116,6 +118,56 @@ async fn a_code_is_asked_for_and_taken_once() {
 
     let id = me(&world, "kim@example.com").await;
     assert_eq!(told(&world, &id).await, ["factor_on", "recovery_used"]);
+    world.close().await;
+}
+
+/// With what somebody came in or proved who they are, the newest first, as the activity log has it.
+async fn with(world: &World, of: &str) -> Vec<String> {
+    let filter = audit::Filter { subject: Some(of.to_owned()), ..Default::default() };
+    let rows = audit::list(&mut world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
+    let rows = rows.into_iter().filter(|row| matches!(row.action.as_str(), "signed_in" | "proved_again"));
+    let detail = rows.map(|row| serde_json::from_str::<Value>(&row.detail).unwrap());
+    detail.map(|detail| detail["with"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_sign_in_says_with_which_factors() {
+    let world = World::open("factor_with", 188).await;
+    let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
+    let id = me(&world, "kim@example.com").await;
+    let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
+    Browser::new(&world).post("/login", &fields).await;
+    let csrf = kim.read("/me").await.hidden("csrf");
+    kim.post("/prove", &[("csrf", &csrf), ("password", PASSWORD), ("next", "/me")]).await;
+    let held = set_up(&world, &mut kim).await;
+    let mut next = Browser::new(&world);
+    half_way(&mut next, "kim@example.com").await;
+    world.pass(31 * SECOND);
+    assert_eq!(next.post("/login/code", &with_code(&held.code(&world))).await.to, "/me");
+    let mut lost = Browser::new(&world);
+    half_way(&mut lost, "kim@example.com").await;
+    lost.post("/login/code", &with_code(&held.codes[0])).await;
+    world.pass(31 * SECOND);
+    let code = held.code(&world);
+    let csrf = lost.read("/me").await.hidden("csrf");
+    lost.post("/prove", &[("csrf", &csrf), ("password", PASSWORD), ("code", &code), ("next", "/me")]).await;
+    let link = people::link_for(&world.app, "kim@example.com").await.unwrap();
+    let mut by_link = Browser::new(&world);
+    by_link.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;
+    by_link.post("/login/code", &with_code(&held.codes[1])).await;
+    by_link.read("/me").await;
+    assert_eq!(
+        with(&world, &id).await,
+        [
+            "link and recovery code",
+            "password and app code",
+            "password and recovery code",
+            "password and app code",
+            "password",
+            "password",
+            "link",
+        ]
+    );
     world.close().await;
 }
 

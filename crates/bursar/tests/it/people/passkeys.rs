@@ -492,6 +492,7 @@ async fn what_is_signed_is_what_is_done() {
     // The trail says what was signed, and by it whether that is so.
     let rows = trail(&app, &id).await;
     let (_, proof) = rows.iter().find(|(action, _)| action == "proved_again").unwrap();
+    assert_eq!(proof["with"], "passkey");
     let evidence = &proof["evidence"];
     let word = |name: &str| evidence[name].as_str().unwrap();
     let mut form = url::form_urlencoded::Serializer::new(String::new());

@@ -163,6 +163,40 @@ async fn what_was_tried_in_vain_stands_in_the_activity_log() {
     world.close().await;
 }
 
+/// Whoever is signed in can leave from wherever they are: every page, those that ask for a proof, and those that refuse.
+#[tokio::test]
+async fn every_page_has_a_way_to_sign_out() {
+    let world = World::open("sessions_out", 184).await;
+    crate::pages::furnish(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let mut ana = Browser::of(&world, Role::PartnerAdmin, "ana-admin").await;
+    let form = "action=\"/logout\"";
+    let (mut seen, own) = (0, ["/welcome", "/factor", "/password", "/prove?next=%2Fme", "/nothing/here"]);
+    let routes = bursar::web::table().into_iter().filter(|route| route.method == "GET");
+    let paths =
+        routes.filter(|route| route.need != bursar::web::Need::Open && !route.path.starts_with("/api/"));
+    let paths =
+        paths.map(|route| route.path.replace(['{', '}'], "")).filter(|path| !path.ends_with("/events"));
+    for path in paths.chain(own.map(str::to_owned)) {
+        for browser in [&mut pat, &mut ana] {
+            let page = browser.get(&path).await;
+            if page.body.contains("<!doctype html>") {
+                assert!(page.body.contains(form), "{path} ({}) has no way to sign out", page.status);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "{seen}");
+    // Before something that matters.
+    let csrf = pat.read("/me").await.hidden("csrf");
+    world.pass(11 * MINUTE);
+    let asked = pat.post("/safe-mode/off", &[("csrf", &csrf)]).await;
+    asked.says("Is it you?");
+    assert!(asked.body.contains(form), "{}", asked.body);
+    assert_eq!(pat.post("/logout", &[("csrf", &csrf)]).await.to, "/login");
+    world.close().await;
+}
+
 #[tokio::test]
 async fn a_link_signs_in_with_a_button_alone() {
     let world = World::open("sessions_link", 183).await;

@@ -83,6 +83,27 @@ async fn whoever_reads_german_reads_no_english() {
 }
 
 #[tokio::test]
+async fn nobody_is_sent_to_a_page_that_is_not_the_vendors() {
+    let world = World::open("portal_elsewhere", 67).await;
+    furnish(&world).await;
+    let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
+    let csrf = cy.read("/portal/profile/me").await.hidden("csrf");
+    let fields = [("csrf", csrf.as_str()), ("country", "de")];
+    world.simulator.lead_to("https://stripe.com.evil.example");
+    let stayed = cy.post("/portal/profile/me/stripe", &fields).await;
+    assert_eq!(stayed.to, "/portal/profile/me");
+    cy.read(&stayed.to).await.says("not one of Stripe’s, so you were not sent there and nothing was changed");
+    world.chain().await;
+    let mut database = crate::nodes::beside(&world).await;
+    let noted = "SELECT detail FROM audit WHERE action = 'stripe_link_refused'";
+    assert_eq!(crate::nodes::text(&mut database, noted).await, "{\"host\":\"stripe.com.evil.example\"}");
+    // As soon as it is Stripe again, they go on where they were.
+    world.simulator.lead_to(world.app.config.stripe_api_base.as_deref().unwrap());
+    assert!(cy.post("/portal/profile/me/stripe", &fields).await.to.contains("/_sim/onboard/"));
+    world.close().await;
+}
+
+#[tokio::test]
 async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     let world = World::open("portal_stripe", 65).await;
     furnish(&world).await;

@@ -1,5 +1,6 @@
 //! A record that cannot be read: it is named wherever it is missed, and keeps nothing else from its way.
 
+use axum::http::StatusCode;
 use payout::access::Role;
 use serde_json::json;
 
@@ -138,6 +139,50 @@ async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
         crate::world::run(&url, amount("1000")).await;
     }
     play(&mut stage, "pay B2\nlive 10 minutes").await;
+    stage.close(Ok(())).await;
+}
+
+/// Whoever has looked says so, and need not have the record mended by hand in the database.
+#[tokio::test]
+async fn an_administrator_who_has_looked_ends_that_hold() {
+    let mut stage = Stage::open("looked_at_unreadable", 418).await;
+    play(
+        &mut stage,
+        "partner ana paypal ana@example.com
+        reward R0 ana 10.00 approved
+        batch B0 all
+        pay B0
+        live 10 minutes
+        reward R1 ana 12.00 approved
+        batch B1 R1",
+    )
+    .await;
+    let url = stage.world.app.config.database_url.clone();
+    let spoil = |word: &str| format!("UPDATE payout_transaction SET currency = '{word}' WHERE number = 1");
+    crate::world::run(&url, spoil("X?")).await;
+    play(&mut stage, "refuse partner_on_hold pay B1").await;
+    let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
+    let page = payer.get("/transactions/PT-000001").await;
+    page.says("An administrator who has looked at the vendor says so here");
+    let csrf = page.hidden("csrf");
+    let said = [("csrf", csrf.as_str()), ("note", "PayPal shows it as paid on the 4th, for R0")];
+    assert_eq!(payer.post("/transactions/PT-000001/looked", &said).await.status, StatusCode::FORBIDDEN);
+    let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
+    let csrf = pat.get("/transactions/PT-000001").await.hidden("csrf");
+    let sent = pat.post("/transactions/PT-000001/looked", &[("csrf", &csrf), ("note", " ")]).await;
+    pat.get(&sent.to).await.says("Write how you found out");
+    play(&mut stage, "refuse partner_on_hold pay B1").await;
+    let said = [("csrf", csrf.as_str()), said[1]];
+    let sent = pat.post("/transactions/PT-000001/looked", &said).await;
+    pat.get(&sent.to).await.says("pat has looked what became of it, so it holds its payee no more.");
+    stage.world.chain().await;
+    pat.read("/activity?action=unreadable_payment_looked_at").await.says("for R0");
+    play(&mut stage, "pay B1\nlive 10 minutes\nexpect ana success").await;
+    crate::world::run(&url, spoil("USD")).await;
+    let mut lee = Browser::of(&stage.world, Role::Admin, "lee").await;
+    let csrf = lee.read("/me").await.hidden("csrf");
+    let sent = lee.post("/transactions/PT-000001/looked", &[("csrf", csrf.as_str()), said[1]]).await;
+    lee.read(&sent.to).await.says("can be read by now");
     stage.close(Ok(())).await;
 }
 

@@ -2,17 +2,24 @@
 //! here: the page of every other payment.
 
 use askama::Template;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
+use payout::access::Permission;
 use payout::eligibility::Blocker;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money};
+use serde::Deserialize;
 
+use crate::app::App;
+use crate::ops::looked;
 use crate::store::transactions::{self, AsText};
-use crate::store::{Db, payees};
+use crate::store::{Db, past, payees};
+use crate::web::kit::form::Form;
 use crate::web::kit::format::{self, Cash, When, Why, whys};
-use crate::web::kit::layout::{Frame, Place, Visit};
+use crate::web::kit::history;
+use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 
 #[derive(Template)]
@@ -27,6 +34,10 @@ struct UnreadablePage {
     of: AsText,
     pressed: Option<When>,
     whys: Vec<Why>,
+    /// Who has looked, where somebody has.
+    looked: Option<String>,
+    /// It may hold its payee, and whoever reads this may say that they looked.
+    may_look: bool,
 }
 
 /// What can be told of it.
@@ -47,6 +58,10 @@ pub(super) async fn show(
         }
         None => None,
     };
+    let looked = match past::looked_at(db, of.number).await? {
+        Some(id) => history::names(db, std::iter::once(id.as_str())).await?.remove(&id).or(Some(id)),
+        None => None,
+    };
     let currency = Currency::parse(&of.currency).ok();
     let number = format!("PT-{:06}", of.number);
     let page = UnreadablePage {
@@ -59,6 +74,29 @@ pub(super) async fn show(
         pressed: of.created_at.map(When),
         of,
         whys: whys(blockers),
+        may_look: looked.is_none() && visit.may(Permission::Administer),
+        looked,
     };
     Ok((StatusCode::CONFLICT, visit.show(&page)?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Looked {
+    #[serde(default)]
+    note: String,
+}
+
+/// An administrator says that they looked.
+pub(super) async fn say_looked(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Looked>,
+) -> Result<Response, Fault> {
+    let told = match looked::say(&app, &visit.actor, &number, &sent.note).await {
+        Ok(()) => Told::good("It is noted that you looked. This payment holds its payee no more."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
 }

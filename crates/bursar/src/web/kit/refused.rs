@@ -1,0 +1,135 @@
+//! What was refused to somebody who tried more than they may, for the log: who, from where, and with which code. Anybody can be
+//! refused as often as they like, so that a minute has so many such lines and then only counts. What is deliberately not here:
+//! what is refused (`web::guard`, the verbs), and the activity log, which keeps what people do.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use payout::ids::PersonId;
+
+const MINUTE_US: i64 = 60 * 1_000_000;
+/// The most lines of a kind in a minute about those whom we do not know, and as many again about logins and API keys: nobody
+/// hides what they try behind much of something else, and strangers not what one of ours tries.
+const MOST_LINES: usize = 50;
+/// The most kinds that are counted apart. Codes are words of our own; this holds were one ever not.
+const MOST_KINDS: usize = 64;
+
+/// That an answer refuses something of this kind; an extension of it.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The code of the answer.
+    pub code: String,
+    /// The API key that it was refused to, where it is known and does not count.
+    pub key: Option<PersonId>,
+}
+
+/// Notes on an answer that it is a refusal, where its status says so.
+pub fn mark(response: &mut Response, status: StatusCode, code: &str, key: Option<PersonId>) {
+    let refuses = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
+    if refuses.contains(&status) {
+        response.extensions_mut().insert(Refused { code: code.to_owned(), key });
+    }
+}
+
+/// What an answer refuses, if it does. Pages that say in words of their own that somebody is too fast have no code.
+pub fn take(response: &mut Response) -> Option<Refused> {
+    let marked = response.extensions_mut().remove::<Refused>();
+    let slow = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    marked.or_else(|| slow.then(|| Refused { code: "slow_down".to_owned(), key: None }))
+}
+
+/// The refusals of this minute.
+#[derive(Default)]
+pub struct Refusals {
+    /// Keyed, so that nobody outside can make two things look like one.
+    hasher: RandomState,
+    minute: Mutex<Minute>,
+}
+
+#[derive(Default)]
+struct Minute {
+    began: i64,
+    told: HashSet<u64>,
+    /// How many lines there were, by whether it was somebody whom we know, and by kind.
+    lines: BTreeMap<(bool, String), usize>,
+    left_out: BTreeMap<String, u64>,
+}
+
+impl Refusals {
+    /// Whether a refusal has a line of its own: the first of its kind to whoever it is, in this minute, while there is room.
+    pub fn has_line(&self, code: &str, whose: &impl Hash, is_known: bool, now: i64) -> bool {
+        let one = self.hasher.hash_one((code, self.hasher.hash_one(whose)));
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        if minute.told.is_empty() {
+            minute.began = now;
+        }
+        let kind = (is_known, code.to_owned());
+        let room = match minute.lines.get(&kind) {
+            Some(lines) => *lines < MOST_LINES,
+            None => minute.lines.len() < 2 * MOST_KINDS,
+        };
+        if room && minute.told.insert(one) {
+            *minute.lines.entry(kind).or_default() += 1;
+            return true;
+        }
+        let counted = minute.left_out.len() < MOST_KINDS || minute.left_out.contains_key(code);
+        let code = if counted { code } else { "others" };
+        *minute.left_out.entry(code.to_owned()).or_default() += 1;
+        false
+    }
+
+    /// How many of each kind had no line in a minute that is over. Asked at every request, so that the count of a minute is
+    /// told although nobody is refused afterwards.
+    pub fn left_out(&self, now: i64) -> BTreeMap<String, u64> {
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = !(0..MINUTE_US).contains(&(now - minute.began));
+        if minute.told.is_empty() || !is_over {
+            return BTreeMap::new();
+        }
+        std::mem::take(&mut *minute).left_out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_line_a_minute_for_each_of_them() {
+        let refusals = Refusals::default();
+        assert!(refusals.has_line("unauthenticated", &1, false, 0));
+        assert!(!refusals.has_line("unauthenticated", &1, false, 1));
+        assert!(refusals.has_line("form_expired", &1, false, 2));
+        assert!(refusals.has_line("unauthenticated", &2, false, 3));
+        assert!(refusals.left_out(MINUTE_US - 1).is_empty(), "the minute is not over");
+        assert_eq!(refusals.left_out(MINUTE_US), BTreeMap::from([("unauthenticated".to_owned(), 1)]));
+        assert!(refusals.left_out(2 * MINUTE_US).is_empty(), "told once");
+        assert!(refusals.has_line("unauthenticated", &1, false, 2 * MINUTE_US));
+    }
+
+    #[test]
+    fn whoever_has_many_addresses_fills_nothing_and_hides_nobody() {
+        let refusals = Refusals::default();
+        let lines = (0..100_000).filter(|one| refusals.has_line("unauthenticated", one, false, *one)).count();
+        assert_eq!(lines, MOST_LINES);
+        assert!(refusals.has_line("unauthenticated", &"ana", true, 7), "one of ours");
+        assert!(refusals.has_line("form_from_elsewhere", &7, false, 7), "another kind");
+        let lines = (0..1_000).filter(|kind| refusals.has_line(&kind.to_string(), kind, false, 8)).count();
+        assert_eq!(lines, 2 * MOST_KINDS - 3);
+        let left_out = refusals.left_out(MINUTE_US);
+        assert_eq!(left_out.len(), MOST_KINDS + 1, "the rest are others");
+        assert_eq!(left_out.values().sum::<u64>(), 100_000 - 50 + 1_000 - 125);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_begins_another_minute() {
+        let refusals = Refusals::default();
+        assert!(refusals.has_line("a", &1, false, 10 * MINUTE_US));
+        assert!(!refusals.has_line("a", &1, false, 10 * MINUTE_US));
+        assert_eq!(refusals.left_out(MINUTE_US).len(), 1);
+        assert!(refusals.has_line("a", &1, false, MINUTE_US));
+    }
+}
