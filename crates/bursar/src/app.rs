@@ -84,6 +84,7 @@ pub struct Nudge {
 pub struct Watchers(Arc<Mutex<HashMap<PersonId, usize>>>);
 
 /// One of them, while it is held.
+#[must_use]
 pub struct Watching(Arc<Mutex<HashMap<PersonId, usize>>>, PersonId);
 
 impl Watchers {

@@ -148,7 +148,7 @@ impl Names {
             known.extend([
                 row(
                     &format!("in_flight:{word}"),
-                    &format!("On its way through {label}, not known to have left (clearing)"),
+                    &format!("Promised through {label}, not known to have left (clearing)"),
                     &format!("{label} Payouts in Flight"),
                 ),
                 row(

@@ -116,7 +116,7 @@ const LOGIN_CHANGED: [Variable; 4] = [
 ];
 const SAFEGUARD: [Variable; 4] = [
     is("by", "who weakens it"),
-    is("what", "the settings, as their page calls them"),
+    is("what", "the settings, each with what it was and would be"),
     is("from", "when they can do it alone; empty where it is done"),
     is("date", "the day"),
 ];
@@ -269,7 +269,10 @@ pub fn sample(notice: Notice) -> Value {
         picked.insert("stopped".to_owned(), json!(true));
     }
     if notice == Notice::SafeguardLowered {
-        picked.insert("what".to_owned(), json!("The most for a payout, The two-person rule"));
+        picked.insert(
+            "what".to_owned(),
+            json!("Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off"),
+        );
         picked.insert("from".to_owned(), json!("3 Mar 2026, 09:00 UTC"));
     }
     if notice == Notice::LoginChanged {

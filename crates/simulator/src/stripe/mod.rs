@@ -128,9 +128,12 @@ impl Stripe {
     /// Takes away what is available in a connected account, as if its owner had spent it. What it owes stays owed: nobody
     /// spends a debt.
     pub(crate) fn drain(&mut self, account: &str, currency: &str, now: i64) {
+        if self.available(account, currency) <= 0 {
+            return;
+        }
         self.spend_movements(account, currency, now);
         let purse = self.accounts.get_mut(account).and_then(|account| account.purses.get_mut(currency));
-        if let Some(purse) = purse.filter(|purse| purse.available > 0) {
+        if let Some(purse) = purse {
             *self.deposits.entry(currency.to_owned()).or_default() -= purse.available;
             purse.available = 0;
         }

@@ -3,12 +3,13 @@
 //! What is deliberately not here: strengthening one, which anybody who administers may at once.
 
 use payout::Refusal;
+use payout::access::Permission;
 use payout::money::Money;
 use payout::notice::Notice;
 use payout::scope::{Scope, Scopes};
 use payout::settings::Settings;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Document;
 use crate::app::{Actor, App};
@@ -88,8 +89,9 @@ struct Wish<'a> {
     rule: &'a Rule,
     /// The first setting that would be, by its name.
     field: &'static str,
-    /// All of them, for people.
-    labels: Vec<&'static str>,
+    /// All of them, for people: from what to what.
+    labels: Vec<String>,
+    /// A digest of the guarded ones with what they are and would be, so that nothing else can go the same way.
     change: String,
 }
 
@@ -103,60 +105,84 @@ pub async fn payout_settings(
     before: (&Document, &Settings),
     after: (&Document, &Settings),
 ) -> Result<Option<Refusal>> {
-    let weaker = weakened(before, after);
-    let Some(first) = weaker.first().copied() else { return Ok(None) };
-    let labels = weaker.iter().map(|field| label(field)).collect();
-    let guarded: Vec<&str> = weaker.into_iter().filter(|field| is_guarded(field)).collect();
-    let wish = match guarded.as_slice() {
-        ["two_person_release"] => Wish { rule: &TWO_PERSONS, field: first, labels, change: String::new() },
-        guarded => {
-            let text = serde_json::to_string(after.0).unwrap_or_default();
-            let two_persons = guarded.contains(&"two_person_release");
+    let guarded: Vec<&str> = weakened(before, after).into_iter().filter(|field| is_guarded(field)).collect();
+    let refused = match guarded.as_slice() {
+        [] => None,
+        ["two_person_release"] => not_yet(tx, app, actor, &TWO_PERSONS).await?,
+        [first, ..] => {
+            let (was, is) = (json!(before.0), json!(after.0));
+            let at = |of: &Value, field: &str| field.split('.').fold(of.clone(), |of, part| of[part].clone());
+            let values = guarded.iter().map(|field| (*field, at(&was, field), at(&is, field)));
+            let values: Vec<(&str, Value, Value)> = values.collect();
+            let told = |(field, was, is): &(&str, Value, Value)| {
+                format!("{}: {} → {}", label(field), value_told(was), value_told(is))
+            };
+            let labels = values.iter().map(told).collect();
+            let wish = Wish {
+                rule: &SAFEGUARDS,
+                field: first,
+                labels,
+                change: token_hash(&json!(values).to_string()),
+            };
             let by_key = people::how_key_was_made(tx, actor.id).await?.is_some();
-            let free = guarded.is_empty() || by_key || !transactions::any(tx).await?;
-            let wish = Wish { rule: &SAFEGUARDS, field: first, labels, change: token_hash(&text) };
-            if free && !two_persons {
+            let free = by_key || !transactions::any(tx).await?;
+            if free && !guarded.contains(&"two_person_release") {
                 tell(tx, app, actor, &wish, None).await?;
-                return Ok(None);
+                None
+            } else {
+                not_yet_of(tx, app, actor, &wish).await?
             }
-            wish
         }
     };
-    not_yet_of(tx, app, actor, &wish).await
+    // Whoever saves what weakens nothing takes back what somebody has asked for; what is done is asked for no more.
+    if refused.is_none() {
+        for rule in [&TWO_PERSONS, &SAFEGUARDS] {
+            take_back(tx, app.clock.now(), rule).await?;
+        }
+    }
+    Ok(refused)
 }
 
-/// What takes two administrators. Of the rest they are only told: to take a vendor in or to name other readers of mails is
-/// everyday work.
+/// What takes two administrators. The rest is everyday work: to take a vendor in, to name other readers of mails.
 fn is_guarded(field: &str) -> bool {
-    field.starts_with("limits.")
-        || ["two_person_release", "us_tax_tracking", "cooling_off_hours", "typed_total_above"]
-            .contains(&field)
+    let named = ["two_person_release", "us_tax_tracking", "cooling_off_hours", "typed_total_above"];
+    field.starts_with("limits.") || named.contains(&field)
+}
+
+/// A setting as people read it: amounts with their currencies and vendors, a number, on or off.
+fn value_told(value: &Value) -> String {
+    match value {
+        Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+        Value::Array(all) if !all.is_empty() => all.iter().map(value_told).collect::<Vec<_>>().join(", "),
+        Value::Object(of) => {
+            let parts = ["vendor", "value", "currency"].map(|part| of.get(part).and_then(Value::as_str));
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        Value::Null | Value::Array(_) => "none".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+    }
 }
 
 /// What a setting is called where people read of it.
 fn label(field: &str) -> &'static str {
     match field {
-        "enabled" => "Payouts",
-        "vendors" => "Payout methods",
-        "profile_roles" => "Who may have a payout profile",
-        "tax_thresholds" => "Tax thresholds",
         "two_person_release" => TWO_PERSONS.label,
         "us_tax_tracking" => "US tax tracking",
-        "cooling_off_hours" => "The cooling-off after a changed destination",
-        "limits.per_reward" => "The most a reward may be worth",
-        "limits.per_payment" => "The most for a payment",
-        "limits.per_batch" => "The most for a payout",
-        "limits.per_day" => "The most for a day",
-        "limits.per_person_per_day" => "The most for a person and day",
-        "typed_total_above" => "The sum from which the total is typed",
-        _ => "Who is told by mail",
+        "cooling_off_hours" => "Hours of cooling-off",
+        "limits.per_reward" => "Maximum per reward",
+        "limits.per_payment" => "Maximum per payment",
+        "limits.per_batch" => "Maximum per payout",
+        "limits.per_day" => "Maximum per day",
+        "limits.per_person_per_day" => "Maximum per person and day",
+        _ => "Typing the total above",
     }
 }
 
 /// Why the rule stays on for now: nobody else has asked for the same, and it is no day since this one did. That they ask is
 /// written down.
 pub async fn not_yet(tx: &mut Tx, app: &App, actor: &Actor, rule: &Rule) -> Result<Option<Refusal>> {
-    let wish = Wish { rule, field: rule.field, labels: vec![rule.label], change: String::new() };
+    let wish = Wish { rule, field: rule.field, labels: vec![rule.label.to_owned()], change: String::new() };
     not_yet_of(tx, app, actor, &wish).await
 }
 
@@ -166,14 +192,25 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
     let person = people::behind(tx, &by, now).await?;
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     let asked = serde_json::from_str::<Option<Asked>>(&kept).ok().flatten();
-    let asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US && asked.change == wish.change);
+    let mut asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US && asked.change == wish.change);
+    // Whoever is no administrator any more, or not for a day yet, is no first person for somebody else.
+    if let Some(first) = asked.as_ref().filter(|first| first.by != by) {
+        let counts = people::counts(tx, &first.by, now).await? == people::Counts::Yes;
+        if !counts || !people::may_still(tx, &first.by, Permission::Administer, now).await? {
+            asked = None;
+        }
+    }
+    let counts = people::counts(tx, &by, now).await?;
     let first = match asked {
         Some(asked) => {
             let behind = people::behind(tx, &asked.by, now).await?;
-            let counts = people::counts(tx, &by, now).await? == people::Counts::Yes;
-            let other = counts && asked.by != by && asked.person != person && behind != person;
-            if other || now - asked.at >= ALONE_AFTER_US {
-                settings::put(tx, rule.kept, "null", version, now).await?;
+            let other =
+                counts == people::Counts::Yes && asked.by != by && asked.person != person && behind != person;
+            let alone = asked.by == by && now - asked.at >= ALONE_AFTER_US;
+            if other || alone {
+                if !settings::put(tx, rule.kept, "null", version, now).await? {
+                    return Err(super::stale());
+                }
                 tell(tx, app, actor, wish, None).await?;
                 return Ok(None);
             }
@@ -187,7 +224,7 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
             }
             tx.audit(audit::Entry {
                 at: now,
-                actor: by,
+                actor: by.clone(),
                 action: rule.action,
                 subject: rule.subject.to_owned(),
                 detail: json!({ "fields": wish.labels }).to_string(),
@@ -196,8 +233,14 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
             asked
         }
     };
+    let not_counted = match counts {
+        people::Counts::From(from) if first.by != by => {
+            format!(" You count as a second person from {} on.", clock::told(from))
+        }
+        people::Counts::From(_) | people::Counts::Yes | people::Counts::KeyMayNot => String::new(),
+    };
     let sentence = format!(
-        "{}, and nothing was changed. That you want it is written down: it is done as soon as another administrator saves the same, or when you save it again after {}. Your own API keys do not count as a second person.",
+        "{}, and nothing was changed. It is written down that it is wanted: it is done as soon as another administrator saves the same, or when whoever asked first saves it again after {}. Your own API keys do not count as a second person.{not_counted}",
         rule.stays,
         clock::told(first.at + ALONE_AFTER_US)
     );

@@ -141,6 +141,10 @@ fn commands(rows: &[Row]) -> Vec<Entry> {
         }
     }
     for entry in &mut entries {
+        // One code, several reasons: what is true of one of them may be false of another.
+        if entry.told.len() > 1 {
+            entry.told.insert(0, "One of these; the detail says which.".to_owned());
+        }
         if let Some(row) = rows.iter().find(|row| entry.codes == [row.code]) {
             entry.told.extend(row.told());
             row.act.clone_into(&mut entry.act);

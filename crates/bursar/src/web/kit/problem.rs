@@ -135,7 +135,8 @@ impl Fault {
 
     pub fn slow_down(Wait(seconds): Wait) -> Self {
         let told = format!(
-            "There were too many tries, so this one was not looked at. Nothing is locked: wait {seconds} seconds, then try again."
+            "There were too many tries, so this one was not looked at. Nothing is locked: wait {}, then try again.",
+            span(seconds)
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
     }
@@ -144,7 +145,8 @@ impl Fault {
     pub fn too_many_requests(Wait(seconds): Wait, of_key: bool) -> Self {
         let whose = if of_key { "This API key" } else { "Your login" };
         let told = format!(
-            "{whose} has sent more requests than are taken in so short a time, so this one was not looked at and nothing was done. Wait {seconds} seconds, then send it again."
+            "{whose} has sent more requests than are taken in so short a time, so this one was not looked at and nothing was done. Wait {}, then send it again.",
+            span(seconds)
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", told).retry_after(seconds)
     }
@@ -257,4 +259,8 @@ pub fn blocker(blocker: &Blocker) -> Value {
         "who": blocker.who().as_str(),
         "remedy": blocker.remedy(),
     })
+}
+
+fn span(seconds: u32) -> String {
+    if seconds == 1 { "a second".to_owned() } else { format!("{seconds} seconds") }
 }

@@ -65,7 +65,7 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     let good = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy@example.com")];
     let set = browser.post_on(&form("payout-profile"), &good).await;
     set.says("c…@example.com is where this payee is paid now.");
-    set.says("Payout status Ready to be paid");
+    set.says("Payout status Nothing in the way");
     set.says("c…@example.com by pat");
     let other = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy.ray@example.com")];
     let changed = browser.post_on(&form("payout-profile"), &other).await;

@@ -12,11 +12,11 @@ pub(super) const AREAS: &[Area] = &[
         lead: "Nothing was entered or changed; of a file or a bulk decision, only what the code stands at is refused.",
         rows: rows! {
             unknown_activity
-                "No activity has this id.",
+                "No activity has this external id. In a reward ids of ours are not taken.",
                 "",
                 "Enter the activity first, or correct the id.";
             unknown_partner
-                "No partner has this id, or none that this key may see.",
+                "No partner has this external id, or none that this key may see. In a reward ids of ours are not taken.",
                 "",
                 "Enter the partner first, or correct the id.";
             unknown_account
@@ -50,7 +50,7 @@ pub(super) const AREAS: &[Area] = &[
             currency_changed
                 "A reward keeps its currency, and a clawback is in the one that was paid.",
                 "",
-                "Void the reward and enter another one in the other currency.";
+                "Before it is paid, void the reward and enter another one in the other currency. A clawback is given in the currency that was paid.";
             not_pending
                 "The reward is not submitted or in review any more, so it is not decided again.",
                 "",
@@ -65,8 +65,8 @@ pub(super) const AREAS: &[Area] = &[
                 "Enter a new reward.";
             reward_in_payout
                 "The reward is in a payout or paid, so it is not edited, voided or deleted.",
-                "It is paid, or will be, with the value that it has.",
-                "Take it out of a draft first. Once it is paid, enter a clawback.";
+                "It has been paid, or stands in a draft or a payment that may still pay it, with the value that it has.",
+                "Take it out of a draft first; return the rewards of a failed payment to the pool. Once it is paid, enter a clawback.";
             already_void
                 "The reward is void already.",
                 "",
@@ -234,8 +234,8 @@ pub(super) const AREAS: &[Area] = &[
                 "Reverse it at Stripe, or return the payment to the pool, which asks Stripe to.";
             reversal_refused
                 "Stripe refused to give the transfer back; the detail has its words.",
-                "The rewards stay with this payment, and its money in the payee's Stripe balance.",
-                "Resubmit the payment, settle it with the payee, or try again once Stripe's reason is gone.";
+                "The rewards stay with this payment. Where Stripe says that funds are lacking, the payee may have the money already.",
+                "Look in Stripe where the money is before you pay again; then resubmit the payment, settle it with the payee, or try again once Stripe's reason is gone.";
             cancel_refused
                 "PayPal did not give back what nobody had claimed; the detail has its code.",
                 "It may have been claimed, and then it is paid.",

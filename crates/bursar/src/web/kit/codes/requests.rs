@@ -52,6 +52,10 @@ pub(super) const AREAS: &[Area] = &[
                 "The method is no word of HTTP that Bursar knows.",
                 "",
                 "Use GET, HEAD, POST, PUT, PATCH or DELETE.";
+            too_many_requests
+                "This key, or this login, sent more requests in a minute than are taken of one.",
+                "This request was not looked at, and nothing was done.",
+                "Wait for as long as Retry-After says, then send it again. The operator sets the number (BURSAR_REQUESTS_PER_MINUTE); every key has its own.";
             slow_down
                 "There were too many tries in a short time, or Bursar has no room for more at this moment, so this one was not looked at.",
                 "",
@@ -62,7 +66,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Ask again after Retry-After, with the same Idempotency-Key.";
             storage_unavailable
                 "The database does not answer, or its disk is full.",
-                "Nothing was changed, and nothing is sent to a vendor until the database can write again.",
+                "What was being written when the connection broke may be there; the same Idempotency-Key tells, and does not do it twice. Nothing is sent to a vendor until the database can write again.",
                 "Ask again after Retry-After, with the same Idempotency-Key. If it stays so, tell whoever runs Bursar.";
             not_ready
                 "Bursar cannot do its work yet; the detail says why. It is the answer of /readyz alone.",
@@ -70,7 +74,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Send it no requests until it answers 200. If it stays so, bursar doctor says what is wrong.";
             internal
                 "Bursar failed inside. The cause is in its log, under the request id.",
-                "What is asked for is done whole or not at all, and its key is remembered with it: asked again under the same Idempotency-Key, it cannot be done twice.",
+                "What is asked for is done whole or not at all, but for a decision about more than 2,000 rewards, of which what was decided stays. Asked again under the same Idempotency-Key, it cannot be done twice.",
                 "Repeat it once with the same key. If it fails again, give the request id to whoever runs Bursar.";
         },
     },
@@ -166,7 +170,7 @@ pub(super) const AREAS: &[Area] = &[
             invalid_id
                 "This is no id of what is meant there.",
                 "In a list of rewards, nothing was done with any of them.",
-                "Ids of rewards begin with rwd_, those of batches with bat_. In these places your own ids are not taken.";
+                "Ids of rewards begin with rwd_, those of batches with bat_. Your own ids are not taken there; where a batch is asked for, its number is.";
             reserved_id
                 "The external id reads like one that Bursar gives itself, so it would name two things.",
                 "",
@@ -251,7 +255,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Use a new id for a new reward, or change the one that exists.";
             changed_meanwhile
                 "Somebody else changed the same thing at the same moment, or the payment moved on while its vendor was asked.",
-                "Nothing was done.",
+                "Nothing was done. In skipped[] of a bulk decision only this reward was left out.",
                 "Read it again, then repeat what you still want, under a new Idempotency-Key.";
             precondition_failed
                 "It was changed since you read it: it has another version than If-Match names.",
