@@ -149,3 +149,19 @@ impl From<BalanceBody> for Balance {
         Self { available: known(body.available), pending: known(body.pending) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_of_one_currency_now_and_later() {
+        let of = |code: &str, units| Funds { currency: Currency::parse(code).unwrap(), units };
+        let balance = Balance {
+            available: vec![of("USD", 100), of("EUR", 7)],
+            pending: vec![of("EUR", 1_000), of("USD", 20), of("USD", 3)],
+        };
+        let held = |code: &str| balance.held_units(Currency::parse(code).unwrap());
+        assert_eq!((held("USD"), held("EUR"), held("GBP")), (Some(123), Some(1_007), None));
+    }
+}

@@ -160,3 +160,27 @@ pub fn fact(payout: &Payout) -> Option<Fact> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: &str) -> Payout {
+        let body = serde_json::json!({ "id": "po_1", "amount": 5000, "currency": "usd", "status": status });
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn a_payout_is_fetched_back_once_the_one_that_fetches_it_is_paid() {
+        assert!(has_fetched(&read("paid")));
+        for status in ["pending", "in_transit", "failed", "canceled", ""] {
+            assert!(!has_fetched(&read(status)), "{status}");
+        }
+        let mut back = read("paid");
+        assert_eq!(fact(&back), Some(Fact::PayoutPaid));
+        back.fetched_back = true;
+        let Some(Fact::PayoutFailed(why)) = fact(&back) else { panic!("{:?}", fact(&back)) };
+        assert_eq!(why.code, "payout_reversed");
+        assert!(why.message.contains("gave the money back"), "{why:?}");
+    }
+}
