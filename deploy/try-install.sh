@@ -97,7 +97,7 @@ if [ -d "$given" ]; then
   tar -C "$given" --exclude=./target --exclude=./.git --exclude=./node_modules -cf - . | tar -C "$root/srv/source" -xf -
   step "a C compiler and curl" "apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev curl ca-certificates"
   step "Rust" "cd /srv/source && HOME=/root && export HOME && curl -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --default-toolchain none && cargo --version"
-  step "cargo build --release" "cd /srv/source && export HOME=/root && cargo build --release --locked && install -m 755 target/release/bursar /usr/local/bin/bursar"
+  step "cargo build --release --no-default-features" "cd /srv/source && export HOME=/root && cargo build --release --locked --no-default-features && install -m 755 target/release/bursar /usr/local/bin/bursar"
 elif [ "${given##*.}" = deb ]; then
   cp "$given" "$root/srv/bursar/bursar.deb"
   step "the list of packages" "apt-get update"

@@ -4,7 +4,7 @@ must come through comes through: signing in, pages, streams, files, vendors' sig
 
     python3 deploy/try-proxy.py nginx|caddy target/release/bursar
 
-It needs the proxy, openssl and Python 3.9 or later, nothing else; it ends with 1 where something does not hold. Only names, ports
+The program is one with the simulated vendors (`cargo build --release`). It needs the proxy, openssl and Python 3.9 or later, nothing else; it ends with 1 where something does not hold. Only names, ports
 and certificate files of the example are changed. $NGINX and $CADDY name programs that are not in the path.
 """
 

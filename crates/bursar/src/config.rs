@@ -1,13 +1,20 @@
-//! The configuration: every setting an environment variable and a flag of every command that opens the database.
+//! The configuration: every setting an environment variable and a flag of every command that opens the database. A setting
+//! that is a secret may be given as a file that holds it.
 
+use std::ffi::OsStr;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use payout::access::Role;
 use payout::money::Vendor;
+
+use crate::secrets;
 
 /// The vendors' own addresses.
 pub const STRIPE_API: &str = "https://api.stripe.com";
@@ -16,9 +23,117 @@ pub const PAYPAL_API: &str = "https://api-m.paypal.com";
 /// PayPal's sandbox.
 pub const PAYPAL_SANDBOX_API: &str = "https://api-m.sandbox.paypal.com";
 
-/// What is in force, from flags and environment.
+/// What is in force: what was given, with the secrets read from the files that were given for them. They are read once, here.
+#[derive(Clone, Debug)]
+pub struct Config(Given);
+
+impl Deref for Config {
+    type Target = Given;
+
+    fn deref(&self) -> &Given {
+        &self.0
+    }
+}
+
+impl DerefMut for Config {
+    fn deref_mut(&mut self) -> &mut Given {
+        &mut self.0
+    }
+}
+
+impl From<Given> for Config {
+    fn from(given: Given) -> Self {
+        Self(given)
+    }
+}
+
+impl Args for Config {
+    fn augment_args(command: Command) -> Command {
+        Given::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Given::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Config {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Given::from_arg_matches(matches)?;
+        for one in SECRETS {
+            given.read(one, matches).map_err(|told| clap::Error::raw(ErrorKind::ValueValidation, told))?;
+        }
+        Ok(Self(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A setting that is a secret, and the one beside it that names a file in its place.
+pub struct Secret {
+    /// Its variable. That of the file ends with `_FILE`.
+    pub name: &'static str,
+    /// What the two are called among the arguments.
+    ids: [&'static str; 2],
+    file: fn(&Given) -> Option<&Path>,
+    /// Takes what the file holds; `None` where the file does not count.
+    set: fn(&mut Given, Option<String>),
+}
+
+impl Secret {
+    /// The file that it comes from, where it comes from one.
+    pub fn file(&self, given: &Given) -> Option<PathBuf> {
+        (self.file)(given).map(Path::to_path_buf)
+    }
+}
+
+/// All of them. `config check` prints none. Both together are refused, unless one stands on the command line and the other one
+/// in the environment.
+pub const SECRETS: &[Secret] = &[
+    Secret {
+        name: "BURSAR_DATABASE_URL",
+        ids: ["database_url", "database_url_file"],
+        file: |given| given.database_url_file.as_deref(),
+        set: |given, secret| match secret {
+            Some(secret) => given.database_url = secret,
+            None => given.database_url_file = None,
+        },
+    },
+    Secret {
+        name: "BURSAR_SMTP_URL",
+        ids: ["smtp_url", "smtp_url_file"],
+        file: |given| given.smtp_url_file.as_deref(),
+        set: |given, secret| match secret {
+            Some(secret) => given.smtp_url = Some(secret),
+            None => given.smtp_url_file = None,
+        },
+    },
+    Secret {
+        name: "BURSAR_METRICS_TOKEN",
+        ids: ["metrics_token", "metrics_token_file"],
+        file: |given| given.metrics_token_file.as_deref(),
+        set: |given, secret| match secret {
+            Some(secret) => given.metrics_token = Some(secret),
+            None => given.metrics_token_file = None,
+        },
+    },
+    Secret {
+        name: "BURSAR_OIDC_CLIENT_SECRET",
+        ids: ["oidc_client_secret", "oidc_client_secret_file"],
+        file: |given| given.oidc.client_secret_file.as_deref(),
+        set: |given, secret| match secret {
+            Some(secret) => given.oidc.client_secret = Some(secret),
+            None => given.oidc.client_secret_file = None,
+        },
+    },
+];
+
+/// What was given, by flags and environment.
 #[derive(Args, Clone, Debug)]
-pub struct Config {
+pub struct Given {
     /// Where the data is: `sqlite://FILE` or `postgres://…`
     #[arg(
         long,
@@ -28,6 +143,9 @@ pub struct Config {
         hide_env_values = true
     )]
     pub database_url: String,
+    /// The file that holds the address of the database, instead of the address itself
+    #[arg(long, env = "BURSAR_DATABASE_URL_FILE", global = true)]
+    pub database_url_file: Option<PathBuf>,
     /// The address to listen on; port 0 chooses one
     #[arg(long, env = "BURSAR_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
@@ -37,6 +155,9 @@ pub struct Config {
     /// The file with the key that encrypts secrets; made on first start
     #[arg(long, env = "BURSAR_MASTER_KEY_FILE", default_value = "bursar.key")]
     pub master_key_file: PathBuf,
+    /// The file that remembers how far the database had come; beside the key file when not set. It is written
+    #[arg(long, env = "BURSAR_MARK_FILE")]
+    pub mark_file: Option<PathBuf>,
     /// Stripe's address, or that of a stand-in
     #[arg(long, env = "BURSAR_STRIPE_API_BASE")]
     pub stripe_api_base: Option<String>,
@@ -49,6 +170,9 @@ pub struct Config {
     /// Where to send mails; not set, they stay in the outbox
     #[arg(long, env = "BURSAR_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// The file that holds that address, with its password, instead of the address itself
+    #[arg(long, env = "BURSAR_SMTP_URL_FILE")]
+    pub smtp_url_file: Option<PathBuf>,
     /// Whom mails are from, such as `Payouts <payouts@example.com>`; from the base URL when not set
     #[arg(long, env = "BURSAR_MAIL_FROM")]
     pub mail_from: Option<String>,
@@ -64,6 +188,9 @@ pub struct Config {
     /// Whoever sends this token may read /metrics; not set, only loopback may
     #[arg(long, env = "BURSAR_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
+    /// The file that holds the token, instead of the token itself
+    #[arg(long, env = "BURSAR_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
     /// The proxies before Bursar whose word is taken for whom they pass requests on for, like `127.0.0.1,10.0.0.0/8`;
     /// not set, nobody's is
     #[arg(long, env = "BURSAR_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -88,7 +215,36 @@ pub struct Config {
     pub demonstrates: bool,
 }
 
-impl Config {
+impl Given {
+    /// Takes a secret from its file, where one is named.
+    fn read(&mut self, one: &Secret, matches: &ArgMatches) -> Result<(), String> {
+        let name = one.name;
+        let Some(file) = one.file(self) else { return Ok(()) };
+        // A variable that is there and empty is how a container takes one away that its image has set.
+        let is_empty = matches.get_raw(one.ids[0]).is_none_or(|mut values| values.all(OsStr::is_empty));
+        let given = one.ids.map(|id| matches.value_source(id));
+        match given.map(|source| source == Some(ValueSource::CommandLine)) {
+            // Whoever writes one beside a command means it, whatever the environment says.
+            [true, false] => {
+                (one.set)(self, None);
+                return Ok(());
+            }
+            [false, true] => {}
+            [true, true] | [false, false] => {
+                if !is_empty && given[0] != Some(ValueSource::DefaultValue) {
+                    return Err(format!("{name} and {name}_FILE are both set: keep one"));
+                }
+            }
+        }
+        let unusable = |why| format!("{}, which {name}_FILE names, cannot be used: {why}", file.display());
+        let secret = secrets::read_kept(&file).map_err(|error| unusable(error.to_string()))?;
+        if secret.is_empty() {
+            return Err(unusable("it is empty".to_owned()));
+        }
+        (one.set)(self, Some(secret));
+        Ok(())
+    }
+
     /// Where a vendor's API is, where that was set.
     pub fn api_base(&self, vendor: Vendor) -> Option<&str> {
         match vendor {

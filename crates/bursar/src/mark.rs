@@ -1,7 +1,7 @@
-//! The mark: a small file beside the master key that remembers how far the database had come when something was last about
-//! to be sent, by this process or by another one. It is written after that was committed and before the first byte leaves, so
-//! a crash leaves it behind and never ahead. A database that has not come so far was put back, restored or taken over by a
-//! standby that lacks the end.
+//! The mark: a small file, beside the master key or where `BURSAR_MARK_FILE` says, that remembers how far the database had come
+//! when something was last about to be sent, by this process or by another one. It is written after that was committed and
+//! before the first byte leaves, so a crash leaves it behind and never ahead. A database that has not come so far was put back,
+//! restored or taken over by a standby that lacks the end.
 //! What is deliberately not here: what is done then (`ops::epoch`).
 
 use std::io;
@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::backup;
+use crate::config::Given;
 use crate::secrets;
 use crate::store::put_back::Progress;
 
@@ -62,9 +63,14 @@ struct Written {
 }
 
 impl Mark {
+    /// The mark in a file.
+    pub fn at(file: PathBuf) -> Self {
+        Self { file: Some(file), ..Self::default() }
+    }
+
     /// The mark beside a key file.
     pub fn beside(key: &Path) -> Self {
-        Self { file: Some(place(key)), ..Self::default() }
+        Self::at(place(key))
     }
 
     /// What was noted; `None` when nothing was, or for a process that notes nothing.
@@ -98,7 +104,7 @@ impl Mark {
         if let Some(why) = trouble.as_ref().filter(|_| written.trouble.is_none()) {
             tracing::warn!(
                 file = %file.display(), why,
-                "the mark beside the key cannot be written, so an old database that is put back later would not be noticed from this machine. Payments go on; make the folder of the key writable for Bursar"
+                "the mark beside the key cannot be written, so an old database that is put back later would not be noticed from this machine. Payments go on; make its folder writable for Bursar, or name another file with BURSAR_MARK_FILE"
             );
         }
         *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble };
@@ -167,6 +173,11 @@ impl Mark {
     pub fn seen(&self) -> Progress {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where the mark is by these settings.
+pub fn place_in(config: &Given) -> PathBuf {
+    config.mark_file.clone().unwrap_or_else(|| place(&config.master_key_file))
 }
 
 /// Where the mark of a key file is.

@@ -41,13 +41,7 @@ impl MasterKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if !is_kept(path)? {
-            let file = path.display();
-            let told = format!(
-                "others on this machine can read or change it, and with it every secret in the database. Run `chmod 600 {file}` (its group may read it, 0440, where it belongs to root or to the user that runs Bursar); if somebody may have read it, change the vendors' keys too"
-            );
-            return Err(std::io::Error::other(told));
-        }
+        must_be_kept(path, ", and with it every secret in the database", ", change the vendors' keys too")?;
         let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let told = || std::io::Error::other("it does not hold a master key");
         bytes.map(|bytes| Some(Self::new(bytes))).ok_or_else(told)
@@ -136,6 +130,28 @@ pub fn give_to_owner(path: &Path) -> std::io::Result<()> {
         std::fs::set_permissions(path, mode)?;
     }
     Ok(())
+}
+
+/// A secret from a file, without the end of its last line.
+///
+/// # Errors
+/// When it cannot be read, or others on the machine can read it too.
+pub fn read_kept(path: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    must_be_kept(path, "", ", change what it holds")?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+/// Refuses a file that others may have read.
+fn must_be_kept(path: &Path, with_it: &str, then: &str) -> std::io::Result<()> {
+    if is_kept(path)? {
+        return Ok(());
+    }
+    let file = path.display();
+    Err(std::io::Error::other(format!(
+        "others on this machine can read or change it{with_it}. Run `chmod 600 {file}` (its group may read it, 0440, where it belongs to root or to the user that runs Bursar); if somebody may have read it{then}"
+    )))
 }
 
 /// Whether a secret is kept from everybody whom it is not for: others may do nothing with the file, and its group at most

@@ -202,7 +202,8 @@ impl Stage {
         }
     }
 
-    fn on(world: World) -> Self {
+    /// An empty stage in a world that is there.
+    pub fn on(world: World) -> Self {
         Self {
             world,
             cast: Cast::default(),

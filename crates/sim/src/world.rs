@@ -125,6 +125,13 @@ impl World {
         Self::begin(1, &[], start(), database).await
     }
 
+    /// A fresh program on a database that somebody else has prepared, at the address that stands in it.
+    pub async fn open_on(seed: u64, database: Database) -> Self {
+        let world = Self::begin(seed, &[], start(), database).await;
+        world.connect().await;
+        world
+    }
+
     async fn begin(seed: u64, flags: &[(&str, &str)], at: i64, database: Database) -> Self {
         let (clock, handle) = Clock::standing_at(at, seed);
         let told = clock.clone();

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use super::{Failure, Outcome, log, open_or_make, operator, output, serve, words};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, Oidc};
+use crate::config::{Config, Given, Oidc};
 use crate::ops::company::{self, Company};
 use crate::ops::nodes;
 use crate::ops::people::{self, NewKey, NewPerson};
@@ -103,20 +103,24 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
     tokio::spawn(moving.run());
     let ca = data.path().join("vendors.pem");
     std::fs::write(&ca, vendors.ca_pem())?;
-    let config = Config {
+    let config = Config::from(Given {
         database_url: format!("sqlite://{}", data.path().join("bursar.db").display()),
+        database_url_file: None,
         listen: address.to_string(),
         base_url: None,
         master_key_file: data.path().join("bursar.key"),
+        mark_file: None,
         stripe_api_base: Some(base.clone()),
         paypal_api_base: Some(base),
         paypal_cert_ca: Some(ca),
         smtp_url: None,
+        smtp_url_file: None,
         mail_from: None,
         log: String::new(),
         log_format: String::new(),
         poll_seconds: 2,
         metrics_token: None,
+        metrics_token_file: None,
         trusted_proxies: Vec::new(),
         plain_http: true,
         raw_days: None,
@@ -125,7 +129,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         hsts_subdomains: false,
         oidc: Oidc::default(),
         demonstrates: true,
-    };
+    });
     let server = serve::Server::alone(&config.database_url).await?;
     let app = open_or_make(config, None).await?;
     nodes::join(&app, server.is_alone).await.map_err(words)?;

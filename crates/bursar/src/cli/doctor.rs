@@ -10,7 +10,7 @@ use super::{Failure, Outcome, output};
 use crate::app::{App, Inner, Nudge};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::mark::Mark;
+use crate::mark::{self, Mark};
 use crate::ops::OpsError;
 use crate::ops::checks::{self, Finding, Known, Weight};
 use crate::ops::epoch::{self, Standing};
@@ -204,7 +204,7 @@ fn other_version(schema: i64, known: i64) -> Option<Finding> {
             Weight::Act,
             "schema_old",
             format!("The tables are of schema {schema}, and this version needs {known}."),
-            "Back up, then start this version: it brings them up to date.",
+            "Back up, then start this version: it brings them up to date, or says who may.",
         )),
         std::cmp::Ordering::Greater => Some(Finding::new(
             Weight::Urgent,
@@ -258,8 +258,8 @@ async fn server(
 }
 
 async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreError> {
-    let mark = Mark::beside(&config.master_key_file);
-    let place = crate::mark::place(&config.master_key_file);
+    let place = mark::place_in(config);
+    let mark = Mark::at(place.clone());
     let read = match mark.read() {
         Ok(read) => read,
         Err(error) => {
@@ -283,7 +283,7 @@ async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreEr
                 "There is no mark of this database at {}, so an older one would not be noticed from this machine.",
                 place.display()
             ),
-            "`bursar serve` makes it where the folder of the key can be written.",
+            "`bursar serve` makes it where that folder can be written; BURSAR_MARK_FILE names another place.",
         )),
         Standing::Behind(_) => Some(Finding::new(
             Weight::Urgent,

@@ -4,12 +4,14 @@
 //! `--dry-run` would change where payees are paid.
 
 mod backup;
+#[cfg(feature = "demo")]
 mod demo;
 mod doctor;
 mod health;
 mod import;
 mod listen;
 mod log;
+mod manager;
 pub mod output;
 mod patient;
 mod people;
@@ -17,9 +19,12 @@ mod reconcile;
 mod replay;
 mod safe_mode;
 mod serve;
+#[cfg(feature = "demo")]
 mod simulator;
 mod verify;
 pub mod why;
+#[cfg(not(feature = "demo"))]
+mod without_demo;
 
 use std::process::ExitCode;
 
@@ -34,10 +39,19 @@ use crate::ops::{OpsError, master_key};
 use crate::secrets::MasterKey;
 use crate::store::{Store, StoreError, copy};
 use crate::work::clients::without_its_stand_in;
+#[cfg(not(feature = "demo"))]
+use without_demo::{self as demo, self as simulator};
+
+/// What the program calls itself: whoever has installed it sees whether it holds what a server does not need.
+const VERSION: &str = if cfg!(feature = "demo") {
+    concat!(env!("CARGO_PKG_VERSION"), " (with the demonstration)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
 
 /// Review partner rewards, batch the approved ones, pay each partner once
 #[derive(Parser)]
-#[command(name = "bursar", version, about)]
+#[command(name = "bursar", version = VERSION, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,9 +63,13 @@ enum Command {
     Serve(WithConfig),
     /// Prepare the database and the master key, and stop
     Init(Init),
+    /// Bring the tables up to date, and stop: for the role that owns them, where `serve` runs as one that may not change them
+    Migrate(WithJson),
     /// Show what Bursar does, on temporary data and simulated vendors
+    #[cfg_attr(not(feature = "demo"), command(hide = true))]
     Demo(demo::Options),
     /// Play Stripe and PayPal on a port of their own
+    #[cfg_attr(not(feature = "demo"), command(hide = true))]
     Simulator(simulator::Options),
     /// Look at the configuration
     Config {
@@ -210,6 +228,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
             }
             serve::init(init.config, init.json).await
         }
+        Command::Migrate(with) => serve::migrate(&with.config, with.json).await,
         Command::Config { command: ConfigCommand::Check(with) } => {
             serve::check(&with.config, with.json).await
         }

@@ -4,7 +4,6 @@ use clap::Args;
 use payout::money::Sum;
 
 use super::{Failure, Outcome, open, output, words};
-use crate::app::App;
 use crate::clock;
 use crate::config::Config;
 use crate::ops::reconciliation::{self as verbs, DayStanding, DayView};
@@ -88,7 +87,8 @@ impl Earlier {
 }
 
 /// Prints every day there is.
-pub(super) async fn print_all(app: &App) -> Outcome {
+#[cfg(feature = "demo")]
+pub(super) async fn print_all(app: &crate::app::App) -> Outcome {
     let mut db = app.store.read().await?;
     print(&verbs::list(&mut db, &Filter::default(), None, MOST).await.map_err(words)?);
     Ok(())

@@ -2,15 +2,17 @@
 
 use std::fs::TryLockError;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::listen::{self, Bounds};
+use super::manager::Manager;
 use super::{Failure, Outcome, log, open, open_or_make, output};
-use crate::config::Config;
-use crate::mark::Mark;
+use crate::config::{Config, SECRETS, Secret};
+use crate::mark::{self, Mark};
 use crate::ops::{nodes, people};
 use crate::points::{self, Side};
 use crate::secrets;
@@ -42,12 +44,20 @@ pub(super) async fn run(config: Config) -> Outcome {
     }
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
     nodes::join(&app, server.is_alone).await.map_err(super::words)?;
-    let mark = Mark::beside(&app.config.master_key_file);
+    let mark = Mark::at(mark::place_in(&app.config));
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?.remembering(mark);
     work.compare_with_mark().await.map_err(super::words)?;
     let loops = work::start(work.clone());
-    until_stopped(listener, work, asked_to_stop()).await?;
+    let (manager, asked) = (Manager::from_environment(), asked_to_stop());
+    manager.tell("READY=1");
+    let watched = tokio::spawn(manager.clone().watch(app.clone()));
+    let stop = async move {
+        asked.await;
+        manager.tell("STOPPING=1");
+    };
+    until_stopped(listener, work, stop).await?;
     loops.stop().await;
+    watched.abort();
     if let Err(error) = nodes::leave(&app).await {
         tracing::warn!(
             ?error,
@@ -156,19 +166,23 @@ pub(super) async fn until_stopped(
     listen::serve(listener, web::router(work), Bounds::USUAL, &proxies, stop).await.map_err(Failure::from)
 }
 
-/// SIGTERM or an interrupt from the keyboard.
-pub(super) async fn asked_to_stop() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(error) => {
-            tracing::warn!(%error, "the stop signal cannot be heard; only an interrupt stops Bursar");
-            let _ = tokio::signal::ctrl_c().await;
-            return;
+/// SIGTERM or an interrupt from the keyboard. They are listened for from the call on: one that comes sooner than somebody waits
+/// for it would end the process as if nobody listened.
+pub(super) fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    async move {
+        let mut terminate = match terminate {
+            Ok(signal) => signal,
+            Err(error) => {
+                tracing::warn!(%error, "the stop signal cannot be heard; only an interrupt stops Bursar");
+                let _ = tokio::signal::ctrl_c().await;
+                return;
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
         }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 
@@ -184,6 +198,19 @@ pub(super) async fn init(config: Config, json: bool) -> Outcome {
         ));
     }
     app.store.close().await;
+    Ok(())
+}
+
+/// Changes the tables and nothing else: no key is needed, none is made.
+pub(super) async fn migrate(config: &Config, json: bool) -> Outcome {
+    let store = super::open_store(config).await?;
+    let (engine, schema) = (store.engine_name(), store.newest_schema());
+    store.close().await;
+    if json {
+        output::json(&serde_json::json!({ "database": engine, "schema": schema }));
+    } else {
+        output::say(&format!("The tables ({engine}) are up to date: schema {schema}."));
+    }
     Ok(())
 }
 
@@ -209,18 +236,23 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         Some(_) => "(set)".to_owned(),
         None => instead.to_owned(),
     };
-    let ca = config.paypal_cert_ca.as_ref().map(|path| path.display().to_string());
-    let secret_file = config.oidc.client_secret_file.as_ref().map(|path| path.display().to_string());
+    let path = |path: &Option<PathBuf>, instead: &str| match path {
+        Some(path) => path.display().to_string(),
+        None => instead.to_owned(),
+    };
     let from_listen = format!("http://{} (from listen)", config.listen);
-    vec![
+    let mut rows = vec![
         ("BURSAR_DATABASE_URL", without_password(&config.database_url)),
+        ("BURSAR_DATABASE_URL_FILE", path(&config.database_url_file, "(not set)")),
         ("BURSAR_LISTEN", config.listen.clone()),
         ("BURSAR_BASE_URL", or(&config.base_url, &from_listen)),
         ("BURSAR_MASTER_KEY_FILE", config.master_key_file.display().to_string()),
+        ("BURSAR_MARK_FILE", format!("{}{}", mark::place_in(config).display(), beside_key(config))),
         ("BURSAR_STRIPE_API_BASE", or(&config.stripe_api_base, "Stripe's own")),
         ("BURSAR_PAYPAL_API_BASE", or(&config.paypal_api_base, "PayPal's own")),
-        ("BURSAR_PAYPAL_CERT_CA", or(&ca, "(not set)")),
+        ("BURSAR_PAYPAL_CERT_CA", path(&config.paypal_cert_ca, "(not set)")),
         ("BURSAR_SMTP_URL", masked(&config.smtp_url, "(not set: mails stay in the outbox)")),
+        ("BURSAR_SMTP_URL_FILE", path(&config.smtp_url_file, "(not set)")),
         ("BURSAR_MAIL_FROM", or(&config.mail_from, "(not set: bursar at the host of the base URL)")),
         ("BURSAR_LOG", config.log.clone()),
         ("BURSAR_LOG_FORMAT", config.log_format.clone()),
@@ -245,7 +277,7 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ),
         ("BURSAR_OIDC_CLIENT_ID", or(&config.oidc.client_id, "(not set)")),
         ("BURSAR_OIDC_CLIENT_SECRET", masked(&config.oidc.client_secret, "(not set)")),
-        ("BURSAR_OIDC_CLIENT_SECRET_FILE", or(&secret_file, "(not set)")),
+        ("BURSAR_OIDC_CLIENT_SECRET_FILE", path(&config.oidc.client_secret_file, "(not set)")),
         ("BURSAR_OIDC_NAME", or(&config.oidc.called(), "(not set)")),
         ("BURSAR_OIDC_SCOPES", config.oidc.scopes.clone()),
         ("BURSAR_OIDC_ROLE_CLAIM", or(&config.oidc.role_claim, "(not set: roles are given here)")),
@@ -256,7 +288,17 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
             "BURSAR_METRICS_TOKEN",
             masked(&config.metrics_token, "(not set: only this machine reads /metrics)"),
         ),
-    ]
+        ("BURSAR_METRICS_TOKEN_FILE", path(&config.metrics_token_file, "(not set)")),
+    ];
+    for (file, name) in SECRETS.iter().filter_map(|one: &Secret| Some((one.file(config)?, one.name))) {
+        let told = rows.iter_mut().filter(|(row, _)| *row == name);
+        told.for_each(|(_, value)| *value = format!("{value} (from {})", file.display()));
+    }
+    rows
+}
+
+fn beside_key(config: &Config) -> &'static str {
+    if config.mark_file.is_some() { "" } else { " (beside the key)" }
 }
 
 fn mapped(config: &Config) -> String {

@@ -266,12 +266,11 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let unreadable = |error: sqlx::migrate::MigrateError| StoreError::Conflict(error.to_string());
         let store = match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => {
                 let store = Self::open_sqlite(url).await?;
                 let mut writer = store.writer.acquire().await?;
-                schema::bring_up_to_date(&mut writer, Engine::Sqlite).await.map_err(unreadable)?;
+                schema::bring_up_to_date(&mut writer, Engine::Sqlite).await?;
                 store
             }
             Some("postgres" | "postgresql") => {
@@ -281,7 +280,7 @@ impl Store {
                 let mut first = <AnyConnection as sqlx::Connection>::connect(url).await?;
                 check_postgres(&mut first).await?;
                 check_sessions(&mut first, url).await?;
-                schema::bring_up_to_date(&mut first, Engine::Postgres).await.map_err(unreadable)?;
+                schema::bring_up_to_date(&mut first, Engine::Postgres).await?;
                 sqlx::Connection::close(first).await?;
                 Self::open_postgres(url, connections).await?
             }

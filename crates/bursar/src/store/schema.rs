@@ -1,20 +1,105 @@
 //! The tables and how they came to be: one row of migrations for both databases, and beside it, in a folder of each, what
 //! only that one can be told (its triggers). What is deliberately not here: statements; they stand with what they are for.
 
-use sqlx::AnyConnection;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::{AnyConnection, Executor as _, Row as _};
 
-use super::Engine;
+use super::{Engine, StoreError};
 
 /// Brings the tables up to date. Advisory locks are not to be had on every database that speaks like PostgreSQL; the key of
 /// the table of migrations serves.
+///
+/// A role that serves and owns no table may not even ask for one to be made unless it is there, so on PostgreSQL nothing is
+/// asked for where nothing is missing.
 pub(super) async fn bring_up_to_date(
     connection: &mut AnyConnection,
     engine: Engine,
-) -> Result<(), MigrateError> {
+) -> Result<(), StoreError> {
+    if engine == Engine::Postgres && is_up_to_date(connection).await.unwrap_or(false) {
+        return may_read_all(connection).await;
+    }
     let mut migrator = Migrator::with_migrations(migrations(engine));
     migrator.set_locking(false);
-    migrator.run(connection).await
+    match migrator.run(&mut *connection).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+            if is_forbidden(&error) =>
+        {
+            Err(StoreError::Conflict(not_by_this_role(connection).await))
+        }
+        Err(error) => Err(StoreError::Conflict(error.to_string())),
+    }
+}
+
+/// Whether every migration of ours has run, and no other one.
+async fn is_up_to_date(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    let asked = "SELECT version, checksum, CAST(success AS INTEGER) FROM _sqlx_migrations ORDER BY version";
+    let ran = connection.fetch_all(asked).await?;
+    let mut ours = migrations(Engine::Postgres);
+    ours.sort_by_key(|migration| migration.version);
+    for (row, migration) in ran.iter().zip(&ours) {
+        let (version, checksum, success): (i64, Vec<u8>, i32) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if version != migration.version || checksum != migration.checksum.as_ref() || success == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(ran.len() == ours.len())
+}
+
+/// Whether what is missing is the right to do it.
+fn is_forbidden(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|told| told.code()).as_deref() == Some("42501")
+}
+
+const ROLES: &str = "deploy/postgres-roles.sql";
+
+/// Why this role does not bring the tables up to date, and who does.
+async fn not_by_this_role(connection: &mut AnyConnection) -> String {
+    let role = role(connection).await;
+    let newest = newest(Engine::Postgres);
+    let asked = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
+    let there = connection.fetch_one(asked).await.and_then(|row| row.try_get::<i64, _>(0));
+    let told = match there {
+        Ok(there) if there > newest => {
+            return format!(
+                "the tables are of schema {there}, and this version knows only {newest}. Install the version that was here before, or a newer one"
+            );
+        }
+        Ok(there) => format!("the tables are of schema {there}, and this version needs {newest}"),
+        Err(_) => format!("there are no tables that {role} may read"),
+    };
+    format!(
+        "{told}; {role} may not make or change any. Back up, run `bursar migrate` with the address of the role that owns the tables, then {ROLES}, and start again"
+    )
+}
+
+async fn role(connection: &mut AnyConnection) -> String {
+    let asked = "SELECT CAST(rolname AS TEXT) FROM pg_catalog.pg_roles WHERE rolname = current_user";
+    let told = connection.fetch_one(asked).await;
+    told.and_then(|row| row.try_get(0)).unwrap_or_else(|_| "this role".to_owned())
+}
+
+/// A table that came with an upgrade is no role's but its owner's. That it cannot be read is told at the start, not on payday.
+async fn may_read_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let asked = "SELECT CAST(relname AS TEXT) FROM pg_catalog.pg_class WHERE relkind IN ('r', 'v') AND relnamespace = \
+                 (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')) \
+                 AND NOT has_table_privilege(oid, 'SELECT') ORDER BY relname";
+    let hidden = connection.fetch_all(asked).await?;
+    let hidden = hidden.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
+    let all = migrations(Engine::Postgres);
+    let is_ours = |name: &String| {
+        let made = ["TABLE", "VIEW"].map(|what| format!("CREATE {what} {name} "));
+        all.iter().any(|migration| made.iter().any(|made| migration.sql.as_str().contains(made)))
+    };
+    let hidden: Vec<String> = hidden.into_iter().filter(is_ours).collect();
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    let (role, hidden) = (role(connection).await, hidden.join(", "));
+    Err(StoreError::Conflict(format!(
+        "{role} may not read {hidden}. Run {ROLES} as the owner of the tables or a superuser, and start again"
+    )))
 }
 
 /// The number of the newest migration of a database. What only the other one can be told counts nothing here.

@@ -158,19 +158,7 @@ pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<Clien
             "BURSAR_OIDC_MAKE_LOGINS needs BURSAR_OIDC_ROLE_CLAIM: a login is made with a role".to_owned()
         );
     }
-    let secret = match (&oidc.client_secret, &oidc.client_secret_file) {
-        (Some(_), Some(_)) => {
-            let told = "BURSAR_OIDC_CLIENT_SECRET and BURSAR_OIDC_CLIENT_SECRET_FILE are both set: keep one";
-            return Err(told.to_owned());
-        }
-        (Some(secret), None) => Some(secret.trim().to_owned()),
-        (None, Some(file)) => {
-            let read = std::fs::read_to_string(file);
-            let told = |error| format!("the file of BURSAR_OIDC_CLIENT_SECRET_FILE cannot be read: {error}");
-            Some(read.map_err(told)?.trim().to_owned())
-        }
-        (None, None) => None,
-    };
+    let secret = oidc.client_secret.as_ref().map(|secret| secret.trim().to_owned());
     Ok(Some((issuer, ClientId::new(id.clone()), secret.map(ClientSecret::new))))
 }
 
@@ -537,15 +525,6 @@ mod tests {
             (Oidc { role_claim: Some("groups".to_owned()), ..base.clone() }, "go together"),
             (Oidc { roles, ..base.clone() }, "go together"),
             (Oidc { make_logins: true, ..base.clone() }, "needs BURSAR_OIDC_ROLE_CLAIM"),
-            (
-                Oidc {
-                    client_secret: Some("s".to_owned()),
-                    client_secret_file: Some("f".into()),
-                    ..base.clone()
-                },
-                "are both set",
-            ),
-            (Oidc { client_secret_file: Some("/nowhere/at/all".into()), ..base.clone() }, "cannot be read"),
         ];
         for (oidc, told) in rows {
             let refused = settings(&oidc).unwrap_err();

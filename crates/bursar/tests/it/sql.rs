@@ -130,18 +130,18 @@ fn text(sql: &str) -> SqlStr {
 }
 
 /// What the store has written.
-struct Written {
-    statements: Vec<Piece>,
+pub struct Written {
+    pub statements: Vec<Piece>,
     conditions: Vec<Piece>,
     columns: Vec<Column>,
 }
 
 /// A statement or a condition as it stands in the source.
 #[derive(Clone)]
-struct Piece {
+pub struct Piece {
     file: String,
     line: usize,
-    text: String,
+    pub text: String,
 }
 
 /// The strings that a name may stand for, by the function that binds it; a constant belongs to the whole file.
@@ -153,7 +153,7 @@ struct Names {
 }
 
 impl Written {
-    fn read(files: &[Source]) -> Self {
+    pub fn read(files: &[Source]) -> Self {
         let columns = files.iter().flat_map(columns).collect();
         let mut written = Self { statements: Vec::new(), conditions: Vec::new(), columns };
         let in_store = |path: &str| path.starts_with("crates/bursar/src/store/") && path.ends_with(".rs");
@@ -190,7 +190,7 @@ impl Written {
     }
 
     /// The whole statement, or the hole that cannot be filled.
-    fn filled(&self, statement: &Piece, conditions: &str) -> Result<String, String> {
+    pub fn filled(&self, statement: &Piece, conditions: &str) -> Result<String, String> {
         let mut sql = statement.text.replace("{where}", conditions).replace("{limit}", "1");
         sql = sql.replace("{columns}", "value ->> 0").replace("{mark}", "$1");
         sql = sql.replace("{ids}", &unfolded("value ->> 0", highest_parameter(&sql) + 1));
@@ -292,7 +292,7 @@ fn bound_to(before: &str) -> Option<Bound> {
 }
 
 impl Piece {
-    fn tell(&self, sql: &str, why: &str) -> String {
+    pub fn tell(&self, sql: &str, why: &str) -> String {
         format!(
             "{}:{}: {why}\n    {}",
             self.file,
@@ -308,7 +308,7 @@ fn unfolded(columns: &str, parameter: usize) -> String {
 }
 
 /// The highest `$n` in a statement; 0 when it takes none.
-fn highest_parameter(sql: &str) -> usize {
+pub fn highest_parameter(sql: &str) -> usize {
     let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
     sql.split('$').skip(1).filter_map(|rest| digits(rest).parse().ok()).max().unwrap_or(0)
 }

@@ -25,7 +25,40 @@ pub const RULES: &[Rule] = &[
             ("docs/operating.md", "BURSAR_BASE_ADDRESS=https://bursar.example.com\n"),
         ],
     },
+    Rule {
+        name: "what is installed is built without the demonstration",
+        why: "a server that pays needs no simulated vendors, and what is not there cannot be misused",
+        broken: with_demonstration,
+        bad: &[
+            (IMAGE, "RUN cargo build --release --locked --package bursar\n"),
+            ("deploy/README.md", "cargo build --release\n"),
+            (PACKAGE, "[package.metadata.deb]\nsection = \"web\"\n"),
+        ],
+        good: &[
+            (IMAGE, "RUN cargo build --release --locked --no-default-features\n"),
+            ("deploy/try-proxy.py", "(`cargo build --release`)\n"),
+            (PACKAGE, "[package.metadata.deb]\ndefault-features = false\n"),
+        ],
+    },
 ];
+
+const PACKAGE: &str = "crates/bursar/Cargo.toml";
+
+fn with_demonstration(file: &Source) -> Vec<Breach> {
+    if file.path == PACKAGE {
+        let package = file.text.split("[package.metadata.deb]").nth(1).unwrap_or_default();
+        let without = package.lines().any(|line| line == "default-features = false");
+        return if without { Vec::new() } else { vec![(1, "the package has the demonstration".to_owned())] };
+    }
+    // The proxies are tried with simulated vendors.
+    if !file.path.starts_with("deploy/") || file.path == "deploy/try-proxy.py" {
+        return Vec::new();
+    }
+    let lines = file.text.lines().enumerate().filter(|(_, line)| {
+        line.contains("cargo build --release") && !line.contains("--no-default-features")
+    });
+    lines.map(|(at, line)| (at + 1, line.trim().to_owned())).collect()
+}
 
 const IMAGE: &str = "deploy/Containerfile";
 

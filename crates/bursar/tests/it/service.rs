@@ -1,0 +1,226 @@
+//! The program as a service of a machine: what its manager is told, where its secrets lie, and what is not in what is installed.
+
+use std::collections::BTreeSet;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// The program without any of its variables.
+pub fn bursar(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+    command.current_dir(folder);
+    command
+}
+
+/// A service that tells a socket of this test how it is.
+pub struct Started {
+    child: Child,
+    socket: UnixDatagram,
+}
+
+impl Started {
+    /// Starts a command with a socket in the file system.
+    pub fn of(command: Command, socket: &Path, more: &[(&str, &str)]) -> Self {
+        Self::told(command, UnixDatagram::bind(socket).unwrap(), &socket.display().to_string(), more)
+    }
+
+    fn told(mut command: Command, socket: UnixDatagram, place: &str, more: &[(&str, &str)]) -> Self {
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        command.envs(more.iter().copied()).env("NOTIFY_SOCKET", place);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { child, socket }
+    }
+
+    /// The next thing that it tells.
+    pub fn hears(&self, what: &str) {
+        assert_eq!(self.next(), what);
+    }
+
+    fn next(&self) -> String {
+        let mut bytes = [0; 256];
+        let read = self.socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..read].to_vec()).unwrap()
+    }
+
+    /// Asks it to stop, hears that it does, and waits until it has.
+    pub fn stop(mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let mut told = self.next();
+        while told == "WATCHDOG=1" {
+            told = self.next();
+        }
+        assert_eq!(told, "STOPPING=1");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_manager_is_told_that_it_works_lives_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = || {
+        let mut command = bursar(folder.path());
+        command
+            .args(["serve", "--listen=127.0.0.1:0"])
+            .env("BURSAR_MARK_FILE", folder.path().join("elsewhere.mark"));
+        command
+    };
+    let started = Started::of(serve(), &folder.path().join("notify"), &[("WATCHDOG_USEC", "600000")]);
+    started.hears("READY=1");
+    for _ in 0..3 {
+        started.hears("WATCHDOG=1");
+    }
+    started.stop();
+    assert!(folder.path().join("elsewhere.mark").exists() && !folder.path().join("bursar.key.mark").exists());
+
+    // An abstract one, and a watchdog that another process is to feed.
+    let name = format!("bursar-it-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    let others = [("WATCHDOG_USEC", "600000"), ("WATCHDOG_PID", "1")];
+    let started = Started::told(serve(), socket, &format!("@{name}"), &others);
+    started.hears("READY=1");
+    std::thread::sleep(Duration::from_secs(1));
+    let asked = Command::new("kill").args(["-TERM", &started.child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    started.hears("STOPPING=1");
+}
+
+const SECRETS: [(&str, &str); 4] = [
+    ("BURSAR_DATABASE_URL", "sqlite://PLANTED-1.db"),
+    ("BURSAR_SMTP_URL", "smtps://user:PLANTED-2@mail.example.com"),
+    ("BURSAR_METRICS_TOKEN", "PLANTED-3"),
+    ("BURSAR_OIDC_CLIENT_SECRET", "PLANTED-4"),
+];
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
+}
+
+#[test]
+fn a_secret_lies_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, mode: u32| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        file
+    };
+    let files = SECRETS.map(|(name, secret)| (name, write(name, &format!("{secret}\n"), 0o600)));
+    let check = |extra: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = bursar(folder.path());
+        for (name, file) in &files {
+            command.env(format!("{name}_FILE"), file);
+        }
+        command.envs(extra.iter().copied()).args(arguments).output().unwrap()
+    };
+    assert!(check(&[], &["init"]).status.success());
+    assert!(folder.path().join("PLANTED-1.db").exists(), "the address in the file is the one that counts");
+    for arguments in [&["config", "check"][..], &["config", "check", "--json"]] {
+        let said = told(&check(&[], arguments));
+        for (name, file) in &files {
+            assert!(said.contains(&format!("(from {})", file.display())), "{name}: {said}");
+        }
+        for planted in ["PLANTED-2", "PLANTED-3", "PLANTED-4"] {
+            assert!(!said.contains(planted), "{said}");
+        }
+    }
+    for (name, _) in SECRETS {
+        let output = check(&[(name, "sqlite://bursar.db")], &["config", "check"]);
+        let both = format!("{name} and {name}_FILE are both set: keep one");
+        assert!(output.status.code() == Some(2) && told(&output).contains(&both), "{}", told(&output));
+        assert_ne!(
+            check(&[(name, "")], &["config", "check"]).status.code(),
+            Some(2),
+            "{name}: an empty one is none"
+        );
+    }
+    let other = write("other", "sqlite://PLANTED-6.db", 0o600).display().to_string();
+    let flag = |flag: String| told(&check(&[], &["config", "check", &flag]));
+    let said = flag("--database-url=sqlite://elsewhere.db".to_owned());
+    assert!(
+        said.contains("sqlite://elsewhere.db\n") && !said.contains("PLANTED-1"),
+        "a flag counts first: {said}"
+    );
+    let said = flag(format!("--database-url-file={other}"));
+    assert!(said.contains(&format!("sqlite://PLANTED-6.db (from {other})")), "{said}");
+    let both =
+        ["config", "check", "--database-url=sqlite://elsewhere.db", &format!("--database-url-file={other}")];
+    assert_eq!(check(&[], &both).status.code(), Some(2));
+    let mut command = bursar(folder.path());
+    command.env("BURSAR_DATABASE_URL", "sqlite://elsewhere.db").args([
+        "config",
+        "check",
+        "--database-url-file",
+        &other,
+    ]);
+    assert!(
+        told(&command.output().unwrap()).contains("PLANTED-6"),
+        "as a role that owns the tables, beside one that serves"
+    );
+    let open = write("open", "PLANTED-5", 0o644).display().to_string();
+    let empty = write("empty", "\n", 0o600).display().to_string();
+    for (file, why) in
+        [(open.as_str(), "chmod 600"), (&empty, "it is empty"), ("/nowhere/at/all", "cannot be used")]
+    {
+        let output = check(&[("BURSAR_SMTP_URL_FILE", file)], &["config", "check"]);
+        let said = told(&output);
+        assert!(output.status.code() == Some(2) && said.contains(why) && said.contains(file), "{said}");
+        assert!(said.contains("BURSAR_SMTP_URL_FILE") && !said.contains("PLANTED-5"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_installed_plays_no_vendor() {
+    let tree = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args([
+            "tree",
+            "--package=bursar",
+            "--edges=normal",
+            "--prefix=none",
+            "--format={p}",
+            "--offline",
+        ]);
+        let output = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        let names = String::from_utf8(output.stdout).unwrap();
+        names
+            .lines()
+            .filter_map(|line| line.split(' ').next().map(str::to_owned))
+            .collect::<BTreeSet<String>>()
+    };
+    let released = tree(&["--no-default-features"]);
+    assert!(tree(&[]).contains("simulator") && !released.contains("simulator"), "{released:?}");
+    // It checks what a provider has signed, with public keys (deny.toml).
+    let with_rsa = tree(&["--no-default-features", "--invert=rsa", "--depth=1"]);
+    assert_eq!(with_rsa.into_iter().collect::<Vec<_>>(), ["openidconnect", "rsa"]);
+}
+
+#[test]
+fn the_program_says_whether_the_demonstration_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let version = told(&bursar(folder.path()).arg("--version").output().unwrap());
+    assert_eq!(version.contains("(with the demonstration)"), cfg!(feature = "demo"), "{version}");
+    if cfg!(not(feature = "demo")) {
+        for command in [&["demo", "--auto"][..], &["simulator", "--help"]] {
+            let output = bursar(folder.path()).args(command).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+            assert!(told(&output).contains("cargo run --release -- demo"), "{}", told(&output));
+        }
+    }
+}
