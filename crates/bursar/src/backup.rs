@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::secrets;
+use crate::secrets::{self, make_durable};
 
 /// How many bytes the manifest takes at the end of the file: as many as a page of the database.
 const MANIFEST: usize = 4_096;
@@ -113,15 +113,6 @@ pub fn put_in_place(finished: &Path, place: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     make_durable(place)
-}
-
-/// What a folder says of its files is durable only once the folder is.
-///
-/// # Errors
-/// When the folder cannot be opened.
-pub fn make_durable(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Reads what a backup says of itself. It is not proven yet.

@@ -1,114 +1,21 @@
-//! The master key, what it seals (vendor credentials, tax ids), and the hashes that stand for secrets we only compare.
+//! Secrets: the master key and what it seals, and the hashes that stand for secrets we only compare.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
+pub mod key_file;
+mod master;
+mod one_key;
+
+use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::turns::{Busy, Turns, cores};
 
-/// The key that encrypts secrets in the database. It lies beside the database, never in it and never in a backup.
-#[derive(Clone)]
-pub struct MasterKey(Arc<XChaCha20Poly1305>);
-
-impl std::fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MasterKey(…)")
-    }
-}
-
-impl MasterKey {
-    /// A key from its 32 bytes.
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Arc::new(XChaCha20Poly1305::new(&Key::from(bytes))))
-    }
-
-    /// Reads the key file; `None` when there is none.
-    ///
-    /// # Errors
-    /// When it cannot be read, others on the machine can read it too, or it does not hold a key.
-    pub fn read(path: &Path) -> std::io::Result<Option<Self>> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        must_be_kept(path, ", and with it every secret in the database", ", change the vendors' keys too")?;
-        let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let told = || std::io::Error::other("it does not hold a master key");
-        bytes.map(|bytes| Some(Self::new(bytes))).ok_or_else(told)
-    }
-
-    /// Makes a key, in a file that only its owner can read.
-    ///
-    /// # Errors
-    /// When the file cannot be made, or is there already.
-    pub fn make(path: &Path, clock: &Clock) -> std::io::Result<Self> {
-        let mut bytes = [0u8; 32];
-        bytes[..16].copy_from_slice(&clock.chance().to_be_bytes());
-        bytes[16..].copy_from_slice(&clock.chance().to_be_bytes());
-        let mut file = for_its_owner().create_new(true).open(path)?;
-        file.write_all(STANDARD.encode(bytes).as_bytes())?;
-        file.sync_all()?;
-        Ok(Self::new(bytes))
-    }
-
-    /// Encrypts `plain` so that it opens only where `context` is named again: a secret cannot be moved to another row.
-    pub fn seal(&self, clock: &Clock, context: &str, plain: &str) -> String {
-        let mut nonce = [0u8; 24];
-        nonce[..16].copy_from_slice(&clock.chance().to_be_bytes());
-        nonce[16..].copy_from_slice(&clock.chance().to_be_bytes()[..8]);
-        let payload = chacha20poly1305::aead::Payload { msg: plain.as_bytes(), aad: context.as_bytes() };
-        // Encryption fails only for messages of many gigabytes, which nothing here can hold.
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
-        STANDARD.encode([nonce.as_slice(), sealed.as_slice()].concat())
-    }
-
-    /// Opens what [`MasterKey::seal`] made; `None` under another key or context.
-    pub fn open(&self, context: &str, sealed: &str) -> Option<String> {
-        let bytes = STANDARD.decode(sealed).ok()?;
-        let (nonce, sealed) = bytes.split_at_checked(24)?;
-        let nonce = <[u8; 24]>::try_from(nonce).ok()?;
-        let payload = chacha20poly1305::aead::Payload { msg: sealed, aad: context.as_bytes() };
-        String::from_utf8(self.0.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
-    }
-}
-
-/// A signature: what is signed is bound to the key by the tag of an empty message, under a nonce that follows from what is
-/// signed, so that no nonce is used for two messages.
-impl MasterKey {
-    /// Signs a message, in hexadecimal.
-    pub fn sign(&self, message: &str) -> String {
-        let payload = chacha20poly1305::aead::Payload { msg: b"", aad: message.as_bytes() };
-        let tag = self.0.encrypt(&nonce_of(message), payload).unwrap_or_default();
-        tag.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Whether this key has signed a message so. Compared in constant time by the library.
-    pub fn has_signed(&self, message: &str, tag: &str) -> bool {
-        let byte = |at| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
-        let Some(bytes) = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {
-            return false;
-        };
-        let payload = chacha20poly1305::aead::Payload { msg: &bytes, aad: message.as_bytes() };
-        self.0.decrypt(&nonce_of(message), payload).is_ok_and(|plain| plain.is_empty())
-    }
-}
-
-fn nonce_of(message: &str) -> XNonce {
-    let mut nonce = [0u8; 24];
-    let digest = Sha256::digest(format!("signature nonce\n{message}"));
-    nonce.iter_mut().zip(digest).for_each(|(byte, of)| *byte = of);
-    XNonce::from(nonce)
-}
+pub use master::MasterKey;
+pub use one_key::{HEAD_LENGTH, OneKey, Place, id_in};
 
 /// How a file is made that only its owner may read or write.
 pub fn for_its_owner() -> OpenOptions {
@@ -117,6 +24,15 @@ pub fn for_its_owner() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// What a folder says of its files is durable only once the folder is.
+///
+/// # Errors
+/// When the folder cannot be opened.
+pub fn make_durable(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Takes a file that is there from everybody but its owner.
@@ -275,18 +191,6 @@ mod tests {
             assert_eq!(hashing.run(|| panic!("it cannot be made")).await.map(|()| 1), Err(Busy));
         }
         assert_eq!(hashing.run(|| 7).await, Ok(7));
-    }
-
-    #[test]
-    fn what_is_sealed_opens_only_under_its_key_and_context() {
-        let (clock, _) = Clock::standing_at(0, 1);
-        let key = MasterKey::new([7; 32]);
-        let sealed = key.seal(&clock, "stripe", "sk_test_1");
-        assert_eq!(key.open("stripe", &sealed).as_deref(), Some("sk_test_1"));
-        assert_eq!(key.open("paypal", &sealed), None);
-        assert_eq!(MasterKey::new([8; 32]).open("stripe", &sealed), None);
-        assert_ne!(sealed, key.seal(&clock, "stripe", "sk_test_1"), "a nonce is never used twice");
-        assert!(!sealed.contains("sk_test"));
     }
 
     #[test]

@@ -121,6 +121,8 @@ notices! {
     ApiKeyMade = "api_key_made", [Admins], "API key made";
     /// An API key that is in use ends soon.
     ApiKeyEnds = "api_key_ends", [Admins], "API key ends soon";
+    /// The master key was changed at the machine.
+    MasterKeyChanged = "master_key_changed", [Admins], "Master key changed";
     /// Another person is asked to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.

@@ -247,10 +247,16 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
     let key = MasterKey::read(&config.master_key_file).map_err(because(&config.master_key_file, "read"))?;
     let (made, file) = (clock::told(manifest.made_at), config.master_key_file.display());
     match key {
-        Some(key) if !asks.map_err(words)?.opens_with(&key) => Err(Failure(format!(
-            "the backup of {made} is whole, and is encrypted with a different key than the one in {file}, so Bursar would not start on it. Put the original key file there, or name it with BURSAR_MASTER_KEY_FILE. Nothing was changed."
-        ))),
-        Some(_) => Ok(()),
+        Some(key) => {
+            let asks = asks.map_err(words)?;
+            if asks.opens_with(&key) {
+                return Ok(());
+            }
+            let called = asks.id().map(|id| format!(" ({id})")).unwrap_or_default();
+            Err(Failure(format!(
+                "the backup of {made} is whole, and is encrypted with a different key{called} than the one in {file}, so Bursar would not start on it. Put the original key file there, or name it with BURSAR_MASTER_KEY_FILE. If the key was changed since, add the key of that time to the file as another line below; `bursar key old` writes it from the present database. Nothing was changed."
+            )))
+        }
         None => {
             output::complain(&format!(
                 "There is no key file at {file}, so whether the backup opens with yours was not tried."
@@ -265,7 +271,7 @@ async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
     let key = MasterKey::read(&config.master_key_file).ok().flatten();
     if !key.is_some_and(|key| asks.opens_with(&key)) {
         output::complain(&format!(
-            "The key in {} is not the one that encrypted this backup, or there is none: put the right one there before the start.",
+            "The key in {} is not the one that encrypted this backup, or there is none: put the right one there before the start. If the key was changed since, add the key of that time as another line below.",
             config.master_key_file.display()
         ));
     }

@@ -15,7 +15,7 @@ use crate::ops::OpsError;
 use crate::ops::checks::{self, Finding, Known, Weight};
 use crate::ops::epoch::{self, Standing};
 use crate::ops::master_key;
-use crate::secrets::{self, MasterKey};
+use crate::secrets::{self, MasterKey, OneKey};
 use crate::store::{Store, StoreError, copy};
 use crate::work::{Work, checkup};
 
@@ -165,6 +165,7 @@ async fn examined(
     if let Some(key) = &key {
         let asks = master_key::asks(store).await.map_err(internal)?;
         found.extend((!asks.opens_with(key)).then(other_key));
+        found.extend(asks.key_of(key).and_then(|seals| unfinished(key, &seals)));
     }
     // Tables of another version may lack what is asked of them.
     if schema != store.newest_schema() {
@@ -222,8 +223,29 @@ fn other_key() -> Finding {
         Weight::Urgent,
         "key_other",
         "The key file is not the one that encrypted this database, so Bursar does not start.",
-        "Put the right file there. If it is lost for good: `bursar init --key-is-lost`.",
+        "Put the right file there. If the key was changed after this database was copied, add the key of that time as another line below. If it is lost for good: `bursar init --key-is-lost`.",
     )
+}
+
+/// A change of the key that was begun and has not ended.
+fn unfinished(key: &MasterKey, seals: &OneKey) -> Option<Finding> {
+    let keys = key.keys();
+    let first = keys.first().filter(|_| keys.len() > 1)?;
+    Some(if first == seals {
+        Finding::new(
+            Weight::Act,
+            "key_old_kept",
+            "The key file still has a key from before the one that seals: a change of the key has not ended here.",
+            "Run `bursar key finish`. If that key is there for a backup of its time, keep it elsewhere.",
+        )
+    } else {
+        Finding::new(
+            Weight::Act,
+            "key_new_waits",
+            "The key file has a new key with which nothing is sealed yet: a change of the key was begun.",
+            "Copy the key file to every machine that serves this database, then run `bursar key rotate` here.",
+        )
+    })
 }
 
 /// What a PostgreSQL server says of its clock and its archive.

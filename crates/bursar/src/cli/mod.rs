@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod health;
 mod import;
+mod key;
 mod listen;
 mod log;
 mod manager;
@@ -80,6 +81,8 @@ enum Command {
     User(people::Users),
     /// Make API keys
     ApiKey(people::Keys),
+    /// Change the master key, which encrypts the vendors' credentials and the tax numbers; say how it stands
+    Key(key::Options),
     /// Import a CSV file; exits with 3 when rows were refused, and with 4 when a dry run would change where payees are paid
     Import(import::Options),
     /// Say why a reward, a payout, a payment or a payee is not paid, and who must act
@@ -236,6 +239,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Simulator(options) => simulator::run(options).await,
         Command::User(users) => people::users(users).await,
         Command::ApiKey(keys) => people::keys(keys).await,
+        Command::Key(options) => key::run(options).await,
         Command::Why(options) => why::run(options).await,
         Command::Reconcile(options) => reconcile::run(options).await,
         Command::Backup(options) => backup::take(options).await,
@@ -309,7 +313,7 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
     let unusable =
         |error: std::io::Error| Failure(format!("the master key file {file} cannot be used: {error}."));
     let asks = master_key::asks(store).await.map_err(words)?;
-    let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If that key is lost for good, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
+    let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If the key was changed after this database was copied, add the key of that time to the file as another line below. If that key is lost for good, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
     let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
         Some(key) => key,
         None if asks == master_key::Asks::Nothing => {
@@ -321,6 +325,9 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
             )));
         }
     };
+    if let Some(found) = asks.key_of(&key) {
+        key.take(&found);
+    }
     if asks.opens_with(&key) && master_key::note(store, clock, &key).await.map_err(words)? {
         return Ok(key);
     }

@@ -230,7 +230,7 @@ fn nobody(email: &str) -> String {
 }
 
 /// The user of the operating system who runs this, as the trail names them. Whoever becomes another user by sudo is named too.
-fn system_user() -> String {
+pub(super) fn system_user() -> String {
     let sudo = std::env::var("SUDO_USER").ok().filter(|from| !from.is_empty());
     let sudo = sudo.map(|from| format!(", by sudo from {from}")).unwrap_or_default();
     format!("{}{sudo}", this_user())

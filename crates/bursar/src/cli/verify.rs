@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::ops::brake::{self, Broken};
 use crate::ops::log_signature::{self, Proof, Signature};
+use crate::ops::master_key;
 use crate::ops::safe_mode;
 use crate::ops::verify::{self, Invariant};
 use crate::store::{Db, StoreError, external_ids};
@@ -90,8 +91,11 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
         let read =
             read.and_then(|text| serde_json::from_str::<Proof>(&text).map_err(|error| error.to_string()));
         let proof = read.map_err(|why| Failure(format!("{} holds no proof: {why}.", file.display())))?;
+        let mut db = app.store.read().await?;
+        let key = master_key::with_retired(&mut db, &app.master_key).await?;
+        drop(db);
         app.store.close().await;
-        return match proof.flaw(&app.master_key) {
+        return match proof.flaw(&key) {
             None => {
                 output::say(&format!("Row {} was in the activity log, and is as it was.", proof.row));
                 Ok(())

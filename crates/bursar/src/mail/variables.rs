@@ -153,6 +153,12 @@ const KEY_MADE: [Variable; 4] = [
     is("ends", "its last day; empty where it does not end"),
     is("date", "the day it was made"),
 ];
+const MASTER_KEY: [Variable; 4] = [
+    is("by", "who changed it: the user of the machine"),
+    is("key", "what the new key is called by"),
+    is("old", "what the one before is called by"),
+    is("date", "the day"),
+];
 const KEY_ENDS: [Variable; 2] = [is("ends", "its last day"), is("used", "the day it was last used")];
 
 /// The variables of a notice's templates.
@@ -180,6 +186,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         Notice::SafeguardLowered => &[&SAFEGUARD],
         Notice::ApiKeyMade => &[&KEY, &KEY_MADE],
         Notice::ApiKeyEnds => &[&KEY, &KEY_ENDS],
+        Notice::MasterKeyChanged => &[&MASTER_KEY],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
             is("asked_by", "who asks"),
@@ -263,39 +270,42 @@ pub fn sample(notice: Notice) -> Value {
         let found = [&mut all, &mut others].into_iter().find_map(|values| values.get_mut(variable.name));
         picked.insert(variable.name.to_owned(), found.map(Value::take).unwrap_or_default());
     }
+    if let Value::Object(own) = sample_of(notice) {
+        picked.extend(own);
+    }
+    Value::Object(picked)
+}
+
+/// What means something else in this notice than in others, or stands in it alone.
+fn sample_of(notice: Notice) -> Value {
     if notice == Notice::BooksDoNotBalance {
         let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
-        picked.insert("broken".to_owned(), json!([told]));
-        picked.insert("stopped".to_owned(), json!(true));
+        return json!({ "broken": [told], "stopped": true });
     }
     if notice == Notice::SafeguardLowered {
-        picked.insert(
-            "what".to_owned(),
-            json!("Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off"),
-        );
-        picked.insert("from".to_owned(), json!("3 Mar 2026, 09:00 UTC"));
+        let what = "Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off";
+        return json!({ "what": what, "from": "3 Mar 2026, 09:00 UTC" });
+    }
+    if notice == Notice::MasterKeyChanged {
+        let by = "anna (user id 1000) at the command line";
+        return json!({ "by": by, "key": "5f3a90c2d1e84b76", "old": "c07be41a9d2f6835" });
     }
     if notice == Notice::LoginChanged {
-        picked.insert("what".to_owned(), json!("factor_reset"));
-        picked.insert("passkeys".to_owned(), json!(""));
+        return json!({ "what": "factor_reset", "passkeys": "" });
     }
     if notice == Notice::LoginByProvider {
-        picked.insert("what".to_owned(), json!("role"));
-        picked.insert("old".to_owned(), json!("Administrator"));
-        picked.insert("claim".to_owned(), json!(""));
-        picked.insert("last".to_owned(), json!(false));
+        return json!({ "what": "role", "old": "Administrator", "claim": "", "last": false });
     }
     if notice == Notice::LogSigned {
-        picked.insert("rows".to_owned(), json!(1201));
-        picked.insert("signature".to_owned(), json!("1201.5f2c….9ab1…"));
+        return json!({ "rows": 1201, "signature": "1201.5f2c….9ab1…" });
     }
     if notice == Notice::ReconciliationOpen {
         let case = json!({"vendor": "PayPal", "day": "2026-03-02", "what": "Fees differ", "moved": "-1.25 USD",
                           "booked": "-1.00 USD"});
-        picked.insert("cases".to_owned(), json!([case]));
+        return json!({ "cases": [case], "count": 1 });
     }
-    if matches!(notice, Notice::PaymentsStuck | Notice::ReconciliationOpen) {
-        picked.insert("count".to_owned(), json!(1));
+    if notice == Notice::PaymentsStuck {
+        return json!({ "count": 1 });
     }
-    Value::Object(picked)
+    json!({})
 }

@@ -10,7 +10,7 @@ use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{OpsError, Result};
+use super::{OpsError, Result, master_key};
 use crate::app::App;
 use crate::clock;
 use crate::secrets::MasterKey;
@@ -181,6 +181,7 @@ async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
 /// Signs how far the log reaches now.
 pub async fn sign(app: &App) -> Result<Signature> {
     let mut db = app.store.read().await?;
+    master_key::follow(&mut db, &app.master_key).await?;
     let rows = store::counted(&mut db, "audit").await?;
     let (tree, last) = grown(&mut db, rows).await?;
     Ok(Signature::of(&app.master_key, rows, last, hex(&tree.root())))
@@ -211,9 +212,9 @@ pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// How a log differs from what was signed of it; `None` where it agrees.
+/// How a log differs from what was signed of it, also by a key from before; `None` where it agrees.
 pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> store::Result<Option<String>> {
-    if !signed.is_genuine(key) {
+    if !signed.is_genuine(&master_key::with_retired(db, key).await?) {
         return Ok(Some(
             "the signature was not made with this installation's key, or was changed".to_owned(),
         ));
@@ -251,6 +252,7 @@ pub struct Proof {
 /// [`OpsError::Missing`] when there is no such row.
 pub async fn prove(app: &App, row: i64) -> Result<Proof> {
     let mut db = app.store.read().await?;
+    master_key::follow(&mut db, &app.master_key).await?;
     let rows = store::counted(&mut db, "audit").await?;
     let found = match row {
         1.. => audit::rows(&mut db, row - 1, 1).await?.pop().filter(|found| found.seq == row),
@@ -277,7 +279,7 @@ pub async fn prove(app: &App, row: i64) -> Result<Proof> {
 }
 
 impl Proof {
-    /// Why it proves nothing; `None` where it holds.
+    /// Why it proves nothing; `None` where it holds. Of keys from before, `master_key::with_retired` has those.
     pub fn flaw(&self, key: &MasterKey) -> Option<&'static str> {
         let Some(signed) = Signature::parse(&self.signature) else {
             return Some("its signature cannot be read");

@@ -1,17 +1,26 @@
-//! Whether a master key is the one this database was sealed with. Under another one the vendors' credentials and the tax
-//! numbers would be lost to the program, and new ones would be sealed so that the right key no longer opens them: so it
-//! does not start. What is deliberately not here: the key's file (`secrets`), and what is sealed.
+//! Which master key the database is sealed with. It keeps a check that only that key opens. Under another one the vendors'
+//! credentials and the tax numbers would be lost to the program, and new ones would be sealed so that the right key no longer
+//! opens them: so it does not start. And whoever stores something sealed holds the check until it is committed: so nothing is
+//! sealed with another key once the check was changed. What is deliberately not here: the key's file (`secrets`), and sealing
+//! everything anew (`key_rotation`).
 
-use super::Result;
-use super::tax::sealed_as;
+use payout::Refusal;
+
+use super::{OpsError, Result};
+use crate::app::App;
 use crate::clock::Clock;
-use crate::secrets::MasterKey;
-use crate::store::{Store, meta, tax, vendors};
+use crate::secrets::{MasterKey, OneKey, Place, id_in};
+use crate::store::sealed::{self, Column};
+use crate::store::{self, Db, Store, Tx, meta, tax, vendors};
 
 /// The name of the check in `meta`, and what it is sealed for.
 const CHECK: &str = "key_check";
 /// How many tax numbers are tried where there is no check yet.
 const TRIED: i64 = 20;
+
+fn place_of_check() -> Place {
+    Place::stored("meta", "value", CHECK).once(CHECK)
+}
 
 /// What the database says about the key it was sealed with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,17 +29,30 @@ pub enum Asks {
     Nothing,
     /// This opens under the right key.
     Check(String),
-    /// The database is from before there was a check: at least one of these opens, each for its row.
-    OneOf(Vec<(String, String)>),
+    /// The database is from before there was a check: at least one of these opens, each in its place.
+    OneOf(Vec<(Place, String)>),
 }
 
 impl Asks {
-    /// Whether this key is the one.
+    /// Whether one of these keys is the one.
     pub fn opens_with(&self, key: &MasterKey) -> bool {
+        matches!(self, Self::Nothing) || self.key_of(key).is_some()
+    }
+
+    /// The one of these keys that it is.
+    pub fn key_of(&self, key: &MasterKey) -> Option<OneKey> {
         match self {
-            Self::Nothing => true,
-            Self::Check(sealed) => key.open(CHECK, sealed).is_some(),
-            Self::OneOf(sealed) => sealed.iter().any(|(row, sealed)| key.open(row, sealed).is_some()),
+            Self::Nothing => None,
+            Self::Check(sealed) => key.key_of(&place_of_check(), sealed),
+            Self::OneOf(sealed) => sealed.iter().find_map(|(place, sealed)| key.key_of(place, sealed)),
+        }
+    }
+
+    /// What the right key is called by, where that is known.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Check(sealed) => id_in(sealed),
+            Self::Nothing | Self::OneOf(_) => None,
         }
     }
 }
@@ -42,27 +64,102 @@ pub async fn asks(store: &Store) -> Result<Asks> {
         return Ok(Asks::Check(check));
     }
     let connections = vendors::all(&mut db).await?.into_iter();
-    let mut sealed: Vec<_> = connections.map(|one| (one.vendor.as_str().to_owned(), one.sealed)).collect();
+    let place = |vendor: &str| Column::Connection.place(vendor);
+    let mut sealed: Vec<_> = connections.map(|one| (place(one.vendor.as_str()), one.sealed)).collect();
     let numbers = tax::newest_sealed(&mut db, TRIED).await?.into_iter();
-    sealed.extend(numbers.map(|(payee, number)| (sealed_as(payee), number)));
+    sealed.extend(numbers.map(|(payee, number)| (Column::TaxNumber.place(&payee.to_string()), number)));
     Ok(if sealed.is_empty() { Asks::Nothing } else { Asks::OneOf(sealed) })
 }
 
-/// Notes which key the database is sealed with, unless it is noted; answers whether what is noted opens with this one. Of
-/// two that start at the same moment with different keys, one is told no.
+/// Notes which key the database is sealed with, unless it is noted; answers whether what is noted opens with one of these,
+/// which then seals. Of two that start at the same moment with different keys, one is told no.
 pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
-    let check = key.seal(clock, CHECK, CHECK);
+    let check = key.seal(clock, &place_of_check(), CHECK);
     let kept = meta::keep_first(&mut tx, CHECK, &check).await?;
     tx.commit().await?;
-    Ok(key.open(CHECK, &kept).is_some())
+    Ok(key.key_of(&place_of_check(), &kept).is_some_and(|kept| key.take(&kept)))
 }
 
 /// Takes this key from now on, because the one before is lost: what that one sealed cannot be read any more.
 pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
-    meta::set(&mut tx, CHECK, &key.seal(clock, CHECK, CHECK)).await?;
+    meta::set(&mut tx, CHECK, &key.seal(clock, &place_of_check(), CHECK)).await?;
     Ok(tx.commit().await?)
+}
+
+/// Seals what is stored in this transaction, with the key that the database is sealed with. The check is held from here on
+/// until it is committed, so nobody changes the key meanwhile.
+///
+/// # Errors
+/// [`OpsError::Conflict`] `master_key_missing` when that key is not here.
+pub async fn seal(tx: &mut Tx, app: &App, place: &Place, plain: &str) -> Result<String> {
+    Ok(hold(tx, &app.master_key).await?.seal(&app.clock, place, plain))
+}
+
+/// The key that the database is sealed with, which stays so until the end of the transaction.
+///
+/// # Errors
+/// As [`seal`].
+pub(super) async fn hold(tx: &mut Tx, key: &MasterKey) -> Result<OneKey> {
+    let found = match meta::hold(tx, CHECK).await? {
+        Some(check) => key.key_of(&place_of_check(), &check),
+        // Whatever serves notes a check before it does anything else.
+        None => key.sealing(),
+    };
+    let found = found.ok_or_else(missing)?;
+    key.take(&found);
+    Ok(found)
+}
+
+/// Lets another key seal from the end of this transaction on. Whoever calls it holds the check.
+pub(super) async fn change(tx: &mut Tx, clock: &Clock, to: &OneKey) -> Result<()> {
+    Ok(meta::set(tx, CHECK, &to.seal(clock, &place_of_check(), CHECK)).await?)
+}
+
+fn missing() -> OpsError {
+    let told = "The master key was changed, and the key file of this machine does not have the new key. Nothing was saved. Copy the key file from the machine where `bursar key rotate` was run.";
+    OpsError::Conflict(Refusal::new("master_key_missing", told))
+}
+
+/// The key that the database is sealed with now; nothing when it is not among these.
+pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<OneKey>> {
+    Ok(match meta::get(db, CHECK).await? {
+        Some(check) => key.key_of(&place_of_check(), &check),
+        None => key.sealing(),
+    })
+}
+
+/// Lets this process seal with the key that the database is sealed with now, and says once when it is not here.
+pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
+    let found = of_database(db, key).await?;
+    let was_lacking = key.note_lacking(found.is_none());
+    match found {
+        Some(found) => {
+            key.take(&found);
+        }
+        None if was_lacking => {}
+        None => tracing::error!(
+            "the master key was changed, and the key file of this machine does not have the new key: nothing is sent from here until it has. Copy the key file from the machine where `bursar key rotate` was run"
+        ),
+    }
+    Ok(())
+}
+
+/// These keys, with those from before them that the database keeps: for what they have signed.
+pub async fn with_retired(db: &mut Db, key: &MasterKey) -> store::Result<MasterKey> {
+    Ok(key.with(retired(db, key).await?.into_iter().filter_map(|(_, _, retired)| retired)))
+}
+
+/// The keys that do not seal any more: id, since when, and the key itself where it opens. The latest stand first.
+pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<(String, i64, Option<OneKey>)>> {
+    let kept = sealed::retired(db).await?.into_iter();
+    let read = |(id, sealed, since): (String, String, i64)| {
+        let opened = key.open(&Column::RetiredKey.place(&id), &sealed);
+        let retired = opened.and_then(|line| OneKey::parse(&line)).filter(|one| one.id() == id);
+        (id, since, retired)
+    };
+    Ok(kept.map(read).collect())
 }

@@ -23,6 +23,7 @@ pub mod home;
 pub mod idempotency;
 pub mod import;
 pub mod invitations;
+pub mod key_rotation;
 pub mod limits;
 pub mod log_signature;
 pub mod looked;

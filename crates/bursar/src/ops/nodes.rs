@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Result;
+use super::{Result, master_key};
 use crate::app::App;
+use crate::secrets::OneKey;
 use crate::store::nodes;
 use crate::transact;
 
@@ -50,7 +51,7 @@ pub async fn join(app: &App, alone: bool) -> Result<()> {
                 ended += nodes::bury(tx, &dead).await?;
             }
         }
-        nodes::enter(tx, &ours, now).await?;
+        nodes::enter(tx, &ours, &key_ids(app), now).await?;
         Ok(ended)
     })?;
     app.store.serves_as(&ours);
@@ -63,10 +64,13 @@ pub async fn join(app: &App, alone: bool) -> Result<()> {
 /// Counts a beat and ends the leases of whoever has stopped counting; answers how many leases ended.
 pub async fn beat(app: &App, census: &Census) -> Result<u64> {
     let Some(ours) = app.store.node() else { return Ok(0) };
+    app.master_key.look_again();
+    let key_ids = key_ids(app);
     let all = transact!(app, |tx| {
-        if !nodes::beat(tx, ours).await? {
-            nodes::enter(tx, ours, app.clock.now()).await?;
+        if !nodes::beat(tx, ours, &key_ids).await? {
+            nodes::enter(tx, ours, &key_ids, app.clock.now()).await?;
         }
+        master_key::follow(tx, &app.master_key).await?;
         Ok(nodes::all(tx).await?)
     })?;
     let mut ended = 0;
@@ -79,6 +83,11 @@ pub async fn beat(app: &App, census: &Census) -> Result<u64> {
         );
     }
     Ok(ended)
+}
+
+/// The ids of the keys that this process has.
+fn key_ids(app: &App) -> String {
+    app.master_key.keys().iter().map(OneKey::id).collect::<Vec<_>>().join(" ")
 }
 
 /// Every process that serves the database, and how far it has counted.

@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::payees::{given, note};
 use super::settings::lowering;
-use super::{OpsError, Result, settings};
+use super::{OpsError, Result, master_key, settings};
 use crate::app::{Actor, App};
 use crate::clock;
+use crate::store::sealed::Column;
 use crate::store::tax::{self, Filed, Span, Total};
 use crate::store::{Db, StoreError, payees};
 use crate::transact;
@@ -51,12 +52,17 @@ pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> R
         let today = clock::date(now + EARLIEST_ZONE_US);
         let judged = Entry { form, name, signed_on, tin, certified: entry.certified };
         judged.check(payee, named.country.as_deref(), &today)?;
+        let place = Column::TaxNumber.place(&payee.to_string());
+        let sealed_tin = match tin {
+            Some(tin) => Some(master_key::seal(tx, app, &place, tin).await?),
+            None => None,
+        };
         let filed = Filed {
             payee,
             form,
             name: name.to_owned(),
             signed_on: signed_on.to_owned(),
-            sealed_tin: tin.map(|tin| app.master_key.seal(&app.clock, &sealed_as(payee), tin)),
+            sealed_tin,
             masked_tin: tin.map(rules::masked),
             expires_at: form.last_day(signed_on).and_then(|day| end_of(&day)),
             filed: (now, actor.id.to_string()),
@@ -73,11 +79,6 @@ fn end_of(day: &str) -> Option<i64> {
     clock::start_of_date(day).map(|start| start + 86_400_000_000)
 }
 
-/// What the sealed number is bound to, so that it opens in no other payee's row.
-pub(super) fn sealed_as(payee: Payee) -> String {
-    format!("tin:{payee}")
-}
-
 /// The whole tax number, for whoever says why they must see it. That they saw it, and why, stays in the audit trail.
 ///
 /// # Errors
@@ -88,7 +89,7 @@ pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Res
         lowering::by_people(tx, actor, "see whole tax numbers").await?;
         let filed = tax::of(tx, payee).await?.ok_or(OpsError::Missing)?;
         let sealed = filed.sealed_tin.ok_or(OpsError::Missing)?;
-        let opened = app.master_key.open(&sealed_as(payee), &sealed);
+        let opened = app.master_key.open(&Column::TaxNumber.place(&payee.to_string()), &sealed);
         let told = "a tax number does not open with this master key";
         let tin = opened.ok_or_else(|| OpsError::Internal(StoreError::Corrupt(told.to_owned())))?;
         let detail = json!({ "form": filed.form.as_str(), "reason": reason, "from": actor.came_from });

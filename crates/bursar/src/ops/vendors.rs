@@ -7,9 +7,10 @@ use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::settings::lowering;
-use super::{OpsError, Result, safe_mode};
+use super::{OpsError, Result, master_key, safe_mode};
 use crate::app::{Actor, App};
 use crate::secrets::MasterKey;
+use crate::store::sealed::Column;
 use crate::store::vendors::Connection;
 use crate::store::{self, Db, audit, submissions, vendors};
 use crate::transact;
@@ -64,15 +65,13 @@ impl Credentials {
 
     /// Opens what a connection keeps; `None` under another master key.
     pub fn open(key: &MasterKey, connection: &Connection) -> Option<Self> {
-        let plain = key.open(connection.vendor.as_str(), &connection.sealed)?;
-        serde_json::from_str(&plain).ok()
+        serde_json::from_str(&plain(key, connection)?).ok()
     }
 
     /// The stand-in for the vendor that a connection was saved against, if it was one: without it they are never used, so that
     /// whoever rehearses in another terminal does not ask the vendor itself.
     pub fn stand_in(key: &MasterKey, connection: &Connection) -> Option<String> {
-        let plain = key.open(connection.vendor.as_str(), &connection.sealed)?;
-        let kept: serde_json::Value = serde_json::from_str(&plain).ok()?;
+        let kept: serde_json::Value = serde_json::from_str(&plain(key, connection)?).ok()?;
         kept[STAND_IN].as_str().map(str::to_owned)
     }
 
@@ -93,6 +92,10 @@ impl Credentials {
         let count = secret.chars().count();
         secret.chars().skip(count.saturating_sub(4)).collect()
     }
+}
+
+fn plain(key: &MasterKey, connection: &Connection) -> Option<String> {
+    key.open(&Column::Connection.place(connection.vendor.as_str()), &connection.sealed)
 }
 
 /// Whose credentials these are, as the vendor told it just now.
@@ -177,10 +180,11 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
         }
         same_account(tx, vendor, &proof.account, now).await?;
         let plain = credentials.kept(app.config.stand_in(vendor));
+        let place = Column::Connection.place(vendor.as_str());
         let connection = Connection {
             vendor,
             mode: mode.to_owned(),
-            sealed: app.master_key.seal(&app.clock, vendor.as_str(), &plain),
+            sealed: master_key::seal(tx, app, &place, &plain).await?,
             last_four: credentials.last_four(),
             connected_at: now,
             rejected_at: None,

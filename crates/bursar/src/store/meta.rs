@@ -18,6 +18,13 @@ pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// A value by its name, held until the end of the transaction.
+pub async fn hold(tx: &mut Tx, name: &str) -> Result<Option<String>> {
+    let sql = "UPDATE meta SET value = value WHERE name = $1 RETURNING value";
+    let row = tx.optional(sqlx::query(sql).bind(name.to_owned())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
 /// Sets a value where it still is what was read, or where there still is none; whether it was so.
 pub async fn replace(tx: &mut Tx, name: &str, read: Option<&str>, value: &str) -> Result<bool> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) \

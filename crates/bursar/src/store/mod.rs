@@ -57,6 +57,7 @@ pub mod roster;
 pub mod saved_views;
 mod schema;
 pub mod scope;
+pub mod sealed;
 pub mod search;
 pub mod second_payments;
 pub mod sessions;

@@ -4,16 +4,31 @@ use sqlx::Row as _;
 
 use super::{Db, Result, Tx};
 
-pub async fn enter(tx: &mut Tx, id: &str, now: i64) -> Result<()> {
-    let sql = "INSERT INTO node (id, beats, started_at) VALUES ($1, 0, $2) ON CONFLICT (id) DO NOTHING";
-    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await?;
+/// Enters a process, with the ids of the keys that it has.
+pub async fn enter(tx: &mut Tx, id: &str, key_ids: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO node (id, beats, key_ids, started_at) VALUES ($1, 0, $2, $3) ON CONFLICT (id) DO NOTHING";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(key_ids.to_owned()).bind(now)).await?;
     Ok(())
 }
 
-/// Counts a beat of a process; false when it was taken for dead and is not entered any more.
-pub async fn beat(tx: &mut Tx, id: &str) -> Result<bool> {
-    let sql = "UPDATE node SET beats = beats + 1 WHERE id = $1";
-    Ok(tx.run(sqlx::query(sql).bind(id.to_owned())).await? == 1)
+/// Counts a beat of a process, and notes the keys that it has now; false when it was taken for dead and is not entered any
+/// more.
+pub async fn beat(tx: &mut Tx, id: &str, key_ids: &str) -> Result<bool> {
+    let sql = "UPDATE node SET beats = beats + 1, key_ids = $2 WHERE id = $1";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(key_ids.to_owned())).await? == 1)
+}
+
+/// Every process that does not have a key of this id: its name, its beats, and since when it runs.
+pub async fn without_key(db: &mut Db, key: &str) -> Result<Vec<(String, i64, i64)>> {
+    let rows = db.all(sqlx::query("SELECT id, beats, started_at, key_ids FROM node ORDER BY id")).await?;
+    let mut without = Vec::new();
+    for row in &rows {
+        let keys: Option<String> = row.try_get(3)?;
+        if !keys.unwrap_or_default().split(' ').any(|one| one == key) {
+            without.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+    }
+    Ok(without)
 }
 
 /// Every process and its beats.

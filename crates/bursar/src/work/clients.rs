@@ -13,6 +13,7 @@ use vendors::stripe::Stripe;
 use super::skew::Skew;
 use crate::app::App;
 use crate::config::{PAYPAL_API, PAYPAL_SANDBOX_API, STRIPE_API};
+use crate::ops::master_key;
 use crate::ops::vendors::{self as connections, Credentials};
 use crate::points::{self, Side};
 use crate::store;
@@ -174,6 +175,10 @@ impl Clients {
     /// Credentials that do not open are like credentials that the vendor refuses: the vendor is paused, somebody is told,
     /// and nothing else stands still.
     async fn cannot_be_made(&self, connection: &Connection, why: &str) {
+        // A machine that lacks the new key does not pause the vendor for those that have it.
+        if !self.has_the_key().await {
+            return;
+        }
         let now = self.app.clock.now();
         if connection.rejected_at.is_some() && connection.retry_at.is_some_and(|at| at > now) {
             return;
@@ -181,6 +186,12 @@ impl Clients {
         if let Err(error) = connections::pause(&self.app, connection.vendor, why).await {
             tracing::error!(?error, "a vendor whose credentials do not open could not be paused");
         }
+    }
+
+    async fn has_the_key(&self) -> bool {
+        let key = &self.app.master_key;
+        let followed = async { master_key::follow(&mut self.app.store.read().await?, key).await };
+        followed.await.is_ok() && !key.is_lacking()
     }
 
     fn make(&self, connection: &Connection) -> Result<Made, String> {

@@ -14,6 +14,7 @@ use bursar::ops::nodes::{self, Census};
 use bursar::ops::vendors as connections;
 use bursar::ops::{self, OpsError};
 use bursar::secrets::MasterKey;
+use bursar::store::sealed::Column;
 use bursar::store::transactions::{self, Filter};
 use bursar::store::{Store, vendors};
 use bursar::transact;
@@ -227,7 +228,7 @@ async fn credentials_that_do_not_open_hold_up_nobody_else() {
     let app = stage.world.app.clone();
     let all = vendors::all(&mut app.store.read().await.unwrap()).await.unwrap();
     let ours = all.into_iter().find(|one| one.vendor == Vendor::PayPal).unwrap();
-    let sealed = MasterKey::new([9; 32]).seal(&app.clock, "paypal", "{}");
+    let sealed = MasterKey::new([9; 32]).seal(&app.clock, &Column::Connection.place("paypal"), "{}");
     let lost = vendors::Connection { sealed, ..ours };
     let put: ops::Result<()> = transact!(app, |tx| { Ok(vendors::put(tx, &lost).await?) });
     put.unwrap();

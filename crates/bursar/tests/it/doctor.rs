@@ -75,6 +75,51 @@ fn the_program_says_what_is_wrong_with_its_files() {
     assert!(must && found.iter().any(|(_, code)| code.starts_with("database_")), "{found:?}");
 }
 
+/// A change of the master key that has not ended is told with what to do; a backup from before asks for the key of its time.
+#[test]
+fn the_program_says_how_a_change_of_the_key_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    run(folder.path(), &["init"]);
+    run(folder.path(), &["backup", "before"]);
+    let old = fs::read_to_string(at("bursar.key")).unwrap();
+    run(folder.path(), &["key", "rotate", "--to", "both.key"]);
+    fs::rename(at("both.key"), at("bursar.key")).unwrap();
+    let (found, _) = doctor(folder.path());
+    assert!(codes(&found).contains(&"key_new_waits") && !codes(&found).contains(&"key_other"), "{found:?}");
+    let keys = fs::read_to_string(at("bursar.key")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    let told = command.current_dir(folder.path()).args(["config", "check"]).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("bursar.key") && keys.lines().all(|key| !told.contains(&key[..6])), "{told}");
+
+    run(folder.path(), &["key", "rotate"]);
+    let (found, _) = doctor(folder.path());
+    assert!(codes(&found).iter().all(|code| !code.starts_with("key_")), "{found:?}");
+    let new = fs::read_to_string(at("bursar.key")).unwrap();
+    assert_eq!(keys, format!("{new}{old}"));
+
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+        let output =
+            command.current_dir(folder.path()).args(["restore", "--check", "before"]).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = check();
+    assert!(code == Some(1) && told.contains("add the key of that time"), "{told}");
+    fs::write(at("bursar.key"), &keys).unwrap();
+    assert_eq!(check().0, Some(0));
+    let (found, _) = doctor(folder.path());
+    assert!(codes(&found).contains(&"key_old_kept"), "{found:?}");
+
+    // Put back, the database of that time is sealed with the new key by going on.
+    run(folder.path(), &["restore", "before"]);
+    let (found, _) = doctor(folder.path());
+    assert!(codes(&found).contains(&"key_new_waits"), "{found:?}");
+    run(folder.path(), &["key", "finish"]);
+    assert_eq!(fs::read_to_string(at("bursar.key")).unwrap(), new);
+}
+
 /// An empty database would say that every rule holds and that nothing is sent, while the real one goes on paying.
 #[test]
 fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {

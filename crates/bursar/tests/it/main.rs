@@ -25,6 +25,7 @@ mod exports;
 mod gates;
 mod loops;
 mod mails;
+mod master_key;
 mod need;
 mod nodes;
 mod pages;

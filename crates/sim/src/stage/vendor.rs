@@ -6,6 +6,7 @@ use bursar::ops::vendors::Credentials;
 use bursar::store::aside;
 use bursar::store::events::{self, New};
 use bursar::store::meta;
+use bursar::store::sealed::Column;
 use bursar::store::transactions::{self, Transaction};
 use bursar::store::vendors as connections;
 use bursar::transact;
@@ -147,7 +148,8 @@ async fn switch(world: &World, vendor: &str) -> Outcome {
     };
     let plain = serde_json::to_string(&credentials).map_err(|error| error.to_string())?;
     let vendor = credentials.vendor();
-    let sealed = world.app.master_key.seal(&world.app.clock, vendor.as_str(), &plain);
+    let sealed =
+        world.app.master_key.seal(&world.app.clock, &Column::Connection.place(vendor.as_str()), &plain);
     let mut db = world.app.store.read().await.unwrap();
     let before = connections::all(&mut db).await.unwrap().into_iter().find(|one| one.vendor == vendor);
     drop(db);

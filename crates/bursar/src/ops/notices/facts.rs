@@ -158,6 +158,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         Notice::LoginLinked | Notice::LoginByProvider => of_provider(&mut facts, first, &detail, base_url),
         Notice::SafeguardLowered => of_safeguard(&mut facts, first, &detail, base_url),
         Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
+        Notice::MasterKeyChanged => of_master_key(&mut facts, first, &detail, base_url),
         Notice::LoginChanged => {
             facts.payee = Payee::parse(&first.about);
             facts.links.0 = text(&detail, "link");
@@ -459,6 +460,12 @@ fn of_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
         "ends": text(detail, "ends"), "used": text(detail, "used"), "date": date(told.at),
     });
     put(facts, values);
+}
+
+fn of_master_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    facts.links.1 = format!("{base}/activity");
+    let (by, key, old) = (text(detail, "by"), text(detail, "key"), text(detail, "old"));
+    put(facts, json!({ "by": isolated(&by), "key": key, "old": old, "date": date(told.at) }));
 }
 
 async fn of_vendor(

@@ -17,9 +17,10 @@ use super::team::stands_for;
 use super::{OPERATOR, Session, note, sessions};
 use crate::app::{Actor, App};
 use crate::ops::settings::{self, lowering};
-use crate::ops::{OpsError, Result};
-use crate::secrets::token_hash;
+use crate::ops::{OpsError, Result, master_key};
+use crate::secrets::{Place, token_hash};
 use crate::store::people::{self, Person};
+use crate::store::sealed::Column;
 use crate::store::{self, Db, Tx, audit, factors, passkeys};
 use crate::transact;
 
@@ -110,8 +111,11 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let mut bytes = app.clock.chance().to_be_bytes().to_vec();
     bytes.extend_from_slice(&app.clock.chance().to_be_bytes()[..4]);
-    let sealed = app.master_key.seal(&app.clock, &sealed_as(id), &Secret::from(bytes).to_base32());
-    transact!(app, |tx| { Ok(factors::begin(tx, id, &session.id, &sealed, now).await?) })
+    let secret = Secret::from(bytes).to_base32();
+    transact!(app, |tx| {
+        let sealed = master_key::seal(tx, app, &begun_of(id), &secret).await?;
+        Ok(factors::begin(tx, id, &session.id, &sealed, now).await?)
+    })
 }
 
 /// What somebody is setting up, if they have begun not long ago.
@@ -119,7 +123,7 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     let id = session.actor.id;
     let mut db = app.store.read().await?;
     let sealed = factors::begun(&mut db, id, &session.id, app.clock.now() - BEGUN_US).await?;
-    let Some(secret) = sealed.and_then(|sealed| app.master_key.open(&sealed_as(id), &sealed)) else {
+    let Some(secret) = sealed.and_then(|sealed| app.master_key.open(&begun_of(id), &sealed)) else {
         return Ok(None);
     };
     let person = people::by_id(&mut db, id).await?.ok_or(OpsError::Missing)?;
@@ -142,15 +146,20 @@ pub enum Confirmed {
 /// sets up their first factor and has proved nothing by that.
 pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
-    let sealed = factors::begun(&mut app.store.read().await?, id, &session.id, now - BEGUN_US).await?;
-    let Some(sealed) = sealed else { return Ok(Confirmed::Gone) };
-    let Some(step) = step_of(app, id, &sealed, code, now) else { return Ok(Confirmed::Wrong) };
     let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
     let done = transact!(app, |tx| {
+        // Whoever seals it anew holds them too.
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        let sealed = factors::begun(tx, id, &session.id, now - BEGUN_US).await?;
+        let Some(sealed) = sealed else { return Ok(Err(Confirmed::Gone)) };
+        let secret = app.master_key.open(&begun_of(id), &sealed);
+        let step = secret.as_deref().and_then(|secret| step_of(secret, code, now));
+        let (Some(secret), Some(step)) = (secret, step) else { return Ok(Err(Confirmed::Wrong)) };
         if !factors::take_begun(tx, id, &sealed).await? {
-            return Ok(None);
+            return Ok(Err(Confirmed::Gone));
         }
+        let place = Column::Factor.place(&id.to_string());
+        let sealed = master_key::seal(tx, app, &place, &secret).await?;
         let first = factors::since(tx, id).await?.is_none();
         let renewed = factors::get(tx, id).await?.is_some();
         factors::confirm(tx, id, &sealed, step, now).await?;
@@ -166,13 +175,16 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
             first_factor(tx, app, &person, now).await?;
         }
         // Whoever holds a copy of the token from before has no part in it.
-        Ok(Some(match proved {
+        Ok(Ok(match proved {
             true => sessions::prove_in(tx, app, session).await?,
             false => sessions::rename_in(tx, app, session).await?,
         }))
     })?;
     app.nudge.notify.ring();
-    let Some(token) = done else { return Ok(Confirmed::Gone) };
+    let token = match done {
+        Ok(token) => token,
+        Err(not_done) => return Ok(not_done),
+    };
     match proved {
         true => sessions::renew(app, session, token),
         false => sessions::rename(session, token),
@@ -372,10 +384,12 @@ pub(super) async fn take(
         return Ok(Taken::NoFactor);
     }
     let digits: String = typed.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let place = Column::Factor.place(&person.id.to_string());
     // Whoever has passkeys and no app has recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         if let Some(factor) = &factor
-            && let Some(step) = step_of(app, person.id, &factor.sealed, &digits, now)
+            && let Some(secret) = app.master_key.open(&place, &factor.sealed)
+            && let Some(step) = step_of(&secret, &digits, now)
         {
             let first = factors::use_step(tx, person.id, step).await?;
             return Ok(if first { Taken::Right(Means::App) } else { Taken::Used });
@@ -401,9 +415,8 @@ pub(super) async fn take(
 }
 
 /// The time step that a code belongs to: the one of now, the one before or the one after.
-fn step_of(app: &App, id: PersonId, sealed: &str, code: &str, now: i64) -> Option<i64> {
-    let secret = app.master_key.open(&sealed_as(id), sealed)?;
-    let totp = totp(&secret)?;
+fn step_of(secret: &str, code: &str, now: i64) -> Option<i64> {
+    let totp = totp(secret)?;
     let code: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
     let step = totp.check(&code, u64::try_from(now / 1_000_000).ok()?)?;
     i64::try_from(step).ok()
@@ -419,8 +432,9 @@ pub fn code_at(secret: &str, now: i64) -> Option<String> {
     Some(totp(secret)?.generate(seconds).to_string())
 }
 
-fn sealed_as(id: PersonId) -> String {
-    format!("second factor of {id}")
+/// Where the secret lies that somebody is setting up.
+fn begun_of(id: PersonId) -> Place {
+    Column::FactorBegun.place(&id.to_string())
 }
 
 /// What an app reads: the secret, whose it is and where.

@@ -16,7 +16,7 @@ use super::sessions::{self, Browser, By, Entered, enter};
 use super::{Proof, Session, note};
 use crate::app::App;
 use crate::ops::{OpsError, Result};
-use crate::secrets::token_hash;
+use crate::secrets::{Place, token_hash};
 use crate::store::people::{self, Person};
 use crate::store::{Db, Tx, came_back, factors, passkeys as stored};
 use crate::transact;
@@ -207,21 +207,22 @@ pub fn ask_anybody(app: &App) -> Result<(Asked, String)> {
     let kept = Kept { nonce: app.clock.secret(), until: app.clock.now() + WAITS_US };
     let challenge = challenge_of(Purpose::SignIn.as_str(), ANYBODY, SIGN_IN, &kept.nonce);
     let text = serde_json::to_string(&kept).unwrap_or_default();
-    let sealed = app.master_key.seal(&app.clock, &sealed_as(&challenge), &text);
+    let sealed = app.master_key.seal(&app.clock, &place(&challenge), &text);
     Ok((Asked { challenge, site: site.name, known: Vec::new(), owner: None }, sealed))
 }
 
 /// Whoever has the browser that keeps what belongs to the challenge.
 const ANYBODY: &str = "a browser";
 
-fn sealed_as(challenge: &str) -> String {
-    format!("asked for a passkey by {challenge}")
+/// A browser keeps it for minutes, so nothing from before values named their key is left.
+fn place(challenge: &str) -> Place {
+    Place::kept_by_browser("asked for a passkey", challenge)
 }
 
 /// What a browser has kept of the challenge that it answers.
 fn kept(app: &App, sealed: &str, shown: &Shown) -> Option<Kept> {
     let challenge = webauthn::challenge_in(&shown.client_data)?;
-    let text = app.master_key.open(&sealed_as(&challenge), sealed)?;
+    let text = app.master_key.open(&place(&challenge), sealed)?;
     serde_json::from_str(&text).ok()
 }
 

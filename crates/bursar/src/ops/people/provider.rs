@@ -15,7 +15,7 @@ use super::sessions::{Browser, By, Entered, enter as enter_by};
 use crate::app::App;
 use crate::config::Oidc;
 use crate::ops::Result;
-use crate::secrets::token_hash;
+use crate::secrets::{Place, token_hash};
 use crate::store::people::{self, Person};
 use crate::store::{Db, came_back, identities};
 use crate::transact;
@@ -70,21 +70,22 @@ pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<Pers
         until: app.clock.now() + VISIT_US,
     };
     let text = serde_json::to_string(&visit).unwrap_or_default();
-    app.master_key.seal(&app.clock, &sealed_as(&token_hash(&sent.state)), &text)
+    app.master_key.seal(&app.clock, &place(&token_hash(&sent.state)), &text)
 }
 
 /// What a browser has kept that comes back, once; nothing for one that was sent with something else, or too long ago.
 pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<Visit>> {
     let (state, now) = (token_hash(state), app.clock.now());
-    let text = app.master_key.open(&sealed_as(&state), kept);
+    let text = app.master_key.open(&place(&state), kept);
     let visit: Option<Visit> = text.and_then(|text| serde_json::from_str(&text).ok());
     let Some(visit) = visit.filter(|visit| visit.until > now) else { return Ok(None) };
     let first = transact!(app, |tx| { Ok(came_back::first(tx, &state, now, visit.until).await?) })?;
     Ok(Some(visit).filter(|_| first))
 }
 
-fn sealed_as(state_hash: &str) -> String {
-    format!("visit of the provider {state_hash}")
+/// A browser keeps it for minutes, so nothing from before values named their key is left.
+fn place(state_hash: &str) -> Place {
+    Place::kept_by_browser("visit of the provider", state_hash)
 }
 
 /// What the provider has signed about somebody.

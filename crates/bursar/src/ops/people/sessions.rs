@@ -223,7 +223,10 @@ pub(in crate::ops) async fn enter(
                 if factors::since(tx, held.id).await?.is_some() {
                     let half = half_token(by.as_str(), &token);
                     let hash = token_hash(&half);
-                    let provided = by.provided().map(|provided| provided.sealed(app, &hash));
+                    let provided = match by.provided() {
+                        Some(provided) => Some(provided.sealed(tx, app, &hash).await?),
+                        None => None,
+                    };
                     let end = now + HALF_WAY_US;
                     let kept = factors::Half { person: held.id, provided: provided.as_deref(), end };
                     factors::half_way(tx, &hash, &kept, now).await?;

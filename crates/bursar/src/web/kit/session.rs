@@ -17,6 +17,7 @@ use crate::app::{Actor, App};
 use crate::clock;
 use crate::config::Range;
 use crate::ops::people::{self, Browser, Entered, Sent, Session};
+use crate::secrets::Place;
 
 pub const COOKIE: &str = "bursar_session";
 /// How long the cookie lasts, as the session does: twelve hours.
@@ -135,8 +136,12 @@ pub const MOST_EMAIL_BYTES: usize = 254;
 
 /// Gives a browser what it is known by, for this login.
 pub fn make_known(app: &App, response: &mut Response, name: &str, email: &str) {
-    let shown = app.master_key.seal(&app.clock, name, email);
+    let shown = app.master_key.seal(&app.clock, &known_as(name), email);
     set_cookie(response, name, &shown, KNOWN_SECONDS);
+}
+
+fn known_as(name: &str) -> Place {
+    Place::kept_by_browser(name, "").once(name)
 }
 
 /// What a browser shows that has signed in to a login before: its address, sealed. It opens nothing; it only lets its
@@ -150,7 +155,7 @@ const KNOWN_BY_CODE: &str = "bursar_known_by_code";
 
 /// Whether a browser shows what it was given under this name, for this login.
 pub fn is_known_as(app: &App, headers: &HeaderMap, name: &str, email: &str) -> bool {
-    let shown = cookie(headers, name).and_then(|shown| app.master_key.open(name, shown));
+    let shown = cookie(headers, name).and_then(|shown| app.master_key.open(&known_as(name), shown));
     shown.is_some_and(|known| known == email)
 }
 

@@ -16,8 +16,9 @@ use super::{Shown, address, of_issuer};
 use crate::app::App;
 use crate::ops::people::note;
 use crate::ops::people::team::waits;
-use crate::ops::{OpsError, Result};
+use crate::ops::{OpsError, Result, master_key};
 use crate::store::people::{self, Person};
+use crate::store::sealed::Column;
 use crate::store::{Tx, factors, identities, outbox, passkeys, sessions};
 use crate::transact;
 
@@ -63,14 +64,19 @@ impl Provided {
     }
 
     /// As it is kept beside the token of whoever has come half way.
-    pub(in crate::ops::people) fn sealed(&self, app: &App, half_hash: &str) -> String {
+    pub(in crate::ops::people) async fn sealed(
+        &self,
+        tx: &mut Tx,
+        app: &App,
+        half_hash: &str,
+    ) -> Result<String> {
         let text = serde_json::to_string(self).unwrap_or_default();
-        app.master_key.seal(&app.clock, &sealed_as(half_hash), &text)
+        master_key::seal(tx, app, &Column::HalfLogin.place(half_hash), &text).await
     }
 
     /// What was kept; nothing when it cannot be read, or is of a provider that people sign in with no more.
     pub(in crate::ops::people) fn open(app: &App, half_hash: &str, sealed: &str) -> Option<Self> {
-        let text = app.master_key.open(&sealed_as(half_hash), sealed)?;
+        let text = app.master_key.open(&Column::HalfLogin.place(half_hash), sealed)?;
         let provided: Self = serde_json::from_str(&text).ok()?;
         (app.config.oidc.issuer.as_ref() == Some(&provided.issuer)).then_some(provided)
     }
@@ -83,10 +89,6 @@ impl Provided {
         }
         Ok(())
     }
-}
-
-fn sealed_as(half_hash: &str) -> String {
-    format!("what the provider signed for {half_hash}")
 }
 
 /// What has happened to a login.

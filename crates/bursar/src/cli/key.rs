@@ -1,0 +1,345 @@
+//! `key …`: changing the master key, and how it stands. Each step may be the last before the process dies, and the same
+//! command goes on from there: which step is next follows from the key file and the database, and from nothing else. What is
+//! deliberately not here: what each step does (`ops::key_rotation`), and how the file is replaced (`secrets::key_file`).
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::people::system_user;
+use super::{Failure, Outcome, open, output, words};
+use crate::app::App;
+use crate::clock;
+use crate::config::Config;
+use crate::ops::key_rotation::{self, AT_ONCE, Ended, Left};
+use crate::ops::master_key;
+use crate::ops::people::AtTheMachine;
+use crate::points::{self, Side};
+use crate::secrets::OneKey;
+use crate::secrets::key_file::{self, Locked};
+use crate::store::sealed::Column;
+
+/// How often is looked whether everybody who serves has the new key, and how long is waited in between: a process reads a key
+/// file that has changed, and counts a beat, twice a second.
+const LOOKS: usize = 10;
+const LOOK: Duration = Duration::from_millis(500);
+
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Order,
+}
+
+#[derive(Subcommand)]
+enum Order {
+    /// Say which key seals, which lie in the key file, and which did before; never a part of one
+    Status {
+        #[command(flatten)]
+        config: Config,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change the master key: make another one, seal everything with it, take the old one out of the key file. It works while
+    /// the server runs. When it was stopped, run it again: it goes on where it was. Copy the old key file first, for your
+    /// backups
+    Rotate {
+        #[command(flatten)]
+        config: Config,
+        /// The key file cannot be written, because it is mounted: write one with both keys here, and stop
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Take the old key out of the key file even though values are left that no key opens; they stay as they are
+        #[arg(long)]
+        leave_unreadable: bool,
+    },
+    /// Go on with a change that was begun, and make no key: also on each other machine that has a copy of the key file
+    Finish {
+        #[command(flatten)]
+        config: Config,
+        /// As for rotate
+        #[arg(long)]
+        leave_unreadable: bool,
+    },
+    /// Write a key from before into a new file, for a backup of its time
+    Old {
+        #[command(flatten)]
+        config: Config,
+        /// The key, as `bursar key status` calls it
+        id: String,
+        /// The file, which must not be there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    match options.command {
+        Order::Status { config, json } => status(&open(config).await?, json).await,
+        Order::Rotate { config, to: Some(to), .. } => prepare(&open(config).await?, &to).await,
+        Order::Rotate { config, to: None, leave_unreadable } => {
+            change(&open(config).await?, true, leave_unreadable).await
+        }
+        Order::Finish { config, leave_unreadable } => {
+            change(&open(config).await?, false, leave_unreadable).await
+        }
+        Order::Old { config, id, to } => old(&open(config).await?, &id, &to).await,
+    }
+}
+
+/// The key file, which nobody else of this program changes now, and the keys in it.
+fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
+    let path = &app.config.master_key_file;
+    let unusable = |error: io::Error| {
+        let path = path.display();
+        Failure(if error.kind() == ErrorKind::WouldBlock {
+            format!(
+                "another `bursar key` works on {path} now. Nothing was done here; when it has ended, look at `bursar key status`."
+            )
+        } else {
+            format!("the master key file {path} cannot be used: {error}.")
+        })
+    };
+    let file = Locked::of(path).map_err(unusable)?;
+    let keys = key_file::read(path).map_err(unusable)?.unwrap_or_default();
+    app.master_key.look_again();
+    Ok((file, keys))
+}
+
+/// The key that the database is sealed with.
+async fn sealing(app: &App) -> Result<OneKey, Failure> {
+    let found = master_key::of_database(&mut app.store.read().await?, &app.master_key).await?;
+    found.ok_or_else(|| {
+        Failure("the database is sealed with a key that is not in the key file: somebody has changed it just now, elsewhere. Copy the key file from there.".to_owned())
+    })
+}
+
+/// Changes the key, or goes on with it.
+async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
+    let (mut file, keys) = locked(app)?;
+    let seals = sealing(app).await?;
+    let first = keys.first().cloned().unwrap_or_else(|| seals.clone());
+    let path = app.config.master_key_file.display();
+    let new = if keys.len() > 1 {
+        first
+    } else if may_make {
+        make(app, &mut file, &seals)?
+    } else {
+        output::say(&format!("{path} has one key, {}. Nothing is left to be done here.", seals.id()));
+        return Ok(());
+    };
+    refuse_one_from_before(app, &new).await?;
+    // Whoever wrote the file may have died before it was durable.
+    file.make_durable().map_err(|error| {
+        Failure(format!("{path} cannot be made durable ({error}), so nothing is sealed with what is in it. Run this again."))
+    })?;
+    if new != seals {
+        everybody_has(app, &new).await?;
+        let by = system_user();
+        key_rotation::begin(app, &new, AtTheMachine(&by)).await.map_err(words)?;
+        output::say(&format!("From now on the key {} seals; {} did before.", new.id(), seals.id()));
+    }
+    seal_all(app, &new).await?;
+    end(app, &new, despite).await?;
+    take_out(app, &mut file, &new)?;
+    app.store.close().await;
+    Ok(())
+}
+
+/// Makes a key, and puts it into the key file before anything is sealed with it.
+fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<OneKey, Failure> {
+    let new = OneKey::fresh(&app.clock);
+    points::pass(Side::Before, "the new key in the key file");
+    file.write(&[new.clone(), old.clone()]).map_err(|error| {
+        Failure(format!(
+            "{} cannot be replaced: {error}. Nothing is sealed with a new key. Where the file is mounted read-only, `bursar key rotate --to FILE` writes one to mount in its place.",
+            app.config.master_key_file.display()
+        ))
+    })?;
+    points::pass(Side::After, "the new key in the key file");
+    app.master_key.look_again();
+    Ok(new)
+}
+
+/// Writes a key file for where the one in use cannot be written.
+async fn prepare(app: &App, to: &Path) -> Outcome {
+    let (_file, keys) = locked(app)?;
+    let path = app.config.master_key_file.display();
+    if keys.len() > 1 {
+        return Err(Failure(format!("{path} has more than one key already. Go on without --to.")));
+    }
+    let new = OneKey::fresh(&app.clock);
+    let seals = sealing(app).await?;
+    key_file::make(to, &[new.clone(), seals]).map_err(|error| {
+        Failure(format!("{} cannot be made: {error}. Nothing was changed.", to.display()))
+    })?;
+    output::say(&format!(
+        "{} has a new key, {}, and the present one. Put it in the place of {path} for every process that serves this database, then run `bursar key rotate` again. Nothing is sealed with the new key yet.",
+        to.display(),
+        new.id()
+    ));
+    app.store.close().await;
+    Ok(())
+}
+
+/// Nobody means to go back to a key that was given up.
+async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
+    let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
+    if retired.iter().all(|(id, _, _)| id != new.id()) {
+        return Ok(());
+    }
+    Err(Failure(format!(
+        "the first key in {}, {}, was used before and given up. Nothing was done. Put the key that is to seal in the first line, those from before below it.",
+        app.config.master_key_file.display(),
+        new.id()
+    )))
+}
+
+/// Waits until whoever serves the database has the new key; otherwise its credentials would not open there.
+async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
+    let without = async || key_rotation::without_key(&mut app.store.read().await?, new).await;
+    let first = without().await?;
+    let mut now = first.clone();
+    for _ in 0..LOOKS {
+        if now.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+        now = without().await?;
+    }
+    // Whoever has counted no beat meanwhile is dead.
+    let is_dead =
+        |one: &&(String, i64, i64)| first.iter().any(|before| (&before.0, before.1) == (&one.0, one.1));
+    let living: Vec<String> = now
+        .iter()
+        .filter(|one| !is_dead(one))
+        .map(|(name, _, since)| format!("{name}, which runs since {}", clock::told(*since)))
+        .collect();
+    if living.is_empty() {
+        return Ok(());
+    }
+    Err(Failure(format!(
+        "the new key {} is in {}, and not known yet to {}. Nothing is sealed with it. Copy the key file to every machine where Bursar serves this database (and let each be of this version), then run this again.",
+        new.id(),
+        app.config.master_key_file.display(),
+        living.join(" and ")
+    )))
+}
+
+/// Seals everything anew, until a whole pass finds nothing more.
+async fn seal_all(app: &App, new: &OneKey) -> Outcome {
+    loop {
+        let mut all = 0;
+        for column in Column::ALL {
+            let (mut done, mut after) = (0, String::new());
+            loop {
+                let pass = key_rotation::seal_some(app, new, column, &after, AT_ONCE).await.map_err(words)?;
+                done += pass.done;
+                let Some(next) = pass.next else { break };
+                after = next;
+                if done > 0 && done % 1_000 < usize::try_from(AT_ONCE).unwrap_or(1) {
+                    tell_done(column, done);
+                }
+            }
+            if done > 0 {
+                tell_done(column, done);
+            }
+            all += done;
+        }
+        if all == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn tell_done(column: Column, done: usize) {
+    let (table, column) = column.name();
+    output::say(&format!("{table}.{column}: {done} sealed anew"));
+}
+
+async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
+    let by = system_user();
+    match key_rotation::end(app, new, AtTheMachine(&by), despite).await.map_err(words)? {
+        Ended::Yes => Ok(()),
+        Ended::No(Left { opens, closed: 0, .. }) => Err(Failure(format!(
+            "{opens} values were stored meanwhile that an old key has sealed. The old key stays in the key file; run this again."
+        ))),
+        Ended::No(left) => {
+            let values = match left.closed {
+                1 => "1 value opens".to_owned(),
+                many => format!("{many} values open"),
+            };
+            Err(Failure(format!(
+                "{values} with no key of the key file, so the old key stays in it:\n  {}\nIf their key lies elsewhere, add it to the key file as another line below, and run this again. If it is lost, enter these values again, or run this with --leave-unreadable.",
+                left.named.join("\n  ")
+            )))
+        }
+    }
+}
+
+/// Takes the old keys out of the key file.
+fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
+    let path = app.config.master_key_file.display();
+    points::pass(Side::Before, "the old key out of the key file");
+    file.write(std::slice::from_ref(new)).map_err(|error| {
+        Failure(format!("everything is sealed with the key {}, and the old key cannot be taken out of {path}: {error}. Run this again, or take every line but the first out of it by hand.", new.id()))
+    })?;
+    points::pass(Side::After, "the old key out of the key file");
+    output::say(&format!(
+        "Everything is sealed with the key {}, and {path} has no other any more. Copy it to where you keep it. Backups from before need the key of their time.",
+        new.id()
+    ));
+    Ok(())
+}
+
+/// Writes a key from before into a file.
+async fn old(app: &App, id: &str, to: &Path) -> Outcome {
+    let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
+    app.store.close().await;
+    let Some((_, _, kept)) = retired.into_iter().find(|(known, _, _)| known == id) else {
+        return Err(Failure(format!("no key from before is called {id:?}. `bursar key status` lists them.")));
+    };
+    let Some(kept) = kept else {
+        return Err(Failure(format!("the key {id} is kept, and does not open with a key of the key file.")));
+    };
+    key_file::make(to, &[kept])
+        .map_err(|error| Failure(format!("{} cannot be made: {error}.", to.display())))?;
+    output::say(&format!("{} has the key {id}. Take it away when you are done with it.", to.display()));
+    Ok(())
+}
+
+async fn status(app: &App, json: bool) -> Outcome {
+    let keys = key_file::read(&app.config.master_key_file)?.unwrap_or_default();
+    let seals = sealing(app).await?;
+    let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
+    app.store.close().await;
+    let in_file: Vec<&str> = keys.iter().map(OneKey::id).collect();
+    if json {
+        let retired: Vec<serde_json::Value> = retired
+            .iter()
+            .map(|(id, at, opens)| serde_json::json!({ "id": id, "retired_at": clock::rfc3339(*at), "opens": opens.is_some() }))
+            .collect();
+        let told = serde_json::json!({ "seals": seals.id(), "file": in_file, "retired": retired });
+        output::json(&told);
+        return Ok(());
+    }
+    output::say(&format!("The key {} seals.", seals.id()));
+    for (place, id) in in_file.iter().enumerate().filter(|(_, id)| **id != seals.id()) {
+        let is_new = place == 0 && retired.iter().all(|(known, _, _)| known != id);
+        output::say(&match is_new {
+            true => format!(
+                "The key {id} is in the key file, and seals nothing yet: `bursar key rotate` goes on."
+            ),
+            false => format!(
+                "The key {id} from before is still in the key file: `bursar key finish` takes it out."
+            ),
+        });
+    }
+    for (id, at, opens) in &retired {
+        let lost = if opens.is_some() { "" } else { "; it does not open with a key of the key file" };
+        output::say(&format!("The key {id} sealed until {}{lost}.", clock::told(*at)));
+    }
+    Ok(())
+}

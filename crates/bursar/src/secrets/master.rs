@@ -1,0 +1,318 @@
+//! The master key: one key that seals, and those from before it that still open what they have sealed. What is deliberately not
+//! here: one key by itself (`one_key`), the file (`key_file`), which of its keys seals what is stored (`ops::master_key`: the
+//! database says), and sealing all of it anew (`ops::key_rotation`).
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use super::key_file::{self, Stamp};
+use super::one_key::{OneKey, Place, Written};
+use crate::clock::Clock;
+
+/// The master key: the keys that lie in its file. It lies beside the database, never in it and never in a backup. Clones are
+/// the same one.
+#[derive(Clone)]
+pub struct MasterKey(Arc<Ring>);
+
+struct Ring {
+    file: Option<PathBuf>,
+    held: RwLock<Held>,
+    /// The database is sealed with a key that is not here.
+    lacking: AtomicBool,
+}
+
+struct Held {
+    keys: Vec<OneKey>,
+    /// So many of them, the first ones, lie in the file; the others did before.
+    in_file: usize,
+    /// Which of them seals, by its place.
+    seals: usize,
+    /// The file as it was last read.
+    read: Option<Stamp>,
+}
+
+impl Held {
+    /// A key that has left the file opens nothing any more once the one that seals lies there.
+    fn forget(&mut self) {
+        if self.seals < self.in_file {
+            self.keys.truncate(self.in_file);
+        }
+    }
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+impl MasterKey {
+    /// One key that lies in no file.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self::of(vec![OneKey::new(bytes)], None, None)
+    }
+
+    fn of(keys: Vec<OneKey>, file: Option<PathBuf>, read: Option<Stamp>) -> Self {
+        let held = RwLock::new(Held { in_file: keys.len(), keys, seals: 0, read });
+        Self(Arc::new(Ring { file, held, lacking: AtomicBool::new(false) }))
+    }
+
+    /// Reads the key file; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, others on the machine can read it too, or it holds anything but keys.
+    pub fn read(path: &Path) -> std::io::Result<Option<Self>> {
+        let stamp = Stamp::of(path);
+        Ok(key_file::read(path)?.map(|keys| Self::of(keys, Some(path.to_owned()), stamp)))
+    }
+
+    /// Makes a key, in a file that only its owner can read.
+    ///
+    /// # Errors
+    /// When the file cannot be made, or is there already.
+    pub fn make(path: &Path, clock: &Clock) -> std::io::Result<Self> {
+        let keys = vec![OneKey::fresh(clock)];
+        key_file::make(path, &keys)?;
+        Ok(Self::of(keys, Some(path.to_owned()), Stamp::of(path)))
+    }
+
+    /// These keys and more, which lie in no file: for what was signed long ago.
+    pub fn with(&self, more: impl IntoIterator<Item = OneKey>) -> Self {
+        let mut keys = self.held().keys.clone();
+        keys.extend(more);
+        Self::of(keys, None, None)
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.0.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys, as they stand in the file.
+    pub fn keys(&self) -> Vec<OneKey> {
+        self.held().keys.clone()
+    }
+
+    pub fn sealing(&self) -> Option<OneKey> {
+        let held = self.held();
+        held.keys.get(held.seals).cloned()
+    }
+
+    /// From now on this one seals; false when it is not here.
+    pub fn take(&self, key: &OneKey) -> bool {
+        if self.sealing().as_ref() == Some(key) {
+            return true;
+        }
+        let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
+        let place = held.keys.iter().position(|one| one == key);
+        held.seals = place.unwrap_or(held.seals);
+        held.forget();
+        place.is_some()
+    }
+
+    /// Notes whether the database is sealed with a key that is not here; answers what was noted before.
+    pub fn note_lacking(&self, lacking: bool) -> bool {
+        self.0.lacking.swap(lacking, Ordering::Relaxed)
+    }
+
+    /// Whether the database was sealed with a key that is not here, when somebody last looked.
+    pub fn is_lacking(&self) -> bool {
+        self.0.lacking.load(Ordering::Relaxed)
+    }
+
+    /// Reads the file again where it is not the one that was last read: each is read once, however often somebody asks. A key
+    /// that is not in it any more is kept while it is the one that seals.
+    pub fn look_again(&self) {
+        let Some(file) = &self.0.file else { return };
+        let Some(stamp) = Stamp::of(file) else { return };
+        if self.held().read.as_ref() == Some(&stamp) {
+            return;
+        }
+        let read = key_file::read(file);
+        let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.read = Some(stamp);
+        match read {
+            Ok(Some(keys)) => {
+                let seals = held.keys.get(held.seals).cloned();
+                let before = std::mem::take(&mut held.keys);
+                let kept: Vec<_> = before.into_iter().filter(|one| !keys.contains(one)).collect();
+                held.in_file = keys.len();
+                held.keys = keys.into_iter().chain(kept).collect();
+                held.seals = held.keys.iter().position(|one| Some(one) == seals.as_ref()).unwrap_or(0);
+                held.forget();
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                file = %file.display(), %error,
+                "the master key file has changed and cannot be used; what was read of it before is used on"
+            ),
+        }
+    }
+
+    fn by_id(&self, id: &str) -> Option<OneKey> {
+        self.held().keys.iter().find(|one| one.id() == id).cloned()
+    }
+
+    /// Seals with the key that seals: for what a browser keeps. What is stored is sealed by `ops::master_key::seal`.
+    pub fn seal(&self, clock: &Clock, place: &Place, plain: &str) -> String {
+        self.sealing().map(|key| key.seal(clock, place, plain)).unwrap_or_default()
+    }
+
+    /// Opens what was sealed; `None` in another place, or when its key is not here.
+    pub fn open(&self, place: &Place, sealed: &str) -> Option<String> {
+        self.opened(place, sealed).map(|(_, plain)| plain)
+    }
+
+    /// The key that has sealed this.
+    pub fn key_of(&self, place: &Place, sealed: &str) -> Option<OneKey> {
+        self.opened(place, sealed).map(|(key, _)| key)
+    }
+
+    fn opened(&self, place: &Place, sealed: &str) -> Option<(OneKey, String)> {
+        match Written::read(sealed)? {
+            Written::By(id, body) => {
+                let key = self.by_id(id).or_else(|| {
+                    self.look_again();
+                    self.by_id(id)
+                })?;
+                let plain = key.open(&place.bound, body)?;
+                Some((key, plain))
+            }
+            Written::Before(body) => {
+                let bound = place.before.as_ref()?;
+                self.keys().into_iter().find_map(|key| key.open(bound, body).map(|plain| (key, plain)))
+            }
+        }
+    }
+
+    /// Signs a message, in hexadecimal.
+    pub fn sign(&self, message: &str) -> String {
+        self.sealing().map(|key| key.sign(message)).unwrap_or_default()
+    }
+
+    /// Whether one of the keys has signed a message so. Compared in constant time by the library.
+    pub fn has_signed(&self, message: &str, tag: &str) -> bool {
+        let byte = |at| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
+        let Some(bytes) = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {
+            return false;
+        };
+        self.held().keys.iter().any(|key| key.has_signed(message, &bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::one_key::{HEAD_LENGTH, id_in};
+    use super::*;
+
+    fn clock() -> Clock {
+        Clock::standing_at(0, 1).0
+    }
+
+    fn place(row: &str) -> Place {
+        Place::stored("vendor_connection", "sealed", row).once(row)
+    }
+
+    #[test]
+    fn what_is_sealed_opens_only_under_its_key_and_in_its_place() {
+        let (clock, key) = (clock(), MasterKey::new([7; 32]));
+        let sealed = key.seal(&clock, &place("stripe"), "sk_test_1");
+        assert_eq!(key.open(&place("stripe"), &sealed).as_deref(), Some("sk_test_1"));
+        let elsewhere = [
+            place("paypal"),
+            Place::stored("vendor_connection", "mode", "stripe"),
+            Place::stored("factor", "sealed", "stripe"),
+            Place::kept_by_browser("sealed", "stripe"),
+        ];
+        for elsewhere in elsewhere {
+            assert_eq!(key.open(&elsewhere, &sealed), None, "{elsewhere:?}");
+        }
+        assert_eq!(MasterKey::new([8; 32]).open(&place("stripe"), &sealed), None);
+        assert_ne!(sealed, key.seal(&clock, &place("stripe"), "sk_test_1"), "a nonce is never used twice");
+        let own = OneKey::new([7; 32]);
+        assert!(sealed.starts_with(&own.head()) && own.head().len() == HEAD_LENGTH);
+        assert_eq!(id_in(&sealed), Some(own.id()));
+        assert!(!sealed.contains("sk_test"));
+    }
+
+    #[test]
+    fn what_was_sealed_before_still_opens_where_it_was_bound_to() {
+        let key = MasterKey::new([7; 32]);
+        let old = OneKey::new([7; 32]).sealed_before("stripe", "sk_test_1");
+        assert_eq!(key.open(&place("stripe"), &old).as_deref(), Some("sk_test_1"));
+        assert_eq!(key.open(&place("paypal"), &old), None);
+        assert_eq!(key.open(&Place::stored("vendor_connection", "sealed", "stripe"), &old), None);
+        let later = MasterKey::new([8; 32]).with([OneKey::new([7; 32])]);
+        assert_eq!(later.open(&place("stripe"), &old).as_deref(), Some("sk_test_1"), "by whichever it fits");
+    }
+
+    #[test]
+    fn whatever_was_done_to_it_it_does_not_open_and_nothing_falls_over() {
+        let key = MasterKey::new([7; 32]);
+        let whole = key.seal(&clock(), &place("stripe"), "sk_test_1");
+        let (head, body) = whole.split_at(HEAD_LENGTH);
+        let other = OneKey::new([8; 32]).head();
+        let mut broken = vec![
+            String::new(),
+            ".".to_owned(),
+            "..".to_owned(),
+            "...".to_owned(),
+            body.to_owned(),
+            whole.replacen("v1.", "v2.", 1),
+            whole.replacen("v1.", "V1.", 1),
+            whole.replacen("v1.", "", 1),
+            format!("{other}{body}"),
+            format!("v1..{body}"),
+            format!("v1.ümlaut-schlüsse.{body}"),
+            format!("{head}{body}.{body}"),
+            format!("{whole} "),
+            whole.to_uppercase(),
+        ];
+        broken.extend((0..whole.len()).map(|length| whole[..length].to_owned()));
+        for text in broken {
+            assert_eq!(key.open(&place("stripe"), &text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_put_into_the_file_is_found_when_it_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, clock) = (folder.path().join("bursar.key"), clock());
+        let running = MasterKey::make(&file, &clock).unwrap();
+        let old = running.sealing().unwrap();
+        let new = OneKey::fresh(&clock);
+        let by_new = new.seal(&clock, &place("stripe"), "later");
+        assert_eq!(running.open(&place("stripe"), &by_new), None, "it is not there yet");
+        key_file::Locked::of(&file).unwrap().write(&[new.clone(), old.clone()]).unwrap();
+        assert_eq!(running.open(&place("stripe"), &by_new).as_deref(), Some("later"));
+        assert_eq!(running.sealing(), Some(old.clone()), "which one seals is not said by the file");
+        assert!(running.take(&new) && running.sealing() == Some(new.clone()));
+        assert_eq!(running.keys(), [new.clone(), old.clone()]);
+        let late = MasterKey::read(&file).unwrap().unwrap();
+        assert!(late.take(&old));
+        key_file::Locked::of(&file).unwrap().write(std::slice::from_ref(&new)).unwrap();
+        running.look_again();
+        assert_eq!((running.keys(), running.sealing()), (vec![new.clone()], Some(new.clone())));
+        late.look_again();
+        assert_eq!(
+            (late.keys().len(), late.sealing()),
+            (2, Some(old.clone())),
+            "it has not heard of the change"
+        );
+        assert!(late.take(&new) && late.keys() == [new.clone()], "now it has");
+        let started = MasterKey::read(&file).unwrap().unwrap();
+        assert!(started.keys().len() == 1 && !started.take(&old));
+        std::fs::write(&file, "nothing of ours").unwrap();
+        running.look_again();
+        assert_eq!(running.keys(), [new], "a file that cannot be used takes nothing away");
+    }
+
+    #[test]
+    fn a_signature_holds_for_whoever_has_the_key() {
+        let (old, new) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
+        let tag = old.sign("rows");
+        assert!(old.has_signed("rows", &tag) && !new.has_signed("rows", &tag));
+        assert!(new.with(old.keys()).has_signed("rows", &tag));
+        assert!(!new.with(old.keys()).has_signed("more rows", &tag));
+    }
+}

@@ -1,0 +1,149 @@
+//! Every column that holds what is sealed with the master key, and where each of its values is bound to. What is deliberately
+//! not here: sealing and opening (`secrets`), the check by which the database knows its key (`meta`), and what each value is.
+
+use sqlx::Row as _;
+
+use super::{Db, Result, Tx};
+use crate::secrets::{HEAD_LENGTH, Place};
+
+/// A column of sealed values.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Column {
+    /// The credentials of a vendor, by its word.
+    Connection,
+    /// A tax number, by its payee.
+    TaxNumber,
+    /// The secret of an authenticator app, by whose it is.
+    Factor,
+    /// One that is being set up.
+    FactorBegun,
+    /// What the provider signed about somebody who has come half way, by the hash of their token.
+    HalfLogin,
+    /// A key from before the one that seals, by its id.
+    RetiredKey,
+}
+
+impl Column {
+    pub const ALL: [Self; 6] = [
+        Self::Connection,
+        Self::TaxNumber,
+        Self::Factor,
+        Self::FactorBegun,
+        Self::HalfLogin,
+        Self::RetiredKey,
+    ];
+
+    /// Its table and its name.
+    pub fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Connection => ("vendor_connection", "sealed"),
+            Self::TaxNumber => ("tax_report", "sealed_tin"),
+            Self::Factor => ("factor", "sealed"),
+            Self::FactorBegun => ("factor_begun", "sealed"),
+            Self::HalfLogin => ("half_login", "provided"),
+            Self::RetiredKey => ("retired_key", "sealed"),
+        }
+    }
+
+    /// Where the value of a row is bound to. Those from before values named their key are bound to less.
+    pub fn place(self, row: &str) -> Place {
+        let (table, column) = self.name();
+        let place = Place::stored(table, column, row);
+        match self {
+            Self::Connection => place.once(row),
+            Self::TaxNumber => place.once(format!("tin:{row}")),
+            Self::Factor | Self::FactorBegun => place.once(format!("second factor of {row}")),
+            Self::HalfLogin => place.once(format!("what the provider signed for {row}")),
+            Self::RetiredKey => place,
+        }
+    }
+
+    /// Whether its rows are those of people, who are held while theirs are changed.
+    pub fn is_of_people(self) -> bool {
+        matches!(self, Self::Factor | Self::FactorBegun)
+    }
+
+    /// Whether a value is of use for minutes only, and is begun anew by whoever needs it.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::FactorBegun | Self::HalfLogin)
+    }
+}
+
+/// Values of a column that do not begin with this head, from behind a row on: row and value, in the order of the rows.
+pub async fn others(
+    db: &mut Db,
+    column: Column,
+    head: &str,
+    after: &str,
+    most: i64,
+) -> Result<Vec<(String, String)>> {
+    debug_assert_eq!(head.len(), HEAD_LENGTH, "the statements below cut off as much");
+    let sql = match column {
+        Column::Connection => {
+            "SELECT vendor, sealed FROM vendor_connection WHERE vendor > $1 \
+             AND substr(sealed, 1, 20) <> $2 ORDER BY vendor LIMIT $3"
+        }
+        Column::TaxNumber => {
+            "SELECT payee, sealed_tin FROM tax_report WHERE payee > $1 \
+             AND substr(sealed_tin, 1, 20) <> $2 ORDER BY payee LIMIT $3"
+        }
+        Column::Factor => {
+            "SELECT person_id, sealed FROM factor WHERE person_id > $1 \
+             AND substr(sealed, 1, 20) <> $2 ORDER BY person_id LIMIT $3"
+        }
+        Column::FactorBegun => {
+            "SELECT person_id, sealed FROM factor_begun WHERE person_id > $1 \
+             AND substr(sealed, 1, 20) <> $2 ORDER BY person_id LIMIT $3"
+        }
+        Column::HalfLogin => {
+            "SELECT token_hash, provided FROM half_login WHERE token_hash > $1 \
+             AND substr(provided, 1, 20) <> $2 ORDER BY token_hash LIMIT $3"
+        }
+        Column::RetiredKey => {
+            "SELECT id, sealed FROM retired_key WHERE id > $1 \
+             AND substr(sealed, 1, 20) <> $2 ORDER BY id LIMIT $3"
+        }
+    };
+    let query = sqlx::query(sql).bind(after.to_owned()).bind(head.to_owned()).bind(most);
+    db.all(query).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Puts a value in the place of another one, where that still is what was read; whether it was.
+pub async fn exchange(tx: &mut Tx, column: Column, row: &str, read: &str, value: &str) -> Result<bool> {
+    let sql = match column {
+        Column::Connection => "UPDATE vendor_connection SET sealed = $3 WHERE vendor = $1 AND sealed = $2",
+        Column::TaxNumber => "UPDATE tax_report SET sealed_tin = $3 WHERE payee = $1 AND sealed_tin = $2",
+        Column::Factor => "UPDATE factor SET sealed = $3 WHERE person_id = $1 AND sealed = $2",
+        Column::FactorBegun => "UPDATE factor_begun SET sealed = $3 WHERE person_id = $1 AND sealed = $2",
+        Column::HalfLogin => "UPDATE half_login SET provided = $3 WHERE token_hash = $1 AND provided = $2",
+        Column::RetiredKey => "UPDATE retired_key SET sealed = $3 WHERE id = $1 AND sealed = $2",
+    };
+    let query = sqlx::query(sql).bind(row.to_owned()).bind(read.to_owned()).bind(value.to_owned());
+    Ok(tx.run(query).await? == 1)
+}
+
+/// Keeps a key that does not seal any more, sealed with the one that does.
+pub async fn retire(tx: &mut Tx, id: &str, sealed: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO retired_key (id, sealed, retired_at) VALUES ($1, $2, $3) \
+               ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(sealed.to_owned()).bind(now)).await?;
+    Ok(())
+}
+
+/// The keys that do not seal any more: id, the key as it is sealed, and since when, the latest first.
+pub async fn retired(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
+    let sql = "SELECT id, sealed, retired_at FROM retired_key ORDER BY retired_at DESC, id";
+    let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statements_cut_off_what_a_head_is_long() {
+        assert_eq!(HEAD_LENGTH, 20);
+        assert_eq!(crate::secrets::OneKey::new([7; 32]).head().len(), HEAD_LENGTH);
+    }
+}
