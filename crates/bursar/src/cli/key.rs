@@ -103,6 +103,9 @@ fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
         })
     };
     let file = Locked::of(path).map_err(unusable)?;
+    if !file.is_alone() {
+        output::complain("The key file cannot be locked here; see that nobody else changes the key now.");
+    }
     let keys = key_file::read(path).map_err(unusable)?.unwrap_or_default();
     app.master_key.look_again();
     Ok((file, keys))
@@ -297,13 +300,14 @@ fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
 /// Writes a key from before into a file.
 async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
-    app.store.close().await;
     let Some((_, _, kept)) = retired.into_iter().find(|(known, _, _)| known == id) else {
         return Err(Failure(format!("no key from before is called {id:?}. `bursar key status` lists them.")));
     };
     let Some(kept) = kept else {
         return Err(Failure(format!("the key {id} is kept, and does not open with a key of the key file.")));
     };
+    key_rotation::note_written(app, &kept, AtTheMachine(&system_user())).await.map_err(words)?;
+    app.store.close().await;
     key_file::make(to, &[kept])
         .map_err(|error| Failure(format!("{} cannot be made: {error}.", to.display())))?;
     output::say(&format!("{} has the key {id}. Take it away when you are done with it.", to.display()));

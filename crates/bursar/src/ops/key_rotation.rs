@@ -69,6 +69,14 @@ fn note(tx: &mut Tx, at: i64, action: &'static str, key: &OneKey, detail: &serde
     tx.audit(audit::Entry { at, actor, action, subject, detail });
 }
 
+/// Notes that a key from before is about to be written into a file.
+pub async fn note_written(app: &App, key: &OneKey, by: AtTheMachine<'_>) -> Result<()> {
+    transact!(app, |tx| {
+        note(tx, app.clock.now(), "master_key_written", key, &json!({ "system_user": by.0 }));
+        Ok(())
+    })
+}
+
 /// What became of some values of a column.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Pass {

@@ -15,6 +15,8 @@ use crate::store::{self, Db, Store, Tx, meta, tax, vendors};
 
 /// The name of the check in `meta`, and what it is sealed for.
 const CHECK: &str = "key_check";
+/// What is said where the database is sealed with a key that is not in the key file.
+pub const NOT_HERE: &str = "The master key was changed, and the key file of this machine does not have the new key: nothing is sent or sealed from here. Copy the key file from the machine where `bursar key rotate` was run; nothing must be restarted.";
 /// How many tax numbers are tried where there is no check yet.
 const TRIED: i64 = 20;
 
@@ -120,8 +122,7 @@ pub(super) async fn change(tx: &mut Tx, clock: &Clock, to: &OneKey) -> Result<()
 }
 
 fn missing() -> OpsError {
-    let told = "The master key was changed, and the key file of this machine does not have the new key. Nothing was saved. Copy the key file from the machine where `bursar key rotate` was run.";
-    OpsError::Conflict(Refusal::new("master_key_missing", told))
+    OpsError::Conflict(Refusal::new("master_key_missing", format!("Nothing was saved. {NOT_HERE}")))
 }
 
 /// The key that the database is sealed with now; nothing when it is not among these.
@@ -141,9 +142,7 @@ pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
             key.take(&found);
         }
         None if was_lacking => {}
-        None => tracing::error!(
-            "the master key was changed, and the key file of this machine does not have the new key: nothing is sent from here until it has. Copy the key file from the machine where `bursar key rotate` was run"
-        ),
+        None => tracing::error!("{NOT_HERE}"),
     }
     Ok(())
 }

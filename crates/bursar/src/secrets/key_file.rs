@@ -85,6 +85,8 @@ pub struct Locked {
     place: PathBuf,
     /// The file, and those that took its place since: each carries its lock.
     held: Vec<File>,
+    /// Whether locks can be had here.
+    is_alone: bool,
 }
 
 impl Locked {
@@ -95,12 +97,26 @@ impl Locked {
     pub fn of(path: &Path) -> io::Result<Self> {
         let place = std::fs::canonicalize(path)?;
         let file = File::open(&place)?;
-        lock(&file)?;
+        let is_alone = lock(&file)?;
         // Whoever had it before may have put another file in its place meanwhile.
         if Stamp::read(&file.metadata()?).0[..2] != Stamp::read(&std::fs::metadata(&place)?).0[..2] {
             return Err(io::Error::new(ErrorKind::WouldBlock, "it was replaced just now"));
         }
-        Ok(Self { place, held: vec![file] })
+        let locked = Self { place, held: vec![file], is_alone };
+        // Of a run that was killed: keys lie in it.
+        let _ = std::fs::remove_file(locked.beside());
+        Ok(locked)
+    }
+
+    /// Whether nobody else can have it: not every file system has locks.
+    pub fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Where a new file is written before it takes the place.
+    fn beside(&self) -> PathBuf {
+        let name = self.place.file_name().unwrap_or_default().to_string_lossy();
+        self.place.with_file_name(format!(".{name}.unfinished"))
     }
 
     /// Replaces the file with one of these keys, of the same owner, group and mode: all of it or nothing. When this returns, it
@@ -110,9 +126,7 @@ impl Locked {
     /// When a file cannot be written beside it, or not given to its owner. Then it is as it was, unless only the folder could
     /// not be made durable.
     pub fn write(&mut self, keys: &[OneKey]) -> io::Result<()> {
-        let name = self.place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let beside = self.place.with_file_name(format!(".{name}.unfinished"));
-        // Of a run that was killed; this one alone has the lock.
+        let beside = self.beside();
         match std::fs::remove_file(&beside) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -121,7 +135,7 @@ impl Locked {
         let written = give_as(&file, &self.place)
             .and_then(|()| fill(&mut file, keys))
             .and_then(|()| lock(&file))
-            .and_then(|()| std::fs::rename(&beside, &self.place));
+            .and_then(|_| std::fs::rename(&beside, &self.place));
         if let Err(error) = written {
             let _ = std::fs::remove_file(&beside);
             return Err(error);
@@ -147,14 +161,12 @@ impl Locked {
     }
 }
 
-fn lock(file: &File) -> io::Result<()> {
+/// Whether it is locked now; false where there are no locks.
+fn lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
-        Err(TryLockError::Error(error)) => {
-            tracing::warn!(%error, "the key file cannot be locked here; see that nobody else rotates the key now");
-            Ok(())
-        }
+        Err(TryLockError::Error(_)) => Ok(false),
     }
 }
 
@@ -228,6 +240,7 @@ mod tests {
         std::fs::write(at("secret/.real.key.unfinished"), "of a run that was killed").unwrap();
         let before = Stamp::of(&at("bursar.key"));
         let mut file = Locked::of(&at("bursar.key")).unwrap();
+        assert!(file.is_alone() && std::fs::read_dir(at("secret")).unwrap().count() == 1, "its rest is gone");
         assert_eq!(Locked::of(&at("secret/real.key")).unwrap_err().kind(), ErrorKind::WouldBlock);
         file.write(&[key(2), key(1)]).unwrap();
         file.make_durable().unwrap();

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::App;
-use crate::ops::checks;
+use crate::ops::{checks, master_key};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::session::unauthenticated;
@@ -33,6 +33,9 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Fault> {
     if let Err(error) = app.store.read().await.map(drop) {
         tracing::warn!(%error, "not ready");
         return Err(not_ready(checks::database_away().what));
+    }
+    if app.master_key.is_lacking() {
+        return Err(not_ready(master_key::NOT_HERE.to_owned()));
     }
     match checks::late(&app.nudge.pulse.ages(app.clock.now())) {
         None => Ok("ready"),

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bursar::app::{App, Inner, Nudge};
@@ -31,6 +33,7 @@ use payout::ids::PartnerId;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::tax::Form;
+use tower::ServiceExt as _;
 
 use crate::nodes::{beside, run, text};
 use crate::source;
@@ -386,11 +389,22 @@ async fn a_process_that_runs_reads_and_seals_with_the_new_key() {
     let work = Work::new(far.clone(), None).unwrap();
     assert!(work.clients.paypal().await.unwrap().is_none());
     assert_eq!(connection(&far, Vendor::PayPal).await.rejected_at, None);
+    let ready = async || {
+        let asked = Request::get("/readyz").body(Body::empty()).unwrap();
+        let answer = bursar::web::router(work.clone()).oneshot(asked).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let (status, body) = ready().await;
+    assert!(status == 503 && body.contains("does not have the new key"), "{status} {body}");
     let mut file = Locked::of(&copy).unwrap();
     file.write(&[new.clone(), first_key()]).unwrap();
     drop(file);
     assert_eq!(id_in(&begin(&far).await.unwrap()), Some(new.id()), "the file that was copied is read");
     assert!(work.clients.paypal().await.unwrap().is_some());
+    master_key::follow(&mut far.store.read().await.unwrap(), &far.master_key).await.unwrap();
+    assert_eq!(ready().await.0, 200);
     let said = told(&house.run(&copy, &["finish"]).await, 0);
     assert!(said.contains("has no other any more"), "{said}");
     assert_eq!(key_file::read(&copy).unwrap().unwrap(), [new]);
