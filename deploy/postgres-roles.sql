@@ -77,8 +77,8 @@ GRANT SELECT, INSERT, DELETE ON
 GRANT SELECT, INSERT, UPDATE ON
     account, activity, asked, attempt, batch, connected_account, counter, decision, decision_reward, export_run,
     found_payment, import_header, import_run, mail, named_object, notice_told, outbox, partner, payout_profile,
-    payout_request, payout_transaction, person, preference, program, reconciliation_case, second_payment, set_aside,
-    setting, skipped_claim, submission, tax_report, threshold_override, vendor_answer, vendor_day, vendor_event,
+    payout_request, payout_transaction, person, preference, program, reconciliation_case, retired_key, second_payment,
+    set_aside, setting, skipped_claim, submission, tax_report, threshold_override, vendor_answer, vendor_day, vendor_event,
     vendor_movement, vendor_pull
     TO bursar_serve;
 

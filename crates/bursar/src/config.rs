@@ -60,7 +60,12 @@ impl Args for Config {
 impl FromArgMatches for Config {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Given::from_arg_matches(matches)?;
+        // An empty variable counts as none: an empty token would be everybody's.
+        given.metrics_token = given.metrics_token.filter(|token| !token.is_empty());
         for one in SECRETS {
+            if one.file(&given).is_some_and(|file| file.as_os_str().is_empty()) {
+                (one.set)(&mut given, None);
+            }
             given.read(one, matches).map_err(|told| clap::Error::raw(ErrorKind::ValueValidation, told))?;
         }
         Ok(Self(given))

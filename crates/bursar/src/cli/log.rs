@@ -11,7 +11,8 @@ use super::output;
 /// Begins to log, for as long as the process lives.
 pub(super) fn begin(filter: &str, format: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    // A full disk or a collector that has gone away takes lines, and nothing else: without this the library would panic.
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let begun = if format == "json" {
         // Escaped already, as JSON has it.
         logs.with_writer(io::stderr).with_ansi(false).json().try_init()

@@ -182,5 +182,9 @@ mod tests {
         let Some(Fact::PayoutFailed(why)) = fact(&back) else { panic!("{:?}", fact(&back)) };
         assert_eq!(why.code, "payout_reversed");
         assert!(why.message.contains("gave the money back"), "{why:?}");
+        // The one that fetches says nothing of a payment of ours.
+        let mut fetching = read("paid");
+        fetching.original_payout = Some("po_0".to_owned());
+        assert_eq!(fact(&fetching), None);
     }
 }

@@ -191,3 +191,18 @@ pub fn read_reversal(answer: &Answer, expect: &Expect) -> Outcome<Reversal> {
         Ok(reversal)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_is_money_of_its_currency_and_of_none_we_do_not_know() {
+        let of = |currency: &str| -> Transfer {
+            let body = serde_json::json!({ "id": "tr_1", "amount": 5000, "currency": currency, "destination": "acct_1" });
+            serde_json::from_value(body).unwrap()
+        };
+        assert_eq!(of("usd").money().map(|money| money.minor), Some(5000));
+        assert_eq!(of("zzz").money(), None);
+    }
+}

@@ -76,3 +76,14 @@ impl std::fmt::Debug for NewWebhookEndpoint {
         write!(f, "NewWebhookEndpoint({})", self.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_endpoint_is_printed_without_its_secret() {
+        let made = NewWebhookEndpoint { id: "we_1".to_owned(), secret: "whsec_hidden".to_owned() };
+        assert_eq!(format!("{made:?}"), "NewWebhookEndpoint(we_1)");
+    }
+}

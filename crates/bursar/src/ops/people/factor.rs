@@ -533,8 +533,13 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
             lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
             return Ok(Ok(()));
         }
+        let change = json!([before, wanted_now]).to_string();
+        if wanted_now.strength() > before.strength() {
+            lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
+        }
         if wanted_now.strength() < before.strength()
-            && let Some(refusal) = lowering::not_yet(tx, app, actor, &lowering::SECOND_FACTOR).await?
+            && let Some(refusal) =
+                lowering::not_yet(tx, app, actor, &lowering::SECOND_FACTOR, &change).await?
         {
             return Ok(Err(refusal));
         }

@@ -424,7 +424,7 @@ pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<
         }
         if required {
             none_would_stop(tx).await?;
-        } else if let Some(refusal) = lowering::not_yet(tx, app, by, &lowering::KEY_ADDRESSES).await? {
+        } else if let Some(refusal) = lowering::not_yet(tx, app, by, &lowering::KEY_ADDRESSES, "").await? {
             return Ok(Err(refusal));
         }
         let text = serde_json::to_string(&Rules { addresses_required: required }).unwrap_or_default();

@@ -105,10 +105,20 @@ pub async fn payout_settings(
     before: (&Document, &Settings),
     after: (&Document, &Settings),
 ) -> Result<Option<Refusal>> {
-    let guarded: Vec<&str> = weakened(before, after).into_iter().filter(|field| is_guarded(field)).collect();
+    let weaker = weakened(before, after);
+    let guarded: Vec<&str> = weaker.iter().copied().filter(|field| is_guarded(field)).collect();
     let refused = match guarded.as_slice() {
-        [] => None,
-        ["two_person_release"] => not_yet(tx, app, actor, &TWO_PERSONS).await?,
+        [] => {
+            // Whoever is told no more does not notice.
+            if weaker.contains(&"internal_recipients") {
+                let labels = vec!["Internal recipients of notices".to_owned()];
+                let wish =
+                    Wish { rule: &SAFEGUARDS, field: "internal_recipients", labels, change: String::new() };
+                tell(tx, app, actor, &wish, None).await?;
+            }
+            None
+        }
+        ["two_person_release"] => not_yet(tx, app, actor, &TWO_PERSONS, "").await?,
         [first, ..] => {
             let (was, is) = (json!(before.0), json!(after.0));
             let at = |of: &Value, field: &str| field.split('.').fold(of.clone(), |of, part| of[part].clone());
@@ -135,7 +145,8 @@ pub async fn payout_settings(
         }
     };
     // Whoever saves what weakens nothing takes back what somebody has asked for; what is done is asked for no more.
-    if refused.is_none() {
+    // A program that somebody gave a key takes nothing back.
+    if refused.is_none() && is_operators_own(tx, actor).await? {
         for rule in [&TWO_PERSONS, &SAFEGUARDS] {
             take_back(tx, app.clock.now(), rule).await?;
         }
@@ -181,8 +192,17 @@ fn label(field: &str) -> &'static str {
 
 /// Why the rule stays on for now: nobody else has asked for the same, and it is no day since this one did. That they ask is
 /// written down.
-pub async fn not_yet(tx: &mut Tx, app: &App, actor: &Actor, rule: &Rule) -> Result<Option<Refusal>> {
-    let wish = Wish { rule, field: rule.field, labels: vec![rule.label.to_owned()], change: String::new() };
+///
+/// `change` is what it would be: whoever agrees to one thing has not agreed to another.
+pub async fn not_yet(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    rule: &Rule,
+    change: &str,
+) -> Result<Option<Refusal>> {
+    let labels = vec![rule.label.to_owned()];
+    let wish = Wish { rule, field: rule.field, labels, change: change.to_owned() };
     not_yet_of(tx, app, actor, &wish).await
 }
 

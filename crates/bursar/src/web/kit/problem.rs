@@ -145,7 +145,7 @@ impl Fault {
     pub fn too_many_requests(Wait(seconds): Wait, of_key: bool) -> Self {
         let whose = if of_key { "This API key" } else { "Your login" };
         let told = format!(
-            "{whose} has sent more requests than are taken in so short a time, so this one was not looked at and nothing was done. Wait {}, then send it again.",
+            "{whose} has sent more requests than are taken in so short a time, so this one was not looked at; what was done before stays done. Wait {}, then send it again.",
             span(seconds)
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", told).retry_after(seconds)

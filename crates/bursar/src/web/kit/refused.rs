@@ -76,8 +76,8 @@ impl Refusals {
             return true;
         }
         let counted = minute.left_out.len() < MOST_KINDS || minute.left_out.contains_key(code);
-        let code = if counted { code } else { "others" };
-        *minute.left_out.entry(code.to_owned()).or_default() += 1;
+        let kind = if counted { code } else { "others" };
+        *minute.left_out.entry(kind.to_owned()).or_default() += 1;
         false
     }
 

@@ -29,7 +29,7 @@ use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
 /// What is no page that anybody looks at, and why.
-const NO_PAGES: [(&str, &str); 21] = [
+const NO_PAGES: [(&str, &str); 22] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that works once; it is followed here"),
     ("/claims/{number}/events", "a stream"),
@@ -38,6 +38,7 @@ const NO_PAGES: [(&str, &str); 21] = [
     ("/payees/{id}/statements/{file}", "a file to keep"),
     ("/imports/{number}/events", "a stream"),
     ("/imports/{number}/refused.csv", "a file to mend"),
+    ("/imports/example/{what}", "a file to write over"),
     ("/reconciliation/days.csv", "a file to keep"),
     ("/reconciliation/movements.csv", "a file to keep"),
     ("/rewards/import", "leads to the import of rewards"),

@@ -27,7 +27,7 @@ async fn the_summary_shows_every_figure_as_a_chart_and_in_a_table() {
     assert_eq!(browser.get("/dashboard").await.to, "/dashboard/summary");
     let page = browser.read("/dashboard/summary").await;
     page.says("Net 2,200.00 USD 2,270.00 USD paid, 70.00 USD lies in payees' balances");
-    page.says("In flight 9.00 USD 1 payment with a vendor");
+    page.says("In flight 9.00 USD 1 payment promised: with a vendor or not sent yet");
     page.says("Failed 100.00 USD 2 payments , to be decided about");
     page.says("Waiting 7.00 USD 1 approved reward in no payment yet");
     page.says(

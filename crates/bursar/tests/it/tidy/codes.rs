@@ -83,17 +83,17 @@ const FIELDS: [&str; 14] = [
 /// Codes that no program is answered: only pages, the command line or Bursar itself meet them, and pages tell the sentence alone.
 /// Whoever lets a call of the API answer one takes it off and gives it its words.
 #[rustfmt::skip]
-const ON_PAGES: [&str; 69] = [
+const ON_PAGES: [&str; 71] = [
     "account_taken", "address_suppressed", "addresses_missing", "addresses_required", "already_undone", "ambiguous_name",
     "app_is_needed", "belongs_elsewhere", "changed_since", "database_went_back", "disabled", "done_already",
     "external_id_taken", "file_forgotten", "form_expired", "form_from_elsewhere", "import_state", "in_the_past",
-    "invalid_address", "invalid_name", "last_admin", "mail_is_carried", "mail_not_given_up", "mail_too_old",
+    "invalid_address", "invalid_name", "last_admin", "master_key_changed", "mail_is_carried", "mail_not_given_up", "mail_too_old",
     "malformed_form", "missing_header", "name_taken", "no_address", "no_link", "no_other_way_in", "no_passkey",
     "no_passkeys_here", "no_rows", "no_scope", "no_second_factor", "nobody_held", "not_linked", "not_the_same",
     "not_yours", "nothing_payable", "nothing_unlinked", "one_file", "own_login", "own_role", "password_common",
     "password_names_you", "password_too_long", "password_too_short", "record_readable", "revoked", "safe_mode_open", "same_destination",
     "second_factor_required", "session_over", "session_renewed", "settle_the_payment", "state_refused",
-    "stripe_opens_elsewhere", "too_late", "too_many", "too_many_passkeys", "unknown_country", "unknown_zone",
+    "stripe_link_elsewhere", "stripe_opens_elsewhere", "too_late", "too_many", "too_many_passkeys", "unknown_country", "unknown_zone",
     "unpaid_rewards", "vendor_not_offered", "which_account", "wrong_partner", "wrong_role", "wrong_scope",
 ];
 

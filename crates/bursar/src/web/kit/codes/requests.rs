@@ -37,7 +37,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Nothing was changed. In a row of a file, only that row is refused.",
                 "An administrator does it on the pages. A key of the command line with the scope write may do it as well.";
             second_person_needed
-                "It takes two people, and this one does not count as the second, or is the first to ask for it.",
+                "It takes two people, and this one does not count as the second, or is the first to ask for it: of a payment, or of a setting that would protect less.",
                 "Nothing was changed and nothing is paid by it. What the first one said is kept and waits.",
                 "The detail says who can do it, and from when on: another person, a key with the scope release, or one that has been allowed to pay for a day.";
             not_found
@@ -54,7 +54,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Use GET, HEAD, POST, PUT, PATCH or DELETE.";
             too_many_requests
                 "This key, or this login, sent more requests in a minute than are taken of one.",
-                "This request was not looked at, and nothing was done.",
+                "This request was not looked at. What was done before stays done.",
                 "Wait for as long as Retry-After says, then send it again. The operator sets the number (BURSAR_REQUESTS_PER_MINUTE); every key has its own.";
             slow_down
                 "There were too many tries in a short time, or Bursar has no room for more at this moment, so this one was not looked at.",
@@ -64,6 +64,10 @@ pub(super) const AREAS: &[Area] = &[
                 "Bursar does as much of this at once as it can: large files are read or written, or more webhooks wait than it takes.",
                 "Nothing was begun. A vendor sends its webhook again by itself.",
                 "Ask again after Retry-After, with the same Idempotency-Key.";
+            master_key_missing
+                "This machine's key file does not hold the key that the database is sealed with now: the key was changed on another machine.",
+                "Nothing was saved. Payments that need a vendor's credentials wait for a machine that has the key.",
+                "Copy the key file from the machine where the key was changed; bursar key status and bursar doctor say how it stands.";
             storage_unavailable
                 "The database does not answer, or its disk is full.",
                 "What was being written when the connection broke may be there; the same Idempotency-Key tells, and does not do it twice. Nothing is sent to a vendor until the database can write again.",
