@@ -69,7 +69,7 @@ GRANT SELECT, INSERT ON
 
 -- Added and taken away, never changed. A row of audit_waiting leaves only once it stands in audit; a trigger looks.
 GRANT SELECT, INSERT, DELETE ON
-    audit_waiting, batch_shown, came_back, export_part, half_login, import_file, mail_suppression, passkey_challenge,
+    audit_waiting, batch_shown, came_back, export_part, import_file, mail_suppression, passkey_challenge,
     search_word, second_opinion
     TO bursar_serve;
 
@@ -83,7 +83,7 @@ GRANT SELECT, INSERT, UPDATE ON
     TO bursar_serve;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    address_confirmation, factor, factor_begun, idempotency, import_refused, login_identity, login_link, meta, node,
+    address_confirmation, factor, factor_begun, half_login, idempotency, import_refused, login_identity, login_link, meta, node,
     onboarding_state, passkey, recovery_code, reward, saved_view, session, vendor_connection
     TO bursar_serve;
 

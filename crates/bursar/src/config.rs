@@ -61,7 +61,9 @@ impl FromArgMatches for Config {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Given::from_arg_matches(matches)?;
         // An empty variable counts as none: an empty token would be everybody's.
-        given.metrics_token = given.metrics_token.filter(|token| !token.is_empty());
+        for text in [&mut given.metrics_token, &mut given.smtp_url, &mut given.oidc.client_secret] {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
         for one in SECRETS {
             if one.file(&given).is_some_and(|file| file.as_os_str().is_empty()) {
                 (one.set)(&mut given, None);
