@@ -234,6 +234,7 @@ if (live && window.EventSource) {
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
       if (answer.ok) put(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      else if (answer.status === 429) setTimeout(swap, 5000);
     } catch {
       // The next change, or the next connection, tries again.
     }

@@ -116,7 +116,7 @@ notices! {
     /// The provider that people sign in with has linked a login, made one, or given it another role or none.
     LoginByProvider = "login_by_provider", [Admins], "Login changed by the provider";
     /// Somebody weakened a safeguard, or wants to.
-    SafeguardLowered = "safeguard_lowered", [Admins], "Safeguard lowered";
+    SafeguardLowered = "safeguard_lowered", [Admins, Named], "Safeguard lowered";
     /// Somebody made an API key.
     ApiKeyMade = "api_key_made", [Admins], "API key made";
     /// An API key that is in use ends soon.
@@ -154,6 +154,12 @@ impl Notice {
     #[must_use]
     pub fn is_collected(self) -> bool {
         matches!(self, Self::RewardApproved | Self::RewardRejected)
+    }
+
+    /// It is always told in Bursar's own words: whoever weakens a safeguard must not choose how others are told.
+    #[must_use]
+    pub fn is_fixed(self) -> bool {
+        matches!(self, Self::SafeguardLowered | Self::MasterKeyChanged)
     }
 
     /// It carries a link that only its receiver may follow.

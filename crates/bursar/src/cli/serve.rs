@@ -203,6 +203,13 @@ pub(super) async fn init(config: Config, json: bool) -> Outcome {
 
 /// Changes the tables and nothing else: no key is needed, none is made.
 pub(super) async fn migrate(config: &Config, json: bool) -> Outcome {
+    // Without its address, which a shell may not have, it would make an empty database and call it up to date.
+    if let Some(file) = store::copy::file_of(&config.database_url).filter(|file| !file.exists()) {
+        let file = file.display();
+        return Err(Failure(format!(
+            "there is no database at {file}. Name it with BURSAR_DATABASE_URL; `bursar serve` makes a new one at its first start. Nothing was made."
+        )));
+    }
     let store = super::open_store(config).await?;
     let (engine, schema) = (store.engine_name(), store.newest_schema());
     store.close().await;

@@ -47,6 +47,10 @@ pub async fn save(
         // A browser sends every line's end as two characters.
         body: template.body.replace("\r\n", "\n").trim().to_owned(),
     });
+    if template.is_some() && notice.is_fixed() {
+        let told = "This mail is always sent in Bursar's own words, so that whoever weakens a safeguard cannot choose how others are told. Nothing was saved.";
+        return Err(Refusal::new("template_fixed", told).at("body").into());
+    }
     if let Some(template) = &template {
         template
             .check(notice)

@@ -387,12 +387,13 @@ pub(super) async fn take(
     let place = Column::Factor.place(&person.id.to_string());
     // Whoever has passkeys and no app has recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        if let Some(factor) = &factor
-            && let Some(secret) = app.master_key.open(&place, &factor.sealed)
-            && let Some(step) = step_of(&secret, &digits, now)
-        {
-            let first = factors::use_step(tx, person.id, step).await?;
-            return Ok(if first { Taken::Right(Means::App) } else { Taken::Used });
+        if let Some(factor) = &factor {
+            // What does not open here is no wrong code of theirs.
+            let secret = app.master_key.open(&place, &factor.sealed).ok_or_else(unreadable)?;
+            if let Some(step) = step_of(&secret, &digits, now) {
+                let first = factors::use_step(tx, person.id, step).await?;
+                return Ok(if first { Taken::Right(Means::App) } else { Taken::Used });
+            }
         }
     } else if factors::use_code(tx, person.id, &hash_of(person.id, typed), now).await? {
         note(tx, now, &person.id.to_string(), "recovery_code_used", person.id, json!({}));
@@ -557,6 +558,11 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
         Ok(Ok(()))
     })?;
     saved.map_err(OpsError::Conflict)
+}
+
+fn unreadable() -> OpsError {
+    let told = "What your authenticator app shows cannot be checked here, because its secret does not open with the key of this machine. Use a recovery code or a passkey, and tell whoever runs Bursar.";
+    OpsError::Conflict(Refusal::new("master_key_missing", told))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::logins::address;
 use super::note;
 use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
+use crate::ops::settings::lowering;
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor, Person};
@@ -156,6 +157,9 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
         may_change_role(person.role, role)?;
         may_become(held, Some(role))?;
         if person.role != role {
+            if allows(person.role, Permission::Administer) {
+                lowering::one_fewer(tx, app, actor, &person.name).await?;
+            }
             people::set_role(tx, id, role).await?;
             if !allows(person.role, Permission::Pay) {
                 waits(tx, id, role, now).await?;
@@ -175,8 +179,11 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
         let held = held(tx, actor, id).await?;
-        signs_in(tx, id).await?;
+        let person = signs_in(tx, id).await?;
         may_become(held, None)?;
+        if allows(person.role, Permission::Administer) {
+            lowering::one_fewer(tx, app, actor, &person.name).await?;
+        }
         people::drop_links(tx, id).await?;
         if people::disable(tx, id, now).await? == 1 {
             note(tx, now, &actor.id.to_string(), "person_disabled", id, json!({}));

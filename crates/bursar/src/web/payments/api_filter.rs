@@ -88,7 +88,7 @@ impl PaymentFilter {
             filter.scope.payment_type = Some(PaymentType::parse(kind).ok_or_else(unknown)?);
         }
         if let Some(batch) = &self.batch {
-            filter.batch = Some(batch_of(db, batch).await?);
+            filter.batch = Some(batch_of(db, batch, own.is_none()).await?);
         }
         for (pointer, text, end) in [("/from", &self.from, false), ("/to", &self.to, true)] {
             let Some(text) = text else { continue };
@@ -120,12 +120,19 @@ impl PaymentFilter {
     }
 }
 
-/// The batch of this id or number. An id that no batch has is one of no payments.
-async fn batch_of(db: &mut Db, named: &str) -> Result<BatchId, Fault> {
+/// The batch of this id, or of this number for whoever sees all of them: which numbers there are is nothing to a partner. An id
+/// that no batch has is one of no payments.
+async fn batch_of(db: &mut Db, named: &str, all: bool) -> Result<BatchId, Fault> {
+    let unknown = || bad("/batch", "invalid_id", "There is no batch with this id or number.");
+    if let Some(id) = BatchId::parse(named) {
+        return Ok(id);
+    }
+    if !all {
+        return Err(unknown());
+    }
     match batches::find(db, named).await {
         Ok(batch) => Ok(batch.id),
-        Err(StoreError::Missing) => BatchId::parse(named)
-            .ok_or_else(|| bad("/batch", "invalid_id", "There is no batch with this id or number.")),
+        Err(StoreError::Missing) => Err(unknown()),
         Err(error) => Err(error.into()),
     }
 }

@@ -2,6 +2,8 @@
 //! moment later with the rule switched off.
 
 use bursar::app::Actor;
+use bursar::mail::{Language, Template};
+use bursar::ops::notices::templates;
 use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
@@ -177,6 +179,33 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     let told = told_of_safeguards(&stage).await;
     let done = told.iter().filter(|one| **one == "done").count();
     assert_eq!((told.len() - done, done), (7, 3), "{told:?}");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn whoever_administers_no_more_hears_of_it_as_all_others_do() {
+    let stage = Stage::open("second_fewer", 613).await;
+    let (app, pat) = (&stage.world.app, stage.world.actor.clone());
+    // The last one who can sign in stays what they are.
+    let stays = invited(&stage, &pat, "stays@example.com").await;
+    team::change_role(app, &pat, stays.id, Role::Admin).await.unwrap();
+    for (email, out) in [("first@example.com", true), ("second@example.com", false)] {
+        let admin = invited(&stage, &pat, email).await;
+        team::change_role(app, &pat, admin.id, Role::Admin).await.unwrap();
+        match out {
+            true => team::shut_out(app, &pat, admin.id).await.unwrap(),
+            false => team::change_role(app, &pat, admin.id, Role::Auditor).await.unwrap(),
+        }
+        let mut db = app.store.read().await.unwrap();
+        let about = bursar::store::outbox::about(&mut db, "settings:people").await.unwrap();
+        let told = about.iter().filter(|one| one.notice == Notice::SafeguardLowered);
+        assert_eq!(told.filter(|one| one.detail.contains(email)).count(), 1, "{email}: {about:?}");
+    }
+    // How they are told is not chosen by whoever does it.
+    let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
+    let of = (Notice::SafeguardLowered, Language::En);
+    let saved = templates::save(app, &pat, of, Some(&template), None).await;
+    assert!(matches!(saved, Err(OpsError::Refused(why)) if why.code == "template_fixed"));
     stage.close(Ok(())).await;
 }
 

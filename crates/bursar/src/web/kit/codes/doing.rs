@@ -283,6 +283,10 @@ pub(super) const AREAS: &[Area] = &[
                 "The text of a mail cannot be used; the detail names the line and what is wrong.",
                 "Mails go on as they were.",
                 "Correct it. GET at the same address answers the variables that it may use.";
+            template_fixed
+                "This mail is always sent in Bursar's own words, so that whoever weakens a safeguard cannot choose how others are told.",
+                "Nothing was saved.",
+                "Leave it as it is.";
             nothing_to_explain
                 "Both sides say the same by now, one may be late yet, or somebody has explained it.",
                 "",

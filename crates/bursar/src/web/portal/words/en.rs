@@ -62,7 +62,7 @@ pub const WORDS: Words = Words {
     one_reward: "1 reward",
     some_rewards: "{count} rewards",
     request: "Request a payout",
-    request_help: "We look at your rewards first when we prepare the next payout.",
+    request_help: "Whoever prepares payouts hears of it. A person decides when you are paid.",
     requested: "You asked for a payout on {day}.",
     request_sent: "Your request is noted. Your rewards are looked at first when the next payout is prepared.",
     last_payouts: "Latest payouts",
