@@ -61,7 +61,7 @@ impl FromArgMatches for Config {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Given::from_arg_matches(matches)?;
         // An empty variable counts as none: an empty token would be everybody's.
-        for text in [&mut given.metrics_token, &mut given.smtp_url, &mut given.oidc.client_secret] {
+        for text in [&mut given.metrics_token, &mut given.oidc.client_secret] {
             *text = text.take().filter(|text| !text.is_empty());
         }
         for one in SECRETS {

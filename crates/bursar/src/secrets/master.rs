@@ -134,12 +134,6 @@ impl MasterKey {
         match read {
             Ok(Some(keys)) => {
                 let seals = held.keys.get(held.seals).cloned();
-                if seals.as_ref().is_some_and(|seals| !keys.contains(seals)) {
-                    tracing::warn!(
-                        file = %file.display(),
-                        "the key that this process seals with has left the key file: where the master key was not changed just now, put that file back before anything is started again"
-                    );
-                }
                 let before = std::mem::take(&mut held.keys);
                 let kept: Vec<_> = before.into_iter().filter(|one| !keys.contains(one)).collect();
                 held.in_file = keys.len();

@@ -18,8 +18,6 @@ use crate::store::mails::Mail;
 
 /// The longest a mail server may take over one step.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest it may take over all of them.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// The way to the mail server.
 #[derive(Clone)]
@@ -52,13 +50,7 @@ impl Mailer {
             Ok(message) => message,
             Err(why) => return Posted::Refused(why),
         };
-        // The library bounds only how long it connects.
-        let Ok(sent) = tokio::time::timeout(LONGEST, self.server.send(message)).await else {
-            return Posted::Later(
-                "The mail server took the connection and said nothing for a minute.".to_owned(),
-            );
-        };
-        match sent {
+        match self.server.send(message).await {
             Ok(answer) => Posted::Taken(answer.message().collect::<Vec<_>>().join(" ")),
             Err(error) => {
                 let said = told(&error);

@@ -19,7 +19,7 @@ const SHOWN: i64 = 50;
 pub async fn in_force(db: &mut Db, notice: Notice, language: Language) -> store::Result<(Template, i64)> {
     let newest = templates::versions(db, notice, language.as_str(), 1).await?.into_iter().next();
     let version = newest.as_ref().map_or(0, |newest| newest.version);
-    let words = newest.and_then(|newest| newest.words);
+    let words = newest.and_then(|newest| newest.words).filter(|_| !notice.is_fixed());
     let template = words.map(|(subject, body)| Template { subject, body });
     Ok((template.unwrap_or_else(|| language.built_in(notice)), version))
 }

@@ -181,7 +181,7 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         let held = held(tx, actor, id).await?;
         let person = signs_in(tx, id).await?;
         may_become(held, None)?;
-        if allows(person.role, Permission::Administer) {
+        if person.disabled_at.is_none() && allows(person.role, Permission::Administer) {
             lowering::one_fewer(tx, app, actor, &person.name).await?;
         }
         people::drop_links(tx, id).await?;

@@ -127,7 +127,10 @@ pub async fn payout_settings(
             let told = |(field, was, is): &(&str, Value, Value)| {
                 format!("{}: {} → {}", label(field), value_told(was), value_told(is))
             };
-            let labels = values.iter().map(told).collect();
+            let mut labels: Vec<String> = values.iter().map(told).collect();
+            if weaker.contains(&"internal_recipients") {
+                labels.push("Internal recipients of notices".to_owned());
+            }
             let wish = Wish {
                 rule: &SAFEGUARDS,
                 field: first,
