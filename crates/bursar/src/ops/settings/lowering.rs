@@ -216,7 +216,7 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     let asked = serde_json::from_str::<Option<Asked>>(&kept).ok().flatten();
     let mut asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US && asked.change == wish.change);
-    // Whoever is no administrator any more, or not for a day yet, is no first person for somebody else.
+    // Whoever is no administrator any more, or does not count as a person of their own yet, is no first one for somebody else.
     if let Some(first) = asked.as_ref().filter(|first| first.by != by) {
         let counts = people::counts(tx, &first.by, now).await? == people::Counts::Yes;
         if !counts || !people::may_still(tx, &first.by, Permission::Administer, now).await? {
