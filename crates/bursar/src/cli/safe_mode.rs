@@ -6,7 +6,7 @@ use payout::money::Vendor;
 use super::{Outcome, open, operator, output, unknown, words};
 use crate::clock;
 use crate::config::Config;
-use crate::ops::safe_mode::{self, Report, STEPS, Said, Shown};
+use crate::ops::safe_mode::{self, Report, STEPS, Said, Shown, Vouched};
 
 /// So many found payments are listed.
 const MOST_FOUND: i64 = 1_000;
@@ -38,6 +38,9 @@ enum Order {
         /// I have compared this vendor's payments by hand, because Bursar cannot: stripe, paypal or both
         #[arg(long, value_delimiter = ',', value_parser = vendor)]
         compared_by_hand: Vec<Vendor>,
+        /// After a restore or failover: I entered the lost holds, closed payees and changed destinations again
+        #[arg(long)]
+        reentered: bool,
     },
     /// Say what was done about a payment that a vendor has and this database does not know of
     Settle {
@@ -69,8 +72,9 @@ pub(super) async fn run(options: Options) -> Outcome {
         Some(Order::On { put_back_from, note }) => {
             safe_mode::switch_on(&app, &operator(), put_back_from, &note).await.map_err(words)?;
         }
-        Some(Order::Off { compared_by_hand }) => {
-            safe_mode::leave(&app, &operator(), &compared_by_hand).await.map_err(words)?;
+        Some(Order::Off { compared_by_hand, reentered }) => {
+            let vouched = Vouched { compared: &compared_by_hand, reentered };
+            safe_mode::leave(&app, &operator(), vouched).await.map_err(words)?;
             compared = compared_by_hand;
         }
         Some(Order::Settle { object, note, none_of }) => {
@@ -134,11 +138,12 @@ fn tell(report: &Report) {
                 output::say(&format!("  until  {one}"));
             }
             if report.keeps_on.is_empty() {
-                output::say(match state.since {
-                    Some(_) => "  Everything has been looked up. End it with `bursar safe-mode off`.",
-                    None => {
-                        "  Nothing is compared with the vendors: it only stops payments, until `bursar safe-mode off`. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before you end it."
-                    }
+                output::say(&match state.since {
+                    Some(since) => format!(
+                        "  Everything has been looked up. {} Then run `bursar safe-mode off --reentered`.",
+                        safe_mode::to_reenter(since)
+                    ),
+                    None => "  Nothing is compared with the vendors: it only stops payments, until `bursar safe-mode off`. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before you end it.".to_owned(),
                 });
             }
         }

@@ -143,7 +143,7 @@ async fn safe(db: &mut Db) -> store::Result<Option<Finding>> {
     let Some(state) = report.state else { return Ok(None) };
     let remedy = match report.keeps_on.is_empty() {
         true if state.since.is_some() => {
-            "Everything has been looked up: an administrator ends it with `bursar safe-mode off`.".to_owned()
+            "Everything has been looked up: an administrator ends it on the page Safe mode or with `bursar safe-mode off`.".to_owned()
         }
         true => "It only stops payments; an administrator ends it with `bursar safe-mode off`. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before.".to_owned(),
         false => format!("{} See `bursar safe-mode`.", report.keeps_on.join(" ")),

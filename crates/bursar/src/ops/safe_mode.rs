@@ -501,12 +501,30 @@ fn review(open: &Open) -> Option<String> {
     )
 }
 
-/// An administrator switches it off, when everything that was not over is looked up. `compared` are the vendors for which
-/// they say that they have compared the payments by hand, because Bursar cannot.
+/// What an administrator vouches for when they end safe mode, because Bursar cannot see it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Vouched<'a> {
+    /// They compared these vendors' payments with Bursar's by hand.
+    pub compared: &'a [Vendor],
+    /// They entered the lost holds, closings and destinations again, or there were none.
+    pub reentered: bool,
+}
+
+/// What [`Vouched::reentered`] stands for, given when the lost time began.
+pub fn to_reenter(since: i64) -> String {
+    format!(
+        "Holds, closed payees and changed destinations since {} may be missing here. Enter them again: queued payments go to \
+         the destinations in this database.",
+        clock::told(since)
+    )
+}
+
+/// Ends safe mode once every unfinished payment has been looked up.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `safe_mode_open` with what keeps it on.
-pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> {
+pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()> {
+    let compared = vouched.compared;
     transact!(app, |tx| {
         // Read before what is reported of it.
         let Some((text, _)) = read(tx).await? else { return Ok(()) };
@@ -516,6 +534,13 @@ pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> 
             let sentence = format!(
                 "Safe mode stays on, and nothing is sent: {} Wait, and try again. Where a vendor cannot be reached for good, compare its payments by hand and say so.",
                 report.keeps_on.join(" ")
+            );
+            return Err(OpsError::Conflict(Refusal::new("safe_mode_open", sentence)));
+        }
+        if let Some(since) = state.since.filter(|_| !vouched.reentered) {
+            let sentence = format!(
+                "Safe mode stays on, and nothing is sent: {} Then say so: tick the box on the page, or add `--reentered`.",
+                to_reenter(since)
             );
             return Err(OpsError::Conflict(Refusal::new("safe_mode_open", sentence)));
         }
@@ -532,7 +557,7 @@ pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> 
             put_back::take_as_looked(tx).await?;
         }
         let compared: Vec<&str> = compared.iter().map(|vendor| vendor.as_str()).collect();
-        let detail = serde_json::json!({ "state": state, "compared_by_hand": compared });
+        let detail = serde_json::json!({ "state": state, "compared_by_hand": compared, "reentered": vouched.reentered });
         note(tx, &actor.id.to_string(), "safe_mode_left", &detail, app.clock.now());
         Ok(())
     })?;

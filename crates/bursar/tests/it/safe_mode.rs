@@ -237,6 +237,27 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     stage.close(Ok(())).await;
 }
 
+/// Bursar cannot see a destination that was changed after the backup, so a person vouches for it before payments go on.
+#[tokio::test]
+async fn after_a_restore_somebody_says_that_lost_destinations_are_entered_again() {
+    let mut stage = Stage::open("safe_mode_reentered", 433).await;
+    stage.one("partner ana paypal ana@example.com").await.unwrap();
+    let since = stage.world.now() - 3_600_000_000;
+    bursar::ops::safe_mode::switch_on(&stage.world.app, &stage.world.actor, Some(since), "").await.unwrap();
+    stage.one("live 10 minutes").await.unwrap();
+    let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
+    let page = pat.read("/safe-mode").await;
+    page.says("Everything that was not over has been looked up.");
+    page.says("Holds, closed payees and changed destinations since");
+    let csrf = page.hidden("csrf");
+    let seen = [("csrf", csrf.as_str()), ("checked", "yes")];
+    let refused = pat.post_on("/safe-mode/off", &seen).await;
+    refused.says("Safe mode stays on, and nothing is sent: Holds, closed payees and changed destinations");
+    let vouched = [seen[0], seen[1], ("reentered", "yes")];
+    pat.post_on("/safe-mode/off", &vouched).await.says("Safe mode is off: payments go on.");
+    stage.close(Ok(())).await;
+}
+
 #[tokio::test]
 async fn what_is_asked_back_goes_out_too_when_safe_mode_ends() {
     let mut stage = Stage::open("safe_mode_asked_back", 432).await;

@@ -1,7 +1,7 @@
 //! What vendors do in a scenario: faults, balances, and events that nobody should believe.
 
 use bursar::ops::brake;
-use bursar::ops::safe_mode;
+use bursar::ops::safe_mode::{self, Vouched};
 use bursar::ops::vendors::Credentials;
 use bursar::store::aside;
 use bursar::store::events::{self, New};
@@ -189,7 +189,7 @@ async fn brake(world: &World, on: bool) -> Outcome {
 pub async fn safe_mode(world: &World, on: bool) -> Outcome {
     let switched = match on {
         true => safe_mode::switch_on(&world.app, &world.actor, None, "").await,
-        false => safe_mode::leave(&world.app, &world.actor, &[]).await,
+        false => safe_mode::leave(&world.app, &world.actor, Vouched { compared: &[], reentered: true }).await,
     };
     switched.map_err(odd)?;
     world.memory.safe_mode(world.vendors_now(), on);

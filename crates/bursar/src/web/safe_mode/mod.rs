@@ -10,7 +10,7 @@ use payout::access::Permission;
 use payout::money::Vendor;
 
 use crate::app::App;
-use crate::ops::safe_mode::{self, Said, Shown};
+use crate::ops::safe_mode::{self, Said, Shown, Vouched};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::{self, Cash, When, when};
 use crate::web::kit::layout::{Frame, Place, Told, Visit};
@@ -97,7 +97,8 @@ struct Page {
     says: String,
     keeps_on: Vec<String>,
     /// The vendors are searched, because payments may be missing here.
-    compares: bool,
+    /// What to enter again before it ends, where the database was put back.
+    to_reenter: Option<String>,
     /// Pressing it would do something: nothing keeps it on, or people may say that they have compared a vendor by hand.
     may_end: bool,
     /// What goes out when it ends.
@@ -120,7 +121,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         frame: Frame { safe_mode: false, found: false, ..visit.frame("Safe mode", Place::Elsewhere) },
         on: report.state.is_some(),
         since: report.state.as_ref().and_then(|state| when(Some(state.at).filter(|at| *at > 0))),
-        compares: report.state.as_ref().is_some_and(|state| state.since.is_some()),
+        to_reenter: report.state.as_ref().and_then(|state| state.since).map(safe_mode::to_reenter),
         says: report.state.map(|state| state.says).unwrap_or_default(),
         may_end: report.keeps_on.is_empty() || !report.by_hand.is_empty(),
         goes_out: report.goes_out,
@@ -150,6 +151,8 @@ async fn on(State(app): State<App>, visit: Visit, Form(sent): Form<Note>) -> Res
 struct Off {
     /// They have seen what goes out.
     checked: Option<String>,
+    /// They have entered again what was lost.
+    reentered: Option<String>,
     stripe: Option<String>,
     paypal: Option<String>,
 }
@@ -162,7 +165,8 @@ async fn off(State(app): State<App>, visit: Visit, Form(sent): Form<Off>) -> Res
     let ticked = [(sent.stripe, Vendor::Stripe), (sent.paypal, Vendor::PayPal)];
     let compared: Vec<Vendor> =
         ticked.into_iter().filter_map(|(tick, vendor)| tick.map(|_| vendor)).collect();
-    match safe_mode::leave(&app, &visit.actor, &compared).await {
+    let vouched = Vouched { compared: &compared, reentered: sent.reentered.is_some() };
+    match safe_mode::leave(&app, &visit.actor, vouched).await {
         Ok(()) => Ok(Told::good("Safe mode is off: payments go on.").listing(sent_now(goes_out)).on(PAGE)),
         Err(error) => Ok(Told::refused(error)?.on(PAGE)),
     }

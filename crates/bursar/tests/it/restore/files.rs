@@ -119,8 +119,9 @@ fn a_backup_is_taken_proven_and_put_back() {
 
     let told: Value = serde_json::from_str(&done(&run(&["safe-mode", "--json"]))).unwrap();
     assert_eq!((told["on"].as_bool(), told["state"]["why"].as_str()), (Some(true), Some("restored")));
-    // No vendor is connected, so there is nobody to ask.
-    assert!(done(&run(&["safe-mode", "off"])).contains("Safe mode is off"));
+    // No vendor is connected, so there is nobody to ask; but nobody has entered again what the backup does not know.
+    refused(&run(&["safe-mode", "off"]), "Holds, closed payees and changed destinations since");
+    assert!(done(&run(&["safe-mode", "off", "--reentered"])).contains("Safe mode is off"));
     let elsewhere = ["restore", "one", "--database-url=sqlite://fresh.db"];
     done(&run(&elsewhere));
     assert!(at("fresh.db").exists(), "where there was no database there is one now");
@@ -139,7 +140,7 @@ fn a_person_switches_safe_mode_on_and_off() {
         "{told}"
     );
     assert_eq!(run(&["safe-mode", "on", "--put-back-from=yesterday"]).status.code(), Some(2));
-    assert!(done(&run(&["safe-mode", "off"])).contains("Safe mode is off"));
+    assert!(done(&run(&["safe-mode", "off", "--reentered"])).contains("Safe mode is off"));
     refused(
         &run(&["safe-mode", "settle", "tr_1", "--note=none of ours"]),
         "No payment that was found at a vendor has the id",
