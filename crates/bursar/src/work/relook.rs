@@ -114,7 +114,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
     Ok(looked)
 }
 
-/// Whether the payment is looked through and nothing is unknown any more.
+/// Searches one payment. Returns whether nothing unknown is left.
 async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool, ReadError>> {
     let mut db = work.app.store.read().await?;
     let epoch = put_back::progress(&mut db).await?.epoch;
@@ -135,15 +135,15 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
     }
 }
 
-/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more. It was asked in this epoch:
-/// where the database was put back once more since, that says nothing of the next.
+/// Records what Stripe has of a payment that was unknown here. Returns whether nothing unknown is left. Stripe was
+/// asked in `epoch`: if the database was restored again since, that says nothing about the next epoch.
 async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> Result<bool> {
     let app = &work.app;
     let looked = transact!(app, |tx| {
         let now = app.clock.now();
         let cases = Cases::read(tx, &[id]).await?;
         let of = cases.transactions.get(&id).ok_or(OpsError::Missing)?;
-        // Known by now, because it was adopted while Stripe was asked, or because somebody has said what it is.
+        // Known by now: adopted while Stripe was being read, or settled by people.
         let objects: Vec<String> = others.iter().map(|one| one.id().to_owned()).collect();
         let mut known = put_back::known(tx, &objects).await?;
         known.extend(put_back::settled_by_people(tx, id).await?);
@@ -163,7 +163,7 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> R
                 }
             }
         }
-        // One that was adopted is known from now on.
+        // An adopted object is known from now on.
         let through = others.is_empty() || (found.is_empty() && heard.len() == others.len());
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, now).await?;
@@ -176,12 +176,12 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> R
     Ok(looked)
 }
 
-/// The lost database had sent parked money once more: the bank payout that Stripe has of this payment, by our key and of its
-/// amount, is the end of what lies parked here.
+/// The lost database had sent parked money to the bank again: if Stripe has a bank payout of this payment with our key
+/// and its amount, that payout settles what is parked here.
 fn adopted(of: &Transaction, cases: &Cases, others: &[&Other]) -> Option<Heard> {
     let parked = matches!(of.state, State::PayoutFailed | State::PayoutCanceled);
     let [Other::Payout { payout, named: true }] = others else { return None };
-    // One that an attempt here had sent is that attempt's.
+    // A payout sent by an attempt here belongs to that attempt.
     if payout.metadata.get("attempt").is_some_and(|mark| cases.is_ours(mark)) {
         return None;
     }
@@ -201,7 +201,7 @@ fn as_found(of: &Transaction, one: &Other) -> Found {
         object_id: one.id().to_owned(),
         our_id: of.id.to_string(),
         destination: of.destination.address().to_owned(),
-        // In a currency that is not known here, it is held against the payment all the same.
+        // If its currency is unknown here, it holds the payment anyway.
         amount: amount.unwrap_or(of.terms.net),
         made_at: (created > 0).then(|| created.saturating_mul(1_000_000)),
         reference: None,
