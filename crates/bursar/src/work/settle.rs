@@ -686,8 +686,8 @@ async fn note(
     Ok(transactions::note_asked(tx, &asked, now).await?)
 }
 
-/// Whether what an event has asked for is asked until the vendor has shown something: of a payment that is settled here, no
-/// person looks for it as for others. One event can be about several payments, so it is not linked to each of them.
+/// Whether to keep polling because of an event until the vendor shows something: for a settled payment, no person looks
+/// for it. One event can concern several payments, so it is not linked to each of them.
 fn hint_is_kept(of: &Transaction, unseen_since: Option<i64>, now: i64) -> bool {
     let fresh = unseen_since.is_none_or(|since| now.saturating_sub(since) < deadline::SETTLED_WATCHED_US);
     of.hinted_at.is_some() && of.state.settled() && fresh

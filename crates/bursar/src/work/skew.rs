@@ -1,7 +1,9 @@
 //! How far our clock is off the vendors' clocks, measured from the `Date` of their responses.
 //!
 //! Look-ups use time as well as keys, and keys age by our clock, so with a wrong clock existing objects can seem
-//! absent. Over
+//! absent. Over 15 seconds off raises an alarm; over 30 seconds, nothing counts as absent: two nodes, one ahead and one
+//! behind by that much, still make two look-ups a minute apart. Not here: correcting the clock, which only the machine
+//! can do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +12,7 @@ use vendors::http::Watch;
 
 use crate::clock::Clock;
 
-/// seconds off raises an alarm; over 30 seconds, nothing counts as absent: two nodes, one ahead and one behind by that
-/// much, still make two look-ups a minute apart. Not here: correcting the clock, which only the machine can do.
+/// Above this, somebody should correct the clock.
 const ALARM_US: i64 = 15_000_000;
 /// Above this, nothing counts as absent.
 const TOO_MUCH_US: i64 = 30_000_000;
@@ -85,8 +86,8 @@ impl Skew {
         self.of(named).map_or(0, |ahead| ahead.saturating_neg().max(0))
     }
 
-    /// By how much our clock is ahead of a vendor's, as it was measured within the last minute; 0 where it is not, or nothing
-    /// was measured. What is first used by such a clock would seem young again when the time it tells has come.
+    /// How far our clock is ahead of a vendor's, measured within the last minute; 0 if it is not, or without a
+    /// measurement. A first use recorded by such a clock would seem recent again later.
     pub fn ahead(&self, named: &str, now: i64) -> i64 {
         let fresh = self.last(named).filter(|last| (now - last.at).abs() <= FRESH_US);
         fresh.map_or(0, |last| last.us.max(0))
