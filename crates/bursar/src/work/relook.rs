@@ -1,10 +1,10 @@
-//! After a database was put back: payments at Stripe whose requests have ended here, or wait for a person, are looked through
-//! at the vendor, each on all of its legs. The lost database may have gone on with them: whoever frees or gives up one of
-//! those pays it twice. A bank payout that it had made of money that lies parked here is adopted, and anything else is
-//! written down; only where Stripe shows nothing that is not known here does the payment count as looked through.
+//! After a restore: searches Stripe for every leg of payments whose requests have ended here or wait for a person. The
+//! lost database may have continued them, so freeing or writing off one could pay it twice. A bank payout it made from
+//! money parked here is adopted, and anything else is recorded; a payment counts as searched only if Stripe shows
+//! nothing unknown here.
 //!
-//! What is deliberately not here: payments that are sent, which are looked for leg by leg before (`dispatch`, `look_through`),
-//! and payments that are not in this database (`search`).
+//! Not here: payments being sent, which are looked up leg by leg first (`dispatch`, `look_through`), and payments that
+//! are not in this database (`search`).
 
 use std::collections::HashSet;
 
@@ -26,21 +26,21 @@ use crate::store::put_back::{self, Found};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
 
-/// How many payments one pass looks through, and how many at a time.
+/// How many payments one pass searches, and how many concurrently.
 const AT_ONCE: i64 = 100;
 const SIDE_BY_SIDE: usize = 8;
-/// The wait after a look that has not gone through, and after one that Stripe refuses to show everything to.
+/// The retry delay after an incomplete search, and after one for which Stripe does not show everything.
 const AGAIN_US: i64 = 60_000_000;
 const NOT_SHOWN_US: i64 = 10 * AGAIN_US;
 
-/// One pass; answers how many payments are looked through now.
+/// One pass. Returns how many payments are now searched.
 pub(super) async fn once(work: &Work, now: i64) -> Done {
     let app = &work.app;
     let mut db = app.store.read().await?;
     if put_back::any_found(&mut db, None).await? {
         transact!(app, |tx| { Ok(put_back::settle_known(tx, now).await?) })?;
     }
-    // What was on its way when the database was put back is shown by then.
+    // Requests in flight when the database was restored are visible by then.
     let due = put_back::unlooked(&mut db, now, safe_mode::APART_US, AT_ONCE).await?;
     drop(db);
     let looks = futures::stream::iter(due).map(|id| through(work, id, now));
@@ -52,10 +52,10 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
     Ok(done)
 }
 
-/// Looks one payment through, where the database was put back since it was promised and it was not looked through since.
+/// Searches one payment if the database was restored since it was promised and it has not been searched since.
 ///
 /// # Errors
-/// When there is no such payment or the database does not answer.
+/// If there is no such payment or the database fails.
 pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
     let mut db = work.app.store.read().await?;
     let needed = !put_back::to_look_for(&mut db, &[id]).await?.is_empty();
@@ -63,8 +63,8 @@ pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
     if needed { through(work, id, work.app.clock.now()).await } else { Ok(Looked::Through) }
 }
 
-/// Parts payments into those that may be asked about and those that must be looked through before: that a transfer has come
-/// back frees its rewards, and a lost database may have paid it out before.
+/// Splits payments into those that may be asked about and those that must be searched first: a reversed transfer frees
+/// its rewards, and a lost database may have paid it out before.
 pub(super) async fn first(
     work: &Work,
     of: Vec<Transaction>,
@@ -82,13 +82,13 @@ pub(super) async fn first(
     Ok((may, waits))
 }
 
-/// Whether a transfer that has come back ends a payment and frees its rewards, also one that two people have given up.
+/// Whether a reversed transfer ends a payment and frees its rewards; also for written-off payments.
 pub(super) fn frees_when_reversed(of: &Transaction) -> bool {
     let step = law::on(of.state, AttemptState::Succeeded, &of.terms, &Fact::TransferReversed);
     step.state == State::Recalled || of.state == State::WrittenOff
 }
 
-/// Looks one payment through and records what was found. What has not gone through is due again later.
+/// Searches one payment and records the findings. An incomplete search is retried later.
 async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
     let looked = match look(work, id).await? {
         Ok(true) => Looked::Through,

@@ -280,8 +280,8 @@ pub(super) struct Trace {
     /// Payouts of Stripe's automatic schedule that took it with other money: if one fails, everything comes back in one
     /// entry.
     shared: Vec<String>,
-    /// A payout of ours may have been made whose id is not known here: one that has not ended, or that people have called
-    /// not made. It would be of so many of Stripe's units. One that Stripe has refused was made by nobody.
+    /// The amount, in Stripe's units, of a payout of ours that may exist under an id not known here: one that has not
+    /// ended, or that people reported as not made. One that Stripe refused does not exist.
     unknown_units: Option<i64>,
     /// Bank payouts known to belong to other payments.
     others: HashSet<String>,
@@ -358,8 +358,8 @@ pub(super) struct BySchedule {
     pub(super) found: HashMap<TransactionId, (String, Fact)>,
     /// The payout that has it, unless an unknown payout of ours does. Either way, the payee has it.
     pub(super) perhaps: HashMap<TransactionId, (String, Fact)>,
-    /// Of one of the payouts Stripe has not told everything yet that it took, or not in a word that we know whether it went
-    /// out, or it took as much as a payout of ours that is not known here would have left: what was not found may be in it.
+    /// Money not found may still be in one of the payouts: Stripe has not reported everything it took, its status is
+    /// unknown to us, or it took as much as an unknown payout of ours would have left.
     pub(super) in_progress: bool,
     /// As `in_progress`, but it will be reported within hours.
     pub(super) not_yet: bool,
