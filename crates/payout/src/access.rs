@@ -97,7 +97,7 @@ impl Role {
         }
     }
 
-    /// The role belongs to a partner.
+    /// Whether the role belongs to a partner.
     #[must_use]
     pub fn is_partners(self) -> bool {
         matches!(self, Self::Partner | Self::PartnerAdmin)
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The policy, printed: a right that is given or taken is read here.
+    /// The policy, printed: granting or revoking a permission shows up here.
     #[test]
     fn who_may_do_what() {
         let mut table = String::new();

@@ -32,7 +32,7 @@ spelled! {
     Who {
         /// The partner.
         Partner = "partner",
-        /// Whoever prepares batches.
+        /// A preparer of batches.
         Preparer = "preparer",
         /// A preparer of batches.
         Payer = "payer",
@@ -259,19 +259,19 @@ impl Blocker {
         Self { code, subject: subject.to_string(), called: None, note: None, act: None }
     }
 
-    /// The same with what people call what it is about.
+    /// Sets the subject's name for people.
     #[must_use]
     pub fn called(self, called: Option<String>) -> Self {
         Self { called, ..self }
     }
 
-    /// The same with what else is known.
+    /// Sets the note.
     #[must_use]
     pub fn noting(self, note: Option<String>) -> Self {
         Self { note, ..self }
     }
 
-    /// The same, of which somebody else must do something else than of others.
+    /// Overrides who must act and the remedy.
     #[must_use]
     pub fn acting(self, who: Who, remedy: &'static str) -> Self {
         Self { act: Some((who, remedy)), ..self }
@@ -283,7 +283,7 @@ impl Blocker {
         self.act.map_or(self.code.who(), |(who, _)| who)
     }
 
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         self.act.map_or(self.code.remedy(), |(_, remedy)| remedy)
@@ -346,7 +346,7 @@ pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<
 spelled! {
     /// Whether we do business with a partner or account.
     PayeeStanding {
-        /// Yes.
+        /// Active: payments are allowed.
         Active = "active",
         /// On hold; a note says why.
         OnHold = "on_hold",

@@ -156,13 +156,13 @@ impl Journal {
         Self::entry(Movement::Approve, LedgerAccount::RewardExpense, LedgerAccount::Payable(payee), money)
     }
 
-    /// The approval is taken back.
+    /// The approval is withdrawn: debit payable, credit expense.
     #[must_use]
     pub fn unapprove(payee: Payee, money: Money) -> Self {
         Self::entry(Movement::Unapprove, LedgerAccount::Payable(payee), LedgerAccount::RewardExpense, money)
     }
 
-    /// A clawback on a paid reward lowers what the payee is owed next.
+    /// A clawback on a paid reward reduces what the payee is owed next.
     #[must_use]
     pub fn clawback(payee: Payee, money: Money) -> Self {
         Self::entry(Movement::Clawback, LedgerAccount::Payable(payee), LedgerAccount::RewardExpense, money)
