@@ -54,7 +54,7 @@ impl Form {
     }
 
     /// The last day it is valid, `YYYY-MM-DD`: for a W-8 the end of the third calendar year after it was signed; `None`
-    /// for a W-9, which does not expire.
+    /// for a W-9, which does not expire, and for an invalid date.
     #[must_use]
     pub fn last_day(self, signed_on: &str) -> Option<String> {
         let (year, ..) = day(signed_on)?;

@@ -67,7 +67,7 @@ async fn fresh_banks(work: &Work) -> Result<()> {
         }
         Ok(())
     };
-    // What is not read in time finds its turn in the background loop.
+    // The background loop reads what is not read in time.
     tokio::time::timeout(READ_IN, reading).await.unwrap_or(Ok(()))
 }
 

@@ -98,7 +98,7 @@ pub(super) fn next_key(key: &str) -> String {
     format!("{stem}:{}", n.parse::<u32>().unwrap_or(1) + 1)
 }
 
-/// Orders a batch's requests by key: its chunk and `n`.
+/// The chunk and `n` of a key, in the order of a batch's requests.
 pub(super) fn place_of(key: &str) -> Option<(u64, u32)> {
     let mut parts = key.rsplit(':');
     let (n, chunk) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

@@ -46,7 +46,7 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     connect::identify(work, vendor, now).await?;
     let legs: &[(Leg, i64)] = match vendor {
         Vendor::Stripe => &[(Leg::Transfer, send::at_once(work)), (Leg::Reversal, send::at_once(work))],
-        // At PayPal the only look-up is a repeated send, so `search` handles what it was sent.
+        // At PayPal the only look-up is a repeated send, so in safe mode `search` covers it instead.
         Vendor::PayPal if safe => &[],
         Vendor::PayPal => &[(Leg::Cancel, send::at_once(work)), (Leg::Item, PAYPAL_AT_ONCE)],
     };

@@ -190,7 +190,7 @@ async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
         let objects: Vec<String> = of_vendor
             .filter_map(|(event, told)| match told {
                 Some(Told::PayPal(told)) => told.payout_item_id.clone(),
-                // An event about a reversed payout concerns the original one.
+                // An event about a payout that reverses another concerns the original.
                 Some(Told::Stripe(told)) => told.original_payout.clone().or_else(|| event.object_id.clone()),
                 None => event.object_id.clone(),
             })

@@ -33,7 +33,7 @@ const PAGES: usize = 20;
 const PER_PAGE: usize = 100;
 /// Retry delay after a failed read.
 const AGAIN_US: i64 = 300 * SECOND_US;
-/// How many PayPal batches one pass reads, and how long before the movement they may have been made.
+/// How many PayPal batches one pass reads, and how old they may be.
 const BATCHES: i64 = 50;
 const BATCH_AGE_US: i64 = 45 * DAY_US;
 /// The maximum number of passes when somebody waits for the result.

@@ -1,6 +1,6 @@
 //! Verifies people's statements about a payment at the vendor before they are recorded. The object they found is read
 //! and must belong to this attempt. *Not made* is accepted from one person only if a live look at the vendor finds
-//! nothing. A vendor that cannot be searched is not taken to have nothing.
+//! nothing. A vendor that cannot be searched does not count as having nothing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
@@ -32,7 +32,7 @@ use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, StoreError, events, named, put_back};
 use crate::transact;
 
-/// Stripe reports within hours what a payout of its automatic schedule took.
+/// After this long, Stripe has reported what a payout of its automatic schedule took.
 const TOLD_BY_US: i64 = 86_400_000_000;
 
 /// What is known here about a payment whose outcome a person reports.
@@ -452,7 +452,7 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
     }
     // An item sent by a lost database has a key that is not known here.
     let lost = put_back::was_found(&mut work.app.store.read().await?, of.id, id).await?;
-    // Two attempts of one payment use the same item id; the batch's key tells them apart.
+    // Two attempts of one payment have the same `sender_item_id`; the batch's key tells them apart.
     let key = match paypal.client.batch(&batch_id).await {
         Ok(batch) => batch.sender_batch_id,
         Err(error) => return Ok(Err(error)),

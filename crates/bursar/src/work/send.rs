@@ -135,7 +135,7 @@ async fn record_as_they_come(
     }
 }
 
-/// Returns the submissions of an unreachable vendor to the queue, unsent and due again at `again`.
+/// Returns the submissions of an unavailable vendor to the queue, unsent and due at `again`.
 async fn give_back(work: &Work, held: Vec<Submission>, again: i64) -> Result<()> {
     let answered = held.into_iter().map(|submission| unsent(submission, again));
     record_answers(work, answered.collect()).await

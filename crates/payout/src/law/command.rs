@@ -186,7 +186,7 @@ impl NotNow {
 /// Resubmits a failed payment: a new attempt, with a new key, of the leg that failed.
 ///
 /// # Errors
-/// A [`NotNow`] unless the last attempt failed: [`NotNow::Closed`], [`NotNow::WrittenOff`], or why it is still open.
+/// [`NotNow::Closed`] or [`NotNow::WrittenOff`]; otherwise, unless the payment has failed, why it has not.
 pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
     match state {
         State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
