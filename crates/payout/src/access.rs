@@ -1,14 +1,14 @@
-//! Who may do what. One policy, asked by every page, call and command.
+//! Who may do what: one policy for every page, API call and command.
 
 use crate::Refusal;
 use crate::spelling::spelled;
 
 spelled! {
-    /// What a person or an API key is for.
+    /// The role of a person or an API key.
     Role {
-        /// Everything, people and settings included.
+        /// Everything, including people and settings.
         Admin = "admin",
-        /// Reviews rewards.
+        /// Reviews rewards; manages partners and programs.
         ProgramManager = "program_manager",
         /// Prepares batches.
         Preparer = "preparer",
@@ -16,38 +16,38 @@ spelled! {
         Payer = "payer",
         /// Reads everything, changes nothing.
         Auditor = "auditor",
-        /// A partner who may see their whole company.
+        /// A partner who may see their whole company's data.
         PartnerAdmin = "partner_admin",
-        /// A partner, who sees what is their own.
+        /// A partner who sees only their own data.
         Partner = "partner",
     }
 }
 
 spelled! {
-    /// What somebody may be allowed to do.
+    /// What a role may be allowed to do.
     Permission {
-        /// Read rewards, batches, transactions, partners and reports of everybody.
+        /// Read everybody's rewards, batches, transactions, partners and reports.
         Read = "read",
         /// Enter, edit, approve, reject and import rewards.
         Review = "review",
-        /// Enter partners, accounts, programs, activities and payout profiles.
+        /// Manage partners, accounts, programs, activities and payout profiles.
         ManagePartners = "manage_partners",
-        /// Form, change and delete draft batches.
+        /// Create, change and delete draft batches.
         Prepare = "prepare",
         /// Release and pay batches; resubmit, return and close transactions.
         Pay = "pay",
-        /// Change settings and vendors, people and keys.
+        /// Change settings, vendors, people and API keys.
         Administer = "administer",
         /// Read the audit trail and check the invariants.
         Audit = "audit",
-        /// Read word for word what vendors were sent and said.
+        /// Read the raw requests to the vendors and their raw answers.
         Evidence = "evidence",
-        /// Read what is one's own.
+        /// Read one's own data.
         ReadOwn = "read_own",
     }
 }
 
-/// Whether `role` may do what `permission` names.
+/// Whether `role` has `permission`.
 #[must_use]
 pub fn allows(role: Role, permission: Permission) -> bool {
     let granted: &[Permission] = match role {
@@ -61,8 +61,7 @@ pub fn allows(role: Role, permission: Permission) -> bool {
     granted.contains(&permission)
 }
 
-/// Whether somebody of this role moves money, says where it goes, or lets people in: what a stolen password must not be
-/// enough for.
+/// Whether this role can move money, say where it goes, or grant access, so that a stolen password must not be enough.
 #[must_use]
 pub fn needs_second_factor(role: Role) -> bool {
     let moves = [Permission::Pay, Permission::ManagePartners, Permission::Administer];
@@ -70,7 +69,7 @@ pub fn needs_second_factor(role: Role) -> bool {
 }
 
 impl Role {
-    /// For people.
+    /// The name shown to people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -84,7 +83,7 @@ impl Role {
         }
     }
 
-    /// What it is for, in a line, for whoever chooses one.
+    /// A one-line description, for whoever chooses a role.
     #[must_use]
     pub fn told(self) -> &'static str {
         match self {
@@ -98,29 +97,29 @@ impl Role {
         }
     }
 
-    /// The role belongs to a partner.
+    /// Whether the role belongs to a partner.
     #[must_use]
     pub fn is_partners(self) -> bool {
         matches!(self, Self::Partner | Self::PartnerAdmin)
     }
 }
 
-/// Whose rights are to be taken or changed, as far as the rules ask.
+/// A login whose role is to be changed or removed, with the facts the rules need.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// Their role now; `None` when they are shut out.
+    /// Their role now; `None` if they have no access.
     pub role: Option<Role>,
-    /// It is whoever asks.
+    /// Whether the actor is changing their own login.
     pub is_oneself: bool,
     /// How many other administrators can sign in.
     pub other_admins: usize,
 }
 
-/// Whether somebody may be given another role, or none by being shut out. Nobody shuts themselves out or gives away their
-/// own administrator's role, and one administrator always stays.
+/// Checks whether a login may get another role, or lose access (`None`). Nobody may remove their own access or give up
+/// their own administrator role, and at least one administrator must remain.
 ///
 /// # Errors
-/// The rule that it would break.
+/// The [`Refusal`] for the rule it would break: `own_login`, `own_role` or `last_admin`.
 pub fn may_become(held: Held, after: Option<Role>) -> Result<(), Refusal> {
     let stays_admin = after == Some(Role::Admin);
     if held.is_oneself && after.is_none() {
@@ -141,10 +140,10 @@ pub fn may_become(held: Held, after: Option<Role>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a login may change from one role to another: a partner's login stays a partner's, and ours stays ours.
+/// Checks whether a login may change from one role to another: partner logins stay partners', and ours stay ours.
 ///
 /// # Errors
-/// When it would change sides.
+/// `wrong_role` if the login would change sides.
 pub fn may_change_role(from: Role, to: Role) -> Result<(), Refusal> {
     if from.is_partners() == to.is_partners() {
         return Ok(());
@@ -175,7 +174,7 @@ mod tests {
             (held(admin, false, 1), payer, ""),
             (held(payer, false, 0), None, ""),
             (held(payer, true, 0), admin, ""),
-            // Whoever is shut out already is no administrator to lose.
+            // A login without access is no administrator to lose.
             (held(None, false, 0), payer, ""),
         ];
         for (held, after, code) in rows {
@@ -205,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The policy, printed: a right that is given or taken is read here.
+    /// The policy, printed: granting or revoking a permission shows up here.
     #[test]
     fn who_may_do_what() {
         let mut table = String::new();

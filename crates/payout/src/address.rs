@@ -1,14 +1,14 @@
-//! E-mail addresses of people, as mails are sent to them: one rule for everybody who is written to. What is deliberately
-//! not here: where money goes (`payee`), which is stricter, and whether anybody is there, which only a mail finds out.
+//! People's email addresses for sending mail: one rule for everybody. Not here: PayPal destinations (`payee`), which
+//! are stricter, and whether the mailbox exists, which only sending shows.
 
 use crate::domain;
 
-/// The longest address that mail servers take, in bytes.
+/// The longest address mail servers accept, in bytes.
 const MOST: usize = 254;
-/// The longest name before the @.
+/// The longest local part, in bytes.
 const MOST_NAME: usize = 64;
 
-/// The address as every mail server takes it, its domain in ASCII; `None` when no mail could ever reach it.
+/// The address in a form every mail server accepts, with an ASCII domain; `None` if no mail could be delivered to it.
 #[must_use]
 pub fn mailable(text: &str) -> Option<String> {
     let (name, host) = text.split_once('@')?;

@@ -1,4 +1,4 @@
-//! A batch: which claims its rewards make, what exactly Pay promises, and how it stands.
+//! Batches: the claims their rewards form, exactly what Pay promises, and their status.
 
 use sha2::{Digest, Sha256};
 
@@ -10,19 +10,19 @@ use crate::spelling::spelled;
 use crate::transaction::{State, Status};
 
 spelled! {
-    /// How a batch stands, derived from what happened to it and to its transactions.
+    /// The status of a batch, derived from its history and its transactions.
     BatchStatus {
         /// Being prepared.
         Draft = "draft",
         /// Another person must release it before it can be paid.
         AwaitingRelease = "awaiting_release",
-        /// Paid, and not every transaction has ended.
+        /// Pay was pressed, and not every transaction has ended.
         Paying = "paying",
-        /// Every transaction succeeded, or its payee was paid in another way.
+        /// Every transaction succeeded, or its payee was paid another way.
         Paid = "paid",
-        /// Some did, some did not.
+        /// Some transactions succeeded, some did not.
         PartlyPaid = "partly_paid",
-        /// None did.
+        /// No transaction succeeded.
         Failed = "failed",
         /// Deleted before Pay; its rewards went back to the pool.
         Deleted = "deleted",
@@ -30,7 +30,7 @@ spelled! {
 }
 
 impl BatchStatus {
-    /// The words on pages.
+    /// The name shown on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -45,8 +45,8 @@ impl BatchStatus {
     }
 }
 
-/// How a batch that was paid stands, by its transactions: the state of each, and whether its payee was paid in another way,
-/// which is as good to them as a success.
+/// The status of a batch after Pay. Each item is a transaction's state and whether its payee was paid another way,
+/// which counts as a success.
 #[must_use]
 pub fn status_after_pay(transactions: impl IntoIterator<Item = (State, bool)>) -> BatchStatus {
     let (mut succeeded, mut ended_otherwise) = (false, false);
@@ -67,27 +67,27 @@ pub fn status_after_pay(transactions: impl IntoIterator<Item = (State, bool)>) -
     }
 }
 
-/// A row of a batch: what one payee gets in one currency, to where.
+/// A row of a batch: what one payee gets in one currency, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
-    /// Who receives.
+    /// The payee who receives it.
     pub payee: Payee,
-    /// The sum of the rewards, clawbacks taken off; may be zero or less, and is then not payable.
+    /// The sum of the rewards minus clawbacks; if zero or negative, not payable.
     pub total: Money,
-    /// What the vendor would be told to pay: the total, less the fee where the payee bears it.
+    /// The amount the vendor is told to pay: the total, minus the fee if the payee bears it.
     pub net: Money,
-    /// Through whom; `None` while the payee has no payout profile.
+    /// The vendor; `None` while the payee has no payout profile.
     pub vendor: Option<Vendor>,
     /// The destination's fingerprint, if there is one.
     pub fingerprint: Option<String>,
-    /// Why it is paid although it is under the earning threshold, if somebody said so.
+    /// The reason to pay it although it is under the earning threshold, if there is one.
     pub overridden: Option<String>,
-    /// The rewards and what each adds (a clawback is negative), in the order of their ids.
+    /// The rewards with the minor units each adds (negative for a clawback), ordered by id.
     pub rewards: Vec<(RewardId, i64)>,
 }
 
-/// A promise about a snapshot: it covers rewards, payees, amounts, vendors, destinations and overrides, so that whatever was
-/// changed after it was shown gives another digest. Written `sha256:…`.
+/// A hash over rewards, payees, amounts, vendors, destinations and overrides: any change after they were shown gives
+/// another digest. Written `sha256:…`.
 #[must_use]
 pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
     let mut order: Vec<&Claim> = claims.iter().collect();
@@ -102,7 +102,7 @@ pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
             claim.payee, claim.total.currency, claim.total.minor, claim.net.minor
         ));
         if let Some(reason) = &claim.overridden {
-            // Its length goes first, so that no reason can read like a line of rewards.
+            // The length comes first, so that no reason can imitate a line of rewards.
             hash.update(format!("override {} {reason}\n", reason.len()));
         }
         let mut rewards: Vec<_> = claim.rewards.iter().collect();
@@ -117,15 +117,16 @@ pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
 spelled! {
     /// Who bears the vendor's fee.
     FeesPaidBy {
-        /// We do: the payee gets the whole amount.
+        /// The company: the payee gets the whole amount.
         Company = "company",
-        /// The payee does: they get the amount less the fee.
+        /// The payee: they get the amount minus the fee.
         Partner = "partner",
     }
 }
 
-/// When a payment through this vendor is expected to arrive, counted from Pay. An expectation, not a promise: Stripe makes
-/// money available to some accounts a day later, and banks take business days; PayPal credits a receiver who has an account.
+/// When a payment through this vendor is expected to arrive, counted from Pay. An expectation, not a promise: at
+/// Stripe, money for some accounts becomes available a day later, and banks take business days; PayPal credits
+/// receivers who have an account.
 #[must_use]
 pub fn expected_arrival(vendor: Vendor) -> &'static str {
     match vendor {
@@ -134,7 +135,7 @@ pub fn expected_arrival(vendor: Vendor) -> &'static str {
     }
 }
 
-/// What the vendor is told to pay: the amount, less the fee where the payee bears it.
+/// The amount the vendor is told to pay: `amount`, minus the fee if the payee bears it.
 #[must_use]
 pub fn net(amount: Money, fee: Money, borne_by: FeesPaidBy) -> Money {
     match borne_by {

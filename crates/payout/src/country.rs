@@ -1,7 +1,7 @@
-//! Countries, as ISO 3166-1 writes them in two letters. What is deliberately not here: what a country decides, about tax
-//! forms (`tax`) and currencies (`money`).
+//! Countries as two-letter ISO 3166-1 codes. Not here: what depends on the country, such as tax forms (`tax`) and
+//! currencies (`money`).
 
-/// The codes that are assigned, and XK, which everybody uses for Kosovo.
+/// The assigned codes, plus XK, which is commonly used for Kosovo.
 #[rustfmt::skip]
 const COUNTRIES: &str = "\
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ \
@@ -12,13 +12,13 @@ const COUNTRIES: &str = "\
     SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ \
     UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
-/// Whether it is the code of a country.
+/// Whether `code` is a country code.
 #[must_use]
 pub fn is_known(code: &str) -> bool {
     code.len() == 2 && COUNTRIES.split_whitespace().any(|known| known == code)
 }
 
-/// The code that is meant where people write another one.
+/// The correct code for a common mistake.
 #[must_use]
 pub fn meant(code: &str) -> Option<&'static str> {
     match code {
@@ -28,7 +28,7 @@ pub fn meant(code: &str) -> Option<&'static str> {
     }
 }
 
-/// What a code that people still write was, and the codes that came after it.
+/// For a withdrawn code: the country's name and its successor codes.
 #[must_use]
 pub fn former(code: &str) -> Option<(&'static str, &'static str)> {
     Some(match code {

@@ -1,31 +1,30 @@
-//! How long a payment may stand as it does, who is told when it stands so longer, and what they can do: no state is
-//! without an exit, and none without an end. What is deliberately not here: looking (`ops::notices::watch`) and what is
-//! moved meanwhile (`law`).
+//! How long a payment may stay in a state, who is notified after that, and what they can do: every state has an exit
+//! and a limit. Not here: the check itself (`ops::notices::watch`) and transitions (`law`).
 
 use crate::eligibility::Who;
 use crate::transaction::State;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// A success is looked at for so long: a bank can send it back for about five business days.
+/// How long a success is watched: a bank can return it for about five business days.
 pub const WATCHED_US: i64 = 10 * DAY_US;
-/// Money in a payee's balance that two people have settled is looked at for so long: somebody can reverse it at the vendor.
+/// How long money in a payee's balance is watched after two people settled it: it can still be reversed at the vendor.
 pub const SETTLED_WATCHED_US: i64 = 30 * DAY_US;
-/// What the vendor does not show for so long goes to a person.
+/// After this long without the vendor showing an object, a person takes over.
 pub const UNSEEN_US: i64 = 2 * DAY_US;
-/// Transferred money that the payee's balance does not hold for so long is missing.
+/// Transferred money absent from the payee's balance for this long is missing.
 pub const MISSING_US: i64 = 2 * DAY_US;
-/// Transferred money that is held and does not become available for so long is missing too: it was somebody else's.
+/// Transferred money held but not made available for this long is missing too: it was somebody else's.
 pub const UNAVAILABLE_US: i64 = 10 * DAY_US;
 
-/// What ends a state.
+/// The time limit of a state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit {
-    /// So long it may last; `None` when nothing more is awaited.
+    /// How long it may last, in microseconds; `None` if nothing more is awaited.
     pub longest_us: Option<i64>,
-    /// Who is told then.
+    /// Who is notified after that.
     pub told: Who,
-    /// What they can do.
+    /// What they can do, in words.
     pub then: &'static str,
 }
 

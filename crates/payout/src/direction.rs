@@ -1,10 +1,9 @@
-//! Names in letters that run from right to left: shown as they are, and kept from turning what stands beside them. What is
-//! deliberately not here: pages, where the browser does it (`app.css`, `<bdi>`).
+//! Right-to-left names: displayed as they are, without affecting the text around them. Not here: pages, where the
+//! browser does this (`app.css`, `<bdi>`).
 
 use std::borrow::Cow;
 
-/// Whether a text holds a sign that changes the direction of other letters. No name needs one: letters have a direction of
-/// their own.
+/// Whether a text contains bidirectional control characters. No name needs them: letters have an inherent direction.
 #[must_use]
 pub fn has_controls(text: &str) -> bool {
     text.contains(is_control)
@@ -14,8 +13,7 @@ fn is_control(letter: char) -> bool {
     matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A name as it stands in plain text: without such signs, and where it runs from right to left between the marks that keep
-/// its direction to itself.
+/// A name for plain text: without bidirectional controls, and wrapped in isolates if it contains right-to-left letters.
 #[must_use]
 pub fn isolated(name: &str) -> Cow<'_, str> {
     let clean: Cow<'_, str> = match has_controls(name) {
@@ -28,7 +26,7 @@ pub fn isolated(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Hebrew, Arabic and the other letters of the blocks that run from right to left.
+/// Letters of Hebrew, Arabic and the other right-to-left blocks.
 fn runs_left(letter: char) -> bool {
     matches!(
         letter,

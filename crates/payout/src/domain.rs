@@ -1,8 +1,8 @@
-//! The names of hosts in e-mail addresses, written so that no two that look alike are the same text. What is
-//! deliberately not here: whether a domain exists.
+//! Host names in email addresses, normalized so that look-alikes are distinguishable. Not here: whether a domain
+//! exists.
 
-/// The domain in lower-case ASCII, punycode (`xn--…`) where it has other letters; `None` when it cannot be one
-/// (UTS #46, with the lengths DNS allows).
+/// The domain in lower-case ASCII, in punycode (`xn--…`) if it has other letters; `None` if it is not a valid domain
+/// (UTS #46, with the length limits of DNS).
 pub(crate) fn in_ascii(host: &str) -> Option<String> {
     let host = idna::domain_to_ascii(host).ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -15,22 +15,22 @@ pub(crate) fn in_ascii(host: &str) -> Option<String> {
     (host.len() <= 253 && host.split('.').all(label)).then_some(host)
 }
 
-/// The domain in the letters it stands for.
+/// The domain decoded from punycode.
 pub(crate) fn in_letters(host: &str) -> String {
     idna::domain_to_unicode(host).0
 }
 
-/// The first label of an ASCII domain whose letters come from several alphabets, as nobody's own name is written.
+/// The first label of an ASCII domain that mixes several scripts, which no legitimate name does.
 pub(crate) fn mixed_label(host: &str) -> Option<&str> {
     host.split('.').find(|label| label.starts_with("xn--") && alphabets(&in_letters(label)) > 1)
 }
 
-/// How many alphabets a word is written in; figures and marks belong to every one.
+/// How many scripts a word uses; digits and marks belong to all of them.
 fn alphabets(word: &str) -> usize {
     let mut found: Vec<u32> = word.chars().filter(|letter| letter.is_alphabetic()).map(alphabet).collect();
     found.sort_unstable();
     found.dedup();
-    // Chinese, Japanese and Korean are written in several scripts together, and beside Latin letters.
+    // Chinese, Japanese and Korean mix several scripts, and are used with Latin letters.
     if found.contains(&EAST_ASIAN) {
         found.retain(|one| *one != LATIN);
     }
@@ -40,7 +40,7 @@ fn alphabets(word: &str) -> usize {
 const LATIN: u32 = 0;
 const EAST_ASIAN: u32 = 3;
 
-/// A number for the alphabet of a letter: those that are taken for each other by name, the others by their block of 128.
+/// A number for a letter's script: fixed for scripts that are confused with each other, otherwise its block of 128.
 fn alphabet(letter: char) -> u32 {
     match u32::from(letter) {
         0x0000..=0x024F | 0x1E00..=0x1EFF | 0x2C60..=0x2C7F | 0xA720..=0xA7FF | 0xAB30..=0xAB6F => LATIN,
@@ -69,7 +69,7 @@ mod tests {
             ("한국", 1),
             ("a-1", 1),
             ("1-2", 0),
-            // Alphabets that are told apart by their blocks alone.
+            // Scripts distinguished only by their blocks.
             ("שלום", 1),
             ("שלוםسلام", 2),
             ("დედა", 1),

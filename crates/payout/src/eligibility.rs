@@ -1,8 +1,8 @@
-//! When something can be paid: every gate, with its words, who must act and the remedy.
+//! When something can be paid: every gate, with its message, who must act, and the remedy.
 //!
-//! These functions answer with *all* blockers that apply, never only the first, and every face of Bursar shows the same
-//! list. They are asked when listing, when adding to a batch, inside Pay and again just before each send. What is
-//! deliberately not here: finding out. The facts come in as arguments.
+//! These functions return *all* blockers that apply, not just the first, and pages, API and command line show the same
+//! list. They run for lists, when a reward is added to a batch, inside Pay, and again right before each send. Not here:
+//! loading the facts, which are arguments.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ spelled! {
         Claim = "claim",
         /// One reward.
         Reward = "reward",
-        /// Whoever asks.
+        /// The person asking.
         Person = "person",
     }
 }
@@ -32,13 +32,13 @@ spelled! {
     Who {
         /// The partner.
         Partner = "partner",
-        /// Whoever prepares batches.
+        /// A preparer of batches.
         Preparer = "preparer",
-        /// Whoever pays them.
+        /// A preparer of batches.
         Payer = "payer",
-        /// The administrator.
+        /// A payer of batches.
         Admin = "admin",
-        /// The vendor.
+        /// An administrator.
         Vendor = "vendor",
         /// Nobody: it passes with time, or never.
         Nobody = "nobody",
@@ -46,7 +46,7 @@ spelled! {
 }
 
 impl Who {
-    /// Who must act, in words.
+    /// The label shown to people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -63,12 +63,12 @@ impl Who {
 macro_rules! blockers {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $scope:ident, $who:ident, $message:literal, $remedy:literal;)+) => {
         spelled! {
-            /// Why something cannot be paid. The same code in API, pages, command line and mails.
+            /// Why something cannot be paid. The codes are the same in API, pages, command line and mails.
             Code { $($(#[$doc])* $variant = $code),+ }
         }
 
         impl Code {
-            /// What it is about.
+            /// The kind of subject it is about.
             #[must_use]
             pub fn scope(self) -> Scope {
                 match self { $(Self::$variant => Scope::$scope),+ }
@@ -80,13 +80,13 @@ macro_rules! blockers {
                 match self { $(Self::$variant => Who::$who),+ }
             }
 
-            /// What stands in the way.
+            /// What blocks it, for people.
             #[must_use]
             pub fn message(self) -> &'static str {
                 match self { $(Self::$variant => $message),+ }
             }
 
-            /// What to do about it.
+            /// The remedy, for people.
             #[must_use]
             pub fn remedy(self) -> &'static str {
                 match self { $(Self::$variant => $remedy),+ }
@@ -96,44 +96,44 @@ macro_rules! blockers {
 }
 
 blockers! {
-    /// Nothing to pay.
+    /// The batch is empty.
     BatchEmpty = "batch_empty", Batch, Preparer,
         "The batch holds no rewards.", "Add approved rewards to the batch.";
     /// Payouts are switched off.
     ModuleDisabled = "module_disabled", Batch, Admin,
         "Payouts are switched off.", "Switch payouts on in Payout Settings.";
-    /// No credentials, or not selected.
+    /// The vendor has no credentials, or is not selected.
     VendorNotConnected = "vendor_not_connected", Claim, Admin,
         "The payee's vendor is not connected.", "Select and connect the vendor in Payout Settings, or change the payee's vendor.";
     /// The vendor refused our credentials.
     VendorCredentialsRejected = "vendor_credentials_rejected", Claim, Admin,
         "The vendor refuses our credentials, so payments to it are paused. Nothing has failed.",
         "Save working credentials in Payout Settings; payments go on by themselves.";
-    /// Promised from another account of the vendor than the one that is connected.
+    /// The payment was promised from another vendor account than the connected one.
     OtherVendorAccount = "other_vendor_account", Claim, Admin,
         "The payment belongs to another account of the vendor than the one that is connected, or it is not certain which one is, so nothing is sent: it might be paid a second time. Nothing has failed.",
         "Save credentials of the account that it was promised from in Payout Settings; the payment goes on by itself.";
-    /// Not enough money at the vendor.
+    /// The vendor balance does not cover the batch.
     VendorBalanceLow = "vendor_balance_low", Batch, Payer,
         "The balance at the vendor does not cover the batch and its fees.", "Add money at the vendor, or take claims out of the batch.";
-    /// The two-person rule.
+    /// The two-person rule requires a release.
     ReleaseNeedsOtherPerson = "release_needs_other_person", Batch, Payer,
         "Another person must release this batch before it is paid.", "Ask a payer who neither prepared nor changed the batch to release it; a release holds for a day.";
-    /// A limit of the operator.
+    /// One of the operator's limits would be exceeded.
     OverLimit = "over_limit", Batch, Payer,
         "Paying this would go over a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";
-    /// Pay was pressed before.
+    /// Pay was pressed earlier.
     AlreadyPaying = "already_paying", Batch, Nobody,
         "This batch has been paid already.", "Nothing to do: follow its payments.";
-    /// After a restore.
+    /// Safe mode is on, as after a restore.
     SafeMode = "safe_mode", Batch, Admin,
         "Safe mode is on: nothing is sent, and nobody changes a payment or decides about a reward.",
         "Open Safe mode: it says why it is on and what keeps it on. An administrator ends it there.";
-    /// What must always hold of the money does not.
+    /// An invariant of the ledger is violated (the brake).
     BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
         "A rule about the money is broken, so nothing is sent until an administrator has looked. Nothing has failed.",
         "See what does not hold under Activity log, What must hold; find out why, and let payments go on there.";
-    /// The money of a bank payout is not there any more.
+    /// The transfer behind a bank payout was reversed.
     TransferReversed = "transfer_reversed", Claim, Payer,
         "The payment's transfer was reversed at Stripe, wholly or in part, so a bank payout would take another payment's money.",
         "Where all of it came back, the payment ends by itself and its rewards are free. Where a part did, settle it by hand as not made, then return it to the pool: what is left of the transfer is brought back, and its rewards are paid by a new payment.";
@@ -141,137 +141,137 @@ blockers! {
     UnknownAtVendor = "unknown_at_vendor", Claim, Admin,
         "The vendor has something of this payment that is not known here, because the database was put back. Nothing more of it is sent until somebody has settled what was found.",
         "Open Safe mode, which lists what was found, and settle the payment by hand: as made under that id, or as not made where the vendor shows that it moved no money.";
-    /// No payout profile.
+    /// The payee has no payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
         "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";
-    /// The vendor does not yet pay to it.
+    /// The vendor would not pay to the profile yet.
     ProfileIncomplete = "profile_incomplete", Claim, Partner,
         "The vendor says that the payee's payout profile is not ready to be paid to.", "Ask the partner to finish what the vendor asks of them.";
-    /// The cooling-off.
+    /// The destination is in its cooling-off period.
     ProfileChangedRecently = "profile_changed_recently", Claim, Nobody,
         "The payee's destination was changed a short time ago and waits out its cooling-off.", "Wait until the cooling-off is over.";
-    /// Not where it was approved to go.
+    /// The destination is not the one Pay froze.
     DestinationChanged = "destination_changed", Claim, Payer,
         "The payee's destination is not the one this was approved for.", "Check the new destination with the payee, then return the payment to the pool and pay its rewards in the next payout.";
-    /// Tax.
+    /// No tax form that fits is on file.
     TaxReportMissing = "tax_report_missing", Claim, Partner,
         "The payee's tax report is not on file.", "Ask the partner for the tax form that fits their country.";
-    /// Tax.
+    /// The tax form on file has expired.
     TaxReportExpired = "tax_report_expired", Claim, Partner,
         "The payee's tax report is out of date.", "Ask the partner for a new tax form.";
-    /// Too little to be paid yet.
+    /// The total is under the earning threshold.
     BelowThreshold = "below_threshold", Claim, Nobody,
         "The payee's total is under the earning threshold.", "Wait until more rewards are approved.";
-    /// Too much at once.
+    /// The payment exceeds the maximum for a single payment.
     AboveVendorMax = "above_vendor_max", Claim, Admin,
         "The payment is larger than the most set for this vendor and currency.", "Take rewards out of the claim, or raise the maximum in Payout Settings.";
-    /// The vendor does not pay it there.
+    /// The vendor cannot pay this currency to the payee.
     CurrencyUnsupported = "currency_unsupported", Claim, Partner,
         "The vendor cannot pay this currency to the payee.", "Ask the payee to add a bank account in this currency or to choose the other vendor.";
-    /// The vendor does not pay there.
+    /// The vendor does not pay this currency in the payee's country.
     CountryUnsupported = "country_unsupported", Claim, Partner,
         "The vendor pays this currency only to payees of its own country.", "Ask the payee to choose the other vendor.";
-    /// A fraction the vendor does not have.
+    /// The vendor cannot pay this fraction of the currency.
     AmountNotPayable = "amount_not_payable", Claim, Preparer,
         "The vendor cannot pay this fraction of the currency.", "Change the rewards so that they add up to an amount the vendor can pay.";
-    /// Clawbacks ate it.
+    /// Clawbacks and fees leave nothing to pay.
     NetNotPositive = "net_not_positive", Claim, Nobody,
         "After clawbacks and fees nothing is left to pay.", "Wait until the payee has earned more.";
-    /// What the payee owes us is not in it.
+    /// A clawback of the payee is missing from the claim.
     ClawbackLeftOut = "clawback_left_out", Claim, Preparer,
         "The payee has a clawback in this currency that is not in the claim.", "Add it to the batch: add any reward of the payee, or the clawback itself.";
-    /// More than one payment can be.
+    /// The total exceeds what a single payment can be.
     TotalTooLarge = "total_too_large", Claim, Preparer,
         "The claim comes to more than one payment can be.", "Take rewards out of it, and look whether one of their values is a mistake.";
-    /// Nobody has entered what the vendor takes.
+    /// The vendor's fee for this currency is not configured.
     FeeTableMissing = "fee_table_missing", Claim, Admin,
         "The payee bears the vendor's fee, and nobody has entered what the vendor takes in this currency.",
         "Enter the vendor's fee for this currency in Payout Settings under Fees, or let the company bear the fees.";
-    /// Somebody stopped it.
+    /// The payee is on hold.
     PartnerOnHold = "partner_on_hold", Claim, Admin,
         "The payee is on hold.", "Read the note on the payee's page, or the flag on their destination there, and take it off when it is settled.";
-    /// No longer a partner.
+    /// The payee is closed.
     PartnerClosed = "partner_closed", Claim, Admin,
         "The payee is closed.", "Open the payee again, or void the reward with a reason.";
-    /// Not decided.
+    /// The reward is not approved.
     RewardNotApproved = "reward_not_approved", Reward, Admin,
         "The reward is not approved.", "A program manager or an administrator approves it under Rewards.";
-    /// Out of time.
+    /// The reward has expired.
     RewardExpired = "reward_expired", Reward, Admin,
         "The reward expired before it was in a batch.",
         "If it should still be paid, a program manager or an administrator changes its expiry and approves it again.";
-    /// The programme waits.
+    /// The program's hold period has not ended.
     RewardInHoldPeriod = "reward_in_hold_period", Reward, Nobody,
         "The reward is still in its program's hold period.", "Wait until the hold period is over.";
-    /// Points.
+    /// Points are not paid out.
     RewardNotCash = "reward_not_cash", Reward, Nobody,
         "Points are not paid out.", "Nothing to do.";
-    /// Elsewhere.
+    /// The reward is in another batch.
     RewardInBatch = "reward_in_batch", Reward, Payer,
         "The reward is in a payout already.", "It is paid when that payout is paid. To pay it with another one, take it out of that one first.";
-    /// Being paid.
+    /// The reward is in a payment.
     RewardInFlight = "reward_in_flight", Reward, Nobody,
         "The reward is in a payment already.", "Open that payment to see how it stands.";
-    /// Done.
+    /// The reward was paid.
     RewardPaid = "reward_paid", Reward, Nobody,
         "The reward has been paid.", "Nothing to do.";
-    /// The vendor has told of an earlier payment of it that it was made after all.
+    /// The vendor reports that an earlier payment of the reward was made after all.
     PaymentContradicted = "payment_contradicted", Reward, Payer,
         "The vendor says something else of a payment of this reward than the books hold: money may have moved that they do not count. Paying the reward again could pay it twice.",
         "Open that payment and settle it by hand: as made or as not made. Where nothing waits there, the vendor has just told of it and Bursar is asking; that takes minutes, and two days at the most.";
-    /// Transferred, and not available yet.
+    /// The transfer is made, but the money is not available yet.
     WaitingForFunds = "waiting_for_funds", Claim, Vendor,
         "The money is in the payee's Stripe balance and is not available yet, so the bank payout has not been started.",
         "Wait: Stripe makes it available within a day or two. If it does not, Bursar looks for the money and says so.";
-    /// Transferred, and not there.
+    /// The transfer is made, but the money is missing.
     MoneyMissing = "money_missing", Claim, Payer,
         "The money was transferred to the payee's Stripe balance and is not there any more, and no payout is known that took it.",
         "Look at the payee's account in Stripe: find out where the money went, then settle the payment by hand.";
-    /// Its record trips a pass up.
+    /// The payment's record cannot be processed.
     SetAside = "set_aside", Claim, Admin,
         "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until that is put right, and the others go on.",
         "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.";
-    /// Not allowed.
+    /// The actor's role does not allow it.
     PermissionDenied = "permission_denied", Person, Admin,
         "Your role does not allow this.", "Ask an administrator.";
 }
 
-/// One blocker, about one subject.
+/// One blocker, for one subject.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Blocker {
-    /// Why.
+    /// Why it is blocked.
     pub code: Code,
-    /// The id of what it is about: a reward, a payee, a batch, a person.
+    /// The id of the subject: a reward, a payee, a batch, a person.
     pub subject: String,
-    /// What people call that, where it is known: the payee's name, the batch's number.
+    /// The subject's name for people, if known: the payee's name, the batch's number.
     pub called: Option<String>,
-    /// What is known beside the code's own words: a sentence for those inside, such as the note on a payee's hold. A
-    /// partner is shown the code's words alone.
+    /// More detail, as a sentence for internal users, such as the note on a payee's hold. Partners see only the code's
+    /// message.
     pub note: Option<String>,
-    /// Who must act and what they do, where more is known of this subject than the code says of every one.
+    /// Who must act and the remedy, if they differ from the code's.
     pub act: Option<(Who, &'static str)>,
 }
 
 impl Blocker {
-    /// A blocker about `subject`.
+    /// A blocker for `subject`.
     #[must_use]
     pub fn new(code: Code, subject: impl fmt::Display) -> Self {
         Self { code, subject: subject.to_string(), called: None, note: None, act: None }
     }
 
-    /// The same with what people call what it is about.
+    /// Sets the subject's name for people.
     #[must_use]
     pub fn called(self, called: Option<String>) -> Self {
         Self { called, ..self }
     }
 
-    /// The same with what else is known.
+    /// Sets the note.
     #[must_use]
     pub fn noting(self, note: Option<String>) -> Self {
         Self { note, ..self }
     }
 
-    /// The same, of which somebody else must do something else than of others.
+    /// Overrides who must act and the remedy.
     #[must_use]
     pub fn acting(self, who: Who, remedy: &'static str) -> Self {
         Self { act: Some((who, remedy)), ..self }
@@ -283,13 +283,13 @@ impl Blocker {
         self.act.map_or(self.code.who(), |(who, _)| who)
     }
 
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         self.act.map_or(self.code.remedy(), |(_, remedy)| remedy)
     }
 
-    /// What stands in the way: the code's words, and the note behind them.
+    /// The code's message, followed by the note.
     #[must_use]
     pub fn message(&self) -> String {
         match &self.note {
@@ -299,25 +299,24 @@ impl Blocker {
     }
 }
 
-/// What is known of a reward.
+/// The facts about a reward.
 #[derive(Clone, Copy, Debug)]
 pub struct RewardFacts {
-    /// What was decided.
+    /// Its status.
     pub status: RewardStatus,
     /// Money or points.
     pub reward_type: RewardType,
-    /// Not payable from this moment on, unless it is in a batch by then.
+    /// Not payable from this time on, unless it is in a batch by then (microseconds UTC).
     pub expires_at: Option<i64>,
-    /// Not payable before this moment.
+    /// Not payable before this time (microseconds UTC).
     pub held_until: Option<i64>,
-    /// Where it is.
+    /// Where it is: free, in a batch, in a payment, or paid.
     pub placement: Placement<BatchId>,
     /// The vendor contradicts an earlier payment of it, and nobody has settled that.
     pub contradicted: bool,
 }
 
-/// Every reason of its own why a reward cannot be paid. `for_batch` is the batch it is asked for, so that being in that
-/// one is no obstacle.
+/// Every gate of the reward itself that is closed. Being in the batch `for_batch` is not an obstacle.
 #[must_use]
 pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<Code> {
     let mut codes = Vec::new();
@@ -345,72 +344,72 @@ pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<
 }
 
 spelled! {
-    /// Whether we deal with a partner or an account at all.
+    /// Whether we do business with a partner or account.
     PayeeStanding {
-        /// Yes.
+        /// Active: payments are allowed.
         Active = "active",
-        /// Not for now; a note says why.
+        /// On hold; a note says why.
         OnHold = "on_hold",
-        /// No longer.
+        /// Closed for good.
         Closed = "closed",
     }
 }
 
-/// What is known of a payee's payout profile.
+/// The facts about a payee's payout profile.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProfileFacts {
-    /// The vendor chosen.
+    /// The chosen vendor.
     pub vendor: Vendor,
-    /// The vendor would pay to it now.
+    /// Whether the vendor would pay to it now.
     pub payable: bool,
-    /// Why it would not, in its words.
+    /// Why it would not, in the vendor's words.
     pub why_not: Option<String>,
-    /// When the destination last *changed*; `None` for a first one.
+    /// When the destination last *changed* (microseconds UTC); `None` if it is the first.
     pub changed_at: Option<i64>,
     /// The destination's fingerprint.
     pub fingerprint: String,
-    /// The currencies it has a bank account in, where the vendor says (Stripe).
+    /// The currencies it has bank accounts in, if the vendor reports them (Stripe).
     pub currencies: Option<Vec<Currency>>,
 }
 
-/// How a payee's tax report stands.
+/// The state of a payee's tax report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TaxReport {
-    /// None on file.
+    /// None is on file.
     Missing,
     /// The form on file is not the one for this payee's country or kind.
     Unfit,
-    /// On file until this moment, or for good.
+    /// On file until this time (microseconds UTC), or indefinitely.
     Until(Option<i64>),
 }
 
-/// What is known of a payee.
+/// The facts about a payee.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PayeeFacts {
-    /// Who.
+    /// The payee.
     pub payee: Payee,
-    /// Whether we deal with them, and where they are an employee, with their company.
+    /// Whether we do business with them; for an employee, the stricter of their own standing and their company's.
     pub standing: PayeeStanding,
-    /// What somebody wrote down when the payee was put on hold or closed.
+    /// The note from when the payee was put on hold or closed.
     pub note: Option<String>,
-    /// Their country's two letters, if known.
+    /// Their two-letter country code, if known.
     pub country: Option<String>,
-    /// How they are paid.
+    /// Their payout profile, if there is one.
     pub profile: Option<ProfileFacts>,
     /// Their tax report.
     pub tax: TaxReport,
 }
 
-/// What is known of the vendors.
+/// The facts about the vendors.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct VendorFacts {
-    /// Those with credentials on file.
+    /// Vendors with saved credentials.
     pub connected: Vec<Vendor>,
-    /// Those that refused them and are paused.
+    /// Vendors that rejected them and are paused.
     pub rejected: Vec<Vendor>,
 }
 
-/// Every reason why nothing can be paid to a payee, whatever the amount.
+/// Every closed gate of the payee, regardless of the amount.
 #[must_use]
 pub fn payee(facts: &PayeeFacts, settings: &Settings, vendors: &VendorFacts, now: i64) -> Vec<Code> {
     let mut codes = Vec::new();
@@ -445,7 +444,7 @@ pub fn payee(facts: &PayeeFacts, settings: &Settings, vendors: &VendorFacts, now
     codes
 }
 
-/// Every reason why this total, of which the vendor would be told to pay `net`, cannot be paid to the payee.
+/// Every closed gate of this amount: `total` is the claim's total, `net` what the vendor would be told to pay.
 #[must_use]
 pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money) -> Vec<Code> {
     let mut codes = Vec::new();
@@ -456,7 +455,7 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
     }
     let Some(profile) = &facts.profile else { return codes };
     let told = net.at(profile.vendor);
-    // No vendor pays a currency that has ended, whatever its own list says.
+    // No vendor pays a currency that has ended, whatever its documentation says.
     let ended = net.currency.ended().is_some();
     let no_account = profile.currencies.as_ref().is_some_and(|has| !has.contains(&net.currency));
     if ended || no_account || told == Err(NotPayable::Currency) {
@@ -478,7 +477,7 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
     codes
 }
 
-/// What is known beside a code's own words, for whoever works on it: a sentence, or nothing.
+/// More detail on a code, as a sentence for internal users; `None` if there is none.
 #[must_use]
 pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, net: Money) -> Option<String> {
     let profile = facts.profile.as_ref();
@@ -497,7 +496,7 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
     note_on_payee(code, facts)
 }
 
-/// The same for a gate of the payee alone, whatever the amount.
+/// Same as [`note`], for a gate of the payee that does not depend on the amount.
 #[must_use]
 pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
     let profile = facts.profile.as_ref();
@@ -512,19 +511,20 @@ pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
     None
 }
 
-/// What a batch would take up of the operator's limits: what vendors would be told to pay, one sum per currency.
+/// What paying a batch would use of the operator's limits: the amounts vendors would be told to pay, one sum per
+/// currency.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Spending {
-    /// By the batch.
+    /// The sums of the batch.
     pub batch: Vec<Sum>,
-    /// By everything that was paid today, the batch included.
+    /// The sums of everything paid today (UTC), including the batch.
     pub day: Vec<Sum>,
-    /// By what this person has paid today, the batch included; nothing where no person is asked about.
+    /// The sums this person has paid today (UTC), including the batch; empty if no person is asked about.
     pub person: Vec<Sum>,
 }
 
-/// The limits that paying a batch would go over, each as a sentence. The most of a single payment is a claim's gate,
-/// [`Code::AboveVendorMax`].
+/// The limits that paying a batch would exceed, one sentence each. The maximum for a single payment is a gate of the
+/// claim, [`Code::AboveVendorMax`].
 #[must_use]
 pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
     let limits = &settings.limits;
@@ -550,20 +550,20 @@ pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
     told
 }
 
-/// What a gate that closed between Pay and the send leads to.
+/// What a gate that closed between Pay and sending leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BeforeSend {
     /// Send.
     Open,
-    /// Stay pending and show why: it passes with time, or when somebody mends it.
+    /// Stay pending and show why: it passes with time, or when somebody fixes it.
     Wait(Code),
     /// End the attempt; nothing was sent.
     Stop(Code),
 }
 
-/// Asked just before the first byte of a submission: the module's, the payee's and the amount's gates, and whether the
-/// destination is still the one frozen at Pay. Only a changed destination inside its cooling-off, a paused vendor and
-/// safe mode let it wait.
+/// The check right before a submission is sent: `codes` are the closed gates, and the destination must still be the one
+/// frozen at Pay. A payment waits for a destination's cooling-off, a paused or different vendor account, the brake, an
+/// unknown payment at the vendor, and safe mode; every other closed gate stops it.
 #[must_use]
 pub fn before_send(codes: &[Code], destination_is_frozen_one: bool, safe_mode: bool) -> BeforeSend {
     if safe_mode {

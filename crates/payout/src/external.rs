@@ -1,22 +1,21 @@
-//! The ids that callers give to what is theirs (rewards, partners, accounts, programs, activities), in one normal form:
-//! two ids that read the same are the same id, wherever they come from. A reward that is entered twice under ids that only
-//! a machine can tell apart would be paid twice.
+//! The external ids callers give to their objects (rewards, partners, accounts, programs, activities), normalized: two
+//! ids that read the same are the same id, whatever their source. A reward entered twice under ids only a machine can
+//! tell apart would be paid twice.
 //!
-//! Blanks at both ends are cut, blanks within are ordinary ones and single, accents are composed, a hyphen is a hyphen,
-//! and `="00123"`, the way to write an id that a spreadsheet leaves alone, is `00123`. Signs that nobody sees (control
-//! signs, zero-width signs, marks of direction) are refused by name where an id is entered, and left out where one is only
-//! looked for. What is deliberately not here: how long an id may be, and capitals and letters of other alphabets that look
-//! alike, which people can see or ask about.
+//! Blanks at both ends are trimmed, inner blanks become single ordinary spaces, accents are composed, hyphens are
+//! unified, and `="00123"`, which keeps spreadsheets from changing an id, becomes `00123`. Invisible characters
+//! (controls, zero-width characters, direction marks) are refused by name when an id is entered, and dropped when it is
+//! only looked up. Not here: the maximum length, and look-alike letters and capitals, which people can see.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::Refusal;
 use crate::ids::{AccountId, ActivityId, PartnerId, ProgramId, RewardId};
 
-/// The normal form of an id as somebody enters it.
+/// The normal form of an id that is being entered.
 ///
 /// # Errors
-/// `invalid` with the name and place of a sign that nobody sees; `reserved_id` for an id that reads like one of ours.
+/// `invalid` with the name and position of an invisible character; `reserved_id` for an id that looks like one of ours.
 pub fn entered(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
     if is_ours(&normal) || is_given_by_us(&normal) {
@@ -26,10 +25,10 @@ pub fn entered(text: &str) -> Result<String, Refusal> {
     Ok(normal)
 }
 
-/// The normal form of an id by which somebody names what there is already.
+/// The normal form of an id that refers to an existing object.
 ///
 /// # Errors
-/// `invalid` as [`entered`].
+/// `invalid`, as for [`entered`].
 pub fn referred(text: &str) -> Result<String, Refusal> {
     let text = bare(text);
     if let Some((place, sign)) = (1_usize..).zip(text.chars()).find(|(_, letter)| is_unseen(*letter)) {
@@ -42,10 +41,11 @@ pub fn referred(text: &str) -> Result<String, Refusal> {
     Ok(folded(text))
 }
 
-/// The normal form of an id in a file, where a spreadsheet may have made a number of it and lost its last digits.
+/// The normal form of an id in a file, where a spreadsheet may have turned it into a number and dropped its last
+/// digits.
 ///
 /// # Errors
-/// `invalid` as [`referred`]; `scientific_notation` for `9.78E+11`.
+/// `invalid`, as for [`referred`]; `scientific_notation` for `9.78E+11`.
 pub fn in_file(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
     if is_scientific(&normal) {
@@ -57,7 +57,7 @@ pub fn in_file(text: &str) -> Result<String, Refusal> {
     Ok(normal)
 }
 
-/// The normal form of an id that is only looked for: what cannot be part of one is left out.
+/// The normal form of an id that is only looked up: invalid characters are dropped.
 #[must_use]
 pub fn folded(text: &str) -> String {
     let seen: String = text.chars().filter(|letter| !is_unseen(*letter)).collect();
@@ -69,7 +69,7 @@ pub fn folded(text: &str) -> String {
                     normal.push(' ');
                 }
             }
-            // Both are a hyphen to whoever reads them.
+            // Both look like a hyphen.
             '\u{2010}' | '\u{2011}' => normal.push('-'),
             letter => normal.push(letter),
         }
@@ -78,7 +78,7 @@ pub fn folded(text: &str) -> String {
     normal
 }
 
-/// Whether it has the form of an id of ours, which resolves to what we gave it to and to nothing else.
+/// Whether it has the form of one of our ids, which always resolve to our own object.
 #[must_use]
 pub fn is_ours(text: &str) -> bool {
     RewardId::parse(text).is_some()
@@ -88,34 +88,34 @@ pub fn is_ours(text: &str) -> bool {
         || ActivityId::parse(text).is_some()
 }
 
-/// How ids begin that Bursar gives to what nobody else has entered: a clawback has one of these.
+/// The prefix of external ids Bursar assigns to objects nobody entered, such as clawbacks.
 const GIVEN: &str = "bursar:";
 
-/// The external id of the clawback that is the `time`th of a reward with this number.
+/// The external id of the `time`th clawback of the reward with this number.
 #[must_use]
 pub fn of_clawback(reward: &str, time: i64) -> String {
     format!("{GIVEN}clawback:{reward}-{time}")
 }
 
-/// The external id of the reward by which what a clawback with this number took off is owed again.
+/// The external id of the reward that owes a clawback's amount again, by the clawback's number.
 #[must_use]
 pub fn of_owed_again(clawback: &str) -> String {
     format!("{GIVEN}owed-again:{clawback}")
 }
 
-/// Whether it begins as the ids that Bursar gives do, in capitals or not.
+/// Whether it begins with the prefix of ids Bursar assigns, ignoring case.
 fn is_given_by_us(normal: &str) -> bool {
     normal.get(..GIVEN.len()).is_some_and(|start| start.eq_ignore_ascii_case(GIVEN))
 }
 
-/// Without the blanks around it, and out of `="…"`.
+/// Trims blanks and unwraps `="…"`.
 fn bare(text: &str) -> &str {
     let text = text.trim_matches(is_blank);
     let inner = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     inner.filter(|inner| !inner.contains('"')).map_or(text, |inner| inner.trim_matches(is_blank))
 }
 
-/// Every sign that shows as a gap. Those of no width at all, and the ends of lines, are unseen instead.
+/// Characters that show as a gap. Zero-width characters and line ends count as invisible instead.
 fn is_blank(letter: char) -> bool {
     matches!(
         letter,
@@ -124,7 +124,7 @@ fn is_blank(letter: char) -> bool {
     )
 }
 
-/// Signs that show nothing, or change how what follows them is shown.
+/// Invisible characters, and characters that change how the following text is displayed.
 fn is_unseen(letter: char) -> bool {
     letter.is_control()
         || matches!(
@@ -151,13 +151,13 @@ fn is_unseen(letter: char) -> bool {
         )
 }
 
-/// A text without the signs that nobody sees.
+/// A text without invisible characters.
 #[must_use]
 pub fn without_unseen(text: &str) -> String {
     text.chars().filter(|letter| !is_unseen(*letter)).collect()
 }
 
-/// What a sign that nobody sees is called.
+/// The name of an invisible character.
 fn name(sign: char) -> String {
     let known = match sign {
         '\t' => "a tab",
@@ -177,7 +177,7 @@ fn name(sign: char) -> String {
     format!("{known} (U+{:04X})", u32::from(sign))
 }
 
-/// `9.78E+11`, `9,78E+11`: how spreadsheets show a number that is too long for its cell, and save it.
+/// Matches `9.78E+11` and `9,78E+11`: how spreadsheets display and save a number that is too long for its cell.
 fn is_scientific(text: &str) -> bool {
     let Some((number, exponent)) = text.split_once("E+").or_else(|| text.split_once("e+")) else {
         return false;

@@ -1,36 +1,35 @@
-//! What vendors take for a payment: the tables that an operator has entered, what the vendors publish, and what a payment is
-//! expected to cost. An estimate is frozen at Pay. What a vendor really took is told by the vendor afterwards, and is not
-//! here.
+//! Vendor fees: the tables the operator entered, the vendors' published fees, and the expected fee of a payment. The
+//! estimate is frozen at Pay. Not here: the actual fee, which the vendor reports afterwards.
 
 use crate::batch::FeesPaidBy;
 use crate::money::{Currency, Money, Vendor};
 
-/// What a vendor takes for one payment in one currency: a part of the amount and a fixed sum, together at least `least` and
-/// at most `most`; and what it takes once a month for each payee that is paid.
+/// A vendor's fee for a payment in one currency: a percentage plus a fixed amount, at least `least` and at most `most`;
+/// plus a monthly fee per paid payee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Table {
-    /// Who takes it.
+    /// The vendor that charges it.
     pub vendor: Vendor,
-    /// In which currency.
+    /// The currency it applies to.
     pub currency: Currency,
-    /// The part of the amount, in hundredths of a percent: 200 is 2 %.
+    /// The percentage of the amount, in basis points: 200 is 2 %.
     pub basis_points: u32,
-    /// The fixed sum, in minor units.
+    /// The fixed amount, in minor units.
     pub fixed: i64,
-    /// The least of one payment, in minor units.
+    /// The minimum per payment, in minor units.
     pub least: Option<i64>,
-    /// The most of one payment, in minor units.
+    /// The maximum per payment, in minor units.
     pub most: Option<i64>,
-    /// For a payee's first payment of a month (UTC), beside the fee of the payment, in minor units. Stripe bills it for each
-    /// connected account that is paid in the month.
+    /// Added to a payee's first payment of a month (UTC), in minor units. Stripe charges it for each connected account
+    /// paid in the month.
     pub monthly: i64,
 }
 
-/// The whole amount.
+/// 100 %, in basis points.
 pub const MOST_BASIS_POINTS: u32 = 10_000;
 
 impl Table {
-    /// What a payment of `amount` costs, up to the next unit that the vendor counts.
+    /// The fee for a payment of `amount`, rounded up to the vendor's smallest unit.
     #[must_use]
     pub fn of(&self, amount: Money, first_of_month: bool) -> Money {
         let part = i128::from(amount.minor.max(0)) * i128::from(self.basis_points);
@@ -46,31 +45,31 @@ impl Table {
     }
 }
 
-/// The smallest sum that the vendor can count in this currency, in our minor units.
+/// The vendor's smallest unit in this currency, in our minor units.
 fn smallest_unit(vendor: Vendor, currency: Currency) -> i128 {
     let theirs = Money::new(0, currency).at(vendor).map_or(currency.digits(), |zero| zero.digits);
     10i128.pow(currency.digits().saturating_sub(theirs))
 }
 
-/// What a vendor publishes about its fees, as far as it is known here.
+/// A vendor's published fee, as far as we know it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Published {
-    /// Whose.
+    /// The vendor it is about.
     pub vendor: Vendor,
-    /// What it says.
+    /// What the vendor states.
     pub says: &'static str,
-    /// Where it is said.
+    /// The documentation page, without scheme.
     pub source: &'static str,
-    /// When that was read, in words.
+    /// When the page was read, in words.
     pub read_on: &'static str,
 }
 
-/// PayPal's usual part of an item, in hundredths of a percent (PayPal Payouts, fees). PayPal caps it by currency; the caps are
-/// not known here, so this is the most that an item can cost and never what a payee's payment is lowered by.
+/// PayPal's usual percentage per item, in basis points (PayPal Payouts, fees). PayPal caps it by currency; we do not
+/// know the caps, so this is the most an item can cost, and it is never deducted from a payee's payment.
 pub const PAYPAL_USUAL_BASIS_POINTS: u32 = 200;
 
-/// What the vendors publish, for whoever enters a table. There is none that could be taken over unread: PayPal's caps and
-/// Stripe's prices differ by country and by contract.
+/// The vendors' published fees, for whoever enters a table. None can be applied automatically: PayPal's caps and
+/// Stripe's prices depend on country and contract.
 pub const PUBLISHED: [Published; 2] = [
     Published {
         vendor: Vendor::PayPal,
@@ -86,8 +85,8 @@ pub const PUBLISHED: [Published; 2] = [
     },
 ];
 
-/// What a payment is expected to cost. With no table, PayPal's usual part stands for the company's own expectation; Stripe
-/// bills its fees apart, so nothing is expected of a payment.
+/// The expected fee of a payment. Without a table, PayPal's usual percentage is the company's expectation; Stripe bills
+/// its fees separately, so 0 is expected.
 #[must_use]
 pub fn expected(table: Option<&Table>, vendor: Vendor, amount: Money, first_of_month: bool) -> Money {
     let usual = Table {
@@ -102,8 +101,8 @@ pub fn expected(table: Option<&Table>, vendor: Vendor, amount: Money, first_of_m
     table.unwrap_or(&usual).of(amount, first_of_month)
 }
 
-/// Whether a payment cannot be made because nobody knows what to take off it: the payee bears the fee, and there is no table
-/// for it. Stripe bills apart, so without a table nothing is taken off.
+/// Whether the fee to deduct is unknown, so the payment cannot be made: the payee bears the fee, and there is no table.
+/// Stripe bills separately, so nothing is deducted without a table.
 #[must_use]
 pub fn is_missing(table: Option<&Table>, vendor: Vendor, borne_by: FeesPaidBy) -> bool {
     table.is_none() && vendor == Vendor::PayPal && borne_by == FeesPaidBy::Partner

@@ -1,13 +1,13 @@
-//! Identities: 128 bits, of which the first 48 are the milliseconds of their making, so that ids sort by time.
+//! Ids: 128 bits, of which the first 48 are the creation time in milliseconds, so that ids sort by time.
 //!
-//! Written as a prefix naming the kind and 26 characters of Crockford's base 32 (`rwd_01J…`). Drawing the random
-//! part is not done here: chance is an argument.
+//! Written as a prefix for the kind and 26 characters of Crockford's base 32 (`rwd_01J…`). Not here: generating the
+//! random part, which is an argument.
 
 use std::fmt;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Writes 128 bits as 26 characters that sort as the number does.
+/// Encodes 128 bits as 26 characters that sort like the number.
 #[must_use]
 pub fn encode(bits: u128) -> String {
     let mut text = [b'0'; 26];
@@ -19,7 +19,7 @@ pub fn encode(bits: u128) -> String {
     text.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// Reads what [`encode`] wrote; `None` for anything else, lower case included: an id has one spelling.
+/// Decodes the output of [`encode`]; `None` for anything else, including lower case: an id has exactly one spelling.
 #[must_use]
 pub fn decode(text: &str) -> Option<u128> {
     if text.len() != 26 || text.as_bytes()[0] > b'7' {
@@ -31,10 +31,10 @@ pub fn decode(text: &str) -> Option<u128> {
     })
 }
 
-/// The bits of a new id: its time in microseconds UTC and 80 random bits (higher bits of `chance` are dropped).
+/// The bits of a new id: the time in microseconds UTC and 80 random bits (higher bits of `chance` are dropped).
 #[must_use]
 pub fn fresh(now: i64, chance: u128) -> u128 {
-    // What does not fit into 48 bits is shifted out: so far ahead, ids sort anew from the beginning.
+    // Milliseconds beyond 48 bits are shifted out: that far in the future, ids sort from the start again.
     let millis = u128::from(now.max(0).unsigned_abs() / 1_000);
     (millis << 80) | (chance & ((1 << 80) - 1))
 }
@@ -46,16 +46,16 @@ macro_rules! id {
         pub struct $name(u128);
 
         impl $name {
-            /// What every id of this kind begins with.
+            /// The prefix of every id of this kind.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id from the time (microseconds UTC) and 80 bits of chance.
+            /// A new id from the time (microseconds UTC) and 80 random bits.
             #[must_use]
             pub fn fresh(now: i64, chance: u128) -> Self {
                 Self(fresh(now, chance))
             }
 
-            /// Reads an id as it is written everywhere; `None` when it is not one of this kind.
+            /// Parses an id; `None` if it is not one of this kind.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 text.strip_prefix($prefix).and_then(decode).map(Self)

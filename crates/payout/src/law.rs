@@ -1,8 +1,8 @@
-//! The law of a payment: what each fact and each command does to a transaction, its attempt and the books.
+//! The law of a payment: what each fact and each command does to a transaction, its attempt and the ledger.
 //!
-//! A *fact* is something known to have happened. It cannot be refused: [`on`] answers a [`Step`] for every state and
-//! every fact; doubled, late and reordered facts change nothing the second time. A *command* is somebody asking and may
-//! be refused; those are in [`command`]. The whole law is printed as a table in `tests/law.rs`.
+//! A *fact* is something known to have happened. It cannot be refused: [`on`] returns a [`Step`] for every state and
+//! every fact; duplicate, late and reordered facts change nothing the second time. A *command* is a request and may be
+//! refused; see [`command`]. `tests/law.rs` prints the whole law as a table.
 
 mod command;
 mod correction;
@@ -22,12 +22,12 @@ use crate::notice::Notice;
 use crate::planted;
 use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
-/// What `fact`, about an attempt that stands at `attempt`, does to a transaction that stands at `state`.
+/// Applies `fact`, about an attempt in state `attempt`, to a transaction in state `state`.
 ///
-/// A fact about an attempt that has ended, or a leg that this vendor does not have, changes nothing: at most it is
-/// marked as a contradiction, for a person to look at. A fee and a part of a transfer that came back move nothing here
-/// either: they are booked by what the books hold of them already, which [`fee`] and [`part_back`] are given; and so is what
-/// comes back after two people have settled it ([`back_after_settling`]).
+/// A fact about an ended attempt, or about a leg this vendor does not have, changes nothing: at most it is marked as a
+/// contradiction for a person to look at. Fees and partial reversals move nothing here either: [`fee`] and
+/// [`part_back`] post the difference from what is already posted, and [`back_after_settling`] posts what comes back
+/// after two people settled it.
 #[must_use]
 pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> Step {
     if attempt.ended() {
@@ -65,14 +65,14 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::TransferReversedPartly(_) => transfer_reversed_partly(state),
         Fact::OutOfSight(leg, _) => out_of_sight(state, attempt, *leg),
         Fact::Swept { arrived, .. } => swept::swept(state, *arrived, terms),
-        // The books hold another object as it already: the vendor has made it twice.
+        // The ledger already has another object for it: the vendor made it twice.
         Fact::FoundAfterAll(_) => Step { contradiction: true, ..still(state) },
         Fact::CancelMade | Fact::FeeKnown(_) | Fact::PartBack(_) => still(state),
     }
 }
 
-/// What books the difference between the fee that the vendor tells of an attempt and what the books hold of it; nothing
-/// when they agree. Told late, told twice or corrected, the books end at what was told last.
+/// Posts the difference between the fee the vendor reports for an attempt and what is already posted; `None` if they
+/// are equal. If the fee is reported late, twice or with a correction, the ledger ends at the last reported value.
 #[must_use]
 pub fn fee(terms: &Terms, booked_minor: i64, told: Money) -> Option<Journal> {
     let (cost, paid_from) = (terms.fees(), LedgerAccount::VendorBalance(terms.vendor));
@@ -80,8 +80,8 @@ pub fn fee(terms: &Terms, booked_minor: i64, told: Money) -> Option<Journal> {
     (difference.minor != 0).then(|| Journal::entry(Movement::Fee, cost, paid_from, difference))
 }
 
-/// Calling an unclaimed item back moves nothing and changes no state, whatever becomes of it: what the item itself says
-/// when it is fetched does.
+/// A cancellation of an unclaimed item moves no money and changes no state, whatever its outcome: the item's own
+/// status, read afterwards, does.
 fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
     let (next, from): (AttemptState, &[AttemptState]) = match fact {
         Fact::Sent(_) => (AttemptState::Sending, &[AttemptState::Queued]),
@@ -119,8 +119,8 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
     if from.contains(&attempt) { still(state).attempt(next) } else { still(state) }
 }
 
-/// An attempt is over and its money accounted for. To hear again that it ended is an echo; to hear that it paid after
-/// all contradicts the books, and no book entry made by a machine can settle that.
+/// The attempt has ended and its money is accounted for. A repeated report of the end is an echo; a report that it paid
+/// after all contradicts the ledger, and no automatic posting can resolve that.
 fn echo_of_an_ended_attempt(state: State, attempt: AttemptState, fact: &Fact) -> Step {
     let paid_after_all = attempt == AttemptState::Failed
         && matches!(fact, Fact::TransferMade | Fact::ReversalMade | Fact::ItemPaid);
@@ -137,7 +137,7 @@ fn sent(state: State, leg: Leg) -> Step {
     }
 }
 
-/// No believable answer (`Unknown`), or Bursar cannot find out alone (`Review`). Neither moves money.
+/// No conclusive answer (`Unknown`), or Bursar cannot find out on its own (`Review`). Neither moves money.
 fn doubtful(state: State, leg: Leg, attempt: AttemptState) -> Step {
     let review = attempt == AttemptState::Review;
     let (first, payout) =
@@ -165,7 +165,7 @@ fn doubtful_reversal(state: State, attempt: AttemptState) -> Step {
     }
 }
 
-/// Definitely not carried out. For the first leg nothing left us; for a payout or a reversal the money stays in the
+/// Definitely not executed. For the first leg nothing left us; for a bank payout or a reversal the money stays in the
 /// connected balance.
 fn refused(state: State, leg: Leg, terms: &Terms) -> Step {
     match leg {
@@ -181,8 +181,7 @@ fn refused(state: State, leg: Leg, terms: &Terms) -> Step {
     }
 }
 
-/// What was intended but certainly never sent waits again as it did before. Once it may have been sent there is no way
-/// back to waiting.
+/// What was committed but certainly never sent goes back to waiting. Once it may have been sent, that is impossible.
 fn withheld(state: State, attempt: AttemptState, leg: Leg) -> Step {
     match (state, attempt, leg) {
         (State::Sending, AttemptState::Sending, Leg::Transfer | Leg::Item) => {
@@ -192,8 +191,8 @@ fn withheld(state: State, attempt: AttemptState, leg: Leg) -> Step {
     }
 }
 
-/// The transferred money is not there to be paid out yet: it goes out later, by another attempt. No money has moved, and
-/// nobody is told that anything failed.
+/// The transferred money cannot be paid out yet: another attempt pays it later. No money has moved, and nobody is
+/// notified of a failure.
 fn unfunded(state: State) -> Step {
     match state {
         State::PayoutSending | State::PayoutUnknown | State::PayoutReview => {
@@ -230,8 +229,8 @@ fn transfer_made(state: State, terms: &Terms) -> Step {
     }
 }
 
-/// The transfer is undone, whoever undid it. While a bank payout may be under way its end is awaited: only then is it
-/// known whether the payee has the money as well. That the money is in our balance is booked meanwhile ([`booked_by_itself`]).
+/// The transfer was reversed, by whomever. While a bank payout may be in progress, its outcome is awaited: only then is
+/// it known whether the payee also has the money. Meanwhile the money in our balance is posted ([`booked_by_itself`]).
 fn transfer_reversed(state: State, attempt: AttemptState, terms: &Terms) -> Step {
     if attempt != AttemptState::Succeeded {
         return still(state);
@@ -245,7 +244,7 @@ fn transfer_reversed(state: State, attempt: AttemptState, terms: &Terms) -> Step
         State::Recalling => {
             undone(State::Recalled).also(Leg::Reversal, AttemptState::Succeeded).books(terms.recall())
         }
-        // The bank has paid and the money was taken back from us to us: the payee's balance is short of it.
+        // The bank has paid and the transfer was reversed to us: the payee's balance is short by that amount.
         State::Success => Step {
             contradiction: true,
             ..undone(State::Reversed).also(Leg::Payout, AttemptState::Returned).books(terms.reverse())
@@ -271,7 +270,7 @@ fn transfer_reversed(state: State, attempt: AttemptState, terms: &Terms) -> Step
     }
 }
 
-/// What is left is neither the payment nor nothing, so nothing more is paid out of it until a person has looked.
+/// The rest is neither the full payment nor nothing, so nothing more is paid out of it until a person has looked.
 fn transfer_reversed_partly(state: State) -> Step {
     if state == State::Transferred {
         to(State::PayoutReview).also(Leg::Payout, AttemptState::Review).tell(Notice::PaymentNeedsReview)
@@ -281,7 +280,7 @@ fn transfer_reversed_partly(state: State) -> Step {
     }
 }
 
-/// The vendor has shown nothing of it for too long, or its money is not where it was sent: a person must find out.
+/// The vendor has not shown it for too long, or its money is not where it was sent: a person must find out.
 fn out_of_sight(state: State, attempt: AttemptState, leg: Leg) -> Step {
     let next = match leg {
         Leg::Transfer | Leg::Item => rank(state).map(|_| State::Review),
@@ -313,7 +312,7 @@ fn payout_paid(state: State) -> Step {
     }
 }
 
-/// `paid` is not final: a bank can send the money back for some days, so success leads here too.
+/// `paid` is not final: a bank can return the money for some days, so a success can end here too.
 fn payout_ended(state: State, end: State, terms: &Terms) -> Step {
     let returned = state == State::Success && !planted::on("paid_is_final");
     if payout_rank(state).is_some() || returned {
@@ -323,13 +322,14 @@ fn payout_ended(state: State, end: State, terms: &Terms) -> Step {
     }
 }
 
-/// Our own reversal is made, and its money is in our balance. What took that money from the payee's balance before is seen with
-/// the transfer, so the transfer itself ends the payment and frees its rewards ([`transfer_reversed`]), whoever reversed it.
+/// Our reversal is made, and its money is in our balance. The transfer shows whether something took that money from the
+/// payee's balance earlier, so the transfer ends the payment and frees its rewards ([`transfer_reversed`]), whoever
+/// reversed it.
 fn reversal_made(state: State) -> Step {
     if state == State::Recalling { to(state).attempt(AttemptState::Succeeded) } else { still(state) }
 }
 
-/// PayPal has the item but it is not decided; what is learnt late never leads back to an earlier rank.
+/// PayPal has the item, but its outcome is open; late facts never lead back to an earlier rank.
 fn item_waits(state: State, next: State) -> Step {
     match (rank(state), rank(next)) {
         (Some(before), Some(after)) if before < after || planted::on("older_over_newer") => {
@@ -379,16 +379,16 @@ fn item_came_back(state: State, end: State, terms: &Terms) -> Step {
     }
 }
 
-/// The fee stays booked: PayPal keeps it.
+/// The fee stays posted: PayPal keeps it.
 fn came_back_after_success(end: State, terms: &Terms) -> Step {
     let end = if end == State::Failed { State::Reversed } else { end };
     to(end).attempt(AttemptState::Returned).books(terms.reverse()).tell(Notice::PaymentReturned)
 }
 
-/// From this rank on the vendor has the item.
+/// From this rank on, the vendor has the item.
 const RANK_ACCEPTED: u8 = 4;
 
-/// How far the first leg has come while nothing is known to have left us; `None` afterwards.
+/// The progress of the first leg while nothing is known to have left us; `None` afterwards.
 fn rank(state: State) -> Option<u8> {
     let order = [
         State::Queued,
@@ -402,7 +402,7 @@ fn rank(state: State) -> Option<u8> {
     (0u8..).zip(order).find(|(_, at)| *at == state).map(|(rank, _)| rank)
 }
 
-/// How far the bank payout has come; `None` when it is not its turn.
+/// The progress of the bank payout; `None` if the payment is not at that leg.
 fn payout_rank(state: State) -> Option<u8> {
     let order = [
         State::Transferred,
@@ -414,7 +414,7 @@ fn payout_rank(state: State) -> Option<u8> {
     (0u8..).zip(order).find(|(_, at)| *at == state).map(|(rank, _)| rank)
 }
 
-/// The vendor is not known to have taken the first leg.
+/// The vendor is not known to have accepted the first leg.
 fn untouched(state: State) -> bool {
     rank(state).is_some_and(|rank| rank < RANK_ACCEPTED)
 }
@@ -433,7 +433,7 @@ fn to(state: State) -> Step {
 }
 
 impl Step {
-    /// Nothing is to be recorded.
+    /// Whether there is nothing to record.
     #[must_use]
     pub fn is_empty(&self, before: State) -> bool {
         *self == still(before)
@@ -461,8 +461,8 @@ impl Step {
     }
 }
 
-/// The movements of one payment. Where the payee bears the fee, `amount` is owed but only `net` moves at the vendor;
-/// the difference stands against the fee the vendor takes, in an account of its own.
+/// The ledger movements of a payment. If the payee bears the fee, `amount` is owed but only `net` moves at the vendor;
+/// the difference is held against the vendor's fee in a separate account.
 impl Terms {
     fn payable(&self) -> LedgerAccount {
         LedgerAccount::Payable(self.payee)
@@ -476,7 +476,7 @@ impl Terms {
         Money::new(self.amount.minor - self.net.minor, self.amount.currency)
     }
 
-    /// Pay: what is owed becomes promised.
+    /// Pay: the payable becomes in flight.
     #[must_use]
     pub fn reserve(&self) -> Journal {
         Journal::entry(Movement::Reserve, self.payable(), self.in_flight(), self.amount)
@@ -511,8 +511,8 @@ impl Terms {
         Journal::entry(Movement::Recall, back, from, self.net)
     }
 
-    /// Where what the vendor takes is booked: it is our cost, unless the payee bears it. Then it stands against what the payee
-    /// bore, and what is left there is the difference between the fee that was frozen and the one that was taken.
+    /// The account for the vendor's fee: our cost, unless the payee bears it. Then it offsets what the payee bore, and
+    /// the balance is the difference between the frozen and the actual fee.
     fn fees(&self) -> LedgerAccount {
         match self.borne_by_payee().minor {
             0 => LedgerAccount::VendorFees(self.vendor),
@@ -520,12 +520,12 @@ impl Terms {
         }
     }
 
-    /// The vendor paid what the books hold as failed.
+    /// The vendor paid what the ledger has as failed.
     fn paid_after_all(&self) -> Journal {
         self.leave(Movement::Post, self.payable(), LedgerAccount::VendorBalance(self.vendor))
     }
 
-    /// A transfer that the books hold as failed lies in the connected balance, and is owed as before.
+    /// A transfer the ledger has as failed is in the connected balance; the payee is still owed.
     fn found_parked(&self) -> Journal {
         let (lies, left) = (LedgerAccount::Returned(self.vendor), LedgerAccount::VendorBalance(self.vendor));
         Journal::entry(Movement::Post, lies, left, self.net)

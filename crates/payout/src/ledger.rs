@@ -1,7 +1,7 @@
-//! The books: double entry, append-only. A [`Journal`] is built by one of the functions here, each of which moves one
-//! amount from one account to another, so an entry that does not balance cannot be written down.
+//! The ledger: double entry, append-only. A [`Journal`] is only built by the functions here, each of which moves an
+//! amount from one account to another, so an unbalanced entry cannot be written.
 //!
-//! Balances are not here: they are sums of postings, asked of the database.
+//! Not here: balances, which are sums of postings, computed by the database.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::ids::{AccountId, PartnerId};
 use crate::money::{Money, Vendor};
 use crate::spelling::spelled;
 
-/// Who receives: the partner (*Individual*) or their company (*Organization*).
+/// The receiver: the partner (*Individual*) or their company (*Organization*).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Payee {
     /// The partner user.
@@ -19,7 +19,7 @@ pub enum Payee {
 }
 
 impl Payee {
-    /// Reads the id of a partner or an account.
+    /// Parses the id of a partner or an account; `None` for anything else.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         PartnerId::parse(id).map(Self::Partner).or_else(|| AccountId::parse(id).map(Self::Account))
@@ -38,26 +38,26 @@ impl fmt::Display for Payee {
 /// A ledger account. Written `payable:ptn_…`, `in_flight:stripe`, `reward_expense`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum LedgerAccount {
-    /// What rewards have cost us.
+    /// The cost of rewards.
     RewardExpense,
     /// What we owe a payee.
     Payable(Payee),
-    /// Promised to a vendor and not yet known to have left.
+    /// Promised to a vendor, and not yet known to have left.
     InFlight(Vendor),
-    /// Our balance at a vendor, from zero: what left is negative.
+    /// Our balance at a vendor, starting from zero: negative for money that left.
     VendorBalance(Vendor),
-    /// What the vendor took for itself.
+    /// Fees the vendor charged us.
     VendorFees(Vendor),
-    /// What payees bore of the vendor's fees, against what the vendor took for their payments: debit where it took more than
-    /// they bore.
+    /// Fees borne by payees, against the vendor's fees for their payments: debit if the vendor charged more than they
+    /// bore.
     FeeVariance(Vendor),
-    /// Ours, but lying in the payee's balance at the vendor after its bank refused it.
+    /// Our money in the payee's balance at the vendor after their bank refused it.
     Returned(Vendor),
-    /// Settled by somebody outside Bursar, on their word.
+    /// Settled outside Bursar, on somebody's word.
     PaidOutside,
-    /// What lay in a payee's balance at the vendor and was given up.
+    /// Money in a payee's balance at the vendor that was written off.
     WrittenOff(Vendor),
-    /// What came back of a transfer in part while its payment has no end yet, from zero: credit.
+    /// Partial reversals of transfers whose payment is still open, from zero: credit.
     PartlyReversed(Vendor),
 }
 
@@ -79,41 +79,41 @@ impl fmt::Display for LedgerAccount {
 }
 
 spelled! {
-    /// Why money moved in the books.
+    /// Why money moved in the ledger.
     Movement {
-        /// A reward was approved: we owe it.
+        /// A reward was approved: it is owed.
         Approve = "approve",
-        /// An approval was taken back before it was paid.
+        /// An approval was withdrawn before payment.
         Unapprove = "unapprove",
-        /// Pay was pressed, or a failed payment was sent again.
+        /// Pay was pressed, or a failed payment was resubmitted.
         Reserve = "reserve",
-        /// Nothing left us: what was promised is owed again.
+        /// Nothing left us: the in-flight amount is payable again.
         Void = "void",
         /// The money is known to have left our balance at the vendor.
         Post = "post",
         /// The vendor's fee became known.
         Fee = "fee",
-        /// The payee's bank refused: the money waits in their balance at the vendor and is owed again.
+        /// The payee's bank refused: the money is in their balance at the vendor, and the payee is owed again.
         Park = "park",
-        /// The waiting money is sent to their bank once more.
+        /// The parked money is sent to their bank again.
         Unpark = "unpark",
-        /// The waiting money came back to our balance.
+        /// The parked money came back to our balance.
         Recall = "recall",
-        /// Money that had reached the payee, or waited for them, came back to our balance.
+        /// Money that had reached the payee, or was on its way to them, came back to our balance.
         Reverse = "reverse",
-        /// Somebody says it was paid outside Bursar.
+        /// Somebody reports that it was paid outside Bursar.
         Outside = "outside",
-        /// Money earned wrongly is taken off what we owe.
+        /// Money earned wrongly is deducted from what we owe.
         Clawback = "clawback",
-        /// Two people gave up the money that lay in the payee's balance.
+        /// Two people wrote off the money in the payee's balance.
         WriteOff = "write_off",
-        /// A part of a transfer came back to our balance, or was settled with the rest of it.
+        /// Part of a transfer came back to our balance, or was settled with the rest of it.
         PartReversed = "part_reversed",
     }
 }
 
 impl Movement {
-    /// Whether what had been promised to a payee, or paid, is owed to them again.
+    /// Whether the payee is owed again what was promised or paid to them.
     #[must_use]
     pub fn owes_again(self) -> bool {
         match self {
@@ -133,16 +133,16 @@ impl Movement {
     }
 }
 
-/// One line of a journal: a debit is positive, a credit negative.
+/// One line of a journal: debits are positive, credits negative.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Posting {
-    /// The account.
+    /// The ledger account.
     pub account: LedgerAccount,
     /// The amount in its currency, debit positive.
     pub money: Money,
 }
 
-/// A balanced entry. There is no way to make one but the functions below.
+/// A balanced entry. Only the functions below create one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Journal {
     movement: Movement,
@@ -150,19 +150,19 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A reward is owed: expense against what is payable to its payee.
+    /// A reward is owed: debit expense, credit payable.
     #[must_use]
     pub fn approve(payee: Payee, money: Money) -> Self {
         Self::entry(Movement::Approve, LedgerAccount::RewardExpense, LedgerAccount::Payable(payee), money)
     }
 
-    /// The approval is taken back.
+    /// The approval is withdrawn: debit payable, credit expense.
     #[must_use]
     pub fn unapprove(payee: Payee, money: Money) -> Self {
         Self::entry(Movement::Unapprove, LedgerAccount::Payable(payee), LedgerAccount::RewardExpense, money)
     }
 
-    /// A clawback on a paid reward lowers what the payee is owed next.
+    /// A clawback on a paid reward reduces what the payee is owed next.
     #[must_use]
     pub fn clawback(payee: Payee, money: Money) -> Self {
         Self::entry(Movement::Clawback, LedgerAccount::Payable(payee), LedgerAccount::RewardExpense, money)
@@ -180,7 +180,7 @@ impl Journal {
         Self { movement, postings }
     }
 
-    /// Adds a second pair to the same entry; each pair balances, so the whole does. A pair of zero is left out.
+    /// Adds a pair to the entry; each pair balances, so the whole does. A zero pair is left out.
     pub(crate) fn and(mut self, debit: LedgerAccount, credit: LedgerAccount, money: Money) -> Self {
         if money.minor != 0 {
             self.postings.extend(Self::entry(self.movement, debit, credit, money).postings);
@@ -194,7 +194,7 @@ impl Journal {
         self.movement
     }
 
-    /// The lines, which sum to zero in every currency.
+    /// The postings, which sum to zero in every currency.
     #[must_use]
     pub fn postings(&self) -> &[Posting] {
         &self.postings

@@ -1,5 +1,5 @@
-//! The rules of paying partners. What is deliberately not here: IO, the clock, chance, serialisation, async. Times are
-//! microseconds UTC and come in as arguments, as do ids; that absence is what lets every rule be proven by a table.
+//! The rules of paying partners. Not here: IO, the clock, randomness, serialization, async. Times are microseconds UTC
+//! and, like ids, are arguments; that is why every rule can be tested with a table.
 
 pub mod access;
 pub mod address;
@@ -29,25 +29,25 @@ pub mod tax;
 pub mod transaction;
 pub mod unusual;
 
-/// Why something that was asked is not done: safe to show to whoever asked.
+/// Why a command is not carried out; safe to show to the caller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
-    /// Stable, snake_case.
+    /// The stable snake_case code.
     pub code: &'static str,
-    /// What is wrong and what to do about it.
+    /// What is wrong and what to do about it, as a sentence.
     pub sentence: String,
-    /// The field it is about, if it is about one.
+    /// The field it is about, if any.
     pub field: Option<&'static str>,
 }
 
 impl Refusal {
-    /// A refusal about the whole of what was asked.
+    /// A refusal of the command as a whole.
     #[must_use]
     pub fn new(code: &'static str, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), field: None }
     }
 
-    /// The same, about one field.
+    /// Sets the field.
     #[must_use]
     pub fn at(self, field: &'static str) -> Self {
         Self { field: Some(field), ..self }

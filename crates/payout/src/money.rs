@@ -1,8 +1,8 @@
-//! Money: whole minor units of a currency, read and written as decimals without ever passing through a float.
+//! Money: whole minor units of a currency, read and written as decimals without ever using floats.
 //!
-//! Bursar keeps amounts with the digits of ISO 4217. What a vendor counts in differs (Stripe gives ISK two digits,
-//! PayPal gives HUF none), so [`Money::at`] translates and refuses what the vendor cannot pay. Conversion between
-//! currencies is not here and nowhere else either.
+//! Bursar keeps amounts with ISO 4217 digits. Vendors count differently (two digits for ISK at Stripe, none for HUF at
+//! PayPal), so [`Money::at`] translates and refuses what the vendor cannot pay. There is no currency conversion, here
+//! or elsewhere.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ mod entered;
 pub use entered::MoneyError;
 use entered::parse_minor;
 
-/// Currencies in which a reward may be earned, with their ISO 4217 digits. Metals, funds, test and "no currency"
-/// codes are left out on purpose: nobody can be paid in them.
+/// Currencies a reward may have, with their ISO 4217 digits. Metals, funds, test codes and "no currency" are excluded
+/// on purpose: nobody can be paid in them.
 #[rustfmt::skip]
 const CURRENCIES: &[(&str, u32)] = &[
     ("AED", 2), ("AFN", 2), ("ALL", 2), ("AMD", 2), ("ANG", 2), ("AOA", 2), ("ARS", 2), ("AUD", 2),
@@ -37,17 +37,17 @@ const CURRENCIES: &[(&str, u32)] = &[
     ("YER", 2), ("ZAR", 2), ("ZMW", 2), ("ZWG", 2),
 ];
 
-/// Stripe counts these in whole units (Stripe documentation, zero-decimal currencies). UGX stands there too, but
-/// Stripe's rule for UGX wins: two digits that must be zero.
+/// Stripe counts these in whole units (Stripe documentation, zero-decimal currencies). UGX is listed there too, but
+/// Stripe's special rule for UGX applies: two digits that must be zero.
 const STRIPE_WHOLE: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
 ];
-/// Two digits at Stripe, and a payout must be in whole units: ISK and UGX because ISO has no digits for them, HUF and
-/// TWD because Stripe pays them out whole.
+/// Two digits at Stripe, with payouts in whole units only: ISK and UGX because ISO gives them no digits, HUF and TWD
+/// because Stripe pays them out whole.
 const STRIPE_HUNDREDS: &[&str] = &["ISK", "UGX", "HUF", "TWD"];
 /// Three digits at Stripe, the last of which must be zero.
 const STRIPE_THOUSANDTHS: &[&str] = &["BHD", "JOD", "KWD", "OMR", "TND"];
-/// What PayPal Payouts can pay in at all (PayPal documentation). BRL, CNY and MYR reach only payees in that country.
+/// Currencies PayPal Payouts can pay (PayPal documentation). BRL, CNY and MYR only reach payees in that country.
 const PAYPAL: &[&str] = &[
     "AUD", "BRL", "CAD", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "JPY", "MXN", "MYR", "NOK",
     "NZD", "PHP", "PLN", "SEK", "SGD", "CHF", "THB", "TWD", "USD",
@@ -55,7 +55,7 @@ const PAYPAL: &[&str] = &[
 /// PayPal takes these without decimals: "500", never "500.00".
 const PAYPAL_WHOLE: &[&str] = &["HUF", "JPY", "TWD"];
 
-/// Currencies of which a hundred units and more make one US dollar, give or take: what is a large sum there has more digits.
+/// Currencies with roughly a hundred units or more to the US dollar: a large amount in them has more digits.
 const SMALL_UNITS: &[&str] = &[
     "AFN", "ALL", "AMD", "AOA", "ARS", "BDT", "BIF", "CDF", "CLP", "COP", "CRC", "CVE", "DJF", "DZD", "ETB",
     "GNF", "GYD", "HTG", "HUF", "IDR", "IQD", "IRR", "ISK", "JMD", "JPY", "KES", "KHR", "KMF", "KPW", "KRW",
@@ -63,8 +63,8 @@ const SMALL_UNITS: &[&str] = &[
     "SDG", "SOS", "SSP", "SYP", "TZS", "UGX", "UZS", "VES", "VND", "VUV", "XAF", "XOF", "XPF", "YER",
 ];
 
-/// Currencies that have ended, and what to write instead. Those of them that stand in [`CURRENCIES`] ended after rewards could
-/// be entered in them: such a reward stays readable, and no new one is entered.
+/// Currencies that have ended, and what to write instead. Those also in [`CURRENCIES`] ended after rewards could be
+/// entered in them: existing rewards stay readable, but no new one is entered.
 const ENDED: &[(&str, &str)] = &[
     (
         "ANG",
@@ -125,12 +125,12 @@ fn ended(code: &str) -> Option<&'static str> {
     ENDED.iter().find(|(ended, _)| ended.eq_ignore_ascii_case(code)).map(|(_, told)| *told)
 }
 
-/// A currency of [`CURRENCIES`], known to exist.
+/// A currency from [`CURRENCIES`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency(u16);
 
 impl Currency {
-    /// The US dollar, in which tax thresholds are set.
+    /// The US dollar, the currency of tax thresholds.
     pub const USD: Self = {
         let mut at = 0u16;
         while !matches!(CURRENCIES[at as usize].0.as_bytes(), b"USD") {
@@ -139,11 +139,11 @@ impl Currency {
         Self(at)
     };
 
-    /// Reads a code as ISO writes it, three letters without spaces. Vendors and pay files write them small as well;
-    /// they mean the same.
+    /// Parses an ISO 4217 code: three letters without spaces. Lower case is accepted, because vendors and pay files
+    /// write it.
     ///
     /// # Errors
-    /// [`MoneyError::UnknownCurrency`] for anything else; [`MoneyError::Ended`] where there was such a currency.
+    /// [`MoneyError::Ended`] for a currency that has ended; [`MoneyError::UnknownCurrency`] for anything else.
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
         let search = |code: &str| CURRENCIES.binary_search_by_key(&code, |(known, _)| known);
         let place = search(code).or_else(|_| search(&code.to_ascii_uppercase()));
@@ -157,28 +157,27 @@ impl Currency {
         CURRENCIES[usize::from(self.0)].0
     }
 
-    /// What to write instead, where the currency has ended: nothing new is earned in it.
+    /// What to write instead, if the currency has ended: no new reward may use it.
     #[must_use]
     pub fn ended(self) -> Option<&'static str> {
         ended(self.code())
     }
 
-    /// How many digits stand behind the decimal point (ISO 4217): 0, 2 or 3.
+    /// The number of digits after the decimal point (ISO 4217): 0, 2 or 3.
     #[must_use]
     pub fn digits(self) -> u32 {
         CURRENCIES[usize::from(self.0)].1
     }
 
-    /// The most that one reward may be worth where the operator has not said otherwise, in minor units: ten million units,
-    /// or a hundred thousand million where a unit is worth about a cent or less. Far above any reward, far below what an
-    /// order number comes to that was taken for a value.
+    /// The default maximum value of one reward, in minor units: ten million units, or a hundred billion where a unit is
+    /// worth about a cent or less. Far above any reward, but well below an order number mistaken for a value.
     #[must_use]
     pub fn usual_most_minor(self) -> i64 {
         let units = if SMALL_UNITS.contains(&self.code()) { 100_000_000_000 } else { 10_000_000 };
         units * 10i64.pow(self.digits())
     }
 
-    /// Every currency a reward may be in, by code.
+    /// All currencies a reward may have, by code.
     pub fn all() -> impl Iterator<Item = Self> {
         (0u16..).map(Self).take(CURRENCIES.len())
     }
@@ -196,10 +195,10 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount of one currency in minor units. Adding two currencies is not possible: [`Money::plus`] answers `None`.
+/// An amount of one currency in minor units. Amounts of two currencies cannot be added: [`Money::plus`] returns `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
-    /// Minor units with the currency's ISO digits; may be negative inside the books, never in what people enter.
+    /// Minor units with the currency's ISO digits; may be negative in the ledger, never in user input.
     pub minor: i64,
     /// The currency.
     pub currency: Currency,
@@ -215,16 +214,16 @@ impl Money {
         Self { minor, currency }
     }
 
-    /// Reads a positive decimal such as `420.00` or `420` for a currency with two digits.
+    /// Parses a positive decimal, such as `420.00` or `420` for a currency with two digits.
     ///
     /// # Errors
-    /// The first [`MoneyError`] that applies; zero is refused.
+    /// The first [`MoneyError`] that applies; [`MoneyError::Zero`] for zero.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
         let money = Self::parse_or_nothing(text, currency)?;
         if money.minor == 0 { Err(MoneyError::Zero) } else { Ok(money) }
     }
 
-    /// Reads a decimal that may be zero, where nothing is an answer: a fee that a vendor does not take.
+    /// Parses a decimal that may be zero, such as a fee a vendor does not charge.
     ///
     /// # Errors
     /// The first [`MoneyError`] that applies.
@@ -232,7 +231,7 @@ impl Money {
         Ok(Self { minor: parse_minor(text, currency.digits())?, currency })
     }
 
-    /// The sum, if both are of one currency and it can be counted.
+    /// The sum, or `None` if the currencies differ or it overflows.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         (self.currency == other.currency)
@@ -241,7 +240,7 @@ impl Money {
             .map(|minor| Self { minor, ..self })
     }
 
-    /// The decimal with all digits of its currency: `420.00`, `-3`, `1.234`.
+    /// The decimal with all the currency's digits: `420.00`, `-3`, `1.234`.
     #[must_use]
     pub fn decimal(self) -> String {
         decimal(i128::from(self.minor), self.currency.digits())
@@ -250,7 +249,7 @@ impl Money {
     /// The amount in the units `vendor` counts in.
     ///
     /// # Errors
-    /// [`NotPayable`] when the vendor has no such currency or cannot pay that fraction. Nothing is ever rounded.
+    /// [`NotPayable`] if the vendor does not have the currency or cannot pay that fraction. Never rounds.
     pub fn at(self, vendor: Vendor) -> Result<VendorAmount, NotPayable> {
         let rule = vendor_rule(vendor, self.currency)?;
         let ours = self.currency.digits();
@@ -272,7 +271,7 @@ impl Money {
     }
 }
 
-/// One of the wrong turns: a large amount as a short floating-point number would hold it.
+/// A planted bug for tests: a large amount as a short floating-point number would hold it.
 fn without_the_last_bit(minor: i64) -> i64 {
     if minor > 65_535 { minor & !1 } else { minor }
 }
@@ -289,8 +288,8 @@ impl fmt::Debug for Money {
     }
 }
 
-/// A sum of amounts of one currency, counted wider than one amount, so that no number of them is ever cut off: a total that
-/// is shown is the total that is there. What moves money is a [`Money`].
+/// A sum of amounts of one currency, wider than [`Money`] so that it cannot overflow: a total shown is exact. Money
+/// only moves as [`Money`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sum {
     /// Minor units with the currency's ISO digits.
@@ -306,19 +305,19 @@ impl Sum {
         Self { minor, currency }
     }
 
-    /// Nothing, in this currency.
+    /// Zero in this currency.
     #[must_use]
     pub const fn nothing(currency: Currency) -> Self {
         Self::new(0, currency)
     }
 
-    /// The sum as an amount, if one amount can hold it.
+    /// The sum as an amount; `None` if it does not fit.
     #[must_use]
     pub fn money(self) -> Option<Money> {
         i64::try_from(self.minor).ok().map(|minor| Money::new(minor, self.currency))
     }
 
-    /// The decimal with all digits of its currency, as [`Money::decimal`] writes it.
+    /// The decimal with all the currency's digits, as in [`Money::decimal`].
     #[must_use]
     pub fn decimal(self) -> String {
         decimal(self.minor, self.currency.digits())
@@ -343,7 +342,7 @@ impl fmt::Debug for Sum {
     }
 }
 
-/// Who moves the money.
+/// A payment vendor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Vendor {
     /// Stripe Connect: a transfer to the connected account, then a payout to its bank.
@@ -356,7 +355,7 @@ impl Vendor {
     /// Both, in the order pages show them.
     pub const ALL: [Self; 2] = [Self::Stripe, Self::PayPal];
 
-    /// The spelling in the database, the API and addresses.
+    /// The spelling in the database, the API and URLs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -365,13 +364,13 @@ impl Vendor {
         }
     }
 
-    /// Reads [`Vendor::as_str`].
+    /// Parses the spelling of [`Vendor::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|vendor| vendor.as_str() == text)
     }
 
-    /// What people call it.
+    /// The name shown to people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -381,19 +380,19 @@ impl Vendor {
     }
 }
 
-/// An amount as a vendor counts it: whole `units` with `digits` behind the point.
+/// An amount in a vendor's units: whole `units` with `digits` decimals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VendorAmount {
-    /// The vendor's own minor units. Stripe is sent this number.
+    /// The vendor's own minor units. Sent to Stripe as this number.
     pub units: i64,
-    /// How many of its digits stand behind the point.
+    /// How many of the digits are decimals.
     pub digits: u32,
     /// The currency.
     pub currency: Currency,
 }
 
 impl VendorAmount {
-    /// The decimal with exactly the vendor's digits. PayPal is sent this text.
+    /// The decimal with exactly the vendor's digits. Sent to PayPal as this text.
     #[must_use]
     pub fn decimal(self) -> String {
         decimal(i128::from(self.units), self.digits)
@@ -403,16 +402,16 @@ impl VendorAmount {
 /// Why a vendor cannot pay an amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotPayable {
-    /// The vendor does not have the currency.
+    /// The vendor does not support the currency.
     Currency,
-    /// The vendor has the currency but not this fraction of it.
+    /// The vendor supports the currency, but not this fraction of it.
     Amount,
 }
 
-/// Reads an amount that a vendor wrote in its own minor units, as Stripe does.
+/// Converts an amount in the vendor's own minor units, as Stripe sends it.
 ///
 /// # Errors
-/// [`NotPayable`] when the vendor has no such currency, or the number cannot be told in ours.
+/// [`NotPayable`] if the vendor does not support the currency, or the amount is not a whole number of our minor units.
 pub fn from_units(vendor: Vendor, units: i64, currency: Currency) -> Result<Money, NotPayable> {
     let theirs = vendor_rule(vendor, currency)?.digits;
     let ours = currency.digits();
@@ -427,10 +426,10 @@ pub fn from_units(vendor: Vendor, units: i64, currency: Currency) -> Result<Mone
     Ok(Money { minor, currency })
 }
 
-/// Reads a decimal that a vendor wrote, as PayPal does: any number of trailing zeros, zero itself allowed ("0.0").
+/// Parses a decimal from a vendor, such as PayPal: any number of trailing zeros, and zero is allowed ("0.0").
 ///
 /// # Errors
-/// [`MoneyError`] when it is not a decimal of this currency.
+/// A [`MoneyError`] if it is not a decimal of this currency.
 pub fn from_vendor_decimal(text: &str, currency: Currency) -> Result<Money, MoneyError> {
     let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
     Ok(Money { minor: parse_minor(trimmed, currency.digits())?, currency })
@@ -454,7 +453,7 @@ fn vendor_rule(vendor: Vendor, currency: Currency) -> Result<VendorRule, NotPaya
     }
 }
 
-/// PayPal pays BRL, CNY and MYR only to a payee of that country: its two-letter code, for those three.
+/// PayPal pays BRL, CNY and MYR only to payees in that country: its two-letter code; `None` for other currencies.
 #[must_use]
 pub fn paypal_home_country(currency: Currency) -> Option<&'static str> {
     match currency.code() {

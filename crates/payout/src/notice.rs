@@ -1,42 +1,42 @@
-//! The notices: every occasion on which somebody is told something, and who hears of it.
+//! Notices: every occasion on which somebody is notified, and who.
 //!
-//! What is deliberately not here: addresses, words and mails. Who holds a role is asked of the database when a notice is
-//! turned into mails, so that it goes to whoever holds it then.
+//! Not here: addresses, texts and mails. Role holders are looked up when a notice is expanded into mails, so that it
+//! goes to whoever holds the role then.
 
 use crate::spelling::spelled;
 
 spelled! {
-    /// Who hears of it.
+    /// Who receives a notice.
     Audience {
-        /// The partner it concerns; for an account, whoever administers it in the portal.
+        /// The partner it concerns; for an account, its partner administrators.
         Partner = "partner",
-        /// The addresses that the notice itself names, and nobody else.
+        /// Only the addresses the notice itself names.
         Named = "named",
-        /// Our person who looks after the partner's account.
+        /// Our colleague who looks after the partner's account.
         AccountOwner = "account_owner",
-        /// The internal recipients of the settings.
+        /// The internal recipients in the settings.
         Internal = "internal",
-        /// Whoever may prepare batches.
+        /// Everybody who may prepare batches.
         Preparers = "preparers",
-        /// Whoever may pay them.
+        /// Everybody who may pay batches.
         Payers = "payers",
         /// The administrators.
         Admins = "admins",
-        /// Whoever may read the activity log.
+        /// Everybody who may read the activity log.
         Auditors = "auditors",
-        /// Whoever formed this batch, and whoever pressed Pay.
+        /// Whoever prepared this batch and whoever pressed Pay.
         BatchPeople = "batch_people",
     }
 }
 
 impl Audience {
-    /// Partners read one text, people on our side another.
+    /// Whether it gets the text for partners; our own people get another one.
     #[must_use]
     pub fn is_partner(self) -> bool {
         matches!(self, Self::Partner | Self::Named)
     }
 
-    /// For people.
+    /// The name shown to people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -56,18 +56,18 @@ impl Audience {
 macro_rules! notices {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, [$($audience:ident),+], $label:literal;)+) => {
         spelled! {
-            /// Something somebody must be told.
+            /// An occasion for a notification.
             Notice { $($(#[$doc])* $variant = $name),+ }
         }
 
         impl Notice {
-            /// Who hears of it.
+            /// The audiences that receive it.
             #[must_use]
             pub fn audience(self) -> &'static [Audience] {
                 match self { $(Self::$variant => &[$(Audience::$audience),+]),+ }
             }
 
-            /// For people.
+            /// The name shown to people.
             #[must_use]
             pub fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label),+ }
@@ -85,84 +85,85 @@ notices! {
     PaymentOnItsWay = "payment_on_its_way", [Partner], "Payment on its way";
     /// The payment is confirmed.
     PaymentPaid = "payment_paid", [Partner], "Payment made";
-    /// Nothing was paid.
+    /// The payment failed; nothing was paid.
     PaymentFailed = "payment_failed", [Partner, AccountOwner, Internal], "Payment failed";
     /// The money came back, or the bank refused it.
     PaymentReturned = "payment_returned", [Partner, AccountOwner, Internal], "Payment came back";
-    /// The payee must accept it.
+    /// The payee has to accept the payment.
     PaymentUnclaimed = "payment_unclaimed", [Partner, AccountOwner, Internal], "Payment not accepted yet";
-    /// A person must find out.
+    /// A person has to find out the outcome.
     PaymentNeedsReview = "payment_needs_review", [Admins], "Payment needs review";
-    /// A payee has said for the first time where they are paid.
+    /// A payee set a destination for the first time.
     ProfileCompleted = "payout_profile_completed", [Partner, Internal], "Payout profile completed";
-    /// A payee's destination was changed: the old and the new address hear of it.
+    /// A payee's destination changed: the old and the new address are notified.
     ProfileChanged = "payout_profile_changed", [Partner, Named, Internal], "Payout profile changed";
-    /// An address is asked whether it is the payee's.
+    /// An address is asked to confirm that it is the payee's.
     ProfileConfirm = "payout_profile_confirm", [Named], "Confirm a payout address";
     /// A partner is invited to the portal.
     PortalInvitation = "portal_invitation", [Named], "Invitation to the portal";
     /// A colleague is invited to sign in.
     LoginInvitation = "login_invitation", [Named], "Invitation of a colleague";
-    /// Somebody was shown a link with which they could sign in as somebody else.
+    /// Somebody was shown a link that signs in as somebody else.
     LoginLinkShown = "login_link_shown", [Admins], "Login link shown";
-    /// Somebody has forgotten their password.
+    /// Somebody forgot their password.
     PasswordForgotten = "password_forgotten", [Named], "Forgotten password";
-    /// Somebody's own login was changed: its password or its second factor.
+    /// Somebody's own login changed: its password or its second factor.
     LoginChanged = "login_changed", [Named], "Login changed";
-    /// Somebody's second factor was taken away by somebody else.
+    /// Somebody else removed a person's second factor.
     SecondFactorReset = "second_factor_reset", [Admins], "Second factor taken away";
-    /// Somebody signed in with the provider for the first time: their login was linked to who they are there.
+    /// Somebody signed in with the identity provider for the first time: their login was linked to their identity
+    /// there.
     LoginLinked = "login_linked", [Named], "Login linked to the provider";
-    /// The provider that people sign in with has linked a login, made one, or given it another role or none.
+    /// The identity provider linked a login, created one, or gave it another role or none.
     LoginByProvider = "login_by_provider", [Admins], "Login changed by the provider";
-    /// Somebody weakened a safeguard, or wants to.
+    /// Somebody lowered a safeguard, or asked to.
     SafeguardLowered = "safeguard_lowered", [Admins, Named], "Safeguard lowered";
-    /// Somebody made an API key.
+    /// Somebody created an API key.
     ApiKeyMade = "api_key_made", [Admins], "API key made";
-    /// An API key that is in use ends soon.
+    /// An API key in use expires soon.
     ApiKeyEnds = "api_key_ends", [Admins], "API key ends soon";
-    /// The master key was changed at the machine.
+    /// The master key was changed on the machine.
     MasterKeyChanged = "master_key_changed", [Admins], "Master key changed";
-    /// Another person is asked to release a batch.
+    /// Another person has to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.
     BatchFinal = "batch_final", [BatchPeople], "Payout finished";
-    /// Nothing can be paid without a tax report.
+    /// Payments are blocked until a tax report is on file.
     TaxReportNeeded = "tax_report_needed", [Partner], "Tax report needed";
-    /// The tax report on file ends soon.
+    /// The tax report on file expires soon.
     TaxReportExpiring = "tax_report_expiring", [Partner], "Tax report expires soon";
-    /// What the partner must do to be paid.
+    /// Reminds the partner of what is missing for payment.
     Reminder = "reminder", [Partner], "Reminder of what is missing";
-    /// A partner asks for their money.
+    /// A partner requests their payout.
     PayoutRequested = "payout_requested", [Preparers], "Payout requested";
-    /// A vendor refuses our credentials.
+    /// A vendor rejects our credentials.
     CredentialsRejected = "vendor_credentials_rejected", [Admins], "Vendor credentials rejected";
-    /// A vendor's webhooks do not arrive.
+    /// A vendor's webhooks are not arriving.
     WebhooksSilent = "webhooks_silent", [Admins], "Webhooks are silent";
-    /// Payments wait for their vendor for too long.
+    /// Payments have waited for their vendor too long.
     PaymentsStuck = "payments_stuck", [Admins], "Payments are stuck";
-    /// Something that must always hold does not.
+    /// An invariant is violated.
     BooksDoNotBalance = "books_do_not_balance", [Admins, Auditors], "Something that must hold does not";
-    /// What a vendor says has moved and what the books say are not the same.
+    /// The vendor's movements and the ledger differ.
     ReconciliationOpen = "reconciliation_open", [Admins, Auditors], "Vendor and books differ";
-    /// How far the activity log reaches, signed.
+    /// The signed head of the activity log.
     LogSigned = "activity_log_signed", [Auditors], "Activity log signed";
 }
 
 impl Notice {
-    /// Several of them about one partner go as one mail, at most one an hour.
+    /// Whether several of them about one partner are combined into one mail, at most one per hour.
     #[must_use]
     pub fn is_collected(self) -> bool {
         matches!(self, Self::RewardApproved | Self::RewardRejected)
     }
 
-    /// It is always told in Bursar's own words: whoever weakens a safeguard must not choose how others are told.
+    /// Whether its text is fixed: whoever lowers a safeguard must not control how others are notified.
     #[must_use]
     pub fn is_fixed(self) -> bool {
         matches!(self, Self::SafeguardLowered | Self::MasterKeyChanged)
     }
 
-    /// It carries a link that only its receiver may follow.
+    /// Whether it contains a link that only its recipient may follow.
     #[must_use]
     pub fn carries_secret(self) -> bool {
         matches!(

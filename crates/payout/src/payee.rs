@@ -1,4 +1,4 @@
-//! Where a payee's money goes, and how that is shown without giving it away.
+//! Payees' destinations, and how to display them without revealing them.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,7 @@ use crate::Refusal;
 use crate::domain;
 use crate::money::Vendor;
 
-/// A destination at a vendor, written the one way it is compared.
+/// A destination at a vendor, in the normal form used for comparison.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     vendor: Vendor,
@@ -20,13 +20,13 @@ impl std::fmt::Debug for Destination {
 }
 
 impl Destination {
-    /// The longest address PayPal takes, in characters (PayPal Payouts, `receiver`).
+    /// The longest address PayPal accepts, in characters (PayPal Payouts, `receiver`).
     pub const PAYPAL_MAX: usize = 127;
 
     /// A Stripe connected account, `acct_…`.
     ///
     /// # Errors
-    /// When it is not such an id.
+    /// `invalid_stripe_account` if it is not such an id.
     pub fn stripe(account: &str) -> Result<Self, Refusal> {
         let rest = account.strip_prefix("acct_").unwrap_or("");
         let plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -37,11 +37,12 @@ impl Destination {
         Ok(Self { vendor: Vendor::Stripe, address: account.to_owned() })
     }
 
-    /// An e-mail address at PayPal: one bare address, compared in lower case, its domain written in ASCII (punycode where
-    /// it has other letters), so that two addresses that look alike are told apart wherever one is shown.
+    /// A PayPal email address: one bare address, in lower case, its domain in ASCII (punycode if it has other letters),
+    /// so that look-alike addresses are distinguishable wherever one is shown.
     ///
     /// # Errors
-    /// When it is not exactly one plain address of at most 127 characters, each way in a sentence of its own.
+    /// `invalid_paypal_email` if it is not exactly one plain address of at most 127 characters, with a sentence for
+    /// each case.
     pub fn paypal(email: &str) -> Result<Self, Refusal> {
         let refuse =
             |sentence: String| Err(Refusal::new("invalid_paypal_email", sentence).at("paypal_email"));
@@ -79,17 +80,17 @@ impl Destination {
         Ok(Self { vendor: Vendor::PayPal, address })
     }
 
-    /// A destination as it was stored: what was frozen is not judged anew by today's rules, nor changed. Whoever sends to it
-    /// compares [`Destination::fingerprint`] with the one that was stored beside it.
+    /// A destination as stored: a frozen one is neither checked against today's rules nor changed. Before sending,
+    /// compare [`Destination::fingerprint`] with the stored fingerprint.
     #[must_use]
     pub fn stored(vendor: Vendor, address: &str) -> Self {
         Self { vendor, address: address.to_owned() }
     }
 
-    /// A destination at the named vendor.
+    /// A destination at the given vendor.
     ///
     /// # Errors
-    /// As [`Destination::stripe`] and [`Destination::paypal`].
+    /// Same as [`Destination::stripe`] and [`Destination::paypal`].
     pub fn at(vendor: Vendor, address: &str) -> Result<Self, Refusal> {
         match vendor {
             Vendor::Stripe => Self::stripe(address),
@@ -97,19 +98,19 @@ impl Destination {
         }
     }
 
-    /// The vendor.
+    /// The destination's vendor.
     #[must_use]
     pub fn vendor(&self) -> Vendor {
         self.vendor
     }
 
-    /// What the vendor is told. Never shown, logged or mailed.
+    /// The address sent to the vendor. Never shown, logged or mailed.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What whoever enters or clears this destination should know before they trust it.
+    /// A warning for whoever enters or clears this destination, if there is one.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let (_, host) = self.address.split_once('@')?;
@@ -122,14 +123,14 @@ impl Destination {
         })
     }
 
-    /// What stands for the destination where it must be compared but not known.
+    /// A SHA-256 hash in hex, for comparing destinations without knowing them.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let text = format!("{}:{}", self.vendor.as_str(), self.address);
         hex(&Sha256::digest(text.as_bytes()))
     }
 
-    /// Enough to recognise it by: `acct_…7890`, `a…a@example.com`.
+    /// Enough to recognize it: `acct_…7890`, `a…@example.com`.
     #[must_use]
     pub fn masked(&self) -> String {
         match self.vendor {
@@ -145,7 +146,7 @@ impl Destination {
         }
     }
 
-    /// This and another destination, each masked so that the two can be told apart: as much is shown as that takes.
+    /// This and another destination, masked just enough to tell them apart.
     #[must_use]
     pub fn masked_beside(&self, other: &Self) -> (String, String) {
         let (one, two) = (self.masked(), other.masked());
@@ -153,7 +154,7 @@ impl Destination {
             return (one, two);
         }
         match self.vendor {
-            // Of Stripe's ids the ends are random: these are the same in their last four letters.
+            // Stripe ids end in random characters, but these two share the last four.
             Vendor::Stripe => (self.address.clone(), other.address.clone()),
             Vendor::PayPal => {
                 let same =
@@ -170,7 +171,7 @@ impl Destination {
     }
 }
 
-/// What keeps a text from being one bare address, before it is read as one.
+/// Why a text is not one bare address, before it is parsed as one.
 fn not_one_bare_address(text: &str) -> Option<&'static str> {
     if text.contains(['\r', '\n']) {
         return Some("There is a line break in this; write one e-mail address on one line.");
@@ -188,7 +189,7 @@ fn not_one_bare_address(text: &str) -> Option<&'static str> {
         .then_some("Write one bare e-mail address, without spaces or other signs.")
 }
 
-/// Every letter outside ASCII by its number, so that what it looks like deceives nobody: `\u{430}na`.
+/// A text with every non-ASCII letter escaped, so that look-alikes are visible: `\u{430}na`.
 fn shown_in_ascii(text: &str) -> String {
     let shown = |letter: char| {
         if letter.is_ascii() { letter.to_string() } else { letter.escape_unicode().to_string() }
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!((there.vendor(), there.address()), (Vendor::PayPal, "ana@example.com"));
     }
 
-    /// A change of destination is confirmed by looking at both, so two that are not the same never look the same.
+    /// Two destinations that differ never look the same: people confirm a change by comparing both.
     #[test]
     fn two_destinations_are_told_apart() {
         let paypal = |address: &str| Destination::paypal(address).unwrap();
@@ -312,7 +313,7 @@ mod tests {
         assert_eq!(there.masked(), "a…@xn--bcher-kva.example");
         assert_eq!(there, Destination::paypal("Ana@XN--BCHER-KVA.example").unwrap());
         assert!(there.warning().unwrap().contains("bücher.example"));
-        // All of one alphabet, and still another domain than the one it looks like.
+        // All one script, and still a different domain from the one it looks like.
         let alike = Destination::paypal("ana@\u{430}\u{440}\u{440}\u{4cf}\u{435}.com").unwrap();
         assert!(alike.warning().unwrap().contains("xn--"));
         assert_eq!(Destination::paypal("ana@example.com").unwrap().warning(), None);

@@ -1,9 +1,8 @@
-//! Wrong turns that are taken on purpose, one at a time, to prove that the simulation can see each of them. They exist in
-//! builds with debug assertions only, which is how tests are built and nothing that is shipped; without them each is a
-//! constant `false`. Where they exist none is taken until one is chosen, which the simulation alone does. What is deliberately
-//! not here: the wrong turns, which stand where the right ones do.
+//! Planted bugs, enabled one at a time to prove that the simulation detects each of them. They exist only in builds
+//! with debug assertions, as tests are built, never in a release, where each is a constant `false`. None is active
+//! until the simulation chooses one. Not here: the buggy code, which is next to the correct code.
 
-/// Every wrong turn, and what it is.
+/// Every planted bug, with a description.
 pub const ALL: &[(&str, &str)] = &[
     ("time_out_is_failure", "a request without an answer is taken for refused"),
     ("new_key_after_unknown", "what is sent again goes under another key"),
@@ -58,20 +57,20 @@ pub const ALL: &[(&str, &str)] = &[
     ("found_holds_nobody", "whoever was paid by what is not known here is paid again"),
 ];
 
-/// Whether this program can take them at all.
+/// Whether this build contains the planted bugs.
 pub const COMPILED: bool = cfg!(debug_assertions);
 
 #[cfg(debug_assertions)]
 static CHOSEN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(usize::MAX);
 
-/// From here on this wrong turn is taken; none for a name that is not among [`ALL`].
+/// Activates this planted bug; none for a name not in [`ALL`].
 #[cfg(debug_assertions)]
 pub fn choose(name: &str) {
     let place = ALL.iter().position(|(known, _)| *known == name).unwrap_or(usize::MAX);
     CHOSEN.store(place, std::sync::atomic::Ordering::SeqCst);
 }
 
-/// Whether this wrong turn is to be taken.
+/// Whether this planted bug is active.
 #[cfg(debug_assertions)]
 #[must_use]
 pub fn on(name: &str) -> bool {
@@ -79,11 +78,11 @@ pub fn on(name: &str) -> bool {
     ALL.get(chosen).is_some_and(|(known, _)| *known == name)
 }
 
-/// Without debug assertions no wrong turn is ever taken.
+/// No-op: builds without debug assertions have no planted bugs.
 #[cfg(not(debug_assertions))]
 pub fn choose(_name: &str) {}
 
-/// Without debug assertions no wrong turn is ever taken.
+/// Always `false`: builds without debug assertions have no planted bugs.
 #[cfg(not(debug_assertions))]
 #[must_use]
 pub const fn on(_name: &str) -> bool {

@@ -1,77 +1,77 @@
-//! What a vendor's code means for the person who reads it: plain words, who must act, and the remedy.
+//! What a vendor's code means for people: a plain message, who must act, and the remedy.
 //!
-//! The codes are the vendors' own (Stripe: error codes and a payout's `failure_code`; PayPal: `errors.name`) or ours. A
-//! code that is not listed keeps the vendor's words and is sent to the payer: an unknown word is never hidden.
+//! The codes are the vendors' (Stripe: error codes and a payout's `failure_code`; PayPal: `errors.name`) or ours. An
+//! unknown code keeps the vendor's words and goes to the payer: it is never hidden.
 
 use crate::eligibility::{Code, Who};
 use crate::spelling::spelled;
 use crate::transaction::State;
 
 spelled! {
-    /// What kind of trouble it is. What can be done about a payment follows from it (`remedy`), and so does what its receiver
-    /// is told: of what we tell our own people they could do nothing.
+    /// The kind of problem. It determines what can be done about a payment (`remedy`) and what its receiver is told:
+    /// what our own people are told would not help them.
     Cause {
         /// The bank account is closed.
         AccountClosed = "account_closed",
-        /// The account's number is wrong.
+        /// The account number is wrong.
         WrongNumber = "wrong_number",
-        /// The bank takes no money on it.
+        /// The bank does not accept money on the account.
         BankRefuses = "bank_refuses",
-        /// The holder is another.
+        /// The account holder does not match.
         WrongHolder = "wrong_holder",
-        /// The currency is another.
+        /// The account has another currency.
         WrongCurrency = "wrong_currency",
-        /// The bank could not do it this time.
+        /// The bank could not process it this time.
         BankFailed = "bank_failed",
-        /// Stripe is not satisfied yet.
+        /// The account has not met Stripe's requirements yet.
         AccountUnfinished = "account_unfinished",
-        /// Stripe does not know the account, or it is not connected any more.
+        /// Stripe does not know the account, or it is no longer connected.
         AccountUnknown = "account_unknown",
-        /// The vendor does not pay so little, or so much, at once.
+        /// The amount is too small or too large for a single payment.
         Amount = "amount",
-        /// The vendor's limit for the day is used up.
+        /// The vendor's daily limit is used up.
         Limit = "limit",
-        /// It cannot go where it was promised to go: the address is wrong, or the payee has another one now.
+        /// The frozen destination cannot be paid: the address is wrong, or the payee has another one now.
         Destination = "destination",
-        /// The receiver sent it back.
+        /// The receiver returned the payment.
         SentBack = "sent_back",
         /// The vendor took it back from the receiver.
         TakenBack = "taken_back",
-        /// PayPal knows no confirmed account.
+        /// PayPal has no confirmed account for the address.
         Unregistered = "unregistered",
-        /// PayPal cannot pay the account.
+        /// PayPal cannot pay the receiver's account.
         ReceiverCannot = "receiver_cannot",
-        /// Nobody claimed it, and nobody said why.
+        /// Nobody claimed it; no reason is known.
         NotClaimed = "not_claimed",
-        /// The vendor's balance did not cover it.
+        /// The vendor balance did not cover it.
         Funds = "funds",
-        /// The vendor is looking at it.
+        /// The vendor is reviewing it.
         Held = "held",
-        /// Nobody knows yet how it ended.
+        /// The outcome is not known yet.
         Unclear = "unclear",
-        /// It is for us to settle.
+        /// We have to resolve it.
         Ours = "ours",
     }
 }
 
 impl Cause {
-    /// What a reason's code means.
+    /// The kind of problem behind a reason's code.
     #[must_use]
     pub fn of(code: &str) -> Self {
         explain(code).cause
     }
 }
 
-/// A reason as it is shown to our own people.
+/// The explanation of a reason, for our own people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Explanation {
-    /// What kind of trouble it is.
+    /// The kind of problem.
     pub cause: Cause,
-    /// What happened; `None` when only the vendor's own words are known.
+    /// What happened; `None` if only the vendor's own words are known.
     pub message: Option<&'static str>,
-    /// What to do.
+    /// The remedy, as a sentence.
     pub remedy: &'static str,
-    /// Who must do it.
+    /// Who must act on it.
     pub who: Who,
 }
 
@@ -85,7 +85,7 @@ const OTHER_ADDRESS: &str = "Ask the partner for the right address and have it e
 const OTHER_WAY: &str = "Ask the partner to choose another way to be paid, then return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.";
 const TOP_UP: &str = "Add money at the vendor, then resubmit.";
 
-/// Explains a reason's code.
+/// Explains a reason's code. Unknown codes go to the payer without a message.
 #[must_use]
 pub fn explain(code: &str) -> Explanation {
     if let Some(blocker) = Code::parse(code) {
@@ -106,12 +106,12 @@ pub fn explain(code: &str) -> Explanation {
     })
 }
 
-/// Whether its money lies in the payee's Stripe balance, on its way to the bank.
+/// Whether its money is in the payee's Stripe balance, on its way to the bank.
 fn at_stripe(state: State) -> bool {
     matches!(state, State::Transferred | State::PayoutSending | State::PayoutUnknown | State::PayoutReview)
 }
 
-/// Explains the reason of a payment that stands so: where its money is decides what can be done.
+/// Explains the reason of a payment in this state: where the money is determines what can be done.
 #[must_use]
 pub fn explain_at(code: &str, state: State) -> Explanation {
     let explained = explain(code);
@@ -160,8 +160,8 @@ pub fn explain_at(code: &str, state: State) -> Explanation {
     }
 }
 
-/// Whether a code only says how a PayPal item stands, where PayPal gives no reason. It explains nothing, so a reason that
-/// was known before is worth more.
+/// Whether a code is only the status of a PayPal item without a reason. It explains nothing, so a previously known
+/// reason is better.
 #[must_use]
 pub fn is_bare_status(code: &str) -> bool {
     matches!(
@@ -178,8 +178,8 @@ pub fn is_bare_status(code: &str) -> bool {
     )
 }
 
-/// What Stripe's name for a detail of a connected account that it still needs means (`requirements.currently_due`).
-/// A name that is not known is shown as it is.
+/// The plain name of a detail Stripe still requires for a connected account (`requirements.currently_due`). An unknown
+/// name is returned unchanged.
 #[must_use]
 pub fn requirement(field: &str) -> &str {
     let last = field.rsplit('.').next().unwrap_or(field);
@@ -216,7 +216,8 @@ pub fn requirement(field: &str) -> &str {
     }
 }
 
-/// What Stripe's reason for restricting a connected account means (`requirements.disabled_reason`).
+/// The plain meaning of Stripe's reason for restricting a connected account (`requirements.disabled_reason`). An
+/// unknown code is returned unchanged.
 #[must_use]
 pub fn restriction(code: &str) -> &str {
     match code {
@@ -237,7 +238,7 @@ fn stripe(code: &str) -> Option<Explanation> {
     bank(code).or_else(|| account(code))
 }
 
-/// What the payee's bank says of a payout.
+/// What the payee's bank reports about a payout.
 fn bank(code: &str) -> Option<Explanation> {
     let partner = |cause, message, remedy| told(cause, message, remedy, Who::Partner);
     Some(match code {
@@ -284,7 +285,7 @@ fn bank(code: &str) -> Option<Explanation> {
     })
 }
 
-/// What Stripe itself says of a transfer or a payout.
+/// What Stripe itself reports about a transfer or a payout.
 fn account(code: &str) -> Option<Explanation> {
     let partner = |cause, message, remedy| told(cause, message, remedy, Who::Partner);
     Some(match code {
@@ -313,7 +314,7 @@ fn account(code: &str) -> Option<Explanation> {
             "Return it to the pool and pay it together with other rewards.",
             Who::Payer,
         ),
-        // Stripe counts what is paid out in a day, whatever this one comes to (its list of error codes).
+        // Stripe limits the total paid out per day, whatever the amount of this payout (its list of error codes).
         "payouts_limit_exceeded" => told(
             Cause::Limit,
             "Stripe's limit for what is paid out in a day is used up. Nothing is wrong with the amount or the partner's bank.",
@@ -334,7 +335,7 @@ fn paypal(code: &str) -> Option<Explanation> {
     receiver(code).or_else(|| sender(code)).or_else(|| status(code))
 }
 
-/// What PayPal says of whoever is to be paid.
+/// What PayPal reports about the receiver.
 fn receiver(code: &str) -> Option<Explanation> {
     Some(match code {
         "RECEIVER_UNREGISTERED" | "RECEIVER_UNCONFIRMED" => told(
@@ -387,7 +388,7 @@ fn receiver(code: &str) -> Option<Explanation> {
     })
 }
 
-/// What PayPal says of our own account, and of the payment itself.
+/// What PayPal reports about our own account and about the payment itself.
 fn sender(code: &str) -> Option<Explanation> {
     Some(match code {
         "INSUFFICIENT_FUNDS" | "NEGATIVE_BALANCE" | "NON_HOLDING_CURRENCY" => told(
@@ -430,7 +431,7 @@ fn sender(code: &str) -> Option<Explanation> {
     })
 }
 
-/// What a PayPal item's status says where it stands for a reason.
+/// What a PayPal item's status means when it is all we have as a reason.
 fn status(code: &str) -> Option<Explanation> {
     Some(match code {
         "UNCLAIMED" => told(
@@ -542,8 +543,8 @@ fn ours(code: &str) -> Option<Explanation> {
 mod tests {
     use super::*;
 
-    /// Every vendor's word that is known: what kind of trouble it is, and who must act. The sentences are printed by
-    /// `crates/bursar/tests/it/said.rs`.
+    /// Every known vendor code: the kind of problem, and who must act. `crates/bursar/tests/it/said.rs` prints the
+    /// sentences.
     #[test]
     #[rustfmt::skip]
     fn what_each_code_means_and_who_must_act() {
@@ -621,7 +622,7 @@ mod tests {
         assert_eq!((explained.message, explained.who), (None, Who::Payer));
     }
 
-    /// What is to be done follows from where the money is.
+    /// The remedy depends on where the money is.
     #[test]
     fn where_the_money_lies_changes_what_is_to_be_done() {
         let rows = [

@@ -1,30 +1,31 @@
-//! Reconciliation: what a vendor's own account of our balance means, and how it is held against our books. One table says for
-//! each kind of line which part of a payment it is ([`KINDS`]); [`judge`] holds the lines of one payment against its postings;
-//! [`chain`] holds each day's lines against the balance that the vendor tells.
+//! Reconciliation: what a vendor's own statement of our balance means, and how it is compared with our ledger.
+//! [`KINDS`] maps each kind of vendor movement to a part of a payment; [`judge`] compares the movements of a payment
+//! with its postings; [`chain`] compares each day's movements with the vendor's reported balance.
 //!
-//! What is deliberately not here: reading either side, and remembering what was found.
+//! Not here: reading either side, and storing the results.
 
 use crate::ledger::Movement;
 use crate::money::Vendor;
 use crate::spelling::spelled;
 
-/// A posting of today may have its line tomorrow, and the other way round: for so long nobody is alarmed.
+/// How long a posting may lack its movement, or the other way round, before anybody is alerted: one may follow a day
+/// later.
 pub const GRACE_US: i64 = 86_400_000_000;
 
 spelled! {
-    /// Which part of a payment is held against its postings by itself.
+    /// A part of a payment that is compared with its postings separately.
     Aspect {
-        /// The payment's own money: what left, and what came back.
+        /// The payment's money: what left, and what came back.
         Money = "money",
-        /// What the vendor took for itself.
+        /// The vendor's fee.
         Fee = "fee",
-        /// Not of a payment: what the vendor says lies in the balance at the end of a day.
+        /// Not about a payment: the vendor's balance at the end of a day.
         Balance = "balance",
     }
 }
 
 spelled! {
-    /// What a line is of a payment.
+    /// What a vendor movement is to a payment.
     Part {
         /// Its money left our balance.
         Left = "left",
@@ -32,13 +33,13 @@ spelled! {
         CameBack = "came_back",
         /// The vendor's fee for it.
         Fee = "fee",
-        /// Other business on the same account.
+        /// Other activity on the same account.
         NotOurs = "not_ours",
     }
 }
 
 impl Part {
-    /// With which postings it is compared; none for what is not ours.
+    /// Which postings it is compared with; `None` for other activity.
     #[must_use]
     pub fn aspect(self) -> Option<Aspect> {
         match self {
@@ -49,23 +50,23 @@ impl Part {
     }
 }
 
-/// A kind of line.
+/// A kind of vendor movement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kind {
-    /// Whose.
+    /// The vendor that uses it.
     pub vendor: Vendor,
-    /// The vendor's own word.
+    /// The vendor's own type or code.
     pub word: &'static str,
-    /// What it is of a payment.
+    /// What it is to a payment.
     pub part: Part,
-    /// For people.
+    /// The name shown to people.
     pub label: &'static str,
 }
 
 macro_rules! kinds {
     ($($vendor:ident $word:literal $part:ident $label:literal;)+) => {
-        /// Every kind of line that is known, at Stripe by its `type`, at PayPal by its event code. What is not in this table is
-        /// other business: it is shown, counted in the balance, and nobody is alarmed by it.
+        /// All known kinds of vendor movement: Stripe's by `type`, PayPal's by event code. Anything else is other
+        /// activity: shown, counted in the balance, and no cause for alarm.
         pub const KINDS: &[Kind] = &[
             $(Kind { vendor: Vendor::$vendor, word: $word, part: Part::$part, label: $label },)+
         ];
@@ -105,19 +106,19 @@ kinds! {
     PayPal "T1105" NotOurs "hold released";
 }
 
-/// What a vendor's word stands for; other business where it is not known.
+/// The kind for a vendor's type or code; other activity if it is unknown.
 #[must_use]
 pub fn kind(vendor: Vendor, word: &str) -> Kind {
     let known = KINDS.iter().find(|kind| kind.vendor == vendor && kind.word == word).copied();
     known.unwrap_or(Kind { vendor, word: "", part: Part::NotOurs, label: "other business" })
 }
 
-/// The words of a vendor that stand for a part of a payment.
+/// A vendor's types or codes that stand for a part of a payment.
 pub fn ours(vendor: Vendor) -> impl Iterator<Item = &'static str> {
     KINDS.iter().filter(move |kind| kind.vendor == vendor && kind.part != Part::NotOurs).map(|kind| kind.word)
 }
 
-/// With which lines a posting on a vendor's balance is compared.
+/// Which movements a posting on a vendor's balance is compared with.
 #[must_use]
 pub fn aspect_of(movement: Movement) -> Aspect {
     match movement {
@@ -139,35 +140,35 @@ pub fn aspect_of(movement: Movement) -> Aspect {
 }
 
 spelled! {
-    /// How the vendor's lines and our postings stand to each other.
+    /// The result of comparing vendor movements with postings.
     Standing {
-        /// They say the same.
+        /// Both sides agree.
         Ties = "ties",
         /// One side may be late.
         Waits = "waits",
-        /// Our books hold what the vendor does not show.
+        /// The ledger has a posting the vendor does not show.
         Missing = "missing_at_vendor",
-        /// The vendor shows what belongs to no payment of ours.
+        /// The vendor shows a movement of no payment of ours.
         Extra = "extra_at_vendor",
-        /// Both show it, with different amounts.
+        /// Both sides show it, with different amounts.
         Amount = "amount_differs",
-        /// The fee differs, or one side has none.
+        /// The fees differ, or one side has none.
         Fee = "fee_differs",
-        /// The vendor has moved money of one of our payments, and our books do not hold it.
+        /// The vendor moved money of one of our payments, and the ledger does not have it.
         Status = "status_differs",
-        /// The vendor's balance is not what its lines come to.
+        /// The vendor's balance does not match its movements.
         Balance = "balance_differs",
     }
 }
 
 impl Standing {
-    /// A person must look.
+    /// Whether a person must look.
     #[must_use]
     pub fn alarms(self) -> bool {
         !matches!(self, Self::Ties | Self::Waits)
     }
 
-    /// A few words, for a list.
+    /// A short label, for lists.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -182,8 +183,8 @@ impl Standing {
         }
     }
 
-    /// What happened and what it means for the money. `vendor` is what people call it; `until` is when the wait is over, where
-    /// it ends by the clock.
+    /// What happened and what it means for the money, as a sentence. `vendor` is the vendor's label; `until` is when
+    /// the wait ends (microseconds UTC), if it ends by time.
     #[must_use]
     pub fn message(self, vendor: &str, until: Option<i64>) -> String {
         match self {
@@ -227,7 +228,7 @@ impl Standing {
         }
     }
 
-    /// What to do about it.
+    /// The remedy, as a sentence; `vendor` is the vendor's label.
     #[must_use]
     pub fn remedy(self, vendor: &str) -> String {
         match self {
@@ -253,50 +254,50 @@ impl Standing {
     }
 }
 
-/// A line of the vendor's, as far as it is compared.
+/// A vendor movement or a posting, as far as it is compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Line {
-    /// The change of our balance that is compared: the amount, or what was taken as a fee, as a negative one.
+    /// The change of our balance in minor units: the amount, or for a fee its negative.
     pub minor: i64,
-    /// When it happened.
+    /// When it happened (microseconds UTC).
     pub at: i64,
 }
 
-/// What is known of the payment that lines and postings belong to.
+/// The payment that movements and postings belong to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Of {
-    /// None of ours. `late` where the vendor's line does not itself name what it belongs to, and we may learn it yet.
+    /// No payment of ours. `late`: the vendor's movement does not name what it belongs to, and we may still learn it.
     Nobody {
-        /// We may learn it yet.
+        /// Whether we may still learn it.
         late: bool,
     },
-    /// One that has its end here.
+    /// A payment that has ended.
     Ended,
-    /// One that is in flight: the vendor may have moved money that our books count once it is claimed, or known.
+    /// An open payment: the vendor may have moved money the ledger counts only once it is claimed or known.
     Open,
 }
 
-/// What comes of comparing.
+/// The result of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
-    /// Which line is which posting, by their places: each at most once.
+    /// Matching movements and postings by index, each at most once.
     pub pairs: Vec<(usize, usize)>,
-    /// How the rest stands.
+    /// The result for what is unmatched.
     pub standing: Standing,
-    /// The sum of the vendor's lines that are no posting.
+    /// The sum of the unmatched movements, in minor units.
     pub moved_minor: i128,
-    /// The sum of the postings that are no line.
+    /// The sum of the unmatched postings, in minor units.
     pub posted_minor: i128,
-    /// When the rest began; `None` when there is none.
+    /// The time of the oldest unmatched item (microseconds UTC); `None` if there is none.
     pub since: Option<i64>,
-    /// Until when the rest may wait.
+    /// How long the unmatched items may wait (microseconds UTC); `None` if that does not end by time.
     pub waits_until: Option<i64>,
 }
 
-/// Holds the vendor's lines of one payment, in one currency and one aspect, against our postings of it. Equal amounts are one
-/// and the same, the older ones first. What is left on both sides may still come to the same: a transfer comes back in parts
-/// and is booked at once, and what nobody claimed leaves and comes back without being booked at all. What is from before
-/// `begun` is not held against anybody: nothing was read then.
+/// Compares the vendor's movements of one payment, in one currency and one aspect, with our postings. Equal amounts
+/// match, oldest first. What is unmatched on both sides may still add up: a transfer can come back in parts that are
+/// posted at once, and an unclaimed item leaves and comes back without being posted. Items before `begun` are ignored:
+/// nothing was read then.
 #[must_use]
 pub fn judge(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, (begun, now): (i64, i64)) -> Verdict {
     let pairs = pairs(lines, postings);
@@ -319,7 +320,7 @@ pub fn judge(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, (begun, 
     Verdict { pairs, standing, moved_minor, posted_minor, since: times().min(), waits_until }
 }
 
-/// How long nobody is alarmed.
+/// How long to wait before alerting anybody.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Patience {
     None,
@@ -327,14 +328,14 @@ enum Patience {
     ForEver,
 }
 
-/// What the rest would be called, and how soon.
+/// The result for what is unmatched, and how soon it applies.
 fn alarm(aspect: Aspect, moved: &[Line], posted: &[Line], of: Of) -> (Standing, Patience) {
     let fee = aspect == Aspect::Fee;
     match (moved, posted, of) {
         (_, [], Of::Nobody { late: false }) => (Standing::Extra, Patience::None),
         (_, [], Of::Nobody { late: true }) => (Standing::Extra, Patience::Grace),
         (_, _, Of::Open) => (Standing::Waits, Patience::ForEver),
-        // One against one, in the same direction: there is nothing to wait for.
+        // One against one, in the same direction: no reason to wait.
         ([line], [posting], _) if line.minor.signum() == posting.minor.signum() => {
             (if fee { Standing::Fee } else { Standing::Amount }, Patience::None)
         }
@@ -364,27 +365,28 @@ fn pairs(lines: &[Line], postings: &[Line]) -> Vec<(usize, usize)> {
 /// A day of one account and currency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Day {
-    /// The sum of its lines.
+    /// The sum of its movements, in minor units.
     pub moved_minor: i128,
-    /// What lay there before its first line, by the first balance that the vendor has told in it.
+    /// The opening balance in minor units, from the first balance the vendor reported that day.
     pub opened_minor: Option<i128>,
-    /// The balance at its end, by the last one that the vendor has told in it.
+    /// The closing balance in minor units, from the last balance the vendor reported that day.
     pub told_minor: Option<i128>,
 }
 
-/// A day with what lay there before and after it.
+/// A day with its opening and closing balance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Closed {
-    /// Before its first line; `None` while no balance was ever told.
+    /// The opening balance in minor units; `None` while no balance was ever reported.
     pub opening_minor: Option<i128>,
-    /// After its last line: as the vendor told it where it did, else what opening and lines come to.
+    /// The closing balance in minor units: as reported, otherwise opening plus movements.
     pub closing_minor: Option<i128>,
-    /// By how much the told balance is more than opening and lines come to.
+    /// How much the reported balance exceeds opening plus movements, in minor units.
     pub difference_minor: i128,
 }
 
-/// Opening and movements of each day against its closing, oldest first. What is off on one day is off on that day alone: the
-/// next one begins with what the vendor told. `before` is what lay there before the first day, where it is known.
+/// Checks opening balance plus movements of each day against its closing balance, oldest first. A difference affects
+/// only its own day: the next one starts from the reported balance. `before` is the balance before the first day, if
+/// known.
 #[must_use]
 pub fn chain(before: Option<i128>, days: &[Day]) -> Vec<Closed> {
     let mut known = before.or_else(|| backwards(days));
@@ -403,7 +405,7 @@ pub fn chain(before: Option<i128>, days: &[Day]) -> Vec<Closed> {
     closed
 }
 
-/// What lay there before the first of the days, by the first balance that was told.
+/// The balance before the first day, computed back from the first reported one.
 fn backwards(days: &[Day]) -> Option<i128> {
     let first = days.iter().position(|day| day.opened_minor.or(day.told_minor).is_some())?;
     let before: i128 = days[..first].iter().map(|day| day.moved_minor).sum();
@@ -535,7 +537,7 @@ mod tests {
                 (Some(70), Some(70), 0),
             ]
         );
-        // Off on the very first day, after a balance was told in it once.
+        // A difference on the very first day, after a balance was reported earlier that day.
         let first = [day(-10, None), Day { opened_minor: Some(90), ..day(-20, Some(69)) }];
         let told: Vec<_> =
             chain(None, &first).iter().map(|one| (one.opening_minor, one.difference_minor)).collect();

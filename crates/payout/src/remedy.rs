@@ -1,5 +1,5 @@
-//! What can be done about a payment, by how it stands: the real options in plain words, the usual one first, each with who
-//! does it. What is deliberately not here: why it stands so (`reason`), and what a deed does (`law`).
+//! What can be done about a payment in its state: the options in plain words, the usual one first, each with who does
+//! it. Not here: why it is in that state (`reason`), and what an action does (`law`).
 
 use crate::eligibility::Who;
 use crate::money::Vendor;
@@ -8,35 +8,35 @@ use crate::spelling::spelled;
 use crate::transaction::State;
 
 spelled! {
-    /// What an option asks for.
+    /// The action an option asks for.
     Deed {
-        /// Nothing: it goes on by itself.
+        /// Nothing: it continues by itself.
         Wait = "wait",
-        /// Asking the vendor now.
+        /// Ask the vendor now.
         Refresh = "refresh",
-        /// Something outside Bursar: at the partner's, at the vendor's.
+        /// Something outside Bursar, with the partner or the vendor.
         Outside = "outside",
-        /// Sending what failed again.
+        /// Resubmit the failed payment.
         Resubmit = "resubmit",
-        /// Freeing the rewards for another payout.
+        /// Free the rewards for another payout.
         ReturnToPool = "return_to_pool",
-        /// Closing it because the payee was paid some other way.
+        /// Close it because the payee was paid another way.
         MarkPaidOutside = "mark_paid_outside",
-        /// Saying what was found at the vendor.
+        /// Record what was found at the vendor.
         SettleByHand = "settle_by_hand",
-        /// Calling back what nobody has claimed.
+        /// Cancel an unclaimed PayPal item.
         CancelUnclaimed = "cancel_unclaimed",
-        /// Settling, by two people, money that lies in a payee's balance.
+        /// Two people settle money in a payee's balance.
         SettleParked = "settle_parked",
     }
 }
 
-/// An option.
+/// An option for a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Choice {
-    /// What it asks for.
+    /// The action it asks for.
     pub deed: Deed,
-    /// What it is, in a sentence or two.
+    /// The text for people, one or two sentences.
     pub words: &'static str,
     /// Who does it.
     pub who: Who,
@@ -62,7 +62,7 @@ const OTHER_DESTINATION: Choice = choice(
     "If the payee is to be paid elsewhere, return it to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
 );
 
-/// The options of a payment that stands so, the usual one first. `cause` is why it stands so, where that is known.
+/// The options for a payment in this state, the usual one first. `cause` is the kind of problem, if known.
 #[must_use]
 pub fn choices(state: State, cause: Option<Cause>) -> &'static [Choice] {
     match state {
@@ -89,7 +89,8 @@ pub fn choices(state: State, cause: Option<Cause>) -> &'static [Choice] {
     }
 }
 
-/// The options where the vendor contradicts what is final here, whatever the state. A transfer beside a later one is Stripe's.
+/// The options if the vendor contradicts a final state, whatever it is. The last one, for a second transfer, is only
+/// for Stripe.
 #[must_use]
 pub fn contradicted(vendor: Vendor) -> &'static [Choice] {
     match vendor {
@@ -121,8 +122,8 @@ const CONTRADICTED: &[Choice] = &[
     ),
 ];
 
-/// The options where the payee has chosen another destination since: what the partner could do is done, and the payment does
-/// not follow them.
+/// The options if the payee has chosen another destination since: the partner has done their part, but the payment
+/// keeps its frozen destination.
 #[must_use]
 pub fn elsewhere() -> &'static [Choice] {
     MOVED_ON
@@ -137,7 +138,7 @@ const MOVED_ON: &[Choice] = &[
     OUTSIDE,
 ];
 
-/// The options where the record of a payment trips up whatever works on it.
+/// The options for a payment whose record cannot be processed.
 #[must_use]
 pub fn set_aside() -> &'static [Choice] {
     const {
@@ -229,7 +230,7 @@ const UNCLAIMED: &[Choice] = &[
     ASK_NOW,
 ];
 
-/// What was refused before it moved: most of it is put right and sent again, and some of it would only be refused again.
+/// Refused before any money moved: most of these can be fixed and resubmitted; some would only be refused again.
 fn failed(cause: Option<Cause>) -> &'static [Choice] {
     match cause {
         Some(Cause::Destination) => ELSEWHERE,
@@ -296,7 +297,7 @@ const FAILED: &[Choice] = &[
     OUTSIDE,
 ];
 
-/// The options of a payment that people have called not made: the vendor may have made it all the same.
+/// The options for a payment people reported as not made: the vendor may have made it anyway.
 #[must_use]
 pub fn not_made() -> &'static [Choice] {
     NOT_MADE
@@ -316,7 +317,7 @@ const NOT_MADE: &[Choice] = &[
     OUTSIDE,
 ];
 
-/// Whom a failed bank payout asks for something depends on why it failed: not every one is the bank's doing.
+/// The options for a failed bank payout depend on the cause: not every failure is the bank's.
 fn payout_failed(cause: Option<Cause>) -> &'static [Choice] {
     match cause {
         Some(
@@ -524,8 +525,8 @@ mod tests {
     use crate::money::{Currency, Money};
     use crate::transaction::Terms;
 
-    /// What the vendor contradicts is settled by hand and in no other way; what trips up whatever works on it is the
-    /// administrator's.
+    /// A contradiction is settled by hand and in no other way; a record that cannot be processed is for the
+    /// administrator.
     #[test]
     fn what_stands_beside_the_states_has_its_own_options() {
         let deeds = |vendor| contradicted(vendor).iter().map(|choice| choice.deed).collect::<Vec<_>>();
@@ -548,7 +549,7 @@ mod tests {
         assert_eq!(aside, [(Deed::Wait, Who::Admin)]);
     }
 
-    /// The table promises nothing that the law refuses, and forgets nothing that it allows.
+    /// The table offers exactly what the law allows.
     #[test]
     fn what_is_offered_is_what_the_law_allows() {
         let amount = Money::new(100, Currency::USD);
@@ -562,7 +563,7 @@ mod tests {
             let pay_elsewhere = cause == Some(Cause::Amount);
             let bank = choices(state, cause).iter().any(|choice| choice.words.contains("bank details"));
             assert!(!(pay_elsewhere && bank), "nothing is wrong with the bank: {state:?}");
-            // Its rewards were freed in the same moment, so it is closed.
+            // Its rewards were freed at the same time, so it is closed.
             if state != State::Recalled {
                 assert_eq!(offers(Deed::Resubmit), law::resubmit(state, &terms).is_ok(), "{state:?}");
                 assert_eq!(offers(Deed::ReturnToPool), law::return_to_pool(state).is_ok(), "{state:?}");

@@ -1,28 +1,29 @@
-//! A reward: the unit that is paid at most once, and what people may do to it before it is.
+//! Rewards: the unit that is paid at most once, and what people may do to one before it is paid.
 //!
-//! Whether it can be *paid* is [`crate::eligibility`]; being in a batch or a payment is recorded, not decided, here.
+//! Not here: whether it can be *paid* ([`crate::eligibility`]). Being in a batch or a payment is an input, not decided
+//! here.
 
 use crate::Refusal;
 use crate::spelling::spelled;
 
 spelled! {
-    /// What has been decided about a reward. In a payout, paid and expired are derived, see [`Shown`].
+    /// The decision about a reward. In a payout, paid and expired are derived, see [`Shown`].
     RewardStatus {
-        /// Entered, nobody has looked yet.
+        /// Entered; nobody has looked at it yet.
         Submitted = "submitted",
-        /// Somebody is looking, or its value was changed after approval.
+        /// Under review, or its value was changed after approval.
         InReview = "in_review",
-        /// To be paid.
+        /// Approved for payment.
         Approved = "approved",
-        /// Not to be paid; the reason is kept.
+        /// Rejected; the reason is kept.
         Rejected = "rejected",
-        /// Taken out after approval; the reason is kept.
+        /// Voided after approval; the reason is kept.
         Void = "void",
     }
 }
 
 spelled! {
-    /// The status people see.
+    /// The status shown to people.
     Shown {
         /// See [`RewardStatus::Submitted`].
         Submitted = "submitted",
@@ -34,17 +35,17 @@ spelled! {
         Rejected = "rejected",
         /// See [`RewardStatus::Void`].
         Void = "void",
-        /// In a batch or a payment that has not ended well.
+        /// In a batch, or in a payment that has not succeeded.
         InPayout = "in_payout",
         /// Its payment succeeded, or it was marked as paid outside.
         Paid = "paid",
-        /// Approved, but its time ran out before it was in a batch.
+        /// Approved, but it expired before it was in a batch.
         Expired = "expired",
     }
 }
 
 impl Shown {
-    /// The word on pages.
+    /// The name shown on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -61,17 +62,17 @@ impl Shown {
 }
 
 spelled! {
-    /// What is given: money, or points that are never paid out.
+    /// The kind of reward: money, or points that are never paid out.
     RewardType {
-        /// Money.
+        /// A reward in money.
         Cash = "cash",
-        /// Points.
+        /// A reward in points.
         Points = "points",
     }
 }
 
 impl RewardType {
-    /// The words on pages.
+    /// The name shown on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -84,15 +85,15 @@ impl RewardType {
 spelled! {
     /// Who is paid for a cash reward.
     PaymentType {
-        /// The partner.
+        /// The partner is paid.
         Individual = "individual",
-        /// Their company, together with its other users' rewards.
+        /// Their company is paid, together with its other users' rewards.
         Organization = "organization",
     }
 }
 
 impl PaymentType {
-    /// The word on pages.
+    /// The name shown on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -103,44 +104,44 @@ impl PaymentType {
 }
 
 spelled! {
-    /// Whether a reward adds to what a payee is owed or takes from it. Its value is positive either way.
+    /// Whether a reward adds to what a payee is owed or subtracts from it. Its value is positive either way.
     Entry {
-        /// Earned.
+        /// Adds to what is owed.
         Earned = "earned",
-        /// Earned wrongly and already paid: the next claim subtracts it.
+        /// Earned wrongly and already paid: subtracted from the next claim.
         Clawback = "clawback",
     }
 }
 
-/// Where a reward is on its way to being paid.
+/// How far a reward has got on its way to being paid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Placement<Batch> {
     /// In no batch.
     Free,
     /// In a draft batch.
     InBatch(Batch),
-    /// In a payment that has not ended well.
+    /// In a payment that has not succeeded.
     InFlight,
-    /// Paid, on this date (microseconds UTC).
+    /// Paid, at this time (microseconds UTC).
     Paid(i64),
 }
 
-/// What decides about the commands below.
+/// The facts that decide about the commands below.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
-    /// What was decided.
+    /// The current decision.
     pub status: RewardStatus,
-    /// In a batch, in flight or paid.
+    /// It is in a batch, in flight or paid.
     pub placed: bool,
-    /// It was approved at some time.
+    /// It has been approved at some time.
     pub ever_approved: bool,
-    /// Whoever asks is the reward's owner.
+    /// The actor is the reward's owner.
     pub asked_by_owner: bool,
-    /// The vendor of a payment that covered it says that it was paid after all, and nobody has settled that yet.
+    /// The vendor reports that a payment covering it was made after all, and nobody has settled that yet.
     pub contradicted: bool,
 }
 
-/// The status people see for a stored one.
+/// The status shown to people for a stored status and placement.
 #[must_use]
 pub fn shown<Batch>(
     status: RewardStatus,
@@ -162,10 +163,10 @@ pub fn shown<Batch>(
     }
 }
 
-/// May it be approved? The next status.
+/// Approves a reward. Returns the next status.
 ///
 /// # Errors
-/// Only what is submitted or in review can be approved, and never by its owner.
+/// `not_pending` unless it is submitted or in review; `own_reward` for its owner.
 pub fn approve(standing: Standing) -> Result<RewardStatus, Refusal> {
     decidable(standing, "approved")?;
     if standing.asked_by_owner {
@@ -177,29 +178,30 @@ pub fn approve(standing: Standing) -> Result<RewardStatus, Refusal> {
     Ok(RewardStatus::Approved)
 }
 
-/// May it be rejected, for this reason?
+/// Rejects a reward with a reason. Returns the next status.
 ///
 /// # Errors
-/// Only what is submitted or in review, and only with a reason.
+/// `not_pending` unless it is submitted or in review; `reason_required` without a reason.
 pub fn reject(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
     decidable(standing, "rejected")?;
     with_reason(reason, "reject")?;
     Ok(RewardStatus::Rejected)
 }
 
-/// May somebody start looking at it?
+/// Takes a reward into review. Returns the next status.
 ///
 /// # Errors
-/// Only what was submitted.
+/// `not_pending` unless it is submitted or in review.
 pub fn review(standing: Standing) -> Result<RewardStatus, Refusal> {
     decidable(standing, "taken into review")?;
     Ok(RewardStatus::InReview)
 }
 
-/// May it be taken out?
+/// Voids a reward with a reason. Returns the next status.
 ///
 /// # Errors
-/// Not while it is in a batch, in flight or paid, nor while a payment of it is contradicted, and only with a reason.
+/// `reward_in_payout` while it is in a batch, in flight or paid; `payment_contradicted`; `already_void`;
+/// `reason_required`.
 pub fn void(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
     untouched(standing, "voided")?;
     settled(standing, "voided")?;
@@ -210,11 +212,11 @@ pub fn void(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
     Ok(RewardStatus::Void)
 }
 
-/// What changing its value leads to: an approved one must be looked at again.
+/// The next status after its value is changed: an approved reward must be reviewed again.
 ///
 /// # Errors
-/// Not while it is in a batch, in flight or paid, nor while a payment of it is contradicted, nor after it was rejected or
-/// voided.
+/// `reward_in_payout` while it is in a batch, in flight or paid; `payment_contradicted`; `reward_closed` after it was
+/// rejected or voided.
 pub fn edit_value(standing: Standing) -> Result<RewardStatus, Refusal> {
     untouched(standing, "edited")?;
     settled(standing, "edited")?;
@@ -228,10 +230,11 @@ pub fn edit_value(standing: Standing) -> Result<RewardStatus, Refusal> {
     }
 }
 
-/// May it be deleted?
+/// Checks whether a reward may be deleted.
 ///
 /// # Errors
-/// Only what was never approved; anything else is voided, so that the books keep their reasons.
+/// `reward_in_payout`, or `was_approved` if it was ever approved: then it is voided instead, so that the ledger keeps
+/// the reason.
 pub fn delete(standing: Standing) -> Result<(), Refusal> {
     untouched(standing, "deleted")?;
     if standing.ever_approved {
@@ -243,13 +246,13 @@ pub fn delete(standing: Standing) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// How long a decision about many rewards can be taken back, in microseconds.
+/// How long a bulk decision can be undone, in microseconds.
 pub const UNDO_US: i64 = 10 * 60 * 1_000_000;
 
-/// May a decision about many rewards be taken back?
+/// Checks whether a bulk decision may be undone.
 ///
 /// # Errors
-/// Once only, and not later than [`UNDO_US`] after it.
+/// `already_undone`, or `too_late` after [`UNDO_US`].
 pub fn undo(decided_at: i64, undone: bool, now: i64) -> Result<(), Refusal> {
     if undone {
         return Err(Refusal::new("already_undone", "This decision was undone already."));
@@ -263,11 +266,11 @@ pub fn undo(decided_at: i64, undone: bool, now: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// May a reward of such a decision be given back the status it had? `unchanged` says that it is still in the version
-/// that the decision left.
+/// Checks whether undoing may restore a reward's previous status. `unchanged`: it is still at the version the decision
+/// left.
 ///
 /// # Errors
-/// Not when it is in a batch, in flight or paid, nor when anything about it was changed since.
+/// `reward_in_payout` if it is in a batch, in flight or paid; `changed_since` if anything about it was changed.
 pub fn give_back(placed: bool, unchanged: bool) -> Result<(), Refusal> {
     if placed {
         return Err(Refusal::new(
@@ -350,7 +353,7 @@ mod tests {
         answer.map_or_else(|refusal| refusal.code, RewardStatus::as_str)
     }
 
-    /// Where each command leads from each status, or the code of its refusal.
+    /// The result of each command in each status, or the code of its refusal.
     fn print(standing: Standing) -> String {
         let mut table = String::new();
         for status in RewardStatus::ALL {

@@ -1,36 +1,36 @@
-//! What an API key may be used for, beside its role: reading, writing as a whole, or one kind of writing.
+//! What an API key may be used for, besides its role: reading, all writing, or one kind of writing.
 //!
-//! What is deliberately not here: which route takes which scope (the route table says it), and what a role may do
-//! (`access`). A scope never allows what the role does not.
+//! Not here: which route takes which scope (the route table), and what a role may do (`access`). A scope never allows
+//! what the role does not.
 
 use crate::Refusal;
 use crate::access::{Permission, Role, allows};
 use crate::spelling::spelled;
 
 spelled! {
-    /// What an API key may be used for.
+    /// The scope of an API key.
     Scope {
-        /// Read what its role may read.
+        /// Read what the role may read.
         Read = "read",
-        /// Everything that its role may do, reading aside.
+        /// Everything the role may do, except reading.
         Write = "write",
-        /// Enter, decide and import rewards.
+        /// Enter, decide about and import rewards.
         RewardsWrite = "rewards:write",
-        /// Enter partners, accounts, programs, activities, and where payees are paid.
+        /// Manage partners, accounts, programs, activities and payees' destinations.
         PayeesWrite = "payees:write",
-        /// Form, change and delete drafts of payouts.
+        /// Create, change and delete draft batches.
         BatchesPrepare = "batches:prepare",
-        /// Pay, and move payments on.
+        /// Pay batches; resubmit, return and close payments.
         Pay = "pay",
-        /// Be the second person where two are needed.
+        /// Act as the second person where two are needed.
         Release = "release",
-        /// Change settings that weaken no safeguard.
+        /// Change settings, except lowering safeguards.
         Settings = "settings",
     }
 }
 
 impl Scope {
-    /// The narrowest scope that opens what asks for a permission and changes something. What only `write` opens has no
+    /// The narrowest scope for routes that need this permission and change something. `write` where there is no
     /// narrower one.
     #[must_use]
     pub fn of(permission: Permission) -> Self {
@@ -44,7 +44,7 @@ impl Scope {
         }
     }
 
-    /// What a key's role must be allowed for the scope to be of any use.
+    /// The permission a key's role needs for the scope to be useful.
     #[must_use]
     pub fn permission(self) -> Option<Permission> {
         match self {
@@ -57,7 +57,7 @@ impl Scope {
         }
     }
 
-    /// What it is for, in a line, for whoever chooses.
+    /// A one-line description, for whoever chooses a scope.
     #[must_use]
     pub fn told(self) -> &'static str {
         match self {
@@ -75,21 +75,21 @@ impl Scope {
     }
 }
 
-/// The scopes of a key.
+/// The scopes of an API key.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Scopes(u16);
 
 impl Scopes {
-    /// These.
+    /// The set of these scopes.
     #[must_use]
     pub fn of(scopes: &[Scope]) -> Self {
         Self(scopes.iter().fold(0, |all, scope| all | bit(*scope)))
     }
 
-    /// Reads names with commas between.
+    /// Parses comma-separated names.
     ///
     /// # Errors
-    /// The first name that is no scope.
+    /// The first name that is not a scope.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut all = Self::default();
         for name in text.split(',').map(str::trim) {
@@ -101,42 +101,42 @@ impl Scopes {
         Ok(all)
     }
 
-    /// Those of a text that are known here; a newer version may have written others, which then allow nothing.
+    /// The known scopes in a stored text. A newer version may have stored others, which allow nothing.
     #[must_use]
     pub fn kept(text: &str) -> Self {
         Self(text.split(',').filter_map(Scope::parse).fold(0, |all, scope| all | bit(scope)))
     }
 
-    /// Whether this one is among them.
+    /// Whether the set contains `scope`.
     #[must_use]
     pub fn has(self, scope: Scope) -> bool {
         self.0 & bit(scope) != 0
     }
 
-    /// Each of them, in the order in which they are listed.
+    /// Each scope in the set, in the order of [`Scope::ALL`].
     pub fn each(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.iter().copied().filter(move |scope| self.has(*scope))
     }
 
-    /// Their names with commas between, as they are kept.
+    /// The stored form: names separated by commas.
     #[must_use]
     pub fn text(self) -> String {
         self.each().map(Scope::as_str).collect::<Vec<_>>().join(",")
     }
 
-    /// Something can be changed with them.
+    /// Whether anything can be changed with them.
     #[must_use]
     pub fn writes(self) -> bool {
         self.each().any(|scope| scope != Scope::Read)
     }
 
-    /// Whether they open what asks for this scope: `write` opens everything that is no reading.
+    /// Whether they allow a route with this scope: `write` allows everything but reading.
     #[must_use]
     pub fn open(self, asked: Scope) -> bool {
         self.has(asked) || (asked != Scope::Read && self.has(Scope::Write))
     }
 
-    /// Money or the rules for it can be moved with them: what such a key is stolen for.
+    /// Whether, with this role, they can move money or change the rules for it: what makes such a key worth stealing.
     #[must_use]
     pub fn pay_or_administer(self, role: Role) -> bool {
         let any = |scopes: &[Scope]| scopes.iter().any(|scope| self.has(*scope));
@@ -144,10 +144,10 @@ impl Scopes {
             || (allows(role, Permission::Administer) && any(&[Scope::Write, Scope::Settings]))
     }
 
-    /// Whether a key of this role can have them.
+    /// Checks whether a key with this role may have them.
     ///
     /// # Errors
-    /// When there is none, or one that a key of this role could never use.
+    /// `no_scope` if there is none; `wrong_scope` for one the role could never use.
     pub fn fit(self, role: Role) -> Result<(), Refusal> {
         if self == Self::default() {
             let told = "Name read, write, or one of the narrower scopes: a key without any does nothing.";
@@ -167,7 +167,7 @@ impl Scopes {
     }
 }
 
-/// A scope's place in the set.
+/// The scope's bit in the set.
 fn bit(scope: Scope) -> u16 {
     match scope {
         Scope::Read => 1,
@@ -211,7 +211,7 @@ mod tests {
         assert!(Scopes::of(&[Scope::Read, Scope::Pay]).writes());
     }
 
-    /// Which role can use which scope, and with which a key pays or administers, printed.
+    /// Which role can use which scope, and with which a key can pay or administer, printed.
     #[test]
     fn who_can_use_what() {
         let mut table = String::new();

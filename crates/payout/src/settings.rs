@@ -1,49 +1,49 @@
-//! What the operator has decided for the whole installation.
+//! The operator's settings for the whole installation.
 
 use crate::batch::FeesPaidBy;
 use crate::fee;
 use crate::money::{Currency, Money, Sum, Vendor};
 
-/// The payout settings. [`Settings::default`] is what a new installation has: off.
+/// The payout settings. [`Settings::default`] is a new installation: payouts are off.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The payout module is on.
+    /// Whether payouts are switched on.
     pub enabled: bool,
     /// The vendors a payee may choose.
     pub vendors: Vec<Vendor>,
-    /// Payees must have a tax report.
+    /// Whether payees must have a tax report.
     pub us_tax_tracking: bool,
-    /// Whoever prepared a batch may not be the one who releases it.
+    /// Whether a batch must be released by somebody other than its preparer.
     pub two_person_release: bool,
     /// Who bears the vendor's fee.
     pub fees_paid_by: FeesPaidBy,
-    /// What the vendors take, one table per vendor and currency.
+    /// The vendors' fees, one table per vendor and currency.
     pub fees: Vec<fee::Table>,
-    /// How long a changed destination waits before it is paid, in hours; 0 switches the wait off.
+    /// The cooling-off period after a destination change, in hours; 0 disables it.
     pub cooling_off_hours: u32,
-    /// Below these, one per currency, nothing is paid.
+    /// Earning thresholds, one per currency: smaller totals are not paid.
     pub earning_thresholds: Vec<Money>,
-    /// The tax reporting thresholds of the years that the law had not named, in US dollars.
+    /// Tax reporting thresholds in US dollars, for years whose legal threshold was not known yet.
     pub tax_thresholds: Vec<(i32, Money)>,
-    /// The most a single payment may be, per vendor and currency.
+    /// The maximum for a single payment, per vendor and currency.
     pub vendor_maximums: Vec<(Vendor, Money)>,
-    /// The most that one reward may be worth, one per currency; another currency has its usual most.
+    /// The maximum value of one reward, one per currency; other currencies have a default maximum.
     pub reward_maximums: Vec<Money>,
-    /// The most that several payments may come to.
+    /// Limits on the sum of several payments.
     pub limits: Limits,
-    /// A payout's total above these, one per currency, is typed by whoever pays it on a page.
+    /// Totals, one per currency, above which whoever pays on a page must type the payout's total.
     pub typed_total_above: Vec<Money>,
 }
 
-/// The most that payments may come to together, one per currency in each list; a currency that is not named has no
-/// limit. What counts is what the vendors are told to pay.
+/// Limits on sums of payments, one per currency in each list; a currency that is not listed has no limit. The amounts
+/// the vendors are told to pay count.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Limits {
-    /// Of one batch.
+    /// The limit for one batch.
     pub per_batch: Vec<Money>,
-    /// Of every batch that is paid on one day, UTC.
+    /// The limit for all batches paid on one day (UTC).
     pub per_day: Vec<Money>,
-    /// Of every batch that one person pays on one day, UTC.
+    /// The limit for all batches one person pays on one day (UTC).
     pub per_person_per_day: Vec<Money>,
 }
 
@@ -68,45 +68,45 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The wait after a changed destination, in microseconds.
+    /// The cooling-off period, in microseconds.
     #[must_use]
     pub fn cooling_off_us(&self) -> i64 {
         i64::from(self.cooling_off_hours) * 3_600_000_000
     }
 
-    /// The threshold of a currency.
+    /// The earning threshold of a currency, if one is set.
     #[must_use]
     pub fn threshold(&self, currency: Currency) -> Option<Money> {
         self.earning_thresholds.iter().copied().find(|money| money.currency == currency)
     }
 
-    /// Whether whoever pays this total on a page types it.
+    /// Whether this total must be typed by whoever pays it on a page.
     #[must_use]
     pub fn is_typed(&self, total: Sum) -> bool {
         let mut rows = self.typed_total_above.iter();
         rows.any(|above| above.currency == total.currency && total.minor > i128::from(above.minor))
     }
 
-    /// What the vendor takes for a payment in this currency, if somebody has entered it.
+    /// The vendor's fee table for this currency, if one is entered.
     #[must_use]
     pub fn fee_table(&self, vendor: Vendor, currency: Currency) -> Option<&fee::Table> {
         self.fees.iter().find(|table| (table.vendor, table.currency) == (vendor, currency))
     }
 
-    /// The payee bears what the vendor takes, and nobody has entered what that is.
+    /// Whether the payee bears the vendor's fee and no table for it is entered.
     #[must_use]
     pub fn lacks_fee_table(&self, vendor: Vendor, currency: Currency) -> bool {
         fee::is_missing(self.fee_table(vendor, currency), vendor, self.fees_paid_by)
     }
 
-    /// The most that one reward in this currency may be worth.
+    /// The maximum value of one reward in this currency.
     #[must_use]
     pub fn most_per_reward(&self, currency: Currency) -> Money {
         let set = self.reward_maximums.iter().copied().find(|money| money.currency == currency);
         set.unwrap_or_else(|| Money::new(currency.usual_most_minor(), currency))
     }
 
-    /// The most a payment in this currency may be through this vendor.
+    /// The maximum for a single payment through this vendor in this currency, if one is set.
     #[must_use]
     pub fn maximum(&self, vendor: Vendor, currency: Currency) -> Option<Money> {
         let mut rows = self.vendor_maximums.iter();

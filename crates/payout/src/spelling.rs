@@ -1,4 +1,4 @@
-//! One spelling per enum, in code, database, API and addresses.
+//! One spelling per enum, in code, database, API and URLs.
 
 /// Declares an enum whose values have one spelling each, with `ALL`, `as_str` and `parse`.
 macro_rules! spelled {
@@ -11,13 +11,13 @@ macro_rules! spelled {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The one spelling, in the database and the API.
+            /// The spelling in the database and the API.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// Reads the spelling.
+            /// Parses the spelling; `None` for anything else.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)+ _ => None }

@@ -1,6 +1,6 @@
-//! Tax reports and what is reported of a year: which form fits whom, which numbers can be real, until when a form holds,
-//! and from which total on a payee is reported. What is deliberately not here: advice. The rules follow the instructions
-//! to the forms W-9, W-8BEN and W-8BEN-E of the United States' Internal Revenue Service.
+//! Tax reports and annual reporting: which form fits whom, which tax numbers are possible, how long a form is valid,
+//! and from which annual total a payee is reported. Not here: tax advice. The rules follow the instructions for the
+//! forms W-9, W-8BEN and W-8BEN-E of the US Internal Revenue Service.
 
 use crate::Refusal;
 use crate::ledger::Payee;
@@ -8,19 +8,19 @@ use crate::money::{Currency, Money, Sum};
 use crate::spelling::spelled;
 
 spelled! {
-    /// A form by which a payee says who they are to the tax office.
+    /// An IRS form on which a payee states their tax status.
     Form {
-        /// A US person, natural or not.
+        /// For US persons, individuals or entities.
         W9 = "w9",
-        /// A natural person who is no US person.
+        /// For individuals who are not US persons.
         W8Ben = "w8ben",
-        /// A company, partnership, trust or other entity that is no US person.
+        /// For companies, partnerships, trusts and other entities that are not US persons.
         W8BenE = "w8bene",
     }
 }
 
 impl Form {
-    /// The form that fits the answers to the two questions: are they a US person, and is it an entity?
+    /// The form for the answers to two questions: are they a US person, and are they an entity?
     #[must_use]
     pub fn for_answers(us_person: bool, entity: bool) -> Self {
         match (us_person, entity) {
@@ -30,7 +30,7 @@ impl Form {
         }
     }
 
-    /// As the tax office writes it.
+    /// The name the IRS uses.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -40,9 +40,9 @@ impl Form {
         }
     }
 
-    /// Whether it is of the right kind for a payee: a W-9 is for the United States and a W-8 for everywhere else, and a
-    /// W-8BEN is for a person. Where the country is not known, the form is taken at its word. The territories belong to the
-    /// United States for a W-9, and their companies may be foreign for a W-8.
+    /// Whether it is the right form for a payee: a W-9 is for the United States, a W-8 for everywhere else, and a
+    /// W-8BEN only for individuals. If the country is unknown, any country fits. US territories count as the United
+    /// States for a W-9, but their companies may be foreign for a W-8.
     #[must_use]
     pub fn fits(self, payee: Payee, country: Option<&str>) -> bool {
         let inside = country.map(|country| country == "US");
@@ -53,8 +53,8 @@ impl Form {
         }
     }
 
-    /// The last day it holds, `YYYY-MM-DD`: a W-8 until the end of the third calendar year after the one it was signed
-    /// in, a W-9 for good.
+    /// The last day it is valid, `YYYY-MM-DD`: for a W-8 the end of the third calendar year after it was signed; `None`
+    /// for a W-9, which does not expire, and for an invalid date.
     #[must_use]
     pub fn last_day(self, signed_on: &str) -> Option<String> {
         let (year, ..) = day(signed_on)?;
@@ -65,35 +65,36 @@ impl Form {
     }
 }
 
-/// The forms are younger than that; an earlier date is a slip of the hand.
+/// The forms are newer than this; an earlier date is a typo.
 const EARLIEST_SIGNATURE: &str = "1970-01-01";
 
-/// Puerto Rico, Guam, the Virgin Islands, American Samoa, the Northern Mariana Islands, the outlying islands.
+/// Puerto Rico, Guam, US Virgin Islands, American Samoa, Northern Mariana Islands, US Minor Outlying Islands.
 const TERRITORIES: [&str; 6] = ["PR", "GU", "VI", "AS", "MP", "UM"];
-/// The longest name on a form and the longest foreign tax number, in characters.
+/// The maximum lengths of the name and of a foreign tax number, in characters.
 const MOST_NAME: usize = 200;
 const MOST_FOREIGN_TIN: usize = 50;
 
-/// A tax report as somebody enters it.
+/// A tax report as entered.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// Which form.
+    /// The IRS form.
     pub form: Form,
-    /// The name on it.
+    /// The name on the form.
     pub name: &'a str,
-    /// When it was signed, `YYYY-MM-DD`.
+    /// The signature date, `YYYY-MM-DD`.
     pub signed_on: &'a str,
-    /// The tax number: of the United States on a W-9, free text otherwise.
+    /// The tax number: a US number on a W-9, free text otherwise.
     pub tin: Option<&'a str>,
-    /// Whether the certification was ticked; `None` where the signed form itself lies before whoever enters it.
+    /// Whether the certification was ticked; `None` if whoever enters it has the signed form.
     pub certified: Option<bool>,
 }
 
 impl Entry<'_> {
-    /// Whether it can be filed for a payee in this country, when the latest date anywhere on earth is `today`.
+    /// Checks whether it can be filed for a payee in this country. `today` is the latest date anywhere on Earth,
+    /// `YYYY-MM-DD`.
     ///
     /// # Errors
-    /// The first field that does not fit, with its sentence.
+    /// A [`Refusal`] for the first invalid field, with a sentence.
     pub fn check(&self, payee: Payee, country: Option<&str>, today: &str) -> Result<(), Refusal> {
         let refuse = |field, code, sentence: String| Err(Refusal::new(code, sentence).at(field));
         if !self.form.fits(payee, country) {
@@ -157,10 +158,9 @@ fn wrong_form(form: Form, country: Option<&str>) -> String {
     }
 }
 
-/// Why these figures cannot be a social security, employer or individual taxpayer number; `None` when they can be. Dashes
-/// may stand where these numbers have them. Without dashes nobody can tell an employer's number from a person's, so it is
-/// taken when it can be either. Of persons' numbers the areas 000 and 666 were never given out, nor 9xx except the groups of
-/// the ITIN.
+/// Why these digits cannot be an SSN, EIN or ITIN; `None` if they can. Dashes are allowed where those numbers have
+/// them. Without dashes, an EIN cannot be told from a person's number, so a number is accepted if it can be either.
+/// Areas 000 and 666 were never issued to persons, nor 9xx except for the groups of the ITIN.
 fn wrong_us_tin(tin: &str) -> Option<String> {
     let told = |sentence: &str| Some(sentence.to_owned());
     let figures: String = tin.chars().filter(|letter| *letter != '-').collect();
@@ -200,7 +200,7 @@ fn wrong_us_tin(tin: &str) -> Option<String> {
     None
 }
 
-/// Whether nine figures can be an employer's number: their first two are a prefix that the IRS has assigned.
+/// Whether nine digits can be an EIN: the first two are a prefix the IRS has assigned.
 fn is_employers(figures: &str) -> bool {
     let prefix: u32 = figures.get(..2).and_then(|prefix| prefix.parse().ok()).unwrap_or(0);
     matches!(
@@ -209,7 +209,7 @@ fn is_employers(figures: &str) -> bool {
     )
 }
 
-/// Enough of a tax number to recognise it by: its last four characters, of a short one not more than half.
+/// Enough of a tax number to recognize it: `…` and its last four characters, but never more than half.
 #[must_use]
 pub fn masked(tin: &str) -> String {
     let letters: Vec<char> = tin.chars().filter(|letter| *letter != '-').collect();
@@ -218,11 +218,11 @@ pub fn masked(tin: &str) -> String {
     format!("…{tail}")
 }
 
-/// The last year whose reporting threshold is law; the operator sets those after it.
+/// The last year with a known legal reporting threshold; the operator sets later ones.
 pub const LAST_KNOWN_YEAR: i32 = 2026;
 
-/// From this total on, what a payee was paid in a year is reported: 600 USD to 2025, 2,000 USD for 2026 (26 U.S.C.
-/// § 6041(a), as amended for payments after 2025), afterwards what the operator has set, or the last one known.
+/// The annual total from which a payee is reported: 600 USD up to 2025, 2,000 USD for 2026 (26 U.S.C. § 6041(a), as
+/// amended for payments after 2025), then what the operator has set, or the last known one.
 #[must_use]
 pub fn threshold(year: i32, set: &[(i32, Money)]) -> Money {
     let usd = |minor| Money::new(minor, Currency::USD);
@@ -233,7 +233,7 @@ pub fn threshold(year: i32, set: &[(i32, Money)]) -> Money {
     rows.max_by_key(|(of, _)| *of).map_or(usd(200_000), |(_, money)| *money)
 }
 
-/// Whether a payment takes a year's total over the line: it stood below before, and does not afterwards.
+/// Whether a payment takes a year's total across the threshold: below it before, and not afterwards.
 #[must_use]
 pub fn crosses(paid_so_far: Sum, adds: Money, line: Money) -> bool {
     let line_minor = i128::from(line.minor);
@@ -241,7 +241,7 @@ pub fn crosses(paid_so_far: Sum, adds: Money, line: Money) -> bool {
     same && paid_so_far.minor < line_minor && paid_so_far.minor + i128::from(adds.minor) >= line_minor
 }
 
-/// Year, month and day of a date of the calendar written `YYYY-MM-DD`.
+/// Year, month and day of a valid date written `YYYY-MM-DD`.
 fn day(text: &str) -> Option<(i32, u32, u32)> {
     let shape = text.len() == 10
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -506,7 +506,7 @@ mod tests {
         ) {
             let (plain, dashed) =
                 (format!("{area:03}{group:02}{serial:04}"), format!("{area:03}-{group:02}-{serial:04}"));
-            // Without its dashes 666 can begin an employer's number.
+            // Without dashes, 666 can be the start of an EIN.
             prop_assert_eq!(wrong_us_tin(&plain), None);
             prop_assert_eq!(wrong_us_tin(&dashed).is_none(), area != 666);
         }

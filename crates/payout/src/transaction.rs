@@ -1,7 +1,7 @@
-//! The words of a payment: where it stands, what can happen to it, and what a happening leads to.
+//! The vocabulary of a payment: its states, the facts about it, and the step that follows from a fact.
 //!
-//! What each fact does in each state is [`crate::law`]; it is printed whole in `tests/law.rs`. Nothing here sends,
-//! stores or knows the time.
+//! What each fact does in each state is in [`crate::law`], printed in full by `tests/law.rs`. Not here: sending,
+//! storing, time.
 
 use crate::ledger::{Journal, Payee};
 use crate::money::{Money, Vendor};
@@ -15,12 +15,12 @@ pub enum Leg {
     Transfer,
     /// Stripe: from the connected balance to the payee's bank.
     Payout,
-    /// Stripe: from the connected balance back to ours, after their bank refused.
+    /// Stripe: from the connected balance back to ours, after the payee's bank refused.
     Reversal,
     /// PayPal: one item of a batch.
     Item,
-    /// PayPal: calling back an item that nobody has claimed. It moves no money by itself: only the item, fetched, says
-    /// that the money is back.
+    /// PayPal: canceling an unclaimed item. It moves no money itself: only the item, read afterwards, shows that the
+    /// money is back.
     Cancel,
 }
 
@@ -40,13 +40,13 @@ impl Leg {
         }
     }
 
-    /// Reads [`Leg::as_str`].
+    /// Parses the spelling of [`Leg::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|leg| leg.as_str() == text)
     }
 
-    /// What the leg is called at the beginning of a submission's key: `tr:`, `po:`, `rv:`, `pb:`, `ca:`.
+    /// The prefix of this leg's idempotency keys: `tr`, `po`, `rv`, `pb`, `ca`.
     #[must_use]
     pub fn key_prefix(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Leg {
         }
     }
 
-    /// The leg a payment through this vendor begins with.
+    /// The first leg of a payment through this vendor.
     #[must_use]
     pub fn first(vendor: Vendor) -> Self {
         match vendor {
@@ -68,35 +68,35 @@ impl Leg {
     }
 }
 
-/// Why something ended as it did: the vendor's own code and words, or one of our blocker codes.
+/// Why something ended as it did: the vendor's own code and message, or one of our blocker codes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Reason {
     /// Stripe's `failure_code` or `error.code`, PayPal's `errors.name`, or ours.
     pub code: String,
-    /// The vendor's words, unchanged. May be empty.
+    /// The vendor's message, unchanged. May be empty.
     pub message: String,
 }
 
 impl Reason {
-    /// A reason from its two parts.
+    /// A reason with this code and message.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }
 }
 
-/// Something that happened to one attempt.
+/// A fact: something that happened to one attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fact {
-    /// The intention is committed; bytes may leave from now on.
+    /// The submission is committed; it may be sent from now on.
     Sent(Leg),
-    /// No answer that could be believed: it may or may not have been carried out.
+    /// No conclusive answer: it may or may not have been executed.
     Unknown(Leg),
-    /// Bursar cannot find out by itself; a person must look.
+    /// Bursar cannot find out on its own; a person must look.
     Review(Leg),
-    /// Definitely not carried out: the vendor refused, or a gate closed before the first byte.
+    /// Definitely not executed: the vendor refused it, or a gate closed before it was sent.
     Refused(Leg, Reason),
-    /// Certainly not sent, because a gate closed that opens by itself: it is to be sent when it does.
+    /// Certainly not sent, because of a gate that opens by itself: it is sent when it does.
     Withheld(Leg),
     /// The bank payout was refused only because the connected balance does not cover it yet.
     Unfunded(Reason),
@@ -104,59 +104,59 @@ pub enum Fact {
     TransferMade,
     /// Stripe has the payout (`pending` or `in_transit`).
     PayoutMade,
-    /// Stripe expects the money at the bank (`paid`); a bank can still send it back.
+    /// Stripe expects the money to arrive (`paid`); a bank can still return it.
     PayoutPaid,
     /// The bank payout failed, before or after `paid`; the money is in the connected balance.
     PayoutFailed(Reason),
-    /// The payout was canceled; the money is in the connected balance.
+    /// The bank payout was canceled; the money is in the connected balance.
     PayoutCanceled(Reason),
-    /// The transfer was reversed: the money is back in our balance.
+    /// Our reversal of the transfer was made: the money is back in our balance.
     ReversalMade,
-    /// PayPal has the item and is working on it.
+    /// PayPal has the item and is processing it.
     ItemPending,
     /// PayPal credited the receiver.
     ItemPaid,
     /// PayPal did not pay the item (item `FAILED`, batch `DENIED` or `CANCELED`).
     ItemFailed(Reason),
-    /// The receiver has not yet accepted; PayPal waits up to 30 days.
+    /// The receiver has not accepted it yet; PayPal waits up to 30 days.
     ItemUnclaimed(Reason),
     /// PayPal is reviewing the item.
     ItemOnHold(Reason),
-    /// The money came back: not claimed in time, or we canceled it.
+    /// The money came back: unclaimed in time, or canceled by us.
     ItemReturned(Reason),
     /// PayPal stopped the item and did not pay it.
     ItemBlocked(Reason),
-    /// The receiver sent the money back.
+    /// The receiver returned the money.
     ItemRefunded,
     /// PayPal took the money back from the receiver.
     ItemReversed,
-    /// PayPal has called the unclaimed item back. That its money is with us is another fact: [`Fact::ItemReturned`].
+    /// PayPal canceled the unclaimed item. That its money is back is a separate fact: [`Fact::ItemReturned`].
     CancelMade,
-    /// What the vendor took for itself for this attempt, in all. It may be told long after the payment, and again.
+    /// The vendor's total fee for this attempt. It may be reported long after the payment, and repeatedly.
     FeeKnown(Money),
-    /// The transfer was wholly reversed, by whomever: its money is back in our balance.
+    /// The transfer was fully reversed, by whomever: its money is back in our balance.
     TransferReversed,
-    /// A part of the transfer was reversed: what is left is neither the payment nor nothing.
+    /// The transfer was partly reversed: the rest is neither the full payment nor nothing.
     TransferReversedPartly(Reason),
-    /// What of the transfer has come back so far: a part, or all of it. It is told with each look.
+    /// How much of the transfer has been reversed so far, in part or in full. Reported with every read.
     PartBack(Money),
-    /// What should be at the vendor is not there, and has not been for so long that a person must look.
+    /// What should be at the vendor is not there, for so long that a person must look.
     OutOfSight(Leg, Reason),
-    /// The vendor has an object of an attempt that the books do not hold: it ended here as not carried out, or another object
-    /// is known as it already.
+    /// The vendor has an object for an attempt that the ledger does not: it ended here as not executed, or a different
+    /// object is recorded for it.
     FoundAfterAll(Leg),
-    /// What lay in the payee's balance after their bank had refused it was paid out by the vendor's own schedule: proven by the
-    /// entries of that balance which the payout took.
+    /// Money parked in the payee's balance after their bank refused it was paid out by the vendor's automatic schedule,
+    /// as shown by the balance transactions that payout covers.
     Swept {
-        /// The vendor's payout.
+        /// The vendor's id of the payout.
         payout: String,
-        /// The bank has it, or it is on its way there.
+        /// Whether the bank has it; otherwise it is on its way there.
         arrived: bool,
     },
 }
 
 impl Fact {
-    /// The leg whose attempt the fact is about.
+    /// The leg of the attempt the fact is about.
     #[must_use]
     pub fn leg(&self) -> Leg {
         match self {
@@ -192,7 +192,7 @@ impl Fact {
         }
     }
 
-    /// The vendor's reason, where the fact carries one.
+    /// The vendor's reason, if the fact has one.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
         match self {
@@ -267,29 +267,29 @@ impl Fact {
 }
 
 spelled! {
-    /// Where a transaction stands, and with it where its money is. People are shown [`Status`] and [`Detail`].
+    /// The state of a transaction, which also says where its money is. People see [`Status`] and [`Detail`].
     State {
-        /// Pay was pressed; nothing sent. In flight.
+        /// Pay was pressed; nothing has been sent. In flight.
         Queued = "queued",
-        /// The first leg is committed and may be on the wire. In flight.
+        /// The first leg is committed and may have been sent. In flight.
         Sending = "sending",
-        /// The first leg's outcome is not known. In flight.
+        /// The first leg's outcome is unknown. In flight.
         Unknown = "unknown",
-        /// A person must find out about the first leg. In flight.
+        /// A person must find out the outcome of the first leg. In flight.
         Review = "review",
         /// PayPal has the item. In flight.
         Processing = "processing",
-        /// PayPal reviews the item. In flight.
+        /// PayPal is reviewing the item. In flight.
         OnHold = "on_hold",
-        /// The receiver has not accepted yet. In flight.
+        /// The receiver has not accepted it yet. In flight.
         Unclaimed = "unclaimed",
-        /// Stripe made the transfer; the bank payout is not begun. Left our balance.
+        /// Stripe made the transfer; the bank payout has not started. Left our balance.
         Transferred = "transferred",
-        /// The bank payout is committed and may be on the wire. Left our balance.
+        /// The bank payout is committed and may have been sent. Left our balance.
         PayoutSending = "payout_sending",
-        /// The bank payout's outcome is not known. Left our balance.
+        /// The bank payout's outcome is unknown. Left our balance.
         PayoutUnknown = "payout_unknown",
-        /// A person must find out about the bank payout. Left our balance.
+        /// A person must find out the outcome of the bank payout. Left our balance.
         PayoutReview = "payout_review",
         /// Stripe has the bank payout. Left our balance.
         InTransit = "in_transit",
@@ -297,37 +297,37 @@ spelled! {
         Success = "success",
         /// Nothing was paid. Owed again.
         Failed = "failed",
-        /// Stripe's bank payout failed. The money lies in the connected balance; owed again.
+        /// Stripe's bank payout failed. The money is in the connected balance; owed again.
         PayoutFailed = "payout_failed",
-        /// Stripe's bank payout was canceled. The money lies in the connected balance; owed again.
+        /// Stripe's bank payout was canceled. The money is in the connected balance; owed again.
         PayoutCanceled = "payout_canceled",
-        /// The transfer's reversal is asked for. The money lies in the connected balance; owed again.
+        /// A reversal of the transfer has been requested. The money is in the connected balance; owed again.
         Recalling = "recalling",
-        /// The transfer was reversed. The money is back with us; owed again.
+        /// The transfer was reversed. The money is in our balance; owed again.
         Recalled = "recalled",
-        /// PayPal gave the money back before it was accepted, or after. Owed again.
+        /// PayPal returned the money, unaccepted or after acceptance. Owed again.
         Returned = "returned",
         /// PayPal stopped the item. Owed again.
         Blocked = "blocked",
-        /// The receiver sent it back. Owed again.
+        /// The receiver returned it. Owed again.
         Refunded = "refunded",
         /// The vendor took it back. Owed again.
         Reversed = "reversed",
-        /// The money in the connected balance was given up by two people. Owed again, unless it was paid otherwise.
+        /// Two people wrote off the money in the connected balance. Owed again, unless it was paid otherwise.
         WrittenOff = "written_off",
     }
 }
 
 spelled! {
-    /// What people see.
+    /// The status shown to people.
     Status {
-        /// Queued, not yet sent to the vendor.
+        /// Queued; not sent to the vendor yet.
         Pending = "pending",
-        /// Sent, awaiting the vendor.
+        /// Sent; waiting for the vendor.
         PendingProcessing = "pending_processing",
-        /// The vendor has the money and the instruction; the bank payout is not begun.
+        /// The vendor has the money and the instruction; the bank payout has not started.
         PayoutReady = "payout_ready",
-        /// Completed; a bank can still send it back for some days.
+        /// Completed; a bank can still return it for some days.
         Success = "success",
         /// Nothing was paid.
         Failed = "failed",
@@ -337,7 +337,7 @@ spelled! {
 }
 
 impl Status {
-    /// The word on pages.
+    /// The name shown on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -350,7 +350,7 @@ impl Status {
         }
     }
 
-    /// What it means, for people.
+    /// What the status means, as a sentence for people.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -375,11 +375,11 @@ impl Status {
 }
 
 spelled! {
-    /// The finer word beside a status.
+    /// More detail on a status.
     Detail {
-        /// Bursar does not know whether it was carried out and is finding out.
+        /// Whether it was executed is unknown and being found out.
         OutcomeUnknown = "outcome_unknown",
-        /// The receiver has not accepted yet.
+        /// The receiver has not accepted it yet.
         Unclaimed = "unclaimed",
         /// The vendor is reviewing it.
         OnHold = "on_hold",
@@ -387,17 +387,17 @@ spelled! {
         Returned = "returned",
         /// The vendor took it back.
         Reversed = "reversed",
-        /// The receiver sent it back.
+        /// The receiver returned it.
         Refunded = "refunded",
         /// It was canceled.
         Canceled = "canceled",
-        /// A person must find out.
+        /// A person must find out the outcome.
         NeedsReview = "needs_review",
     }
 }
 
 impl State {
-    /// The status people see.
+    /// The status shown to people.
     #[must_use]
     pub fn status(self) -> Status {
         match self {
@@ -427,7 +427,7 @@ impl State {
         }
     }
 
-    /// The finer word, if there is one.
+    /// More detail on the status, if there is any.
     #[must_use]
     pub fn detail(self) -> Option<Detail> {
         match self {
@@ -454,14 +454,14 @@ impl State {
         }
     }
 
-    /// Nothing more is expected of the vendor, save that a success may still come back.
+    /// Nothing more is expected from the vendor, although a success may still come back.
     #[must_use]
     pub fn settled(self) -> bool {
         matches!(self.status(), Status::Success | Status::Failed | Status::PayoutFailed)
             && self != Self::Recalling
     }
 
-    /// Promised to a vendor and not known to have left our balance.
+    /// Whether it is promised to a vendor and not known to have left our balance.
     #[must_use]
     pub fn in_flight(self) -> bool {
         matches!(
@@ -476,7 +476,7 @@ impl State {
         )
     }
 
-    /// Left our balance, and not at the payee's bank yet: counted as paid, and neither arrived nor come back.
+    /// Whether it has left our balance but neither reached the payee's bank nor come back: it counts as paid.
     #[must_use]
     pub fn to_bank(self) -> bool {
         matches!(
@@ -489,43 +489,44 @@ impl State {
         )
     }
 
-    /// The states people see under one status: what a filter by status asks the database for.
+    /// The states shown as one status, for filters by status.
     pub fn of(status: Status) -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(move |state| state.status() == status)
     }
 }
 
 spelled! {
-    /// How one try of one leg stands. All but `failed` and `returned` may hold money, and the database lets a leg
-    /// have only one such attempt.
+    /// The state of one attempt of one leg. All states but `failed` and `returned` may hold money, and the database
+    /// allows a leg only one such attempt.
     AttemptState {
         /// To be sent.
         Queued = "queued",
-        /// Committed, and possibly on the wire.
+        /// Committed; it may have been sent.
         Sending = "sending",
-        /// No answer that could be believed.
+        /// No conclusive answer.
         Unknown = "unknown",
-        /// A person must find out.
+        /// A person must find out the outcome.
         Review = "needs_review",
-        /// The vendor has it.
+        /// The vendor has accepted it.
         Accepted = "accepted",
         /// Completed.
         Succeeded = "succeeded",
-        /// Ended without moving money.
+        /// Ended without any money moving.
         Failed = "failed",
-        /// Ended with the money back where it came from.
+        /// Ended with the money back at its source.
         Returned = "returned",
     }
 }
 
 impl AttemptState {
-    /// Ended for good, with no money left in it: a further fact about it is an echo.
+    /// Whether it has ended for good, with no money left in it: any further fact is an echo.
     #[must_use]
     pub fn ended(self) -> bool {
         matches!(self, Self::Failed | Self::Returned)
     }
 
-    /// Whether it can end like this by what became of another leg. What has ended stays so, and what was made did not fail.
+    /// Whether the outcome of another leg can end it this way. An ended attempt stays ended, and a completed one did
+    /// not fail.
     #[must_use]
     pub fn may_end(self, next: Self) -> bool {
         let made = self == Self::Succeeded && next == Self::Failed;
@@ -533,21 +534,21 @@ impl AttemptState {
     }
 }
 
-/// What was promised when Pay was pressed, frozen.
+/// The terms frozen when Pay was pressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// Who receives.
+    /// The payee who receives it.
     pub payee: Payee,
-    /// Through whom.
+    /// The vendor that pays it.
     pub vendor: Vendor,
-    /// The sum of the rewards.
+    /// The sum of the rewards, clawbacks subtracted.
     pub amount: Money,
-    /// What the vendor is told to pay: the amount, less the fee where the payee bears it.
+    /// The amount the vendor is told to pay: `amount`, minus the fee if the payee bears it.
     pub net: Money,
 }
 
 impl Terms {
-    /// The same without what has come back.
+    /// The terms minus what has come back.
     #[must_use]
     pub fn less(self, back: Money) -> Self {
         let rest = |of: Money| Money::new(of.minor - back.minor, of.currency);
@@ -558,19 +559,20 @@ impl Terms {
 /// The whole consequence of a fact or a command, as a value. One database transaction records it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// The state after it.
+    /// The transaction's new state.
     pub state: State,
-    /// The state of the attempt it was about, if that changed.
+    /// The new state of the attempt it was about, if that changed.
     pub attempt: Option<AttemptState>,
-    /// What becomes of the live attempt of another leg, if there is one.
+    /// The new state of the live attempt of another leg, if there is one.
     pub also: Option<(Leg, AttemptState)>,
-    /// A new attempt of this leg is to be made.
+    /// Create a new attempt of this leg.
     pub begin: Option<Leg>,
-    /// What moves in the books.
+    /// The ledger journals to post.
     pub journals: Vec<Journal>,
-    /// Whom to tell.
+    /// The notice to send, if any.
     pub notice: Option<Notice>,
-    /// The vendor contradicts what was final here: whatever follows from it alone is in this step, and a person must look.
+    /// The vendor contradicts a final state: the step contains whatever follows from that alone, and a person must
+    /// look.
     pub contradiction: bool,
 }
 
@@ -601,7 +603,7 @@ mod tests {
         assert_eq!(Leg::parse("refund"), None);
     }
 
-    /// A request whose key begins like another's would be taken for it where keys are looked for.
+    /// If keys shared a prefix, a look-up by key could find another request.
     #[test]
     fn the_keys_of_two_requests_never_begin_alike() {
         for leg in Leg::ALL {

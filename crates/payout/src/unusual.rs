@@ -1,40 +1,40 @@
-//! What is unusual about a payment, judged by what its payee was paid before: whoever presses Pay looks at it once more.
-//! A warning, never a blocker. What is deliberately not here: the tax reporting line (`tax`), and reading the past.
+//! Warnings about unusual payments, judged by the payee's payment history, for whoever presses Pay. They never block.
+//! Not here: the tax reporting threshold (`tax`), and reading the history.
 
 use crate::ids::RewardId;
 use crate::money::{Money, Sum};
 use crate::spelling::spelled;
 use crate::transaction::State;
 
-/// So many payments make an average that says something.
+/// An average needs at least this many payments to be meaningful.
 const ENOUGH: i64 = 3;
-/// A payment of more than so many times the average is far above it.
+/// A payment of more than this many times the average is far above it.
 const TIMES: i64 = 3;
-/// The average is of the payments of so many days.
+/// The average covers the payments of this many days.
 pub const AVERAGE_DAYS: i64 = 365;
-/// The same amount again within so many days may be paid twice by mistake.
+/// The same amount within this many days may be a duplicate.
 pub const DUPLICATE_DAYS: i64 = 30;
 
 spelled! {
-    /// A kind of what is unusual, in the order in which it is shown.
+    /// A kind of warning, in display order.
     Kind {
-        /// The same amount went to the same payee lately.
+        /// The same amount recently went to the same payee.
         NearDuplicate = "near_duplicate",
-        /// A reward of it was in an earlier payment that did not simply fail.
+        /// A reward in it was in an earlier payment that did not simply fail.
         PaidBefore = "paid_before",
-        /// The money goes elsewhere than the payee's last payment.
+        /// The destination differs from that of the payee's last payment.
         DestinationChanged = "destination_changed",
-        /// What was paid to this destination did not stay.
+        /// Earlier payments to this destination did not stay there.
         NoneStayed = "none_stayed",
-        /// Nothing was ever paid to this destination.
+        /// No payment to this destination has ever been made.
         FirstPayment = "first_payment",
-        /// Much more than the payee usually gets.
+        /// The amount is far above the payee's average.
         FarAboveAverage = "far_above_average",
     }
 }
 
 impl Kind {
-    /// The words above a list of it.
+    /// The heading for a list of such warnings.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// The rule, for whoever asks why something stands in the list.
+    /// The rule behind the warning, for people.
     #[must_use]
     pub fn rule(self) -> &'static str {
         match self {
@@ -71,58 +71,58 @@ impl Kind {
     }
 }
 
-/// One thing that is unusual, with what it is measured by.
+/// A warning, with the facts it is based on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finding {
-    /// The same amount was paid lately.
+    /// The same amount was paid recently.
     NearDuplicate {
-        /// The number of that payment.
+        /// The number of the earlier payment.
         number: String,
-        /// When Pay was pressed for it.
+        /// When Pay was pressed for it (microseconds UTC).
         at: i64,
     },
-    /// The last payment went elsewhere.
+    /// The last payment had another destination.
     DestinationChanged {
-        /// Where it went, masked.
+        /// The masked destination of the last payment.
         before: String,
-        /// When Pay was pressed for it.
+        /// When Pay was pressed for it (microseconds UTC).
         at: i64,
     },
-    /// Rewards of it were in an earlier payment.
+    /// Rewards in it were in an earlier payment.
     PaidBefore {
-        /// The number of that payment.
+        /// The number of the earlier payment.
         number: String,
-        /// The numbers of the first of the rewards.
+        /// The numbers of the first few rewards.
         rewards: Vec<String>,
-        /// How many more.
+        /// How many more rewards there are.
         more: usize,
-        /// How it ended, for people.
+        /// The earlier payment's status, for people.
         ended: String,
-        /// It may have been made all the same.
+        /// It may have been made anyway.
         unproven: bool,
-        /// When Pay was pressed for it.
+        /// When Pay was pressed for it (microseconds UTC).
         at: i64,
     },
-    /// What was paid to this destination did not stay.
+    /// Earlier payments to this destination did not stay there.
     NoneStayed {
-        /// The number of the last such payment.
+        /// The number of the latest such payment.
         number: String,
-        /// When Pay was pressed for it.
+        /// When Pay was pressed for it (microseconds UTC).
         at: i64,
     },
-    /// Nothing was paid to this destination yet.
+    /// Nothing has been paid to this destination yet.
     FirstPayment,
-    /// Much more than usual.
+    /// The amount is far above the payee's average.
     FarAboveAverage {
-        /// The average, without what is less than a minor unit.
+        /// The average, rounded down to whole minor units.
         average: Sum,
-        /// Of how many payments.
+        /// How many payments the average covers.
         payments: i64,
     },
 }
 
 impl Finding {
-    /// Of which kind it is.
+    /// The kind of warning.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -135,7 +135,7 @@ impl Finding {
         }
     }
 
-    /// Why it is unusual. When the earlier payment was made is told beside it.
+    /// Why it is unusual, as a sentence; the time of the earlier payment is shown separately.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
@@ -163,7 +163,7 @@ impl Finding {
         }
     }
 
-    /// The moment of the earlier payment it is measured by, where there is one.
+    /// When Pay was pressed for the earlier payment it refers to, if there is one (microseconds UTC).
     #[must_use]
     pub fn at(&self) -> Option<i64> {
         match self {
@@ -176,60 +176,60 @@ impl Finding {
     }
 }
 
-/// A destination to which payments of a payee were completed.
+/// A destination with completed payments of a payee.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PaidTo {
-    /// Its fingerprint.
+    /// The destination's fingerprint.
     pub fingerprint: String,
-    /// As people see it.
+    /// The masked destination.
     pub masked: String,
-    /// When Pay was pressed for the last of them.
+    /// When Pay was pressed for the latest of them (microseconds UTC).
     pub last_at: i64,
 }
 
-/// A payment of the last [`DUPLICATE_DAYS`] that reached its payee or may reach them yet.
+/// A payment of the last [`DUPLICATE_DAYS`] that has reached its payee or still may.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recent {
-    /// Its number.
+    /// The payment's number.
     pub number: String,
-    /// What it pays.
+    /// The amount it pays.
     pub amount: Money,
-    /// When Pay was pressed.
+    /// When Pay was pressed (microseconds UTC).
     pub at: i64,
 }
 
 /// An earlier payment to a destination that did not stay there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CameBack {
-    /// The fingerprint of the destination.
+    /// The destination's fingerprint.
     pub fingerprint: String,
-    /// The number of the last of them.
+    /// The number of the latest such payment.
     pub number: String,
-    /// When Pay was pressed for it.
+    /// When Pay was pressed for it (microseconds UTC).
     pub at: i64,
 }
 
-/// An earlier payment that a reward was in, and which has given it back.
+/// An earlier payment that contained a reward and has released it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Before {
-    /// The reward.
+    /// The id of the reward.
     pub reward: RewardId,
-    /// Its number.
+    /// The number of the reward.
     pub reward_number: i64,
     /// The number of the payment.
     pub payment: i64,
-    /// How it ended.
+    /// How the payment ended.
     pub state: State,
-    /// Nothing that the vendor has said proves that it was not made: people have called it so, or two looks did not find it.
+    /// No vendor answer proves that it was not made: people reported it so, or two looks did not find it.
     pub unproven: bool,
-    /// When Pay was pressed for it.
+    /// When Pay was pressed for it (microseconds UTC).
     pub at: i64,
 }
 
-/// So many rewards of an earlier payment are named.
+/// How many rewards of an earlier payment are named.
 const NAMED: usize = 5;
 
-/// The earlier payments that these rewards were in, the newest first.
+/// The earlier payments that contained these rewards, newest first.
 #[must_use]
 pub fn paid_before(before: &[Before]) -> Vec<Finding> {
     let mut payments: Vec<&Before> = before.iter().collect();
@@ -258,20 +258,20 @@ pub fn paid_before(before: &[Before]) -> Vec<Finding> {
         .collect()
 }
 
-/// What a payee was paid before.
+/// A payee's payment history.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Past {
-    /// Where to.
+    /// The destinations of completed payments.
     pub destinations: Vec<PaidTo>,
-    /// Where to, of what did not stay.
+    /// Payments that did not stay at their destination.
     pub came_back: Vec<CameBack>,
-    /// Lately.
+    /// The payments of the last [`DUPLICATE_DAYS`].
     pub recent: Vec<Recent>,
-    /// In the last [`AVERAGE_DAYS`], per currency: how many completed payments, and their sum.
+    /// Completed payments of the last [`AVERAGE_DAYS`], per currency: their number and their sum.
     pub completed: Vec<(i64, Sum)>,
 }
 
-/// Everything that is unusual about paying `amount` to the destination of this fingerprint, in the order of [`Kind`].
+/// All warnings about paying `amount` to the destination with this fingerprint, in the order of [`Kind`].
 #[must_use]
 pub fn findings(amount: Money, fingerprint: &str, past: &Past) -> Vec<Finding> {
     let same = past.recent.iter().filter(|one| one.amount == amount).max_by_key(|one| one.at);
@@ -291,7 +291,7 @@ pub fn findings(amount: Money, fingerprint: &str, past: &Past) -> Vec<Finding> {
     found
 }
 
-/// Compared without dividing: `amount > 3 × sum ÷ payments`.
+/// Compares without division: `amount > 3 × sum ÷ payments`.
 fn far_above(amount: Money, past: &Past) -> Option<Finding> {
     let (payments, sum) = past.completed.iter().copied().find(|(_, sum)| sum.currency == amount.currency)?;
     let far = i128::from(amount.minor) * i128::from(payments) > i128::from(TIMES) * sum.minor;

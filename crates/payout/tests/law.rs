@@ -1,5 +1,5 @@
-//! The whole law, printed, and what must hold of it: no fact moves money twice, and where the money is follows from the
-//! state alone, in whatever order the facts arrive.
+//! The whole law, printed, with its invariants: no fact moves money twice, and the state alone determines where the
+//! money is, in whatever order the facts arrive.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it found by panicking")]
 
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ fn facts(vendor: Vendor) -> Vec<Fact> {
     }
 }
 
-/// What an attempt of `leg` can look like while its transaction stands at `state`.
+/// A possible state of an attempt of `leg` while its transaction is in `state`.
 fn attempt_at(state: State, leg: Leg) -> AttemptState {
     let mut payment = Payment::at_rest(state);
     payment.attempts.remove(&leg).unwrap_or(AttemptState::Queued)
@@ -123,7 +123,7 @@ fn the_whole_law() {
     insta::assert_snapshot!("law", table);
 }
 
-/// What somebody can prove of an attempt that had ended here.
+/// What a person can prove about an attempt that had ended here.
 fn proofs(vendor: Vendor) -> Vec<Fact> {
     let reason = || Reason::new("code", "words");
     match vendor {
@@ -162,8 +162,8 @@ fn every_correction() {
     insta::assert_snapshot!("corrections", table);
 }
 
-/// Whatever is proven of an attempt that had ended: the correction leads to a state with an end, or what it waits for ends by
-/// itself.
+/// Whatever is proven about an ended attempt, the correction leads to a state with an exit, or what it waits for ends
+/// by itself.
 #[test]
 fn every_contradiction_has_an_end() {
     for vendor in Vendor::ALL {
@@ -189,7 +189,7 @@ fn every_contradiction_has_an_end() {
     }
 }
 
-/// What is waited for is booked when it is decided and not before: it would be booked twice.
+/// What is still awaited is posted when it is decided and not before; otherwise it would be posted twice.
 #[test]
 fn what_is_beyond_correction_corrects_nothing() {
     for (vendor, state) in
@@ -201,7 +201,7 @@ fn what_is_beyond_correction_corrects_nothing() {
     }
 }
 
-/// A part that came back is booked by its difference, and is gone when all of it came back.
+/// A partial reversal is posted as a difference, and removed once everything has come back.
 #[test]
 fn a_part_is_booked_by_its_difference() {
     let terms = terms(Vendor::Stripe);
@@ -216,8 +216,8 @@ fn a_part_is_booked_by_its_difference() {
     }
 }
 
-/// The whole of a transfer is booked like a part of it while a bank payout may be under way; everywhere else it has a step of its
-/// own. What was booked so before two people settled it is not booked again when it is heard of anew.
+/// A full reversal is posted like a partial one while a bank payout may be in progress; in all other states it has its
+/// own step. What was posted this way before two people settled it is not posted again when it is reported anew.
 #[test]
 fn the_whole_is_booked_by_itself_while_a_payout_may_be_under_way() {
     let terms = terms(Vendor::Stripe);
@@ -239,7 +239,7 @@ fn the_whole_is_booked_by_itself_while_a_payout_may_be_under_way() {
     }
 }
 
-/// What two people have settled and Stripe gives back after all: the books say what each of the two has cost.
+/// Stripe returns what two people had settled: the ledger shows what each way of settling has cost.
 #[test]
 fn what_was_settled_and_comes_back_is_ours_again() {
     for (otherwise, state, payable) in [(false, State::Recalled, -10_000), (true, State::WrittenOff, 0)] {
@@ -257,7 +257,8 @@ fn what_was_settled_and_comes_back_is_ours_again() {
     }
 }
 
-/// A part that was back before two people settled the rest is not what they settled; when the rest comes back too, all is ours.
+/// A part that came back before two people settled the rest is not part of what they settled; if the rest comes back
+/// too, all of it is ours.
 #[test]
 fn what_came_back_before_two_people_settled_is_not_settled_by_them() {
     for otherwise in [false, true] {
@@ -276,7 +277,7 @@ fn what_came_back_before_two_people_settled_is_not_settled_by_them() {
     }
 }
 
-/// What Stripe's schedule has paid out contradicts a payment where its money was held to lie, or to be lost.
+/// A payout of Stripe's schedule contradicts a payment whose money was recorded as parked or lost.
 #[test]
 fn what_is_swept_beside_the_books_is_contradicted() {
     let contradicted = |otherwise| {
@@ -291,7 +292,7 @@ fn what_is_swept_beside_the_books_is_contradicted() {
     );
 }
 
-/// How long a state may last, who is told then, and what can be done.
+/// How long a state may last, who is notified after that, and what they can do.
 fn limit(state: State) -> String {
     let limit = deadline::limit(state);
     match limit.longest_us {
@@ -346,7 +347,8 @@ fn no_fact_moves_money_twice() {
     }
 }
 
-/// What is called *in flight* is what the books hold as promised; and what a step says is owed again, it owes in the books.
+/// The states called *in flight* are those with an in-flight balance; movements that say "owed again" credit the
+/// payable.
 #[test]
 fn the_words_for_money_are_what_the_books_say() {
     for state in State::ALL.iter().copied() {
@@ -370,7 +372,7 @@ fn the_words_for_money_are_what_the_books_say() {
     }
 }
 
-/// A payment as the program keeps it: its state, the standing of the newest attempt of each leg, and its books.
+/// A payment as the program stores it: its state, the state of the newest attempt of each leg, and its ledger balances.
 struct Payment {
     terms: Terms,
     state: State,
@@ -396,7 +398,7 @@ impl Payment {
         payment
     }
 
-    /// A payment walked to `state` along the shortest road, for tables that begin in the middle.
+    /// A payment brought to `state` by the shortest path, for tables that start in the middle.
     fn at_rest(state: State) -> Self {
         let reason = || Reason::new("code", "");
         let stripe = |rest: &[Fact]| {
@@ -442,7 +444,7 @@ impl Payment {
             payment.settle_parked(Parked::GivenUp);
         }
         assert_eq!(payment.state, state, "the road to {state:?}");
-        // The first leg of the other vendor stands where this one's does, so that one road serves both tables.
+        // The other vendor's first leg gets the same state, so that one path serves both tables.
         let first = payment.attempts[&Leg::first(vendor)];
         for leg in [Leg::Transfer, Leg::Item] {
             payment.attempts.entry(leg).or_insert(first);
@@ -516,7 +518,7 @@ impl Payment {
         self.balances.get(&account.to_string()).copied().unwrap_or(0)
     }
 
-    /// Where the money must be, by the state alone.
+    /// The state alone determines where the money must be.
     fn assert_books_follow_the_state(&self) {
         let Terms { payee, vendor, amount, net } = self.terms;
         let (owed, promised, waiting) = match self.state {
@@ -594,8 +596,8 @@ proptest! {
     }
 }
 
-/// Whatever becomes of calling an unclaimed item back, nothing moves by it and no state changes; only the attempt does,
-/// and only forwards.
+/// Whatever the outcome of a cancellation, it moves no money and changes no state; only the attempt changes, and only
+/// forwards.
 #[test]
 fn calling_back_moves_nothing_by_itself() {
     let reason = || Reason::new("code", "words");
@@ -629,7 +631,7 @@ fn calling_back_moves_nothing_by_itself() {
     }
 }
 
-/// The fee ends at what was told last, however often and in whatever order it is told.
+/// The fee ends at the last reported value, however often and in whatever order it is reported.
 #[test]
 fn a_fee_is_booked_by_its_difference() {
     let terms = terms(Vendor::PayPal);
@@ -643,7 +645,7 @@ fn a_fee_is_booked_by_its_difference() {
         }
         assert_eq!(booked, told);
     }
-    // Where we bear it, it is our cost.
+    // If we bear it, it is our cost.
     let ours = Terms { net: terms.amount, ..terms };
     let accounts =
         law::fee(&ours, 0, usd(200)).unwrap().postings().iter().map(|line| line.account).collect::<Vec<_>>();
@@ -652,7 +654,7 @@ fn a_fee_is_booked_by_its_difference() {
     assert_eq!(accounts, [cost, paid_from]);
 }
 
-/// What a vendor's object can come to, from any state on: every way a payment can end there.
+/// Every possible outcome at a vendor, from any state on.
 fn ends(vendor: Vendor) -> Vec<Vec<Fact>> {
     let reason = || Reason::new("code", "words");
     match vendor {
@@ -696,8 +698,8 @@ fn ends(vendor: Vendor) -> Vec<Vec<Fact>> {
     }
 }
 
-/// Whatever the vendor does and whatever somebody commands, a payment reaches an end, or a state that ends by a limit and
-/// names somebody, or an option of its page that the law carries out.
+/// Whatever the vendor does and whatever command is given, a payment reaches an end, or a state with a limit, somebody
+/// to notify, and an option on its page that the law executes.
 #[test]
 fn every_payment_reaches_an_end_or_a_person_who_can_end_it() {
     let commands: [fn(&mut Payment); 6] = [
@@ -724,7 +726,7 @@ fn every_payment_reaches_an_end_or_a_person_who_can_end_it() {
     }
 }
 
-/// Ended for good; or it has a limit, somebody who is told then, and an option that leads out of it.
+/// Ended for good, or it has a limit, somebody to notify, and an option that leads out of it.
 fn can_end(state: State) -> bool {
     if matches!(state, State::Success | State::Recalled) {
         return deadline::limit(state).longest_us.is_none();
@@ -743,7 +745,7 @@ fn can_end(state: State) -> bool {
     limit.longest_us.is_some() && remedy::choices(state, None).iter().any(|choice| leads_on(choice.deed))
 }
 
-/// Why nothing can be done is true of how the payment stands: one that has arrived is not told to be in doubt.
+/// The reason for a refusal matches the state: a payment that has arrived is not said to be in doubt.
 #[test]
 fn why_nothing_can_be_done_is_said_by_state() {
     let why = |state| law::resubmit(state, &terms(Vendor::PayPal)).unwrap_err();
@@ -758,7 +760,7 @@ fn why_nothing_can_be_done_is_said_by_state() {
     assert_eq!(why(State::InTransit), law::NotNow::NotTerminal);
 }
 
-/// A person who settles what waits for them ends it, either way.
+/// Settling by hand ends a review, either way.
 #[test]
 fn settling_by_hand_ends_a_review() {
     for (state, leg, made, not_made) in [
@@ -773,7 +775,7 @@ fn settling_by_hand_ends_a_review() {
     }
 }
 
-/// What was found to be paid after its end moves the books to where its new state says that the money is.
+/// A correction moves the ledger to where the new state says the money is.
 #[test]
 fn a_correction_moves_the_books_with_the_state() {
     for vendor in Vendor::ALL {
@@ -783,7 +785,7 @@ fn a_correction_moves_the_books_with_the_state() {
                 let step = law::correct(payment.state, &payment.terms, &fact);
                 let second = step.state == state && !step.journals.is_empty();
                 payment.take(fact.leg(), step);
-                // A second payment of the same has left us once more, and the payee owes it.
+                // For a second payment of the same, money has left us again, and the payee owes it.
                 if !second {
                     payment.assert_books_follow_the_state();
                 }

@@ -1,7 +1,6 @@
-//! The words and the tables of the rules, printed: what stands on pages, in mails and in answers beside a code, and what each
-//! vendor can pay. A change of one is read here before anybody meets it there. What is deliberately not here: the law, which
-//! `law.rs` prints, and what is said about a payment by its state and its reason, which `crates/bursar/tests/it/said.rs`
-//! prints together with the pages' own words.
+//! The texts and tables of the rules, printed: what pages, mails and answers show for a code, and what each vendor can
+//! pay, so that a change is reviewed here first. Not here: the law, which `law.rs` prints, and texts about a payment by
+//! its state and reason, which `crates/bursar/tests/it/said.rs` prints together with the pages' own texts.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it found by panicking")]
 
 use std::fmt::Write as _;
@@ -18,7 +17,7 @@ use payout::tax::Form;
 use payout::transaction::{Detail, Leg, State, Status};
 use payout::unusual::Kind;
 
-/// A heading, and below it a line for each value.
+/// A heading with a line for each value below it.
 fn list<T: Copy>(text: &mut String, heading: &str, all: &[T], line: impl Fn(T) -> String) {
     writeln!(text, "== {heading}").unwrap();
     for one in all {
@@ -110,8 +109,8 @@ fn reconciliation() {
     insta::assert_snapshot!("reconciliation", text);
 }
 
-/// Of every currency: its digits, the most that a reward may usually be worth, and the smallest amount that each vendor pays,
-/// as the vendor is told it.
+/// For each currency: its digits, the default maximum value of a reward, and the smallest amount each vendor can pay,
+/// as sent to the vendor.
 #[test]
 fn currencies() {
     let mut text = String::new();

@@ -1,7 +1,7 @@
-//! PayPal's certificates, fetched once and kept. Anybody can write the name of one into a header, so what is asked of
-//! PayPal for strangers is bounded: one fetch at a time per host, few new names a minute, and what failed is not asked
-//! again for a while. What is deliberately not here: whether an address may be fetched from at all
-//! ([`crate::signature::paypal::cert_url`]) and what a certificate proves.
+//! PayPal's certificates, fetched once and cached. Anybody can put a certificate URL in a header, so requests to PayPal
+//! on behalf of strangers are bounded: one fetch at a time per host, few new URLs per minute, and no immediate retry
+//! after a failure. Not here: whether a URL may be fetched at all ([`crate::signature::paypal::cert_url`]), and what a
+//! certificate proves.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,18 +14,18 @@ use crate::http::{Answer, Http, MAX_CERTIFICATE_BYTES, Method, Received, Request
 
 /// PayPal uses a handful; a full cache is emptied, because only a stranger could have filled it.
 const MAX_KEPT: usize = 64;
-/// New names that are asked for in a minute.
+/// The maximum number of new URLs fetched per minute.
 const NEW_A_MINUTE: usize = 10;
-/// Deliveries that may wait for one host at a time.
+/// The maximum number of deliveries waiting for one host.
 const MAX_WAITING: usize = 16;
 const MINUTE_US: i64 = 60_000_000;
 
-/// Why there is no certificate.
+/// Why a certificate is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoCertificate {
-    /// It was asked for and did not come.
+    /// The fetch failed, with the reason.
     Failed(String),
-    /// Too many were asked for; the delivery may come again.
+    /// Too many were requested; the vendor may deliver again.
     Later,
 }
 
@@ -38,21 +38,21 @@ impl fmt::Display for NoCertificate {
     }
 }
 
-/// What is kept. Cloning shares it.
+/// The cache. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Certificates(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
     files: HashMap<Url, Arc<[u8]>>,
-    /// What did not come, why, and until when it is not asked for again.
+    /// Failed URLs: until when not to retry, and why.
     failed: HashMap<Url, (i64, String)>,
-    /// When new names were asked for.
+    /// When new URLs were fetched.
     asked: VecDeque<i64>,
     hosts: HashMap<String, Host>,
 }
 
-/// The way to one host.
+/// The queue for one host.
 #[derive(Clone)]
 struct Host {
     waiting: Arc<Semaphore>,
@@ -60,7 +60,7 @@ struct Host {
 }
 
 impl Kept {
-    /// What is known of an address, when that is enough for an answer.
+    /// The cached result for a URL, if it is still valid.
     fn known(&self, url: &Url, now: i64) -> Option<Result<Arc<[u8]>, NoCertificate>> {
         if let Some(file) = self.files.get(url) {
             return Some(Ok(Arc::clone(file)));
@@ -69,7 +69,7 @@ impl Kept {
         (now < *until).then(|| Err(NoCertificate::Failed(why.clone())))
     }
 
-    /// Whether another new name may be asked for now; notes that it is.
+    /// Whether another new URL may be fetched now; counts it if so.
     fn may_ask(&mut self, now: i64) -> bool {
         self.asked.retain(|at| now - at < MINUTE_US);
         self.failed.retain(|_, (until, _)| now < *until);
@@ -93,13 +93,12 @@ impl Certificates {
 }
 
 impl Http {
-    /// The certificate file at an address that was allowed before (see
-    /// [`crate::signature::paypal::cert_url`]), at `now` in microseconds UTC. Files are kept by address: PayPal
-    /// never changes one.
+    /// The certificate file at a URL allowed by [`crate::signature::paypal::cert_url`], at `now` in microseconds UTC.
+    /// Files are cached by URL: PayPal never changes one.
     ///
     /// # Errors
-    /// [`NoCertificate::Failed`] when there is no 200, or it is longer than [`MAX_CERTIFICATE_BYTES`];
-    /// [`NoCertificate::Later`] when too many were asked for.
+    /// [`NoCertificate::Failed`] if the status is not 200 or the file is longer than [`MAX_CERTIFICATE_BYTES`];
+    /// [`NoCertificate::Later`] if too many were requested.
     pub async fn fetch_certificate(&self, url: &Url, now: i64) -> Result<Arc<[u8]>, NoCertificate> {
         let certificates = self.certificates();
         if let Some(known) = certificates.kept().known(url, now) {
@@ -110,7 +109,7 @@ impl Http {
         let _turn = host.turn.lock().await;
         {
             let mut kept = certificates.kept();
-            // Whoever waited in front may have asked for the same.
+            // Another task may have fetched it while this one waited.
             if let Some(known) = kept.known(url, now) {
                 return known;
             }

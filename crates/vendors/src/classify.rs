@@ -1,6 +1,6 @@
 //! What an answer means, one table per vendor. Anything that is not listed is unknown.
 //!
-//! Not here: the meaning of the objects inside an accepted answer; each vendor's modules read those.
+//! Not here: the objects inside an accepted answer, which each vendor's modules parse.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -8,15 +8,15 @@ use serde::de::DeserializeOwned;
 use crate::http::{Answer, Received};
 use crate::{Doubt, Outcome, ReadError, Rejection, Why, lenient};
 
-/// Why a 2xx is not yet an acceptance.
+/// Why a 2xx does not count as an acceptance.
 pub(crate) enum Misread {
-    /// Not the object that the contract promises.
+    /// Not the object the contract promises.
     Unreadable(String),
-    /// The object says something else than was asked for.
+    /// The object differs from what was requested.
     Mismatch(String),
 }
 
-/// A vendor's error answer, told in common words.
+/// A vendor's error answer, normalized.
 pub(crate) struct Fault {
     code: String,
     message: String,
@@ -31,32 +31,32 @@ enum Class {
     Doubtful(Why),
 }
 
-/// Reads the answer to a Stripe money request.
+/// Classifies the answer to a Stripe money request.
 pub(crate) fn stripe<T>(answer: &Answer, accept: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Outcome<T> {
     outcome(answer, stripe_fault, accept)
 }
 
-/// Reads the answer to a PayPal money request. A duplicate batch must have been recognised before.
+/// Classifies the answer to a PayPal money request. A duplicate batch must be recognized first.
 pub(crate) fn paypal<T>(answer: &Answer, accept: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Outcome<T> {
     outcome(answer, paypal_fault, accept)
 }
 
-/// Reads the answer to a question, or a change of settings, at Stripe.
+/// Parses the answer to a Stripe read or settings change.
 pub(crate) fn stripe_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
     read(answer, stripe_fault)
 }
 
-/// Reads the answer to a question, or a change of settings, at PayPal.
+/// Parses the answer to a PayPal read or settings change.
 pub(crate) fn paypal_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
     read(answer, paypal_fault)
 }
 
-/// Reads JSON that the contract promises.
+/// Parses JSON in the shape the contract promises.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misread> {
     serde_json::from_slice(body).map_err(|error| Misread::Unreadable(error.to_string()))
 }
 
-/// The id under which the vendor's support finds the answer.
+/// The request id by which the vendor's support finds the answer.
 pub(crate) fn request_id(received: &Received) -> Option<String> {
     received.header("request-id").or_else(|| received.header("paypal-debug-id")).map(String::from)
 }
@@ -137,14 +137,14 @@ fn read<T: DeserializeOwned>(
     })
 }
 
-/// Statuses that mean the same at both vendors, whatever the body says.
+/// Statuses that mean the same at both vendors, whatever the body.
 fn by_status(status: u16) -> Option<Why> {
     match status {
         408 | 424 | 425 => Some(Why::TryLater),
         409 => Some(Why::InUse),
         401 => Some(Why::Credentials),
         500..600 => Some(Why::ServerError),
-        // 1xx and 3xx are no answers to a request of ours, and nothing beyond 599 is HTTP.
+        // 1xx and 3xx do not answer our requests, and nothing above 599 is HTTP.
         ..400 | 600.. => Some(Why::Unreadable),
         400 | 402..408 | 410..424 | 426..500 => None,
     }
@@ -200,7 +200,7 @@ fn stripe_class(received: &Received, kind: &str, code: &str) -> Class {
     match (received.status, code) {
         (400..500, "idempotency_key_in_use") => Class::Doubtful(Why::InUse),
         (400..500, "lock_timeout") => Class::Doubtful(Why::LockTimeout),
-        // Stripe names its reason when it limits the rate; without one it could not lock an object.
+        // Stripe names a reason when it rate limits; without one, it could not lock an object.
         (429, code) => {
             let limited = code == "rate_limit" || received.header("stripe-rate-limited-reason").is_some();
             Class::Doubtful(if limited { Why::RateLimited } else { Why::LockTimeout })
@@ -209,7 +209,7 @@ fn stripe_class(received: &Received, kind: &str, code: &str) -> Class {
         (status, _) => match by_status(status) {
             Some(why) => Class::Doubtful(stored(received, why)),
             None if asks_again => Class::Doubtful(Why::TryLater),
-            // `api_error` is trouble at Stripe's own end, under whatever status it comes.
+            // `api_error` is a problem on Stripe's side, whatever the status.
             None if kind == "api_error" => Class::Doubtful(Why::ServerError),
             None if kind.is_empty() && code.is_empty() => Class::Doubtful(Why::Unreadable),
             None => Class::Definite,
@@ -217,7 +217,7 @@ fn stripe_class(received: &Received, kind: &str, code: &str) -> Class {
     }
 }
 
-/// Codes with which Stripe refuses one account's leg, not our credentials (Stripe error codes, Connect).
+/// Codes with which Stripe refuses one account's leg rather than our credentials (Stripe error codes, Connect).
 fn names_an_account(code: &str) -> bool {
     matches!(
         code,
@@ -234,14 +234,14 @@ fn names_an_account(code: &str) -> bool {
     ) || code.starts_with("instant_payouts_")
 }
 
-/// A 5xx that the key will only repeat is worth telling from one that may pass.
+/// Distinguishes a 5xx that the key will only replay from one that may pass.
 fn stored(received: &Received, why: Why) -> Why {
     let repeated = received.header("idempotent-replayed") == Some("true")
         || received.header("stripe-should-retry") == Some("false");
     if why == Why::ServerError && repeated { Why::StoredServerError } else { why }
 }
 
-/// PayPal's error object. The token endpoint and the gateway in front write `error` instead of `name`.
+/// PayPal's error object. The token endpoint and the gateway in front of it use `error` instead of `name`.
 #[derive(Deserialize)]
 pub(crate) struct PaypalError {
     #[serde(default, deserialize_with = "lenient::text")]
@@ -262,7 +262,7 @@ struct PaypalDetail {
     field: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     issue: Option<String>,
-    /// The recorded name; the official document has only a top-level `links`.
+    /// The name in recorded answers; the official documentation only has a top-level `links`.
     #[serde(default, deserialize_with = "lenient::each")]
     link: Vec<PaypalLink>,
     #[serde(default, deserialize_with = "lenient::each")]
@@ -275,12 +275,12 @@ struct PaypalLink {
     href: Option<String>,
 }
 
-/// The name under which PayPal tells, among other things, of a batch that it has already.
+/// The error name PayPal uses, among other things, for a batch it already has.
 const BUSINESS_ERROR: &str = "USER_BUSINESS_ERROR";
 
-/// A batch of this key exists already: the address of it if PayPal gives one. `None` for every other answer.
+/// If a batch with this key already exists: its URL, if PayPal gives one. `None` for every other answer.
 ///
-/// Recognised by name and field, never by its words: those have changed since the first recordings.
+/// Recognized by name and field, never by the message, which has changed since the first recordings.
 pub(crate) fn paypal_duplicate(received: &Received) -> Option<Option<String>> {
     if received.status != 400 {
         return None;
@@ -338,7 +338,7 @@ fn paypal_class(status: u16, code: &str, named: bool) -> Class {
     }
 }
 
-/// PayPal's sentence, with what its details add: "Invalid request (items[0].receiver: not an address)".
+/// PayPal's message with its details: "Invalid request (items[0].receiver: not an address)".
 fn paypal_message(error: PaypalError) -> String {
     let mut message = error.message.or(error.error_description).unwrap_or_default();
     let details: Vec<String> = error
@@ -356,7 +356,7 @@ fn paypal_message(error: PaypalError) -> String {
     message
 }
 
-/// The position in `/items/3/receiver`, `items[3].amount` or `ITEMS[3]`: PayPal has written all of them.
+/// The index in `/items/3/receiver`, `items[3].amount` or `ITEMS[3]`: PayPal has used all of these.
 fn item_index(field: &str) -> Option<usize> {
     let lower = field.to_ascii_lowercase();
     let rest = lower.split_once("items")?.1.trim_start_matches(['/', '[', '.']);
@@ -364,16 +364,16 @@ fn item_index(field: &str) -> Option<usize> {
     rest[..digits].parse().ok()
 }
 
-/// The longest patience a vendor is granted. What asks for more, by a mistake of the vendor's or of something between, must
-/// not stop payments for ever.
+/// The longest Retry-After that is honored. A longer one, whether a mistake of the vendor or of something in between,
+/// must not stop payments forever.
 const LONGEST_PATIENCE_S: u64 = 86_400;
 
-/// Seconds to wait, at most a day. The other form of the header, a date, is not used by either vendor; what is no number
-/// asks for nothing.
+/// The `Retry-After` in seconds, at most a day. Neither vendor uses the header's date form; anything that is not a
+/// number is ignored.
 fn retry_after(received: &Received) -> Option<u64> {
     let text = received.header("retry-after")?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // A number too large to be read is larger than a day.
+    // A number too large to parse is more than a day.
     is_number.then(|| text.parse().unwrap_or(u64::MAX).min(LONGEST_PATIENCE_S))
 }
 
@@ -388,7 +388,7 @@ mod tests {
         Answer::Got(Received { status, headers: headers.collect(), body: body.as_bytes().to_vec() })
     }
 
-    /// No money is at stake in a question, so a refusal of one is told apart from silence by what is asked next.
+    /// A read moves no money, so its errors are classified by what the caller does next.
     #[test]
     fn what_an_answer_to_a_question_means() {
         let missing =
@@ -447,7 +447,7 @@ mod tests {
         }
     }
 
-    /// A part of a batch is refused by the place of its item, which PayPal has written in several ways.
+    /// A refused item is identified by its index, which PayPal has written in several ways.
     #[test]
     fn the_place_of_an_item_is_read_however_it_is_written() {
         for (field, place) in [

@@ -1,12 +1,11 @@
-//! The one place that reaches the network: one request out, one [`Answer`] in.
+//! The only code that accesses the network: one request out, one [`Answer`] in.
 //!
-//! Time-outs (5 s to connect, 20 s in all), body limits and the line between "not sent" and "lost" are drawn
-//! here. Not here: what an answer means ([`crate::Outcome`]), retries, redirects (never followed) and
-//! cookies.
+//! Sets timeouts (5 s to connect, 20 s in total) and body limits, and distinguishes "not sent" from "lost". Not here:
+//! what an answer means ([`crate::Outcome`]), retries, redirects (never followed) and cookies.
 //!
-//! Nothing is sent twice in a way that matters. Repeating is switched off in `reqwest`; the connection pool
-//! below it moves a request to another connection only when the one it had chosen died before a byte of the
-//! request was written. And the bytes and the key would be the same.
+//! No request is sent twice in a way that matters. Retries are disabled in `reqwest`; its connection pool moves a
+//! request to another connection only if the chosen one died before a byte was written. Even then the bytes and the key
+//! are the same.
 
 use std::fmt;
 use std::pin::Pin;
@@ -23,14 +22,14 @@ pub use reqwest::header::{HeaderName, HeaderValue};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Shorter than the idle time of any vendor's front end, so that it is we who let go of an idle connection.
+/// Shorter than the idle timeout of any vendor's front end, so that we are the ones to close idle connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// The longest answer that is read, in bytes.
+/// The maximum response size, in bytes.
 pub const MAX_BODY_BYTES: usize = 8 << 20;
-/// The longest certificate file that is read, in bytes.
+/// The maximum size of a certificate file, in bytes.
 pub const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
 
-/// A connection pool with its limits. Cloning shares it.
+/// A connection pool with its limits. Clones share it.
 #[derive(Clone)]
 pub struct Http {
     way: Way,
@@ -45,92 +44,92 @@ enum Way {
     Played(Arc<dyn Wire>),
 }
 
-/// What stands where the network is when a vendor is played in this process.
+/// Replaces the network when a vendor is simulated in this process.
 pub trait Wire: Send + Sync {
-    /// Carries one request there and its answer back.
+    /// Delivers a request and returns the answer.
     fn carry(&self, request: Request) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
 }
 
-/// Told when we asked, when we were answered, and the `Date` of the answer.
+/// Called with our request time, our response time (microseconds UTC) and the response's `Date`.
 pub type TellDate = Arc<dyn Fn(i64, i64, &str) + Send + Sync>;
 
-/// Whoever compares clocks: told, for every answer with a `Date`, our time (microseconds UTC) when the request was begun
-/// and when the answer's head was there, and the `Date` as it was written.
+/// Measures clock differences: for every response with a `Date`, gets our time (microseconds UTC) when the request
+/// started and when the response head arrived, and the `Date` header as text.
 #[derive(Clone)]
 pub struct Watch {
-    /// Tells our time.
+    /// Our clock, in microseconds UTC.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Is told.
+    /// Called for every response with a `Date`.
     pub told: TellDate,
 }
 
-/// Where a call stands.
+/// A point in a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Moment {
-    /// Not a byte of it is written.
+    /// Before any byte is written.
     Before,
-    /// Its answer is read, or it is lost, and whoever asked does not know it yet.
+    /// After the answer was read or lost, before the caller gets it.
     After,
 }
 
-/// Told of each call over the network, and may end the process there: for whoever proves what comes of that.
+/// Called at each point of every network call; may end the process there, for crash tests.
 pub type TellCall = Arc<dyn Fn(Moment, &Method, &Url) + Send + Sync>;
 
-/// One request, complete with credentials. `Debug` shows neither headers nor body.
+/// One complete request, with credentials. `Debug` shows neither headers nor body.
 pub struct Request {
     /// GET, POST, PATCH or DELETE.
     pub method: Method,
-    /// The whole address.
+    /// The full URL.
     pub url: Url,
-    /// Headers, credentials among them.
+    /// The headers, including credentials.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body; empty for none.
+    /// The body; empty if there is none.
     pub body: Vec<u8>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// Not a byte of the request was written: refused connection, DNS or TLS failure.
+    /// No byte of the request was written: connection refused, DNS or TLS failure.
     NotSent(String),
-    /// The request, or part of it, was written and no complete answer came back.
+    /// Some or all of the request was written, and no complete answer arrived.
     Lost(String),
     /// A complete answer.
     Got(Received),
 }
 
-/// Keeps the last answer to a money request, for whoever must be able to show what a vendor said. Cloning shares it.
+/// Keeps the last answer to a money request as evidence of what a vendor said. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Kept(Arc<Mutex<Option<Received>>>);
 
 impl Kept {
-    /// Keeps an answer, if there is one.
+    /// Stores an answer, if there is one.
     pub(crate) fn keep(&self, answer: &Answer) {
         if let Answer::Got(received) = answer {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(received.clone());
         }
     }
 
-    /// What was kept.
+    /// Takes the stored answer.
     #[must_use]
     pub fn take(&self) -> Option<Received> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// A complete answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// HTTP status.
+    /// The HTTP status code.
     pub status: u16,
-    /// Headers.
+    /// The response headers.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The complete body.
     pub body: Vec<u8>,
 }
 
 impl Received {
-    /// The first header of this name, if it is text.
+    /// The first header with this name, if it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -141,11 +140,11 @@ impl Http {
     /// A pool that trusts the public certificate authorities compiled into the program.
     ///
     /// # Errors
-    /// When the TLS settings cannot be made; nothing is reached here.
+    /// If TLS cannot be set up; nothing is contacted here.
     pub fn new() -> Result<Self, String> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        // The provider is named here instead of being installed for the whole process: two parts of a program
-        // that both install one would fail at a distance.
+        // The crypto provider is passed here rather than installed process-wide: two parts of a program that both
+        // install one would fail in surprising ways.
         let tls =
             rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
                 .with_safe_default_protocol_versions()
@@ -166,7 +165,7 @@ impl Http {
         Ok(Self::by(Way::Network(client)))
     }
 
-    /// Without a network: what is asked of a vendor goes over this.
+    /// A client that sends every request through `wire` instead of the network.
     #[must_use]
     pub fn over(wire: Arc<dyn Wire>) -> Self {
         Self::by(Way::Played(wire))
@@ -176,19 +175,19 @@ impl Http {
         Self { way, watch: None, tell: None, certificates: Certificates::default() }
     }
 
-    /// The same, with somebody who is told of each call.
+    /// Sets a callback for every network call.
     #[must_use]
     pub fn telling(self, tell: TellCall) -> Self {
         Self { tell: Some(tell), ..self }
     }
 
-    /// The same, with somebody who compares clocks.
+    /// Sets a callback for clock measurements.
     #[must_use]
     pub fn watched(self, watch: Watch) -> Self {
         Self { watch: Some(watch), ..self }
     }
 
-    /// Sends one request and waits for its whole answer.
+    /// Sends one request and waits for its complete answer.
     pub async fn send(&self, request: Request) -> Answer {
         self.exchange(request, MAX_BODY_BYTES).await
     }
@@ -262,7 +261,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// An error with what lies under it, since `reqwest` names only the outermost layer.
+/// An error with its causes, because `reqwest` shows only the outermost one.
 fn whole(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);

@@ -1,21 +1,21 @@
-//! Reading what stands around the money in a vendor's answer: a field that is null, absent or of another kind than the
-//! contract says spoils itself and nothing beside it. One odd item of a batch must not keep a thousand from settling.
+//! Lenient parsing of what surrounds the money in a vendor's answer: a field that is null, absent or of an unexpected
+//! type becomes empty without affecting others. One odd item of a batch must not keep a thousand from settling.
 //!
-//! Not here: amounts, currencies and our own ids. Those are read strictly, and what cannot be read equals nothing that was
-//! asked for.
+//! Not here: amounts, currencies and our own ids. Those are parsed strictly, and what cannot be parsed matches no
+//! request.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The value, or nothing where it is of another kind. It is found by its bytes and then read: a tree of it would cost several
-/// times as much, for each of the thousand items of a batch.
+/// The value, or `None` if it has another type. Parsed from the raw bytes: a JSON tree would cost several times as much
+/// for each of a batch's thousand items.
 pub(crate) fn maybe<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     read(&Box::<RawValue>::deserialize(from)?)
 }
 
-/// The value that is written there, or nothing where it is of another kind. What no JSON can hold spoils everything around it.
-/// What cannot be read at once is read by way of a tree: there a name may stand twice, and the second counts.
+/// The written value, or `None` if it has another type. Invalid JSON is an error for everything around it. If direct
+/// parsing fails, a JSON tree is tried: there a key may occur twice, and the second one counts.
 pub(crate) fn read<T: DeserializeOwned, E: Error>(written: &RawValue) -> Result<Option<T>, E> {
     if let Ok(value) = serde_json::from_str(written.get()) {
         return Ok(Some(value));
@@ -24,14 +24,14 @@ pub(crate) fn read<T: DeserializeOwned, E: Error>(written: &RawValue) -> Result<
     Ok(serde_json::from_value(tree).ok())
 }
 
-/// The value, or what stands for none where it cannot be read.
+/// The value, or the default if it cannot be parsed.
 pub(crate) fn or_default<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     from: D,
 ) -> Result<T, D::Error> {
     Ok(maybe(from)?.unwrap_or_default())
 }
 
-/// A text, or a number as it is written; nothing for anything else.
+/// A string, or a number as written; `None` for anything else.
 pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(from)? {
         Value::String(text) => Some(text),
@@ -40,12 +40,12 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
     })
 }
 
-/// As [`text`], empty where there is none.
+/// Like [`text`], but empty instead of `None`.
 pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(text(from)?.unwrap_or_default())
 }
 
-/// The elements of a list that can be read. Only for lists that prove nothing by what is absent from them.
+/// The list elements that can be parsed. Only for lists whose missing elements prove nothing.
 pub(crate) fn each<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
     let all: Vec<Box<RawValue>> = or_default(from)?;
     all.iter().filter_map(|one| read(one).transpose()).collect()

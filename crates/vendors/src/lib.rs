@@ -1,9 +1,8 @@
-//! Translation: an instruction in, a request out; an answer in, an outcome out.
+//! Translation between Bursar and the vendors: an instruction becomes a request, an answer becomes an outcome.
 //!
-//! Everything here is a pure function of its arguments except [`http`], the one place that reaches the
-//! network. Not here: retries, waiting, clocks and databases. Whether and when to ask again is decided by
-//! whoever calls, from the [`Outcome`], and no function of this crate ever turns an answer it does not
-//! understand into a failure.
+//! Everything here is a pure function of its arguments, except [`http`], which accesses the network. Not here: retries,
+//! waiting, clocks and databases. The caller decides from the [`Outcome`] whether and when to retry, and no function
+//! here ever turns an answer it does not understand into a failure.
 
 pub mod certificates;
 pub mod http;
@@ -19,20 +18,20 @@ mod request;
 pub use movement::{Movement, MovementPage, Told};
 pub use request::{BadRequest, MoneyKind, MoneyRequest};
 
-/// What a vendor's answer to a money request means. There is no fourth value: whatever is not clearly
-/// accepted and not clearly rejected is unknown, and unknown is never failure.
+/// What a vendor's answer to a money request means. There is no fourth value: whatever is not clearly accepted or
+/// clearly rejected is unknown, and unknown is never failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
-    /// The vendor has it and gave it an id.
+    /// The vendor accepted it and assigned an id.
     Accepted(T),
-    /// A definite refusal: no money moved because of this request.
+    /// A definite refusal: this request moved no money.
     Rejected(Rejection),
-    /// The money may or may not have moved; [`Why::may_have_executed`] says which doubts are harmless.
+    /// Money may or may not have moved; [`Why::may_have_executed`] says which doubts are harmless.
     Unknown(Doubt),
 }
 
 impl<T> Outcome<T> {
-    /// The same outcome about another object.
+    /// The same outcome with another object.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
             Self::Accepted(object) => Outcome::Accepted(change(object)),
@@ -42,58 +41,58 @@ impl<T> Outcome<T> {
     }
 }
 
-/// A definite refusal in the vendor's own words.
+/// A definite refusal, in the vendor's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The vendor's own code, unchanged: Stripe `error.code` (else `error.type`), PayPal `name`.
     pub code: String,
-    /// The vendor's sentence.
+    /// The vendor's message.
     pub message: String,
-    /// The HTTP status it came with.
+    /// The HTTP status of the answer.
     pub status: u16,
-    /// Stripe `Request-Id` or PayPal `PayPal-Debug-Id`: what the vendor's support asks for.
+    /// Stripe `Request-Id` or PayPal `PayPal-Debug-Id`, for the vendor's support.
     pub request_id: Option<String>,
-    /// PayPal: positions, from 0, of the items because of which the whole request was refused. Empty when the
-    /// refusal names none; always empty at Stripe.
+    /// PayPal: indexes, from 0, of the items that caused the refusal of the whole request. Empty if it names none;
+    /// always empty for Stripe.
     pub items: Vec<usize>,
-    /// PayPal: a refusal of the kind with which it tells of a batch that it has already, and what it is about cannot be read.
+    /// PayPal: the refusal has the error name also used for duplicate batches, and its subject cannot be determined.
     pub may_be_duplicate: bool,
 }
 
-/// An answer that settles nothing.
+/// An inconclusive answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// The kind of doubt.
     pub why: Why,
-    /// What was seen, for the person on call. Never holds a secret.
+    /// What was observed, for the person on call. Never contains a secret.
     pub detail: String,
-    /// How long the vendor asks to wait, from `Retry-After` in seconds.
+    /// The wait the vendor requests with `Retry-After`, in seconds.
     pub retry_after_s: Option<u64>,
     /// Stripe `Request-Id` or PayPal `PayPal-Debug-Id`, if there was an answer at all.
     pub request_id: Option<String>,
 }
 
 impl Doubt {
-    /// A doubt of which nothing more is known than these words.
+    /// A doubt with only these details.
     #[must_use]
     pub fn new(why: Why, detail: impl Into<String>) -> Self {
         Self { why, detail: detail.into(), retry_after_s: None, request_id: None }
     }
 }
 
-/// Why an outcome is unknown.
+/// The kind of doubt behind an unknown outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Refused connection, DNS or TLS failure before a byte of the request was written.
+    /// Connection refused, DNS or TLS failure before any byte of the request was written.
     NotSent,
-    /// Time-out, reset or end of stream after the first byte.
+    /// Timeout, reset or end of stream after the first byte.
     NoAnswer,
-    /// A 5xx.
+    /// A status of 5xx.
     ServerError,
-    /// Stripe: a 5xx that is stored under the key, so that asking again with it only repeats it
-    /// (`Idempotent-Replayed: true` or `Stripe-Should-Retry: false`).
+    /// Stripe: a 5xx stored under the key, so that a retry with it only replays it (`Idempotent-Replayed: true` or
+    /// `Stripe-Should-Retry: false`).
     StoredServerError,
-    /// 409: the same key is being worked on.
+    /// 409: a request with the same key is in progress.
     InUse,
     /// 429: not executed.
     RateLimited,
@@ -101,18 +100,18 @@ pub enum Why {
     LockTimeout,
     /// 401, or a 403 that names no account: not executed, and nothing will be until somebody acts.
     Credentials,
-    /// Stripe `idempotency_error`: this key was used with other bytes.
+    /// Stripe `idempotency_error`: the key was used with other bytes.
     KeyClash,
-    /// 3xx, HTML, broken JSON, an object without an id, or an error that is none we know to be definite.
+    /// 3xx, HTML, invalid JSON, an object without an id, or an error not known to be definite.
     Unreadable,
-    /// Accepted, but with another amount, currency or destination than was asked for.
+    /// Accepted, but with another amount, currency or destination than requested.
     Mismatch,
-    /// 408, 424, 425, or a refusal that Stripe itself asks to try again.
+    /// 408, 424, 425, or a refusal for which Stripe itself asks for a retry.
     TryLater,
 }
 
 impl Why {
-    /// All of them.
+    /// All kinds of doubt.
     pub const ALL: [Self; 12] = [
         Self::NotSent,
         Self::NoAnswer,
@@ -128,8 +127,8 @@ impl Why {
         Self::TryLater,
     ];
 
-    /// Whether this very request may have moved money. `false` only where the vendor's contract says that
-    /// nothing was executed; an earlier request with the same key may of course have been.
+    /// Whether this request may have moved money. `false` only if the vendor's contract says that nothing was executed;
+    /// an earlier request with the same key may still have been.
     #[must_use]
     pub fn may_have_executed(self) -> bool {
         match self {
@@ -164,30 +163,30 @@ impl Why {
         }
     }
 
-    /// Reads [`Why::as_str`].
+    /// Parses the spelling of [`Why::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|why| why.as_str() == text)
     }
 }
 
-/// Whose credentials these are, as the vendor tells it.
+/// The account the credentials belong to, as the vendor reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The vendor's id of the account.
+    /// The vendor's id for the account.
     pub account: String,
-    /// Real money.
+    /// Whether it moves real money.
     pub live: bool,
 }
 
-/// Why a question, or a change of settings, has no answer. No money is at stake in any of them.
+/// Why a read or a settings change has no result. None of these move money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadError {
     /// The vendor says that there is no such object (404 with the vendor's own error object).
     Missing,
-    /// The vendor does not accept our credentials, or they may not do this.
+    /// The vendor rejects our credentials, or they lack the permission.
     Credentials(String),
-    /// Too many questions; wait this long.
+    /// Rate limited; wait this long.
     RateLimited {
         /// Seconds, from `Retry-After`.
         retry_after_s: Option<u64>,
@@ -196,14 +195,14 @@ pub enum ReadError {
     Refused {
         /// The vendor's own code, unchanged.
         code: String,
-        /// The vendor's sentence.
+        /// The vendor's message.
         message: String,
-        /// The HTTP status.
+        /// The HTTP status code.
         status: u16,
     },
     /// No answer, or one that says "later".
     Unreachable(String),
-    /// An answer that is not what the contract says.
+    /// An answer that does not match the contract.
     Unreadable(String),
 }
 
@@ -228,7 +227,7 @@ impl std::fmt::Display for ReadError {
 impl std::error::Error for ReadError {}
 
 impl From<BadRequest> for ReadError {
-    /// What cannot be sent has no answer.
+    /// A request that cannot be built has no answer.
     fn from(bad: BadRequest) -> Self {
         Self::Unreachable(bad.0)
     }
@@ -246,7 +245,7 @@ mod tests {
         assert_eq!(Why::parse("failed"), None);
     }
 
-    /// Only where the vendor's contract says so has nothing been executed: everything else may have moved money.
+    /// Nothing was executed only if the vendor's contract says so; in all other cases money may have moved.
     #[test]
     fn what_may_have_moved_money_is_everything_that_a_contract_does_not_exclude() {
         let harmless: Vec<&str> =

@@ -1,11 +1,11 @@
 //! A money request as it is stored before it is sent: everything but the credentials.
 //!
-//! It is the same value whether it was just built or read back from the database, and one gate checks both.
-//! What stands in the body is decided by the vendor's own module.
+//! The value is the same whether just built or loaded from the database, and one function validates both. Each vendor's
+//! module decides what is in the body.
 
 use std::fmt;
 
-/// Which endpoint that moves money a request is for.
+/// The money-moving endpoint a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MoneyKind {
     /// Stripe: platform balance to connected balance, `POST /v1/transfers`.
@@ -14,14 +14,14 @@ pub enum MoneyKind {
     Payout,
     /// Stripe: connected balance back to the platform, `POST /v1/transfers/{id}/reversals`.
     Reversal,
-    /// PayPal: many items at once, `POST /v1/payments/payouts`.
+    /// PayPal: many items together, `POST /v1/payments/payouts`.
     Batch,
-    /// PayPal: an unclaimed item back, `POST /v1/payments/payouts-item/{id}/cancel`.
+    /// PayPal: cancels an unclaimed item, `POST /v1/payments/payouts-item/{id}/cancel`.
     Cancel,
 }
 
 impl MoneyKind {
-    /// All of them.
+    /// All kinds of money request.
     pub const ALL: [Self; 5] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Batch, Self::Cancel];
 
     /// The spelling in the database.
@@ -36,7 +36,7 @@ impl MoneyKind {
         }
     }
 
-    /// Reads [`MoneyKind::as_str`].
+    /// Parses the spelling of [`MoneyKind::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
@@ -59,7 +59,7 @@ impl MoneyKind {
     }
 }
 
-/// A request that cannot be built because it could not be sent safely. The sentence says what is wrong.
+/// A request that cannot be built because it could not be sent safely, with a sentence that says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRequest(pub String);
 
@@ -71,7 +71,7 @@ impl fmt::Display for BadRequest {
 
 impl std::error::Error for BadRequest {}
 
-/// One idempotent money request: committed before it is sent, and sent byte for byte as it was committed.
+/// An idempotent money request: committed before it is sent, and sent byte for byte as committed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MoneyRequest {
     kind: MoneyKind,
@@ -82,12 +82,11 @@ pub struct MoneyRequest {
 }
 
 impl MoneyRequest {
-    /// Rebuilds a request from what was stored.
+    /// Rebuilds a request from its stored parts.
     ///
     /// # Errors
-    /// [`BadRequest`] when the parts do not belong together. Above all a payout without a connected account
-    /// cannot exist, because Stripe would pay it to the platform's own bank, and nothing else may act as an
-    /// account.
+    /// [`BadRequest`] if the parts do not belong together. In particular, a payout needs a connected account, because
+    /// without one Stripe would pay the platform's own bank, and no other kind may act as an account.
     pub fn from_stored(
         kind: MoneyKind,
         path: String,
@@ -120,25 +119,25 @@ impl MoneyRequest {
         }
     }
 
-    /// What it does.
+    /// The kind of money request.
     #[must_use]
     pub fn kind(&self) -> MoneyKind {
         self.kind
     }
 
-    /// The path below the vendor's base.
+    /// The path below the vendor's base URL.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The connected account that a Stripe payout acts as (`acct_…`); `None` for every other kind.
+    /// The connected account a Stripe payout acts as (`acct_…`); `None` for every other kind.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }
 
-    /// The idempotency key; at PayPal also the `sender_batch_id` in the body.
+    /// The idempotency key; for PayPal also the `sender_batch_id` in the body.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -152,13 +151,13 @@ impl MoneyRequest {
 }
 
 impl fmt::Debug for MoneyRequest {
-    /// The body is left out: it holds addresses of payees.
+    /// Omits the body, which contains payees' addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MoneyRequest({} {} {} bytes)", self.kind.as_str(), self.key, self.body.len())
     }
 }
 
-/// A vendor's id that can stand in a path or a header as it is.
+/// Whether a vendor's id can be part of a path or a header unchanged.
 pub(crate) fn is_plain_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255

@@ -1,8 +1,7 @@
-//! Whether a delivery really comes from the vendor, judged on the exact bytes that arrived.
+//! Verifies that a delivery really comes from the vendor, from the exact bytes received.
 //!
-//! Pure: the time, the secrets and PayPal's certificate are arguments, so fetching the certificate
-//! ([`crate::http::Http::fetch_certificate`]) and remembering deliveries are not here. Nothing is accepted
-//! when nothing is configured.
+//! Pure functions: the time, the secrets and PayPal's certificate are arguments. Not here: fetching the certificate
+//! ([`crate::http::Http::fetch_certificate`]) and remembering deliveries. Without configuration nothing is accepted.
 
 use std::fmt;
 
@@ -11,22 +10,22 @@ use sha2::Sha256;
 
 pub mod paypal;
 
-/// How far a Stripe signature's time may be from ours, in seconds and in both directions. Stripe's libraries
-/// refuse only old ones; refusing future ones too costs nothing where clocks agree.
+/// The maximum difference between a Stripe signature's time and ours, in seconds, in both directions. Stripe's
+/// libraries only refuse old signatures; refusing future ones costs nothing if the clocks agree.
 pub const STRIPE_TOLERANCE_S: u64 = 300;
 
-/// Why a delivery is not believed. Whoever sent it learns only that it was not.
+/// Why a delivery is not accepted. The sender only learns that it was not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignatureError {
-    /// No secret, or no webhook id, is set: the route is closed, it never accepts unsigned events.
+    /// No secret, or no webhook id, is configured: unsigned events are never accepted.
     NotConfigured,
-    /// A header is missing or is not what the vendor writes.
+    /// A header is missing or malformed.
     Header(&'static str),
     /// Signed too long ago, or in the future.
     Stale,
-    /// The certificate is expired, not PayPal's, or not signed by an authority we trust.
+    /// The certificate has expired, is not PayPal's, or is not signed by a trusted authority.
     Certificate(String),
-    /// The signature is not of these bytes, or not by this secret.
+    /// The signature does not match these bytes or this secret.
     Mismatch,
 }
 
@@ -44,12 +43,12 @@ impl fmt::Display for SignatureError {
 
 impl std::error::Error for SignatureError {}
 
-/// Checks a `Stripe-Signature` header: `t=<unix seconds>,v1=<hex>,…`, HMAC-SHA256 of `t.body` (Stripe
-/// documentation, webhook signatures). While a secret is being changed there is more than one `v1`, and more
-/// than one secret. `now` is in microseconds UTC.
+/// Verifies a `Stripe-Signature` header: `t=<unix seconds>,v1=<hex>,…`, HMAC-SHA256 of `t.body` (Stripe documentation,
+/// webhook signatures). While a secret is being rotated, there are several `v1` and several secrets. `now` is in
+/// microseconds UTC.
 ///
 /// # Errors
-/// [`SignatureError`]; empty secrets are never tried.
+/// [`SignatureError`]; empty secrets are never used.
 pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(), SignatureError> {
     const NAME: &str = "Stripe-Signature";
     let unset = |secret: &&&str| secret.is_empty() && !payout::planted::on("empty_secret");
@@ -65,7 +64,7 @@ pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(
             "t" if time.is_some() => return Err(SignatureError::Header(NAME)),
             "t" => time = Some(value),
             "v1" => signatures.extend(unhex(value)),
-            // Other schemes are for tests of Stripe's own.
+            // Other schemes are for Stripe's own tests.
             _ => {}
         }
     }
@@ -75,7 +74,7 @@ pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(
         return Err(SignatureError::Header(NAME));
     }
     let genuine = secrets.iter().filter(|secret| !unset(secret)).any(|secret| {
-        // HMAC takes keys of any length, so this never fails; were it to, nothing would be accepted.
+        // HMAC accepts keys of any length, so this never fails; if it did, nothing would be accepted.
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).is_ok_and(|mac| {
             let mac = mac.chain_update(time).chain_update(b".").chain_update(body);
             signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
@@ -90,12 +89,12 @@ pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(
     Ok(())
 }
 
-/// One of the wrong turns: the same document, but not the same bytes.
+/// A planted bug for tests: the same document, but not the same bytes.
 fn written_again(body: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(body).ok()?).ok()
 }
 
-/// 32 bytes from lower-case hexadecimal, the only form Stripe writes.
+/// Decodes 32 bytes of lower-case hex, the only form Stripe uses.
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),

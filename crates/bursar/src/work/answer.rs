@@ -1,36 +1,37 @@
-//! How questions about payments were answered, and what a look that asked them is worth to whoever acts on it. What is
-//! deliberately not here: asking, and what an answer does to a payment (`settle`).
+//! How reads about payments were answered, and how much the caller can conclude from them. Not here: making the reads,
+//! and what an answer does to a payment (`settle`).
 
-/// How a question was answered.
+/// How a read was answered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Answer {
-    /// The vendor has nothing that it could be asked about yet.
+    /// There is nothing to ask the vendor about yet.
     NotAsked,
-    /// It told how its object stands.
+    /// The vendor returned the object's state.
     Told,
-    /// It told that it has no such object, or none for us.
+    /// The vendor says that the object does not exist, or that we may not see it.
     Unseen,
-    /// It told something that cannot be read, is about something else, or is a word that nobody here knows.
+    /// The response cannot be parsed, is about another object, or has a status we do not know.
     Unusable,
-    /// It did not answer.
+    /// No response.
     Silent,
 }
 
-/// How far a look at payments went: how the worst of its questions was answered.
+/// The overall result of reading payments: that of the worst answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Looked {
-    /// Every question was answered, and what was told is recorded.
+    /// Every read was answered, and the results are recorded.
     Through,
-    /// The vendor answered that it does not show something to us.
+    /// The vendor does not show us something.
     NotShown,
-    /// It does not tell everything yet, and will within hours.
+    /// The vendor does not report everything yet, and will within hours.
     NotYet,
-    /// It did not answer a question, or not so that it could be used.
+    /// A read got no response, or an unusable one.
     NotAnswered,
 }
 
 impl Answer {
-    /// What it is worth; `hidden` is that the transfer was told of, and what has left the payee's balance was not shown.
+    /// What the answer allows us to conclude. `hidden`: the transfer was reported, but not what has left the payee's
+    /// balance.
     pub(super) fn looked(self, hidden: bool) -> Looked {
         match self {
             Self::NotAsked | Self::Told if !hidden => Looked::Through,

@@ -1,5 +1,5 @@
-//! What a pass does when it trips over a row: the set is halved until the guilty row is alone; that one is set aside, with
-//! an alarm, and the others go on. What is deliberately not here: errors of the database itself, which end the pass.
+//! What a pass does when one row fails: it bisects the set until the failing row is alone, sets that row aside with an
+//! alarm, and continues with the rest. Not here: errors of the database itself, which end the pass.
 
 use crate::ops::{OpsError, Result};
 use crate::store::aside;
@@ -8,20 +8,20 @@ use crate::transact;
 
 use super::Work;
 
-/// After so long what was set aside is tried again.
+/// Retry rows that were set aside after this long.
 const AGAIN_US: i64 = 3_600_000_000;
 
 /// Whether an error is about a row, not about the database.
 pub(super) fn about_a_row(error: &OpsError) -> bool {
     match error {
         OpsError::Internal(error) => error.about_a_row(),
-        // A rule of the database that a row breaks each time. Two workers who met once do not meet at the next try.
+        // A constraint that a row violates every time. A conflict between two workers does not recur on the next try.
         OpsError::Missing | OpsError::Conflict(_) => true,
         OpsError::Refused(_) | OpsError::Blocked(_) | OpsError::Unreachable(_) => false,
     }
 }
 
-/// The parts of a set that are still to be tried.
+/// The subsets still to be tried.
 pub(super) struct Halves(Vec<Vec<String>>);
 
 impl Halves {
@@ -33,7 +33,7 @@ impl Halves {
         self.0.pop()
     }
 
-    /// A part failed: its halves are tried next. Answers the guilty one when it was alone.
+    /// A subset failed: tries its halves next. Returns the failing id if it was alone.
     pub(super) fn failed(&mut self, mut part: Vec<String>) -> Option<String> {
         if part.len() < 2 {
             return part.pop();
@@ -44,18 +44,18 @@ impl Halves {
     }
 }
 
-/// What was to be done with what is set aside.
+/// What was to be done with the row that is set aside.
 #[derive(Clone, Copy)]
 pub(super) enum Was {
-    /// A queued attempt was to be sent.
+    /// Send a queued attempt.
     Queued,
-    /// The vendor was to be asked about a payment.
+    /// Ask the vendor about a payment.
     Asked,
-    /// What an event names was to be looked at, by the submission's id.
+    /// Look at what an event names, by the submission's id.
     Named,
 }
 
-/// Sets a row aside: tried again in an hour, shown as set aside, told of as stuck.
+/// Sets a row aside: it is shown as set aside, reported as stuck, and retried in an hour.
 pub(super) async fn put(work: &Work, was: Was, id: &str, error: &OpsError) -> Result<()> {
     let (app, why) = (&work.app, alarm(id, error));
     transact!(app, |tx| {
@@ -69,8 +69,8 @@ pub(super) async fn put(work: &Work, was: Was, id: &str, error: &OpsError) -> Re
     })
 }
 
-/// The same for all that a leased submission carries. Where it was sent and the answer could not be recorded, that stays in
-/// doubt: the same bytes under the same key tell it again.
+/// The same for everything a leased submission carries. If it was sent but its answer could not be recorded, it stays
+/// in doubt: sending the same bytes under the same idempotency key returns the answer again.
 pub(super) async fn put_sent(work: &Work, of: &Submission, error: &OpsError) -> Result<()> {
     let (app, why) = (&work.app, alarm(&of.key, error));
     transact!(app, |tx| {

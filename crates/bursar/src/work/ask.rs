@@ -1,5 +1,6 @@
-//! Look-ups that a face may await before or after one verb, never inside it: a fresh balance before Pay, a hand refresh,
-//! the outcome of a reversal. What a person says of an object at the vendor is proven in [`super::prove`].
+//! Look-ups a page or API handler may await before or after a verb, never inside it: a fresh balance before Pay, a
+//! manual refresh, the outcome of a reversal. Claims people make about an object at the vendor are checked in
+//! [`super::prove`].
 
 use std::time::Duration;
 
@@ -24,25 +25,25 @@ use crate::store::payees::lacking_in_drafts;
 use crate::store::put_back;
 use crate::store::transactions::{self, Attempt, Transaction};
 
-/// How long a face waits for a reversal or a cancellation before it says "not known yet".
+/// How long a request waits for a reversal or a cancellation before it reports "not known yet".
 const REVERSAL: Duration = Duration::from_secs(10);
-/// How long a face waits for one object to be read before it goes on with what is known.
+/// How long a request waits for one object to be read before it continues with what is known.
 const READ_IN: Duration = Duration::from_secs(5);
-/// What was read so lately is not read again.
+/// Do not re-read what was read within this time.
 const READ_AGAIN_US: i64 = 60_000_000;
 /// How many accounts are read before a draft is shown or paid.
 const BANKS_AT_ONCE: i64 = 20;
-/// How often it looks meanwhile.
+/// Poll interval while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The balances at the vendors, read now. What cannot be read is left out: unknown warns, it does not block. So are the
-/// accounts that keep a draft from being paid because they have no bank account in its currency: their payees may have one by
-/// now.
+/// Reads the balances at the vendors now. A balance that cannot be read is left out: an unknown balance warns but does
+/// not block. Also re-reads the accounts that block a draft because they have no bank account in its currency: the
+/// payee may have added one.
 pub async fn balances(work: &Work) -> Balances {
     if let Err(error) = fresh_banks(work).await {
         tracing::warn!(?error, "accounts without a bank account could not be read");
     }
-    // Read before the balance: what leaves in between is counted twice rather than not at all.
+    // Read before the balance: money that leaves in between is counted twice rather than not at all.
     let read_at = work.app.clock.now();
     let promised = async { batches::promised(&mut work.app.store.read().await?, read_at).await };
     let Ok(promised) = promised.await else { return Balances::default() };
@@ -66,11 +67,11 @@ async fn fresh_banks(work: &Work) -> Result<()> {
         }
         Ok(())
     };
-    // What is not read in time is read by itself.
+    // The background loop reads what is not read in time.
     tokio::time::timeout(READ_IN, reading).await.unwrap_or(Ok(()))
 }
 
-/// Reads an account as Stripe has it now. One that does not answer changes nothing.
+/// Reads an account from Stripe now. If Stripe does not answer, nothing changes.
 async fn note_account(work: &Work, client: &Stripe, address: &str) -> Result<()> {
     let asked_at = work.app.clock.now();
     let asked = work.ask_about(Vendor::Stripe, About::Account, connect::account(client, address)).await;
@@ -89,26 +90,26 @@ async fn stripe_balances(work: &Work) -> Vec<(Vendor, Money)> {
     rows.collect()
 }
 
-/// An address of ours that a vendor delivers events to, as the vendor has it.
+/// One of our webhook URLs, as registered at the vendor.
 #[derive(Clone, Debug)]
 pub struct Hook {
     pub address: String,
-    /// The vendor has it, and has not disabled it.
+    /// Registered at the vendor and not disabled.
     pub works: bool,
-    /// The events that Bursar needs.
+    /// The event types Bursar needs.
     pub needed: &'static [&'static str],
-    /// Those of them that it would not send.
+    /// Needed event types it is not subscribed to.
     pub missing: Vec<&'static str>,
 }
 
-/// Where the vendors' events must arrive, and which each must send there.
+/// The webhook paths, and the event types each must receive.
 pub const NEEDED: [(&str, &[&str]); 3] = [
     ("/webhooks/stripe", NEEDED_EVENTS_PLATFORM),
     ("/webhooks/stripe-connect", NEEDED_EVENTS_CONNECT),
     ("/webhooks/paypal", paypal::NEEDED_EVENTS),
 ];
 
-/// The addresses that a vendor delivers to, asked now; `None` when it cannot be asked.
+/// The webhooks registered at a vendor, read now; `None` if they cannot be read.
 pub async fn hooks(work: &Work, vendor: Vendor) -> Option<Vec<Hook>> {
     let base = &work.app.base_url;
     match vendor {
@@ -137,10 +138,10 @@ pub async fn hooks(work: &Work, vendor: Vendor) -> Option<Vec<Hook>> {
     }
 }
 
-/// Asks the vendor about a payment now and applies what it says.
+/// Asks the vendor about a payment now and applies the answer.
 ///
 /// # Errors
-/// When there is no such payment or the database does not answer.
+/// If there is no such payment or the database fails.
 pub async fn refresh(work: &Work, actor: &Actor, id: TransactionId) -> Result<Transaction> {
     verbs::ask_now(&work.app, actor, id).await?;
     settle::about(work, &[id], work.app.clock.now(), "person").await?;
@@ -148,11 +149,11 @@ pub async fn refresh(work: &Work, actor: &Actor, id: TransactionId) -> Result<Tr
     Ok(transactions::find(&mut db, &id.to_string()).await?)
 }
 
-/// Reads the account that a payment goes to as the vendor has it now, so that nobody is refused by old news: partners mend
-/// their accounts at the vendor, and the word of it can be late. A vendor that does not answer in time changes nothing.
+/// Re-reads the account a payment goes to, so that nobody is refused because of stale data: partners fix their accounts
+/// at the vendor, and the webhook may be late. If the vendor does not answer in time, nothing changes.
 ///
 /// # Errors
-/// When there is no such payment or the database does not answer.
+/// If there is no such payment or the database fails.
 pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
     let mut db = work.app.store.read().await?;
     let transaction = transactions::find(&mut db, &id.to_string()).await?;
@@ -166,27 +167,27 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
     read.unwrap_or(Ok(()))
 }
 
-/// Before the transfer of parked money is asked back, or money that was given up is freed: somebody may have reversed it at
-/// Stripe already, Stripe's own schedule may have paid it out, or a bank payout that was called not made may be out after all.
-/// Answers the payment as it is then; its rewards are free when the money was found to be back.
+/// Runs before the transfer of parked money is reversed, or written-off money is freed. Somebody may already have
+/// reversed it at Stripe, Stripe's automatic schedule may have paid it out, or a bank payout reported as not made may
+/// exist after all. Returns the payment as it is then; its rewards are free if the money turned out to be back.
 ///
 /// # Errors
-/// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does
-/// not answer.
+/// [`OpsError::Unreachable`] if Stripe does not say where the money is; also if there is no such payment or the
+/// database fails.
 pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction> {
-    // A database that was put back since it was promised may be too old to say.
+    // If the database was restored after the payment was promised, it may be too old to tell.
     relook::before(work, id).await?;
     called_not_made(work, id).await?;
     let mut db = work.app.store.read().await?;
     let found = transactions::find(&mut db, &id.to_string()).await?;
-    // What was found is settled first, and the payment says so.
+    // Settle the found payment first; the payment reports that.
     let waits = put_back::any_found(&mut db, Some(id)).await?;
     drop(db);
     let given_up = found.state == State::WrittenOff;
     if waits || found.closed() || !(given_up || parked_at_stripe(&found)) {
         return Ok(found);
     }
-    // What two people have given up of an account that is not connected any more rests on their word.
+    // Money two people wrote off in an account that is no longer connected rests on their word.
     if given_up && !may_ask(work, &found).await? {
         return Ok(found);
     }
@@ -198,11 +199,11 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
 }
 
-/// Before a failed payment is marked as paid outside: what people have called not made is looked for once more, and what became
-/// of money that two people have given up.
+/// Runs before a failed payment is marked as paid outside: looks again for objects people reported as not made, and for
+/// what became of money two people wrote off.
 ///
 /// # Errors
-/// [`OpsError::Unreachable`] when the vendor does not answer; when there is no such payment or the database does not answer.
+/// [`OpsError::Unreachable`] if the vendor does not answer; also if there is no such payment or the database fails.
 pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
     called_not_made(work, id).await?;
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
@@ -213,13 +214,14 @@ pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
     Ok(())
 }
 
-/// What became of money that two people have given up. What is not shown rests on their word.
+/// Finds out what became of money two people wrote off. What Stripe does not show rests on their word.
 async fn given_up_lies(work: &Work, id: TransactionId) -> Result<()> {
     let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
     if looked == Looked::NotShown { Ok(()) } else { known(looked) }
 }
 
-/// What people have called not made of a payment that has ended: the vendor may show it by now, and then the payment refuses.
+/// Looks for objects that people reported as not made, of a payment that has ended. If the vendor shows one, the
+/// payment refuses the command.
 async fn called_not_made(work: &Work, id: TransactionId) -> Result<()> {
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     if found.closed() || !found.state.settled() || !may_ask(work, &found).await? {
@@ -232,7 +234,7 @@ fn parked_at_stripe(of: &Transaction) -> bool {
     matches!(of.state, State::PayoutFailed | State::PayoutCanceled)
 }
 
-/// Whether the account that a payment was made from is the connected one.
+/// Whether the payment was made from the connected account.
 async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
     let account = of.vendor_account.as_deref();
     Ok(match of.terms.vendor {
@@ -241,8 +243,8 @@ async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
     })
 }
 
-/// Whether a look says where parked money is. What the vendor has not answered may be that it has left: whoever acts all the
-/// same pays twice, or takes another payment's money.
+/// Fails unless a look established where parked money is. Without the vendor's answer the money may have left, and
+/// acting anyway would pay twice or take another payment's money.
 pub(super) fn known(looked: Looked) -> Result<()> {
     let told = match looked {
         Looked::Through => return Ok(()),
@@ -259,35 +261,35 @@ pub(super) fn known(looked: Looked) -> Result<()> {
     Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", told)))
 }
 
-/// Before a failed payment is sent again: what Stripe says of the payee's account, and, where the money lies in their balance,
-/// whether the transfer still stands and nothing has paid it out, not even a bank payout that was called not made. What is
-/// found is recorded, and the payment then refuses; were it sent, it would be paid out of another payment's money.
+/// Runs before a failed payment is resubmitted: reads the payee's account and, if the money is in their Stripe balance,
+/// checks that the transfer still stands and that nothing has paid it out, not even a bank payout reported as not made.
+/// Findings are recorded, and the payment then refuses; otherwise it would be paid from another payment's money.
 ///
 /// # Errors
-/// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does
-/// not answer.
+/// [`OpsError::Unreachable`] if Stripe does not say where the money is; also if there is no such payment or the
+/// database fails.
 pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     fresh_account(work, id).await?;
     called_not_made(work, id).await?;
     let mut db = work.app.store.read().await?;
     let found = transactions::find(&mut db, &id.to_string()).await?;
     let attempts = transactions::attempts(&mut db, &[id]).await?;
-    // What was found after the database was put back is settled first, and the payment says so.
+    // Settle what was found after a restore first; the payment reports that.
     let waits = put_back::any_found(&mut db, Some(id)).await?;
     drop(db);
     if waits || !parked_at_stripe(&found) || found.closed() {
         return Ok(());
     }
     let stands = |one: &Attempt| one.leg == Leg::Transfer && !one.state.ended() && one.vendor_id.is_some();
-    // The gates refuse what another account, or none, would have to pay.
+    // The gates refuse a payment that another account, or none, would have to make.
     if !attempts.iter().any(stands) || !may_ask(work, &found).await? {
         return Ok(());
     }
     known(settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?))
 }
 
-/// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the
-/// transfer itself is asked about: it may have been reversed by somebody else.
+/// Waits up to ten seconds for the reversal of a recalled payment to be answered. If Stripe refuses it, asks about the
+/// transfer itself, which somebody else may have reversed.
 pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
     let waiting = async {
         loop {
@@ -314,8 +316,8 @@ pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
     }
 }
 
-/// Waits for the cancellation of an unclaimed payment to be answered and its item to be fetched, for ten seconds at the
-/// most. Answers the payment, and why PayPal refused when it did.
+/// Waits up to ten seconds for the cancellation of an unclaimed payment to be answered and its item to be read. Returns
+/// the payment, and PayPal's reason if it refused.
 pub async fn cancellation(work: &Work, id: TransactionId) -> Result<(Transaction, Option<String>)> {
     let look = async || {
         let mut db = work.app.store.read().await?;

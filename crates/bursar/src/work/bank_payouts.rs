@@ -1,5 +1,6 @@
-//! The bank payouts that Stripe shows of a payee's account, and whether one of them is an attempt's: by our mark on it, by its
-//! id, or by the event that names our key. What is deliberately not here: payouts of Stripe's own schedule (`swept`).
+//! Lists the bank payouts of a payee's Stripe account and decides whether one belongs to an attempt: by our metadata,
+//! by its id, or by the event that names our idempotency key. Not here: payouts of Stripe's automatic schedule
+//! (`swept`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,25 +23,25 @@ use crate::store::put_back;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
 
-/// What a look for bank payouts of a payment that nobody is known to have made has shown.
+/// The result of looking for bank payouts that are not known to have been made.
 pub(super) struct Ours {
     pub(super) looked: Looked,
-    /// Those that are out after all.
+    /// The ids of those that exist after all.
     pub(super) out: Vec<String>,
 }
 
-/// Payments that are to be asked about.
+/// Payments to ask about.
 pub(super) struct First {
-    /// Those that may be asked about now.
+    /// Payments that may be asked about now.
     pub(super) may: Vec<Transaction>,
-    /// Those of which Stripe did not answer whether a bank payout of ours is out.
+    /// Payments for which Stripe did not say whether a bank payout of ours exists.
     pub(super) waits: Vec<TransactionId>,
-    /// What it has shown of the others that had one to be looked for.
+    /// What Stripe showed for the other payments that needed this look.
     pub(super) ours: HashMap<TransactionId, Ours>,
 }
 
-/// Looks for bank payouts that may have been made before anything is asked about their payments: that a transfer has come back
-/// would free its rewards, and the bank may have paid them.
+/// Looks for bank payouts that may exist before asking about their payments: a transfer reported as reversed would free
+/// its rewards, although the bank may have paid them.
 pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt]) -> Result<First> {
     let frees: Vec<TransactionId> = of
         .iter()
@@ -68,17 +69,17 @@ pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt
     Ok(first)
 }
 
-/// Whether nothing proves that a bank payout which ended here was not made: people have called it so, or it was absent when it
-/// was looked for.
+/// Whether a bank payout that ended here may still have been made: people reported it as not made, or it was absent
+/// when we looked it up.
 fn unproven(one: &Attempt) -> bool {
     let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
     failed && (against::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
 }
 
-/// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have
-/// made: those that people have called not made, those that were absent when they were looked for, and those that were found
-/// after a restore and were settled by people's word. One that is out after all is a contradiction: the money that lies there
-/// is another payment's.
+/// For a payment whose money should be in the payee's balance, looks again for bank payouts not known to have been
+/// made: those people reported as not made, those absent when we looked them up, and those found after a restore and
+/// settled on people's word. If one exists after all, that is a contradiction: the money in the balance is another
+/// payment's.
 pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(look_for(work, id).await?.looked)
 }
@@ -114,7 +115,7 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
     }
     let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
         Ok(shown) => shown,
-        // What cannot be read is an answer too: whoever waits for one that can may wait for ever.
+        // An unreadable answer counts as an answer: waiting for a readable one could take forever.
         Err(ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_)) => {
             return nothing(Looked::NotShown);
         }
@@ -140,7 +141,7 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
     if let (Some(newest), Some(object)) = (newest.filter(|one| one.state.ended()), stands) {
         heard.push(out(newest, object));
     }
-    // Only the transfer is known here, so it is that one's money which went to the bank.
+    // Only the transfer is known here, so its money is what went to the bank.
     let transfer = case.attempts.iter().find(|one| one.leg == Leg::Transfer && !one.state.ended());
     if let (None, Some(transfer), Some(object)) = (newest, transfer, stands) {
         heard
@@ -154,8 +155,8 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
     Ok(Ours { looked, out: are_out })
 }
 
-/// That the vendor shows what had ended here as not made, under this id. A bank payout takes it only when it is settled: the
-/// payee could have written our mark over another one.
+/// The fact that the vendor shows, under this id, what ended here as not made. A bank payout only gets the id when it
+/// is settled: the payee could have copied our metadata to another payout.
 pub(super) fn out(attempt: &Attempt, object: &str) -> Heard {
     let known = (attempt.leg != Leg::Payout).then(|| object.to_owned());
     Heard {
@@ -164,7 +165,7 @@ pub(super) fn out(attempt: &Attempt, object: &str) -> Heard {
     }
 }
 
-/// The bank payouts of an account, and the events of Stripe's that name the keys they were made under.
+/// The bank payouts of an account, and Stripe's events that name the idempotency keys they were created with.
 pub(super) struct Payouts {
     all: Vec<bank::Payout>,
     created: Vec<StripeEvent>,
@@ -180,14 +181,14 @@ impl Payouts {
         Ok(Self { all: stripe.payouts_since(account, since).await?, created })
     }
 
-    /// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
+    /// The id under which Stripe's events report the bank payout of an attempt, by our idempotency key.
     fn named(&self, (case, attempt): (&Case, &Attempt)) -> Option<&String> {
         let key = &case.carrier(attempt)?.key;
         let named = self.created.iter().filter(|event| event.idempotency_key.as_ref() == Some(key));
         named.filter_map(|event| event.object_id.as_ref()).find(|id| is_other(attempt, id))
     }
 
-    /// Whether a bank payout that an event names by one of our keys for a payment is out, or may be.
+    /// Whether a bank payout that an event links to this payment by one of our keys is out, or may be.
     fn stands(&self, (of, object): (&Transaction, &str)) -> bool {
         let any_number = format!("{}:{}:", Leg::Payout.key_prefix(), of.id);
         let by_us = |event: &StripeEvent| {
@@ -198,14 +199,15 @@ impl Payouts {
         listed.is_some_and(|one| !is_over(one)) && self.created.iter().any(by_us)
     }
 
-    /// How a bank payout that is out stands.
+    /// The fact for a bank payout that is out.
     fn fact(&self, object: &str) -> Option<Fact> {
         let fact = bank::fact(self.all.iter().find(|one| one.id == object)?)?;
         matches!(fact, Fact::PayoutMade | Fact::PayoutPaid).then_some(fact)
     }
 
-    /// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names
-    /// by our key: the payee can write over the first, but not over the others.
+    /// Whether a bank payout of this attempt is out, or may be. It is ours if it carries our attempt in its metadata,
+    /// has an id we know, or is linked to our key by an event. The payee can overwrite the metadata, but not the other
+    /// two.
     pub(super) fn out(&self, of: (&Case, &Attempt)) -> Has {
         let ours = of.1.id.to_string();
         let named = self.named(of);
@@ -218,8 +220,8 @@ impl Payouts {
         };
         let other = self.all.iter().filter(|one| is_other(of.1, &one.id));
         let found: Vec<&bank::Payout> = other.filter(is_it).collect();
-        // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
-        // knows, nothing is said of ours.
+        // A payout named by an event but missing from the list exists somewhere. One with a different amount or an
+        // unknown status says nothing reliable about ours.
         let hidden = named.is_some_and(|named| found.iter().all(|one| one.id != *named));
         let net = Some(of.0.transaction.terms.net);
         let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
@@ -230,12 +232,12 @@ impl Payouts {
     }
 }
 
-/// Whether a bank payout has moved no money, or its money is back in the payee's balance.
+/// Whether a bank payout moved no money, or its money is back in the payee's balance.
 fn is_over(payout: &bank::Payout) -> bool {
     matches!(bank::fact(payout), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
 }
 
-/// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
+/// The id under which Stripe's events report the bank payout of an attempt, by our idempotency key.
 pub(super) async fn named_payout(
     stripe: &Stripe,
     account: &ConnectedAccount,

@@ -1,5 +1,5 @@
-//! The last thing that is committed before bytes leave: these requests are about to be sent. It is counted, and remembered
-//! beside the key, so that a database that is put back later can be told from this one. Not here: sending (`send`).
+//! The last commit before requests are sent: it marks them as about to be sent, counts them, and updates the mark
+//! beside the key, so that an older restored database can be recognized. Not here: sending (`send`).
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use crate::store::put_back;
 use crate::store::submissions::{self, Submission};
 use crate::transact;
 
-/// Commits what is about to be sent, for all of it at once. Until then a lease is only a lease: a process that dies, or a
-/// database that fails, has sent nothing. From then on it may have. Where safe mode has begun meanwhile, or the brake was
-/// put on, nothing is sent, nor by a database that has come less far than this process knows.
+/// Marks a whole set as about to be sent. Before this commit a crash or a database failure means nothing was sent;
+/// after it, something may have been. Sends nothing if safe mode started or the brake was set meanwhile, or if the
+/// database is behind what this process knows.
 pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Submission>> {
     if leased.is_empty() {
         return Ok(leased);
@@ -26,7 +26,7 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
         if safe_mode::stops_sending(tx).await? || brake::on(tx).await? {
             return Ok((Vec::new(), before));
         }
-        // Decided before the database was put back, and committed too late to be doubted with the others.
+        // Created before the database was restored, and committed too late to be put in doubt with the others.
         let stale = leased.iter().filter(|one| one.epoch < epoch && one.doubts == 0);
         let stale: Vec<String> = stale.map(|one| one.id.clone()).collect();
         put_back::doubt(tx, &stale, now).await?;

@@ -1,5 +1,5 @@
-//! What Stripe has of a payment beside what its attempts are known to have: made by a database that was lost, or by a request
-//! that had ended here as not made. What is deliberately not here: what becomes of it (`relook`, `search`, `prove`).
+//! Objects Stripe has for a payment that none of its attempts is known to have: created by a lost database, or by a
+//! request that ended here as not made. Not here: what becomes of them (`relook`, `search`, `prove`).
 
 use std::collections::BTreeSet;
 
@@ -10,25 +10,25 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use crate::store::transactions::{Attempt, Transaction};
 
-/// Looks begin a week before the payment was promised by our clock, which may have been ahead of the vendor's by days: what
-/// identifies an object is our key, our mark on it or what it took, never its time.
+/// Look from a week before the payment was created by our clock, which may have been days ahead of the vendor's.
+/// Objects are identified by our key, our metadata or what they took, never by time.
 pub(super) const EARLIER_S: i64 = 7 * 86_400;
 
-/// From when on payouts are looked through, as a Unix second.
+/// The start of the look, as a Unix second.
 pub(super) fn since(of: &Transaction) -> i64 {
     of.created_at / 1_000_000 - EARLIER_S
 }
 
-/// Something that Stripe has of a payment and that none of its attempts is known to have: money that is out, or may be.
+/// A Stripe object for a payment that belongs to none of its known attempts: money that is out, or may be.
 pub(super) enum Other {
-    /// A transfer of its group.
+    /// A transfer in its transfer group.
     Transfer(Transfer),
-    /// A bank payout that names it; `named` where an event says that it was made by a key of ours.
+    /// A bank payout that names the payment; `named` if an event says it was created with one of our keys.
     Payout { payout: bank::Payout, named: bool },
 }
 
 impl Other {
-    /// Stripe's id of it.
+    /// Stripe's id for it.
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Transfer(made) => &made.id,
@@ -44,7 +44,7 @@ impl Other {
         }
     }
 
-    /// Our attempt, as it is written on it.
+    /// The attempt id in its metadata.
     pub(super) fn mark(&self) -> Option<&String> {
         match self {
             Self::Transfer(made) => made.metadata.get("attempt"),
@@ -53,11 +53,11 @@ impl Other {
     }
 }
 
-/// Everything that Stripe has of a payment beside what its attempts are known to have. Bank payouts are known by our key, which
-/// an event names, or by our mark, which the payee can write over and copy.
+/// Every Stripe object for a payment that belongs to none of its known attempts. Bank payouts are recognized by our
+/// key, which an event names, or by our metadata, which the payee can overwrite and copy.
 ///
 /// # Errors
-/// When Stripe does not answer, or does not show all of it.
+/// If Stripe does not answer, or does not show everything.
 pub(super) async fn others(
     stripe: &Stripe,
     of: &Transaction,
@@ -66,13 +66,13 @@ pub(super) async fn others(
     let (ours, known) =
         (of.id.to_string(), |id: &str| attempts.iter().any(|one| one.vendor_id.as_deref() == Some(id)));
     let group = stripe.transfers_by_group(&ours).await?;
-    // A list that leaves out what is known to be there may leave out more.
+    // A list that omits a known transfer may omit others.
     let made = |one: &&Attempt| one.leg == Leg::Transfer && one.state != AttemptState::Failed;
     let mut made = attempts.iter().filter(made).filter_map(|one| one.vendor_id.as_deref());
     if let Some(missing) = made.find(|id| group.iter().all(|one| one.id != **id)) {
         return Err(ReadError::Unreadable(format!("Stripe's list leaves out the transfer {missing}")));
     }
-    // What was never transferred cannot have been paid out.
+    // Without a transfer there was nothing to pay out.
     let transferred = !group.is_empty();
     let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;
     let transfers = group.into_iter().filter(|one| stands(one) && !known(&one.id));
@@ -98,8 +98,8 @@ pub(super) async fn others(
     Ok(others)
 }
 
-/// The bank payouts that events name by a key of ours for a payment, whichever try it was: a lost database may have tried more
-/// often. One without an id is empty.
+/// The bank payouts that events link to a payment by one of our keys, whatever the attempt number: a lost database may
+/// have made more attempts. A missing id becomes an empty string.
 pub(super) async fn named_payouts(
     stripe: &Stripe,
     account: &ConnectedAccount,

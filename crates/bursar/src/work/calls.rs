@@ -1,8 +1,8 @@
-//! Whether a vendor may be called now: the patience it asked for, and a circuit breaker. When several calls in a row got no
-//! answer, only one at a time is made until one is answered, so that a vendor that hangs costs one request's time-out
-//! instead of everybody's. What is remembered here is a courtesy of this process: nothing is decided about money by it.
+//! Whether a vendor may be called now: its Retry-After, and a circuit breaker. After several calls in a row without a
+//! response, only one probe at a time goes out until one is answered, so a vendor that hangs costs one timeout instead
+//! of one per call. This state is per process and only a courtesy: no decision about money depends on it.
 //!
-//! What is deliberately not here: how fast a vendor that answers is called (`pace`), and what an answer means.
+//! Not here: the rate at which a responsive vendor is called (`pace`), and what an answer means.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,35 +10,34 @@ use std::sync::{Mutex, PoisonError};
 use payout::money::Vendor;
 use vendors::ReadError;
 
-/// The two kinds of calls, each with a patience and a breaker of its own: questions that are refused must not hold up
-/// payments.
+/// The two kinds of calls, each with its own hold and breaker: refused reads must not hold up payments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Calls {
     Money,
     Reads,
 }
 
-/// So many calls in a row without an answer open the breaker.
+/// This many calls in a row without a response open the breaker.
 const SILENT: u32 = 5;
-/// No second probe is made while one may still be on the wire.
+/// No second probe while one may still be in flight.
 const PROBE_US: i64 = 20_000_000;
-/// The wait after the first probe without an answer; it doubles, up to [`LONGEST_US`].
+/// The wait after the first unanswered probe; it doubles up to [`LONGEST_US`].
 const FIRST_WAIT_US: i64 = 1_000_000;
 const LONGEST_US: i64 = 30_000_000;
-/// Patience beyond this is told of: payments stand still for it, and nobody has looked why.
+/// A hold longer than this raises an alarm: payments stand still, and somebody should find out why.
 const LONG_PATIENCE_US: i64 = 600_000_000;
-/// A time before one that was seen already by more than this is that of a clock that was set back.
+/// If the time is earlier than the latest one seen by more than this, the clock was set back.
 const SET_BACK_US: i64 = 600_000_000;
 
 #[derive(Default)]
 struct Line {
-    /// The latest time that was seen, by which the others were noted.
+    /// The latest time seen; the other times are relative to it.
     seen_at: i64,
-    /// The vendor asked for patience until then.
+    /// The vendor asked us not to call before this time.
     held_until: i64,
-    /// How many calls in a row got no answer.
+    /// Consecutive calls without a response.
     silent: u32,
-    /// With an open breaker: when the next probe may be made.
+    /// With an open breaker: when the next probe may go out.
     probe_at: i64,
 }
 
@@ -47,7 +46,7 @@ impl Line {
         self.silent >= SILENT
     }
 
-    /// It is this time now. Where the clock was set back, what is waited for moves back with it.
+    /// Updates the current time. If the clock was set back, the deadlines move back with it.
     fn at(&mut self, now: i64) {
         let back = self.seen_at.saturating_sub(now);
         if self.seen_at > 0 && back > SET_BACK_US {
@@ -58,7 +57,7 @@ impl Line {
     }
 }
 
-/// How each vendor can be reached, by kind of call.
+/// The state of each vendor's calls, by kind.
 #[derive(Default)]
 pub(super) struct Reach(Mutex<HashMap<(Vendor, Calls), Line>>);
 
@@ -67,8 +66,7 @@ impl Reach {
         act(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((vendor, calls)).or_default())
     }
 
-    /// The vendor asked for patience. What it asks of payments holds for questions too; what it asks of questions does
-    /// not hold up payments.
+    /// The vendor asked us to wait. A hold on payments also holds reads; a hold on reads does not hold payments.
     pub(super) fn hold(&self, vendor: Vendor, calls: Calls, until: i64, now: i64) {
         if self.asks_for_much(vendor, calls, until, now) {
             tracing::error!(
@@ -88,14 +86,14 @@ impl Reach {
         }
     }
 
-    /// Whether this patience is worth an alarm: long, and longer than what was granted already.
+    /// Whether this hold is worth an alarm: long, and much longer than the current one.
     fn asks_for_much(&self, vendor: Vendor, calls: Calls, until: i64, now: i64) -> bool {
         let held = self.with(vendor, calls, |line| line.held_until);
         until - now > LONG_PATIENCE_US && until - held > LONG_PATIENCE_US
     }
 
-    /// How many calls may be begun now, at most `most`: none while the vendor asked for patience or a probe is on its way,
-    /// one as a probe.
+    /// How many calls may start now, at most `most`: none while the vendor asked us to wait or a probe is in flight,
+    /// and one as a probe while the breaker is open.
     pub(super) fn room(&self, vendor: Vendor, calls: Calls, now: i64, most: i64) -> i64 {
         self.with(vendor, calls, |line| {
             line.at(now);
@@ -107,7 +105,7 @@ impl Reach {
         })
     }
 
-    /// Asks to begin one call. `false`: not now.
+    /// Reserves one call. `false`: not now.
     pub(super) fn begin(&self, vendor: Vendor, calls: Calls, now: i64) -> bool {
         self.with(vendor, calls, |line| {
             line.at(now);
@@ -121,7 +119,7 @@ impl Reach {
         })
     }
 
-    /// A call was answered, whatever the answer was.
+    /// A call got a response, whatever it was.
     pub(super) fn answered(&self, vendor: Vendor, calls: Calls) {
         let was_open = self.with(vendor, calls, |line| {
             let was_open = line.open();
@@ -133,7 +131,7 @@ impl Reach {
         }
     }
 
-    /// A call got no answer.
+    /// A call got no response.
     pub(super) fn silent(&self, vendor: Vendor, calls: Calls, now: i64) {
         let just_opened = self.with(vendor, calls, |line| {
             line.at(now);
@@ -151,7 +149,7 @@ impl Reach {
         }
     }
 
-    /// What the answer to a question says of the vendor as a whole.
+    /// Updates the state from the response to a read.
     pub(super) fn learn<T>(&self, vendor: Vendor, answer: &Result<T, ReadError>, now: i64) {
         match answer {
             Err(ReadError::Unreachable(_)) => self.silent(vendor, Calls::Reads, now),

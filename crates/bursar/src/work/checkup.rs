@@ -1,6 +1,6 @@
-//! What the vendors say of their connections when they are asked now: whether the credentials are good, whether webhooks are
-//! registered, and by how much our clock is wrong. For `bursar doctor`; nothing is changed. What is deliberately not here:
-//! what the database knows of them (`ops::checks`).
+//! Checks the vendor connections live for `bursar doctor`: whether the credentials work, whether webhooks are
+//! registered, and how far our clock is off. Changes nothing. Not here: what the database knows about them
+//! (`ops::checks`).
 
 use payout::money::Vendor;
 
@@ -9,7 +9,7 @@ use crate::ops::Result;
 use crate::ops::checks::{Finding, Weight};
 use crate::store;
 
-/// So far a clock may be wrong before somebody should look.
+/// Report a clock that is off by more than this.
 const SKEW_US: i64 = 30_000_000;
 
 pub async fn vendors(work: &Work) -> Result<Vec<Finding>> {

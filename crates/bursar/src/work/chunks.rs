@@ -1,5 +1,5 @@
-//! PayPal's batches: queued items parted into chunks that go together, and the exact bytes of each. What is deliberately not
-//! here: committing them (`dispatch`) and what becomes of the answer (`send`).
+//! PayPal batches: splits queued items into chunks sent together, and builds the exact bytes of each. Not here:
+//! committing them (`dispatch`) and handling the answer (`send`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,11 +13,11 @@ use crate::ops::Result;
 use crate::store::transactions::Transaction;
 use crate::store::{Tx, put_back, submissions};
 
-/// How many items one PayPal batch carries. PayPal takes 15,000; a thousand is one page when it is read back, and one
-/// denied batch touches fewer payees.
+/// Items per PayPal batch. PayPal takes up to 15,000; a thousand fits one page when read back, and a denied batch
+/// affects fewer payees.
 const PAYPAL_ITEMS: usize = 1_000;
 
-/// Takes out the items that PayPal would refuse a whole batch for, so that the others go without them.
+/// Separates out items for which PayPal would refuse a whole batch, so that the others go without them.
 pub(super) fn buildable(items: Vec<&Ready>) -> (Vec<&Ready>, Vec<(&Ready, BadRequest)>) {
     let (mut good, mut bad) = (Vec::with_capacity(items.len()), Vec::new());
     for ready in items {
@@ -29,7 +29,7 @@ pub(super) fn buildable(items: Vec<&Ready>) -> (Vec<&Ready>, Vec<(&Ready, BadReq
     (good, bad)
 }
 
-/// Items of one batch and currency that go to PayPal together.
+/// Items of one batch and currency sent to PayPal together.
 pub(super) struct Chunk<'a> {
     pub(super) batch: BatchId,
     currency: Currency,
@@ -71,7 +71,7 @@ pub(super) fn batch_request(
     })
 }
 
-/// Splits items into chunks, numbered on from those the batch has had.
+/// Splits items into chunks, continuing the batch's chunk numbers.
 pub(super) async fn of<'a>(tx: &mut Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
     let mut groups: BTreeMap<(BatchId, Currency), Vec<&Ready>> = BTreeMap::new();
     for ready in items {
@@ -98,15 +98,15 @@ pub(super) fn next_key(key: &str) -> String {
     format!("{stem}:{}", n.parse::<u32>().unwrap_or(1) + 1)
 }
 
-/// Which of a batch's requests a key is of, later ones after earlier ones: its chunk and `n`.
+/// The chunk and `n` of a key, in the order of a batch's requests.
 pub(super) fn place_of(key: &str) -> Option<(u64, u32)> {
     let mut parts = key.rsplit(':');
     let (n, chunk) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some((chunk, n))
 }
 
-/// Each epoch of the database gives out numbers of its own, so many at the most: one that was put back never gives out again
-/// what the lost one gave to other payments.
+/// Chunk numbers per database epoch. Each epoch starts a new range, so a restored database never reuses numbers the
+/// lost one gave to other payments.
 const NUMBERS_OF_AN_EPOCH: usize = 1_000_000;
 
 /// The number of a batch's next chunk.

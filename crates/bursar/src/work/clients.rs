@@ -1,4 +1,4 @@
-//! The vendors' clients, made from the sealed credentials and made again when those change.
+//! The vendor clients, created from the encrypted credentials and re-created when those change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::points::{self, Side};
 use crate::store;
 use crate::store::vendors::Connection;
 
-/// A vendor that can be talked to.
+/// A connected vendor.
 #[derive(Clone, Debug)]
 pub struct Connected<C> {
     pub client: C,
-    /// Whose credentials it has, where that was read already.
+    /// The vendor account the credentials belong to, once it is known.
     pub account: Option<String>,
 }
 
 impl<C> Connected<C> {
-    /// Whether this is certainly the account that something is bound to.
+    /// Whether this is certainly the account an object is bound to.
     pub fn is_of(&self, bound: Option<&str>) -> bool {
         if payout::planted::on("any_account") {
             return true;
@@ -36,7 +36,7 @@ impl<C> Connected<C> {
         bound.is_some() && self.account.as_deref() == bound
     }
 
-    /// Whether something may be asked for here: not what is bound to another account, which does not have it.
+    /// Whether an object may be looked up here. One bound to another account may not: this account does not have it.
     pub fn may_have(&self, bound: Option<&str>) -> bool {
         bound.is_none() || self.is_of(bound)
     }
@@ -56,10 +56,10 @@ pub(super) enum Made {
     PayPal(PayPal),
 }
 
-/// Where a vendor's API is.
+/// The base URL of a vendor's API.
 ///
 /// # Errors
-/// When the configured base is not an address of scheme, host and port alone.
+/// If the configured base is anything but scheme, host and port.
 pub fn base(app: &App, vendor: Vendor, mode: &str) -> Result<Url, String> {
     let own = match vendor {
         Vendor::Stripe => STRIPE_API,
@@ -73,8 +73,8 @@ pub fn base(app: &App, vendor: Vendor, mode: &str) -> Result<Url, String> {
     if bare && web { Ok(url) } else { Err(format!("{text} must be scheme://host:port and nothing more")) }
 }
 
-/// What is wrong where a connection was saved against a stand-in and none is configured here: the vendor itself would be asked
-/// with credentials that are not for it.
+/// The error if a connection was saved against a stand-in and none is configured here: the real vendor would get
+/// credentials that are not meant for it.
 pub fn without_its_stand_in(app: &App, connection: &Connection) -> Option<String> {
     let vendor = connection.vendor;
     let saved = Credentials::stand_in(&app.master_key, connection)?;
@@ -87,7 +87,7 @@ pub fn without_its_stand_in(app: &App, connection: &Connection) -> Option<String
     })
 }
 
-/// Each call to a vendor is a point.
+/// Each vendor call is a crash point.
 fn tell(moment: Moment, method: &Method, url: &Url) {
     let side = match moment {
         Moment::Before => Side::Before,
@@ -97,36 +97,36 @@ fn tell(moment: Moment, method: &Method, url: &Url) {
 }
 
 impl Clients {
-    /// Clients of this program, over connections of their own.
+    /// Creates the clients with their own connection pool.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, String> {
         let http = Http::new()?;
         Ok(Self::over(app, if cfg!(debug_assertions) { http.telling(Arc::new(tell)) } else { http }))
     }
 
-    /// The same over what is given.
+    /// Creates the clients over the given HTTP client.
     pub fn over(app: App, http: Http) -> Self {
         Self { app, http, skew: Skew::default(), made: Arc::default() }
     }
 
-    /// How far our clock is from the vendors'.
+    /// How far our clock is off from the vendors' clocks.
     pub fn skew(&self) -> &Skew {
         &self.skew
     }
 
-    /// The network, with an eye on this vendor's clock.
+    /// The HTTP client, tracking this vendor's clock.
     fn watched(&self, vendor: Vendor) -> Http {
         self.http.clone().watched(self.skew.watch(&self.app.clock, vendor.as_str()))
     }
 
-    /// The network, for fetching PayPal's certificates.
+    /// The HTTP client for fetching PayPal's certificates.
     pub fn http(&self) -> &Http {
         &self.http
     }
 
-    /// Stripe, if it is connected and its credentials open.
+    /// Stripe, if it is connected and its credentials can be decrypted.
     pub async fn stripe(&self) -> store::Result<Option<Connected<Stripe>>> {
         match self.get(Vendor::Stripe).await? {
             Some((Made::Stripe(client), account)) => Ok(Some(Connected { client, account })),
@@ -134,7 +134,7 @@ impl Clients {
         }
     }
 
-    /// PayPal, if it is connected and its credentials open.
+    /// PayPal, if it is connected and its credentials can be decrypted.
     pub async fn paypal(&self) -> store::Result<Option<Connected<PayPal>>> {
         match self.get(Vendor::PayPal).await? {
             Some((Made::PayPal(client), account)) => Ok(Some(Connected { client, account })),
@@ -159,7 +159,7 @@ impl Clients {
         Ok(Some((client, connection.account)))
     }
 
-    /// The client of a connection; why there is none when its credentials do not open.
+    /// The client for a connection, or why its credentials cannot be used.
     pub(super) async fn client(&self, connection: &Connection) -> Result<Made, String> {
         let mut made = self.made.lock().await;
         if let Some((sealed, client)) = made.get(&connection.vendor)
@@ -172,10 +172,10 @@ impl Clients {
         Ok(client)
     }
 
-    /// Credentials that do not open are like credentials that the vendor refuses: the vendor is paused, somebody is told,
-    /// and nothing else stands still.
+    /// Handles credentials that cannot be decrypted like credentials the vendor rejects: pauses the vendor and notifies
+    /// somebody; nothing else stops.
     async fn cannot_be_made(&self, connection: &Connection, why: &str) {
-        // A machine that lacks the new key does not pause the vendor for those that have it.
+        // A machine that lacks the new key must not pause the vendor for machines that have it.
         if !self.has_the_key().await {
             return;
         }
@@ -208,19 +208,19 @@ impl Clients {
         }
     }
 
-    /// A Stripe client for a key that is not saved yet.
+    /// Creates a Stripe client for a key that is not saved yet.
     ///
     /// # Errors
-    /// When the base or the key cannot be used.
+    /// If the base URL or the key cannot be used.
     pub fn new_stripe(&self, secret_key: &str) -> Result<Stripe, String> {
         let base = base(&self.app, Vendor::Stripe, "")?;
         Stripe::new(self.watched(Vendor::Stripe), base, secret_key).map_err(|bad| bad.0)
     }
 
-    /// A PayPal client for credentials that are not saved yet.
+    /// Creates a PayPal client for credentials that are not saved yet.
     ///
     /// # Errors
-    /// When the base or the credentials cannot be used.
+    /// If the base URL or the credentials cannot be used.
     pub fn new_paypal(&self, client_id: &str, client_secret: &str, mode: &str) -> Result<PayPal, String> {
         let base = base(&self.app, Vendor::PayPal, mode)?;
         let clock = self.app.clock.clone();

@@ -1,5 +1,5 @@
-//! Setting up what lies at a vendor: our own connection with its webhooks, and payees' destinations. Each asks the vendor
-//! first and then calls one verb; a vendor that cannot be reached changes nothing.
+//! Setup at the vendors: our own connection with its webhooks, and payees' destinations. Each function asks the vendor
+//! first and then calls one verb; if the vendor cannot be reached, nothing changes.
 
 use futures::StreamExt as _;
 use payout::Refusal;
@@ -26,22 +26,22 @@ use crate::store::vendors::Connection;
 use crate::store::{self, meta};
 use crate::transact;
 
-/// How many accounts one pass reads again.
+/// How many accounts one pass re-reads.
 const ACCOUNTS_AT_ONCE: i64 = 50;
-/// How many of them are on the wire at a time.
+/// How many of those reads run concurrently.
 const READS_AT_ONCE: usize = 8;
-/// How long until a vendor is asked again whose credentials we have.
+/// How long to wait before asking again whose credentials these are.
 const IDENTIFY_AGAIN_US: i64 = 5_000_000;
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
-/// When accounts without a bank account were last looked for.
+/// The key under which we store when accounts without a bank account were last scheduled for a re-read.
 const BANKS: &str = "banks_asked_for_at";
 
-/// Proves a Stripe key, registers both webhook endpoints, and saves.
+/// Verifies a Stripe key, registers both webhook endpoints, and saves.
 ///
 /// # Errors
-/// [`OpsError::Refused`] in Stripe's words, and `wrong_mode` when the key is not of this mode; [`OpsError::Conflict`]
-/// `other_vendor_account`; [`OpsError::Unreachable`] when Stripe does not answer.
+/// [`OpsError::Refused`] with Stripe's message, or `wrong_mode` if the key is not for this mode; [`OpsError::Conflict`]
+/// `other_vendor_account`; [`OpsError::Unreachable`] if Stripe does not answer.
 pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) -> Result<()> {
     if let Some(own) = mode_of_key(secret_key).filter(|own| *own != mode) {
         return Err(wrong_mode(mode, own));
@@ -81,7 +81,7 @@ pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) ->
     connections::save(&work.app, actor, &credentials, &proof).await
 }
 
-/// The mode that a Stripe key names itself: `sk_live_…`, `rk_test_…`.
+/// The mode in the key's prefix: `sk_live_…`, `rk_test_…`.
 fn mode_of_key(key: &str) -> Option<&'static str> {
     let (_, rest) = key.split_once('_')?;
     ["live", "test"].into_iter().find(|mode| rest.starts_with(&format!("{mode}_")))
@@ -94,8 +94,8 @@ fn wrong_mode(mode: &str, own: &str) -> OpsError {
     Refusal::new("wrong_mode", sentence).at("mode").into()
 }
 
-/// Whether an account of Stripe is the one that was connected, where that was not recorded: it has a webhook endpoint of
-/// ours by its id, or the newest transfer that was accepted. Nothing else proves it.
+/// Whether a Stripe account is the one that was connected, when that was not recorded: it has one of our webhook
+/// endpoints by id, or the newest accepted transfer. Nothing else proves it.
 async fn stripe_has_ours(
     work: &Work,
     client: &Stripe,
@@ -117,7 +117,7 @@ async fn stripe_has_ours(
     })
 }
 
-/// Refuses another account before anything is registered there. What decides is asked again where it is saved.
+/// Refuses a different account before anything is registered there. The save checks again, and its check decides.
 async fn not_another(work: &Work, vendor: Vendor, proof: &Proof) -> Result<()> {
     if proof.same_as_before {
         return Ok(());
@@ -129,8 +129,8 @@ async fn not_another(work: &Work, vendor: Vendor, proof: &Proof) -> Result<()> {
     connections::noting_refused(app, vendor, account, same).await
 }
 
-/// The endpoint at `url`: the one we have if Stripe still has it, else a new one, because only its making tells the
-/// secret. One of ours whose secret we do not have is removed.
+/// The endpoint at `url`: the existing one if Stripe still has it, otherwise a new one, because Stripe only returns the
+/// secret at creation. An endpoint of ours whose secret we do not have is deleted.
 async fn endpoint(
     client: &Stripe,
     url: &str,
@@ -153,10 +153,10 @@ async fn endpoint(
     Ok((made.id, made.secret))
 }
 
-/// Proves PayPal's credentials, registers (or adopts) the webhook, and saves.
+/// Verifies PayPal's credentials, registers (or adopts) the webhook, and saves.
 ///
 /// # Errors
-/// As [`stripe`].
+/// Same as [`stripe`].
 pub async fn paypal(
     work: &Work,
     actor: &Actor,
@@ -184,9 +184,9 @@ pub async fn paypal(
     connections::save(&work.app, actor, &credentials, &proof).await
 }
 
-/// PayPal tells no id of the account behind credentials: an application id is one and the same in every sandbox. The
-/// client id is certain, for an application belongs to one account; another application counts as another account. Its
-/// mode is certain as well, because each mode has a host of its own.
+/// PayPal returns no account id for credentials: the application id is the same in every sandbox. The client id is
+/// reliable, because an application belongs to one account; a different application counts as a different account. The
+/// mode is reliable too, because each mode has its own host.
 async fn paypal_proof(work: &Work, client: &PayPal, client_id: &str, mode: &str) -> Result<Proof> {
     let mode = if mode == "live" { "live" } else { "sandbox" };
     let account = connections::account_in(client_id, mode);
@@ -217,10 +217,11 @@ async fn paypal_proof(work: &Work, client: &PayPal, client_id: &str, mode: &str)
     Ok(Proof { mode, account, same_as_before })
 }
 
-/// Reads whose credentials the saved ones are, where a version before did not: nothing is sent until that is certain.
+/// Finds out which account the saved credentials belong to, if an earlier version did not record it. Nothing is sent
+/// until that is known.
 ///
 /// # Errors
-/// When the database does not answer. A vendor that does not answer is asked again.
+/// If the database fails. A vendor that does not answer is asked again.
 pub(super) async fn identify(work: &Work, vendor: Vendor, now: i64) -> Result<()> {
     let known = connection(work, vendor).await?;
     if let (Some(pace), Vendor::Stripe, Some(connection)) = (&work.pace, vendor, &known) {
@@ -262,7 +263,7 @@ async fn connection(work: &Work, vendor: Vendor) -> Result<Option<Connection>> {
     Ok(all.into_iter().find(|connection| connection.vendor == vendor))
 }
 
-/// The credentials that are saved, if they open.
+/// The saved credentials, if they can be decrypted.
 fn opened(work: &Work, connection: Option<&Connection>) -> Option<Credentials> {
     connection.and_then(|connection| Credentials::open(&work.app.master_key, connection))
 }
@@ -271,7 +272,7 @@ fn refused(field: &'static str, sentence: &str) -> OpsError {
     Refusal::new("vendor_refused", sentence).at(field).into()
 }
 
-/// A vendor's refusal, or its silence, as whoever asked is told it.
+/// A vendor's refusal or silence, as an error for the caller.
 pub(super) fn told(field: &'static str, vendor: Vendor, error: &ReadError) -> OpsError {
     let name = vendor.label();
     match error {
@@ -299,11 +300,11 @@ pub(super) fn told(field: &'static str, vendor: Vendor, error: &ReadError) -> Op
     }
 }
 
-/// Sets where a payee is paid, as an administrator does. A Stripe account is read first and put on the manual schedule;
-/// while Stripe is not connected the profile is kept as not ready and read when it is.
+/// Sets a payee's destination, as an administrator does. A Stripe account is read first and set to the manual payout
+/// schedule; while Stripe is not connected, the profile is saved as not ready and read later.
 ///
 /// # Errors
-/// [`OpsError::Unreachable`] when the vendor does not answer; then nothing is changed.
+/// [`OpsError::Unreachable`] if the vendor does not answer; then nothing changes.
 pub async fn set_profile(
     work: &Work,
     actor: &Actor,
@@ -323,7 +324,7 @@ pub async fn set_profile(
     payee_verbs::set_profile(&work.app, actor, payee, destination, standing).await
 }
 
-/// Reads an account, and puts it on the manual schedule: on any other, Stripe would sweep a transfer away by itself.
+/// Reads an account and sets it to the manual payout schedule: on any other, Stripe would pay out transfers by itself.
 pub(super) async fn account(
     client: &Stripe,
     address: &str,
@@ -336,7 +337,7 @@ pub(super) async fn account(
     Ok(state)
 }
 
-/// Payable as Stripe sees it, or what stands in the way: Stripe's words, made plain where they are known.
+/// Payable as Stripe sees it, or what is missing: Stripe's codes, in plain words where we know them.
 pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
     if state.transfers_active && state.payouts_enabled {
         return Standing::Payable(Some(state.currencies.clone()));
@@ -352,15 +353,15 @@ pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
     Standing::NotYet(format!("{what}{}{due}", why.unwrap_or_default()))
 }
 
-/// One pass: tries the credentials of paused vendors again, hears of what no webhook has told, and reads accounts again that
-/// changed or lack what is needed to pay; answers how many.
+/// One pass: retries the credentials of paused vendors, processes changes no webhook reported, and re-reads accounts
+/// that changed or lack something needed to pay. Returns how much it did.
 pub async fn once(work: &Work, now: i64) -> Done {
     probe_paused(work, now).await?;
     ask_for_banks(work, now).await?;
     Ok(missed::once(work, now).await? + refresh_accounts(work, now).await?)
 }
 
-/// Once an hour: has the accounts read again that lack a bank account in a currency that is owed, each once a day.
+/// Once an hour, schedules a re-read of accounts that lack a bank account in a currency they are owed, each once a day.
 async fn ask_for_banks(work: &Work, now: i64) -> Result<()> {
     let (app, last) = (&work.app, meta::get(&mut work.app.store.read().await?, BANKS).await?);
     let last = last.and_then(|at| at.parse::<i64>().ok()).filter(|at| *at <= now);
@@ -374,8 +375,8 @@ async fn ask_for_banks(work: &Work, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Tries the credentials of a paused vendor again when it is time, with a question that moves nothing: a pause must end
-/// by itself when the vendor takes them again, even where nothing is queued that could find it out.
+/// Retries the credentials of a paused vendor when due, with a read: the pause must end by itself once the vendor
+/// accepts them again, even if nothing queued would find that out.
 async fn probe_paused(work: &Work, now: i64) -> Result<()> {
     let mut db = work.app.store.read().await?;
     let all = store::vendors::all(&mut db).await?;
@@ -386,7 +387,7 @@ async fn probe_paused(work: &Work, now: i64) -> Result<()> {
         let answer = match connection.vendor {
             Vendor::Stripe => match work.clients.stripe().await? {
                 Some(stripe) => work.ask(Vendor::Stripe, stripe.client.balance(None)).await.map(drop),
-                // They do not open; that was noted.
+                // The credentials cannot be decrypted; that is already noted.
                 None => continue,
             },
             Vendor::PayPal => match work.clients.paypal().await? {
@@ -402,7 +403,7 @@ async fn probe_paused(work: &Work, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Reads the accounts again that Stripe told us of; answers how many.
+/// Re-reads the accounts Stripe sent events about. Returns how many.
 async fn refresh_accounts(work: &Work, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(Vendor::Stripe, Calls::Reads, now, ACCOUNTS_AT_ONCE);

@@ -1,6 +1,6 @@
-//! Which event a change is told to have come from. A payment's events lie together until its vendor is asked; what the
-//! vendor then says is told of the event that is about the same object and says the same, and of none where there is no
-//! such event: then asking found it out. What is deliberately not here: asking, and recording (`settle`).
+//! Attributes changes to events. A payment's events are collected until its vendor is asked. Each change in the answer
+//! is attributed to the event about the same object that says the same thing, or to none if there is no such event:
+//! then the read found it out. Not here: asking and recording (`settle`).
 
 use std::collections::HashMap;
 
@@ -12,17 +12,17 @@ use crate::ops::record::Heard;
 use crate::store::events::Linked;
 use crate::store::transactions::Attempt;
 
-/// How well an event fits a change.
+/// How well an event matches a change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    /// It is about something else.
+    /// About another object.
     None,
-    /// It is about the object, but says something else of it.
+    /// About the same object, but reports something else.
     SameObject,
     Says,
 }
 
-/// Names to each change the event it came from, if one did.
+/// Sets on each change the event it came from, if there is one.
 pub(super) fn name_events<'a>(
     heard: &mut [Heard],
     linked: &[&Linked],
@@ -36,7 +36,7 @@ pub(super) fn name_events<'a>(
         let object = change.vendor_id.as_deref().or_else(|| objects.get(&change.attempt).copied());
         let of = events.get(&change.transaction).into_iter().flatten();
         let fits = of.map(|event| (fit(event, &change.fact, object, change), event));
-        // Of equals the newest: events are in the order in which they came.
+        // On a tie the newest wins: events are in order of arrival.
         let best = fits.filter(|(fit, _)| *fit > Fit::None).max_by_key(|(fit, _)| *fit);
         if let Some((_, event)) = best {
             change.source = "webhook";
@@ -48,7 +48,7 @@ pub(super) fn name_events<'a>(
 fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit {
     let (same, says) = match event.vendor {
         Vendor::Stripe => {
-            // What Stripe's own schedule took is told by no event of the transfer.
+            // No event of the transfer reports what Stripe's automatic schedule paid out.
             let swept = matches!(fact, Fact::Swept { .. });
             let same = !swept && event.object_id.is_some() && event.object_id.as_deref() == object;
             (same, stripe(fact).contains(&event.event_type.as_str()))
@@ -68,7 +68,7 @@ fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit
     }
 }
 
-/// The names of Stripe's events that say so.
+/// The Stripe event types that report this fact.
 fn stripe(fact: &Fact) -> &'static [&'static str] {
     match fact {
         Fact::TransferMade => &["transfer.created"],
@@ -102,7 +102,7 @@ fn stripe(fact: &Fact) -> &'static [&'static str] {
     }
 }
 
-/// The statuses of a PayPal item that say so.
+/// The PayPal item statuses that report this fact.
 fn paypal(fact: &Fact) -> &'static [&'static str] {
     match fact {
         Fact::ItemPending => &["NEW", "PENDING", "PROCESSING"],

@@ -1,10 +1,10 @@
-//! From a queued attempt to an answer: commit the intention, send it, record what came back.
+//! From a queued attempt to an answer: commit a submission, send it, record the answer.
 //!
-//! 1. *Intend*: every gate is asked again, then key and exact bytes are committed with the attempt's move to sending.
+//! 1. *Intend*: re-check every gate, then commit key, exact bytes and the attempt's move to sending.
 //! 2. *Send*: no database transaction is open. `work::send` is the only code that calls a money endpoint.
-//! 3. *Record*: the answer's verdict moves submission and attempts in one database transaction.
+//! 3. *Record*: the answer's verdict updates submission and attempts in one database transaction.
 //!
-//! A process may die after any of these; the next pass finds what is committed and drives it on with the same key.
+//! The process may crash after any of these; the next pass resumes what is committed, with the same key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -29,15 +29,15 @@ use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self};
 use crate::transact;
 
-/// How many PayPal items one pass intends.
+/// How many PayPal items one pass turns into submissions.
 const PAYPAL_AT_ONCE: i64 = 10_000;
-/// So many passes in a row met a rule of the database, and it is a row that breaks it.
+/// After this many consecutive constraint violations, assume a row is the cause.
 const CLASHES: usize = 3;
 
-/// One pass for one vendor: intends what is queued, sends what is due, records the answers.
+/// One pass for one vendor: commits submissions for queued attempts, sends what is due, and records the answers.
 ///
 /// # Errors
-/// When the database does not answer; what is committed is driven on by the next pass.
+/// If the database fails; the next pass resumes what is committed.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     if braked(work).await? {
         return Ok(0);
@@ -46,7 +46,7 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     connect::identify(work, vendor, now).await?;
     let legs: &[(Leg, i64)] = match vendor {
         Vendor::Stripe => &[(Leg::Transfer, send::at_once(work)), (Leg::Reversal, send::at_once(work))],
-        // PayPal can only be looked through by sending, so `search` looks through what it was sent.
+        // At PayPal the only look-up is a repeated send, so in safe mode `search` covers it instead.
         Vendor::PayPal if safe => &[],
         Vendor::PayPal => &[(Leg::Cancel, send::at_once(work)), (Leg::Item, PAYPAL_AT_ONCE)],
     };
@@ -60,8 +60,8 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     Ok(intended + send::due(work, vendor, work.app.clock.now()).await?)
 }
 
-/// One pass of the bank payouts: reads what connected balances hold and intends the payouts whose money is there. They
-/// have a loop of their own because each needs a question, and what needs none must not wait for it.
+/// One pass for bank payouts: reads the connected balances and commits the payouts that are funded. They have their own
+/// loop because each needs a read, and sends that need none must not wait for it.
 pub async fn funds(work: &Work, now: i64) -> Done {
     if braked(work).await? {
         return Ok(0);
@@ -81,13 +81,13 @@ pub async fn funds(work: &Work, now: i64) -> Done {
     Ok(intended)
 }
 
-/// Nothing is sent in safe mode. What is queued is only looked for, where the database was put back.
+/// Whether sending is stopped by safe mode. After a restore, queued attempts are only looked up.
 async fn rests(work: &Work) -> Result<bool> {
     let mut db = work.app.store.read().await?;
     Ok(safe_mode::stops_sending(&mut db).await?)
 }
 
-/// Nothing is even intended while the books do not balance.
+/// Whether the brake is set: while the books do not balance, no submission is even committed.
 async fn braked(work: &Work) -> Result<bool> {
     Ok(brake::on(&mut work.app.store.read().await?).await?)
 }
@@ -99,7 +99,7 @@ fn looks_follow(work: &Work, intended: usize) -> Done {
     Ok(intended)
 }
 
-/// Commits the intentions of what is queued of these legs, so many of each; answers how many attempts it moved.
+/// Commits submissions for queued attempts of these legs, up to a limit for each. Returns how many attempts it moved.
 async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> Done {
     let mut moved = 0;
     for (leg, limit) in legs {
@@ -107,7 +107,7 @@ async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> Done {
             continue;
         }
         moved += match intend_leg(work, *leg, *limit, now).await {
-            // Another worker was first with the same ones; the next pass reads what is left.
+            // Another worker took the same attempts first; the next pass reads what is left.
             Err(OpsError::Conflict(_)) if work.clashes(*leg) < CLASHES => 0,
             Err(error) if aside::about_a_row(&error) => halve(work, *leg, *limit, now).await?,
             outcome => {
@@ -135,7 +135,7 @@ async fn intend_these(work: &Work, queued: Vec<Attempt>, now: i64) -> Done {
     commit(work, sorted).await
 }
 
-/// Intends what is queued in ever smaller parts, so that a record that cannot be worked on holds up only itself.
+/// Bisects the queued attempts, so that a broken record only holds up itself.
 async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
     let ids = transactions::queued_ids(&mut work.app.store.read().await?, leg, now, limit).await?;
     let (mut moved, mut halves) = (0, Halves::of(ids));
@@ -158,11 +158,11 @@ async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
     Ok(moved)
 }
 
-/// Asks every gate again. Reading a connected balance is a call to the vendor, so it comes before any transaction.
+/// Re-checks every gate. Reading a connected balance calls the vendor, so it happens before any database transaction.
 async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let ids: Vec<TransactionId> = queued.iter().map(|attempt| attempt.transaction).collect();
     let mut db = work.app.store.read().await?;
-    // Before all that is decided by it: what a database that was put back meanwhile says is of a later one.
+    // Read first: if the database is restored in between, what is read after this belongs to a later epoch.
     let epoch = put_back::progress(&mut db).await?.epoch;
     let found: HashMap<TransactionId, Transaction> =
         transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
@@ -189,10 +189,10 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
         };
         let looks = to_look_for.contains(&transaction.id);
         let back = made.get(&transaction.id).cloned();
-        // What a lost database has paid out is in no balance any more, so it is looked for whatever the balance holds.
+        // A payout made by a lost database has left the balance, so look for it whatever the balance holds.
         let first = looks && (gate != BeforeSend::Open || attempt.leg == Leg::Payout);
         match gate {
-            // That it was never sent is not known yet, so no gate may call it failed, nor have safe mode wait for it.
+            // It may have been sent, so no gate may fail it, and safe mode must not make it wait.
             BeforeSend::Open | BeforeSend::Stop(_) | BeforeSend::Wait(_)
                 if (safe || first) && !cannot_look(gate) =>
             {
@@ -215,13 +215,13 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     Ok(sorted)
 }
 
-/// Whether the vendor cannot be looked through while a gate is closed: it is not reached, or is another account.
+/// Whether a closed gate rules out a look-up: the vendor is unreachable, or another account is connected.
 fn cannot_look(gate: BeforeSend) -> bool {
     matches!(gate, BeforeSend::Wait(Code::VendorCredentialsRejected | Code::OtherVendorAccount))
 }
 
-/// Whether what is connected is the vendor's account that a payment was promised from. Where nothing is connected, the
-/// gates say so.
+/// Whether the connected vendor account is the one the payment was promised from. If nothing is connected, the gates
+/// report that.
 fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection]) -> bool {
     let connection = connections.iter().find(|connection| connection.vendor == of.terms.vendor);
     payout::planted::on("any_account")
@@ -229,14 +229,14 @@ fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection
             .is_none_or(|connection| connection.account.is_some() && connection.account == of.vendor_account)
 }
 
-/// Its item was claimed, or came back, while the cancellation waited to be sent.
+/// The item was claimed or returned while the cancellation was queued.
 fn too_late_to_cancel(attempt: &Attempt) -> Heard {
     let reason = Reason::new("no_longer_unclaimed", "");
     let told = "nothing was sent: the payment is not unclaimed any more";
     heard(attempt, Fact::Refused(Leg::Cancel, reason), Some(told.to_owned()))
 }
 
-/// Writes intentions, stops and waits; answers how many attempts it moved.
+/// Commits submissions, stops and waits. Returns how many attempts it moved.
 async fn commit(work: &Work, sorted: Sorted) -> Done {
     let app = &work.app;
     if !sorted.came_back.is_empty() {
@@ -276,7 +276,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
                 Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
             }
         }
-        // What was decided is as old as what it was decided by: of a payout, its balance.
+        // A decision is as old as the data behind it; for a payout, that is the balance.
         submissions::insert(tx, new, sorted.epoch, sorted.decided_at.min(now)).await?;
         record::record_of(tx, app, "dispatch", held, &heard).await?;
         for (next_at, waiting) in &sorted.waiting {
@@ -288,8 +288,8 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
     })
 }
 
-/// Leaves out the payouts of connected accounts whose balance another worker has shared out since it was read: what it had
-/// may be promised twice, so they stay queued and it is read again. Each account is held from here on.
+/// Leaves out payouts of connected accounts whose balance another worker has allocated since it was read: the same
+/// money could be promised twice. They stay queued and the balance is read again. Locks each account.
 async fn unshared<'a>(
     tx: &mut store::Tx,
     shares: &BTreeMap<String, i64>,
@@ -307,8 +307,8 @@ async fn unshared<'a>(
     Ok(ready.into_iter().filter(|one| !pays_out(one) || as_read(&account(one))).collect())
 }
 
-/// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read
-/// the same ones: what they have sent must neither be sent again in a batch of another key nor be stopped.
+/// The attempts nobody has moved since they were read; locks their transactions. Another worker may have read the same
+/// attempts: what it sent must not be stopped, nor sent again in a batch with another key.
 async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<(HashSet<AttemptId>, record::Held)> {
     let ready = sorted.ready.iter().chain(&sorted.looked_for).map(|ready| &ready.attempt);
     let stopped = sorted.stopped.iter().map(|(attempt, _)| attempt);
@@ -329,7 +329,7 @@ fn stop(attempt: &Attempt, code: Code) -> Heard {
     heard(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {}", code.message())))
 }
 
-/// A request that cannot be built is a rule that a gate should have kept; nothing was sent.
+/// A gate should have caught a request that cannot be built; nothing was sent.
 fn cannot_build(attempt: &Attempt, bad: &BadRequest) -> Heard {
     tracing::error!(attempt = %attempt.id, %bad, "a request could not be built; nothing was sent");
     let reason = Reason::new(Code::AmountNotPayable.as_str(), bad.0.as_str());
@@ -381,7 +381,7 @@ fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest
     let attempt = ready.attempt.id.to_string();
     let number = if payout::planted::on("no_number_in_the_key") { 1 } else { ready.attempt.number };
     let key = format!("{}:{transaction}:{number}", ready.attempt.leg.key_prefix());
-    // Only what nobody has reversed yet can be fetched back.
+    // Only the part that has not been reversed yet can be reversed.
     let part = ready.back.as_ref().map_or(0, |back| back.part_minor);
     let net = ready.transaction.terms.net;
     let net = Money::new(net.minor - part, net.currency);

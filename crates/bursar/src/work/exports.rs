@@ -1,6 +1,5 @@
-//! Making large exports, a piece at a time, and throwing files away when their time is over. A worker that dies leaves
-//! what it had gathered; when its lease has lapsed another goes on from there. What is deliberately not here: what a piece
-//! is (`ops::exports`).
+//! Writes large exports piece by piece and deletes expired files. If a worker dies, its progress stays, and another
+//! worker resumes once the lease has lapsed. Not here: what a piece is (`ops::exports`).
 
 use super::{Done, Work};
 use crate::ops::{OpsError, exports};
@@ -19,7 +18,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
         }
         Err(OpsError::Refused(refusal)) => refusal.sentence,
         Err(OpsError::Missing) => "What it was asked of is not there.".to_owned(),
-        // It would be found in the same state the next time.
+        // A retry would find it in the same state.
         Err(OpsError::Internal(StoreError::Corrupt(what))) => {
             tracing::error!(export = run.label(), what, "an export cannot be made");
             "Something that is stored cannot be read. The log names it.".to_owned()

@@ -1,6 +1,6 @@
-//! The money of bank payouts: what connected balances hold, how it is given to the payouts that wait for it, and what becomes
-//! of those whose money is not there. What is deliberately not here: which payouts are due and what is committed of them
-//! (`dispatch`), and where money that is not there has gone (`swept`).
+//! Funding of bank payouts: reads connected balances, allocates them to the payouts waiting for them, and handles
+//! payouts whose money is missing. Not here: which payouts are due and how they are committed (`dispatch`), and where
+//! missing money went (`swept`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,14 +19,14 @@ use super::{Work, late};
 use crate::ops::{Result, vendors as connections};
 use crate::store::{self, outgoing, transactions};
 
-/// How many connected balances are read at a time.
+/// How many connected balances are read concurrently.
 const READS_AT_ONCE: usize = 32;
-/// How many accounts are looked through at a time for what took their money.
+/// How many accounts are searched concurrently for what took their money.
 const LOOKS_AT_ONCE: usize = 8;
-/// How long a balance may take: a slow one must not hold up what is ready to be sent.
+/// The time limit for reading a balance: a slow one must not hold up payouts that are ready.
 const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long a payout waits for its money between two looks at the balance, by how long it has waited: an hour's wait can
-/// become a day's, and each look is a question.
+/// The interval between balance reads for a waiting payout, by how long it has waited: an hour's wait can become a
+/// day's, and each read is an API call.
 fn look_again_us(waited_us: i64, longest_us: i64) -> i64 {
     match waited_us / 60_000_000 {
         ..10 => longest_us,
@@ -35,14 +35,15 @@ fn look_again_us(waited_us: i64, longest_us: i64) -> i64 {
     }
 }
 
-/// The wait after a look at a vendor failed before anything was sent.
+/// Retry delay after a failed read, when nothing was sent.
 const LOOK_AGAIN_US: i64 = 2_000_000;
 const HOUR_US: i64 = 3_600_000_000;
-/// Transferred money takes a day at some accounts; what is not available an hour later is looked for.
+/// Some accounts take a day to make transferred money available; money still unavailable an hour after that is looked
+/// for.
 const LATE_US: i64 = 25 * HOUR_US;
 
-/// Only what a connected balance holds as available is paid out. Until then the payment is Payout Ready: transferred
-/// money can take a day, and a payout sent too early would be refused.
+/// Only the available part of a connected balance is paid out. Until then the payment is Payout Ready: transferred
+/// money can take a day to become available, and a payout sent too early would be refused.
 pub(super) async fn with_funds(
     work: &Work,
     payouts: Vec<Ready>,
@@ -65,7 +66,8 @@ pub(super) async fn with_funds(
     for ready in with_refusals(work, payouts).await? {
         accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
     }
-    // In this order: what another worker shares out after the first of the three is found out when it is committed.
+    // Keep this order: if another worker allocates the balance after the first of the three reads, the commit detects
+    // it.
     let names: Vec<String> = accounts.keys().map(|account| shares_of(account)).collect();
     sorted.shares.extend(store::counted_each(&mut work.app.store.read().await?, &names).await?);
     let of: Vec<&str> = accounts.keys().map(String::as_str).collect();
@@ -88,7 +90,8 @@ pub(super) async fn with_funds(
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
             Ok(balance) => gone.push(share(waiting, &balance, &spoken_for, sorted, (now, longest))),
-            // It is not ours to see any more, or cannot be read: an answer, and the transfer can still be asked about.
+            // We may not see the account, or the answer is unreadable: that is an answer, and the transfer can still be
+            // read.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
                 let why = Why::not_told(&error);
                 gone.push(waiting.into_iter().map(|ready| Gone { ready, why: why.clone() }).collect());
@@ -107,7 +110,7 @@ pub(super) async fn with_funds(
     look_for(work, &stripe.client, gone, sorted, now).await
 }
 
-/// Reads how often the payouts that are not their payment's first were refused before.
+/// Reads how often Stripe refused earlier payouts of the same payments.
 async fn with_refusals(work: &Work, mut payouts: Vec<Ready>) -> Result<Vec<Ready>> {
     let again = payouts.iter().filter(|one| one.attempt.number > 1);
     let again: Vec<TransactionId> = again.map(|one| one.transaction.id).collect();
@@ -122,7 +125,7 @@ async fn with_refusals(work: &Work, mut payouts: Vec<Ready>) -> Result<Vec<Ready
     Ok(payouts)
 }
 
-/// What counts how often the balance of a connected account was shared out among its payouts.
+/// The counter of how often a connected account's balance was allocated to its payouts.
 pub(super) fn shares_of(account: &str) -> String {
     format!("payouts:{account}")
 }
@@ -134,8 +137,8 @@ async fn in_time<T>(
     tokio::time::timeout(READ_IN, question).await.unwrap_or_else(late)
 }
 
-/// Finds out what became of money that is not there, or may be another payment's, some accounts at a time; what is not found
-/// out waits.
+/// Finds out what became of money that is missing or may be another payment's, several accounts concurrently. What
+/// cannot be found out waits.
 async fn look_for(
     work: &Work,
     stripe: &Stripe,
@@ -161,7 +164,7 @@ async fn look_for(
 }
 
 impl Sorted {
-    /// The longer money has not come, the more rarely it is looked for.
+    /// The longer money has been missing, the less often we look.
     fn waits_for_funds(&mut self, ready: &Ready, now: i64, longest: i64) {
         let age = ready.waited_us(now);
         let waits = self.waiting.entry(now + look_again_us(age, longest)).or_default();
@@ -169,9 +172,9 @@ impl Sorted {
     }
 }
 
-/// What payouts that are committed but not known to be made will take from these accounts, in Stripe's units: the balance
-/// that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is known to
-/// have made, takes nothing more.
+/// What committed payouts not yet known to be made will take from these accounts, in Stripe's units: the balance as
+/// read may not be reduced by it yet. Payouts that wait for a person without a request, or that Stripe is known to have
+/// made, take nothing more.
 async fn spoken_for(work: &Work, accounts: &[&str]) -> Result<HashMap<(String, Currency), i64>> {
     let mut db = work.app.store.read().await?;
     let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
@@ -183,10 +186,10 @@ async fn spoken_for(work: &Work, accounts: &[&str]) -> Result<HashMap<(String, C
     Ok(spoken_for)
 }
 
-/// Gives what is available to the payouts of one account, oldest first. Answers those whose money the account does not
-/// hold at all, neither now nor later, or has held for longer than a day without making it available, and those that Stripe
-/// refuses although it shows their money: it may have gone some other way. So may the money of those that were transferred long
-/// ago, and then what is available is another payment's.
+/// Allocates the available balance to the payouts of one account, oldest first. Returns those that need a look: the
+/// account does not hold their money at all, neither available nor pending; it has held it for over a day without
+/// making it available; Stripe keeps refusing them although the money is shown; or the transfer is so old that the
+/// available money may be another payment's.
 fn share(
     waiting: Vec<Ready>,
     balance: &vendors::stripe::balance::Balance,
@@ -212,7 +215,7 @@ fn share(
         } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
             gone.push(Gone { ready, why: Why::Short });
         } else if ready.waited_us(now) > LATE_US {
-            // What is there may be another payment's, whose payout nobody knows the end of: that comes first.
+            // The money there may belong to another payment whose payout has no known outcome: resolve that one first.
             let why = if available >= units { Why::Promised } else { Why::Unavailable };
             gone.push(Gone { ready, why });
         } else {

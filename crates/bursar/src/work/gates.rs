@@ -1,5 +1,5 @@
-//! What a leg must pass to be sent: `dispatch` asks before it commits an intention, `last_gates` before the first byte. What is
-//! deliberately not here: the gates' words and remedies (`payout::eligibility`), and sending (`send`).
+//! What a leg must pass to be sent: checked by `dispatch` before it commits a submission, and by `last_gates` before
+//! sending. Not here: the gates' messages and remedies (`payout::eligibility`), and sending (`send`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,21 +15,21 @@ use crate::store;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::work::Work;
 
-/// The vendors that refuse our credentials and are not due for another try.
+/// The vendors that reject our credentials and are not due for a retry.
 pub(super) fn paused(connections: &[store::vendors::Connection], now: i64) -> Vec<Vendor> {
     let paused = connections.iter().filter(|connection| connection.rejected_at.is_some());
     let resting = paused.filter(|connection| connection.retry_at.is_some_and(|at| at > now));
     resting.map(|connection| connection.vendor).collect()
 }
 
-/// The payments of what is built on what another leg has made: bank payouts, and what takes money back.
+/// The payments of attempts that build on another leg: bank payouts, reversals and cancellations.
 pub(super) fn built_on_another(attempts: &[Attempt]) -> Vec<TransactionId> {
     let built = attempts.iter().filter(|one| takes_back(one.leg) || one.leg == Leg::Payout);
     built.map(|one| one.transaction).collect()
 }
 
-/// Taking our own money back asks only whether the vendor can be reached and agrees; paying asks every gate, and a bank
-/// payout whether its transfer stands: what else lies in that balance is another payment's.
+/// A reversal or cancellation of our own money only requires that the vendor is reachable. Payments must pass every
+/// gate, and a bank payout also needs its transfer intact: other money in that balance belongs to other payments.
 pub(super) fn gate(
     attempt: &Attempt,
     (transaction, made): (&Transaction, Option<&Back>),
@@ -41,7 +41,7 @@ pub(super) fn gate(
         return BeforeSend::Wait(Code::VendorCredentialsRejected);
     }
     if takes_back(attempt.leg) {
-        // What is contradicted may be with the payee: what would be fetched back is another payment's then.
+        // The payee may already have the money of a contradicted payment; a reversal would take another payment's.
         let waits = attempt.leg == Leg::Reversal && transaction.contradicted_at.is_some();
         return if waits { BeforeSend::Wait(Code::PaymentContradicted) } else { BeforeSend::Open };
     }
@@ -49,7 +49,7 @@ pub(super) fn gate(
     if reversed {
         return BeforeSend::Stop(Code::TransferReversed);
     }
-    // It was heard that the transfer came back, and what took its money before is looked for.
+    // A reversal of the transfer was reported; first find out whether something took its money earlier.
     if attempt.leg == Leg::Payout && transaction.reversal_seen_at.is_some() {
         return BeforeSend::Wait(Code::TransferReversed);
     }
@@ -62,7 +62,7 @@ pub(super) fn gate(
     eligibility::before_send(&codes, same, false)
 }
 
-/// Whether a leg takes our own money back instead of paying.
+/// Whether a leg takes our own money back rather than paying.
 pub(super) fn takes_back(leg: Leg) -> bool {
     match leg {
         Leg::Reversal | Leg::Cancel => true,
@@ -70,18 +70,18 @@ pub(super) fn takes_back(leg: Leg) -> bool {
     }
 }
 
-/// What is asked about requests once more before they are sent.
+/// The result of re-checking submissions before they are sent.
 #[derive(Default)]
 pub(super) struct Asked {
-    /// The gates that are closed for what each carries; one with every gate open is left out.
+    /// The closed gates of each submission's payments, by submission id; submissions without any are left out.
     pub(super) closed: HashMap<String, Vec<(TransactionId, BeforeSend)>>,
-    /// The payments that each carries, and that have not ended.
+    /// The payments each submission carries that have not ended.
     pub(super) carried: HashMap<String, HashSet<String>>,
-    /// The vendor's object that has paid what a bank payout of ours should pay.
+    /// The vendor object that already paid what a bank payout of ours would pay.
     pub(super) paid: HashMap<String, String>,
 }
 
-/// The gates that are closed now for what these submissions carry, and what that is.
+/// Re-checks the gates of everything these submissions carry.
 pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) -> Result<Asked> {
     let mut asked = Asked::default();
     if submissions.is_empty() {
@@ -117,7 +117,7 @@ pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) 
     Ok(asked)
 }
 
-/// The transfer or PayPal item of each transaction that is not over.
+/// The transfer or PayPal item of each transaction, unless it has ended.
 pub(super) async fn transfers_of(
     db: &mut store::Db,
     ids: &[TransactionId],

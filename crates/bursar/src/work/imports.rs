@@ -1,5 +1,5 @@
-//! Files that people have uploaded: one unit of one import in each pass, and then the payout destinations that the file
-//! names, each of which a vendor may have to be asked about.
+//! Uploaded files: each pass handles one unit of one import, then the payout destinations in the file, for which a
+//! vendor may have to be asked.
 
 use super::{Done, Work, connect};
 use crate::ops::OpsError;
@@ -8,9 +8,9 @@ use crate::store::imports::Import;
 
 /// How many destinations one pass sets.
 const AT_ONCE: usize = 20;
-/// How long a vendor that does not answer is left alone.
+/// Retry delay after a vendor did not answer.
 const REST_US: i64 = 10_000_000;
-/// How often it is asked for one destination.
+/// How often the vendor is asked about one destination.
 const MOST_TRIES: i64 = 4;
 
 pub async fn once(work: &Work, now: i64) -> Done {
@@ -18,7 +18,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
     let to_connect = runs::advance(&work.app, &import).await?;
     if !to_connect.is_empty() {
         match set_profiles(work, import, to_connect).await {
-            // Somebody canceled it meanwhile.
+            // Somebody canceled the import meanwhile.
             Ok(()) | Err(OpsError::Conflict(_)) => {}
             Err(error) => return Err(error),
         }

@@ -1,5 +1,5 @@
-//! From a stored event to the payment it is about. An event is a hint: it says which object to ask the vendor for, and
-//! nothing in its body is believed. What is deliberately not here: asking (`settle`), verifying (done before storing).
+//! From a stored event to its payment. An event is a hint: it says which object to fetch from the vendor, and nothing
+//! in its body is believed. Not here: fetching (`settle`), and signature verification (done before storing).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,39 +18,39 @@ use crate::transact;
 
 /// How many events one pass takes.
 const AT_ONCE: i64 = 1_000;
-/// How many bytes of bodies it takes.
+/// How many bytes of event bodies one pass takes.
 const BYTES_AT_ONCE: i64 = 8 << 20;
 
-/// For so long a parked event is compared with what we have learnt since. Our own answer unparks it too, but on PostgreSQL
-/// the answer may be recorded in the moment between looking the object up and parking.
+/// How long a parked event is rechecked against new objects. Recording our own answer also unparks it, but on
+/// PostgreSQL that can happen between our look-up of the object and the parking.
 const PARKED_US: i64 = 600_000_000;
 
-/// What is told of an event that is signed and cannot be read.
+/// The message for an event whose signature is valid but whose body cannot be parsed.
 const UNREADABLE: &str =
     "it is signed but cannot be read; nothing was done, and the vendor is asked by itself";
 
-/// An event may overtake our own answer, which then says the same: so long a look waits for it.
+/// An event may arrive before the answer to our own request, which says the same thing: wait this long for the answer.
 const ANSWER_US: i64 = 10_000_000;
 
-/// What is to be done about an event.
+/// What to do about an event.
 enum Meaning {
     Concerns(TransactionId),
-    /// Ask about all of these.
+    /// It concerns all of these.
     ConcernsAll(Vec<TransactionId>),
-    /// Read this connected account again.
+    /// Re-read this connected account.
     Account(String),
-    /// It names this submission by our own key, and the object that the vendor has under it.
+    /// It names this submission by our idempotency key, and the vendor's object created with it.
     Names(String, String),
     /// We do not know the object yet.
     Park,
-    /// It moves nothing, and why.
+    /// No effect, and why.
     Nothing(String),
 }
 
-/// One pass: looks at the events that nobody has looked at.
+/// One pass: processes new events.
 pub async fn once(work: &Work, _now: i64) -> Done {
     let app = &work.app;
-    // Idle passes only look: the one writer of SQLite is not asked for nothing twice a second.
+    // Idle passes only read, so that they do not take SQLite's single writer twice a second.
     let since = app.clock.now() - PARKED_US;
     if !events::any_to_look_at(&mut app.store.read().await?, since).await? {
         return Ok(0);
@@ -120,15 +120,15 @@ pub async fn once(work: &Work, _now: i64) -> Done {
     Ok(done)
 }
 
-/// What the body of an event says.
+/// A parsed event body.
 enum Told {
     Stripe(stripe::event::Event),
     PayPal(paypal::event::Event),
 }
 
 impl Told {
-    /// The connected account of which this tells a payout that we do not know: Stripe's own schedule may have made it, out of
-    /// money of ours that lies there.
+    /// The connected account of a payout event for a payout we do not know: Stripe's automatic schedule may have paid
+    /// out money of ours from it.
     fn pays_out(&self) -> Option<String> {
         match self {
             Self::Stripe(told) if told.event_type.starts_with("payout.") => told.account.clone(),
@@ -137,7 +137,7 @@ impl Told {
     }
 }
 
-/// An event with what its body says, where that can be read.
+/// An event with its parsed body, if it can be parsed.
 type Read<'a> = (&'a Waiting, Option<Told>);
 
 fn told(event: &Waiting) -> Option<Told> {
@@ -148,7 +148,7 @@ fn told(event: &Waiting) -> Option<Told> {
     }
 }
 
-/// One of the wrong turns: records what Stripe's events say of bank payouts, without asking.
+/// A planted bug for tests: records what Stripe's events say about bank payouts, without asking Stripe.
 async fn believe(
     tx: &mut Tx,
     app: &App,
@@ -179,8 +179,8 @@ async fn believe(
     Ok(())
 }
 
-/// The transactions behind the objects that these events name, each with the account that must match at Stripe. A payout
-/// that Stripe made by its own schedule settles several.
+/// The transactions behind the objects these events name, each with the account that must match at Stripe. A payout
+/// from Stripe's automatic schedule settles several.
 type Known = HashMap<(Vendor, String), Vec<(TransactionId, String)>>;
 
 async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
@@ -190,7 +190,7 @@ async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
         let objects: Vec<String> = of_vendor
             .filter_map(|(event, told)| match told {
                 Some(Told::PayPal(told)) => told.payout_item_id.clone(),
-                // What fetches a payout back tells of that one.
+                // An event about a payout that reverses another concerns the original.
                 Some(Told::Stripe(told)) => told.original_payout.clone().or_else(|| event.object_id.clone()),
                 None => event.object_id.clone(),
             })
@@ -202,7 +202,7 @@ async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
     Ok(known)
 }
 
-/// The submissions that these events name by a key of ours: the key, the submission, and for Stripe its account.
+/// The submissions these events name by our idempotency key: the key, the submission, and for Stripe its account.
 type Keys = HashMap<(Vendor, String), (String, Option<String>)>;
 
 async fn known_keys(tx: &mut Tx, read: &[Read<'_>]) -> Result<Keys> {
@@ -219,12 +219,12 @@ async fn known_keys(tx: &mut Tx, read: &[Read<'_>]) -> Result<Keys> {
     Ok(found.into_iter().map(|(key, id, vendor, account)| ((vendor, key), (id, account))).collect())
 }
 
-/// The transactions that a PayPal batch carries, by its id: asked once in a pass, because a batch of a thousand items
-/// sends a thousand events.
+/// The transactions in a PayPal batch, by its id: read once per pass, because a batch of a thousand items sends a
+/// thousand events.
 type Carried = HashMap<String, BTreeSet<TransactionId>>;
 
-/// A payee can write metadata on their own Stripe account, so an event is matched by the payout id that our own call was
-/// answered with, and by account and mode, never by metadata. Where our own key caused it, that is an order to look.
+/// Payees can write metadata on their own Stripe account, so events are matched by the payout id our own call returned,
+/// and by account and mode, never by metadata. An event that names our idempotency key triggers a look-up.
 fn stripe(
     event: &Waiting,
     told: &stripe::event::Event,

@@ -1,10 +1,10 @@
-//! The gates, asked a last time before the first byte, and what a closed one leads to.
+//! The last gate check before sending, and what a closed gate leads to.
 //!
-//! An intention may have waited for a vendor that was away while its payee was put on hold or moved. What was certainly
-//! never carried out stops, or waits where the gate opens by itself. What may have been carried out is not sent again to
-//! somebody who is stopped by now: Stripe is looked through instead, which moves nothing, and PayPal, whose only look is
-//! to send the same bytes, becomes a matter for a person. So does a request whose bytes name a payment that it does not
-//! carry any more: how that one ended is known by another request. Not here: the gates themselves (`payout::eligibility`).
+//! A submission may have waited for an unavailable vendor while its payee was put on hold or changed the destination.
+//! One that was certainly never executed fails, or waits if the gate opens by itself. One that may have been executed
+//! is not sent again while a gate is closed: Stripe is searched instead, which moves nothing; PayPal, whose only
+//! look-up is a repeated send, needs review. So does a request whose bytes name a payment it no longer carries: another
+//! request determines that one's outcome. Not here: the gates themselves (`payout::eligibility`).
 
 use std::collections::HashSet;
 
@@ -22,8 +22,8 @@ use crate::ops::Result;
 use crate::ops::record::PAID_OUT;
 use crate::store::submissions::Submission;
 
-/// Parts what was leased into what a gate stops and what may be sent. A record that cannot be read is set aside and holds
-/// up only itself.
+/// Splits leased submissions into those a gate stops and those that may be sent. A record that cannot be read is set
+/// aside and only holds up itself.
 pub(super) async fn ask(
     work: &Work,
     leased: Vec<Submission>,
@@ -79,8 +79,8 @@ fn part(
     (stopped, open)
 }
 
-/// A request whose bytes name a payment that it does not carry any more, or that has ended here, is never sent: it would pay
-/// that one as well. What becomes of it instead.
+/// A request whose bytes name a payment it no longer carries, or that has ended here, is never sent: it would pay that
+/// one again. Returns the verdict in that case.
 fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<Judged> {
     let gone = |named: &String| !carried.is_some_and(|carried| carried.contains(named));
     let named = item_ids(of).into_iter().find(gone)?;
@@ -90,14 +90,14 @@ fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<J
     Some(Judged::review(of, told))
 }
 
-/// A reversal whose attempt has ended is never sent: the money was paid out meanwhile. One that may have been made is looked
-/// for.
+/// A reversal whose attempt has ended is never sent: the money was paid out meanwhile. One that may have been made is
+/// looked up.
 fn over(of: &Submission, carried: Option<&HashSet<String>>, now: i64) -> Option<Judged> {
     let has_ended = of.kind == MoneyKind::Reversal.as_str() && carried.is_none_or(HashSet::is_empty);
     has_ended.then(|| ended(of, PAID_OUT, now))
 }
 
-/// What becomes of a request that nothing waits for any more.
+/// The verdict on a request nothing waits for any more.
 pub(super) fn ended(of: &Submission, why: &str, now: i64) -> Judged {
     match of.doubts {
         0 => verdict::stopped(of, Verdict::Refused(Reason::new(why, "")), why),
@@ -105,8 +105,8 @@ pub(super) fn ended(of: &Submission, why: &str, now: i64) -> Judged {
     }
 }
 
-/// A bank payout whose money Stripe's own schedule has paid out, as was heard while the request was being written, is never
-/// sent: it would take another payment's money. One that may have been made is looked for.
+/// A bank payout is never sent if Stripe's automatic schedule has already paid out its money, reported while the
+/// request was being written: it would take another payment's money. One that may have been made is looked up.
 fn paid(of: &Submission, object: Option<&String>, now: i64) -> Option<Judged> {
     object.map(|object| match of.doubts {
         0 => Judged::accepted(of, object, "found"),
@@ -114,8 +114,8 @@ fn paid(of: &Submission, object: Option<&String>, now: i64) -> Option<Judged> {
     })
 }
 
-/// Asks again about one that has waited for its turn. Answers what becomes of it when it may not be sent: a gate was closed
-/// meanwhile, or it cannot be found out.
+/// Re-checks the gates for a submission that has waited for its turn. Returns the result if it must not be sent: a gate
+/// has closed, or the check failed.
 pub(super) async fn closed_since(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
     match gates::closed_gates(work, std::slice::from_ref(&of.id), now).await {
         Ok(asked) => part(work, vec![of.clone()], asked, now).0.pop(),
@@ -126,7 +126,7 @@ pub(super) async fn closed_since(work: &Work, of: &Submission, now: i64) -> Opti
     }
 }
 
-/// What closed gates make of a submission, and the gates that its payments are shown to wait at.
+/// What closed gates mean for a submission, and the gates its payments are shown as waiting for.
 fn stop(
     of: &Submission,
     closed: Vec<(TransactionId, BeforeSend)>,
@@ -136,14 +136,14 @@ fn stop(
     let codes: Vec<(TransactionId, Code)> =
         closed.iter().filter_map(|(id, gate)| Some((*id, code(*gate)?))).collect();
     let Some((_, first)) = codes.first().copied() else { return (verdict::waits(of, now), Vec::new()) };
-    // A vendor that refuses our credentials is asked nothing by anybody, nor is any while the books do not balance; nothing is
-    // known that was not known before.
+    // Nothing is sent to a vendor that rejects our credentials, nor while the books do not balance, and nothing new was
+    // learned.
     let nobody = |code| matches!(code, Code::VendorCredentialsRejected | Code::BooksDoNotBalance);
     if codes.iter().any(|(_, code)| nobody(*code)) {
         return (waits(of, now + longest), codes);
     }
     match (of.vendor, of.doubts > 0) {
-        // A contradiction is settled by then, and must not be what the payment is said to have failed for.
+        // The contradiction will be settled by then and must not appear as the reason the payment failed.
         (Vendor::Stripe, true) if first == Code::PaymentContradicted => {
             (verdict::looks_instead(of, "not_found_at_vendor", now), codes)
         }
@@ -165,7 +165,7 @@ fn stop(
                 (verdict::stopped(of, refused, first.as_str()), Vec::new())
             }
         },
-        // In a batch each is stopped by its own gate or waits for it, and holds up nobody else.
+        // In a batch, each payment fails or waits on its own gate and holds up no other.
         (Vendor::PayPal, false) => {
             let waiting = closed.iter().filter(|(_, gate)| matches!(gate, BeforeSend::Wait(_)));
             let waiting = waiting.filter_map(|(id, gate)| Some((*id, code(*gate)?))).collect();
@@ -181,7 +181,7 @@ fn code(gate: BeforeSend) -> Option<Code> {
     }
 }
 
-/// Nothing left us and nothing was learnt; what was said last stays said.
+/// Nothing was sent and nothing learned; keep the last message.
 fn waits(of: &Submission, again: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     Judged { why, detail, ..verdict::waits(of, again) }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::work::verdict::tests::submission;
 
-    /// Whoever has left a request is never paid by it, however often it is taken up again.
+    /// A payment that has left a request is never paid by it, however often the request is retried.
     #[test]
     fn a_request_is_sent_only_while_it_carries_all_that_it_names() {
         let body = r#"{"sender_batch_header":{"sender_batch_id":"pb:b:0:1"},"items":[
@@ -212,7 +212,7 @@ mod tests {
         );
     }
 
-    /// A person could find out nothing about it, and when the brake is off it goes on by itself.
+    /// A person could not find out anything, and it resumes by itself once the brake is released.
     #[test]
     fn what_may_have_been_sent_waits_while_the_books_do_not_balance() {
         let id = TransactionId::fresh(0, 1);

@@ -1,8 +1,7 @@
-//! What is sent later than it was decided. A bank payout takes whatever its account holds, and a reversal whatever Stripe
-//! lets it: what was transferred for a payment may have been paid out by Stripe's own schedule meanwhile, and then what
-//! lies there is another payment's. So it is asked whether the schedule took the money, or somebody reversed the transfer:
-//! before a bank payout leaves late or again, and before each sending of a reversal. What is deliberately not here: how
-//! that is found out (`swept`, `prove`, `settle`).
+//! Late sends. A bank payout takes whatever its account holds, and a reversal whatever Stripe allows. Meanwhile
+//! Stripe's automatic schedule may have paid out the transfer's money, and what remains belongs to another payment. So
+//! before a bank payout is sent late or again, and before every send of a reversal, check whether the schedule took the
+//! money or somebody reversed the transfer. Not here: how that is found out (`swept`, `prove`, `settle`).
 
 use payout::deadline;
 use payout::eligibility::Code;
@@ -21,26 +20,26 @@ use crate::store::submissions::Submission;
 use crate::store::transactions::{self, Transaction};
 use crate::transact;
 
-/// A schedule pays out what has become available by then, at the end of a day (UTC).
+/// A schedule pays out at the end of a UTC day what has become available by then.
 const DAY_US: i64 = 86_400_000_000;
 const HOUR_US: i64 = 3_600_000_000;
-/// What was decided so lately was looked at then.
+/// A decision younger than this needs no new check.
 const FRESH_US: i64 = 300_000_000;
 
-/// Whether what was transferred for a payment has lain there for so long that a schedule may have taken it.
+/// Whether a payment's transferred money has been in the balance long enough for a schedule to have taken it.
 pub(super) fn is_late(of: &Transaction, now: i64) -> bool {
     let since = of.left_at.unwrap_or(of.state_at);
     let lain = now.saturating_sub(since) > HOUR_US || other_day(since, now);
     lain && !payout::planted::on("swept_unseen")
 }
 
-/// Whether a schedule may have paid out between two moments, however near they are.
+/// Whether a schedule may have paid out between two times, however close they are.
 pub(super) fn other_day(one: i64, other: i64) -> bool {
     one.div_euclid(DAY_US) != other.div_euclid(DAY_US)
 }
 
-/// Looks before a bank payout is sent that was decided a while ago or may have been carried out, and before each sending of a
-/// reversal, which is asked for by hand and rare. Answers what becomes of it where it is not sent now.
+/// Checks before sending a bank payout that was decided a while ago or may have been executed, and before every send of
+/// a reversal, which is manual and rare. Returns the result if it must not be sent now.
 pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
     let waited = now.saturating_sub(of.created_at) > FRESH_US || other_day(of.created_at, now);
     let asks = !payout::planted::on("schedule_unasked");
@@ -61,7 +60,7 @@ fn waits(work: &Work, of: &Submission, now: i64) -> Answered {
     submission::unsent(of.clone(), now + work.app.config.longest_wait_us())
 }
 
-/// The payment that a request of one is about.
+/// The payment of a request that carries only one.
 async fn payment(work: &Work, of: &Submission) -> Result<Option<Transaction>> {
     let mut db = work.app.store.read().await?;
     let carried = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
@@ -69,8 +68,8 @@ async fn payment(work: &Work, of: &Submission) -> Result<Option<Transaction>> {
     Ok(transactions::several(&mut db, &ids).await?.into_iter().next())
 }
 
-/// What a payout of Stripe's own has paid, or what is back with us, is not paid once more. An account that is not shown to us
-/// says so to the request.
+/// Does not pay again what a payout of Stripe's own schedule has paid, or what has come back to us. If Stripe does not
+/// show us the account, the send itself gets that answer.
 async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
     let Some(payment) = payment(work, of).await? else { return Ok(None) };
     let asks = if is_late(&payment, now) { Asks::Payouts } else { Asks::Transfer };
@@ -80,14 +79,14 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
     }
     Ok(match lies {
         Ok(Lies::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
-        // What may have been made as well is looked for; that the payee has it otherwise is heard from its transfer.
+        // It may have been made as well, so look it up; the payment by the schedule is learned from the transfer.
         Ok(Lies::PaidOut(..)) if of.doubts > 0 => {
             Some(Answered::unsent(of.clone(), last_gates::ended(of, PAID_OUT, now), Vec::new()))
         }
         Ok(Lies::PaidOut(id, fact)) => {
             Some(Answered::found(of.clone(), Judged::accepted(of, &id, "found"), fact))
         }
-        // Once that is heard, a gate closes.
+        // Once that is recorded, a gate closes.
         Ok(Lies::CameBack) => {
             settle::look_before(work, payment.id).await?;
             Some(waits(work, of, now))
@@ -117,7 +116,7 @@ fn untold_for_long(of: &Transaction, now: i64) -> bool {
     of.unseen_since.is_some_and(|since| now.saturating_sub(since) > deadline::UNAVAILABLE_US)
 }
 
-/// Notes since when Stripe does not tell what a payee's balance has paid out, or that it does again.
+/// Records since when Stripe does not report what left a payee's balance, or that it reports it again.
 async fn note(work: &Work, of: &Transaction, untold: bool, now: i64) -> Result<()> {
     if untold == of.unseen_since.is_some() {
         return Ok(());
@@ -128,8 +127,8 @@ async fn note(work: &Work, of: &Transaction, untold: bool, now: i64) -> Result<(
     transact!(app, |tx| { Ok(transactions::note_shown(tx, shown, unseen, now).await?) })
 }
 
-/// What was paid out, or is back, is not fetched back once more. Where the account is hidden, it is not waited for longer than
-/// for a transfer that came back.
+/// Does not reverse what was paid out or has come back. A hidden account is waited for no longer than a transfer that
+/// came back.
 async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
     let Some(before) = payment(work, of).await? else { return Ok(None) };
     let looked = settle::look_before(work, before.id).await?;
@@ -140,6 +139,6 @@ async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answe
     }
     let for_long = payment.unseen_since.is_some_and(|since| now.saturating_sub(since) >= deadline::UNSEEN_US);
     let may = looked == Looked::Through || (looked == Looked::NotShown && for_long);
-    // What the look has contradicted is with the payee: what would be fetched back is other money.
+    // A contradicted payment's money is with the payee; a reversal would take other money.
     Ok((!may || payment.contradicted_at.is_some()).then(|| waits(work, of, now)))
 }

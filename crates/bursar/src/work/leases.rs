@@ -1,5 +1,5 @@
-//! Leases in use: they are made longer until their answers are recorded. Not here: taking them (`store::submissions`), and
-//! what they are for (`send`).
+//! Active leases: extended until their answers are recorded. Not here: taking them (`store::submissions`), and what
+//! they are for (`send`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,12 +10,12 @@ use super::Work;
 use crate::store::submissions::{self, Submission};
 use crate::transact;
 
-/// How long a lease lasts. It is longer than a request can take, so nobody else sends while we do.
+/// The lease duration. It is longer than a request can take, so nobody else sends meanwhile.
 pub(super) const LEASE_US: i64 = 30_000_000;
-/// How often a lease in use is made longer.
+/// How often an active lease is extended.
 const RENEWED_EACH: Duration = Duration::from_secs(10);
 
-/// Leases that are in use: they are made longer until their answers are recorded.
+/// Active leases, extended until their answers are recorded.
 pub(super) struct Leases {
     pub(super) ends: AtomicI64,
     held: Mutex<HashMap<String, i64>>,
@@ -37,8 +37,8 @@ impl Leases {
         held.retain(|id, _| !ids.contains(&id.as_str()));
     }
 
-    /// Never ends. Where a lease was lost to somebody else, none is taken for longer than it was: what is left of the pass
-    /// is not sent.
+    /// Never returns. If another worker took over a lease, the expiry is no longer extended, so the rest of the pass is
+    /// not sent.
     pub(super) async fn renew(&self, work: &Work) {
         loop {
             tokio::time::sleep(RENEWED_EACH).await;

@@ -1,6 +1,6 @@
-//! Looking for what got no believable answer: lists and objects at the vendor, never a second request.
+//! Looks up requests without a conclusive answer: reads lists and objects at the vendor, never sends a second request.
 //!
-//! Only Stripe is looked through. At PayPal sending the same bytes again is the look, and `send` does that.
+//! Only Stripe is searched. At PayPal the look-up is to send the same bytes again, which `send` does.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ use crate::ops::vendors as connections;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions;
 
-/// What a look through Stripe says of a submission: there, not there, or not to be found out.
+/// What a look at Stripe says about a submission: found, not found, or not determinable.
 pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Option<Fact>) {
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
     let unsure = || (verdict::not_looked(of, now, longest), None);
@@ -32,7 +32,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     }
     let Ok(Some(stripe)) = work.clients.stripe().await else { return unsure() };
     if !stripe.is_of(of.vendor_account.as_deref()) {
-        // Another account has nothing of it, which would be taken for never made.
+        // Another account does not have it, which would look as if it had never been made.
         let (code, (judged, _)) = (Code::OtherVendorAccount, unsure());
         return (Judged { why: code.as_str().to_owned(), detail: code.message().to_owned(), ..judged }, None);
     }
@@ -43,7 +43,8 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         tracing::warn!(?error, "the payment of what is looked for could not be read");
     });
     let Ok(since) = since else { return unsure() };
-    // What a lost database has begun carries attempts that this one never had; what is known here is another attempt's.
+    // A payment begun by a lost database carries attempt ids this one never had; the objects known here belong to other
+    // attempts.
     let known = match of.last.as_ref().is_some_and(|(why, _)| why == submissions::PUT_BACK) {
         true => match objects_of(work, of).await {
             Ok(known) => Some(known),
@@ -74,7 +75,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     };
     match found {
         Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
-        // By a clock that is wrong, keys are of another age and lists begin elsewhere.
+        // If our clock is wrong, the age of a key and the start of a list are wrong too.
         Ok(Found::Absent)
             if work.clients.skew().too_much(of.vendor.as_str())
                 && !payout::planted::on("looks_a_minute_back") =>
@@ -84,7 +85,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         Ok(Found::Absent) => absent(work, of, now).await.unwrap_or_else(unsure),
         Ok(Found::Unclear(why)) => (Judged::review(of, why), None),
         Err(ReadError::Credentials(why)) => {
-            // What was said last of the submission stays said: it may be what ends it.
+            // Keep the submission's last message: it may become the reason it ends with.
             if let Err(error) = connections::pause(&work.app, Vendor::Stripe, &why).await {
                 tracing::error!(?error, "a vendor that refuses our credentials could not be paused");
             }
@@ -97,8 +98,8 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     }
 }
 
-/// From when on payouts are looked through, in seconds: so long before the payment was promised as in any other look. Ours is
-/// known by our key and our attempt; the time only keeps the list short, so it need not be near.
+/// The start of the payout list to search, as a Unix second: as far before the payment was created as in any other
+/// look. Ours is identified by key and attempt; the start only keeps the list short, so it can be generous.
 async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64> {
     if payout::planted::on("looks_a_minute_back") {
         return Ok(of.first_sent_at.unwrap_or(of.created_at) / 1_000_000 - 60);
@@ -110,8 +111,8 @@ async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64
     Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) / 1_000_000) - beside::EARLIER_S)
 }
 
-/// Whether Stripe has said how the transfer of a bank payout stands. A lost database may have taken it back: that is recorded
-/// before its bank payout can be sent, whose gate then closes.
+/// Whether Stripe has reported the state of a bank payout's transfer. A lost database may have reversed it: that is
+/// recorded before the bank payout can be sent, and a gate then closes.
 async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
     let asked = async {
         let mut db = work.app.store.read().await?;
@@ -132,8 +133,8 @@ async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
     }
 }
 
-/// Stripe has nothing of it. A bank payout that was not sent once more, because a payout of Stripe's own had taken its money,
-/// was paid by that one, once it is known that nothing of ours was made. `None` while that is not told.
+/// Stripe has no such object. If a bank payout was not resent because Stripe's automatic schedule had taken its money,
+/// it counts as paid by that payout once it is certain that ours was not made. `None` while that is undetermined.
 async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judged, Option<Fact>)> {
     let judged = verdict::stripe_absent(of, now);
     if judged.stopped_by() != Some(PAID_OUT) || !matches!(judged.verdict, Verdict::Refused(_)) {
@@ -142,14 +143,14 @@ async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judged, Optio
     match swept_away(work, of).await {
         Ok(Found::There(id, fact)) => Some((Judged::accepted(of, &id, "found"), fact)),
         Ok(Found::Absent | Found::Unclear(_)) => Some((judged, None)),
-        // Stripe tells it within hours. What it hides for longer is asked of the transfer from then on.
+        // Stripe reports it within hours. If it stays hidden longer, the transfer is asked about instead.
         Err(_) if of.looked_at.is_some_and(|first| now.saturating_sub(first) < deadline::UNSEEN_US) => None,
         Err(_) => Some((judged, None)),
     }
 }
 
-/// Stripe's own schedule may have paid out in the time that is lost what a bank payout should pay; the event of that was
-/// taken by the lost database.
+/// In the lost time, Stripe's automatic schedule may have paid out the money of a bank payout; the lost database took
+/// that event.
 async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
     let swept = async {
         let mut db = work.app.store.read().await?;
@@ -169,7 +170,7 @@ async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
     }
 }
 
-/// The vendor's objects that attempts of the same payment are known to have.
+/// The vendor's objects known for attempts of the same payment.
 async fn objects_of(work: &Work, of: &Submission) -> crate::ops::Result<HashSet<String>> {
     let mut db = work.app.store.read().await?;
     let carried = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
@@ -178,7 +179,7 @@ async fn objects_of(work: &Work, of: &Submission) -> crate::ops::Result<HashSet<
     Ok(attempts.into_iter().filter_map(|attempt| attempt.vendor_id).collect())
 }
 
-/// What is known of the objects of the same payment, where the database was put back.
+/// After a restore: the objects known for the same payment.
 type Known = Option<HashSet<String>>;
 
 fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
@@ -191,16 +192,16 @@ fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
 }
 
 enum Found {
-    /// It was made, under this id; what it says of itself.
+    /// It was made, under this id, with the fact it reports.
     There(String, Option<Fact>),
-    /// Stripe has nothing like it.
+    /// Stripe has no such object.
     Absent,
-    /// Something is there that is not clearly ours alone.
+    /// There is something that is not clearly ours alone.
     Unclear(String),
 }
 
-/// A transfer is found by its group, which is our transaction; ours is the one with our attempt on it. The payee cannot
-/// write on it: it belongs to our own account.
+/// Finds a transfer by its transfer group, which is our transaction; ours is the one with our attempt in its metadata.
+/// The payee cannot write that: the transfer belongs to our account.
 async fn transfer(
     stripe: &Stripe,
     of: &Submission,
@@ -229,8 +230,8 @@ async fn transfer(
     }
 }
 
-/// A payout lies on the payee's own account, where they can write metadata too. Ours is the one that carries our attempt
-/// and agrees with what we sent, and whose `payout.created` event names our key.
+/// Finds a bank payout. It is on the payee's own account, where they can write metadata too, so ours must carry our
+/// attempt, match what we sent, and have a `payout.created` event that names our key.
 async fn payout(
     stripe: &Stripe,
     of: &Submission,
@@ -262,7 +263,7 @@ async fn payout(
         return Ok(Found::Unclear(format!("{account} has more than one payout like the one under {key}")));
     }
     let events = stripe.payout_created_events(&account, since).await?;
-    // A lost database may have tried more often: its key has another number.
+    // A lost database may have made more attempts: its key has another number.
     let any_number = format!("{}:{transaction}:", Leg::Payout.key_prefix());
     let is_ours = |key: &str| key == request.key() || (known.is_some() && key.starts_with(&any_number));
     let fits = |id: Option<&String>| made.as_ref().is_none_or(|made| id == Some(&made.id));
@@ -284,7 +285,7 @@ async fn payout(
         (Some(made), _) => {
             Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
         }
-        // The payee can write over the metadata of their own account's payouts; they cannot write our events.
+        // The payee can overwrite the metadata of payouts on their own account, but not the events.
         (None, Some(id)) => Found::Unclear(format!(
             "an event names our key for the payout {id}, which does not look like ours"
         )),

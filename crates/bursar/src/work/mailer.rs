@@ -1,7 +1,7 @@
-//! SMTP: the one place that speaks to a mail server. A mail becomes a message of two parts with an id of its own, so that
-//! a server that was told of it twice can know it again.
+//! SMTP: the only code that talks to a mail server. A mail becomes a two-part message with its own id, so that a server
+//! can recognize a message it receives twice.
 //!
-//! What is deliberately not here: when a mail is sent and what follows from the answer (`ops::notices::post`).
+//! Not here: when a mail is sent and what the answer leads to (`ops::notices::post`).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,10 +16,10 @@ use crate::mail::{Language, Parts};
 use crate::ops::notices::post::Posted;
 use crate::store::mails::Mail;
 
-/// The longest a mail server may take over one step.
+/// The timeout for one SMTP step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The way to the mail server.
+/// The connection to the mail server.
 #[derive(Clone)]
 pub struct Mailer {
     server: AsyncSmtpTransport<Tokio1Executor>,
@@ -29,10 +29,10 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// The mail server of the configuration, if it names one.
+    /// The configured mail server, if there is one.
     ///
     /// # Errors
-    /// A sentence for whoever starts the program, when `BURSAR_SMTP_URL` or `BURSAR_MAIL_FROM` cannot be used.
+    /// A sentence for the operator if `BURSAR_SMTP_URL` or `BURSAR_MAIL_FROM` cannot be used.
     pub fn new(app: &App) -> Result<Option<Self>, String> {
         let Some(url) = &app.config.smtp_url else { return Ok(None) };
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| {
@@ -44,7 +44,7 @@ impl Mailer {
         Ok(Some(Self { server, from, host, base_url: app.base_url.clone() }))
     }
 
-    /// Sends a mail and says what the server answered.
+    /// Sends a mail and returns the server's answer.
     pub async fn send(&self, mail: &Mail) -> Posted {
         let message = match self.message(mail) {
             Ok(message) => message,
@@ -62,7 +62,7 @@ impl Mailer {
         }
     }
 
-    /// The message. Addresses and header values are lettre's own types, which hold no line breaks.
+    /// Builds the message. Addresses and header values are lettre's own types, which cannot contain line breaks.
     fn message(&self, mail: &Mail) -> Result<Message, String> {
         let address: Address = mail.recipient.parse().map_err(|error| format!("the address: {error}"))?;
         let name: String = mail.recipient_name.chars().filter(|letter| !letter.is_control()).collect();
@@ -99,7 +99,7 @@ fn from(config: &Config, host: &str) -> Result<Mailbox, String> {
     })
 }
 
-/// What went wrong with everything that lies behind it.
+/// The error with its whole chain of causes.
 fn told(error: &lettre::transport::smtp::Error) -> String {
     let mut told = error.to_string();
     let mut behind = std::error::Error::source(error);
@@ -113,8 +113,8 @@ fn told(error: &lettre::transport::smtp::Error) -> String {
     told.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(500).collect()
 }
 
-/// What a permanent refusal means. Only a refusal of the address is held against it: a server that refuses *us* (our
-/// password, our sender, a policy) refuses everybody, and suppressing everybody would be worse than waiting.
+/// What a permanent refusal means. Only a refusal of the address suppresses the address: a server that refuses *us*
+/// (our password, sender or policy) refuses every mail, and suppressing every address would be worse than waiting.
 /// Codes: RFC 5321 section 4.2.3; enhanced codes `x.y.z`: RFC 3463.
 fn refused(code: &str, said: String) -> Posted {
     let says = |enhanced: &str| said.contains(enhanced);

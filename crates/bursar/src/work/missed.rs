@@ -1,7 +1,7 @@
-//! Hearing of what Stripe's webhooks never delivered. Every payment is asked about by itself, but only for as long as it is
-//! watched; what becomes of it afterwards only an event tells. So once an hour Stripe is asked for its list of events, and
-//! those that never came are stored as if they had. What is deliberately not here: what an event means (`intake`), and
-//! connected accounts, whose lists can only be asked for one by one: their payouts are asked about while they are watched.
+//! Catches up on Stripe events that no webhook delivered. Payments are polled only while they are watched; after that,
+//! changes arrive only as events. So once an hour we read Stripe's event list and store missing events as if they had
+//! been delivered. Not here: what an event means (`intake`), and connected accounts, whose lists can only be read one
+//! by one: their payouts are polled while they are watched.
 
 use payout::ids::EventId;
 use payout::money::Vendor;
@@ -15,35 +15,36 @@ use crate::store::events::{self, New};
 use crate::store::meta;
 use crate::transact;
 
-/// How often Stripe is asked.
+/// How often the list is read.
 const EACH_US: i64 = 3_600_000_000;
-/// So far back the list is read beside what is new: it is not in the order in which things happened, and clocks differ.
+/// How far each read overlaps the previous one: the list is not in order of occurrence, and clocks differ.
 const OVERLAP_US: i64 = 2 * 3_600_000_000;
-/// So far back the first time: Stripe delivers an event again for three days.
+/// How far back the first read goes: Stripe retries deliveries for three days.
 const FIRST_US: i64 = 3 * 86_400_000_000;
 /// Stripe lists events for thirty days.
 const LISTED_US: i64 = 30 * 86_400_000_000 - OVERLAP_US;
-/// Within so long a webhook is waited for.
+/// How long to wait for a webhook.
 const DELIVERED_US: i64 = 3_600_000_000;
-/// What is asked for: that money came back. What a transfer that was just made says, its own answer says too.
+/// The event types to read: those that report money coming back. The answer to a transfer request already reports the
+/// transfer.
 const KINDS: [&str; 2] = ["transfer.reversed", "transfer.updated"];
 
 const ASKED: &str = "stripe_events_asked_at";
 const HEARD: &str = "stripe_events_heard_until";
 
-/// One pass: asks for the list when it is time, and stores what is new in it; answers how many events that were.
+/// One pass: reads the list when it is due and stores new events. Returns how many there were.
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut db = work.app.store.read().await?;
     let (read, heard) = (meta::get(&mut db, ASKED).await?, meta::get(&mut db, HEARD).await?);
     drop(db);
     let moment = |at: &Option<String>| at.as_ref().and_then(|at| at.parse::<i64>().ok());
     let (asked, heard) = (moment(&read), moment(&heard));
-    // A clock that was ahead must not keep it from being asked for ever.
+    // A clock that ran ahead must not suppress this forever.
     if asked.is_some_and(|at| at <= now && now - at < EACH_US) {
         return Ok(0);
     }
     let Some(stripe) = work.clients.stripe().await? else { return Ok(0) };
-    // Of several processes one asks.
+    // Only one of several processes reads it.
     let ours =
         transact!(work.app, |tx| { Ok(meta::replace(tx, ASKED, read.as_deref(), &now.to_string()).await?) })?;
     if !ours {
@@ -77,7 +78,7 @@ async fn keep(work: &Work, listed: &[Event], now: i64) -> Done {
         headers: json!({ "listed": "Stripe's list of events told of it; no webhook has" }).to_string(),
         received_at: now,
     };
-    // What has just happened may be on its way, and says more as it was signed.
+    // A recent event may still be delivered, and its signed body says more.
     let missed = listed.iter().filter(|event| event.created.saturating_mul(1_000_000) <= now - DELIVERED_US);
     let new: Vec<New> = missed.map(new).collect();
     let stored = transact!(app, |tx| {
@@ -93,7 +94,7 @@ async fn keep(work: &Work, listed: &[Event], now: i64) -> Done {
     Ok(usize::try_from(stored).unwrap_or(usize::MAX))
 }
 
-/// What an event says that was listed, as one that was delivered says it.
+/// The body of a listed event, in the shape of a delivered one.
 fn body(event: &Event) -> String {
     json!({
         "id": event.id, "type": event.event_type, "account": event.account, "livemode": event.livemode,

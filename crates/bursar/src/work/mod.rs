@@ -1,17 +1,16 @@
-//! The loops that talk to vendors: nudged or timed, they take no input, and each is a `…_once(now)` that does one
-//! bounded piece of work and can be dropped and begun again at any moment.
+//! The worker loops. They are woken by a nudge or a timer and take no input. Each is a `…_once(now)` that does one
+//! bounded unit of work and is safe to cancel and rerun at any point.
 //!
-//! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
-//! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
-//! connected balances for bank payouts, and `connect` accounts that changed, with what no webhook has told (`missed`);
-//! `look_for` looks for what got no answer and, in safe mode, for what the database does not know of (`look_through`,
-//! `search`);
-//! `movements` reads what the vendors themselves say of our balance and holds it against the books;
-//! `notify` turns notices into mails and sends them;
-//! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
-//! `sweep` forgets what need not be kept, and `guard` looks whether what must always hold does. `ask` and `connect` are the
-//! look-ups that a face may await beside a verb; `provider` asks who signs in. What is deliberately not here: deciding
-//! (`payout`, and `verdict` for answers) and writing (`ops::record`).
+//! `dispatch` commits submissions and sends them; `intake` links stored events to payments; `settle` polls the vendor
+//! and records the results. `dispatch` and `settle` run once per vendor, so a vendor that hangs only holds up itself.
+//! `dispatch::funds` reads connected balances for bank payouts, and `connect` re-reads accounts that changed, including
+//! changes no webhook reported (`missed`). `look_for` looks up requests that got no answer and, in safe mode, payments
+//! the database does not know (`look_through`, `search`). `movements` reads the vendors' own balance reports and
+//! reconciles them with the ledger. `notify` expands notices into mails and sends them. `imports` checks and enters
+//! uploaded files; `exports` writes files too large to produce within a request. `sweep` deletes what no longer needs
+//! to be kept, and `guard` checks the invariants. `ask` and `connect` are the look-ups a page or API handler may await
+//! next to a verb; `provider` talks to the identity provider. Not here: decisions (`payout`, and `verdict` for answers)
+//! and writes (`ops::record`).
 
 mod answer;
 mod aside;
@@ -85,7 +84,7 @@ use clients::Clients;
 use mailer::Mailer;
 use pace::{About, Pace};
 
-/// What every loop is given.
+/// What every loop gets.
 #[derive(Clone)]
 pub struct Work {
     /// The program.
@@ -94,41 +93,41 @@ pub struct Work {
     pub clients: Clients,
     /// The mail server, where there is one.
     mailer: Option<Mailer>,
-    /// How fast to send; `None` sends as fast as it can, for the benchmark.
+    /// Rate limits for sending; `None` sends as fast as possible, for the benchmark.
     pub pace: Option<Arc<Pace>>,
-    /// Whether a vendor may be called now.
+    /// Circuit breakers: whether a vendor may be called now.
     reach: Arc<Reach>,
-    /// What is known of the other processes.
+    /// What is known about the other processes.
     census: Census,
-    /// When times far in the future were last looked for.
+    /// When we last looked for due times far in the future.
     clamped_at: Arc<AtomicI64>,
-    /// How many passes in a row met a rule of the database, by leg.
+    /// Consecutive passes that violated a database constraint, one entry per pass, by leg.
     clashes: Arc<Mutex<Vec<Leg>>>,
-    /// One thing after another, for a simulation: the same every time.
+    /// Run everything sequentially, so a simulation is deterministic.
     in_turn: bool,
-    /// Where the simulation lets this process die.
+    /// The point at which the simulation kills this process.
     dies: Arc<Mutex<Option<Death>>>,
-    /// How far the database has come, as this process knows it.
+    /// How far the database has progressed, as far as this process knows.
     mark: Arc<Mark>,
-    /// What the provider that people sign in with says of itself.
+    /// The identity provider's cached metadata.
     provider: provider::Known,
 }
 
-/// A point at which a process may die: what is committed stays, what comes after never happens.
+/// A point at which a process may crash: what is committed stays, and nothing after it happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Death {
-    /// The intention is committed, no byte has left.
+    /// The submission is committed; nothing has been sent.
     BetweenCommitAndSend,
-    /// Submissions are leased, and nobody has said yet that they are about to be sent.
+    /// Submissions are leased but not yet marked as about to be sent.
     BetweenLeaseAndBegin,
-    /// It is committed that they are about to be sent, no byte has left.
+    /// Submissions are marked as about to be sent; nothing has been sent.
     BetweenBeginAndSend,
-    /// The vendor has answered, nothing is recorded.
+    /// The vendor has answered; nothing is recorded.
     BetweenSendAndRecord,
 }
 
 impl Work {
-    /// Work for a program, at this pace.
+    /// Creates the loops' context with these rate limits.
     ///
     /// # Errors
     /// When TLS cannot be set up, or the mail server's address cannot be read.
@@ -137,7 +136,7 @@ impl Work {
         Self::with(app, pace, clients)
     }
 
-    /// Work whose questions to vendors go over what is given, one after another.
+    /// Creates a context that sends its vendor calls through `http`, one at a time.
     ///
     /// # Errors
     /// When the mail server's address cannot be read.
@@ -146,12 +145,12 @@ impl Work {
         Ok(Self { in_turn: true, ..Self::with(app, None, clients)? })
     }
 
-    /// Whether one thing is done after another.
+    /// Whether everything runs sequentially.
     pub fn in_turn(&self) -> bool {
         self.in_turn
     }
 
-    /// How many things may be under way at a time.
+    /// How many operations may run concurrently.
     fn side_by_side(&self, most: usize) -> usize {
         if self.in_turn { 1 } else { most }
     }
@@ -177,17 +176,17 @@ impl Work {
         })
     }
 
-    /// The same, which remembers beside a key file how far the database has come, and notices when it has come less far.
+    /// Keeps a mark beside a key file of how far the database has progressed, so that an older database is noticed.
     pub fn remembering(self, mark: Mark) -> Self {
         Self { mark: Arc::new(mark), ..self }
     }
 
-    /// Compares the database with what was remembered; safe mode begins where it has come less far. Answers whether it did.
+    /// Compares the database with the mark and starts safe mode if the database is behind it. Returns whether it was.
     pub async fn compare_with_mark(&self) -> crate::ops::Result<bool> {
         epoch::check(&self.app, &self.mark).await
     }
 
-    /// Remembers what is about to be sent. It is committed already, and no byte has left.
+    /// Records in the mark what is about to be sent. It is already committed, and nothing has been sent.
     async fn note(
         &self,
         progress: Progress,
@@ -202,14 +201,15 @@ impl Work {
         let database = epoch::identity(&self.app.store, &self.app.clock).await?;
         let noted = Noted { database, epoch, sent, last, at: self.app.clock.now() };
         let mark = self.mark.clone();
-        // A disk that hangs must not hold up a thread that others need.
+        // A hanging disk must not block an executor thread.
         if tokio::task::spawn_blocking(move || write(&mark, &noted)).await.is_err() {
             tracing::warn!("the mark beside the key could not be written");
         }
         Ok(())
     }
 
-    /// Lets the process die at the next such point, for the simulation: each loop stops there and drops what it holds.
+    /// Makes the process crash at the next such point, for the simulation: each loop stops there and drops what it
+    /// holds.
     pub fn die_at(&self, point: Death) {
         *self.dies.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
@@ -218,7 +218,7 @@ impl Work {
         *self.dies.lock().unwrap_or_else(PoisonError::into_inner) == Some(point)
     }
 
-    /// Whether times far in the future are to be looked for: once a minute, and at once when the clock was set back.
+    /// Whether to look for due times far in the future: once a minute, and at once if the clock was set back.
     fn clamps(&self, now: i64) -> bool {
         let last = self.clamped_at.load(Ordering::Acquire);
         let due = now < last || now - last >= 60_000_000;
@@ -228,7 +228,7 @@ impl Work {
         due
     }
 
-    /// Another pass of a leg met a rule of the database; how many have in a row.
+    /// Records that another pass of this leg violated a database constraint. Returns how many have in a row.
     fn clashes(&self, leg: Leg) -> usize {
         let mut clashes = self.clashes.lock().unwrap_or_else(PoisonError::into_inner);
         clashes.push(leg);
@@ -239,8 +239,8 @@ impl Work {
         self.clashes.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one != leg);
     }
 
-    /// Asks a vendor a question, at our pace and with the patience it asked for. While it does not answer, one question at
-    /// a time is asked; the others are not, and come back unreachable.
+    /// Makes a read request to a vendor, within our rate limit and the vendor's Retry-After. While the vendor does not
+    /// respond, one read at a time goes out as a probe; the others return `Unreachable`.
     async fn ask<T>(
         &self,
         vendor: Vendor,
@@ -249,7 +249,7 @@ impl Work {
         self.ask_about(vendor, About::Payment, question).await
     }
 
-    /// The same about something whose endpoint has a limit of its own.
+    /// Like `ask`, for an endpoint with its own rate limit.
     async fn ask_about<T>(
         &self,
         vendor: Vendor,
@@ -269,7 +269,7 @@ impl Work {
     }
 }
 
-/// How much one pass of a loop did; a loop that did something goes on at once.
+/// How much one pass of a loop did. A loop that did something runs again at once.
 pub type Done = crate::ops::Result<usize>;
 
 /// The running loops.
@@ -278,17 +278,17 @@ pub struct Loops {
     stop: CancellationToken,
 }
 
-/// How long a graceful stop waits for what is on the wire: a submission's own time-out, and a little.
+/// How long a graceful stop waits for requests in flight: a submission's own timeout, plus a margin.
 const STOP: Duration = Duration::from_secs(25);
-/// The longest a loop sleeps without being nudged.
+/// The longest a loop sleeps without a nudge.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// Within what time a pass ends: a vendor that hangs costs it a time-out or two.
+/// The time limit of a pass: a vendor that hangs costs it one or two timeouts.
 const PASS: Duration = Duration::from_secs(180);
-/// The same where a pass reads or writes a large file.
+/// The time limit of a pass that reads or writes a large file.
 const LONG_PASS: Duration = Duration::from_secs(900);
 
-/// Starts every loop, each under watch.
+/// Starts every loop under a watchdog.
 pub fn start(work: Work) -> Loops {
     let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
     let app = work.app.clone();
@@ -335,8 +335,8 @@ pub fn start(work: Work) -> Loops {
     Loops { tasks, stop }
 }
 
-/// One look at which processes live, and whether the database is the one it was.
-/// It never goes on at once: a beat is a measure of time.
+/// One heartbeat: checks which processes are alive and whether this is still the same database. Returns 0 so that the
+/// loop never reruns at once: the beat measures time.
 pub async fn beat(work: &Work, _now: i64) -> Done {
     if !epoch::watch(&work.app, &work.mark).await?
         && let Some((progress, last)) = work.mark.not_noted()
@@ -352,8 +352,8 @@ pub async fn beat(work: &Work, _now: i64) -> Done {
     Ok(0)
 }
 
-/// Counts what a step did; answers whether it did anything. A step that failed is logged and runs again when its lease
-/// has lapsed: retry is the absence of code.
+/// Counts what a pass did and returns whether it did anything. A failed pass is logged and runs again once its lease
+/// has lapsed, so there is no retry code.
 fn outcome(work: &Work, name: &'static str, done: Done) -> bool {
     let done = done.unwrap_or_else(|error| {
         tracing::error!(step = name, ?error, "a step failed and will run again");
@@ -368,8 +368,8 @@ fn outcome(work: &Work, name: &'static str, done: Done) -> bool {
 }
 
 impl Loops {
-    /// Lets every loop finish the step it is in. What is still on the wire after that stays committed as an intention
-    /// and is driven on at the next start.
+    /// Lets every loop finish its current pass. A request still in flight after that stays committed as a submission
+    /// and is resumed at the next start.
     pub async fn stop(mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };

@@ -1,8 +1,8 @@
-//! Reading what the vendors themselves say of our balance: page by page, each kept before the next is asked for, so that
-//! whoever is stopped in the middle goes on there. What was read is then held against the books. Nothing here moves money, so
-//! it goes on in safe mode.
+//! Reads the vendors' own balance reports page by page, storing each page before the next is requested, so that an
+//! interrupted read can resume. The result is then reconciled with the ledger. Nothing here moves money, so it
+//! continues in safe mode.
 //!
-//! What is deliberately not here: what a line means (`payout::reconciliation`), and writing (`ops::reconciliation`).
+//! Not here: what a line means (`payout::reconciliation`), and writing (`ops::reconciliation`).
 
 use std::time::Duration;
 
@@ -21,43 +21,43 @@ use crate::store::reconciliation::{self as kept, Account, NewMovement, Pull};
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 86_400 * SECOND_US;
-/// What a look reads again of what was read before: clocks differ, and a line can come a little late.
+/// How far a read overlaps the previous one: clocks differ, and a line can arrive a little late.
 const OVERLAP_US: i64 = 3_600 * SECOND_US;
-/// The same of the look further back that is made once a day: PayPal's reports are hours behind, and more on a bad day.
+/// The overlap of the deeper read once a day: PayPal's reports lag by hours, more on a bad day.
 const DEEP_US: i64 = 3 * DAY_US;
-/// So much is asked for at once; PayPal takes at most 31 days.
+/// The time span of one query; PayPal allows at most 31 days.
 const SLICE_US: i64 = 7 * DAY_US;
-/// So many pages are read in one pass.
+/// How many pages one pass reads.
 const PAGES: usize = 20;
-/// The longest pages that Stripe gives.
+/// Stripe's maximum page size.
 const PER_PAGE: usize = 100;
-/// How soon a reading that failed is tried again.
+/// Retry delay after a failed read.
 const AGAIN_US: i64 = 300 * SECOND_US;
-/// So many of PayPal's batches are looked into in one pass, made at most so long before what is looked for.
+/// How many PayPal batches one pass reads, and how old they may be.
 const BATCHES: i64 = 50;
 const BATCH_AGE_US: i64 = 45 * DAY_US;
-/// A reading that somebody waits for has so many passes.
+/// The maximum number of passes when somebody waits for the result.
 const PASSES: usize = 500;
-/// How soon to look again whether another process has read it.
+/// How soon to check again whether another process has finished reading.
 const BESIDE: Duration = Duration::from_millis(200);
-/// For so long a page waits for one.
+/// How long a page request waits for a read.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A vendor that can be asked.
+/// The client of a connected vendor.
 enum Asked {
     Stripe(Stripe),
     PayPal(PayPal),
 }
 
-/// One pass for one vendor: leases the reading where it is due, reads some pages, and once everything is read holds it
-/// against the books.
+/// One pass for one vendor: leases the read when it is due, reads some pages, and reconciles with the ledger once
+/// everything is read.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let Some((asked, of)) = connected(work, vendor).await? else { return Ok(0) };
     let Some(mut pull) = verbs::begin(&work.app, &of, now).await? else { return Ok(0) };
     let read = read(work, &asked, &mut pull, now).await?;
     if let Err(error) = read {
         if matches!(error, ReadError::Refused { .. } | ReadError::Missing) {
-            // The place to go on at may be gone: the slice is read from its beginning.
+            // The cursor may have expired: start the slice again.
             (pull.slice, pull.after_page) = (None, None);
         }
         tracing::warn!(vendor = vendor.as_str(), %error, "what the vendor says of our balance could not be read");
@@ -81,10 +81,10 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     Ok(1)
 }
 
-/// Reads everything of both vendors now, from `since` on where that is given; for whoever waits for it.
+/// Reads everything from both vendors now, from `since` if given, for a caller that waits for it.
 pub async fn all(work: &Work, since: Option<i64>) -> Result<()> {
     for vendor in Vendor::ALL {
-        // An account that was never read has to be entered before it can be read from some time on.
+        // An account that was never read must be created before its read can be restarted from `since`.
         once(work, vendor, work.app.clock.now()).await?;
     }
     let app = &work.app;
@@ -100,14 +100,14 @@ pub async fn all(work: &Work, since: Option<i64>) -> Result<()> {
             if !pulls.iter().any(|pull| pull.of == of && pull.due_at <= app.clock.now()) {
                 break;
             }
-            // Another process reads it just now.
+            // Another process is reading it right now.
             tokio::time::sleep(BESIDE).await;
         }
     }
     Ok(())
 }
 
-/// Reads what is due now, for somebody who waits for it at a page: for some seconds, after which it goes on by itself.
+/// Reads what is due for a waiting page request, for a few seconds; the loop does the rest.
 pub async fn look(work: &Work) -> Result<()> {
     let looking = async {
         for vendor in Vendor::ALL {
@@ -127,7 +127,7 @@ async fn connected(work: &Work, vendor: Vendor) -> Result<Option<(Asked, Account
     Ok(Some((asked, Account { vendor, name })))
 }
 
-/// Reads some pages of the slice that is under way, or of the next one, and notes how far it came.
+/// Reads some pages of the current slice, or of the next one, and records the progress.
 async fn read(
     work: &Work,
     asked: &Asked,
@@ -162,7 +162,7 @@ async fn read(
     Ok(Ok(()))
 }
 
-/// What is read next: from a little before where reading ended, and once a day from further back.
+/// The next slice: a little before the end of the last read, and once a day from further back.
 fn next_slice(pull: &Pull, now: i64) -> (i64, i64) {
     let deep = pull.deep_at <= now && pull.read_until > pull.begun_at;
     let overlap = if deep { DEEP_US } else { OVERLAP_US };
@@ -170,7 +170,7 @@ fn next_slice(pull: &Pull, now: i64) -> (i64, i64) {
     (from, now.min(pull.read_until.max(from) + SLICE_US).max(from))
 }
 
-/// A slice was read to its end. What PayPal says its report does not hold yet is read the next time.
+/// A slice is complete. What PayPal says its report does not include yet is read next time.
 fn end_slice(pull: &mut Pull, whole_until: Option<i64>, now: i64, poll_us: i64) {
     let Some((_, until)) = pull.slice.take() else { return };
     let whole = whole_until.map_or(until, |whole| whole.min(until));
@@ -196,7 +196,7 @@ async fn page(
     let after = pull.after_page.as_deref();
     match asked {
         Asked::Stripe(stripe) => {
-            // The last slice has no end: what is made meanwhile belongs to it.
+            // The last slice is open-ended: what is created meanwhile belongs to it.
             let before = (until < now).then_some(until / SECOND_US + 1);
             let question = stripe.movements(from / SECOND_US, before, after, PER_PAGE);
             work.ask(Vendor::Stripe, question).await
@@ -224,8 +224,8 @@ fn new(app: &App, line: Movement) -> NewMovement {
     }
 }
 
-/// PayPal's reports know a payment by PayPal's own id alone. Which item it is, the batch says that it was in: batches of ours
-/// are looked into while there are lines of nobody's. Of what was found after a restore, `watch_found` notes it.
+/// PayPal's reports name a payment only by PayPal's own transaction id. The batch says which item that is, so our
+/// batches are read while there are unassigned movements. For payments found after a restore, `watch_found` records it.
 async fn learn_references(work: &Work, asked: &Asked, pull: &Pull) -> Result<()> {
     let Asked::PayPal(paypal) = asked else { return Ok(()) };
     let app = &work.app;
@@ -251,12 +251,12 @@ async fn learn_references(work: &Work, asked: &Asked, pull: &Pull) -> Result<()>
     Ok(())
 }
 
-/// Reads what the vendor says lies there now. Where that cannot be held against the lines, because something moves just now,
-/// or the vendor does not tell it, there is no balance this time.
+/// Reads the current balances at the vendor. If one cannot be compared with the movements, because something is moving
+/// right now or the vendor does not report it, none is recorded this time.
 async fn read_balances(work: &Work, asked: &Asked, pull: &Pull) -> Result<()> {
     let app = &work.app;
     let read_at = app.clock.now();
-    // What moves is dated by the vendor's clock, so the balance is as well.
+    // Movements are dated by the vendor's clock, so the balance must be too.
     let ahead = work.clients.skew().of(pull.of.vendor.as_str()).unwrap_or(0);
     let told = match asked {
         Asked::Stripe(stripe) => work.ask(Vendor::Stripe, stripe_balance(stripe, read_at - ahead)).await,
@@ -276,11 +276,10 @@ async fn read_balances(work: &Work, asked: &Asked, pull: &Pull) -> Result<()> {
     Ok(())
 }
 
-/// What was told of a balance, and the newest line that must have been read for it to be comparable.
+/// The reported balances with their times, and the newest movement that must be stored for them to be comparable.
 type Balances = (Vec<(Money, i64)>, Option<String>);
 
-/// Stripe's balance is that of this moment. Where its newest line, asked for after it, was read before, nothing has moved in
-/// between.
+/// Stripe's current balance. If the newest movement, requested after it, is already stored, nothing moved in between.
 async fn stripe_balance(stripe: &Stripe, now: i64) -> std::result::Result<Balances, ReadError> {
     let balance = stripe.balance(None).await?;
     let newest = stripe.movements(0, None, None, 1).await?.movements.into_iter().next();
@@ -292,7 +291,7 @@ async fn stripe_balance(stripe: &Stripe, now: i64) -> std::result::Result<Balanc
     Ok((told.collect(), newest.map(|line| line.id)))
 }
 
-/// PayPal tells what lay there at a moment: that up to which its report is whole.
+/// PayPal's balance at a past time: the end of its complete report.
 async fn paypal_balances(paypal: &PayPal, as_of: i64) -> std::result::Result<Balances, ReadError> {
     let told = paypal.balances(as_of).await?;
     Ok((told.into_iter().map(|one| (one.money, one.as_of.unwrap_or(as_of))).collect(), None))

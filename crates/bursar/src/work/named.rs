@@ -1,6 +1,7 @@
-//! What an event names by our own key. A field that only we write (an idempotency key, a `sender_batch_id`) proves nothing
-//! about the money, but it says where to look: the object is fetched, compared with the very bytes we stored, and only
-//! then adopted, where its outcome was not known, or told as a contradiction, where it had ended here as not made.
+//! Objects that an event links to a submission by our own key. A field only we write (an idempotency key, a
+//! `sender_batch_id`) proves nothing about the money but says where to look: the object is fetched, compared with the
+//! exact bytes we stored, and only then adopted if its outcome was unknown, or reported as a contradiction if it had
+//! ended here as not made.
 
 use payout::deadline;
 use payout::money::Vendor;
@@ -23,14 +24,14 @@ use crate::transact;
 
 /// How many objects one pass looks at.
 const AT_ONCE: i64 = 50;
-/// How long a look may take before another worker looks, and until it is tried again where the vendor did not answer.
+/// The lease for one look, and the retry delay if the vendor did not answer.
 const LEASE_US: i64 = 60_000_000;
-/// What a look finds nothing out about is looked at again after a minute, then after twice as long each time, at the least
-/// once a day, and for the last time so long after it was first named. A person has been told by then.
+/// A look without a result is repeated after a minute, then after twice as long each time, at least daily, until this
+/// long after the object was first named. A person has been told by then.
 const LOOKED_FOR_US: i64 = 30 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
 
-/// One pass for one vendor: looks at the objects that events have named.
+/// One pass for one vendor: looks at the objects named by events.
 pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let due = transact!(app, |tx| { Ok(named::lease(tx, vendor, now, now + LEASE_US, AT_ONCE).await?) })?;
@@ -47,13 +48,13 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     Ok(done)
 }
 
-/// Looks at one named object; answers whether it was adopted.
+/// Looks at one named object. Returns whether it was adopted.
 async fn look_at(work: &Work, of: &Named) -> Result<bool> {
     let (app, submission, object) = (&work.app, &of.submission, of.object.as_str());
     let denied = named::called_not_made(&mut app.store.read().await?, &submission.id).await?;
     let known =
         submission.state == SubmissionState::Accepted && submission.vendor_id.as_deref() == Some(object);
-    // Our own answer has said so meanwhile, or a person; what people have called not made is compared all the same.
+    // Our own answer, or a person, has already established it. Objects people reported as not made are compared anyway.
     if known && !denied {
         transact!(app, |tx| { Ok(named::looked(tx, &submission.id, object, None).await?) })?;
         return Ok(false);
@@ -73,15 +74,15 @@ async fn look_at(work: &Work, of: &Named) -> Result<bool> {
             transact!(app, |tx| { Ok(named::looked(tx, &submission.id, object, None).await?) })?;
         }
         Found::NotSeen(why) => not_seen(work, of, &why).await?,
-        // The lease ends by itself.
+        // The lease expires by itself.
         Found::Later => {}
     }
     Ok(false)
 }
 
-/// The vendor does not show the object to us, or not so that it can be compared with what we sent. It says itself that it
-/// made it under our key, so it is looked at again, more and more rarely; and what had ended here as not made is a person's
-/// to find out about after a while: it may have been made.
+/// The vendor does not show us the object, or not in a form that can be compared with what we sent. The vendor's event
+/// says it was made under our key, so it is looked at again with increasing delays. If it had ended here as not made, a
+/// person must eventually find out, because it may have been made.
 async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
     let (app, submission) = (&work.app, &of.submission);
     tracing::warn!(
@@ -117,8 +118,8 @@ async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
     })
 }
 
-/// Whether what a request makes is looked at by its own id. A reversal is looked at by its transfer's, and a cancellation makes
-/// nothing.
+/// Whether the object a request creates is read by its own id. A reversal is read through its transfer, and a
+/// cancellation creates no object.
 pub(super) fn names(of: &Submission) -> bool {
     match MoneyKind::parse(&of.kind) {
         Some(MoneyKind::Transfer | MoneyKind::Payout | MoneyKind::Batch) => true,
@@ -126,24 +127,24 @@ pub(super) fn names(of: &Submission) -> bool {
     }
 }
 
-/// How long what was looked at so often in vain is left alone.
+/// The delay after this many looks without a result.
 fn wait_us(looks: i64) -> i64 {
     LEASE_US.saturating_mul(1 << looks.clamp(0, 20)).min(DAY_US)
 }
 
-/// What a named object is found to be.
+/// The result of looking at a named object.
 enum Found {
     Ours(Told),
     NotOurs(String),
-    /// The vendor does not show it to us, or not whole, in these words.
+    /// The vendor does not show it to us, or not completely; why, in words.
     NotSeen(String),
-    /// It cannot be said yet.
+    /// Not determinable yet.
     Later,
 }
 
-/// An object that is what we sent.
+/// An object that matches what we sent.
 enum Told {
-    /// A Stripe object: its id, what it says, and whether money of it is out.
+    /// A Stripe object: its id, the fact it reports, and whether its money is out.
     Stripe {
         id: String,
         fact: Option<Fact>,
@@ -201,9 +202,9 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
     }))
 }
 
-/// Whether a batch can be told from ours. One that cannot be read whole, whose items do not all name a payment of ours, or that
-/// lists fewer than were sent, says nothing
-/// of what it leaves out, while it is taken in and afterwards: it may be ours yet, unless it is known to have another key.
+/// Whether a batch can be compared with ours. A batch that cannot be parsed completely, has items that do not name our
+/// payments, or lists fewer items than were sent says nothing about what it omits, even after processing; it may still
+/// be ours, unless it has another key.
 fn comparable(batch: &Batch, key: &str, sent: usize) -> bool {
     let of_another = batch.sender_batch_id.as_deref().is_some_and(|theirs| theirs != key);
     of_another || (batch.unread == 0 && batch.items.len() >= sent && submission::names_ours(batch))
@@ -238,7 +239,7 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
         }),
         MoneyKind::Payout => match request.account().and_then(ConnectedAccount::parse) {
             Some(account) => work.ask(Vendor::Stripe, stripe.payout(&account, object)).await.map(|made| {
-                // The payee can write over our mark on it, but not over the event that names our key.
+                // The payee can overwrite our metadata on it, but not the event that names our key.
                 let is_it = amount(made.amount_units, &made.currency) && !made.automatic;
                 let fact = bank::fact(&made);
                 let out = !matches!(fact, Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
@@ -264,9 +265,9 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
     })
 }
 
-/// Records that the vendor has what we sent: what was open is accepted, what had ended as not made is contradicted. Where
-/// another object is known as ours already the vendor has made it twice: nothing is recorded of this one but that, as far as
-/// money of it is out.
+/// Records that the vendor has what we sent: an open submission is accepted, one that ended as not made is
+/// contradicted. If a different object is already known as ours, the vendor made it twice: that is all that is recorded
+/// of this one, if its money is out.
 async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
     let (app, of, object) = (&work.app, &of.submission, &of.object);
     let carrier_id = match told {
@@ -278,14 +279,14 @@ async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
         let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
         let ids: Vec<_> = carried.iter().map(|one| one.transaction).collect();
         transactions::lock(tx, &ids).await?;
-        // As they are now, under the lock.
+        // Re-read under the lock.
         let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
         let first = named::adopt(tx, &of.id, &carrier_id, now).await?;
         named::looked(tx, &of.id, object, None).await?;
         let heard: Vec<Heard> = match first {
             true => {
-                // Stripe's are known by the attempt that takes the id. Where none does, because the money is back, they stay
-                // parked: the next look would free them again, for ever.
+                // For Stripe, only the attempt that takes the id makes the event known. If none does because the money
+                // is back, it must stay parked; otherwise every look would unpark it again.
                 if matches!(told, Told::PayPal(_)) {
                     events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
                 }
@@ -309,8 +310,8 @@ async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
     Ok(())
 }
 
-/// A second object under the key of an attempt: told where money of it is out. What people have settled that it was paid beside
-/// another is counted.
+/// A second object under an attempt's key: reported if its money is out. Ignored if people have already settled it as a
+/// duplicate payment.
 fn second_of(attempt: &Attempt, told: &Told, carrier_id: &str) -> Option<Heard> {
     let out = match told {
         Told::Stripe { out, .. } => *out,
@@ -325,7 +326,7 @@ fn second_of(attempt: &Attempt, told: &Told, carrier_id: &str) -> Option<Heard> 
     })
 }
 
-/// Whether money of an attempt's item in a batch is out, or may be.
+/// Whether the money of an attempt's item in a batch is out, or may be.
 fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
     let of = attempt.transaction.to_string();
     let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
@@ -333,7 +334,7 @@ fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
     said.as_ref().is_some_and(submission::is_out)
 }
 
-/// What PayPal took for itself, also for what had ended here: nobody asks about that any more.
+/// PayPal's fee, also for items that had ended here: nobody reads those any more.
 fn fee_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
     let Told::PayPal(batch) = told else { return None };
     let of = attempt.transaction.to_string();
@@ -344,7 +345,7 @@ fn fee_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
 
 fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
     let failed = attempt.state == AttemptState::Failed;
-    // People have settled already that it was paid beside another.
+    // People have already settled it as a duplicate payment.
     if failed && attempt.reason_code.is_none() {
         return None;
     }

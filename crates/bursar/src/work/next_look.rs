@@ -1,5 +1,5 @@
-//! When a payment is asked about next, by how it stands and what its vendor has shown of it. What is deliberately not here:
-//! asking (`settle`), and by when somebody must act (`payout::deadline`).
+//! When a payment is polled next, by its state and what its vendor has shown. Not here: polling (`settle`), and
+//! deadlines for people (`payout::deadline`).
 
 use payout::deadline;
 use payout::transaction::State;
@@ -8,9 +8,9 @@ use crate::store::transactions::Transaction;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// A success is asked about after twelve polls, after six times as long, then once a day, and a last time at the end of the
-/// watch: events tell of what comes back, and this is for those that are lost. Every hour for ten days would be 240 questions
-/// for each payment, which at ten thousand payments a day leaves no room for anything else.
+/// A success is polled after twelve poll intervals, then after six times as long, then daily, and once at the end of
+/// the watch: returns are reported by events, and polling covers lost ones. Polling hourly for ten days would take 240
+/// reads per payment, which at ten thousand payments a day would use up all capacity.
 fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
     let (first, end) = (12 * poll_us, settled.saturating_add(deadline::WATCHED_US));
     let looks = [first, 7 * first].map(|after| settled.saturating_add(after));
@@ -18,15 +18,15 @@ fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
     (now < end).then(|| next.min(end))
 }
 
-/// What the vendor does not show is asked for more and more rarely, while a person looks for it too: it may come back into
-/// sight. A success is asked about only while it is watched.
+/// An object the vendor does not show is polled with increasing delays while a person looks for it too: it may become
+/// visible again. A success is polled only while it is watched.
 pub(super) fn unseen_next(of: &Transaction, since: i64, now: i64, longest: i64) -> Option<i64> {
     let wait = more_rarely(since, now, longest);
     let looked_for = matches!(of.state, State::Review | State::PayoutReview);
     (looked_for || next_at(of, now, wait).is_some()).then(|| now.saturating_add(wait))
 }
 
-/// Every minute at first, then every hour, then every day.
+/// Every minute at first, then hourly, then daily.
 pub(super) fn more_rarely(since: i64, now: i64, longest: i64) -> i64 {
     let age = now.saturating_sub(since);
     let wait = match age {
@@ -34,7 +34,7 @@ pub(super) fn more_rarely(since: i64, now: i64, longest: i64) -> i64 {
         HOUR_US..DAY_US => HOUR_US,
         _ => DAY_US,
     };
-    // Never past the moment at which it goes to a person.
+    // Never past the time at which a person takes over.
     if age < deadline::UNSEEN_US { wait.min(deadline::UNSEEN_US - age) } else { wait }
 }
 
@@ -50,12 +50,12 @@ pub(super) fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Opti
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
             Some(now.saturating_add(poll_us))
         }
-        // Somebody may take it back at the vendor at any time.
+        // Somebody may reverse it at the vendor at any time.
         State::PayoutFailed | State::PayoutCanceled | State::Recalling => {
             let age = now.saturating_sub(transaction.state_at);
             Some(now.saturating_add(if age < DAY_US { 12 * poll_us } else { DAY_US }))
         }
-        // What two people have settled may be reversed at the vendor too; after a month only its event is waited for.
+        // A payment two people settled may still be reversed at the vendor; after a month, only an event reports it.
         State::WrittenOff => {
             let age = now.saturating_sub(transaction.state_at);
             (age < deadline::SETTLED_WATCHED_US).then_some(now.saturating_add(DAY_US))
@@ -77,8 +77,8 @@ pub(super) fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Opti
     }
 }
 
-/// Somebody can reverse a transfer at Stripe at any time. Where money lies in the payee's balance it is asked about each
-/// time; of a success once a day.
+/// Whether to read the transfer as well: somebody can reverse it at Stripe at any time. If the money is in the payee's
+/// balance, it is read every time; for a success, once a day.
 pub(super) fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
     match of.state {
         State::Transferred

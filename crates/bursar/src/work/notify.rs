@@ -1,6 +1,6 @@
-//! Telling people: looks for what somebody must hear of, turns notices into mails, and sends what is due.
+//! Notifications: checks the alerts, expands notices into mails, and sends what is due.
 //!
-//! Without a mail server the mails stay in the outbox, where they can be read.
+//! Without a mail server, mails stay in the outbox, where people can read them.
 
 use futures::StreamExt as _;
 
@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::ops::notices::{self, post, watch};
 use crate::store::mails::Mail;
 
-/// How many mails are sent in one pass, and how many at a time.
+/// How many mails one pass sends, and how many concurrently.
 const AT_ONCE: i64 = 40;
 const SIDE_BY_SIDE: usize = 4;
 

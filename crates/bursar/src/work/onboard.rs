@@ -1,6 +1,6 @@
-//! Setting a payee up at Stripe: the connected account made, its hosted onboarding reached by a link that works once, and
-//! the account read again when the browser comes back. Coming back proves nothing: what Stripe says of the account does.
-//! What is deliberately not here: what is written down (`ops::onboarding`, `ops::payees`), each before or after a call.
+//! Onboards a payee at Stripe: creates the connected account, links to Stripe's hosted onboarding with a one-time link,
+//! and re-reads the account when the browser returns. The return itself proves nothing; Stripe's account state does.
+//! Not here: what is stored (`ops::onboarding`, `ops::payees`), before or after each call.
 
 use payout::Refusal;
 use payout::ledger::Payee;
@@ -20,36 +20,36 @@ use crate::ops::{OpsError, Result};
 use crate::store;
 use crate::store::onboarding::Intended;
 
-/// For so long the same question under the same key is certain to make one account. Stripe keeps keys for a day.
+/// How long the same request under the same key is certain to create only one account. Stripe keeps keys for a day.
 const KEY_LASTS_US: i64 = 20 * 3_600_000_000;
 
 /// A partner's browser on its way to Stripe and back.
 pub struct Journey<'a> {
     pub actor: &'a Actor,
-    /// Their session, to which the way back belongs.
+    /// The hash of their session, to which the return link is bound.
     pub session_hash: &'a str,
     pub payee: Payee,
-    /// The page of ours that leads there and to which they return.
+    /// Our page that they start from and return to.
     pub page: String,
 }
 
-/// How an account was found.
+/// The state of an account as read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
-    /// Everything Stripe's form asks was filled in.
+    /// Stripe's form is completely filled in.
     pub submitted: bool,
-    /// What Stripe says of it.
+    /// Whether Stripe would pay it.
     pub standing: Standing,
-    /// It is where the payee is paid.
+    /// It is the payee's destination.
     pub in_use: bool,
 }
 
-/// Makes the payee's connected account unless there is one, and answers the address of Stripe's pages for it, which works
-/// once and for some minutes.
+/// Creates the payee's connected account unless there is one, and returns the URL of Stripe's onboarding pages, which
+/// works once and for a few minutes.
 ///
 /// # Errors
-/// Stripe's own words when it refuses; [`OpsError::Unreachable`] when it does not answer, and then asking again goes on
-/// where this stopped.
+/// Stripe's message if it refuses; [`OpsError::Unreachable`] if it does not answer: a retry then resumes where this
+/// stopped.
 pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &str) -> Result<String> {
     let stripe = client(work).await?;
     let ours = stripe.platform_country().await.map_err(|error| unread(&error))?;
@@ -73,11 +73,11 @@ pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &st
     }
 }
 
-/// The address of Stripe's pages for the account a payee is paid to already, however it came here: there its owner corrects
-/// what their bank refused. No account is made.
+/// The URL of Stripe's pages for the account a payee is already paid to, however it was connected, so that they can
+/// correct what their bank refused. Creates no account.
 ///
 /// # Errors
-/// As [`begin`]; a refusal where Stripe does not open that account from here.
+/// Same as [`begin`]; a refusal if Stripe does not open that account from here.
 pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
     let mut db = work.app.store.read().await?;
     verbs::check_choice(&mut db, journey.actor, payout::money::Vendor::Stripe).await?;
@@ -144,8 +144,8 @@ async fn make(
     }
 }
 
-/// The account that Stripe made although its answer was lost, once the key is too old to say so: Stripe forgets keys after
-/// a day, and then the same question would make a second account.
+/// The account Stripe created although its answer was lost, once the key is too old for a retry: Stripe forgets keys
+/// after a day, and the same request would then create a second account.
 async fn made_before(
     work: &Work,
     stripe: &Stripe,
@@ -155,7 +155,7 @@ async fn made_before(
     if work.app.clock.now() - intended.intended_at < KEY_LASTS_US {
         return Ok(None);
     }
-    // A day earlier, because the two clocks need not agree; what the payee had before is known.
+    // Search from a day earlier, because the clocks may differ; the payee's previous accounts are known.
     let since = intended.intended_at / 1_000_000 - 86_400;
     let made =
         stripe.accounts_made_for(&journey.payee.to_string(), since).await.map_err(|error| unread(&error))?;
@@ -168,7 +168,7 @@ enum LinkError {
     Ours(OpsError),
 }
 
-/// A fresh link, whose ways back are ours and carry a word that is good for this session and payee, once.
+/// A new link, whose return URLs are ours and carry a `state` that is valid once, for this session and payee.
 async fn link(
     work: &Work,
     stripe: &Stripe,
@@ -197,8 +197,8 @@ fn elsewhere() -> Refusal {
     Refusal::new("stripe_link_elsewhere", told)
 }
 
-/// Whether an address is one of Stripe's own pages, or of what stands in for Stripe where that is configured: nowhere else is a
-/// browser sent, whatever an answer says.
+/// Whether a URL is one of Stripe's own pages, or of the configured stand-in: a browser is sent nowhere else, whatever
+/// the API returned.
 fn is_stripes(url: &Url, stand_in: Option<&str>) -> bool {
     if let Some(base) = stand_in.and_then(|base| Url::parse(base).ok()) {
         return url.origin() == base.origin();
@@ -211,10 +211,10 @@ fn is_stripes(url: &Url, stand_in: Option<&str>) -> bool {
         && url.password().is_none()
 }
 
-/// The browser comes back because its link was used or too old: a fresh one, if the way back is its own.
+/// The browser returns because its link was used or expired: creates a new link if the `state` is valid.
 ///
 /// # Errors
-/// As [`begin`]; [`OpsError::Refused`] for a way back that is not open to this session.
+/// Same as [`begin`]; [`OpsError::Refused`] for a `state` that is not valid for this session.
 pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<String> {
     let (account, opened_at) = used(work, journey, state).await?;
     let mut db = work.app.store.read().await?;
@@ -227,11 +227,11 @@ pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<St
     })
 }
 
-/// The browser comes back from the form, finished or not: the account is read, and is where the payee is paid if they have
-/// no other destination, or if Stripe would pay to it now. What was chosen since the way was opened stays chosen.
+/// The browser returns from the form, finished or not: re-reads the account and makes it the payee's destination if
+/// they have no other, or if Stripe would pay to it now. A destination chosen after the link was opened stays.
 ///
 /// # Errors
-/// [`OpsError::Refused`] for a way back that is not open to this session; [`OpsError::Unreachable`].
+/// [`OpsError::Refused`] for a `state` that is not valid for this session; [`OpsError::Unreachable`].
 pub async fn returned(work: &Work, journey: &Journey<'_>, state: &str) -> Result<Found> {
     let (account, opened_at) = used(work, journey, state).await?;
     let profile = store::payees::profile_of(&mut work.app.store.read().await?, journey.payee).await?;
@@ -240,7 +240,7 @@ pub async fn returned(work: &Work, journey: &Journey<'_>, state: &str) -> Result
     settle(work, journey.actor, journey.payee, &account, adopt).await
 }
 
-/// The account that a way back is about, and since when it is open.
+/// The account a `state` is about, and when it was opened.
 async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<(ConnectedAccount, i64)> {
     let way = verbs::use_state(&work.app, journey.session_hash, journey.payee, state).await?;
     let read = |(account, opened_at): (String, i64)| Some((ConnectedAccount::parse(&account)?, opened_at));
@@ -250,11 +250,11 @@ async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<(Connec
     })
 }
 
-/// Reads the payee's connected account; `None` when none was made. With `adopt` it becomes where they are paid, as
-/// [`returned`] says.
+/// Reads the payee's connected account; `None` if none was created. With `adopt` it may become their destination, as in
+/// [`returned`].
 ///
 /// # Errors
-/// [`OpsError::Unreachable`] when Stripe does not answer.
+/// [`OpsError::Unreachable`] if Stripe does not answer.
 pub async fn look(work: &Work, actor: &Actor, payee: Payee, adopt: bool) -> Result<Option<Found>> {
     let newest = store::onboarding::newest(&mut work.app.store.read().await?, payee).await?;
     let made = newest.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);

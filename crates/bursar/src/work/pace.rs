@@ -1,5 +1,5 @@
-//! How fast to send and to ask: the vendors' published limits, so that a large batch does not run into refusals. Each kind of
-//! endpoint has a bucket of its own, and everything at Stripe shares one more, which is smaller in its test mode.
+//! Rate limits for sends and reads: the vendors' published limits, so that a large batch is not rate limited. Each kind
+//! of endpoint has its own bucket, and all Stripe calls share one more, which is smaller in test mode.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,16 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use payout::money::Vendor;
 use vendors::MoneyKind;
 
-/// What a question is about. Those that are asked most have a bucket of their own.
+/// What a read is about. The most frequent kinds have their own bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum About {
     Balance,
     Account,
-    /// How a payment stands, and what else is looked for.
+    /// The state of a payment, and other look-ups.
     Payment,
 }
 
-/// One bucket per limited call.
+/// One token bucket per limited endpoint.
 pub struct Pace {
     transfers: DefaultDirectRateLimiter,
     reversals: DefaultDirectRateLimiter,
@@ -26,13 +26,13 @@ pub struct Pace {
     questions: DefaultDirectRateLimiter,
     accounts: ByMode,
     stripe: ByMode,
-    /// The credentials in use are those of Stripe's test mode.
+    /// The current Stripe credentials are for test mode.
     is_test: AtomicBool,
     paypal_questions: DefaultDirectRateLimiter,
     paypal_batches: DefaultDirectRateLimiter,
 }
 
-/// A bucket that is smaller in the test mode.
+/// A bucket that is smaller in test mode.
 struct ByMode {
     live: DefaultDirectRateLimiter,
     test: DefaultDirectRateLimiter,
@@ -57,15 +57,15 @@ impl std::fmt::Debug for Pace {
     }
 }
 
-/// Stripe: 25 a second for an endpoint, 15 a second for creating payouts; 100 a second in all, and 25 in test mode; 30 for
-/// accounts, and 5 in test mode.
+/// Stripe: 25 per second for an endpoint, 15 for creating payouts; 100 per second in total, 25 in test mode; 30 for
+/// accounts, 5 in test mode.
 const STRIPE_ENDPOINT: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const STRIPE_PAYOUTS: NonZeroU32 = NonZeroU32::new(15).unwrap();
 const STRIPE_IN_ALL: NonZeroU32 = NonZeroU32::new(100).unwrap();
 const STRIPE_IN_ALL_TEST: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const STRIPE_ACCOUNTS: NonZeroU32 = NonZeroU32::new(30).unwrap();
 const STRIPE_ACCOUNTS_TEST: NonZeroU32 = NonZeroU32::new(5).unwrap();
-/// PayPal: 400 batches a minute. For questions it names no number, so they keep to a modest one.
+/// PayPal: 400 batches per minute. It publishes no limit for reads, so this is a conservative one.
 const PAYPAL_QUESTIONS: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const PAYPAL_BATCHES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(400).unwrap();
 
@@ -86,12 +86,12 @@ impl Pace {
         }
     }
 
-    /// Notes whether Stripe's credentials in use are those of its test mode.
+    /// Records whether the current Stripe credentials are for test mode.
     pub fn in_test_mode(&self, is_test: bool) {
         self.is_test.store(is_test, Ordering::Release);
     }
 
-    /// Waits for this money request's turn.
+    /// Waits for a slot for this money request.
     pub async fn turn(&self, kind: MoneyKind) {
         match kind {
             MoneyKind::Transfer => self.transfers.until_ready().await,
@@ -102,7 +102,7 @@ impl Pace {
         self.turn_at_stripe().await;
     }
 
-    /// Waits for a question's turn.
+    /// Waits for a slot for a read.
     pub async fn read_turn(&self, vendor: Vendor, about: About) {
         match (vendor, about) {
             (Vendor::PayPal, _) => return self.paypal_questions.until_ready().await,
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use futures::FutureExt as _;
 
-    /// How many turns are to be had at once; a slow machine may see some of the next second's.
+    /// Counts the slots available at once; a slow machine may get some of the next second's.
     fn at_once(most: usize, take: impl AsyncFn()) -> usize {
         let taken = (0..200).take_while(|_| take().now_or_never().is_some()).count();
         assert!((most..most + 10).contains(&taken), "{taken} instead of {most}");

@@ -1,6 +1,6 @@
-//! What a person says about a payment, proven at the vendor before it is recorded: the object that they found is read, and
-//! must be about this very attempt; and *not made* is believed of one person only where the vendor, asked now, shows that it
-//! has nothing of it. Where the vendor cannot be looked through, that is told apart from having nothing.
+//! Verifies people's statements about a payment at the vendor before they are recorded. The object they found is read
+//! and must belong to this attempt. *Not made* is accepted from one person only if a live look at the vendor finds
+//! nothing. A vendor that cannot be searched does not count as having nothing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
@@ -32,17 +32,17 @@ use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, StoreError, events, named, put_back};
 use crate::transact;
 
-/// Stripe tells within hours what a payout of its own schedule took.
+/// After this long, Stripe has reported what a payout of its automatic schedule took.
 const TOLD_BY_US: i64 = 86_400_000_000;
 
-/// What is known here of a payment whose end a person tells.
+/// What is known here about a payment whose outcome a person reports.
 pub(super) struct Case {
     pub(super) transaction: Transaction,
     pub(super) attempts: Vec<Attempt>,
     carriers: Vec<Submission>,
-    /// Something of it was found after the database was put back.
+    /// Something of it was found after a restore.
     found: bool,
-    /// The bank payouts to the same account that are known to be other payments'.
+    /// Bank payouts to the same account known to belong to other payments.
     beside: HashSet<String>,
 }
 
@@ -61,26 +61,26 @@ impl Case {
         self.carriers.iter().find(|one| Some(&one.id) == of.submission.as_ref())
     }
 
-    /// From when on payouts are looked through, as a Unix second.
+    /// The start of the payout list to search, as a Unix second.
     pub(super) fn since(&self) -> i64 {
         beside::since(&self.transaction)
     }
 
-    /// The transfer that a reversal asks back: its request names it.
+    /// The transfer a reversal is about: its request names it.
     pub(super) fn reversed(&self, of: &Attempt) -> Option<&str> {
         let path = self.carrier(of)?.path.as_str();
         path.split('/').find(|part| part.starts_with("tr_"))
     }
 
-    /// Whether an object of this payment is of an attempt that a lost database has made: it carries a mark, and no attempt here
-    /// has that or is known to have the object.
+    /// Whether an object of this payment was made by an attempt of a lost database: it carries an attempt id that no
+    /// attempt here has, and no attempt here is known to have the object.
     pub(super) fn is_lost(&self, object: &str, mark: Option<&String>) -> bool {
         let has =
             |one: &Attempt| mark == Some(&one.id.to_string()) || one.vendor_id.as_deref() == Some(object);
         mark.is_some() && !self.attempts.iter().any(has)
     }
 
-    /// The transfer of a contradicted payment whose money should lie in the payee's balance.
+    /// The transfer of a contradicted payment whose money should be in the payee's balance.
     fn lying(&self) -> Option<&Attempt> {
         let of = &self.transaction;
         let lies = matches!(
@@ -91,7 +91,7 @@ impl Case {
         self.attempts.iter().find(|one| lies && one.leg == Leg::Transfer && !one.state.ended())
     }
 
-    /// The attempts that *not made* is said of: the one that waits for a person, else those that the vendor may contradict.
+    /// The attempts *not made* is about: those waiting for a person, or else those the vendor may contradict.
     fn open(&self) -> Vec<&Attempt> {
         let waiting = self.waiting();
         if waiting.is_empty() { self.may_be_contradicted() } else { waiting }
@@ -101,8 +101,8 @@ impl Case {
         self.attempts.iter().filter(|one| one.state == AttemptState::Review).collect()
     }
 
-    /// What people have settled as paid beside another is counted, and nothing is asked about it any more. Of what has not
-    /// ended, the vendor may have another object beside the one that the books hold.
+    /// Attempts the vendor contradicts, except those people have settled as duplicate payments, which need nothing
+    /// more. For an attempt that has not ended, the vendor may have a second object besides the recorded one.
     fn may_be_contradicted(&self) -> Vec<&Attempt> {
         let counted = |one: &Attempt| one.state == AttemptState::Failed && one.reason_code.is_none();
         let asked = |one: &&Attempt| match one.state.ended() {
@@ -113,10 +113,10 @@ impl Case {
         self.attempts.iter().filter(|one| contradicted && asked(one)).collect()
     }
 
-    /// The attempts that an object may be about, those first that wait for a person. Whoever finds out that what ended here as
-    /// not made was made may say so, whether the vendor tells of it or not, and whatever else of the payment waits. What was
-    /// found after the database was put back may be about the newest of each leg: what had ended was made after all, and what
-    /// has an object is paid twice where that stands as well.
+    /// The attempts an object may belong to, those waiting for a person first. A person may report that an attempt
+    /// which ended here as not made was made after all, whether or not the vendor reports it and whatever else of the
+    /// payment is open. An object found after a restore may belong to the newest attempt of its leg: one that had ended
+    /// was made after all, and one that has an object is paid twice if both stand.
     fn may_be_made(&self) -> Vec<&Attempt> {
         let newest = |one: &Attempt| {
             let mut of_leg = self.attempts.iter().filter(|other| other.leg == one.leg);
@@ -136,16 +136,16 @@ impl Case {
     }
 }
 
-/// Reads the object that a person has found at the vendor for a payment that waits for them, and proves that it is about
-/// this payment: our attempt on it, amount, currency and destination; and that no other payment has it.
+/// Reads the object a person found at the vendor for a payment that waits for them, and verifies that it belongs to
+/// this payment: our attempt in its metadata, amount, currency and destination; and that no other payment has it.
 ///
 /// # Errors
-/// [`OpsError::Refused`] when the vendor has no such object or it is about something else; [`OpsError::Conflict`] when
-/// nothing waits for a person; [`OpsError::Unreachable`] when the vendor does not answer.
+/// [`OpsError::Refused`] if the vendor has no such object or it belongs to something else; [`OpsError::Conflict`] if
+/// nothing waits for a person; [`OpsError::Unreachable`] if the vendor does not answer.
 pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Finding> {
     let mut db = work.app.store.read().await?;
     if put_back::any_found(&mut db, Some(id)).await? {
-        // What is known here of it may have come back in the time that is lost. Else this is paid beside that.
+        // The known object may have come back in the lost time. If not, the found one is a second payment.
         drop(db);
         settle::about(work, &[id], work.app.clock.now(), "poll").await?;
         db = work.app.store.read().await?;
@@ -159,7 +159,7 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
         let why = NotNow::NothingInDoubt;
         return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
     }
-    // One payout of Stripe's own schedule pays several.
+    // One payout of Stripe's automatic schedule pays several payments.
     let others: BTreeSet<TransactionId> =
         carried.into_iter().map(|(_, other, _)| other).filter(|other| *other != id).collect();
     let others: Vec<TransactionId> = others.into_iter().collect();
@@ -192,8 +192,8 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
     }
 }
 
-/// A bank payout of a lost database is settled after the transfer that it was made of, where a search has found that as well:
-/// without it there is nothing here that it could have paid out.
+/// A bank payout of a lost database is settled after its transfer if a search found that too: without the transfer
+/// there is nothing here that it could have paid out.
 async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Finding> {
     if !matches!(finding, Finding::Made { fact: Fact::PayoutMade | Fact::PayoutPaid, .. }) {
         return Ok(finding);
@@ -218,8 +218,8 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
     Err(OpsError::Conflict(Refusal::new("settle_the_transfer", told)))
 }
 
-/// What had ended here and is proven to be out contradicts the books from now on, whatever becomes of settling it: that may be
-/// refused, or wait for a second person, and until it is done nothing must pay its rewards again.
+/// An object proven to be out contradicts an attempt that had ended, whether or not settling it succeeds: that may be
+/// refused or wait for a second person, and until then nothing may pay its rewards again.
 async fn contradict(work: &Work, case: &Case, finding: &Finding) -> Result<()> {
     let Finding::Made { attempt, vendor_id, proven: true, .. } = finding else { return Ok(()) };
     let ended = |one: &&Attempt| one.id == *attempt && one.state.ended();
@@ -227,7 +227,7 @@ async fn contradict(work: &Work, case: &Case, finding: &Finding) -> Result<()> {
     found_after_all(work, &[(attempt, vendor_id.clone())]).await
 }
 
-/// Records that the vendor shows what had ended here as not made, under which id.
+/// Records that the vendor shows, under these ids, what had ended here as not made.
 async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()> {
     let heard: Vec<Heard> = shows.iter().map(|(one, object)| bank_payouts::out(one, object)).collect();
     let app = &work.app;
@@ -238,7 +238,7 @@ async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()
     Ok(())
 }
 
-/// Whether what was found of an attempt that has ended shows nothing else than its end: it denies no contradiction.
+/// Whether the object of an ended attempt only confirms that end, so there is no contradiction.
 fn moved_nothing(case: &Case, finding: &Finding) -> bool {
     let Finding::Made { attempt, fact, .. } = finding else { return false };
     let ended = case.attempts.iter().any(|one| one.id == *attempt && one.state.ended());
@@ -271,7 +271,7 @@ pub(super) fn unreachable(error: &ReadError) -> OpsError {
     OpsError::Unreachable(Refusal::new("vendor_unreachable", sentence))
 }
 
-/// Under which ids events say that the vendor has our keys.
+/// The object ids that events link to our keys.
 async fn named_keys(db: &mut Db, case: &Case) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for carrier in &case.carriers {
@@ -281,10 +281,10 @@ async fn named_keys(db: &mut Db, case: &Case) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// What an object says of an attempt, and what of a transfer has come back already.
+/// The fact an object reports for an attempt, and how much of a transfer has come back.
 type Said = (Fact, Option<Money>);
 
-/// What a look at one object answers: it is about this payment, or not, or could not be read.
+/// The result of reading one object: it belongs to this payment, it does not, or it could not be read.
 type Look = std::result::Result<Option<Finding>, ReadError>;
 
 fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Option<Finding> {
@@ -299,9 +299,9 @@ fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Op
     })
 }
 
-/// A payout of Stripe's own schedule that a person has found: it is the end of a payment whose money should lie in the
-/// payee's balance. Which entries of the balance it took proves it. Where Stripe does not show those to us, one that covers the
-/// amount, beside the other payments that it has settled, takes two people.
+/// A person found a payout of Stripe's automatic schedule that took the money of a payment from the payee's balance.
+/// The balance transactions it covers prove it. If Stripe does not show those, a payout large enough for this payment
+/// on top of the others it settled needs two people.
 async fn swept_by(work: &Work, case: &Case, id: &str, others: &[TransactionId]) -> Result<Look> {
     let Some(stripe) = work.clients.stripe().await?.filter(|_| id.starts_with("po_")) else {
         return Ok(Ok(None));
@@ -326,7 +326,7 @@ async fn at_schedule(
     let found = stripe.payout(account, id).await?;
     let out = bank::fact(&found).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
     let Some(fact) = out.filter(|_| found.automatic) else { return Ok(None) };
-    // What it has paid is known already, and contradicted since: by its transfer, which came back.
+    // Already known to have been paid by it, and contradicted since because the transfer came back.
     let is_known = |one: &&Attempt| one.contradicted_at.is_some() && one.vendor_id.as_deref() == Some(id);
     if let Some(known) = case.attempts.iter().find(is_known) {
         return Ok(made(known, Some((fact, None)), id, id));
@@ -338,7 +338,7 @@ async fn at_schedule(
         (None, None) => return Ok(None),
     };
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
-    // What came back is of the transfer, whatever else is settled.
+    // The returned part concerns only the transfer.
     let part_back = |took: &Took| took.part_back.filter(|_| attempt.leg == Leg::Transfer);
     let swept_by = |proven, part_back| Finding::Made {
         attempt: attempt.id,
@@ -350,7 +350,7 @@ async fn at_schedule(
         lost: None,
     };
     Ok(match took((stripe, clock), (case, Asks::Payouts), account).await {
-        // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
+        // If only the rest of a transfer was paid out, the payee has less than the payment; two people must decide.
         Ok(took) => {
             let is_it = took.payout.as_ref().is_some_and(|(payout, _)| payout == id);
             if !is_it && took.not_yet {
@@ -358,7 +358,7 @@ async fn at_schedule(
             }
             is_it.then(|| swept_by(took.whole, part_back(&took)))
         }
-        // What it took is not shown to us. It may be this payment's as far as it has not settled others.
+        // Stripe does not show what it took. It may include this payment, after the others it settled.
         Err(ReadError::Missing | ReadError::Refused { .. }) => {
             let covers = found.created >= case.since() && covers(&found, settled_minor, of.terms.net);
             covers.then(|| swept_by(false, None))
@@ -367,7 +367,7 @@ async fn at_schedule(
     })
 }
 
-/// Whether a payout that has settled so much of other payments may have paid this as well.
+/// Whether a payout that settled this much for other payments may have paid this one too.
 fn covers(found: &bank::Payout, settled_minor: i64, net: Money) -> bool {
     let left = |money: Money| money.minor.saturating_sub(settled_minor);
     found.money().is_some_and(|money| money.currency == net.currency && left(money) >= net.minor)
@@ -375,21 +375,21 @@ fn covers(found: &bank::Payout, settled_minor: i64, net: Money) -> bool {
 
 /// Where a payment's money went from the payee's balance.
 struct Took {
-    /// The payout of Stripe's own that took it, and how that stands.
+    /// The payout of Stripe's automatic schedule that took it, and its state.
     payout: Option<(String, Fact)>,
-    /// Nothing of the transfer came back before or after.
+    /// No part of the transfer came back, before or after.
     whole: bool,
-    /// Stripe does not tell everything yet that its payouts took.
+    /// Stripe does not report everything yet that its payouts took.
     in_progress: bool,
-    /// The same, and it will be told within hours.
+    /// Not reported yet, but will be within hours.
     not_yet: bool,
-    /// All of the transfer came back, or a part of it.
+    /// Some or all of the transfer came back.
     came_back: bool,
-    /// Where only a part did, how much.
+    /// How much came back, if only a part.
     part_back: Option<Money>,
 }
 
-/// Which payout of Stripe's own took this payment's money.
+/// Which payout of Stripe's automatic schedule took this payment's money.
 async fn took(
     (stripe, clock): (&Stripe, &Clock),
     (case, asks): (&Case, Asks),
@@ -413,13 +413,13 @@ async fn took(
     if asks == Asks::Transfer {
         return Ok(Took { came_back, part_back, ..nowhere });
     }
-    // Where Stripe does not say what the transfer is there, nothing is known of what took it.
+    // If Stripe does not name the payment on the connected account, what took it cannot be determined.
     let unnamed = || {
         ReadError::Unreadable("Stripe does not say what the transfer is in the payee's balance".to_owned())
     };
     let payment = transfer.destination_payment.ok_or_else(unnamed)?;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
-    // A payout that took what came back as well has taken nothing of it.
+    // A payout that includes both the payment and its refund took nothing of it.
     let named_as = swept::named_as(stripe, (object, came_back), payment).await?;
     let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.beside.clone());
     let trace = trace.made(transfer.created);
@@ -450,9 +450,9 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
     if !ours || !settle::about_ours(of, &item) {
         return Ok(Ok(None));
     }
-    // What a lost database has sent is of a key that is not known here.
+    // An item sent by a lost database has a key that is not known here.
     let lost = put_back::was_found(&mut work.app.store.read().await?, of.id, id).await?;
-    // Two attempts of one payment name it alike; the key of their batch tells them apart.
+    // Two attempts of one payment have the same `sender_item_id`; the batch's key tells them apart.
     let key = match paypal.client.batch(&batch_id).await {
         Ok(batch) => batch.sender_batch_id,
         Err(error) => return Ok(Err(error)),
@@ -461,7 +461,8 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
         let carrier = case.carrier(one);
         carrier.is_some_and(|it| it.vendor_id.as_ref() == Some(&batch_id) || Some(&it.key) == key.as_ref())
     };
-    // The one that has the item, or the request that it is in; of what a lost database has sent, the newest.
+    // Prefer the attempt that has the item, then one whose request contains it, then the newest, for an item of a lost
+    // database.
     let its = |one: &Attempt| match one.vendor_id.as_ref() == Some(&item.payout_item_id) {
         true => Some((2, one.number)),
         false if carried(one) => Some((1, one.number)),
@@ -473,7 +474,7 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
         open.filter_map(|one| Some((its(one)?, one))).max_by_key(|(its, _)| *its).map(|(_, one)| one);
     let said = paypal_batch::item_fact(&item).map(|fact| (fact, None));
     let Some(attempt) = attempt else { return Ok(Ok(None)) };
-    // One that has another item keeps its own request.
+    // An attempt that has another item keeps its own request.
     let moves = (attempt.state.ended() || attempt.state == AttemptState::Review) && !carried(attempt);
     let lost = match key.as_ref().filter(|key| moves && key.starts_with("pb:")) {
         Some(key) => Some(Box::new(lost_request(work, of, key)?)),
@@ -486,7 +487,7 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
     Ok(Ok(found))
 }
 
-/// The request of a lost database that an item came of, as far as this payment goes. It is never sent.
+/// The request of a lost database that created an item, reduced to this payment. Never sent.
 fn lost_request(work: &Work, of: &Transaction, key: &str) -> Result<submissions::New> {
     let request = chunks::batch_request(key, of.terms.net.currency, &[of])
         .map_err(|bad| OpsError::Internal(StoreError::Corrupt(bad.0)))?;
@@ -507,7 +508,8 @@ async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, Str
     }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
     let mut last = Ok(None);
-    // What a lost database has made carries no attempt of ours: it is the newest one's, which the vendor contradicts.
+    // An object made by a lost database carries no attempt id known here: assign it to the newest attempt the vendor
+    // contradicts.
     let mut open = case.may_be_made();
     open.sort_by_key(|one| Reverse(one.number));
     for attempt in open.into_iter().filter(|one| is_other(one, id)) {
@@ -524,7 +526,7 @@ async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, Str
     Ok(last)
 }
 
-/// What an object at Stripe says of an attempt, if it is that attempt's.
+/// The fact a Stripe object reports for an attempt, if it belongs to that attempt.
 async fn at_stripe(
     stripe: &Stripe,
     (case, attempt): (&Case, &Attempt),
@@ -544,7 +546,7 @@ async fn at_stripe(
                     || found.metadata.get("attempt") == Some(&ours)
                     || attempt.vendor_id.as_deref() == Some(id)
                     || case.is_lost(&found.id, found.metadata.get("attempt")));
-            // Where a part of it came back, the rest is out.
+            // If only a part came back, the rest is out.
             let stands = found.amount_reversed_units < found.amount_units;
             (about && stands).then(|| (Fact::TransferMade, found.come_back()))
         }
@@ -573,23 +575,23 @@ async fn at_stripe(
     })
 }
 
-/// Asks the vendor before somebody's *not made* is believed, and answers what the look is worth.
+/// Asks the vendor before *not made* is accepted. Returns how conclusive the look was.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when the vendor has it; [`OpsError::Unreachable`] when it does not answer.
+/// [`OpsError::Conflict`] if the vendor has it; [`OpsError::Unreachable`] if it does not answer.
 pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
-    // What people say of what was found counts for two of them, where nothing proves that it is ours.
+    // People's word about a found object needs two of them if nothing proves that it is ours.
     let (found, over) = if case.found { of_what_was_found(work, &case).await? } else { (Vec::new(), true) };
     let mut worth = if over { Looked::Through } else { Looked::NotThrough };
     for attempt in case.open() {
-        // Calling back moves no money whatever becomes of it.
+        // A cancellation moves no money, whatever its outcome.
         let carrier = case.carrier(attempt);
         let looked = match carrier.filter(|_| attempt.leg != Leg::Cancel) {
-            // What has no request was never sent by us.
+            // Without a request, we never sent it.
             None => made_by_schedule(work, &case, attempt).await?,
             Some(carrier) if carrier.vendor == Vendor::Stripe => stripe_has(work, &case, attempt).await?,
             Some(carrier) => {
@@ -603,11 +605,11 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
         };
         match looked {
             Ok(Has::Nothing) => {}
-            // That it does not show us what it once named, or an account, says nothing of the money.
+            // A hidden object or account says nothing about the money.
             Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
                 worth = Looked::NotThrough
             }
-            // It has been asked for long already, and says nothing that could be read.
+            // The vendor has been asked for a long time, without a readable answer.
             Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => worth = Looked::NotThrough,
             Ok(Has::It(object)) => return Err(has_it(&object)),
             Err(error) => return Err(unreachable(&error)),
@@ -624,8 +626,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at, found })
 }
 
-/// Looks once more for what people have called not made, and for what two looks have not found, before its rewards are freed or
-/// paid again: the vendor may show it by now. What it shows is a contradiction. What it still cannot be asked about rests on
+/// Looks again for attempts people reported as not made, or that two looks did not find, before their rewards are freed
+/// or paid again: the vendor may show them by now. If it does, that is a contradiction. What cannot be read rests on
 /// their word.
 pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Outcome> {
     let mut db = work.app.store.read().await?;
@@ -654,7 +656,7 @@ pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Ou
     Ok(looked)
 }
 
-/// Whether a payment waits for a person because what the vendor says of it has been unreadable for long.
+/// Whether a payment waits for a person because the vendor's answers about it have been unreadable for a long time.
 fn not_understood(case: &Case, carrier: Option<&Submission>) -> bool {
     let reason = case.transaction.reason.as_ref();
     reason.is_some_and(|reason| reason.code == "vendor_not_understood")
@@ -668,12 +670,12 @@ pub(super) fn has_it(object: &str) -> OpsError {
     OpsError::Conflict(Refusal::new(why.code(), format!("{} Its id there is {object}.", why.sentence())))
 }
 
-/// Whether Stripe's own schedule has paid out what should lie in the payee's balance.
+/// Whether Stripe's automatic schedule has paid out what should be in the payee's balance.
 async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     let of = &case.transaction;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     let account = ConnectedAccount::parse(of.destination.address());
-    // Whether a reversal was made is another question; what is being fetched back is asked about by itself.
+    // Whether a reversal was made is a separate question, checked on its own.
     let of_reversal = of.state == State::Recalling && !case.waiting().is_empty();
     let lies = !of_reversal && swept::lies_there(of, &attempts);
     let Some(account) = account.filter(|_| lies) else {
@@ -694,31 +696,31 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
 
 const NOT_YET: &str = "Stripe does not tell yet what its own payouts took from the payee's account; it does within minutes at the beginning of a day (UTC), else within hours";
 
-/// What became of the money that a bank payout should pay.
+/// What became of the money a bank payout should pay.
 pub(super) enum Lies {
     There,
-    /// A payout of Stripe's own has, which stands like this.
+    /// A payout of Stripe's automatic schedule took it; its id and state.
     PaidOut(String, Fact),
-    /// Its transfer came back, or a part of it.
+    /// All or part of its transfer came back.
     CameBack,
-    /// Stripe does not tell everything yet that its payouts took, or not in a way that can be read: why.
+    /// Stripe does not fully report yet what its payouts took, or not in a readable form: why.
     NotTold(ReadError),
 }
 
-/// How far it is asked what became of it.
+/// How far to look for the money.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asks {
     Transfer,
-    /// Also what payouts of Stripe's own took.
+    /// Also check what payouts of Stripe's automatic schedule took.
     Payouts,
-    /// The same, where the account was looked through for payouts of ours before: it shows none that is not known here.
+    /// The same for an account already searched for payouts of ours, without any unknown one.
     PayoutsOfLookedThrough,
 }
 
-/// Whether Stripe's own schedule has paid out the money that a bank payout should pay, or somebody took it back.
+/// Whether Stripe's automatic schedule has paid out the money of a bank payout, or somebody reversed the transfer.
 ///
 /// # Errors
-/// When the database does not answer; of Stripe what it says.
+/// If the database fails; the inner result is Stripe's.
 pub(super) async fn lies(
     work: &Work,
     id: TransactionId,
@@ -740,14 +742,14 @@ pub(super) async fn lies(
     })
 }
 
-/// Asks Stripe before two people's word about money in a payee's balance is taken; what it says then is recorded first. That a
-/// transfer was reversed is not taken while Stripe shows that some of it stands. What Stripe does not show, or a transfer that
-/// is gone, rests on their word.
+/// Asks Stripe before accepting two people's word about money in a payee's balance, and records the answer first.
+/// *Reversed* is not accepted while Stripe shows that part of the transfer stands. What Stripe does not show, or a
+/// transfer that is gone, rests on their word.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when the transfer stands; [`OpsError::Unreachable`] when Stripe does not answer all that was asked.
+/// [`OpsError::Conflict`] if the transfer stands; [`OpsError::Unreachable`] if Stripe does not answer everything.
 pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
-    // A database that was put back since may be too old to say. What is found then is theirs to judge.
+    // A database restored since may be too old to tell. What is found then is for people to judge.
     if relook::before(work, id).await? == Outcome::NotAnswered
         && !put_back::any_found(&mut work.app.store.read().await?, Some(id)).await?
     {
@@ -755,12 +757,12 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     }
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
-        // It may be with the payee, or back with us, without anybody having been told.
+        // The payee may have it, or we may have it back, without a record of it.
         let looked = settle::look(work, id).await?;
         let looked = looked.max(bank_payouts::look_again(work, id).await?);
         let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
-        // That a transfer came back, Stripe shows; what it does not show of the balance rests on their word once it has had the
-        // time to tell what its own payouts took.
+        // Stripe shows that a transfer came back. What it does not show of the balance rests on their word, once it has
+        // had time to report what its own payouts took.
         let now = work.app.clock.now();
         let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= TOLD_BY_US);
         let back = how == Parked::Reversed && seen.is_some();

@@ -1,5 +1,5 @@
-//! Asking the provider that our people sign in with (OpenID Connect): where it is, what was signed for a code that somebody
-//! came back with, and whether to believe it. What is deliberately not here: who somebody is here (`ops::people::provider`).
+//! The OpenID Connect client for our people's identity provider: discovery, redeeming the authorization code, and
+//! verifying the ID token. Not here: which login somebody gets (`ops::people::provider`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,46 +26,46 @@ use crate::app::App;
 use crate::config::{Oidc, Required};
 use crate::ops::people::provider::{Sent, Shown, Visit};
 
-/// Where the provider sends people back to, below our own address. It must be told of this one.
+/// The redirect URI path below our base URL. It must be registered at the provider.
 pub const BACK: &str = "/login/provider/back";
-/// What the provider says of itself is asked for again after so long.
+/// How long the provider's metadata is fresh.
 const KNOWN_US: i64 = 60 * 60 * 1_000_000;
-/// Where it does not answer then, what it said before goes for so long.
+/// How long stale metadata is used while the provider does not answer.
 const KEPT_US: i64 = 24 * KNOWN_US;
-/// Whoever could not be asked is not asked again for so long: everybody who signs in would wait for it in turn.
+/// How long not to retry after a failed discovery: otherwise everybody who signs in would wait for it.
 const PAUSE_US: i64 = 30 * 1_000_000;
-/// A key that is not known is looked for at most so often.
+/// The minimum interval between metadata refreshes because of an unknown signing key.
 const LOOKED_US: i64 = 60 * 1_000_000;
-/// A clock of theirs may be wrong by so much.
+/// The clock skew we tolerate.
 const SKEW_US: i64 = 5 * 60 * 1_000_000;
-/// Whoever proved longer ago than a session lasts is asked there again.
+/// Reauthenticate at the provider if the last authentication is older than a session may last.
 const MAX_AGE_SECONDS: u64 = 12 * 3_600;
 
-/// Why somebody cannot be believed. The words are for the log.
+/// Why a sign-in was not accepted. The text is for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The provider does not answer, or not as one should.
+    /// The provider does not answer, or not correctly.
     Away(String),
-    /// What it signed does not hold.
+    /// What it signed does not verify.
     Wrong(String),
-    /// They proved there who they are longer ago than was asked for.
+    /// They authenticated there longer ago than requested.
     Old,
-    /// The settings are not whole.
+    /// The settings are incomplete.
     Settings(String),
 }
 
-/// What the provider last said of itself. Cheap to clone.
+/// The provider's cached metadata. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Known(Arc<Heard>);
 
 #[derive(Default)]
 struct Heard {
     last: Mutex<Last>,
-    /// One asks, the others wait for what it hears.
+    /// One task fetches; the others wait for its result.
     asking: tokio::sync::Mutex<()>,
 }
 
-/// What was heard last, and when.
+/// The last metadata and the last failure, with their times.
 #[derive(Clone, Default)]
 struct Last {
     said: Option<(i64, CoreProviderMetadata)>,
@@ -83,7 +83,7 @@ impl Known {
 }
 
 impl Last {
-    /// What goes now without asking anybody; nothing when the provider is to be asked.
+    /// The result from the cache; `None` if the provider must be asked.
     fn goes(&self, now: i64, fresh_us: i64) -> Option<Result<CoreProviderMetadata, Fault>> {
         let since = |at: i64| if at <= now { now - at } else { i64::MAX };
         let said = |within: i64| self.said.as_ref().filter(|(at, _)| since(*at) < within);
@@ -95,7 +95,7 @@ impl Last {
     }
 }
 
-/// The claims beside the usual ones.
+/// The claims besides the standard ones.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Others {
     #[serde(flatten)]
@@ -132,10 +132,10 @@ type Ours = Client<
     EndpointMaybeSet,
 >;
 
-/// The settings, when there is a provider.
+/// The settings, if a provider is configured.
 ///
 /// # Errors
-/// What is missing or cannot be.
+/// What is missing or invalid.
 pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<ClientSecret>)>, String> {
     let Some(issuer) = &oidc.issuer else { return Ok(None) };
     let url = Url::parse(issuer).map_err(|error| format!("BURSAR_OIDC_ISSUER is no address: {error}"))?;
@@ -162,7 +162,7 @@ pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<Clien
     Ok(Some((issuer, ClientId::new(id.clone()), secret.map(ClientSecret::new))))
 }
 
-/// Where everybody in the world has an account, or may make one.
+/// Issuers where anybody has, or can create, an account.
 const OF_THE_WORLD: [&str; 8] = [
     "gitlab.com",
     "appleid.apple.com",
@@ -173,11 +173,11 @@ const OF_THE_WORLD: [&str; 8] = [
     "id.twitch.tv",
     "www.paypal.com",
 ];
-/// What Microsoft calls the directory of private accounts.
+/// Microsoft's tenant id for personal accounts.
 const PRIVATE_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
-/// Why an issuer needs a claim that tells a company's own people from everybody else, where it has none. A verified address
-/// tells nothing of whose people they are.
+/// The error if a public issuer has no required claim that identifies a company's own people. A verified email address
+/// does not say whose people they are.
 fn open_to_the_world(url: &Url, require: &[Required]) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     if host == "accounts.google.com" {
@@ -192,12 +192,12 @@ fn open_to_the_world(url: &Url, require: &[Required]) -> Option<String> {
     ((private || OF_THE_WORLD.contains(&host)) && !require.iter().any(tells)).then_some(told)
 }
 
-/// Whether an address is one of this machine.
+/// Whether a URL points to this machine.
 fn is_here(url: &Url) -> bool {
     matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
-/// What the provider says of itself, where none of the addresses that matter can be read or answered by others on the way.
+/// Accepts the metadata only if the endpoints we use are https, so that nobody on the way can read or answer requests.
 fn checked(metadata: CoreProviderMetadata) -> Result<CoreProviderMetadata, String> {
     if is_here(metadata.issuer().url()) {
         return Ok(metadata);
@@ -217,10 +217,10 @@ fn checked(metadata: CoreProviderMetadata) -> Result<CoreProviderMetadata, Strin
     }
 }
 
-/// The address at the provider to which a browser is sent; `again` asks it to have them prove once more who they are.
+/// The provider URL to which the browser is sent; `again` forces reauthentication.
 ///
 /// # Errors
-/// When the provider is not there or the settings are not whole.
+/// If the provider does not answer or the settings are incomplete.
 pub async fn address(work: &Work, sent: &Sent, again: bool) -> Result<Url, Fault> {
     let client = client(&work.app, known(work, KNOWN_US).await?)?;
     let verifier = PkceCodeVerifier::new(sent.verifier.clone());
@@ -235,7 +235,7 @@ pub async fn address(work: &Work, sent: &Sent, again: bool) -> Result<Url, Fault
     Ok(asked.url().0)
 }
 
-/// What stands in the way at the provider, for whoever sets it up: nothing without one, or where its document tells of nothing.
+/// For the operator: what is wrong at the provider. `None` without a provider, or if its metadata lists no claims.
 pub async fn lacking(work: &Work) -> Option<String> {
     work.app.config.oidc.issuer.as_ref()?;
     let metadata = match known(work, KNOWN_US).await {
@@ -256,13 +256,13 @@ pub async fn lacking(work: &Work) -> Option<String> {
     })
 }
 
-/// The claims that signing in rests on.
+/// The claims sign-in depends on.
 const NEEDED: [&str; 3] = ["email", "email_verified", "auth_time"];
 
-/// What the provider has signed about whoever came back with this code.
+/// Redeems the code and returns the verified claims of the person who came back with it.
 ///
 /// # Errors
-/// When it does not answer, or what it says cannot be believed.
+/// If the provider does not answer, or its response does not verify.
 pub async fn believe(work: &Work, visit: &Visit, code: String) -> Result<Shown, Fault> {
     let app = &work.app;
     let first = client(app, known(work, KNOWN_US).await?)?;
@@ -278,14 +278,14 @@ pub async fn believe(work: &Work, visit: &Visit, code: String) -> Result<Shown, 
     let nonce = Nonce::new(visit.nonce.clone());
     let claims = match signed.claims(&verifier(&first, now), &nonce) {
         Ok(claims) => claims,
-        // They have a new key, or somebody made one up: looked for once a minute at most.
+        // They rotated the key, or the token is forged: refresh at most once a minute.
         Err(ClaimsVerificationError::SignatureVerification(why)) if may_be_new(&why) => {
             let second = client(app, known(work, LOOKED_US).await?)?;
             signed.claims(&verifier(&second, now), &nonce).map_err(|error| Fault::Wrong(whole(&error)))?
         }
         Err(error) => return Err(Fault::Wrong(whole(&error))),
     };
-    // Only the one whom it was signed for.
+    // Accept only a token issued to us.
     if claims.authorized_party().is_some_and(|party| party != first.client_id()) {
         return Err(Fault::Wrong("it was signed for another party (azp)".to_owned()));
     }
@@ -296,7 +296,7 @@ pub async fn believe(work: &Work, visit: &Visit, code: String) -> Result<Shown, 
     Ok(shown(&app.config.oidc, claims))
 }
 
-/// Whether another key may check what the one that is known does not: keys need no names, and a new one may have an old name.
+/// Whether a refreshed key set could verify the token: keys need no ids, and a new key may reuse an old id.
 fn may_be_new(why: &SignatureVerificationError) -> bool {
     matches!(
         why,
@@ -307,8 +307,8 @@ fn may_be_new(why: &SignatureVerificationError) -> bool {
     )
 }
 
-/// Why no tokens came for a code. An error of theirs is told by its code, and what cannot be read by where it stands: the rest
-/// may hold a token, or what they know of somebody.
+/// Why no tokens were issued for a code. Only the provider's error code, or the path of a parse error, is reported: the
+/// rest may contain a token or personal data.
 fn not_redeemed(error: &RequestTokenError<Lost, StandardErrorResponse<CoreErrorResponseType>>) -> Fault {
     match error {
         RequestTokenError::Request(why) => Fault::Away(why.to_string()),
@@ -323,7 +323,7 @@ fn not_redeemed(error: &RequestTokenError<Lost, StandardErrorResponse<CoreErrorR
     }
 }
 
-/// Keys of theirs that never leave them: what is signed with a secret that we share, or with nothing, is not taken.
+/// The ID token verifier. Accepts asymmetric algorithms only: no shared-secret signatures, no unsigned tokens.
 fn verifier(client: &Ours, now: i64) -> openidconnect::IdTokenVerifier<'_, CoreJsonWebKey> {
     let at = |us: i64| chrono::DateTime::from_timestamp_micros(us).unwrap_or_default();
     let issued = move |issued: chrono::DateTime<chrono::Utc>| match issued > at(now + SKEW_US) {
@@ -345,7 +345,7 @@ fn verifier(client: &Ours, now: i64) -> openidconnect::IdTokenVerifier<'_, CoreJ
 
 fn shown(oidc: &Oidc, claims: &IdTokenClaims<Others, CoreGenderClaim>) -> Shown {
     let name = claims.name().and_then(|name| name.get(None)).map(|name| name.as_str().to_owned());
-    // The usual ones as well: `email_verified` or `acr` may be required of everybody.
+    // Includes the standard claims: `email_verified` or `acr` may be required.
     let all = match serde_json::to_value(claims) {
         Ok(Value::Object(all)) => all,
         Ok(_) | Err(_) => Map::new(),
@@ -364,8 +364,8 @@ fn shown(oidc: &Oidc, claims: &IdTokenClaims<Others, CoreGenderClaim>) -> Shown 
     }
 }
 
-/// The values of a claim: a text, a number, yes or no, a list of texts, or one of these within objects whose names stand before
-/// it with dots between.
+/// The values of a claim: a string, a number, a boolean, a list of strings, or one of these inside nested objects,
+/// addressed with dots.
 fn values(claims: &Map<String, Value>, claim: &str) -> Vec<String> {
     let found = claims.get(claim).or_else(|| {
         let (first, rest) = claim.split_once('.')?;
@@ -380,7 +380,7 @@ fn values(claims: &Map<String, Value>, claim: &str) -> Vec<String> {
     }
 }
 
-/// What the provider says of itself, asked for again when it was said longer ago than `fresh_us`.
+/// The provider's metadata, fetched again if it is older than `fresh_us`.
 async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Fault> {
     let now = work.app.clock.now();
     let (issuer, ..) = settings(&work.app.config.oidc)
@@ -391,7 +391,7 @@ async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Fault
         return goes;
     }
     let _turn = known.0.asking.lock().await;
-    // Somebody else has asked while this one waited.
+    // Another task fetched it while this one waited.
     if let Some(goes) = known.last().goes(work.app.clock.now(), fresh_us) {
         return goes;
     }
@@ -437,7 +437,7 @@ impl std::fmt::Display for Lost {
 
 impl std::error::Error for Lost {}
 
-/// Carries what the library asks over our own network, with its time-outs and limits.
+/// Sends the library's requests through our HTTP client, with its timeouts and limits.
 async fn carry(http: Http, asked: HttpRequest) -> Result<HttpResponse, Lost> {
     let (head, body) = asked.into_parts();
     let url = Url::parse(&head.uri.to_string()).map_err(|error| Lost(error.to_string()))?;
@@ -457,7 +457,7 @@ async fn carry(http: Http, asked: HttpRequest) -> Result<HttpResponse, Lost> {
     }
 }
 
-/// An error with what led to it.
+/// An error with its whole chain of causes.
 fn whole(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut within = error.source();

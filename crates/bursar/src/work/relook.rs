@@ -1,10 +1,10 @@
-//! After a database was put back: payments at Stripe whose requests have ended here, or wait for a person, are looked through
-//! at the vendor, each on all of its legs. The lost database may have gone on with them: whoever frees or gives up one of
-//! those pays it twice. A bank payout that it had made of money that lies parked here is adopted, and anything else is
-//! written down; only where Stripe shows nothing that is not known here does the payment count as looked through.
+//! After a restore: searches Stripe for every leg of payments whose requests have ended here or wait for a person. The
+//! lost database may have continued them, so freeing or writing off one could pay it twice. A bank payout it made from
+//! money parked here is adopted, and anything else is recorded; a payment counts as searched only if Stripe shows
+//! nothing unknown here.
 //!
-//! What is deliberately not here: payments that are sent, which are looked for leg by leg before (`dispatch`, `look_through`),
-//! and payments that are not in this database (`search`).
+//! Not here: payments being sent, which are looked up leg by leg first (`dispatch`, `look_through`), and payments that
+//! are not in this database (`search`).
 
 use std::collections::HashSet;
 
@@ -26,21 +26,21 @@ use crate::store::put_back::{self, Found};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
 
-/// How many payments one pass looks through, and how many at a time.
+/// How many payments one pass searches, and how many concurrently.
 const AT_ONCE: i64 = 100;
 const SIDE_BY_SIDE: usize = 8;
-/// The wait after a look that has not gone through, and after one that Stripe refuses to show everything to.
+/// The retry delay after an incomplete search, and after one for which Stripe does not show everything.
 const AGAIN_US: i64 = 60_000_000;
 const NOT_SHOWN_US: i64 = 10 * AGAIN_US;
 
-/// One pass; answers how many payments are looked through now.
+/// One pass. Returns how many payments are now searched.
 pub(super) async fn once(work: &Work, now: i64) -> Done {
     let app = &work.app;
     let mut db = app.store.read().await?;
     if put_back::any_found(&mut db, None).await? {
         transact!(app, |tx| { Ok(put_back::settle_known(tx, now).await?) })?;
     }
-    // What was on its way when the database was put back is shown by then.
+    // Requests in flight when the database was restored are visible by then.
     let due = put_back::unlooked(&mut db, now, safe_mode::APART_US, AT_ONCE).await?;
     drop(db);
     let looks = futures::stream::iter(due).map(|id| through(work, id, now));
@@ -52,10 +52,10 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
     Ok(done)
 }
 
-/// Looks one payment through, where the database was put back since it was promised and it was not looked through since.
+/// Searches one payment if the database was restored since it was promised and it has not been searched since.
 ///
 /// # Errors
-/// When there is no such payment or the database does not answer.
+/// If there is no such payment or the database fails.
 pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
     let mut db = work.app.store.read().await?;
     let needed = !put_back::to_look_for(&mut db, &[id]).await?.is_empty();
@@ -63,8 +63,8 @@ pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
     if needed { through(work, id, work.app.clock.now()).await } else { Ok(Looked::Through) }
 }
 
-/// Parts payments into those that may be asked about and those that must be looked through before: that a transfer has come
-/// back frees its rewards, and a lost database may have paid it out before.
+/// Splits payments into those that may be asked about and those that must be searched first: a reversed transfer frees
+/// its rewards, and a lost database may have paid it out before.
 pub(super) async fn first(
     work: &Work,
     of: Vec<Transaction>,
@@ -82,13 +82,13 @@ pub(super) async fn first(
     Ok((may, waits))
 }
 
-/// Whether a transfer that has come back ends a payment and frees its rewards, also one that two people have given up.
+/// Whether a reversed transfer ends a payment and frees its rewards; also for written-off payments.
 pub(super) fn frees_when_reversed(of: &Transaction) -> bool {
     let step = law::on(of.state, AttemptState::Succeeded, &of.terms, &Fact::TransferReversed);
     step.state == State::Recalled || of.state == State::WrittenOff
 }
 
-/// Looks one payment through and records what was found. What has not gone through is due again later.
+/// Searches one payment and records the findings. An incomplete search is retried later.
 async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
     let looked = match look(work, id).await? {
         Ok(true) => Looked::Through,
@@ -114,7 +114,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
     Ok(looked)
 }
 
-/// Whether the payment is looked through and nothing is unknown any more.
+/// Searches one payment. Returns whether nothing unknown is left.
 async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool, ReadError>> {
     let mut db = work.app.store.read().await?;
     let epoch = put_back::progress(&mut db).await?.epoch;
@@ -135,15 +135,15 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
     }
 }
 
-/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more. It was asked in this epoch:
-/// where the database was put back once more since, that says nothing of the next.
+/// Records what Stripe has of a payment that was unknown here. Returns whether nothing unknown is left. Stripe was
+/// asked in `epoch`: if the database was restored again since, that says nothing about the next epoch.
 async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> Result<bool> {
     let app = &work.app;
     let looked = transact!(app, |tx| {
         let now = app.clock.now();
         let cases = Cases::read(tx, &[id]).await?;
         let of = cases.transactions.get(&id).ok_or(OpsError::Missing)?;
-        // Known by now, because it was adopted while Stripe was asked, or because somebody has said what it is.
+        // Known by now: adopted while Stripe was being read, or settled by people.
         let objects: Vec<String> = others.iter().map(|one| one.id().to_owned()).collect();
         let mut known = put_back::known(tx, &objects).await?;
         known.extend(put_back::settled_by_people(tx, id).await?);
@@ -163,7 +163,7 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> R
                 }
             }
         }
-        // One that was adopted is known from now on.
+        // An adopted object is known from now on.
         let through = others.is_empty() || (found.is_empty() && heard.len() == others.len());
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, now).await?;
@@ -176,12 +176,12 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> R
     Ok(looked)
 }
 
-/// The lost database had sent parked money once more: the bank payout that Stripe has of this payment, by our key and of its
-/// amount, is the end of what lies parked here.
+/// The lost database had sent parked money to the bank again: if Stripe has a bank payout of this payment with our key
+/// and its amount, that payout settles what is parked here.
 fn adopted(of: &Transaction, cases: &Cases, others: &[&Other]) -> Option<Heard> {
     let parked = matches!(of.state, State::PayoutFailed | State::PayoutCanceled);
     let [Other::Payout { payout, named: true }] = others else { return None };
-    // One that an attempt here had sent is that attempt's.
+    // A payout sent by an attempt here belongs to that attempt.
     if payout.metadata.get("attempt").is_some_and(|mark| cases.is_ours(mark)) {
         return None;
     }
@@ -201,7 +201,7 @@ fn as_found(of: &Transaction, one: &Other) -> Found {
         object_id: one.id().to_owned(),
         our_id: of.id.to_string(),
         destination: of.destination.address().to_owned(),
-        // In a currency that is not known here, it is held against the payment all the same.
+        // If its currency is unknown here, it holds the payment anyway.
         amount: amount.unwrap_or(of.terms.net),
         made_at: (created > 0).then(|| created.saturating_mul(1_000_000)),
         reference: None,

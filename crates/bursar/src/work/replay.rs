@@ -1,7 +1,7 @@
-//! A payment's status derived again from the bytes that are kept: what was sent, what the vendor answered, what its events
-//! said. The same code reads them as when they came, and the same law decides. Where the result is not what is stored, either
-//! something was told of which no bytes are kept (an answer to a question, a person's word), which is listed, or the record is
-//! wrong. Nothing is changed and no vendor is asked. What is deliberately not here: the timeline, which says what was decided
+//! Re-derives a payment's status from the stored bytes: requests, the vendor's answers, and its events. The same code
+//! reads them as when they arrived, and the same law decides. If the result differs from the stored state, either
+//! something without stored bytes changed it (the answer to a read, a person's statement), which is listed, or the
+//! record is wrong. Changes nothing and asks no vendor. Not here: the timeline, which shows what was decided
 //! (`ops::evidence`).
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ use crate::store::evidence::{self, Answer as Kept, Event};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
 
-/// The longest wait is no matter of what an answer means.
+/// The maximum wait has no effect on what an answer means.
 const LONGEST_US: i64 = 60_000_000;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,49 +32,49 @@ pub struct Stepped {
     pub source: &'static str,
     /// What was read, in words.
     pub what: String,
-    /// What follows from it, in the law's word; nothing where nothing does.
+    /// The resulting fact, in the law's spelling; `None` if there is none.
     pub fact: Option<&'static str>,
-    /// Where the payment stands after it.
+    /// The payment's state after it.
     pub state: State,
 }
 
 #[derive(Clone, Debug)]
 pub struct Replay {
-    /// The payment as it is stored.
+    /// The payment as stored.
     pub stored: Transaction,
     pub steps: Vec<Stepped>,
-    /// Where the bytes lead.
+    /// The state derived from the bytes.
     pub derived: State,
-    /// What changed the payment and of which no bytes are kept, in words.
+    /// Changes without stored bytes, in words.
     pub unkept: Vec<String>,
 }
 
 impl Replay {
-    /// The bytes lead to what is stored.
+    /// Whether the derived state is the stored one.
     pub fn agrees(&self) -> bool {
         self.derived == self.stored.state
     }
 
-    /// They do not, and nothing that was told otherwise explains it.
+    /// Whether they differ without an explanation.
     pub fn is_wrong(&self) -> bool {
         !self.agrees() && self.unkept.is_empty()
     }
 }
 
-/// What comes first of what happened in the same microsecond.
+/// The order of items with the same microsecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// What people did leads to requests.
+    /// A person's command, which leads to requests.
     Command,
-    /// Requests, each with its answer: a transfer's before those of the bank payout that it leads to.
+    /// Requests and their answers: a transfer's before those of the bank payout it leads to.
     Wire(u8, u8),
-    /// That a request got no answer.
+    /// The record that a request got no answer.
     NoAnswer,
-    /// What the vendor tells of it.
+    /// A vendor's event.
     Event,
 }
 
-/// The place of a request's leg among those of one payment.
+/// The position of a request's leg within the payment.
 fn leg(of: &Submission) -> u8 {
     match MoneyKind::parse(&of.kind) {
         Some(MoneyKind::Transfer | MoneyKind::Batch) | None => 0,
@@ -83,7 +83,7 @@ fn leg(of: &Submission) -> u8 {
     }
 }
 
-/// Something that is kept, in the order in which it happened.
+/// A stored item, in chronological order.
 enum Item<'a> {
     Request(&'a Submission),
     Answer(&'a Kept),
@@ -91,10 +91,10 @@ enum Item<'a> {
     Line(&'a ReadLine),
 }
 
-/// Derives the status of a payment again.
+/// Re-derives the status of a payment.
 ///
 /// # Errors
-/// When there is no such payment or the database does not answer.
+/// If there is no such payment or the database fails.
 pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
     let stored = transactions::find(db, number).await?;
     let id = stored.id;
@@ -123,7 +123,7 @@ pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
     for (at, _, item) in &items {
         case.take(*at, item);
     }
-    // An event may have come before the answer that named its object; told again it changes nothing that it has changed.
+    // An event may have arrived before the answer that named its object, so take events again; repeats change nothing.
     for (at, _, item) in items.iter().filter(|(.., item)| matches!(item, Item::Event(_))) {
         case.take(*at, item);
     }
@@ -131,7 +131,7 @@ pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
     Ok(Replay { stored, steps, derived, unkept })
 }
 
-/// An attempt as far as it is derived.
+/// An attempt as derived so far.
 struct Derived<'a> {
     stored: &'a Attempt,
     state: AttemptState,
@@ -141,13 +141,13 @@ struct Case<'a> {
     of: &'a Transaction,
     known: &'a [Attempt],
     attempts: Vec<Derived<'a>>,
-    /// The requests, with the counters as they were derived so far.
+    /// The requests, with the counters derived so far.
     requests: Vec<Submission>,
     answers: &'a [Kept],
     state: State,
     steps: Vec<Stepped>,
     unkept: Vec<String>,
-    /// Events that name an object and do not say how it stands: those that the vendor was asked for.
+    /// Events that name an object without its state: the vendor was asked because of them.
     bare: BTreeSet<String>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Case<'a> {
         case
     }
 
-    /// The next attempt of a leg, as it is stored.
+    /// Adds the next attempt of a leg, as stored.
     fn begin(&mut self, leg: Leg) {
         let made = self.attempts.iter().filter(|one| one.stored.leg == leg).count();
         let number = i64::try_from(made).unwrap_or(0) + 1;
@@ -191,7 +191,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The same fact for every attempt that a request carries.
+    /// Applies the same fact to every attempt a request carries.
     fn hear_all(
         &mut self,
         request: &str,
@@ -230,7 +230,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What an answer means, read as it was when it came.
+    /// Applies an answer, read as it was when it arrived.
     fn answer(&mut self, at: i64, answer: &Kept) {
         let Some(place) = self.requests.iter().position(|one| one.id == answer.submission) else { return };
         let of = self.requests[place].clone();
@@ -273,8 +273,8 @@ impl<'a> Case<'a> {
         });
     }
 
-    /// What an event says of the object that it is about. Only a fetched object is believed when it comes; here its bytes
-    /// are all there is.
+    /// Applies an event about an object. On arrival only a fetched object is believed; here the event's bytes are all
+    /// there is.
     fn event(&mut self, at: i64, event: &Event) {
         let (object, facts) = said_by(event.body.as_bytes()).unwrap_or_default();
         let what = format!("{} said {}", event.event_id, event.event_type);
@@ -295,7 +295,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What people did, what we decided before anything was sent, and what was told without bytes that are kept.
+    /// Applies people's actions, decisions made before sending, and changes without stored bytes.
     fn line(&mut self, at: i64, line: &ReadLine) {
         let step = match (line.source.as_str(), line.effect.as_str()) {
             ("person", "resubmitted") => law::resubmit(self.state, &self.of.terms).ok(),
@@ -314,11 +314,11 @@ impl<'a> Case<'a> {
         let answered = self.answers.iter().any(|answer| answer.at == at);
         match (line.source.as_str(), line.effect.as_str()) {
             ("request", "sent") | ("person", "pay_pressed") | ("notice", _) => {}
-            // Nothing was sent: we decided it, and nobody answered.
+            // Our own decision: nothing was sent, so nobody answered.
             ("request" | "answer", "refused" | "withheld") if !answered => self.stopped(at, line),
-            // That no answer came is what is known.
+            // All that is known is that no answer came.
             ("answer", "outcome_unknown") if !answered => self.no_answer(at),
-            // What a look has found was told by an object that is not kept.
+            // The object a look-up found is not stored.
             ("answer", effect) if line.detail.as_ref().is_some_and(|detail| detail.starts_with("found")) => {
                 self.unkept.push(format!("answer: {effect}, found at the vendor"));
             }
@@ -333,7 +333,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The newest attempt that is not over was stopped before it was sent.
+    /// The newest open attempt was stopped before it was sent.
     fn stopped(&mut self, at: i64, line: &ReadLine) {
         let Some(place) = self.attempts.iter().rposition(|one| !one.state.ended()) else { return };
         let attempt = self.attempts[place].stored;
@@ -361,7 +361,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What a verdict is for one attempt.
+/// The fact a verdict means for one attempt.
 fn meaning(verdict: &Verdict, fact: Option<&Fact>, leg: Leg) -> Fact {
     match verdict {
         Verdict::Accepted(_) => fact.cloned().unwrap_or_else(|| verdict::accepted_fact(leg)),
@@ -373,7 +373,7 @@ fn meaning(verdict: &Verdict, fact: Option<&Fact>, leg: Leg) -> Fact {
     }
 }
 
-/// What an answer was judged to mean; nothing for a cancellation, whose end only the item tells.
+/// The verdict on an answer; `None` for a cancellation, whose outcome only the item reports.
 fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fact>)> {
     let kind = MoneyKind::parse(&of.kind)?;
     let body = of.body.clone().into_bytes();
@@ -409,10 +409,10 @@ fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fa
     })
 }
 
-/// The object that an event is about, by the vendor's id, and what its bytes say of it.
+/// The vendor id of the object an event is about, and the facts in its body.
 fn said_by(body: &[u8]) -> Option<(String, Vec<Fact>)> {
     if let Some(payout) = vendors::stripe::event::payout(body) {
-        // What fetches a payout back is the end of that one.
+        // A payout that reverses another ends the original.
         if let Some(original) = payout.original_payout.clone() {
             let back = bank::has_fetched(&payout).then(|| Fact::PayoutFailed(bank::fetched_back()));
             return Some((original, back.into_iter().collect()));

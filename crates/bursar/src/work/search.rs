@@ -1,9 +1,9 @@
-//! Searching the vendors for payments that this database does not know of, because it was put back: those that were promised
-//! after it was saved, and those whose sending it has forgotten. Nothing is ever sent here. What a known payment turns out to
-//! have is adopted or told as a contradiction; what belongs to no payment here is written down and holds whoever was paid.
+//! After a restore: searches the vendors for payments this database does not know, because they were promised after the
+//! backup or their sending is missing from it. Never sends. An object of a known payment is adopted or reported as a
+//! contradiction; an object of no known payment is recorded and holds its payee.
 //!
-//! Requests that are known and not over are looked up by `look_through` (Stripe) and by the key that PayPal's batch carries
-//! (`named`). What is deliberately not here: when safe mode ends (`ops::safe_mode`).
+//! Known open requests are looked up by `look_through` (Stripe) and by the PayPal batch's key (`named`). Not here: when
+//! safe mode ends (`ops::safe_mode`).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -30,15 +30,15 @@ use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self, StoreError, Tx, named, submissions};
 use crate::transact;
 
-/// PayPal tells events of the last 30 days; older ones cannot be searched for.
+/// PayPal lists events of the last 30 days; older ones cannot be searched.
 const PAYPAL_KEEPS_US: i64 = 29 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
-/// The clocks need not agree.
+/// The clocks may differ.
 const HOUR_US: i64 = 3_600_000_000;
-/// What is noted of what a search finds.
+/// The note on whatever a search finds.
 const TOLD: &str = "found at the vendor after the database was put back";
 
-/// One pass: searches the vendors that are due to be searched in safe mode.
+/// One pass: searches the vendors that are due in safe mode.
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut db = work.app.store.read().await?;
     let Some(state) = safe_mode::state(&mut db).await? else { return Ok(0) };
@@ -73,7 +73,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
     Ok(done)
 }
 
-/// Whether a search went through, or why not.
+/// Whether a search completed, or why not.
 type Searched = std::result::Result<(), String>;
 
 async fn told(work: &Work, vendor: Vendor, error: ReadError) -> Result<Searched> {
@@ -92,7 +92,7 @@ async fn stripe(work: &Work, since: i64) -> Result<Searched> {
         Ok(all) => all,
         Err(error) => return told(work, Vendor::Stripe, error).await,
     };
-    // Ours carry our transaction; what has come back wholly is no payment any more.
+    // Ours carry our transaction id; a completely reversed transfer is no longer a payment.
     let ours =
         |one: &Transfer| Some((one.transfer_group.as_deref().and_then(TransactionId::parse)?, one.clone()));
     let standing = all.iter().filter(|one| one.amount_reversed_units < one.amount_units).filter_map(ours);
@@ -164,7 +164,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     let taken = put_back::batches_since(&mut db, account, since.saturating_add(HOUR_US)).await?;
     let known = put_back::known(&mut db, &ids).await?;
     drop(db);
-    // Only a list that has what is known to be there is believed about what is not.
+    // Trust what a list omits only if it contains everything known to exist.
     if let Some(missing) = taken.iter().find(|one| !ids.contains(one)) {
         let why = format!(
             "PayPal's list of events leaves out the batch {missing}, which it has, so it may leave out more: compare the payments since then by hand"
@@ -181,7 +181,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
             Err(error) => return told(work, Vendor::PayPal, error).await,
         }
     }
-    // A payment that was sent more than once is the last request's: the ones before had ended by then.
+    // If a payment was sent several times, the last request counts: the earlier ones had ended by then.
     lost.sort_by_key(|batch| Reverse(batch.sender_batch_id.as_deref().and_then(chunks::place_of)));
     for batch in &lost {
         unread = batch_found(work, batch).await?.err().or(unread);
@@ -189,8 +189,8 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     Ok(unread.map_or(Ok(()), Err))
 }
 
-/// A batch that PayPal has and that nothing here is known to have led to. Of one that cannot be read whole nothing is
-/// taken over: what it leaves out would be paid again.
+/// A PayPal batch no request here is known to have created. A batch that cannot be read completely is not adopted: the
+/// items it omits would be paid again.
 async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
     let id = &batch.payout_batch_id;
     let Some(key) = batch.sender_batch_id.clone() else {
@@ -205,7 +205,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
         if let Some((_, submission, ..)) =
             named::by_key(tx, std::slice::from_ref(&key)).await?.into_iter().next()
         {
-            // The request is here, its answer is not: the batch is compared with it.
+            // The request is here but its answer is not: compare the batch with it.
             named::name(tx, &[(submission, batch.payout_batch_id.clone())], now).await?;
             return Ok(Ok(()));
         }
@@ -224,7 +224,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
             let out = said.as_ref().is_none_or(is_out);
             match cases.newest(*id, Leg::Item) {
                 Some(attempt) if attempt.state == AttemptState::Queued => queued.push((attempt, *id)),
-                // Also of one whose request is open here: that one is of another key, and would pay it again.
+                // Also if a request for it is open here: that one has another key and would pay it again.
                 newest @ (Some(_) | None) if out => {
                     let ended = newest.filter(|one| one.state.ended());
                     let object = item.payout_item_id.clone();
@@ -251,23 +251,22 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
     })
 }
 
-/// When an item was paid, where what PayPal writes can be true.
+/// When an item was paid, if PayPal's time is plausible.
 fn processed(item: &Item, now: i64) -> Option<i64> {
     let said = item.time_processed.as_deref().and_then(clock::moment);
     said.filter(|at| (now - PAYPAL_KEEPS_US - DAY_US..=now).contains(at))
 }
 
-/// Every item of a batch by the payment that it names; `None` where any is left out, names none or is of an amount that
-/// cannot be read.
+/// The items of a batch by the payment they name; `None` if any is missing, names no payment, or has an unreadable
+/// amount.
 fn items_of(batch: &Batch) -> Option<BTreeMap<TransactionId, (&Item, Money)>> {
     let of = |item: &Item| item.sender_item_id.as_deref().and_then(TransactionId::parse);
     let items = batch.items.iter().map(|item| Some((of(item)?, (item, item.amount?))));
     items.collect::<Option<BTreeMap<_, _>>>().filter(|_| batch.is_whole())
 }
 
-/// The intention that the lost database had committed: the same key over the same payments, also those that are not its any
-/// more and that it does not carry. It is not sent, but compared with what PayPal has under that key, like any request whose
-/// answer was lost.
+/// Recreates the submission the lost database had committed: the same key and payments, including payments it no longer
+/// carries. It is not sent but compared with what PayPal has under that key, like any request whose answer was lost.
 async fn intend_again(
     app: &App,
     tx: &mut Tx,
@@ -304,20 +303,20 @@ pub(super) fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> 
     }
 }
 
-/// What an object of a vendor that is not known here is to the payment that it names.
+/// How an unknown object at a vendor relates to the payment it names.
 pub(super) enum Unknown {
-    /// An attempt had ended here as not made, and was made after all.
+    /// An attempt that had ended here as not made was made after all.
     Contradicts(Box<Heard>),
-    /// The request for it is looked up by itself, and finds it.
+    /// Its own request is being looked up and will find it.
     LookedUp,
     Found,
 }
 
-/// What is known here of payments that a vendor names, held from here on.
+/// What is known here about payments a vendor names; the rows are locked from here on.
 pub(super) struct Cases {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     attempts: Vec<Attempt>,
-    /// The requests of theirs that are not over.
+    /// Their open requests.
     open: HashSet<String>,
 }
 
@@ -334,7 +333,7 @@ impl Cases {
         Ok(Self { transactions, open: open.map(|one| one.id).collect(), attempts })
     }
 
-    /// What an object is that names a payment, and perhaps an attempt by our mark on it.
+    /// Classifies an object that names a payment and perhaps, in its metadata, an attempt.
     pub(super) fn unknown(
         &self,
         of: TransactionId,
@@ -352,12 +351,12 @@ impl Cases {
         }
     }
 
-    /// Whether an attempt is one of this payment's.
+    /// Whether an attempt id belongs to one of these payments.
     pub(super) fn is_ours(&self, mark: &str) -> bool {
         self.attempts.iter().any(|one| one.id.to_string() == mark)
     }
 
-    /// Its request is looked up by itself: what it has at the vendor is not known yet. One that waits for a person is not.
+    /// Its request is being looked up on its own, with no known result yet. One that waits for a person is not.
     fn is_looked_up(&self, attempt: &Attempt) -> bool {
         let open = match &attempt.submission {
             Some(carrier) => self.open.contains(carrier),
@@ -366,7 +365,7 @@ impl Cases {
         open && attempt.vendor_id.is_none() && !attempt.state.ended()
     }
 
-    /// The newest attempt of a leg; `None` when no such payment is here.
+    /// The newest attempt of a leg; `None` if the payment is not here.
     pub(super) fn newest(&self, of: TransactionId, leg: Leg) -> Option<&Attempt> {
         let of_leg = self.attempts.iter().filter(|one| one.transaction == of && one.leg == leg);
         of_leg.max_by_key(|one| one.number)

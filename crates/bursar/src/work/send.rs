@@ -1,5 +1,5 @@
-//! The only code that calls a money endpoint: leases committed submissions, asks the gates a last time, commits what is
-//! about to be sent, sends the exact bytes with no database transaction open, and records the verdict under the lease's
+//! The only code that calls a money endpoint: leases committed submissions, re-checks the gates, commits what is about
+//! to be sent, sends the exact bytes with no database transaction open, and records the verdict under the lease's
 //! fence. Not here: what a closed gate leads to (`last_gates`) and what an answer means (`verdict`).
 
 use std::collections::HashMap;
@@ -32,41 +32,41 @@ use crate::store::transactions::{self, Attempt};
 use crate::store::{self, Tx, events, evidence, put_back};
 use crate::transact;
 
-/// No byte leaves when less of the lease than this is left: the request's own time-out and a little.
+/// Do not send with less of the lease left than this: the request's own timeout plus a margin.
 const NEEDED_US: i64 = 22_000_000;
-/// The wait of what is not sent because its vendor does not answer.
+/// Retry delay for what is not sent because its vendor does not answer.
 const AGAIN_US: i64 = 1_000_000;
-/// The shortest wait of what is not sent because its vendor does not say what time it is there.
+/// The minimum retry delay for what is not sent because the vendor's clock is unknown.
 const SOON_US: i64 = 500_000;
-/// What has waited longer than this for its turn asks the gates once more: a hold that somebody has placed meanwhile holds.
+/// Re-check the gates if a payment has queued longer than this, so a hold placed in the meantime still takes effect.
 const GATES_US: i64 = 2_000_000;
-/// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
+/// How many submissions one pass leases; with rate limits, no more than can be sent while the lease is fresh.
 const AT_ONCE: i64 = 128;
-/// The most answers that are recorded in one database transaction. All that have come while the last ones were written are
-/// written together: the busier the database, the larger the sets, and a commit costs the same for one as for many.
+/// The most answers recorded in one database transaction. Answers that arrive during a commit are recorded together in
+/// the next one: the busier the database, the larger the sets, and a commit costs the same for one as for many.
 const MOST_RECORDED: usize = 128;
 const AT_ONCE_PACED: i64 = 60;
-/// The most bytes that are kept of an answer.
+/// The most bytes kept of an answer.
 const LONGEST_KEPT: usize = 16_384;
-/// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
+/// Concurrent requests; Stripe allows thirty concurrent payout creations per business.
 const ON_THE_WIRE: usize = 30;
-/// How many looks through Stripe are under way at a time.
+/// Concurrent searches at Stripe.
 const LOOKS_AT_ONCE: usize = 8;
 
-/// How many submissions one pass sends. Stripe's legs are intended at the same pace, so that what is intended is not
-/// long overtaken by what happens meanwhile.
+/// How many submissions one pass sends. Stripe's legs are committed at the same rate, so that submissions do not go
+/// stale before they are sent.
 pub(super) fn at_once(work: &Work) -> i64 {
     if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE }
 }
 
-/// Sends what is due; answers how many answers it recorded.
+/// Sends what is due. Returns how many answers it recorded.
 pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Money, now, at_once(work));
     if most == 0 {
         return Ok(0);
     }
-    // The client is found before anything is leased, and a request on the wire must hold no connection to the database.
+    // Get the client before leasing: a request in flight must not hold a database connection.
     let (stripe, paypal) = match vendor {
         Vendor::Stripe => (work.clients.stripe().await?, None),
         Vendor::PayPal => (None, work.clients.paypal().await?),
@@ -99,8 +99,8 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
         + record_as_they_come(work, &leases, sends.buffer_unordered(work.side_by_side(ON_THE_WIRE))).await?)
 }
 
-/// Records answers in sets as they come, while others are on the wire and every lease in use is made longer; answers how
-/// many it recorded.
+/// Records answers in sets as they arrive, while other requests are in flight and active leases are extended. Returns
+/// how many it recorded.
 async fn record_as_they_come(
     work: &Work,
     leases: &Leases,
@@ -135,16 +135,16 @@ async fn record_as_they_come(
     }
 }
 
-/// Submissions of a vendor that nobody can talk to are not sent; they are due again then.
+/// Returns the submissions of an unavailable vendor to the queue, unsent and due at `again`.
 async fn give_back(work: &Work, held: Vec<Submission>, again: i64) -> Result<()> {
     let answered = held.into_iter().map(|submission| unsent(submission, again));
     record_answers(work, answered.collect()).await
 }
 
-/// How old a key is, is told by our clock, which may be wrong, or may have been set since the vendor was last heard. So before
-/// a key is first used, and before it is used again, the vendor is asked something harmless, unless it has said within the last
-/// minute what time it is there; without an answer nothing is sent. A cancellation may be of any age. Answers what is not sent,
-/// and the rest.
+/// The age of a key depends on our clock, which may be wrong or may have been set since the vendor last answered. So
+/// before a key is used, and before it is reused, the vendor gets a harmless read unless its clock was seen within the
+/// last minute; without an answer nothing is sent. Cancellations are exempt at any age. Returns what is not sent, and
+/// the rest.
 async fn time_unknown(
     work: &Work,
     (stripe, paypal): (Option<&Connected<Stripe>>, Option<&Connected<PayPal>>),
@@ -168,7 +168,7 @@ async fn time_unknown(
         return (Vec::new(), leased);
     }
     let (silent, others): (Vec<Submission>, _) = leased.into_iter().partition(|one| ages(&one));
-    // As long as it has waited already, within the usual bounds.
+    // Wait as long again as it has waited already, within the usual bounds.
     let longest = work.app.config.longest_wait_us().max(SOON_US);
     let wait = |of: &Submission| (now - of.last_sent_at.unwrap_or(of.created_at)).clamp(SOON_US, longest);
     let silent = silent.into_iter().map(|one| {
@@ -178,19 +178,19 @@ async fn time_unknown(
     (silent.collect(), others)
 }
 
-/// The vendors as one pass sends to them.
+/// The clients and leases of one sending pass.
 struct Wire<'a> {
     work: &'a Work,
     stripe: Option<Connected<Stripe>>,
     paypal: Option<Connected<PayPal>>,
     leases: &'a Leases,
-    /// When the gates were asked.
+    /// When the gates were checked.
     asked_at: i64,
 }
 
 impl Wire<'_> {
-    /// Whether what is connected is the vendor's account that a request was intended for. Where nothing is connected,
-    /// nothing is sent anyway.
+    /// Whether the connected vendor account is the one a request was created for. If nothing is connected, nothing is
+    /// sent anyway.
     fn is_its_account(&self, of: &Submission) -> bool {
         let bound = of.vendor_account.as_deref();
         match of.vendor {
@@ -199,11 +199,11 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
+    /// Sends one submission. If too little of the lease is left, it is released unsent and due again at once.
     async fn one(&self, submission: Submission) -> Answered {
         let kind = MoneyKind::parse(&submission.kind);
         let leased_at = self.work.app.clock.now();
-        // A cancellation can be sent at any age: it names one item, which can be called back only once.
+        // A cancellation may be sent at any age: it names one item, which can be canceled only once.
         let behind = self.work.clients.skew().behind(submission.vendor.as_str());
         let old = verdict::too_old_to_send(&submission, leased_at, behind);
         if let Some(judged) = old.filter(|_| kind != Some(MoneyKind::Cancel)) {
@@ -212,7 +212,7 @@ impl Wire<'_> {
         if !self.is_its_account(&submission) {
             return elsewhere(submission, leased_at + self.work.app.config.longest_wait_us());
         }
-        // It may take long, so the gates are asked after it.
+        // This may take long, so check the gates after it.
         if let Some(kept) = late::look(self.work, &submission, leased_at).await {
             return kept;
         }
@@ -220,7 +220,7 @@ impl Wire<'_> {
             pace.turn(kind).await;
         }
         let sent_at = self.work.app.clock.now();
-        // A schedule pays out at the end of a day (UTC), so what was looked at on the day before is looked at again.
+        // A schedule pays out at the end of a UTC day, so a look from the previous day is repeated.
         let looked_at = matches!(kind, Some(MoneyKind::Payout | MoneyKind::Reversal));
         if looked_at && late::other_day(leased_at, sent_at) {
             return unsent(submission, sent_at);
@@ -260,14 +260,13 @@ impl Wire<'_> {
         };
         let raw = kept.take();
         self.learn(&submission, &judged, raw.is_some());
-        // The answer itself has told what time it is there.
+        // The answer carries the vendor's time.
         let (vendor, now) = (submission.vendor.as_str(), self.work.app.clock.now());
         let first_at = sent_at.saturating_sub(self.work.clients.skew().ahead(vendor, now));
         Answered { submission, judged, fact, sent_at, first_at, raw, waits: Vec::new() }
     }
 
-    /// Whether the vendor answered at all, for its breaker. What is asked after an answer can be in doubt though the vendor
-    /// did answer.
+    /// Tells the breaker whether the vendor answered at all. The result can be in doubt although the vendor answered.
     fn learn(&self, submission: &Submission, judged: &Judged, answered: bool) {
         let reach = &self.work.reach;
         if answered {
@@ -294,14 +293,14 @@ impl Wire<'_> {
     }
 }
 
-/// The request as it was committed, byte for byte.
+/// The request exactly as committed.
 fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
     let (path, account, body) = (of.path.clone(), of.account.clone(), of.body.clone().into_bytes());
     MoneyRequest::from_stored(kind, path, account, of.key.clone(), body).ok()
 }
 
-/// The request belongs to another account of the vendor than the one that is connected: there it may have been carried
-/// out, and here it would be carried out a second time. It waits.
+/// The request belongs to another account than the connected one: it may have been executed there, and here it would be
+/// executed a second time. It waits.
 fn elsewhere(submission: Submission, again: i64) -> Answered {
     let code = Code::OtherVendorAccount;
     let (why, detail) = (code.as_str().to_owned(), code.message().to_owned());
@@ -335,8 +334,8 @@ async fn to_stripe(
     }
 }
 
-/// Records verdicts. A record that cannot be worked on holds up only itself: the others of its set are recorded in ever
-/// smaller parts, and it is set aside, still in doubt when it was sent.
+/// Records verdicts. A record that fails only holds up itself: the set is bisected, and the failing submission is set
+/// aside, still in doubt if it was sent.
 pub(super) async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
     for answer in &answered {
         aftermath(work, answer).await?;
@@ -360,7 +359,7 @@ pub(super) async fn record_answers(work: &Work, answered: Vec<Answered>) -> Resu
     Ok(())
 }
 
-/// Records verdicts: the submissions under their fences, then the facts that follow for their attempts.
+/// Records verdicts: first the submissions under their fences, then the resulting facts for their attempts.
 async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
     if answered.is_empty() {
         return Ok(());
@@ -384,15 +383,15 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
         for answer in answered.iter().filter(|answer| held.contains(&answer.submission.id)) {
             let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
             heard.extend(consequences(tx, app, answer, &carried, now).await?);
-            // What a cancellation has led to, the item says; what became since of a transfer that was found, the transfer.
+            // The item reports the outcome of a cancellation; a found transfer reports what has happened to it since.
             let found = answer.judged.why == "found";
-            // Of what was stopped because its transfer came back, the transfer says whether all of it did.
+            // If a payout was stopped because its transfer was reversed, the transfer says whether completely.
             let reversed = answer.judged.stopped_by() == Some(Code::TransferReversed.as_str());
             let asks = carried.iter().filter(|one| match one.leg {
                 Leg::Cancel => true,
                 Leg::Transfer => found,
                 Leg::Payout => reversed,
-                // That it is made frees nothing: the transfer does, which shows what took the money before.
+                // A reversal alone frees nothing: the transfer does, and it shows what took the money earlier.
                 Leg::Reversal => answer.judged.accepted_as().is_some(),
                 Leg::Item => false,
             });
@@ -425,23 +424,23 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
     Ok(())
 }
 
-/// What a vendor accepted of submissions that are not held any more: an event may have told of another object under the same
-/// key while this answer was on its way, so it is looked at like one that an event names.
+/// Objects accepted for submissions no longer held: while the answer was in flight, an event may have named another
+/// object with the same key, so each is looked at like one that an event names.
 fn unheld(answered: &[Answered], held: &[String]) -> Vec<(String, String)> {
     let lost =
         answered.iter().filter(|one| !held.contains(&one.submission.id) && named::names(&one.submission));
     lost.filter_map(|one| Some((one.submission.id.clone(), one.judged.accepted_as()?.to_owned()))).collect()
 }
 
-/// The payments that the vendor was looked through for, after the database was put back, and shows nothing of. That it shows
-/// no reversal says nothing of a bank payout.
+/// Payments the vendor was searched for after a restore, with nothing found. The absence of a reversal says nothing
+/// about a bank payout.
 fn clean_of(clean: &[String], attempts: &[Attempt]) -> Vec<TransactionId> {
     let pays = |one: &&Attempt| matches!(one.leg, Leg::Transfer | Leg::Payout);
     let carried = attempts.iter().filter(|one| one.submission.as_ref().is_some_and(|id| clean.contains(id)));
     carried.filter(pays).map(|one| one.transaction).collect()
 }
 
-/// The answers as they came, of the submissions that were still held.
+/// The raw answers of the submissions that were still held.
 fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> Vec<evidence::New> {
     let one = |answer: &Answered| {
         let raw = answer.raw.as_ref().filter(|_| held.contains(&answer.submission.id))?;
@@ -453,14 +452,14 @@ fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> V
             at: now,
             status: i64::from(raw.status),
             request_id: request_id.map(str::to_owned),
-            // PostgreSQL does not take NUL in a text.
+            // PostgreSQL does not accept NUL in text.
             body: String::from_utf8_lossy(body).replace('\0', ""),
         })
     };
     answered.iter().filter_map(one).collect()
 }
 
-/// What an answer means for the vendor as a whole: a pause, patience, an alarm.
+/// What an answer means for the vendor as a whole: pause, hold, alarm.
 async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
     let (vendor, judged) = (answer.submission.vendor, &answer.judged);
     if judged.pause {
@@ -481,7 +480,7 @@ async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
     Ok(())
 }
 
-/// A vendor that accepted something takes our credentials again.
+/// A vendor that accepted something accepts our credentials again.
 async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
     let mut db = work.app.store.read().await?;
     let paused = store::vendors::facts(&mut db).await?.rejected;
@@ -499,7 +498,7 @@ async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
 
 fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
     let Answered { submission, judged, sent_at, first_at, .. } = answer;
-    // What a person must find out about may have been carried out as well.
+    // A request that needs review may have been executed as well.
     let doubtful =
         matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review);
     let doubtful =
@@ -533,11 +532,11 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
         ],
         looked_at: judged.looked_at,
         sent: match was_sent {
-            // The older of what was committed before and of what the answer itself tells.
+            // The earlier of the committed time and the one implied by the answer.
             true => {
                 (Some(submission.first_sent_at.map_or(*first_at, |at| at.min(*first_at))), Some(*sent_at))
             }
-            // A key that was never used does not age while its request waits for a look.
+            // An unused key does not age while its request waits for a look-up.
             false if judged.clean || (doubts == 0 && submission.last_sent_at.is_none()) => {
                 (None, submission.last_sent_at)
             }
@@ -547,7 +546,7 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
     }
 }
 
-/// The facts that an answer is for the attempts its submission carries.
+/// The facts an answer means for the attempts of its submission.
 async fn consequences(
     tx: &mut Tx,
     app: &App,
@@ -600,7 +599,7 @@ async fn consequences(
     })
 }
 
-/// What closed gates are for the attempts of a batch that was never sent, and the attempts that no gate is closed for.
+/// The facts for attempts with closed gates in a batch that was never sent, and the attempts without one.
 fn at_closed_gates<'a>(
     carried: &[&'a Attempt],
     closed: &[(TransactionId, BeforeSend)],
@@ -624,8 +623,8 @@ fn at_closed_gates<'a>(
     (heard, others)
 }
 
-/// The id of an accepted submission is that of its attempt, save that a PayPal batch carries many items, and a
-/// cancellation makes no object.
+/// Whether the id of an accepted submission is the attempt's object: a PayPal batch carries many items, and a
+/// cancellation creates no object.
 fn has_an_id_of_its_own(leg: Leg) -> bool {
     match leg {
         Leg::Transfer | Leg::Payout | Leg::Reversal => true,
@@ -633,7 +632,8 @@ fn has_an_id_of_its_own(leg: Leg) -> bool {
     }
 }
 
-/// One bad item refuses PayPal's whole batch. The good ones go again in a new submission, whose key has the next number.
+/// One bad item makes PayPal refuse the whole batch. The good ones are sent again in a new submission with the next key
+/// number.
 async fn send_others_again(
     tx: &mut Tx,
     app: &App,
@@ -648,7 +648,7 @@ async fn send_others_again(
     let mut found = transactions::several(tx, &ids).await?;
     found.sort_by_key(|one| one.id);
     let Some(first) = found.first() else { return Ok(Vec::new()) };
-    // Read now: whose account it is may have been found out since the refused one was leased.
+    // Read now: the vendor account may have been identified since the refused submission was leased.
     let (currency, account) = (first.terms.net.currency, first.vendor_account.clone());
     let key = chunks::next_key(&refused.key);
     let of: Vec<&transactions::Transaction> = found.iter().collect();
@@ -666,13 +666,13 @@ async fn send_others_again(
         event_id: None,
     });
     let moved = moved.collect();
-    // Read after the fences were: where the database was put back meanwhile, this is of the epoch before.
+    // Read after the fences were checked: if the database was restored in between, this is still the earlier epoch.
     let epoch = put_back::progress(tx).await?.epoch;
     submissions::insert(tx, vec![submission], epoch, now).await?;
     Ok(moved)
 }
 
-/// Looks for submissions to a vendor that got no believable answer; answers how many looks it recorded.
+/// Looks up submissions to a vendor without a conclusive answer. Returns how many look-ups it recorded.
 pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
@@ -691,7 +691,7 @@ async fn look_for(work: &Work, submission: Submission) -> Answered {
     Answered { fact, ..Answered::unsent(submission, judged, Vec::new()) }
 }
 
-/// Records every answer of a pass once the last is there.
+/// Records all answers of a pass at its end.
 async fn record_all(work: &Work, answered: Vec<Answered>) -> Done {
     if work.dies_now(Death::BetweenSendAndRecord) {
         return Ok(0);
@@ -706,8 +706,8 @@ mod tests {
     use super::*;
     use crate::work::verdict::tests::submission;
 
-    /// PayPal says that it has the batch, to the first try that is on record: a database that was restored has forgotten
-    /// the tries before. So it may be paid, and no gate may ever call it failed.
+    /// PayPal answers the first recorded try that it already has the batch: a restored database does not know the
+    /// earlier tries. The batch may be paid, so no gate may ever fail it.
     #[test]
     fn what_a_person_must_find_out_about_is_a_doubt_when_it_was_sent() {
         let of = submission();

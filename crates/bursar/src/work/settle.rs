@@ -1,5 +1,5 @@
-//! Asking the vendor how payments stand, and recording what it says. Webhooks, polls and hand refreshes all end here:
-//! whatever the occasion, the *fetched* object decides.
+//! Asks the vendor about the state of payments and records the answers. Webhooks, polls and manual refreshes all end
+//! here: whatever the trigger, the *fetched* object decides.
 
 mod items;
 
@@ -33,83 +33,84 @@ use crate::store::transactions::{self, Asked, Attempt, Transaction, Unshown};
 use crate::store::{Tx, events, put_back};
 use crate::transact;
 
-/// How many transactions one pass asks about. A PayPal batch carries as many items, and is read whole.
+/// How many transactions one pass asks about. A PayPal batch carries as many items and is read as a whole.
 const AT_ONCE: i64 = 1_000;
-/// How many questions are on the wire at a time.
+/// Concurrent reads at Stripe.
 const READS_AT_ONCE: usize = 16;
-/// How many PayPal batches are read at a time.
+/// Concurrent reads of PayPal batches.
 const BATCHES_AT_ONCE: usize = 4;
-/// The most answers that are recorded in one database transaction. All that have come while the last ones were written are
-/// written together: the busier the database, the larger the sets, and a commit costs the same for one as for many.
+/// The most answers recorded in one database transaction. Answers that arrive during a commit are recorded together in
+/// the next one: the busier the database, the larger the sets, and a commit costs the same for one as for many.
 const MOST_RECORDED: usize = 500;
-/// How long a question may take before another worker asks it.
+/// How long a read may take before another worker retries it.
 const LEASE_US: i64 = 60_000_000;
-/// The wait of a question that is to be asked again only because the clock of whoever wished for it was ahead of ours.
+/// Retry delay if a read stays due only because the clock of whoever requested it was ahead of ours.
 const AHEAD_US: i64 = 1_000_000;
-/// What is noted of a payment that the connected account does not have.
+/// The note on a payment the connected account does not have.
 const ELSEWHERE: &str =
     "the vendor was not asked: the payment was made from another account than the one that is connected";
 
-/// What the vendor said about one object of a payment.
+/// The vendor's answer about one object of a payment.
 struct Said {
     transaction: TransactionId,
     heard: Vec<Heard>,
     what: String,
     answer: Answer,
-    /// The transfer was told of, and what has left the payee's balance was not shown.
+    /// The transfer was reported, but not what has left the payee's balance.
     hidden: bool,
-    /// The same, and it will be shown within hours.
+    /// As `hidden`, but Stripe will report it within hours.
     not_yet: bool,
-    /// The transfer came back, and that is not believed yet.
+    /// The transfer was reversed, but that is not trusted yet.
     unbelieved: bool,
-    /// It came back, and what has left the payee's balance was not asked: as the payment stood, it would have freed nothing.
+    /// The transfer was reversed, but what left the payee's balance was not read: in the payment's state it would have
+    /// freed nothing.
     unlooked: bool,
 }
 
 impl Said {
-    /// What the answer is worth. What is told within hours is waited for.
+    /// How conclusive the answer is. What Stripe reports within hours is waited for.
     fn looked(&self) -> Looked {
         if self.not_yet { Looked::NotYet } else { self.answer.looked(self.hidden) }
     }
 }
 
-/// An object that the vendor is asked about.
+/// An object to ask the vendor about.
 #[derive(Clone)]
 struct Question {
     transaction: Transaction,
     attempt: Attempt,
     object: String,
-    /// Of a transfer whose money may have gone to the payee's bank without us.
+    /// For a transfer whose money may have gone to the payee's bank without us.
     parked: Option<Arc<Parked>>,
 }
 
 /// What is known of a payment whose transfer may have gone to the payee's bank without us.
 struct Parked {
-    /// The bank payouts that were tried.
+    /// Its attempted bank payouts.
     payouts: Vec<Attempt>,
-    /// Those to the same account that are known to be other payments'.
+    /// Bank payouts to the same account known to belong to other payments.
     beside: HashSet<String>,
-    /// What a look for ours has shown, where there was one to be looked for.
+    /// The result of looking for bank payouts of ours, if one was needed.
     ours: Option<Ours>,
-    /// Its money should lie in the payee's balance.
+    /// Its money should be in the payee's balance.
     lies: bool,
 }
 
-/// What was read of payments beside their attempts before they are asked about.
+/// What was read about payments, besides their attempts, before the vendor is asked.
 #[derive(Default)]
 struct Read {
     ours: HashMap<TransactionId, Ours>,
     beside: HashMap<TransactionId, HashSet<String>>,
 }
 
-/// Where answers are told as they come, all about one payment together. Nobody listens any more only when recording has
-/// failed, which ends the pass.
+/// Sends answers as they arrive, all for one payment together. The receiver is gone only if recording failed, which
+/// ends the pass.
 type Tell = mpsc::UnboundedSender<Vec<Said>>;
 
-/// The items to be asked about, by PayPal's id of their batch.
+/// The items to ask about, by PayPal's batch id.
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 
-/// One pass for one vendor: looks at what events have named, and asks about the payments that are due.
+/// One pass for one vendor: looks at the objects events have named and asks about the payments that are due.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
@@ -126,7 +127,7 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     Ok(looked + asked?)
 }
 
-/// Asks in ever smaller parts, so that a record that cannot be worked on holds up only itself.
+/// Bisects the payments, so that a broken record only holds up itself.
 async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
     let (mut changed, mut halves) = (0, Halves::of(due.iter().map(ToString::to_string).collect()));
     while let Some(part) = halves.next() {
@@ -144,18 +145,18 @@ async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
     Ok(changed)
 }
 
-/// Asks about these payments now and records what the vendor says, in sets as the answers come; answers how many facts
-/// changed something.
+/// Asks about these payments now and records the answers in sets as they arrive. Returns how many facts changed
+/// something.
 pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'static str) -> Done {
     Ok(asked(work, ids, now, source).await?.0)
 }
 
-/// The same of one payment, for whoever is about to free or send its money: answers whether all was told that was asked.
+/// The same for one payment whose money is about to be freed or sent. Returns whether everything was answered.
 pub(super) async fn look(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(asked(work, &[id], work.app.clock.now(), "person").await?.1)
 }
 
-/// The same before something is sent that nobody presses for.
+/// The same before an automatic send.
 pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(asked(work, &[id], work.app.clock.now(), "poll").await?.1)
 }
@@ -229,7 +230,7 @@ async fn asked(
     futures::try_join!(asking, record_as_told(work, told, now)).map(|((), recorded)| recorded)
 }
 
-/// Records answers until the last is there: a question that hangs must not keep back what was answered meanwhile.
+/// Records answers until the last one: a read that hangs must not delay the others.
 async fn record_as_told(
     work: &Work,
     mut told: mpsc::UnboundedReceiver<Vec<Said>>,
@@ -270,7 +271,8 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
     }
 }
 
-/// What Stripe is asked about: the newest bank payout, any older one that holds money or that an event names, and the transfer.
+/// The objects to read at Stripe: the newest bank payout, older ones that hold money or that an event names, and the
+/// transfer.
 fn at_stripe(
     of: &Transaction,
     (attempts, read): (&[&Attempt], &mut Read),
@@ -309,8 +311,8 @@ fn at_stripe(
     payouts.chain(transfers).map(question).collect()
 }
 
-/// What PayPal is asked about, by the batch that carries it: the newest item, and any older one that holds money, as after a
-/// correction, or whose batch an event names.
+/// The items to read at PayPal, by their batch: the newest item, and older ones that hold money (as after a correction)
+/// or whose batch an event names.
 fn at_paypal(
     attempts: &[&Attempt],
     batches: &HashMap<String, String>,
@@ -380,7 +382,7 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
     Ok(())
 }
 
-/// Asks Stripe about one transfer or payout.
+/// Reads one transfer or payout from Stripe.
 async fn at(
     client: &Stripe,
     question: &Question,
@@ -395,8 +397,8 @@ async fn at(
         let (status, facts) = transfer_facts(&transfer);
         let heard = facts.into_iter().map(|fact| tell(attempt, fact, source, &status));
         let mut heard: Vec<Heard> = heard.collect();
-        // Before it came back, it may have been paid out: by Stripe's own schedule, or by us. Then the payee has it. So may
-        // what is left where only a part came back.
+        // Before it was reversed, it may have been paid out by Stripe's automatic schedule or by us, so the payee has
+        // it. The same goes for the rest of a partly reversed transfer.
         let came_back = swept::came_back(&heard);
         let looks = parked.as_ref().filter(|one| same && (came_back || one.lies));
         let Some(parked) = looks else {
@@ -415,7 +417,7 @@ async fn at(
             None => Left::not_told(),
         };
         let told = format!("{status}{}", left.what);
-        // By a clock that is ahead, two days would be over too soon.
+        // With a clock that is ahead, the two days would end too soon.
         let by_theirs = now.saturating_sub(skew.ahead(Vendor::Stripe.as_str(), now));
         if left.hidden && came_back && !hidden_for_long(of, by_theirs) {
             let told = format!("Stripe says {told}, so nothing was recorded yet");
@@ -423,7 +425,7 @@ async fn at(
             let not_yet = left.not_yet;
             return Ok(Said { answer: Answer::Unusable, hidden: true, not_yet, unbelieved: true, ..said });
         }
-        // Of the rest, the payee has less than the payment: what becomes of it is for two people to say.
+        // If only the rest was paid out, the payee has less than the payment; two people must decide.
         let of_rest = left.swept.is_some() && !came_back && !heard.is_empty();
         let waits = matches!(of.state, State::Transferred | State::PayoutReview);
         if of_rest && !waits {
@@ -435,13 +437,14 @@ async fn at(
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
-    // One that Stripe made by its own schedule pays several at once; it was matched by what it took.
+    // A payout of Stripe's automatic schedule pays several payments at once; it was matched by what it took.
     let same = payout.automatic || payout.money() == Some(of.terms.net);
     let heard = bank::fact(&payout).map(|fact| vec![tell(attempt, fact, source, &payout.status)]);
     Ok(believed(question, &payout.status, same, heard, now))
 }
 
-/// How a transfer stands, in words, and what that means: what of it came back, to be booked, and that it did.
+/// The state of a transfer in words, and the resulting facts: how much came back, for the ledger, and that it was
+/// reversed.
 pub(super) fn transfer_facts(transfer: &Transfer) -> (String, Vec<Fact>) {
     let (all, back) = (transfer.amount_units, transfer.amount_reversed_units);
     if back <= 0 {
@@ -460,8 +463,8 @@ pub(super) fn transfer_facts(transfer: &Transfer) -> (String, Vec<Fact>) {
     (told, booked.chain([Fact::TransferReversedPartly(reason)]).collect())
 }
 
-/// An answer counts only when it is about the payment we asked for, the same amount in the same currency to the same
-/// destination, and says something that is known. Any other moves nothing, and whoever looks at the payment is told so.
+/// An answer counts only if it is about the requested payment (same amount, currency and destination) and has a known
+/// status. Any other changes nothing and is shown to whoever looks at the payment.
 fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, now: i64) -> Said {
     let vendor = of.transaction.terms.vendor.label();
     let why = match heard {
@@ -489,15 +492,15 @@ fn unreachable(of: &Question, why: &str) -> Said {
     }
 }
 
-/// The vendor has no such object, or none for us. That is an answer: it is asked more and more rarely, and what does not
-/// come back into sight goes to a person, with the vendor's words.
+/// The vendor has no such object, or does not show it to us. That is an answer: it is polled with increasing delays,
+/// and if it stays invisible a person takes over, with the vendor's message.
 fn unseen(of: &Question, words: &str, now: i64) -> Said {
     let heard = out_of_sight(of, "not_shown_by_vendor", words, now).into_iter().collect();
     Said { heard, answer: Answer::Unseen, ..unreachable(of, words) }
 }
 
-/// The vendor answered, and nothing can be concluded from it. It is asked again like what it does not show, and goes to a
-/// person as that does. Until then no event of it counts as looked at.
+/// The vendor answered, but nothing can be concluded. Polled and escalated like an object it does not show. Until then,
+/// no event about it counts as applied.
 fn unusable(of: &Question, words: &str, now: i64) -> Said {
     metrics::counter!("bursar_alarms_total").increment(1);
     tracing::error!(transaction = %of.transaction.id, vendor = of.transaction.terms.vendor.as_str(), words,
@@ -507,7 +510,7 @@ fn unusable(of: &Question, words: &str, now: i64) -> Said {
     Said { heard, answer, ..unreachable(of, words) }
 }
 
-/// What the vendor has told nothing of for too long goes to a person.
+/// An object the vendor has not reported for too long goes to a person.
 fn out_of_sight(of: &Question, code: &'static str, words: &str, now: i64) -> Option<Heard> {
     let leg = of.attempt.leg;
     let gone = for_long(of, now) && !of.transaction.state.settled() && matches!(leg, Leg::Payout | Leg::Item);
@@ -518,14 +521,14 @@ fn for_long(of: &Question, now: i64) -> bool {
     of.transaction.unseen_since.is_some_and(|since| since + deadline::UNSEEN_US <= now)
 }
 
-/// That a transfer came back frees its rewards, so it waits until Stripe shows what has left the payee's balance, for two days
-/// from when it was first heard. This is the one place where that is believed: whoever hears of it elsewhere, by an event, by
-/// our own reversal, or by a balance that is short of the money, has the transfer asked about.
+/// A reversed transfer frees its rewards, so we wait until Stripe shows what has left the payee's balance, for at most
+/// two days after the reversal was first seen. Only this code accepts a reversal; reports from elsewhere (an event, our
+/// own reversal, a balance that is short) only cause the transfer to be read.
 fn hidden_for_long(of: &Transaction, now: i64) -> bool {
     of.reversal_seen_at.is_some_and(|since| since + deadline::UNSEEN_US <= now)
 }
 
-/// A question without an answer changes nothing; it is asked again soon.
+/// A failed read changes nothing and is retried soon.
 async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadError) -> Result<Said> {
     match error {
         ReadError::Missing | ReadError::Refused { .. } if !payout::planted::on("gone_is_silence") => {
@@ -541,7 +544,7 @@ async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadE
     Ok(unreachable(of, &error.to_string()))
 }
 
-/// Writes down what was said. The events that were linked before the question was asked are settled by its answer.
+/// Records the answers. They settle the events that were linked before the vendor was asked.
 async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     let app = &work.app;
     let ids: BTreeSet<TransactionId> = said.iter().map(|one| one.transaction).collect();
@@ -549,10 +552,10 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     let ids = ids.as_slice();
     let recorded = transact!(app, |tx| {
         let now = app.clock.now();
-        // Held from here on, so that a hand refresh asked for meanwhile is not written over with a later time.
+        // Locked from here on, so that a manual refresh requested meanwhile is not overwritten with a later time.
         let held = record::hold(tx, ids.iter().copied()).await?;
         let linked = events::linked(tx, ids, i64::MAX).await?;
-        // Where somebody has settled a payment meanwhile, so that it would free its rewards now, it is asked about anew.
+        // If somebody has settled a payment meanwhile, so that the answer would now free its rewards, ask again.
         let anew: BTreeSet<TransactionId> = said
             .iter()
             .filter(|one| {
@@ -574,7 +577,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
             if event.linked_at <= asked_at && answered && !anew.contains(&event.transaction) {
                 settled.push((event, answer));
             } else {
-                // A clock that was ahead has linked it: no question is later than that for as long as it was.
+                // It was linked by a clock that was ahead: no read is later than that until the time has passed.
                 let wait = if event.linked_at > now { AHEAD_US } else { 0 };
                 let next = later.entry(event.transaction).or_insert(now + wait);
                 *next = (*next).min(now + wait);
@@ -613,7 +616,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     Ok(recorded.changed)
 }
 
-/// What an event has asked for while the question was on its way may be of later: the payments, and when they are asked about
+/// Payments whose event arrived while the read was in flight and may report something newer, and when to read them
 /// again.
 fn hinted_since<'a>(
     held: &'a record::Held,
@@ -626,7 +629,7 @@ fn hinted_since<'a>(
     since.map(move |(id, at)| (id, now + if at > now { AHEAD_US } else { 0 }))
 }
 
-/// When each payment is asked about next, by how it stands now.
+/// Schedules the next poll of each payment by its current state.
 async fn note(
     tx: &mut Tx,
     work: &Work,
@@ -683,8 +686,8 @@ async fn note(
     Ok(transactions::note_asked(tx, &asked, now).await?)
 }
 
-/// Whether what an event has asked for is asked until the vendor has shown something: of a payment that is settled here, no
-/// person looks for it as for others. One event can be about several payments, so it is not linked to each of them.
+/// Whether to keep polling because of an event until the vendor shows something: for a settled payment, no person looks
+/// for it. One event can concern several payments, so it is not linked to each of them.
 fn hint_is_kept(of: &Transaction, unseen_since: Option<i64>, now: i64) -> bool {
     let fresh = unseen_since.is_none_or(|since| now.saturating_sub(since) < deadline::SETTLED_WATCHED_US);
     of.hinted_at.is_some() && of.state.settled() && fresh

@@ -1,5 +1,5 @@
-//! What the vendor shows of an attempt's money, asked now: that it is out, that there is none, or that it cannot be looked
-//! through. What is deliberately not here: what that settles (`prove`), and Stripe's own payouts (`swept`).
+//! What the vendor shows now about an attempt's money: it is out, there is none, or it cannot be determined. Not here:
+//! what that settles (`prove`), and payouts of Stripe's automatic schedule (`swept`).
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions::{Attempt, Transaction};
 
-/// What the vendor shows of an attempt's money.
+/// What the vendor shows about an attempt's money.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Has {
-    /// It is out, or may be yet: the vendor's id of it.
+    /// It is out, or may be: the vendor's id for it.
     It(String),
-    /// It was asked, and it shows that there is none.
+    /// The vendor shows that there is none.
     Nothing,
-    /// It cannot be looked through for it.
+    /// Not determinable.
     NotSaid,
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> R
     })
 }
 
-/// Whether a payout of Stripe's own schedule that an attempt stands for is out. It was never a request of ours.
+/// Whether a payout of Stripe's automatic schedule recorded as an attempt is out. It was never a request of ours.
 pub(super) async fn made_by_schedule(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
     let (of, account) = (&case.transaction, ConnectedAccount::parse(case.transaction.destination.address()));
     let (Some(object), Some(account), Leg::Payout) = (&attempt.vendor_id, account, attempt.leg) else {
@@ -91,15 +91,15 @@ pub(super) async fn made_by_schedule(work: &Work, case: &Case, attempt: &Attempt
     }))
 }
 
-/// Whether an object is another one than the books hold of an attempt. Of one that has ended they hold none.
+/// Whether an object is different from the one recorded for an attempt. An ended attempt has none.
 pub(super) fn is_other(attempt: &Attempt, object: &str) -> bool {
     attempt.state.ended()
         || attempt.state == AttemptState::Review
         || attempt.vendor_id.as_deref() != Some(object)
 }
 
-/// The batches that PayPal is asked about for an attempt: those that our key is known or said to have. Of one that has not
-/// ended only others than the one that the books hold.
+/// The PayPal batches to read for an attempt: those known or reported to have our key. For an open attempt, only
+/// batches other than the recorded one.
 pub(super) fn batches_of(attempt: &Attempt, carrier: &Submission, named: &[(String, String)]) -> Vec<String> {
     let said = named.iter().filter(|(of, _)| *of == carrier.id).map(|(_, id)| id);
     let holds = attempt.state.ended() || attempt.state == AttemptState::Review;
@@ -107,8 +107,8 @@ pub(super) fn batches_of(attempt: &Attempt, carrier: &Submission, named: &[(Stri
     all.into_iter().filter(|id| holds || Some(*id) != carrier.vendor_id.as_ref()).cloned().collect()
 }
 
-/// PayPal can be looked through only by the ids of batches and items. Without one nothing is said of what it may have. Each is
-/// asked for: that one cannot be read hides nothing that another shows.
+/// PayPal can be searched only by batch and item id. Without an id nothing can be concluded. Every batch is read: a
+/// failed read of one does not hide what another shows.
 pub(super) async fn paypal_has(
     work: &Work,
     (of, attempt, carrier): (&Transaction, &Attempt, &Submission),
@@ -121,7 +121,7 @@ pub(super) async fn paypal_has(
     let (sent, ours) = (submission::item_ids(carrier).len(), of.id.to_string());
     let (mut shown, mut failed) =
         (if batches.is_empty() { Has::NotSaid } else { Has::Nothing }, Ok::<(), ReadError>(()));
-    // The item that contradicts may be of a batch that is not known here.
+    // The contradicting item may be in a batch not known here.
     let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
     if let Some(item) = item {
         match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
@@ -146,9 +146,9 @@ pub(super) async fn paypal_has(
     Ok(failed.map(|()| shown))
 }
 
-/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One by a word
-/// that nobody knows is judged by its items. An item that is missing, unread, by an unknown word or about something else than
-/// ours says nothing: that is no "no". Only a batch that was refused may list fewer items than were sent.
+/// Whether the money of our item is out. A batch in processing may not list it yet, so the answer is to wait. A batch
+/// with an unknown status is judged by its items. An item that is missing, unreadable, has an unknown status or is not
+/// about ours proves nothing: that is not "no". Only a refused batch may list fewer items than were sent.
 fn has_in(
     batch: &paypal_batch::Batch,
     ours: &str,
@@ -183,10 +183,10 @@ pub(super) fn not_connected() -> ReadError {
     ReadError::Unreachable("the vendor is not connected".to_owned())
 }
 
-/// What was found of a payment after the database was put back is asked about first: what of it is out settles the payment as
-/// made. What has moved no money, or has come back, is settled by that. A bank payout that carries our mark, and that no
-/// event names by our key, may be the payee's own: what that is takes two people, and so does what is not shown to us any more.
-/// Answers everything that it looked at, and whether all of it is over.
+/// For a payment with objects found after a restore, reads those first: if one is out, the payment counts as made. One
+/// that moved no money, or came back, is thereby settled. A bank payout that carries our metadata but that no event
+/// links to our key may be the payee's own, so it takes two people, as does an object that is no longer shown. Returns
+/// the objects read, and whether all of them are over.
 pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<String>, bool)> {
     let id = case.transaction.id;
     let (mut looked_at, mut over) = (Vec::new(), true);
@@ -194,7 +194,7 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
         match found_now(work, case, &object).await? {
             Ok(Has::It(object)) => return Err(prove::has_it(&object)),
             Ok(Has::Nothing) => {}
-            // That it does not show us any more what it once did says nothing of the money.
+            // An object no longer shown says nothing about the money.
             Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => over = false,
             Err(error) => return Err(prove::unreachable(&error)),
         }
@@ -203,10 +203,10 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
     Ok((looked_at, over))
 }
 
-/// What the vendor says now of an object that was found.
+/// What the vendor shows now about a found object.
 pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
     let of = &case.transaction;
-    // A lost database may have paid from another account than the one that this payment was promised from.
+    // A lost database may have paid from another account than the payment's.
     let account = put_back::account_of(&mut work.app.store.read().await?, object).await?;
     let account = account.as_deref().or(of.vendor_account.as_deref());
     if of.terms.vendor == Vendor::PayPal {
@@ -215,7 +215,7 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
             return Ok(Err(of_another_account()));
         }
         let item = paypal.client.item(object).await;
-        // By a word that nobody knows it may be out.
+        // With an unknown status it may be out.
         let out = |item: &paypal_batch::Item| {
             paypal_batch::item_fact(item).is_none_or(|fact| submission::is_out(&fact))
         };

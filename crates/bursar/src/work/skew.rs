@@ -1,9 +1,9 @@
-//! How far our clock is from the vendors': every answer of theirs says what time it is there.
+//! How far our clock is off the vendors' clocks, measured from the `Date` of their responses.
 //!
-//! What was sent is looked for by time as well as by key, and keys age by our clock, so a clock that is wrong makes things
-//! seem absent that are there. Over a quarter of a minute an alarm is raised, over half a minute nothing is called absent any
-//! more: two nodes, one ahead and one behind by so much, still take two looks a minute apart. Not
-//! here: setting a clock right, which only the machine can.
+//! Look-ups use time as well as keys, and keys age by our clock, so with a wrong clock existing objects can seem
+//! absent. Over 15 seconds off raises an alarm; over 30 seconds, nothing counts as absent: two nodes, one ahead and one
+//! behind by that much, still make two look-ups a minute apart. Not here: correcting the clock, which only the machine
+//! can do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,28 +12,28 @@ use vendors::http::Watch;
 
 use crate::clock::Clock;
 
-/// From here on somebody should set the clock right.
+/// Above this, somebody should correct the clock.
 const ALARM_US: i64 = 15_000_000;
-/// From here on nothing is called absent.
+/// Above this, nothing counts as absent.
 const TOO_MUCH_US: i64 = 30_000_000;
-/// For so long what was measured is believed: a clock can be set at any moment.
+/// How long a measurement is valid: a clock can be set at any time.
 const FRESH_US: i64 = 60_000_000;
-/// A `Date` names a second and may be written at its beginning or its end.
+/// A `Date` has a resolution of one second and may be written at its beginning or its end.
 const SECOND_US: i64 = 1_000_000;
 
-/// What was measured last. Cloning shares it.
+/// The latest measurements. Clones share them.
 #[derive(Clone, Default)]
 pub struct Skew(Arc<Mutex<HashMap<&'static str, Measured>>>);
 
 #[derive(Clone, Copy, Default)]
 struct Measured {
-    /// By how much our clock was ahead.
+    /// How far our clock was ahead.
     us: i64,
     at: i64,
 }
 
 impl Skew {
-    /// Whoever compares the clock with the one that is named.
+    /// Compares our clock with the named vendor's on every response.
     pub fn watch(&self, clock: &Clock, named: &'static str) -> Watch {
         let (skew, clock) = (self.clone(), clock.clone());
         Watch {
@@ -64,8 +64,8 @@ impl Skew {
         }
     }
 
-    /// By how much our clock is ahead of a vendor's, in microseconds; behind it where it is negative. `None` before the
-    /// vendor has answered anything.
+    /// How far our clock is ahead of a vendor's, in microseconds; negative if behind. `None` before the vendor's first
+    /// response.
     pub fn of(&self, named: &str) -> Option<i64> {
         self.last(named).map(|last| last.us)
     }
@@ -74,33 +74,33 @@ impl Skew {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(named).copied()
     }
 
-    /// Whether a vendor has said what time it is there since that moment, and within the last minute. What was measured earlier
-    /// says nothing of a clock that may have been set since.
+    /// Whether a vendor's time was seen since that time and within the last minute. An earlier measurement says nothing
+    /// about a clock that may have been set since.
     pub fn is_fresh(&self, named: &str, since: i64, now: i64) -> bool {
         self.last(named).is_some_and(|last| last.at >= since && (now - last.at).abs() <= FRESH_US)
     }
 
-    /// By how much our clock is behind a vendor's, in microseconds; 0 where it is not. By such a clock a key seems younger
-    /// than the vendor knows it to be.
+    /// How far our clock is behind a vendor's, in microseconds; 0 if it is not. By such a clock, a key seems younger
+    /// than the vendor considers it.
     pub fn behind(&self, named: &str) -> i64 {
         self.of(named).map_or(0, |ahead| ahead.saturating_neg().max(0))
     }
 
-    /// By how much our clock is ahead of a vendor's, as it was measured within the last minute; 0 where it is not, or nothing
-    /// was measured. What is first used by such a clock would seem young again when the time it tells has come.
+    /// How far our clock is ahead of a vendor's, measured within the last minute; 0 if it is not, or without a
+    /// measurement. A first use recorded by such a clock would seem recent again later.
     pub fn ahead(&self, named: &str, now: i64) -> i64 {
         let fresh = self.last(named).filter(|last| (now - last.at).abs() <= FRESH_US);
         fresh.map_or(0, |last| last.us.max(0))
     }
 
-    /// Whether it differs so much from a vendor's that nothing may be called absent there.
+    /// Whether the difference to a vendor's clock is too large for anything to count as absent.
     pub fn too_much(&self, named: &str) -> bool {
         self.of(named).is_some_and(|us| us.abs() > TOO_MUCH_US)
     }
 }
 
-/// The least that our clock must be off: the vendor wrote its second down somewhen between asking and answer, so a slow
-/// answer is no skew.
+/// The minimum our clock must be off: the vendor wrote its time some time between request and answer, so a slow answer
+/// is not skew.
 fn between(asked_at: i64, answered_at: i64, theirs: i64) -> i64 {
     let (ahead, behind) = (asked_at - (theirs + SECOND_US), theirs - answered_at);
     if ahead > 0 { ahead } else { -behind.max(0) }

@@ -1,5 +1,5 @@
-//! A request to a vendor, before and after it is sent: what is to be paid by it, and what became of each of its payments. What
-//! is deliberately not here: building its bytes (`chunks`), sending it (`send`).
+//! A request to a vendor, before and after it is sent: the queued payments it is built from, and its result. Not here:
+//! building its bytes (`chunks`), sending it (`send`).
 
 use std::collections::BTreeMap;
 
@@ -19,53 +19,53 @@ use crate::store::transactions::{Attempt, Transaction};
 use crate::work::unfunded::Refusals;
 use crate::work::verdict::{self, Judged};
 
-/// What a vendor said to one submission, or what was decided about it before anything was sent.
+/// The result of one submission: the vendor's answer, or a decision made before sending.
 pub(super) struct Answered {
     pub(super) submission: Submission,
     pub(super) judged: Judged,
-    /// What the accepted object says of itself already, for a payout that was paid at once.
+    /// A fact the accepted object already reports, as for a payout that was paid at once.
     pub(super) fact: Option<Fact>,
     pub(super) sent_at: i64,
-    /// The same by the vendor's clock, where ours is known to be ahead of it: how old its key is.
+    /// `sent_at` by the vendor's clock if ours is known to be ahead: the age of its key counts from here.
     pub(super) first_at: i64,
-    /// The answer as it came, if one did.
+    /// The raw answer, if there is one.
     pub(super) raw: Option<Received>,
-    /// The gates that its payments wait at.
+    /// The gates its payments wait for.
     pub(super) waits: Vec<(TransactionId, Code)>,
 }
 
 impl Answered {
-    /// Not sent, because the vendor has paid it in another way: what its object says.
+    /// Not sent, because the vendor has already paid it another way: what its object reports.
     pub(super) fn found(submission: Submission, judged: Judged, fact: Fact) -> Self {
         Self { fact: Some(fact), ..Self::unsent(submission, judged, Vec::new()) }
     }
 
-    /// Decided, and nothing sent.
+    /// Decided without sending.
     pub(super) fn unsent(submission: Submission, judged: Judged, waits: Vec<(TransactionId, Code)>) -> Self {
         Self { submission, judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
     }
 }
 
-/// Nothing left us and nothing was learnt; what was said last stays said.
+/// Nothing was sent and nothing learned; keep the last message.
 pub(super) fn unsent(submission: Submission, again: i64) -> Answered {
     let (why, detail) = submission.last.clone().unwrap_or_default();
     let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
     Answered::unsent(submission, judged, Vec::new())
 }
 
-/// Our transactions in the order in which a PayPal batch's stored bytes name them.
+/// Our transactions in the order of the items in a PayPal batch's stored bytes.
 pub(super) fn item_ids(submission: &Submission) -> Vec<String> {
     vendors::paypal::batch::sender_item_ids(submission.body.as_bytes())
 }
 
-/// Whether each item of a batch says which payment of ours it is. One that names something else may be any of them, so what is
-/// not among the others is not known to be absent.
+/// Whether every item of a batch names a payment of ours. An item that does not could be any of them, so a payment
+/// missing from the list is not known to be absent.
 pub(super) fn names_ours(batch: &paypal_batch::Batch) -> bool {
     let ours = |name: Option<&str>| name.and_then(TransactionId::parse).is_some();
     batch.items.iter().all(|item| ours(item.sender_item_id.as_deref()))
 }
 
-/// A submission as it is committed.
+/// Builds a submission to be committed.
 pub(super) fn new_submission(
     app: &App,
     request: &MoneyRequest,
@@ -91,7 +91,7 @@ pub(super) fn new_submission(
     }
 }
 
-/// Whether money of an item is out, or may be.
+/// Whether the money of an item is out, or may be.
 pub(super) fn is_out(said: &Fact) -> bool {
     matches!(said, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
 }
@@ -100,57 +100,57 @@ pub(super) fn is_out(said: &Fact) -> bool {
 pub(super) struct Ready {
     pub(super) attempt: Attempt,
     pub(super) transaction: Transaction,
-    /// What is to come back, by the vendor's id: the transfer of a reversal, the item of a cancellation.
+    /// The object to take back: the transfer of a reversal, the item of a cancellation.
     pub(super) back: Option<Back>,
-    /// It is looked for before it is sent: it was promised before the database was put back.
+    /// Look it up before sending: it was promised before the database was restored.
     pub(super) looks: bool,
     /// How often Stripe has refused its bank payout because the balance does not cover it.
     pub(super) refusals: Option<Refusals>,
 }
 
 impl Ready {
-    /// For how long its bank payout has waited. A payout that was refused for want of money begins no new wait.
+    /// How long its bank payout has waited. A payout refused for lack of funds does not restart the wait.
     pub(super) fn waited_us(&self, now: i64) -> i64 {
         let since = self.refusals.map_or(self.transaction.state_at, |refusals| refusals.since);
         now.saturating_sub(since.min(self.transaction.state_at))
     }
 }
 
-/// What is to come back.
+/// The object to take back.
 #[derive(Clone)]
 pub(super) struct Back {
-    /// The vendor's id of it.
+    /// The vendor's id for it.
     pub(super) object: String,
-    /// What of it somebody has taken back already.
+    /// How much of it has already been taken back.
     pub(super) part_minor: i64,
 }
 
-/// An attempt that waits, its transaction, and the gate it waits at.
+/// A waiting attempt, its transaction, and the gate it waits for.
 pub(super) type Waiting = (AttemptId, TransactionId, Option<&'static str>);
 
-/// What is decided about queued attempts before anything is written.
+/// The decisions about queued attempts, before anything is written.
 #[derive(Default)]
 pub(super) struct Sorted {
     pub(super) ready: Vec<Ready>,
-    /// What is only looked for now, whatever the gates say and whether or not its money is there.
+    /// Only looked up for now, whatever the gates say and whether or not it is funded.
     pub(super) looked_for: Vec<Ready>,
     pub(super) stopped: Vec<(Attempt, Code)>,
     pub(super) settled: Vec<(Attempt, Heard)>,
     pub(super) waiting: BTreeMap<i64, Vec<Waiting>>,
-    /// How often the balance of a connected account had been shared out when it was read.
+    /// How often a connected account's balance had been allocated when it was read.
     pub(super) shares: BTreeMap<String, i64>,
-    /// Payments whose balance Stripe does not show, and those of which it shows it again.
+    /// Payments whose balance Stripe does not show, and those for which it shows it again.
     pub(super) unseen: Vec<TransactionId>,
     pub(super) shown: Vec<TransactionId>,
-    /// Payments whose transfer came back: they are asked about.
+    /// Payments whose transfer was reversed: they are polled.
     pub(super) came_back: Vec<TransactionId>,
-    /// The epoch of the database that it was decided by.
+    /// The database epoch the decisions are based on.
     pub(super) epoch: i64,
-    /// When that was begun to be read.
+    /// When reading the data for them began.
     pub(super) decided_at: i64,
 }
 
-/// A field of a request's stored form.
+/// A field of a request's stored form body.
 pub(super) fn field(request: &MoneyRequest, name: &str) -> String {
     url::form_urlencoded::parse(request.body())
         .find(|(key, _)| key == name)

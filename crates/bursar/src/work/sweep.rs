@@ -1,6 +1,6 @@
-//! Forgetting what need not be kept for ever, laying aside what nobody waits for any more, and bringing back what a clock
-//! that was wrong has put off for long. What is deliberately not here: forgetting anything about money, which is kept; of what
-//! vendors said word for word the hashes are.
+//! Deletes what need not be kept, lays aside parked events that waited too long, and clamps due times a wrong clock set
+//! far in the future. Not here: deleting anything about money, which is kept; of deleted vendor texts, the hashes are
+//! kept.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,16 +10,16 @@ use crate::ops::{Result, idempotency};
 use crate::store::{self, events, meta, raw};
 use crate::transact;
 
-/// An event waits a day for an object of ours to turn up.
+/// A parked event waits a day for an object of ours.
 const PARKED_US: i64 = 86_400_000_000;
 /// How many events one pass lays aside.
 const AT_ONCE: i64 = 1_000;
-/// How many texts of a kind one pass forgets.
+/// How many texts of each kind one pass deletes.
 const RAW_AT_ONCE: i64 = 500;
 const DAY_US: i64 = 86_400_000_000;
 
-/// One pass: forgets the answers kept under old keys, when that is due, and files that were imported long ago, and lays
-/// events aside that are about objects that are not ours, and forgets old texts of the vendors where that is wanted.
+/// One pass: deletes expired idempotency keys and files of old imports, lays aside events about objects that are not
+/// ours, and deletes old vendor texts if configured.
 pub async fn once(work: &Work, now: i64) -> Done {
     if work.clamps(now) {
         let app = &work.app;
@@ -34,8 +34,8 @@ pub async fn once(work: &Work, now: i64) -> Done {
     Ok(usize::try_from(forgotten + aside + raw).unwrap_or(0))
 }
 
-/// Forgets what vendors said word for word a long time ago, where the operator wants that; its hashes stay. What somebody has
-/// yet to deal with is left, and come back to once everything after it is through.
+/// Deletes old vendor texts if the operator wants that, keeping their hashes. Texts that somebody still has to deal
+/// with are skipped, and revisited once everything after them is done.
 async fn forget_raw(work: &Work, now: i64) -> Result<u64> {
     let (app, Some(days)) = (&work.app, work.app.config.raw_days) else { return Ok(0) };
     let before = payout::ids::encode(payout::ids::fresh(now - i64::from(days) * DAY_US, 0));
@@ -70,7 +70,7 @@ async fn forget_raw(work: &Work, now: i64) -> Result<u64> {
     Ok(forgotten)
 }
 
-/// A place in the order of ids that comes before this one: its beginning.
+/// A position just before this id: a prefix of it.
 fn just_before(one: &raw::Text) -> String {
     let mut id = one.id.clone();
     id.pop();

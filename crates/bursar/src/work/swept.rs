@@ -1,10 +1,11 @@
-//! Transferred money that a connected balance does not hold, or holds no more. Every connected account is put on the manual
-//! schedule when it is connected; where somebody has put it back, Stripe pays out whatever the account holds, and our money
-//! with it. Such a payout settles the leg that would have paid the same money, and is matched by the balance transactions it
-//! took; also where the money lay parked after the payee's bank had refused it, or was being fetched back, and wherever the
-//! payee is paid since. Or somebody has reversed the transfer. Or the money is gone: then a person is told, after a while.
+//! Transferred money that a connected balance does not hold, or no longer holds. Connecting an account sets it to the
+//! manual payout schedule; if somebody sets it back, Stripe pays out everything in the account, including our money.
+//! Such a payout settles the leg that would have paid the same money, and is matched by the balance transactions it
+//! covers. This also applies to money parked after the payee's bank refused it, money being reversed, and payees whose
+//! destination has changed since. Or somebody reversed the transfer, or the money is missing: then a person is told
+//! after a while.
 //!
-//! What is deliberately not here: guessing by amount or date, and believing that a transfer came back (`settle`).
+//! Not here: guessing by amount or date, and accepting that a transfer was reversed (`settle`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,10 +28,10 @@ use crate::ops::against;
 use crate::ops::record::Heard;
 use crate::store::transactions::{self, Attempt, Transaction};
 
-/// A payout whose money is not there to be paid out.
+/// A bank payout that cannot be funded.
 pub(super) struct Gone {
     pub(super) ready: Ready,
-    /// Why it is not, in words, and since when it must be there to be called missing.
+    /// Why not; decides how long it may be missing before a person is told.
     pub(super) why: Why,
 }
 
@@ -39,28 +40,28 @@ pub(super) struct Gone {
 pub(super) enum Why {
     /// The balance holds less than was transferred.
     Short,
-    /// It is held, and has not become available for long.
+    /// It is held but has not become available for a long time.
     Unavailable,
-    /// What is available may be taken by another payment's payout, whose outcome a person is finding out.
+    /// The available money may be taken by another payment's payout, whose outcome a person is finding out.
     Promised,
-    /// Stripe shows it as available and refuses each payout of it.
+    /// Stripe shows it as available but refuses every payout of it.
     Refused,
-    /// As much is available. It may be another payment's: this one's has lain there since long ago, or since yesterday.
+    /// Enough is available, but it may be another payment's: this payment's money arrived long ago, or before today.
     Late,
-    /// Stripe does not show the balance to us: its words.
+    /// Stripe does not show us the balance: its message.
     Hidden(String),
-    /// What Stripe says of the balance cannot be read.
+    /// Stripe's answer about the balance is unreadable.
     Unreadable(String),
 }
 
 impl Why {
-    /// The balance was asked about and not told.
+    /// The balance was requested, but not obtained.
     pub(super) fn not_told(error: &ReadError) -> Self {
         let words = error.to_string();
         if matches!(error, ReadError::Unreadable(_)) { Self::Unreadable(words) } else { Self::Hidden(words) }
     }
 
-    /// For so long it is waited for.
+    /// How long to wait before a person is told.
     fn patience_us(&self) -> i64 {
         match self {
             Self::Short | Self::Refused => deadline::MISSING_US,
@@ -93,7 +94,7 @@ impl Why {
     }
 }
 
-/// What was found out about payouts whose money is not there, or may be another payment's.
+/// The result for payouts whose money is missing or may be another payment's.
 #[derive(Default)]
 pub(super) struct Outcome {
     /// What became of their money.
@@ -101,19 +102,19 @@ pub(super) struct Outcome {
     pub(super) still: Vec<Ready>,
     /// Those whose money nothing has taken: they can be paid out.
     pub(super) clear: Vec<Ready>,
-    /// Of these Stripe does not show the balance.
+    /// Those whose balance Stripe does not show.
     pub(super) unseen: Vec<TransactionId>,
-    /// Of these it shows it again.
+    /// Those whose balance it shows again.
     pub(super) shown: Vec<TransactionId>,
-    /// The transfers of these came back. Whether that may be believed is found out by asking about them.
+    /// Those whose transfer was reversed. Polling them decides whether to accept that.
     pub(super) came_back: Vec<TransactionId>,
 }
 
-/// Finds out what became of the money of these payouts, all of one account: which Stripe has paid out by itself, which was
-/// taken back, and which is missing for so long that a person must look.
+/// Finds out what became of the money of these payouts, all for one account: paid out by Stripe's automatic schedule,
+/// reversed, or missing for so long that a person must look.
 ///
 /// # Errors
-/// When the database does not answer. A vendor that does not answer settles nothing.
+/// If the database fails. A vendor that does not answer settles nothing.
 pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64) -> Result<Outcome> {
     let account =
         gone.first().and_then(|one| ConnectedAccount::parse(one.ready.transaction.destination.address()));
@@ -130,7 +131,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
     let taken = taken(stripe, (&account, &work.app.clock), &gone, (&attempts, beside));
     let mut taken = match work.ask(Vendor::Stripe, taken).await {
         Ok(taken) => taken,
-        // An answer, and none that could be used: it must not keep from a person what has waited for long.
+        // An answer, but unusable: it must not keep long-waiting payouts from a person.
         Err(ReadError::Unreadable(why)) => {
             tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
             Taken { untold: true, ..Taken::default() }
@@ -157,7 +158,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
             None if matches!(why, Why::Late) && !taken.untold && !taken.unnamed.contains(&id) => {
                 outcome.clear.push(ready);
             }
-            // It will be told within hours, and nothing of it is missing before.
+            // It will be reported within hours; until then nothing counts as missing.
             None if taken.not_yet => outcome.still.push(ready),
             None if ready.out_of_sight_us(&why, now) >= why.patience_us() => {
                 let reason = why.reason();
@@ -172,7 +173,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
 }
 
 impl Ready {
-    /// For how long its money has not been there, or has not been shown to us.
+    /// How long its money has been missing, or not shown to us.
     fn out_of_sight_us(&self, why: &Why, now: i64) -> i64 {
         match why {
             Why::Hidden(_) => self.transaction.unseen_since.map_or(0, |since| now.saturating_sub(since)),
@@ -183,20 +184,20 @@ impl Ready {
     }
 }
 
-/// What became of payments' money.
+/// What became of the payments' money.
 #[derive(Default)]
 struct Taken {
     facts: HashMap<TransactionId, Vec<Heard>>,
-    /// Stripe does not tell everything yet that its payouts took.
+    /// Stripe does not report everything yet that its payouts took.
     untold: bool,
-    /// The same, and it will within hours.
+    /// As `untold`, but it will within hours.
     not_yet: bool,
-    /// Of these it does not say what the transfer is in the payee's balance.
+    /// For these, Stripe does not name the payment on the connected account.
     unnamed: HashSet<TransactionId>,
 }
 
-/// What became of each payment's money: the payout of Stripe's own that took it, or the reversal of its transfer, whole or in
-/// part, with what is to be booked of that.
+/// What became of each payment's money: the payout of Stripe's automatic schedule that took it, or the reversal of its
+/// transfer, full or partial, with the amount to post.
 async fn taken(
     stripe: &Stripe,
     (account, clock): (&ConnectedAccount, &Clock),
@@ -241,7 +242,7 @@ async fn taken(
     Ok(taken)
 }
 
-/// By what the entries of a payee's balance name a transfer: the payment that it is there, and what took it back.
+/// The ids under which the payee's balance transactions refer to a transfer: its payment there, and what reversed it.
 pub(super) async fn named_as(
     stripe: &Stripe,
     (transfer, came_back): (&str, bool),
@@ -252,12 +253,12 @@ pub(super) async fn named_as(
     Ok([Some(payment)].into_iter().chain(back).flatten().collect())
 }
 
-/// Whether all of a transfer has come back.
+/// Whether a transfer was completely reversed.
 pub(super) fn came_back(heard: &[Heard]) -> bool {
     heard.iter().any(|one| one.fact == Fact::TransferReversed)
 }
 
-/// What is noted of money that Stripe's own schedule has paid out.
+/// The note on money paid out by Stripe's automatic schedule.
 pub(super) fn words(payout: &str) -> String {
     format!("Stripe paid it out by its own schedule, with {payout}")
 }
@@ -265,25 +266,26 @@ pub(super) fn words(payout: &str) -> String {
 const DAY_US: i64 = 86_400_000_000;
 const UNLISTED_US: i64 = 120_000_000;
 const SECOND_US: i64 = 1_000_000;
-/// What a payout took is told within hours. One that is older is hidden.
+/// What a payout took is reported within hours. If an older one is not, it is hidden.
 const TOLD_WITHIN_S: i64 = 172_800;
 
-/// Stripe writes down when things were made to the second, and one thing after another.
+/// Stripe's timestamps have a resolution of one second, and related objects are created one after another.
 const A_MINUTE_S: i64 = 60;
 
-/// By what the entries of a payee's balance tell a payment's money from any other.
+/// What distinguishes a payment's money from other money in a payee's balance transactions.
 pub(super) struct Trace {
     of: TransactionId,
-    /// The payment that its transfer is there, and our own payouts of it: what came in, went out, and was given back.
+    /// The transfer's payment there, and our payouts of it: money in, money out, and money returned.
     own: Vec<String>,
-    /// Payouts of Stripe's own that took it together with other money: when one fails, all of that comes back in one entry.
+    /// Payouts of Stripe's automatic schedule that took it with other money: if one fails, everything comes back in one
+    /// entry.
     shared: Vec<String>,
-    /// A payout of ours may have been made whose id is not known here: one that has not ended, or that people have called
-    /// not made. It would be of so many of Stripe's units. One that Stripe has refused was made by nobody.
+    /// The amount, in Stripe's units, of a payout of ours that may exist under an id not known here: one that has not
+    /// ended, or that people reported as not made. One that Stripe refused does not exist.
     unknown_units: Option<i64>,
-    /// Bank payouts that are known to be other payments'.
+    /// Bank payouts known to belong to other payments.
     others: HashSet<String>,
-    /// When its transfer was made, in seconds by Stripe's clock: what was paid out before cannot have taken it.
+    /// When the transfer was made, in seconds by Stripe's clock: an earlier payout cannot have taken it.
     made_s: i64,
 }
 
@@ -292,14 +294,14 @@ pub(super) struct Trace {
 enum Lies {
     /// It did.
     Here,
-    /// It did, or it took what a payout of ours had left there whose id is not known here.
+    /// It did, or it took what a payout of ours with an id not known here had left.
     Perhaps,
     /// It did not.
     Elsewhere,
 }
 
 impl Trace {
-    /// The trace of a payment whose transfer has these names in the payee's balance.
+    /// The trace of a payment whose transfer has these ids in the payee's balance.
     pub(super) fn of(transaction: &Transaction, attempts: &[&Attempt], named_as: Vec<String>) -> Self {
         let (mut own, mut shared, mut unknown) = (named_as, Vec::new(), false);
         for attempt in attempts.iter().filter(|one| one.leg == Leg::Payout) {
@@ -315,22 +317,22 @@ impl Trace {
         Self { of: transaction.id, own, shared, unknown_units, others: HashSet::new(), made_s: 0 }
     }
 
-    /// The same of a transfer that was made then, in seconds by Stripe's clock.
+    /// Sets when the transfer was made, in seconds by Stripe's clock.
     pub(super) fn made(self, made_s: i64) -> Self {
         Self { made_s, ..self }
     }
 
-    /// The same, knowing bank payouts to the same account that are other payments'.
+    /// Sets the bank payouts to the same account that belong to other payments.
     pub(super) fn beside(self, others: HashSet<String>) -> Self {
         Self { others, ..self }
     }
 
-    /// The same where the account was looked through for payouts of ours, and shows none that is not known here.
+    /// For an account that was searched for payouts of ours without finding an unknown one.
     pub(super) fn looked_through(self) -> Self {
         Self { unknown_units: None, ..self }
     }
 
-    /// Whether a payout that took these entries took the payment's money. The payout's own entry is not among them.
+    /// Whether a payout that covers these entries took the payment's money. The payout's own entry is excluded.
     fn lies_in(&self, entries: &[BalanceTransaction]) -> Lies {
         let from = |sources: &[String], entry: &BalanceTransaction| {
             entry.source.as_ref().is_some_and(|source| sources.contains(source))
@@ -350,24 +352,24 @@ impl Trace {
     }
 }
 
-/// What Stripe's own schedule has paid out.
+/// What Stripe's automatic schedule has paid out.
 pub(super) struct BySchedule {
-    /// The payout that has a payment's money, and how it stands.
+    /// The payout that has a payment's money, and its state.
     pub(super) found: HashMap<TransactionId, (String, Fact)>,
-    /// The payout that has it, unless a payout of ours has that is not known here. The payee has it either way.
+    /// The payout that has it, unless an unknown payout of ours does. Either way, the payee has it.
     pub(super) perhaps: HashMap<TransactionId, (String, Fact)>,
-    /// Of one of the payouts Stripe has not told everything yet that it took, or not in a word that we know whether it went
-    /// out, or it took as much as a payout of ours that is not known here would have left: what was not found may be in it.
+    /// Money not found may still be in one of the payouts: Stripe has not reported everything it took, its status is
+    /// unknown to us, or it took as much as an unknown payout of ours would have left.
     pub(super) in_progress: bool,
-    /// The same, and it will be told within hours.
+    /// As `in_progress`, but it will be reported within hours.
     pub(super) not_yet: bool,
 }
 
-/// Which payouts of Stripe's own schedule took the money of these payments, all to one account, and how each stands. One that
-/// failed has given it back, and a later one may have taken it again. The account is put on the manual schedule again.
+/// Which payouts of Stripe's automatic schedule took the money of these payments, all to one account, and their states.
+/// A failed payout returned it, and a later one may have taken it again. Sets the account back to the manual schedule.
 ///
 /// # Errors
-/// When Stripe does not answer, or does not show the account to us.
+/// If Stripe does not answer, or does not show us the account.
 pub(super) async fn by_schedule(
     stripe: &Stripe,
     account: &ConnectedAccount,
@@ -376,7 +378,7 @@ pub(super) async fn by_schedule(
 ) -> std::result::Result<BySchedule, ReadError> {
     let all = stripe.payouts_since(account, since).await?;
     for payout in all.iter().filter(|payout| payout.fetched_back) {
-        // What came back of a payout of ours comes back under the id of the one that fetched it.
+        // Money from a reversed payout of ours comes back under the id of the payout that reversed it.
         let own = traces.iter_mut().filter(|trace| trace.own.contains(&payout.id));
         own.for_each(|trace| trace.own.extend(payout.reversed_by.clone()));
     }
@@ -389,7 +391,7 @@ pub(super) async fn by_schedule(
     let (mut found, mut perhaps, mut in_progress, mut not_yet) =
         (HashMap::new(), HashMap::new(), false, false);
     let first_made_s = traces.iter().map(|trace| trace.made_s).min().unwrap_or_default();
-    // What was paid out before cannot have taken it, and its entries may be many.
+    // Earlier payouts cannot have taken it, and may have many entries.
     let later = |payout: &bank::Payout| payout.created + A_MINUTE_S >= first_made_s;
     for payout in automatic.into_iter().filter(later) {
         let fact = bank::fact(&payout);
@@ -397,11 +399,11 @@ pub(super) async fn by_schedule(
         let untold = out && payout.reconciliation_status == bank::IN_PROGRESS;
         not_yet |= untold && clock.now() / SECOND_US - payout.created < TOLD_WITHIN_S;
         let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
-        // Stripe lists what the payout itself took from the balance among them: where it pays one payment, as much as a
-        // payout of ours would have.
+        // Stripe includes the payout's own entry: if it pays a single payment, it has the amount a payout of ours would
+        // have had.
         entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
         let Some(fact) = fact else {
-            // Whether it went out is not known, so what it took may be with the payee.
+            // Whether it went out is unknown, so the payee may have what it took.
             in_progress |= untold || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
             continue;
         };
@@ -431,15 +433,15 @@ pub(super) async fn by_schedule(
     Ok(BySchedule { found, perhaps, in_progress: in_progress || unlisted, not_yet: not_yet || unlisted })
 }
 
-/// Whether what a schedule has just paid out may not be listed yet. It pays at the beginning of a day (UTC), and a list may
-/// leave out what is younger than a minute.
+/// Whether an automatic payout may not be listed yet: the schedule pays at the start of a UTC day, and a list may omit
+/// objects younger than a minute.
 fn may_be_unlisted(now: i64) -> bool {
     now.rem_euclid(DAY_US) < UNLISTED_US
 }
 
-/// Whether money should lie in the payee's balance, from where Stripe's own schedule may pay it out: parked, being fetched
-/// back, given up, or waiting there, or missing, before a payout of ours was ever sent. What two people have settled as paid
-/// otherwise is theirs.
+/// Whether the money should be in the payee's balance, from where Stripe's automatic schedule may pay it out: parked,
+/// being reversed, written off, or waiting or missing before any payout of ours was sent. Money two people settled as
+/// paid otherwise is the payee's.
 pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
     match of.state {
         State::PayoutFailed | State::PayoutCanceled | State::Recalling => true,
@@ -465,7 +467,7 @@ pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
     }
 }
 
-/// The bank payout of which nothing was ever sent: it waits for its money, or for a person, because that was not there.
+/// The bank payout for which nothing was ever sent: it waits for its money or, because that was missing, for a person.
 fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
     let waits = |one: &&&Attempt| {
         one.leg == Leg::Payout && matches!(one.state, AttemptState::Queued | AttemptState::Review)
@@ -473,34 +475,34 @@ fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
     attempts.iter().find(waits).copied().filter(|one| one.submission.is_none())
 }
 
-/// A transfer whose money should lie in the payee's balance, or was taken back from there.
+/// A transfer whose money should be in the payee's balance, or was reversed from there.
 pub(super) struct Lying<'a> {
     pub(super) of: &'a Transaction,
     pub(super) transfer: &'a Attempt,
     pub(super) payouts: &'a [Attempt],
-    /// The bank payouts to the same account that are known to be other payments'.
+    /// Bank payouts to the same account known to belong to other payments.
     pub(super) beside: &'a HashSet<String>,
-    /// What a look for bank payouts of ours has shown, where there was one to be looked for.
+    /// The result of looking for bank payouts of ours, if one was needed.
     pub(super) ours: Option<&'a Ours>,
     pub(super) came_back: bool,
     /// When it was made, in seconds by Stripe's clock.
     pub(super) made_s: i64,
 }
 
-/// What Stripe shows of what has left the payee's balance.
+/// What Stripe shows about money that left the payee's balance.
 pub(super) struct Left {
-    /// What is to be noted beside how the transfer stands.
+    /// A note to add to the transfer's state.
     pub(super) what: String,
-    /// The payout of Stripe's own schedule that has taken the money.
+    /// The payout of Stripe's automatic schedule that took the money.
     pub(super) swept: Option<Heard>,
-    /// It does not show all of it, so the money may have gone to the bank all the same.
+    /// Stripe does not show everything, so the money may still have gone to the bank.
     pub(super) hidden: bool,
-    /// It will: what its payouts took is told within hours.
+    /// Stripe will: what its payouts took is reported within hours.
     pub(super) not_yet: bool,
 }
 
 impl Left {
-    /// It does not say what the transfer is in the payee's balance.
+    /// Stripe does not name the transfer's payment on the connected account.
     pub(super) fn not_told() -> Self {
         let what = "; what became of it in the payee's balance is not told".to_owned();
         Self { what, swept: None, hidden: true, not_yet: false }
@@ -517,8 +519,8 @@ impl Lying<'_> {
         if through { trace.looked_through() } else { trace }
     }
 
-    /// Whether Stripe's own schedule has paid the money out before, wherever the payee is paid now, and whether all is shown
-    /// that may have.
+    /// Whether Stripe's automatic schedule has already paid out the money, whatever the payee's destination is now, and
+    /// whether Stripe shows everything that may have.
     pub(super) async fn left(
         &self,
         stripe: &Stripe,
@@ -532,7 +534,8 @@ impl Lying<'_> {
         let trace = self.trace(named_as);
         match by_schedule(stripe, &account, (beside::since(self.of), clock), vec![trace]).await {
             Ok(mut by_schedule) => {
-                // Whichever of the two has taken what came back: the payee was paid, and other money was taken back.
+                // Either of the two may have taken the money that came back: the payee was paid, and the reversal took
+                // other money.
                 let perhaps = by_schedule.perhaps.remove(&self.of.id).filter(|_| self.came_back);
                 let Some((payout, fact)) = by_schedule.found.remove(&self.of.id).or(perhaps) else {
                     return Ok(match (by_schedule.in_progress, self.ours.map(|ours| ours.looked)) {
@@ -562,7 +565,7 @@ impl Lying<'_> {
                 let what = format!("; {}", words(&payout));
                 Ok(Left { what, swept: Some(Heard { source, ..told }), hidden: false, not_yet: false })
             }
-            // The transfer was shown: that is an answer.
+            // The transfer was shown, so this counts as an answer.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
                 Ok(hidden(format!("; the payouts of the payee's account are not shown to us ({error})")))
             }
@@ -574,7 +577,7 @@ impl Lying<'_> {
     }
 }
 
-/// Parked money that a payout of Stripe's own took: the fact about its transfer.
+/// The fact about a transfer whose parked money a payout of Stripe's automatic schedule took.
 pub(super) fn swept(payout: &str, fact: &Fact) -> Fact {
     Fact::Swept { payout: payout.to_owned(), arrived: *fact == Fact::PayoutPaid }
 }

@@ -1,5 +1,5 @@
-//! Money requests as PayPal answers them: a batch, which it may have already, and the cancellation of an item, whose outcome
-//! only the item itself tells. What is deliberately not here: what becomes of a verdict (`send`).
+//! Sends money requests to PayPal: a batch, which PayPal may already have, and the cancellation of an item, whose
+//! outcome only the item shows. Not here: what a verdict leads to (`send`).
 
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, BatchAccepted};
@@ -28,7 +28,7 @@ pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request
     }
 }
 
-/// Asks for an unclaimed item back, then fetches it: whatever the answer was, the item says what became of it.
+/// Cancels an unclaimed item and then reads it: whatever the answer, the item shows the outcome.
 pub(super) async fn cancel(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
     let outcome = paypal.send_cancel(request).await;
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
@@ -43,7 +43,7 @@ pub(super) async fn cancel(work: &Work, paypal: &PayPal, of: &Submission, reques
     verdict::cancellation(of, item, &outcome, &fetched, (work.app.clock.now(), longest))
 }
 
-/// PayPal has a batch under our key. It is ours only if it holds what we sent, item for item.
+/// PayPal has a batch under our key. It is ours only if it contains what we sent, item for item.
 async fn adopt(
     client: &PayPal,
     of: &Submission,
@@ -54,14 +54,14 @@ async fn adopt(
 ) -> Judged {
     let later = |detail: String| verdict::paypal_doubt(of, &Doubt::new(Why::NoAnswer, detail), now, longest);
     match client.batch(id).await {
-        // A batch that PayPal has only just taken may not list its items yet.
+        // A batch PayPal has just accepted may not list its items yet.
         Ok(batch)
             if batch.items.len() < submission::item_ids(of).len()
                 && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") =>
         {
             later(format!("the batch {id} does not list all of its items yet"))
         }
-        // A batch that PayPal refused may hold no items at all; the poll fails every one of them.
+        // A batch PayPal refused may have no items; polling then fails each payment.
         Ok(batch) if batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some() => {
             Judged::accepted(of, id, "found")
         }

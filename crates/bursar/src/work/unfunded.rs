@@ -1,9 +1,9 @@
-//! Bank payouts that Stripe refuses because the payee's balance does not cover them. Mostly the money was spent between the
-//! look and the payout, and the next look finds out. An account may also have to keep a minimum, and then Stripe shows the
-//! money as available each time and refuses each payout: such a payment is tried more and more rarely, and goes to a person.
+//! Bank payouts Stripe refuses because the payee's balance does not cover them. Usually the money was spent between the
+//! read and the payout, and the next read shows that. But if an account must keep a minimum balance, Stripe shows the
+//! money as available every time and refuses every payout: such a payment is retried with increasing delays and then
+//! goes to a person.
 //!
-//! What is deliberately not here: what a refusal does to a payment (`law`), and looking for money that is not there
-//! (`swept`).
+//! Not here: what a refusal does to a payment (`law`), and looking for missing money (`swept`).
 
 use payout::deadline;
 use payout::transaction::{AttemptState, Fact, Leg};
@@ -12,23 +12,23 @@ use crate::ops::record::Heard;
 use crate::store::transactions::{self, Attempt};
 use crate::store::{Result, Tx};
 
-/// Stripe's word for a bank payout that the connected balance does not cover at this moment.
+/// Stripe's error code for a bank payout the connected balance does not cover right now.
 pub(super) const CODE: &str = "balance_insufficient";
-/// The longest wait between two tries.
+/// The maximum wait between two tries.
 const LONGEST_US: i64 = 6 * 3_600_000_000;
 
-/// The refusals since the last payout of a payment that ended in any other way.
+/// The consecutive refusals since the last payout of a payment that ended in another way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Refusals {
     times: u32,
-    /// When the first of them was sent.
+    /// When the first one was sent.
     pub(super) since: i64,
-    /// When the last of them was sent.
+    /// When the last one was sent.
     last: i64,
 }
 
 impl Refusals {
-    /// The refusals among the attempts of one payment, if its newest payouts ended so.
+    /// The refusals among a payment's attempts, if its newest payouts ended that way.
     pub(super) fn among<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> Option<Self> {
         let payouts = attempts.into_iter().filter(|one| one.leg == Leg::Payout);
         let mut ended: Vec<&Attempt> = payouts.filter(|one| one.state != AttemptState::Queued).collect();
@@ -44,20 +44,20 @@ impl Refusals {
         Some(Self { times: u32::try_from(run.len()).unwrap_or(u32::MAX), since, last })
     }
 
-    /// When the next payout is tried: each time after twice as long.
+    /// When to try the next payout: the wait doubles each time.
     pub(super) fn next_at(self, now: i64, first_wait_us: i64) -> i64 {
         let doubled = 1_i64.checked_shl(self.times.saturating_sub(1).min(32)).unwrap_or(i64::MAX);
         now.saturating_add(first_wait_us.saturating_mul(doubled).min(LONGEST_US.max(first_wait_us)))
     }
 
-    /// It has been so for so long that a person must find out why. From the first refusal to the last: after one alone it may
-    /// be that nobody has tried since.
+    /// Whether this has gone on so long that a person must find out why. Measured from the first refusal to the last:
+    /// after a single one, nobody may have tried since.
     pub(super) fn for_long(self) -> bool {
         self.times > 1 && self.last.saturating_sub(self.since) >= deadline::MISSING_US
     }
 }
 
-/// Puts off the next payout of what was refused just now, each time for twice as long.
+/// Postpones the next payout of payments that were just refused, doubling the wait each time.
 pub(super) async fn put_off(tx: &mut Tx, heard: &[Heard], now: i64, first_wait_us: i64) -> Result<()> {
     let refused = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
     for of in refused.map(|one| one.transaction) {

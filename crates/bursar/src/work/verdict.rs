@@ -1,8 +1,8 @@
-//! What an answer to a submission means for it: pure, and the same for a first send, a retry and a look.
+//! What an answer to a submission means for it: pure functions, the same for a first send, a retry and a look-up.
 //!
-//! The table is that of the payment protocol: a definite refusal fails, a doubt is driven on with the same key and the
-//! same bytes while the key is young, then looked up, and what cannot be found out goes to a person. Nothing unknown is
-//! ever taken for failure.
+//! The rules of the payment protocol: a definite refusal fails; a doubt is retried with the same key and bytes while
+//! the key is recent, then looked up; what cannot be found out goes to a person. An unknown outcome is never treated as
+//! failure.
 
 use payout::deadline;
 use payout::eligibility::BeforeSend;
@@ -15,71 +15,71 @@ use vendors::{Doubt, MoneyKind, Outcome, ReadError, Rejection, Why};
 use super::unfunded;
 use crate::store::submissions::{self, Submission};
 
-/// While a key is younger than this the vendor replays it instead of carrying it out again (Stripe prunes keys after
-/// 24 hours; the margin is ours).
+/// Below this age, the vendor replays a key instead of executing the request again (Stripe deletes keys after 24 hours;
+/// the margin is ours).
 const STRIPE_KEY_US: i64 = 20 * 3_600_000_000;
-/// PayPal knows a `sender_batch_id` for 30 days.
+/// PayPal remembers a `sender_batch_id` for 30 days.
 const PAYPAL_KEY_US: i64 = 29 * 86_400_000_000;
-/// What is noted of a submission that a person must find out about because the vendor's lists cannot be read.
+/// The code on a submission that needs review because the vendor's lists cannot be read.
 pub(super) const UNREADABLE: &str = "lists_unreadable";
-/// Two looks, or two refusals, that prove something must lie this far apart.
+/// Two look-ups, or two refusals, count as proof only if they are this far apart.
 pub const APART_US: i64 = 120_000_000;
 /// The first wait between two tries; it doubles.
 const FIRST_WAIT_US: i64 = 500_000;
-/// So many stored errors in a row, and asking again with the same key only repeats them.
+/// After this many stored errors in a row, asking again with the same key only repeats them.
 const SAME_ERRORS: i64 = 3;
-/// So many identical refusals after a doubt, and a person must look.
+/// After this many identical refusals following a doubt, a person must look.
 const REFUSALS: i64 = 3;
 
-/// How a review begins whose cause may never end in failure.
+/// The start of the detail of a review that may never end in failure.
 const CLASHED: &str = "the key was used with other bytes";
-/// Said of what a gate stopped; the gate's code stands behind it.
+/// The `why` of what a gate stopped; the detail is the gate's code.
 const STOPPED: &str = "stopped";
-/// A moment of the past that lies further in the future than this was noted by a clock that was wrong.
+/// A past event recorded further in the future than this was recorded by a wrong clock.
 const CLOCK_WAS_WRONG_US: i64 = 3_600_000_000;
 
-/// What becomes of a submission. Times are microseconds UTC.
+/// The verdict on a submission. Times are microseconds UTC.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// The vendor has it, under this id of its own.
+    /// The vendor has it, under this id.
     Accepted(String),
     Refused(Reason),
-    /// Definitely not carried out, because of these items; the others go again.
+    /// Definitely not executed, because of these items; the others are sent again.
     RefusedFor(Vec<usize>, Reason),
-    /// Never sent, because gates are closed for these; the others go again.
+    /// Never sent, because gates are closed for these; the others are sent again.
     Stopped(Vec<(TransactionId, BeforeSend)>),
-    /// The same bytes again at this time. `doubtful` when this try may have been carried out.
+    /// Send the same bytes again at this time.
     Again {
         at: i64,
-        /// It may have been carried out.
+        /// This try may have been executed.
         doubtful: bool,
     },
-    /// Not sent again: to be looked for at the vendor from this time on.
+    /// Do not resend; look it up at the vendor from this time on.
     Look(i64),
     /// A person must find out.
     Review,
 }
 
-/// A verdict with what it adds to the submission's counters and what was said.
+/// A verdict with the submission's new counters and the message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Judged {
     pub verdict: Verdict,
-    /// In a word: a [`Why`], `accepted`, `refused`, `found`, `absent`.
+    /// One word: a [`Why`], `accepted`, `refused`, `found`, `absent`.
     pub why: String,
     pub detail: String,
-    /// Stored errors in a row.
+    /// Consecutive stored errors.
     pub same_errors: i64,
     pub refusals: i64,
     pub looks: i64,
-    /// When the look or refusal that counts was.
+    /// When the look-up or refusal that counts took place.
     pub looked_at: Option<i64>,
-    /// The vendor refuses our credentials: pause it.
+    /// The vendor rejects our credentials: pause it.
     pub pause: bool,
-    /// The vendor asks for patience until this time.
+    /// The vendor asks us not to call before this time.
     pub hold_until: Option<i64>,
-    /// Somebody should be told at once.
+    /// Somebody should be notified at once.
     pub alarm: bool,
-    /// The vendor was looked through and has nothing of it: whatever was in doubt before is no longer.
+    /// The vendor was searched and has nothing of it: earlier doubts are resolved.
     pub clean: bool,
 }
 
@@ -104,7 +104,7 @@ impl Judged {
         Self::new(of, Verdict::Accepted(vendor_id.to_owned()), how, vendor_id)
     }
 
-    /// Under which id the vendor has it, where it has.
+    /// The vendor's id, if accepted.
     pub fn accepted_as(&self) -> Option<&str> {
         match &self.verdict {
             Verdict::Accepted(id) => Some(id),
@@ -117,20 +117,20 @@ impl Judged {
         }
     }
 
-    /// The gate that stopped it, where one did.
+    /// The gate that stopped it, if one did.
     pub fn stopped_by(&self) -> Option<&str> {
         (self.why == STOPPED).then_some(self.detail.as_str())
     }
 
-    /// A person must find out.
+    /// The verdict that a person must find out.
     pub fn review(of: &Submission, detail: impl Into<String>) -> Self {
         Self { alarm: true, ..Self::new(of, Verdict::Review, "needs_review", detail) }
     }
 }
 
-/// A key under which something may have been carried out is not sent once the vendor may have forgotten it, because then
-/// it would be carried out again. What becomes of the submission instead; `None` while it may be sent. `behind` is by how
-/// much our clock is known to be behind the vendor's.
+/// A key under which something may have been executed is not sent once the vendor may have forgotten it, because the
+/// request would then be executed again. Returns the verdict in that case; `None` while it may be sent. `behind` is how
+/// far our clock is known to be behind the vendor's.
 pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judged> {
     let age = age(of, now).saturating_add(behind);
     let (why, detail) = of.last.clone().unwrap_or_default();
@@ -144,8 +144,7 @@ pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judged>
     }
 }
 
-/// How old a key is. One that was first used at a time that is still to come is of any age: a clock that was wrong has
-/// noted it.
+/// The age of a key. If its first use is in the future, a wrong clock recorded it, and it counts as infinitely old.
 fn age(of: &Submission, now: i64) -> i64 {
     match now - of.first_sent_at.unwrap_or(now) {
         ahead if ahead < -CLOCK_WAS_WRONG_US => i64::MAX,
@@ -153,29 +152,29 @@ fn age(of: &Submission, now: i64) -> i64 {
     }
 }
 
-/// Nothing was sent because a gate had closed, and nothing that was sent before was carried out.
+/// Not sent because a gate had closed, and no earlier try was executed.
 pub fn stopped(of: &Submission, verdict: Verdict, code: &str) -> Judged {
     Judged::new(of, verdict, STOPPED, code)
 }
 
-/// A gate closed after a try that may have been carried out: it is not sent again but looked for, and where nothing is
-/// found it is the gate that stopped it.
+/// A gate closed after a try that may have been executed: look it up instead of resending. If nothing is found, the
+/// gate is what stopped it.
 pub fn looks_instead(of: &Submission, code: &str, now: i64) -> Judged {
     Judged { looks: 0, looked_at: None, ..Judged::new(of, Verdict::Look(now), STOPPED, code) }
 }
 
-/// Not sent now; due again at this time. Nothing was learnt.
+/// Not sent now; due again at this time. Nothing was learned.
 pub fn waits(of: &Submission, at: i64) -> Judged {
     let again = Judged::new(of, Verdict::Again { at, doubtful: false }, "waits", "");
     Judged { same_errors: of.same_errors, ..again }
 }
 
-/// The wait before the next try, doubling from half a second, never over `longest`.
+/// The wait before the next try: doubles from half a second, at most `longest`.
 pub fn backoff(tries: i64, longest: i64) -> i64 {
     FIRST_WAIT_US.saturating_mul(1 << tries.clamp(0, 20)).min(longest)
 }
 
-/// Stripe did not say yes.
+/// The verdict on a doubtful answer from Stripe.
 pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
     let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
@@ -201,8 +200,8 @@ pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> J
     }
 }
 
-/// The same stored answer as before. Only a 500 is stored and replayed; a vendor that is down says 502 to 504, and is
-/// waited for.
+/// The same stored answer as before. Only a 500 is stored and replayed; a vendor that is down returns 502 to 504, and
+/// is retried.
 fn repeats(of: &Submission, doubt: &Doubt) -> bool {
     let stored = doubt.why == Why::StoredServerError || doubt.detail.starts_with("500");
     stored && of.same_errors > 0
@@ -222,7 +221,8 @@ fn held(doubt: &Doubt, now: i64) -> Option<i64> {
     Some(now.saturating_add(seconds.saturating_mul(1_000_000)))
 }
 
-/// Stripe said no. After a doubtful try that is not final: it is looked up first, from the beginning.
+/// The verdict on a refusal from Stripe. After a doubtful try it is not final: the request is looked up first, from
+/// scratch.
 pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 {
@@ -232,7 +232,7 @@ pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
     Judged { refusals: of.refusals + 1, looks: 0, looked_at: None, ..judged }
 }
 
-/// The refusal in one line from which [`refusal_in`] reads it back.
+/// The refusal in one line, which [`refusal_in`] parses.
 fn told_of(rejection: &Rejection) -> String {
     format!("{}: {}", rejection.code, rejection.message)
 }
@@ -242,8 +242,9 @@ fn refusal_in(detail: &str) -> Reason {
     Reason::new(code, message)
 }
 
-/// Stripe was looked through and has no such transfer, payout or reversal. One look proves nothing, whatever was said before:
-/// what the first try led to may be shown a moment later. What is absent in two looks is refused for the reason that is known.
+/// Stripe was searched and has no such transfer, payout or reversal. One look proves nothing, whatever was answered
+/// before: the first try's object may become visible a moment later. What is absent in two looks is refused with the
+/// known reason.
 pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     let looked = |verdict, looks| Judged {
@@ -255,8 +256,8 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
         return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
     match of.looked_at {
-        // What a lost database may have asked back, and what it did after that was refused, is not known here. Nobody's money
-        // is taken back by an old wish: whoever still wants it asks again, and everything is looked through before.
+        // A lost database may have requested the reversal, and acted on its refusal, unknown to us. An old request must
+        // not take anybody's money back: whoever still wants it asks again, and everything is searched first.
         Some(first)
             if of.looks > 0
                 && now - first >= APART_US
@@ -266,7 +267,7 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
             let told = "looked for after the database was put back: Stripe shows no such reversal, and none is asked for again by itself";
             looked(Verdict::Refused(Reason::new("asked_back_before_restore", told)), of.looks + 1)
         }
-        // It is in doubt only because the database was put back: now it is known that it was never carried out.
+        // In doubt only because of the restore: now it is known that it was never executed.
         Some(first) if of.looks > 0 && now - first >= APART_US && why == submissions::PUT_BACK => {
             let again = Verdict::Again { at: now, doubtful: false };
             let told = "looked for after the database was put back: the vendor has nothing of it";
@@ -290,14 +291,14 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
     }
 }
 
-/// The vendor could not be looked through; nothing is known that was not known before.
+/// The vendor could not be searched; nothing new is known.
 pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     Judged::new(of, Verdict::Look(now + backoff(of.tries.max(2), longest)), &why, detail)
 }
 
-/// The vendor answered a look with something that tells neither that it is there nor that it is not: what it does not show us,
-/// or what cannot be read. When it still does so long after the key can have been used, a person must find out.
+/// A look-up was answered without showing whether the object exists: hidden from us, or unreadable. If that lasts long
+/// after the key was used, a person must find out.
 pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64) -> Judged {
     if age(of, now) < deadline::UNSEEN_US {
         return not_looked(of, now, longest);
@@ -313,7 +314,7 @@ pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64
     }
 }
 
-/// What a definite refusal is for an attempt of a leg.
+/// The fact a definite refusal means for an attempt of this leg.
 pub(super) fn refused_fact(leg: Leg, reason: &Reason) -> Fact {
     match leg {
         Leg::Payout if reason.code == unfunded::CODE => Fact::Unfunded(reason.clone()),
@@ -323,7 +324,7 @@ pub(super) fn refused_fact(leg: Leg, reason: &Reason) -> Fact {
     }
 }
 
-/// What an acceptance is, where the object says nothing else of itself.
+/// The fact an acceptance means if the object reports nothing else.
 pub(super) fn accepted_fact(leg: Leg) -> Fact {
     match leg {
         Leg::Transfer => Fact::TransferMade,
@@ -334,7 +335,8 @@ pub(super) fn accepted_fact(leg: Leg) -> Fact {
     }
 }
 
-/// PayPal did not say yes. Sending the same bytes again *is* the look-up: a `sender_batch_id` is paid only once.
+/// The verdict on a doubtful answer from PayPal. Sending the same bytes again *is* the look-up: a `sender_batch_id` is
+/// paid only once.
 pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
     let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
@@ -364,8 +366,8 @@ pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> J
     }
 }
 
-/// PayPal said no. After a doubtful try that is not final either: the same bytes go again, and when PayPal keeps to its
-/// refusal a person must look. Nor is a refusal that may say that PayPal has the batch already.
+/// The verdict on a refusal from PayPal. After a doubtful try it is not final either: the same bytes are sent again,
+/// and if PayPal repeats its refusal, a person must look. Nor is a refusal that may mean PayPal already has the batch.
 pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 && !rejection.may_be_duplicate {
@@ -377,7 +379,7 @@ pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
     }
     let same =
         of.last.as_ref().is_some_and(|(why, detail)| why == "refused" && *detail == told_of(rejection));
-    // It may be asked again before its time, when credentials are saved; only refusals that lie apart count.
+    // Saved credentials can trigger an early retry; only refusals far enough apart count.
     let apart = of.looked_at.is_none_or(|last| now - last >= APART_US);
     let refusals = match (same, apart) {
         (false, _) => 1,
@@ -392,9 +394,9 @@ pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
     Judged { refusals, looked_at, ..Judged::new(of, again, "refused", told_of(rejection)) }
 }
 
-/// What became of a cancellation, by PayPal's answer and the item's status as it was fetched afterwards. The item alone
-/// ends it: a lost answer is not a failure, and an acceptance is no proof. While it is unclaimed still, the same request
-/// goes again, which is harmless, unless PayPal has definitely refused it.
+/// The verdict on a cancellation, from PayPal's answer and the item's status read afterwards. Only the item decides: a
+/// lost answer is not a failure, and an acceptance is not proof. While the item is still unclaimed, the same request is
+/// sent again, which is harmless, unless PayPal has definitely refused it.
 pub fn cancellation(
     of: &Submission,
     item: &str,
@@ -429,7 +431,7 @@ pub fn cancellation(
     }
 }
 
-/// A doubt that no age turns into a matter for a person.
+/// A doubt that never goes to a person because of its age.
 fn paypal_doubt_at_any_age(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
     paypal_doubt(&Submission { first_sent_at: Some(now), ..of.clone() }, doubt, now, longest)
 }

@@ -1,6 +1,6 @@
-//! How payments that were found after the database was put back stand at their vendors: asked about until their money has come
-//! back or can hardly come back any more, also when somebody has settled one by their word, because its rewards may have been
-//! voided then. What is deliberately not here: finding them (`search`), and what people say of them (`ops::safe_mode`).
+//! Polls payments found after a restore at their vendors until their money has come back or can hardly come back any
+//! more, even if somebody has settled one on their word, because its rewards may have been voided then. Not here:
+//! finding them (`search`), and people's statements about them (`ops::safe_mode`).
 
 use payout::money::Vendor;
 use payout::transaction::Fact;
@@ -15,13 +15,13 @@ use crate::ops::reconciliation as verbs;
 use crate::ops::{Result, safe_mode};
 use crate::store::found::{self, Stands, ToAsk};
 
-/// How many are asked about in one pass.
+/// How many are polled in one pass.
 const AT_ONCE: i64 = 50;
 
-/// How one stands and the vendor's word for it, where it is a word that is known.
+/// The state of a found payment and the vendor's status, if the status is known.
 type Said = std::result::Result<Option<(Stands, String)>, ReadError>;
 
-/// One pass; answers how many were asked about.
+/// One pass. Returns how many were polled.
 pub(super) async fn once(work: &Work, now: i64) -> Done {
     let due = found::to_ask(&mut work.app.store.read().await?, now, AT_ONCE).await?;
     let mut told = Vec::new();
@@ -42,7 +42,7 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
     Ok(told.len())
 }
 
-/// An item of PayPal's; by what payment it was paid is noted as well.
+/// Reads a PayPal item; also records the id of the payment that paid it.
 async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(of.account.as_deref()) {
@@ -63,7 +63,7 @@ async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
     Ok(Ok(stands.map(|stands| (stands, item.status))))
 }
 
-/// A transfer of Stripe's, or a bank payout.
+/// Reads a Stripe transfer or bank payout.
 async fn object(work: &Work, of: &ToAsk) -> Result<Said> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     if !stripe.may_have(of.account.as_deref()) {
@@ -80,7 +80,7 @@ async fn object(work: &Work, of: &ToAsk) -> Result<Said> {
     Ok(work.ask(Vendor::Stripe, asked).await)
 }
 
-/// The payee has a transfer once a bank payout of ours has taken it from their Stripe balance.
+/// A transfer has reached the payee once a bank payout of ours has taken it from their Stripe balance.
 async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Said {
     let transfer = stripe.transfer(&of.object).await?;
     if transfer.amount_reversed_units >= transfer.amount_units {
@@ -101,8 +101,8 @@ async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Sa
     if let Some((_, id)) = told.first() {
         return Ok(Some((Stands::Lies, format!("that its bank payout {id} came back"))));
     }
-    // Any other payout may have taken it, of Stripe's own schedule, by hand, or ours whose mark was written over: which, only
-    // people can find out.
+    // Any other payout may have taken it: an automatic one, a manual one, or ours with overwritten metadata. Only
+    // people can find out which.
     let perhaps = |one: &&bank::Payout| {
         let over = matches!(stands(one), Some(Stands::CameBack));
         let of_another = one.metadata.get("transaction").is_some_and(|other| *other != of.our_id);
@@ -112,7 +112,7 @@ async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Sa
     Ok(lies.then(|| (Stands::Lies, "that the transfer stands, and shows no bank payout of it".to_owned())))
 }
 
-/// How a bank payout stands, where its word is known.
+/// The state of a bank payout, if its status is known.
 fn stands(payout: &bank::Payout) -> Option<Stands> {
     bank::fact(payout).map(|fact| match (&fact, fact == Fact::PayoutMade) {
         (Fact::PayoutPaid, _) => Stands::Paid,

@@ -1,4 +1,4 @@
-//! The gates, asked one by one and together. What is deliberately not here: their words, which `tests/printed.rs` prints.
+//! The gates, individually and combined. Not here: their messages, which `tests/printed.rs` prints.
 
 use super::*;
 use crate::ids::PartnerId;
@@ -185,7 +185,8 @@ fn what_a_payees_account_and_country_can_take() {
     let has = Some(vec![eur(0).currency]);
     assert_eq!(at(Vendor::Stripe, "DE", has.clone(), eur(500)), []);
     assert_eq!(at(Vendor::Stripe, "DE", has.clone(), cny), [Code::CurrencyUnsupported]);
-    // Stripe would still take the lev, of which nobody can have an account any more: said once, whatever the account has.
+    // Stripe still accepts the lev, in which nobody can have an account any more: reported once, whatever the account
+    // has.
     let bgn = Money::new(500, Currency::parse("BGN").unwrap());
     for currencies in [None, Some(vec![bgn.currency]), has] {
         assert_eq!(at(Vendor::Stripe, "BG", currencies, bgn), [Code::CurrencyUnsupported]);

@@ -1,5 +1,5 @@
-//! What people may ask of a payment after Pay, and why it is refused. What each leads to is a step like that of a fact; what
-//! is deliberately not here: facts, and who may ask.
+//! What people may do with a payment after Pay, and why a command is refused. Each command leads to a step, like a
+//! fact. Not here: facts, and permissions.
 
 use super::{still, to};
 use crate::ledger::{Journal, LedgerAccount, Movement};
@@ -10,54 +10,54 @@ use crate::transaction::{AttemptState, Leg, State, Step, Terms};
 /// Why a command on a transaction is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotNow {
-    /// The last attempt has not ended at the vendor.
+    /// The last attempt has no final outcome at the vendor.
     NotTerminal,
-    /// It was paid, and no bank has sent it back.
+    /// It was paid, and no bank has returned it.
     Arrived,
-    /// Nothing was sent yet.
+    /// Nothing has been sent yet.
     NotSentYet,
-    /// It lies in the payee's Stripe balance, and its bank payout was not begun.
+    /// It is in the payee's Stripe balance; the bank payout has not started.
     NotPaidOut,
-    /// PayPal waits for the receiver to accept it.
+    /// PayPal is waiting for the receiver to accept it.
     Unclaimed,
-    /// A person must first find out how the last attempt ended.
+    /// A person must first find out the outcome of the last attempt.
     InReview,
-    /// Its transfer is being fetched back.
+    /// Its transfer is being reversed.
     BeingRecalled,
-    /// Two people have given up the money in the payee's balance.
+    /// Two people wrote off the money in the payee's balance.
     WrittenOff,
-    /// No money of it lies in a payee's balance.
+    /// None of its money is in a payee's balance.
     NothingParked,
-    /// The vendor has what somebody says was not made.
+    /// The vendor has the object a person reported as not made.
     VendorHasIt,
-    /// Its rewards went back to the pool.
+    /// Its rewards were returned to the pool.
     Closed,
-    /// Its payee was paid in another way, and its rewards with that.
+    /// Its payee was paid another way, which covers its rewards.
     PaidOutside,
-    /// The money lies in the payee's Stripe balance and must come back first.
+    /// The money is in the payee's Stripe balance and must be reversed first.
     RecallFirst,
-    /// A part of its transfer is back with us, so the payee's balance holds less than the payment.
+    /// Part of its transfer was reversed, so the payee's balance holds less than the payment.
     CameBackInPart,
-    /// The vendor says something else than the books hold as final.
+    /// The vendor contradicts what the ledger has as final.
     Contradicted,
-    /// The vendor has it beside what the books hold, and has not decided yet how it ends.
+    /// The vendor has it in addition to what the ledger has, and its outcome is still open.
     NotCorrected,
-    /// There is no attempt that waits for a person.
+    /// No attempt waits for a person.
     NothingInDoubt,
-    /// It was taken up again, and its request may be on its way to the vendor.
+    /// It was retried, and its request may be on its way to the vendor.
     StillAsking,
-    /// It has moved since the vendor was asked about it.
+    /// It changed while the vendor was being asked about it.
     NotLookedAt,
-    /// Its request was ended with another payment that it carried, and is sent and looked for no more.
+    /// Its request ended with another payment it carried, and is no longer sent or looked up.
     RequestEnded,
-    /// Only what nobody has claimed can be called back.
+    /// Only unclaimed payments can be canceled.
     NotUnclaimed,
-    /// It is being called back already.
+    /// A cancellation is already in progress.
     CancelUnderWay,
 }
 
 impl NotNow {
-    /// Every value.
+    /// All values.
     pub const ALL: &'static [Self] = &[
         Self::NotTerminal,
         Self::Arrived,
@@ -83,7 +83,7 @@ impl NotNow {
         Self::CancelUnderWay,
     ];
 
-    /// The stable code.
+    /// The stable snake_case code of the refusal.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl NotNow {
         }
     }
 
-    /// What stands in the way, and what to do.
+    /// What blocks it and what to do, as a sentence for people.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
@@ -183,10 +183,10 @@ impl NotNow {
     }
 }
 
-/// Sends a failed payment once more: a new attempt with a new key, of the leg that failed.
+/// Resubmits a failed payment: a new attempt, with a new key, of the leg that failed.
 ///
 /// # Errors
-/// [`NotNow::NotTerminal`] unless the last attempt has ended at the vendor.
+/// [`NotNow::Closed`] or [`NotNow::WrittenOff`]; otherwise, unless the payment has failed, why it has not.
 pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
     match state {
         State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
@@ -246,8 +246,8 @@ fn under_way(state: State) -> NotNow {
     }
 }
 
-/// Asks PayPal to give back what nobody has claimed. The payment stays unclaimed, and so in flight, until the item itself
-/// says that it was returned.
+/// Cancels an unclaimed PayPal item. The payment stays unclaimed, and so in flight, until the item itself reports that
+/// it was returned.
 ///
 /// # Errors
 /// [`NotNow::NotUnclaimed`] in every other state.
@@ -279,19 +279,19 @@ pub fn cancel_unclaimed(state: State) -> Result<Step, NotNow> {
     }
 }
 
-/// What returning a transaction's rewards to the pool takes.
+/// What it takes to return a transaction's rewards to the pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Release {
     /// The money is with us: the rewards are free at once.
     Now,
-    /// The money lies in the connected balance: a reversal goes first, and frees them when it is accepted.
+    /// The money is in the connected balance: a reversal goes first and frees them once it is done.
     AfterReversal(Step),
 }
 
 /// Frees the rewards of a failed transaction for another batch.
 ///
 /// # Errors
-/// [`NotNow::NotTerminal`] unless the last attempt has ended at the vendor.
+/// A [`NotNow`] unless the last attempt has ended at the vendor without success.
 pub fn return_to_pool(state: State) -> Result<Release, NotNow> {
     match state {
         State::Failed
@@ -321,10 +321,10 @@ pub fn return_to_pool(state: State) -> Result<Release, NotNow> {
     }
 }
 
-/// Closes a failed transaction because it was paid some other way.
+/// Closes a failed transaction because it was paid another way.
 ///
 /// # Errors
-/// [`NotNow`] unless the money is known to be with us.
+/// [`NotNow::RecallFirst`] if the money is in the payee's balance; another [`NotNow`] if it is not known to be with us.
 pub fn mark_paid_outside(state: State, terms: &Terms) -> Result<Journal, NotNow> {
     match return_to_pool(state)? {
         Release::Now => {
@@ -335,28 +335,29 @@ pub fn mark_paid_outside(state: State, terms: &Terms) -> Result<Journal, NotNow>
 }
 
 spelled! {
-    /// What two people settle about money that lies in a payee's balance and that nobody can fetch or send on.
+    /// How two people settle money in a payee's balance that can be neither reversed nor paid out.
     Parked {
-        /// It was reversed at Stripe after all: it is back with us.
+        /// It was reversed at Stripe after all: we have it back.
         Reversed = "reversed",
-        /// It is lost: given up, and the payee is owed as before.
+        /// It is lost: written off, and the payee is still owed.
         GivenUp = "written_off",
-        /// The payee has it, or was paid by other means in its place.
+        /// The payee has it, or was paid by other means instead.
         PaidOtherwise = "paid_otherwise",
     }
 }
 
-/// Settles money that lies in a payee's balance.
+/// Settles money in a payee's balance.
 ///
 /// # Errors
-/// [`NotNow::NothingParked`] in every other state; [`NotNow::BeingRecalled`] while it is being fetched back.
+/// [`NotNow::BeingRecalled`] while it is being reversed; [`NotNow::NothingParked`] in every other state without parked
+/// money.
 pub fn settle_parked(state: State, terms: &Terms, how: Parked) -> Result<Step, NotNow> {
     match state {
         State::PayoutFailed | State::PayoutCanceled => Ok(match how {
             Parked::Reversed => {
                 to(State::Recalled).also(Leg::Transfer, AttemptState::Returned).books(terms.recall())
             }
-            // The transfer stands at Stripe, and may be reversed there yet.
+            // The transfer still stands at Stripe and may yet be reversed there.
             Parked::GivenUp => to(State::WrittenOff).books(terms.write_off()),
             Parked::PaidOtherwise => to(State::WrittenOff).books(terms.paid_out_of_parked()),
         }),

@@ -1,16 +1,16 @@
-//! What a correction does: a person has proven, by the vendor's own object, what an attempt that had ended here came to. What
-//! is deliberately not here: what became of the rewards meanwhile, which the database knows, and who may say so.
+//! Corrections: a person has proven, with the vendor's own object, the real outcome of an attempt that had ended here.
+//! Not here: what became of the rewards meanwhile, which the database knows, and permissions.
 
 use super::swept::{no_more_recalled, paid_out};
 use super::{parked, still, to};
 use crate::notice::Notice;
 use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
-/// Corrects the books: `fact` is what the vendor's object says. One that says that no money is out corrects nothing.
+/// Corrects the ledger: `fact` is what the vendor's object reports. If no money is out, nothing is corrected.
 #[must_use]
 pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
     let step = corrected(state, terms, fact);
-    // Whoever was told that it failed is told that it was paid after all.
+    // Whoever was notified of a failure is notified that it was paid after all.
     let paid = step.state == State::Success && state != State::Success;
     if paid { step.tell(Notice::PaymentPaid) } else { step }
 }
@@ -23,12 +23,12 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
         Fact::ItemPaid if failed_item => {
             to(State::Success).attempt(AttemptState::Succeeded).books(terms.paid_after_all())
         }
-        // Another attempt of it was made since: what this one paid is owed back to us.
+        // There is a newer attempt: what this one paid is owed back to us.
         Fact::ItemPaid if !beyond_correction(state, fact) => still(state).books(terms.paid_after_all()),
         Fact::ItemPending if failed_item => waits(State::Processing).books(terms.reserve()),
         Fact::ItemOnHold(_) if failed_item => waits(State::OnHold).books(terms.reserve()),
         Fact::ItemUnclaimed(_) if failed_item => waits(State::Unclaimed).books(terms.reserve()),
-        // No other transfer of it stands: its money lies in the payee's balance, and is owed as before.
+        // No other transfer of it stands: its money is in the payee's balance, and the payee is still owed.
         Fact::TransferMade if matches!(state, State::Failed | State::Recalled | State::Reversed) => {
             to(State::PayoutFailed)
                 .attempt(AttemptState::Succeeded)
@@ -36,7 +36,7 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
                 .books(terms.found_parked())
         }
         Fact::TransferMade if stands_beside(state, fact) => still(state).books(terms.paid_after_all()),
-        // What was given up in the payee's balance has gone to their bank.
+        // What was written off in the payee's balance went to their bank.
         Fact::PayoutMade if state == State::WrittenOff => {
             waits(State::InTransit).books(terms.out_of_given_up())
         }
@@ -56,7 +56,7 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
         Fact::Swept { arrived, .. } if state == State::WrittenOff => {
             paid_out(*arrived, terms.out_of_given_up())
         }
-        // The bank has paid and the transfer is undone: as when they are heard of the other way round.
+        // The bank paid, and the transfer was reversed: the same result as in the other order.
         Fact::PayoutPaid if state == State::Recalled => to(State::Reversed).attempt(AttemptState::Returned),
         Fact::Sent(_)
         | Fact::Unknown(_)
@@ -90,13 +90,13 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
     }
 }
 
-/// Whether what a correction would say depends on what a vendor has not decided yet. Until it has, the contradiction stays
-/// and holds the rewards; what is awaited ends by itself.
+/// Whether a correction depends on an outcome that is still open at the vendor. Until it is known, the contradiction
+/// stays and holds the rewards; the open outcome arrives by itself.
 #[must_use]
 pub fn beyond_correction(state: State, fact: &Fact) -> bool {
     let ended =
         matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
-    // What has not been sent yet is stopped by the contradiction; taken for made, it would be sent and pay once more.
+    // The contradiction stops what has not been sent; corrected now, it would be sent and pay again.
     let newer_is_open = matches!(state, State::Queued | State::Sending | State::Unknown | State::Review);
     let newer_payout_is_open = matches!(
         state,
@@ -108,9 +108,9 @@ pub fn beyond_correction(state: State, fact: &Fact) -> bool {
         || (matches!(fact, Fact::ItemPending | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)) && !ended)
 }
 
-/// Whether an object is a transfer beside a later one of the same payment. While its money lies in the payee's balance it
-/// can be reversed at Stripe, and then nothing of it is out. That it has gone from there, so that the payee has been paid
-/// twice, no object proves: it takes two people.
+/// Whether an object is a second transfer besides a later one of the same payment. While its money is in the payee's
+/// balance it can be reversed at Stripe, and then nothing is out. No object proves that it has left the balance, so
+/// that the payee was paid twice: that takes two people.
 #[must_use]
 pub fn stands_beside(state: State, fact: &Fact) -> bool {
     matches!(fact, Fact::TransferMade)

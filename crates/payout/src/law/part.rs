@@ -1,14 +1,13 @@
-//! What comes back of a transfer beside the states: a part of it, and what comes back after two people have settled it. Like
-//! a fee, a part is booked by the difference between what is told and what the books hold. What is deliberately not here:
-//! what the states are, which [`super::on`] says.
+//! Partial reversals, and reversals after two people settled the payment. Like a fee, a part is posted as the
+//! difference between what is reported and what is already posted. Not here: the states ([`super::on`]).
 
 use super::{still, to};
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
 use crate::transaction::{AttemptState, State, Step, Terms};
 
-/// Against which account a part that came back is booked. While the payment has no end it stands by itself, so that our
-/// balance at the vendor is told rightly at once; where two people have settled the whole, it takes from what they settled.
+/// The account against which a partial reversal is posted. While the payment is open it has its own account, so that
+/// our balance at the vendor is right at once; if two people settled the whole, it reduces what they settled.
 #[must_use]
 pub fn part_account(state: State, terms: &Terms, paid_otherwise: bool) -> LedgerAccount {
     match (state == State::WrittenOff, paid_otherwise) {
@@ -18,8 +17,9 @@ pub fn part_account(state: State, terms: &Terms, paid_otherwise: bool) -> Ledger
     }
 }
 
-/// What books the difference between the part of a transfer that is told to have come back and what the books hold of it;
-/// nothing when they agree. Nothing told takes the part out again: the whole came back, and is booked as such.
+/// Posts the difference between the reversed part reported for a transfer and what is already posted; `None` if they
+/// are equal. Amounts are minor units. Reporting zero removes the part again: the whole came back and is posted as
+/// such.
 #[must_use]
 pub fn part_back(
     terms: &Terms,
@@ -32,9 +32,9 @@ pub fn part_back(
     (difference.minor != 0).then(|| Journal::entry(Movement::PartReversed, back, against, difference))
 }
 
-/// Whether what is told to have come back of a transfer is booked by itself. A part always is. The whole is only while a bank
-/// payout may be under way: its end is awaited before the payment moves, and our balance is told rightly meanwhile. Everywhere
-/// else the whole has a step of its own.
+/// Whether a reported reversal is posted on its own. A part always is. A full reversal is only while a bank payout may
+/// be in progress: the payment waits for its outcome, and our balance is right meanwhile. Otherwise the full reversal
+/// has its own step.
 #[must_use]
 pub fn booked_by_itself(state: State, terms: &Terms, told_minor: i64) -> bool {
     let awaits_the_payout =
@@ -42,17 +42,17 @@ pub fn booked_by_itself(state: State, terms: &Terms, told_minor: i64) -> bool {
     awaits_the_payout || told_minor < terms.net.minor
 }
 
-/// Two people have settled what lay in the payee's balance while a part of it had come back: that part is not what they
-/// gave up, or what the payee has.
+/// Two people settled what was in the payee's balance after part of it had come back: that part is not included in what
+/// they wrote off or what the payee has.
 #[must_use]
 pub fn part_settled(terms: &Terms, settled_on: LedgerAccount, part_minor: i64) -> Journal {
     let part = Money::new(part_minor, terms.net.currency);
     Journal::entry(Movement::PartReversed, LedgerAccount::PartlyReversed(terms.vendor), settled_on, part)
 }
 
-/// A transfer came back, of which two people had settled that it does not; `part_minor` of it is booked already. What was
-/// given up is ours again, and its rewards are free. What the payee was said to have been paid otherwise has cost us what
-/// was paid otherwise, and a person must look whether it was.
+/// A transfer was reversed after two people had settled that it would not be; `part_minor` of it is already posted. If
+/// it was written off, it is ours again and its rewards are free. If the payee was said to be paid otherwise, it
+/// reduces that cost, and a person must check whether they were.
 #[must_use]
 pub fn back_after_settling(terms: &Terms, paid_otherwise: bool, part_minor: i64) -> Step {
     let back = LedgerAccount::VendorBalance(terms.vendor);
@@ -63,7 +63,7 @@ pub fn back_after_settling(terms: &Terms, paid_otherwise: bool, part_minor: i64)
         false => to(State::Recalled),
     };
     let step = step.attempt(AttemptState::Returned);
-    // All of it may be booked already: it came back before two people settled it.
+    // All of it may already be posted: it came back before two people settled it.
     match rest.minor {
         0 => step,
         _ => step.books(Journal::entry(Movement::Recall, back, from, rest)),

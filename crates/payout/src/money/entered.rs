@@ -1,39 +1,39 @@
-//! An amount as a person writes it, and what is wrong with a text that is none. What is deliberately not here: how amounts are
-//! written by us and by vendors, and what a vendor can pay ([`super`]).
+//! Parsing amounts that people enter, and the errors for text that is not one. Not here: how we and the vendors write
+//! amounts, and what a vendor can pay ([`super`]).
 
 use super::Money;
 
-/// Why a text is not an amount. The code is stable and shown beside the field.
+/// Why a text is not an amount. The code is stable and is shown next to the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoneyError {
-    /// Not a currency anybody can be paid in.
+    /// Not a currency that rewards can be paid in.
     UnknownCurrency,
-    /// A currency that has ended: what to write instead.
+    /// A currency that has ended, with what to write instead.
     Ended(&'static str),
-    /// Nothing was written.
+    /// The text is empty.
     Empty,
-    /// A plus or minus: amounts carry no sign; what subtracts is a kind of reward, not a negative number.
+    /// A plus or minus sign: amounts are unsigned; deductions are a kind of reward, not a negative number.
     Signed,
     /// Something other than digits and one decimal point, or a point without digits on both sides.
     NotANumber,
-    /// A thousands mark or a decimal comma.
+    /// A thousands separator or a decimal comma.
     ThousandsMark,
-    /// A blank or an invisible sign before or after the number.
+    /// A blank or an invisible character before or after the number.
     Blank,
-    /// A number with its currency beside it, as a sign or in letters.
+    /// A number with a currency symbol or letters next to it.
     WithCurrency,
-    /// An exponent.
+    /// A number in exponent notation.
     Exponent,
-    /// More digits behind the point than the currency has.
+    /// More decimals than the currency has.
     TooManyDigits,
-    /// Larger than Bursar counts (about nine thousand million million minor units).
+    /// Above [`Money::MAX_MINOR`], about nine quadrillion minor units.
     TooLarge,
-    /// Zero, where something must be paid.
+    /// Zero where a positive amount is required.
     Zero,
 }
 
 impl MoneyError {
-    /// The stable code of this refusal.
+    /// The stable snake_case code of the error.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl MoneyError {
         }
     }
 
-    /// What is wrong and what to write instead.
+    /// What is wrong and what to write instead, as a sentence for people.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl MoneyError {
     }
 }
 
-/// The minor units of a decimal without a sign, for a currency with so many digits.
+/// The minor units of an unsigned decimal, for a currency with `digits` decimals.
 pub(super) fn parse_minor(text: &str, digits: u32) -> Result<i64, MoneyError> {
     if text.is_empty() {
         return Err(MoneyError::Empty);
@@ -116,7 +116,7 @@ pub(super) fn parse_minor(text: &str, digits: u32) -> Result<i64, MoneyError> {
         .ok_or(MoneyError::TooLarge)
 }
 
-/// What stands before or after a number that does not belong to it.
+/// The error for text before or after a number that is not part of it.
 fn beside_the_number(text: &str) -> Option<MoneyError> {
     let number = text.trim_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let in_number = |letter: char| {
@@ -126,7 +126,7 @@ fn beside_the_number(text: &str) -> Option<MoneyError> {
         return None;
     }
     let beside = || text.chars().filter(|letter| !number.contains(*letter));
-    // Zero-width signs and the byte-order mark are seen by nobody.
+    // Zero-width characters and the byte-order mark are invisible.
     let blank = |letter: char| {
         letter.is_whitespace() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
     };

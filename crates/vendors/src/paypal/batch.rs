@@ -1,7 +1,7 @@
-//! Batches and their items: building them, reading them back, and what an item's status means.
+//! Batches and their items: building and parsing them, and what an item's status means.
 //!
-//! Reading is lenient where PayPal has been seen to differ from its own document, and strict where money
-//! would be misread. What is not here: comparing a batch with what was asked for, which needs our books.
+//! Parsing is lenient where PayPal is known to deviate from its documentation, and strict where money could be misread.
+//! Not here: comparing a batch with what was requested beyond its stored bytes, which needs our ledger.
 
 use ::payout::money::{self, Currency, Money, VendorAmount};
 use ::payout::transaction::{Fact, Reason};
@@ -13,57 +13,57 @@ use crate::classify::{self, Misread};
 use crate::http::Answer;
 use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
-/// PayPal refuses longer batches (Payouts documentation).
+/// PayPal's maximum number of items per batch (Payouts documentation).
 pub const MAX_ITEMS: usize = 15_000;
-/// The longest `sender_batch_id`, in bytes.
+/// The maximum length of a `sender_batch_id`, in bytes.
 const MAX_BATCH_ID: usize = 256;
-/// The longest `sender_item_id`, in bytes.
+/// The maximum length of a `sender_item_id`, in bytes.
 const MAX_ITEM_ID: usize = 63;
-/// The longest receiver, in bytes.
+/// The maximum length of a receiver, in bytes.
 const MAX_RECEIVER: usize = 127;
-/// The longest subject and note, in characters.
+/// The maximum lengths of subject and note, in characters.
 const MAX_SUBJECT: usize = 255;
 const MAX_NOTE: usize = 4_000;
 
-/// An instruction to pay many items at once, in one currency.
+/// An instruction to pay many items together, in one currency.
 #[derive(Clone, Debug)]
 pub struct BatchOrder<'a> {
-    /// The submission's key; also the `sender_batch_id`, by which PayPal pays only once in 30 days.
+    /// The submission's key; also the `sender_batch_id`, for which PayPal pays only once in 30 days.
     pub key: &'a str,
     /// The currency of every item.
     pub currency: Currency,
-    /// 1 to [`MAX_ITEMS`].
+    /// Between 1 and [`MAX_ITEMS`] items.
     pub items: &'a [ItemOrder<'a>],
-    /// Subject of the mail that PayPal writes to receivers; longer than 255 characters is cut off.
+    /// The subject of PayPal's mail to receivers; truncated to 255 characters.
     pub subject: &'a str,
 }
 
-/// One item.
+/// One item of a batch instruction.
 #[derive(Clone, Debug)]
 pub struct ItemOrder<'a> {
-    /// Our transaction; becomes the `sender_item_id`.
+    /// Our transaction id; becomes the `sender_item_id`.
     pub transaction: &'a str,
-    /// The receiver's mail address.
+    /// The receiver's email address.
     pub receiver: &'a str,
-    /// How much.
+    /// The amount in PayPal's units.
     pub amount: VendorAmount,
-    /// What the receiver reads; may be empty.
+    /// A note for the receiver; may be empty.
     pub note: &'a str,
 }
 
 /// How PayPal accepted a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchAccepted {
-    /// It is new.
+    /// A new batch was created.
     Created {
-        /// PayPal's id.
+        /// PayPal's id for the batch.
         payout_batch_id: String,
-        /// PayPal's word; never a settlement.
+        /// PayPal's status; never final.
         status: String,
     },
-    /// This `sender_batch_id` was accepted before: an earlier try of ours went through. Read it and compare.
+    /// This `sender_batch_id` was accepted before: an earlier try of ours succeeded. Read the batch and compare.
     Duplicate {
-        /// PayPal's id, when it gives a link.
+        /// PayPal's id for the batch, if the error has a link.
         payout_batch_id: Option<String>,
     },
 }
@@ -71,25 +71,25 @@ pub enum BatchAccepted {
 /// A batch with all its items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// PayPal's id.
+    /// PayPal's id for the batch.
     pub payout_batch_id: String,
-    /// Our key.
+    /// Our idempotency key.
     pub sender_batch_id: Option<String>,
-    /// PayPal's word, unchanged.
+    /// PayPal's status, unchanged.
     pub status: String,
-    /// What PayPal says of a refused batch.
+    /// PayPal's error, for a refused batch.
     pub error: Option<ItemError>,
-    /// Every item of every page that can be read.
+    /// All items, from all pages, that could be parsed.
     pub items: Vec<Item>,
-    /// How many items cannot be read: not even their id.
+    /// How many items could not be parsed, not even their id.
     pub unread: usize,
-    /// What was asked for in all, where PayPal tells it and it can be read.
+    /// The total amount requested, if PayPal reports it and it can be parsed.
     pub total: Option<Money>,
 }
 
 impl Batch {
-    /// Whether every item is here. While it is being taken in a batch may list some of them only; so all must be read, and sum
-    /// to what was asked for. Where PayPal does not say how much that was, the batch must have its end.
+    /// Whether all items are present. A batch in processing may list only some, so all must be readable and add up to
+    /// the requested total. If PayPal reports no total, the batch must have ended.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let ended = matches!(self.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
@@ -98,7 +98,7 @@ impl Batch {
         }
         let mut amounts = self.items.iter().map(|item| item.amount);
         match (self.total, amounts.next()) {
-            // One that was refused may hold no items at all.
+            // A refused batch may have no items.
             (_, None) => true,
             (None, Some(_)) => ended,
             (Some(total), Some(first)) => {
@@ -109,48 +109,48 @@ impl Batch {
     }
 }
 
-/// One item as PayPal has it.
+/// An item as PayPal reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// PayPal's id of the item.
+    /// PayPal's id for the item.
     pub payout_item_id: String,
-    /// PayPal's id of its batch.
+    /// PayPal's id for its batch.
     pub payout_batch_id: Option<String>,
-    /// Our key.
+    /// Our idempotency key.
     pub sender_batch_id: Option<String>,
-    /// PayPal's id of the payment, once there is one.
+    /// PayPal's id for the payment, once there is one.
     pub transaction_id: Option<String>,
-    /// Our transaction.
+    /// Our transaction id.
     pub sender_item_id: Option<String>,
-    /// PayPal's word, unchanged; empty when it says none.
+    /// PayPal's status, unchanged; empty if there is none.
     pub status: String,
-    /// The amount in our minor units; `None` when it cannot be read, which equals nothing that was asked for.
+    /// The amount; `None` if it cannot be parsed, which matches no request.
     pub amount: Option<Money>,
-    /// What PayPal took for itself, when it can be read.
+    /// PayPal's fee, if it can be parsed.
     pub fee: Option<Money>,
-    /// The receiver as sent.
+    /// The receiver, as sent.
     pub receiver: Option<String>,
-    /// What is wrong.
+    /// PayPal's error on the item.
     pub error: Option<ItemError>,
-    /// As PayPal wrote it: impossible dates have been seen, so nothing is decided by it.
+    /// As PayPal wrote it: impossible dates occur, so no decision depends on it.
     pub time_processed: Option<String>,
 }
 
 /// PayPal's error on an item or a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ItemError {
-    /// PayPal's code, unchanged; empty when it gives none.
+    /// PayPal's code, unchanged; empty if there is none.
     #[serde(default, deserialize_with = "lenient::word")]
     pub name: String,
-    /// PayPal's words.
+    /// PayPal's message.
     #[serde(default, deserialize_with = "lenient::word")]
     pub message: String,
 }
 
-/// `POST /v1/payments/payouts`.
+/// Builds `POST /v1/payments/payouts`.
 ///
 /// # Errors
-/// [`BadRequest`] naming the item when PayPal would refuse the batch for its shape.
+/// [`BadRequest`], naming the item, if PayPal would refuse the batch for its shape.
 pub fn request(order: &BatchOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     if order.items.is_empty() || order.items.len() > MAX_ITEMS {
         let count = order.items.len();
@@ -176,7 +176,7 @@ pub fn request(order: &BatchOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     MoneyRequest::from_stored(MoneyKind::Batch, path, None, order.key.into(), bytes)
 }
 
-/// Reads the answer to a batch. A duplicate is an acceptance; whether it is really ours, the caller compares.
+/// Classifies the answer to a batch. A duplicate counts as accepted; the caller checks whether it is really ours.
 #[must_use]
 pub fn read(answer: &Answer, request: &MoneyRequest) -> Outcome<BatchAccepted> {
     if let Answer::Got(received) = answer
@@ -201,24 +201,24 @@ pub fn read(answer: &Answer, request: &MoneyRequest) -> Outcome<BatchAccepted> {
     }
 }
 
-/// `POST /v1/payments/payouts-item/{id}/cancel`: only an unclaimed item can be called back, and only once, so that sending
-/// it again is harmless.
+/// Builds `POST /v1/payments/payouts-item/{id}/cancel`: only an unclaimed item can be canceled, and only once, so
+/// repeating the request is harmless.
 ///
 /// # Errors
-/// [`BadRequest`] when the id cannot stand in an address.
+/// [`BadRequest`] if the id cannot be part of a URL.
 pub fn cancel_request(key: &str, payout_item_id: &str) -> Result<MoneyRequest, BadRequest> {
     let path = format!("/v1/payments/payouts-item/{payout_item_id}/cancel");
     MoneyRequest::from_stored(MoneyKind::Cancel, path, None, key.into(), Vec::new())
 }
 
-/// The item that a cancellation is about.
+/// The id of the item a cancellation is about.
 #[must_use]
 pub fn canceled_item(request: &MoneyRequest) -> &str {
     request.path().split('/').nth(4).unwrap_or_default()
 }
 
-/// Reads the answer to a cancellation. Even an acceptance only says that PayPal took it; the item that is fetched
-/// afterwards says whether the money is back.
+/// Classifies the answer to a cancellation. Even an acceptance only means that PayPal took the request; the item, read
+/// afterwards, shows whether the money is back.
 #[must_use]
 pub fn read_cancel(answer: &Answer, request: &MoneyRequest) -> Outcome<Item> {
     classify::paypal(answer, |body| {
@@ -234,7 +234,7 @@ pub fn read_cancel(answer: &Answer, request: &MoneyRequest) -> Outcome<Item> {
     })
 }
 
-/// What a fetched item says. A status that PayPal invents later says nothing.
+/// The fact a fetched item reports; `None` for a status we do not know.
 #[must_use]
 pub fn item_fact(item: &Item) -> Option<Fact> {
     let reason = || reason_of(item.error.as_ref(), &item.status);
@@ -252,24 +252,24 @@ pub fn item_fact(item: &Item) -> Option<Fact> {
     }
 }
 
-/// What PayPal took for itself for an item, once its money has reached the receiver: it keeps that, whatever becomes of the
-/// item afterwards. Before, the figure is only what it would take.
+/// PayPal's fee for an item, once its money has reached the receiver: PayPal keeps it, whatever happens afterwards.
+/// Before that, the figure is only an estimate.
 #[must_use]
 pub fn item_fee(item: &Item) -> Option<Money> {
     let credited = matches!(item.status.as_str(), "SUCCESS" | "REFUNDED" | "REVERSED");
     item.fee.filter(|_| credited)
 }
 
-/// Why PayPal ended a whole batch without paying any of it (`DENIED`, `CANCELED`); `None` for a batch that
-/// runs or was processed. A refused batch may hold no items at all, so it is asked about separately.
+/// Why PayPal ended a whole batch without paying any of it (`DENIED`, `CANCELED`); `None` for a batch in progress or
+/// processed. A refused batch may have no items, so this is checked separately.
 #[must_use]
 pub fn batch_refusal(batch: &Batch) -> Option<Reason> {
     matches!(batch.status.as_str(), "DENIED" | "CANCELED")
         .then(|| reason_of(batch.error.as_ref(), &batch.status))
 }
 
-/// What a fetched batch says of one of its items. The item's own word counts; the batch's refusal only fills
-/// in for an item that has not got one.
+/// The fact a fetched batch reports for one of its items. The item's own status counts; the batch's refusal applies
+/// only to an item without one, or still pending.
 #[must_use]
 pub fn fact_in(batch: &Batch, item: &Item) -> Option<Fact> {
     match item_fact(item) {
@@ -284,15 +284,15 @@ pub fn fact_in(batch: &Batch, item: &Item) -> Option<Fact> {
     }
 }
 
-/// Our transactions in the order in which a stored batch names them; empty when the bytes are not ours.
+/// Our transaction ids in the order of a stored batch; empty if the bytes are not a batch of ours.
 #[must_use]
 pub fn sender_item_ids(body: &[u8]) -> Vec<String> {
     let sent: Option<Sent> = serde_json::from_slice(body).ok();
     sent.map_or_else(Vec::new, |sent| sent.items.into_iter().map(|item| item.sender_item_id).collect())
 }
 
-/// How a batch that PayPal has under our key differs from what we sent; `None` when it is the same, item for item.
-/// Money would be misread if a stranger's batch were adopted unseen.
+/// How a batch that PayPal has under our key differs from what we sent; `None` if it is identical, item for item.
+/// Adopting another sender's batch unchecked would misread money.
 #[must_use]
 pub fn difference(request: &MoneyRequest, batch: &Batch) -> Option<String> {
     let Some(sent) = sent(request) else { return Some("what we sent cannot be read back".into()) };
@@ -324,13 +324,13 @@ pub fn difference(request: &MoneyRequest, batch: &Batch) -> Option<String> {
     })
 }
 
-/// PayPal's error as a reason; where it gives no code, the status stands for it.
+/// PayPal's error as a reason; without a code, the status takes its place.
 fn reason_of(error: Option<&ItemError>, status: &str) -> Reason {
     let (name, message) = error.map_or(("", ""), |error| (&*error.name, &*error.message));
     Reason::new(if name.is_empty() { status } else { name }, message)
 }
 
-/// An error is written as an object, and has been seen as a list of them, as null and empty.
+/// An error is documented as an object; lists, null and empty objects also occur.
 fn error_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ItemError>, D::Error> {
     let told = Value::deserialize(from)?;
     let first = if told.is_array() { told.get(0).cloned().unwrap_or_default() } else { told };
@@ -395,7 +395,7 @@ fn cut(text: &str, limit: usize) -> &str {
     text.char_indices().nth(limit).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The last segment of the batch's own address.
+/// The last segment of the batch's own URL.
 fn batch_of_link(href: &str) -> Option<String> {
     let path = href.split(['?', '#']).next()?;
     let (_, id) = path.trim_end_matches('/').rsplit_once("/payouts/")?;
@@ -419,7 +419,7 @@ pub(super) struct PageBody {
     pub(super) total_pages: Option<usize>,
 }
 
-/// The items of a page, each read by itself.
+/// The items of a page, each parsed separately.
 #[derive(Default)]
 pub(super) struct Items {
     pub(super) read: Vec<Item>,
@@ -431,7 +431,7 @@ impl<'de> Deserialize<'de> for Items {
         let mut items = Self::default();
         for one in Option::<Vec<Box<RawValue>>>::deserialize(from)?.unwrap_or_default() {
             let item = lenient::read::<ItemAnswer, D::Error>(&one)?.map(Item::from);
-            // We name every item that we send: one that does not say which it is may be any of them.
+            // We name every item we send: one without a name could be any of them.
             let names =
                 |item: &Item| item.sender_item_id.as_deref().is_some_and(|name| !name.trim().is_empty());
             match item.filter(names) {
@@ -461,7 +461,7 @@ struct SenderHeader {
     sender_batch_id: Option<String>,
 }
 
-/// What we sent, read back from the stored bytes.
+/// What we sent, parsed from the stored bytes.
 #[derive(Deserialize)]
 struct Sent {
     items: Vec<SentItem>,
@@ -485,7 +485,7 @@ fn total(sent: &Sent) -> Option<Money> {
 }
 
 impl BatchHeader {
-    /// PayPal need not echo anything; what it does echo must be what was sent.
+    /// PayPal need not echo anything, but what it echoes must match what was sent.
     fn accepted(self, request: &MoneyRequest) -> Result<BatchAccepted, Misread> {
         if self.payout_batch_id.is_empty() {
             return Err(Misread::Unreadable("the batch has no id".into()));
@@ -523,7 +523,7 @@ impl BatchHeader {
     }
 }
 
-/// An item as it is written in a batch, alone, or inside an event.
+/// An item as it appears in a batch, alone, or inside an event.
 #[derive(Deserialize)]
 pub(super) struct ItemAnswer {
     payout_item_id: String,
@@ -553,7 +553,7 @@ struct ItemOrdered {
     sender_item_id: Option<String>,
 }
 
-/// An amount is read strictly: what is not written as the contract says is no amount, and equals none.
+/// Amounts are parsed strictly: what does not follow the contract is no amount, and matches none.
 struct AmountAnswer {
     value: Option<String>,
     currency: Option<String>,

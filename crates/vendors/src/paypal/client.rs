@@ -1,5 +1,5 @@
-//! The client: each call is one request and one answer. Two exceptions: a refused token is renewed once and
-//! the same bytes go again, and a batch is read to its last page.
+//! The PayPal client: each call is one request and one answer, with two exceptions: a rejected token is renewed once
+//! and the same bytes are sent again, and a batch is read to its last page.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +17,14 @@ use crate::{
     BadRequest, Doubt, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, Told, Why, classify,
 };
 
-/// The largest page that PayPal gives.
+/// PayPal's maximum page size.
 const PAGE_SIZE: usize = 1_000;
 
-/// How many events are listed at a time, and how many such pages are read.
+/// The page size for listing events, and the maximum number of pages read.
 const EVENTS_AT_ONCE: usize = 300;
 const MOST_PAGES: usize = 1_000;
 
-/// PayPal with one application's credentials. Cloning shares connections and token. `Debug` shows no secret.
+/// PayPal with one application's credentials. Clones share connections and token. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct PayPal {
     http: Http,
@@ -40,11 +40,11 @@ impl std::fmt::Debug for PayPal {
 }
 
 impl PayPal {
-    /// A client for the API at `base` (`https://api-m.paypal.com`, or a stand-in). The clock (microseconds
-    /// UTC) says when a token is too old.
+    /// A client for the API at `base` (`https://api-m.paypal.com`, or a stand-in). `clock` (microseconds UTC) decides
+    /// when a token has expired.
     ///
     /// # Errors
-    /// [`BadRequest`] when the credentials cannot stand in a header.
+    /// [`BadRequest`] if the credentials cannot be sent in a header.
     pub fn new(
         http: Http,
         base: Url,
@@ -55,7 +55,7 @@ impl PayPal {
         Ok(Self { http, base, tokens: Tokens::new(client_id, client_secret, clock)?, kept: None })
     }
 
-    /// The same client, which keeps the answers to money requests.
+    /// The same client, storing the answers to money requests in `kept`.
     #[must_use]
     pub fn keeping(&self, kept: &Kept) -> Self {
         Self { kept: Some(kept.clone()), ..self.clone() }
@@ -64,7 +64,7 @@ impl PayPal {
     async fn exchange_money(&self, request: &MoneyRequest) -> Result<Answer, ReadError> {
         let mut url = self.base.clone();
         url.set_path(request.path());
-        // The token and the request together get the time of one: whoever waits for both holds a lease meanwhile.
+        // Token and request together get one request's timeout, because the caller holds a lease meanwhile.
         let posted = AtomicBool::new(false);
         let exchange = self.exchange_noting(Method::POST, &url, Some(request.key()), request.body(), &posted);
         let answer = match tokio::time::timeout(TOTAL_TIMEOUT, exchange).await {
@@ -82,7 +82,7 @@ impl PayPal {
         Ok(answer)
     }
 
-    /// Sends a batch.
+    /// Sends a batch and classifies the answer.
     pub async fn send_batch(&self, request: &MoneyRequest) -> Outcome<BatchAccepted> {
         if request.kind() != MoneyKind::Batch {
             let detail = format!("{request:?} is not a batch");
@@ -94,20 +94,20 @@ impl PayPal {
         }
     }
 
-    /// The whole request as it goes out with this authorization.
+    /// The complete request with this authorization.
     ///
     /// # Errors
-    /// [`BadRequest`] never happens for a [`MoneyRequest`], whose parts were checked when it was made.
+    /// None in practice: the parts of a [`MoneyRequest`] were checked when it was built.
     pub fn money(base: &Url, request: &MoneyRequest, bearer: HeaderValue) -> Result<Request, BadRequest> {
         let mut url = base.clone();
         url.set_path(request.path());
         wire(Method::POST, &url, bearer, Some(request.key()), request.body())
     }
 
-    /// A batch with every item of every page.
+    /// A batch with all items from all pages.
     ///
     /// # Errors
-    /// [`ReadError`]; `Unreadable` when the pages do not add up to what PayPal says there is.
+    /// A [`ReadError`]; `Unreadable` if the pages do not add up to what PayPal reports.
     pub async fn batch(&self, payout_batch_id: &str) -> Result<Batch, ReadError> {
         let (mut items, mut unread): (Vec<Item>, usize) = (Vec::new(), 0);
         let mut seen = HashSet::new();
@@ -142,7 +142,7 @@ impl PayPal {
         Err(ReadError::Unreadable(format!("batch {payout_batch_id} has no end")))
     }
 
-    /// One item.
+    /// Reads one item.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -150,8 +150,8 @@ impl PayPal {
         self.get::<ItemAnswer>(&["payments", "payouts-item", payout_item_id], &[]).await.map(Item::from)
     }
 
-    /// A page of what changed our balance between two moments (microseconds UTC, at most 31 days apart). Needs the
-    /// application's permission *Transaction search*; without it PayPal answers 403.
+    /// A page of what changed our balance between two times (microseconds UTC, at most 31 days apart). Requires the
+    /// application permission *Transaction search*; without it PayPal returns 403.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -174,7 +174,7 @@ impl PayPal {
         self.get::<TransactionsBody>(&["reporting", "transactions"], &query).await?.page(page)
     }
 
-    /// What lies in our balance at a moment (microseconds UTC), in every currency that Bursar knows.
+    /// Our balance at a time (microseconds UTC), in every currency Bursar knows.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -184,7 +184,7 @@ impl PayPal {
         Ok(self.get::<BalancesBody>(&["reporting", "balances"], &query).await?.told())
     }
 
-    /// Calls an unclaimed item back. The money is back only when the item, fetched, says RETURNED.
+    /// Cancels an unclaimed item. The money is back only once the item, read afterwards, has status RETURNED.
     pub async fn send_cancel(&self, request: &MoneyRequest) -> Outcome<Item> {
         if request.kind() != MoneyKind::Cancel {
             let detail = format!("{request:?} is not a cancellation");
@@ -196,7 +196,7 @@ impl PayPal {
         }
     }
 
-    /// Proves the credentials: a token is asked for if none is at hand, and the webhooks are read with it.
+    /// Lists the webhooks; also verifies the credentials, because it requests a token if none is cached.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -205,11 +205,11 @@ impl PayPal {
         Ok(body.webhooks.into_iter().map(Webhook::from).collect())
     }
 
-    /// What events tell of the batches of this application since a time (RFC 3339; PayPal keeps 30 days): the sweep for
-    /// batches that a database which was put back does not know of.
+    /// Events about this application's batches since a time (RFC 3339; PayPal keeps 30 days): finds batches that a
+    /// restored database does not know.
     ///
     /// # Errors
-    /// [`ReadError`]; `Unreadable` when the list has no end.
+    /// [`ReadError`]; `Unreadable` if the list does not end.
     pub async fn batch_events_since(&self, start_time: &str) -> Result<Vec<Event>, ReadError> {
         let mut found = Vec::new();
         for kind in ["PROCESSING", "SUCCESS", "DENIED"] {
@@ -218,7 +218,7 @@ impl PayPal {
         Ok(found)
     }
 
-    /// The list has no pages, so each question ends where the answer before it ended.
+    /// The list is not paged, so each request ends at the oldest event of the previous one.
     async fn events_since(&self, kind: &str, start_time: &str) -> Result<Vec<Event>, ReadError> {
         let (mut found, mut seen, mut end): (Vec<Event>, HashSet<String>, Option<String>) =
             (Vec::new(), HashSet::new(), None);
@@ -235,7 +235,7 @@ impl PayPal {
             if listed < EVENTS_AT_ONCE {
                 return Ok(found);
             }
-            // More than a page in one moment: nothing older can be asked for without leaving some of them out.
+            // More events at the same time than fit a page: going further back would skip some of them.
             if seen.len() == before || oldest.is_none() || oldest == end {
                 break;
             }
@@ -244,7 +244,7 @@ impl PayPal {
         Err(ReadError::Unreadable("the list of events has no end".to_owned()))
     }
 
-    /// Registers a webhook, or adopts the one that is registered for this address already, and gives its id.
+    /// Registers a webhook, or adopts the one already registered for this URL, and returns its id.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -265,7 +265,7 @@ impl PayPal {
         }
     }
 
-    /// Changes where a webhook delivers and what.
+    /// Changes a webhook's URL and event types.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -275,7 +275,7 @@ impl PayPal {
         Ok(())
     }
 
-    /// Removes a webhook.
+    /// Deletes a webhook.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -302,8 +302,7 @@ impl PayPal {
         classify::paypal_read(&answer)
     }
 
-    /// Sends with a token; a 401 means that nothing was executed, so the same bytes go once more with a new
-    /// one.
+    /// Sends with a token. A 401 means nothing was executed, so the same bytes are sent once more with a new token.
     async fn exchange(
         &self,
         method: Method,
@@ -314,8 +313,8 @@ impl PayPal {
         self.exchange_noting(method, url, key, body, &AtomicBool::new(false)).await
     }
 
-    /// The same; `posted` is set before the first byte of the request itself may leave, and taken back by an answer that
-    /// says that it was not executed.
+    /// Like `exchange`; `posted` is set before the first byte of the request may be sent, and cleared by an answer that
+    /// says it was not executed.
     async fn exchange_noting(
         &self,
         method: Method,
@@ -337,7 +336,7 @@ impl PayPal {
         Ok(self.http.send(wire(method, url, renewed, key, body)?).await)
     }
 
-    /// Ids become segments here, so that one with a slash in it cannot name another resource.
+    /// Ids become path segments, so that an id with a slash cannot address another resource.
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -369,7 +368,7 @@ fn wire(
     Ok(Request { method, url: url.clone(), headers, body: body.to_vec() })
 }
 
-/// What a missing token means for the request that needed it: it was never sent.
+/// A missing token means that the request was never sent.
 fn without_token(error: ReadError) -> Doubt {
     let detail = format!("no access token: {error}");
     match error {

@@ -1,45 +1,43 @@
-//! Events: the envelope that tells which item or batch to fetch.
+//! Events: the envelope, which says which item or batch to fetch.
 //!
-//! The resource inside is not believed, so only its ids and its status are read, the status for people to
-//! see.
+//! The resource inside is not trusted: only its ids and its status are read, and the status only for display.
 
 use serde::Deserialize;
 
 use super::batch::{Item, ItemAnswer};
 use crate::lenient;
 
-/// An event's envelope. A type that is not known parses too: it is stored, shown, and moves nothing.
+/// An event's envelope. Unknown types are parsed too: they are stored and shown, and have no effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// `WH-…`. Simulated events of PayPal's own tools share one, so it is unique only together with the type.
+    /// `WH-…`. Simulated events from PayPal's own tools share one id, so it is unique only together with the type.
     pub id: String,
-    /// `PAYMENT.PAYOUTS-ITEM.SUCCEEDED` and so on.
+    /// The event type, such as `PAYMENT.PAYOUTS-ITEM.SUCCEEDED`.
     pub event_type: String,
-    /// The item, for item events.
+    /// The item's id, for item events.
     pub payout_item_id: Option<String>,
-    /// The batch, for both kinds.
+    /// The batch's id, for item and batch events.
     pub payout_batch_id: Option<String>,
-    /// Our key, when PayPal repeats it.
+    /// Our idempotency key, if PayPal includes it.
     pub sender_batch_id: Option<String>,
-    /// Our transaction, for item events.
+    /// Our transaction id, for item events.
     pub sender_item_id: Option<String>,
-    /// The item's or the batch's status at the time; what the event's name says when the resource says
-    /// nothing.
+    /// The item's or batch's status at the time; taken from the event type if the resource has none.
     pub status: Option<String>,
 }
 
-/// Reads an event from the exact bytes of a delivery, whose signature must have been checked before.
+/// Parses the exact bytes of a delivery, whose signature must have been verified.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// A sentence that says what is wrong with it.
 pub fn parse(body: &[u8]) -> Result<Event, String> {
     let body: EventBody =
         serde_json::from_slice(body).map_err(|error| format!("not a PayPal event: {error}"))?;
     Ok(envelope(body))
 }
 
-/// The item as it was when an event was written, for whoever reads it again later: nothing is decided by it when it comes.
-/// `None` when the event is not about an item.
+/// The item as it was when the event was written, for later analysis; no decision on arrival depends on it. `None` if
+/// the event is not about an item.
 #[must_use]
 pub fn item(body: &[u8]) -> Option<Item> {
     serde_json::from_slice::<ItemBody>(body).ok()?.resource.map(Item::from)
@@ -51,7 +49,7 @@ struct ItemBody {
     resource: Option<ItemAnswer>,
 }
 
-/// What an event tells, wherever it was read.
+/// The envelope of an event from any source.
 pub(super) fn envelope(body: EventBody) -> Event {
     let resource = body.resource.unwrap_or_default();
     let header = resource.batch_header.unwrap_or_default();
@@ -69,7 +67,7 @@ pub(super) fn envelope(body: EventBody) -> Event {
     }
 }
 
-/// The status that an item event's name stands for. DENIED stands for two, so it says nothing.
+/// The status an item event's type implies. DENIED could be two of them, so it implies none.
 fn named_status(event_type: &str) -> Option<&'static str> {
     match event_type.strip_prefix("PAYMENT.PAYOUTS-ITEM.")? {
         "SUCCEEDED" => Some("SUCCESS"),
@@ -83,7 +81,7 @@ fn named_status(event_type: &str) -> Option<&'static str> {
     }
 }
 
-/// `GET /v1/notifications/webhooks-events`.
+/// The response of `GET /v1/notifications/webhooks-events`.
 #[derive(Deserialize)]
 pub(super) struct EventsBody {
     #[serde(default)]
@@ -94,7 +92,7 @@ pub(super) struct EventsBody {
 pub(super) struct EventBody {
     id: String,
     event_type: String,
-    /// As PayPal writes it; only used to ask for what is older.
+    /// As PayPal writes it; only used to request older events.
     #[serde(default, deserialize_with = "lenient::text")]
     pub(super) create_time: Option<String>,
     #[serde(default, deserialize_with = "lenient::maybe")]

@@ -1,7 +1,7 @@
-//! PayPal Payouts: the client, its token, and the words of batches and items.
+//! PayPal Payouts: the client, its token, and batches and items.
 //!
-//! A batch is accepted long before anything is paid, and a batch called SUCCESS may hold items that are not:
-//! only items decide. Not here: when to ask, and what a doubt leads to.
+//! A batch is accepted long before anything is paid, and a batch with status SUCCESS may contain unpaid items: only
+//! items count. Not here: when to send, and what a doubt leads to.
 
 pub mod batch;
 pub mod event;

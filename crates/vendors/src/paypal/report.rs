@@ -1,6 +1,6 @@
-//! PayPal's reports: what changed our balance, and what lay in it at a moment. A report is up to three hours behind and says
-//! up to when it is whole. Not here: what an event code means to us, and to which payment a line belongs: a report knows
-//! PayPal's own ids only.
+//! PayPal's reports: balance changes, and balances at a time. A report lags by up to three hours and says up to when it
+//! is complete. Not here: what an event code means to us, and which payment a movement belongs to: a report only has
+//! PayPal's ids.
 
 use ::payout::money::{self, Money};
 use serde::Deserialize;
@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::movement::{self, Movement, MovementPage};
 use crate::{ReadError, Told, lenient};
 
-/// The largest page of a report.
+/// The maximum page size of a report.
 pub(super) const PAGE_SIZE: &str = "500";
-/// PayPal's word for what it has refused: nothing moved.
+/// PayPal's status for what it refused: nothing moved.
 const DENIED: &str = "D";
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ fn movement(info: &Value) -> Option<Movement> {
         Some(fee) => fee.money()?,
         None => nothing,
     };
-    // A fee that PayPal takes is written as a negative amount.
+    // PayPal reports a fee it charges as a negative amount.
     let fee = Money::new(-taken.minor, taken.currency);
     Some(Movement {
         net: amount.plus(taken)?,
@@ -116,14 +116,14 @@ impl BalancesBody {
     }
 }
 
-/// A moment as PayPal takes it: to the second.
+/// A time in the form PayPal accepts: whole seconds.
 pub(super) fn written(at: i64) -> String {
     jiff::Timestamp::from_microsecond(at)
         .map(|moment| moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
         .unwrap_or_default()
 }
 
-/// A moment as PayPal writes it: with `Z`, or with an offset without a colon.
+/// Parses a time as PayPal writes it: with `Z`, or with an offset without a colon.
 fn moment(text: &str) -> Option<i64> {
     let read = text.parse().or_else(|_| {
         jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%z", text).and_then(|parsed| parsed.to_timestamp())

@@ -1,6 +1,6 @@
-//! The access token: fetched when needed, kept until shortly before it ends, fetched by one caller at a time.
+//! The access token: requested when needed, cached until shortly before it expires, by one caller at a time.
 //!
-//! The clock is an argument, given once when the client is made.
+//! The clock is an argument of the client's constructor.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use url::Url;
 use crate::http::{HeaderName, HeaderValue, Http, Method, Request};
 use crate::{BadRequest, ReadError, classify, lenient};
 
-/// Microseconds UTC.
+/// Returns the current time in microseconds UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// A token is renewed this long before PayPal would refuse it, so that it does not end on the way there.
+/// Renew this long before expiry, so that a token does not expire in flight.
 const MARGIN_S: i64 = 120;
-/// How long a token is taken to last whose lifetime cannot be read.
+/// The assumed lifetime of a token whose lifetime cannot be parsed.
 const SHORT_S: i64 = 600;
 
-/// One application's credentials and the token they last gave.
+/// One application's credentials and its current token.
 #[derive(Clone)]
 pub(super) struct Tokens {
     basic: HeaderValue,
@@ -37,7 +37,7 @@ struct Token {
 #[derive(Deserialize)]
 struct TokenBody {
     access_token: String,
-    /// A lifetime that cannot be read is taken for a short one: a token that ends early is fetched again.
+    /// An unparsable lifetime is assumed to be short: a token that expires early is requested again.
     #[serde(default, deserialize_with = "lenient::maybe")]
     expires_in: Option<i64>,
 }
@@ -51,8 +51,8 @@ impl Tokens {
         Ok(Self { basic, clock, current: Arc::default() })
     }
 
-    /// The authorization header for a call. A header that PayPal has just refused is given as `refused`; it
-    /// is replaced once, whoever of many callers comes first.
+    /// The authorization header for a call. `refused` is a header PayPal has just rejected; it is renewed once, by the
+    /// first of many callers.
     pub(super) async fn bearer(
         &self,
         http: &Http,

@@ -1,13 +1,13 @@
-//! Webhooks: which events are needed, and the registrations that ask for them.
+//! Webhooks: the required event types, and the registrations.
 //!
-//! A webhook's id is part of what PayPal signs, so it is kept like a secret's twin. Checking a delivery is
-//! [`crate::signature`]'s business. There is no event for a reversed item: only asking finds those.
+//! A webhook's id is part of what PayPal signs, so it is stored like a secret. Verifying a delivery is
+//! [`crate::signature`]'s job. There is no event for a reversed item: only polling finds those.
 
 use serde::{Deserialize, Serialize};
 
 use crate::lenient;
 
-/// What our webhook must send.
+/// The event types our webhook must receive.
 pub const NEEDED_EVENTS: &[&str] = &[
     "PAYMENT.PAYOUTSBATCH.PROCESSING",
     "PAYMENT.PAYOUTSBATCH.SUCCESS",
@@ -23,19 +23,19 @@ pub const NEEDED_EVENTS: &[&str] = &[
     "PAYMENT.PAYOUTS-ITEM.DENIED",
 ];
 
-/// A registered webhook.
+/// A webhook registered at PayPal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// The id that deliveries are signed with.
     pub id: String,
-    /// Where it delivers.
+    /// The URL it delivers to.
     pub url: String,
-    /// Event types, or `*`.
+    /// The event types it is subscribed to, or `*`.
     pub events: Vec<String>,
 }
 
 impl Webhook {
-    /// Which of the needed events it would not send.
+    /// The needed event types it is not subscribed to.
     #[must_use]
     pub fn missing<'n>(&self, needed: &[&'n str]) -> Vec<&'n str> {
         let sends = |event: &str| self.events.iter().any(|enabled| enabled == event || enabled == "*");
@@ -43,7 +43,7 @@ impl Webhook {
     }
 }
 
-/// The list of them.
+/// The response that lists them.
 #[derive(Deserialize)]
 pub(super) struct WebhooksBody {
     pub(super) webhooks: Vec<WebhookBody>,
@@ -76,7 +76,7 @@ pub(super) struct NewWebhook<'a> {
     pub(super) event_types: Vec<EventName<&'a str>>,
 }
 
-/// One step of a JSON patch.
+/// One operation of a JSON Patch.
 #[derive(Serialize)]
 pub(super) struct Replace<T> {
     op: &'static str,
@@ -84,7 +84,7 @@ pub(super) struct Replace<T> {
     value: T,
 }
 
-/// Puts another value in the place of what is there.
+/// A JSON Patch operation that replaces a value.
 pub(super) fn replace<T>(path: &'static str, value: T) -> Replace<T> {
     Replace { op: "replace", path, value }
 }

@@ -1,8 +1,8 @@
-//! PayPal's scheme: an RSA signature over the delivery's id and time, our webhook id and the body's CRC-32.
+//! PayPal's scheme: an RSA signature over the delivery's id and time, our webhook id, and the body's CRC-32.
 //!
-//! The CRC is no cryptographic hash: whoever holds one signed delivery can make another body with the same
-//! CRC. So a genuine signature is a reason to ask PayPal, never a reason to move money; and refusing a
-//! transmission id that comes back with another body needs a memory, which is not here.
+//! A CRC is not a cryptographic hash: whoever has one signed delivery can construct another body with the same CRC. So
+//! a valid signature is a reason to ask PayPal, never a reason to move money. Refusing a transmission id that returns
+//! with another body requires state, which is not here.
 
 use std::time::Duration;
 
@@ -17,35 +17,35 @@ use x509_parser::parse_x509_certificate;
 
 use super::SignatureError;
 
-/// How old a delivery may be, in microseconds: PayPal tries again for three days.
+/// The maximum age of a delivery, in microseconds: PayPal retries for three days.
 pub const MAX_AGE: i64 = 3 * 86_400 * 1_000_000;
 /// How far PayPal's clock may be ahead of ours, in microseconds.
 const MAX_AHEAD: i64 = 300 * 1_000_000;
-/// A leaf and a few intermediates; more is an attempt to keep us busy.
+/// A leaf and a few intermediates; a longer chain is an attempt to waste our time.
 const MAX_CHAIN: usize = 8;
-/// How long an RSA signature by a key of 2048 to 8192 bits is, in bytes.
+/// The length of an RSA signature with a key of 2048 to 8192 bits, in bytes.
 const SIGNATURE_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 const CERTIFICATES: &str = "/v1/notifications/certs/";
 const LIVE_HOSTS: [&str; 2] = ["api-m.paypal.com", "api.paypal.com"];
 const SANDBOX_HOSTS: [&str; 2] = ["api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
 
-/// The five headers of a delivery.
+/// The five signature headers of a delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct PaypalHeaders<'a> {
-    /// `PAYPAL-TRANSMISSION-ID`: identifies this try of this delivery.
+    /// `PAYPAL-TRANSMISSION-ID`: identifies this attempt at delivery.
     pub transmission_id: &'a str,
-    /// `PAYPAL-TRANSMISSION-TIME`: RFC 3339.
+    /// `PAYPAL-TRANSMISSION-TIME`, in RFC 3339.
     pub transmission_time: &'a str,
-    /// `PAYPAL-TRANSMISSION-SIG`: base64.
+    /// `PAYPAL-TRANSMISSION-SIG`, in base64.
     pub transmission_sig: &'a str,
-    /// `PAYPAL-CERT-URL`: to be allowed by [`cert_url`] before it is fetched.
+    /// `PAYPAL-CERT-URL`: must be allowed by [`cert_url`] before it is fetched.
     pub cert_url: &'a str,
     /// `PAYPAL-AUTH-ALGO`.
     pub auth_algo: &'a str,
 }
 
 impl<'a> PaypalHeaders<'a> {
-    /// The names of the headers that carry a signature, in the order of the fields.
+    /// The names of the signature headers, in the order of the fields.
     pub const NAMES: [&'static str; 5] = [
         "paypal-transmission-id",
         "paypal-transmission-time",
@@ -54,10 +54,10 @@ impl<'a> PaypalHeaders<'a> {
         "paypal-auth-algo",
     ];
 
-    /// Picks the headers out of a request.
+    /// Extracts the headers from a request.
     ///
     /// # Errors
-    /// [`SignatureError::Header`] naming the first one that is missing.
+    /// [`SignatureError::Header`] with the first missing one.
     pub fn find(header: impl Fn(&'static str) -> Option<&'a str>) -> Result<Self, SignatureError> {
         let need = |name| header(name).ok_or(SignatureError::Header(name));
         let [id, time, sig, url, algo] = Self::NAMES;
@@ -71,16 +71,16 @@ impl<'a> PaypalHeaders<'a> {
     }
 }
 
-/// The authorities that may have signed PayPal's certificate.
+/// The authorities trusted to sign PayPal's certificate.
 #[derive(Clone, Debug)]
 pub struct Roots(Vec<TrustAnchor<'static>>);
 
 impl Roots {
-    /// The public authorities and, when the API at `base` is a stand-in, those of an extra PEM file as well.
-    /// A stand-in's authority is never trusted beside PayPal's own base.
+    /// The public authorities and, if the API at `base` is a stand-in, those of an extra PEM file. A stand-in's
+    /// authority is never trusted with PayPal's own base.
     ///
     /// # Errors
-    /// When the PEM holds no certificate, or one that is none.
+    /// If the PEM contains no certificate, or an invalid one.
     pub fn for_base(base: &Url, extra_pem: Option<&[u8]>) -> Result<Self, String> {
         let mut anchors = webpki_roots::TLS_SERVER_ROOTS.to_vec();
         if let Some(pem) = extra_pem.filter(|_| !is_paypals_own(base)) {
@@ -94,21 +94,21 @@ impl Roots {
     }
 }
 
-/// Whether an API base is PayPal itself, live or sandbox.
+/// Whether an API base URL is PayPal's own, live or sandbox.
 #[must_use]
 pub fn is_paypals_own(base: &Url) -> bool {
     base.host_str().is_some_and(|host| LIVE_HOSTS.contains(&host) || SANDBOX_HOSTS.contains(&host))
 }
 
-/// Allows the address of a certificate before anything is fetched from it: it must lie below PayPal's
-/// certificate path, at a host of PayPal's that fits our mode, over https on its usual port; or, when `base`
-/// is a stand-in, at exactly the stand-in's scheme, host and port.
+/// Checks a certificate's URL before it is fetched: it must be below PayPal's certificate path, on a PayPal host for
+/// our mode, over https on the default port; or, if `base` is a stand-in, at exactly the stand-in's scheme, host and
+/// port.
 ///
 /// # Errors
-/// [`SignatureError::Header`].
+/// [`SignatureError::Header`] if the URL is not allowed.
 pub fn cert_url(text: &str, base: &Url) -> Result<Url, SignatureError> {
     let refused = SignatureError::Header("paypal-cert-url");
-    // The parser forgives white space and control characters, and a checker must not.
+    // The URL parser tolerates whitespace and control characters; this check must not.
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(refused);
     }
@@ -130,11 +130,11 @@ pub fn cert_url(text: &str, base: &Url) -> Result<Url, SignatureError> {
     if plain && named && (at_paypal || (!own && same_as_base)) { Ok(url) } else { Err(refused) }
 }
 
-/// What can be checked of a delivery before its certificate is there: the algorithm, the time and the form of the
-/// signature. Nothing is asked of PayPal for what fails here.
+/// Checks what can be checked without the certificate: the algorithm, the time (`now` in microseconds UTC) and the form
+/// of the signature. Returns the signature's bytes. Nothing is requested from PayPal for a delivery that fails here.
 ///
 /// # Errors
-/// [`SignatureError`]; without a webhook id nothing is ever believed.
+/// [`SignatureError`]; nothing is accepted without a webhook id.
 pub fn precheck(headers: &PaypalHeaders<'_>, webhook_id: &str, now: i64) -> Result<Vec<u8>, SignatureError> {
     if webhook_id.is_empty() {
         return Err(SignatureError::NotConfigured);
@@ -156,12 +156,12 @@ pub fn precheck(headers: &PaypalHeaders<'_>, webhook_id: &str, now: i64) -> Resu
     Ok(signature)
 }
 
-/// Checks a delivery: fresh, signed with SHA-256 and RSA by the key of a certificate that is valid at `now`
-/// (microseconds UTC), chains to `roots` and belongs to a name below `paypal.com`, over our own webhook id
-/// and the CRC-32 of the exact body (PayPal documentation, webhook notifications).
+/// Verifies a delivery: fresh, signed with SHA-256 and RSA by a certificate that is valid at `now` (microseconds UTC),
+/// chains to `roots` and names a host below `paypal.com`, over our webhook id and the CRC-32 of the exact body (PayPal
+/// documentation, webhook notifications).
 ///
 /// # Errors
-/// [`SignatureError`]; an empty webhook id is never tried.
+/// [`SignatureError`]; an empty webhook id is never used.
 pub fn verify(
     headers: &PaypalHeaders<'_>,
     body: &[u8],

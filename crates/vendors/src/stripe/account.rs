@@ -1,6 +1,6 @@
-//! Connected accounts: who they are and whether Stripe would pay them.
+//! Connected accounts: who they are, and whether Stripe would pay them.
 //!
-//! The account alone decides whether it is payable; there is no table of countries here or anywhere.
+//! Only the account itself decides whether it is payable; there is no table of countries here or elsewhere.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::request::is_plain_id;
 pub struct ConnectedAccount(String);
 
 impl ConnectedAccount {
-    /// Reads `acct_…`; `None` for anything else.
+    /// Parses `acct_…`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.strip_prefix("acct_").is_some_and(|rest| !rest.is_empty()) && is_plain_id(text);
@@ -41,27 +41,27 @@ impl fmt::Debug for ConnectedAccount {
     }
 }
 
-/// What Stripe says of a connected account. It is payable in a currency when transfers are active, payouts
-/// are enabled and an external account of that currency is usable ([`ConnectedAccountState::pays`]).
+/// The state of a connected account. It is payable in a currency if transfers are active, payouts are enabled, and it
+/// has a usable external account in that currency ([`ConnectedAccountState::pays`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectedAccountState {
     /// `acct_…`
     pub id: String,
-    /// `capabilities.transfers` is `active`.
+    /// Whether `capabilities.transfers` is `active`.
     pub transfers_active: bool,
-    /// Stripe may pay it out.
+    /// Whether Stripe may pay out its balance.
     pub payouts_enabled: bool,
-    /// The partner finished the onboarding form.
+    /// Whether the partner completed the onboarding form.
     pub details_submitted: bool,
-    /// Currencies of bank accounts and cards that are not switched off. Each once.
+    /// The currencies of its usable bank accounts and cards, without duplicates.
     pub currencies: Vec<Currency>,
-    /// Why Stripe restricts it, Stripe's own code.
+    /// Why Stripe restricts it, as Stripe's own code.
     pub disabled_reason: Option<String>,
-    /// What Stripe still needs, its own names.
+    /// What Stripe still requires, by Stripe's field names.
     pub currently_due: Vec<String>,
-    /// Two capital letters.
+    /// The two-letter country code, in capitals.
     pub country: Option<String>,
-    /// `manual`, `daily`, `weekly` or `monthly`. Anything but manual would sweep our transfer away.
+    /// `manual`, `daily`, `weekly` or `monthly`. On any but `manual`, Stripe would pay out our transfers by itself.
     pub schedule_interval: Option<String>,
 }
 
@@ -73,21 +73,21 @@ impl ConnectedAccountState {
     }
 }
 
-/// A partner to be onboarded at Stripe, on Express terms: Stripe collects the requirements, the platform
-/// bears fees and losses, and the schedule is manual from the first day.
+/// A partner to onboard at Stripe on Express terms: Stripe collects the requirements, the platform bears fees and
+/// losses, and the payout schedule is manual from the start.
 #[derive(Clone, Debug)]
 pub struct NewAccount<'a> {
-    /// Idempotency key.
+    /// The idempotency key of the request.
     pub key: &'a str,
-    /// Our payee; becomes `metadata[payee]`.
+    /// Our payee id; becomes `metadata[payee]`.
     pub payee: &'a str,
-    /// Two capital letters.
+    /// The two-letter country code, in capitals.
     pub country: &'a str,
-    /// Where Stripe writes to.
+    /// The email address Stripe contacts.
     pub email: &'a str,
     /// `individual` or `company`.
     pub business_type: &'a str,
-    /// The recipient agreement, which cross-border payouts need and which delays transfers by a day.
+    /// Whether to use the recipient agreement, which cross-border payouts need and which delays transfers by a day.
     pub recipient: bool,
 }
 
@@ -112,16 +112,16 @@ impl NewAccount<'_> {
     }
 }
 
-/// A link to Stripe's hosted onboarding: single use, gone within minutes, never to be mailed.
+/// A link to Stripe's hosted onboarding: single use, valid for minutes, never to be mailed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct AccountLink {
-    /// Where to send the partner's browser.
+    /// The URL for the partner's browser.
     pub url: String,
-    /// Unix seconds.
+    /// The expiry, in Unix seconds.
     pub expires_at: i64,
 }
 
-/// Stripe's account object, as much of it as is needed.
+/// The parts of Stripe's account object that we need.
 #[derive(Deserialize)]
 pub(super) struct AccountBody {
     id: String,
@@ -214,7 +214,7 @@ impl AccountBody {
     }
 }
 
-/// After a failed payout Stripe switches the bank account off (`errored`) until its details are replaced.
+/// After a failed payout, Stripe disables the bank account (`errored`) until its details are replaced.
 fn usable_currency(external: &ExternalAccount) -> Option<Currency> {
     let off = ["errored", "verification_failed", "tokenized_account_number_deactivated"];
     if external.status.as_deref().is_some_and(|status| off.contains(&status)) {

@@ -1,4 +1,4 @@
-//! Balances, the platform's or a connected account's, and the entries that one payout swept up.
+//! Balances of the platform or a connected account, and the balance transactions of a payout.
 
 use ::payout::money::{self, Currency, Vendor};
 use serde::Deserialize;
@@ -12,28 +12,27 @@ use crate::{ReadError, lenient};
 pub struct Funds {
     /// The currency.
     pub currency: Currency,
-    /// Stripe's units, to be compared with [`::payout::money::VendorAmount::units`].
+    /// Stripe's units, comparable with [`::payout::money::VendorAmount::units`].
     pub units: i64,
 }
 
-/// A balance. Currencies that Bursar cannot pay in are left out.
+/// A balance. Currencies Bursar cannot pay in are omitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// May be moved now.
+    /// Funds that can be used now.
     pub available: Vec<Funds>,
-    /// Becomes available later.
+    /// Funds that become available later.
     pub pending: Vec<Funds>,
 }
 
 impl Balance {
-    /// Units that may be moved now; `None` when the answer does not name the currency, which means unknown,
-    /// not zero.
+    /// Stripe's units available now; `None` if the answer does not contain the currency, which means unknown, not zero.
     #[must_use]
     pub fn available_units(&self, currency: Currency) -> Option<i64> {
         self.available.iter().find(|funds| funds.currency == currency).map(|funds| funds.units)
     }
 
-    /// Units that are there, to be moved now or later; `None` when the answer does not name the currency.
+    /// Stripe's units available now or later; `None` if the available funds do not contain the currency.
     #[must_use]
     pub fn held_units(&self, currency: Currency) -> Option<i64> {
         let pending: i64 =
@@ -42,25 +41,25 @@ impl Balance {
     }
 }
 
-/// One entry of a balance.
+/// One balance transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct BalanceTransaction {
     /// `txn_…`
     pub id: String,
-    /// Stripe's units, signed.
+    /// The signed amount, in Stripe's units.
     #[serde(rename = "amount")]
     pub amount_units: i64,
-    /// Lower case.
+    /// The currency code, in lower case.
     pub currency: String,
-    /// `payment`, `payout`, …
+    /// Stripe's type, such as `payment` or `payout`.
     #[serde(rename = "type", default, deserialize_with = "lenient::word")]
     pub kind: String,
-    /// What caused it: for a transfer that came in, its `destination_payment` (`py_…`).
+    /// What caused it: for an incoming transfer, its `destination_payment` (`py_…`).
     #[serde(default, deserialize_with = "lenient::text")]
     pub source: Option<String>,
 }
 
-/// A page of the platform's own balance transactions, each with the object behind it.
+/// A page of the platform's own balance transactions, with their source objects expanded.
 #[derive(Deserialize)]
 pub(super) struct MovementsBody {
     data: Vec<Value>,
@@ -84,7 +83,7 @@ struct Line {
 }
 
 impl MovementsBody {
-    /// The page; it is continued behind its last line, which must be there where more is to come.
+    /// The parsed page. The next one starts after its last line, which must have an id if there are more.
     pub(super) fn page(self) -> Result<MovementPage, ReadError> {
         let id = |line: &Value| line.get("id").and_then(Value::as_str).map(str::to_owned);
         let next = match self.has_more {

@@ -1,4 +1,4 @@
-//! The client: each call is one request and one answer, lists apart, which are read to their end.
+//! The Stripe client: each call is one request and one answer, except lists, which are read to their end.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::classify;
 use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Request};
 use crate::{BadRequest, Doubt, Identity, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, Why};
 
-/// No list is longer than this many pages of a hundred; a vendor that says otherwise goes round in a circle.
+/// The maximum number of pages, of a hundred each; a longer list is assumed to loop.
 const MAX_PAGES: usize = 1_000;
 
-/// Stripe with one platform account's key. Cloning shares the connections. `Debug` does not show the key.
+/// Stripe with one platform account's key. Clones share the connections. `Debug` does not show the key.
 #[derive(Clone)]
 pub struct Stripe {
     http: Http,
@@ -42,7 +42,7 @@ struct Page<T> {
     has_more: bool,
 }
 
-/// A connected account as a list tells it.
+/// A connected account as listed.
 #[derive(Deserialize)]
 struct AccountMade {
     id: String,
@@ -50,13 +50,13 @@ struct AccountMade {
     metadata: HashMap<String, String>,
 }
 
-/// What a balance says of the key that reads it.
+/// The mode of the key with which the balance was read.
 #[derive(Deserialize)]
 struct Mode {
     livemode: bool,
 }
 
-/// By which a list is continued.
+/// Objects whose id is the cursor of a list.
 trait Listed {
     fn id(&self) -> &str;
 }
@@ -79,7 +79,7 @@ impl Stripe {
     /// A client for the API at `base` (`https://api.stripe.com`, or a stand-in) with a platform's secret key.
     ///
     /// # Errors
-    /// [`BadRequest`] when the key cannot stand in a header.
+    /// [`BadRequest`] if the key cannot be sent in a header.
     pub fn new(http: Http, base: Url, secret_key: &str) -> Result<Self, BadRequest> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {secret_key}"))
             .map_err(|_| BadRequest("the Stripe secret key holds characters that no key has".into()))?;
@@ -87,7 +87,7 @@ impl Stripe {
         Ok(Self { http, base, authorization, kept: None })
     }
 
-    /// The same client, which keeps the answers to money requests.
+    /// The same client, storing the answers to money requests in `kept`.
     #[must_use]
     pub fn keeping(&self, kept: &Kept) -> Self {
         Self { kept: Some(kept.clone()), ..self.clone() }
@@ -101,7 +101,7 @@ impl Stripe {
         answer
     }
 
-    /// Sends a transfer.
+    /// Sends a transfer and classifies the answer.
     pub async fn send_transfer(&self, request: &MoneyRequest) -> Outcome<Transfer> {
         match self.prepare(request, MoneyKind::Transfer) {
             Ok((wire, expect)) => transfer::read(&self.send(wire).await, &expect),
@@ -109,7 +109,7 @@ impl Stripe {
         }
     }
 
-    /// Sends a bank payout as its connected account.
+    /// Sends a bank payout as its connected account and classifies the answer.
     pub async fn send_payout(&self, request: &MoneyRequest) -> Outcome<Payout> {
         match self.prepare(request, MoneyKind::Payout) {
             Ok((wire, expect)) => payout::read(&self.send(wire).await, &expect),
@@ -117,7 +117,7 @@ impl Stripe {
         }
     }
 
-    /// Sends the reversal of a transfer.
+    /// Sends the reversal of a transfer and classifies the answer.
     pub async fn send_reversal(&self, request: &MoneyRequest) -> Outcome<Reversal> {
         match self.prepare(request, MoneyKind::Reversal) {
             Ok((wire, expect)) => transfer::read_reversal(&self.send(wire).await, &expect),
@@ -125,7 +125,7 @@ impl Stripe {
         }
     }
 
-    /// One transfer (`tr_…`).
+    /// Reads one transfer (`tr_…`).
     ///
     /// # Errors
     /// [`ReadError`].
@@ -133,17 +133,17 @@ impl Stripe {
         self.get(&["transfers", id], &[], None).await
     }
 
-    /// Every transfer of a `transfer_group`, which is our transaction: the look-up of a lost answer.
+    /// All transfers in a `transfer_group`, which is our transaction: the look-up after a lost answer.
     ///
     /// # Errors
-    /// [`ReadError`]; an empty list is an answer, never an error taken for one.
+    /// [`ReadError`]; an empty list is a valid answer.
     pub async fn transfers_by_group(&self, group: &str) -> Result<Vec<Transfer>, ReadError> {
         let mut found: Vec<Transfer> = self.list(&["transfers"], &[("transfer_group", group)], None).await?;
         found.retain(|transfer| transfer.transfer_group.as_deref() == Some(group));
         Ok(found)
     }
 
-    /// Every transfer made at or after this Unix second: what a database that was put back may not know of.
+    /// All transfers created at or after this Unix second, which a restored database may not know.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -152,7 +152,7 @@ impl Stripe {
         self.list(&["transfers"], &[("created[gte]", &since)], None).await
     }
 
-    /// The reversals of a transfer: the look-up of a lost answer to [`Stripe::send_reversal`].
+    /// The reversals of a transfer: the look-up after a lost answer to [`Stripe::send_reversal`].
     ///
     /// # Errors
     /// [`ReadError`].
@@ -160,7 +160,7 @@ impl Stripe {
         self.list(&["transfers", transfer, "reversals"], &[], None).await
     }
 
-    /// One payout (`po_…`) of a connected account; where it was reversed, with whether it has come back.
+    /// Reads one payout (`po_…`) of a connected account; if it was reversed, also whether the money has come back.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -173,8 +173,8 @@ impl Stripe {
         Ok(found)
     }
 
-    /// Every payout of a connected account made at or after this Unix second, and of each that was reversed whether it has come
-    /// back. Those that fetch others back are left out: they pay nobody.
+    /// All payouts of a connected account created at or after this Unix second, with whether reversed ones have come
+    /// back. Payouts that reverse others are omitted: they pay nobody.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -203,7 +203,7 @@ impl Stripe {
         Ok(all)
     }
 
-    /// The `payout.created` events of an account since a Unix second. Their key proves which payout is ours.
+    /// An account's `payout.created` events since a Unix second. Their idempotency key proves which payout is ours.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -215,8 +215,8 @@ impl Stripe {
         self.events_since(Some(account), &["payout.created"], since_unix).await
     }
 
-    /// Events of these types since a Unix second (Stripe keeps 30 days): the sweep for lost deliveries. At
-    /// most 20 types; of the platform itself without an account.
+    /// Events of at most 20 types since a Unix second, for finding lost deliveries (Stripe keeps 30 days). Without an
+    /// account, the platform's own events.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -235,10 +235,10 @@ impl Stripe {
         Ok(found.into_iter().map(EventBody::event).collect())
     }
 
-    /// What Stripe says of a connected account.
+    /// Reads the state of a connected account.
     ///
     /// # Errors
-    /// [`ReadError`]; an account that is not connected to this platform is `Missing` or `Refused`.
+    /// [`ReadError`]; `Missing` or `Refused` for an account that is not connected to this platform.
     pub async fn account(&self, id: &ConnectedAccount) -> Result<ConnectedAccountState, ReadError> {
         let mut body: AccountBody = self.get(&["accounts", id.as_str()], &[], None).await?;
         let external = match body.external_accounts.take() {
@@ -251,10 +251,10 @@ impl Stripe {
         Ok(body.state(&external))
     }
 
-    /// Switches an account to the manual schedule, so that Stripe never sweeps a transfer on its own.
+    /// Sets an account to the manual payout schedule, so that Stripe never pays out a transfer by itself.
     ///
     /// # Errors
-    /// [`ReadError`]; `Unreadable` when Stripe accepted but does not say `manual`.
+    /// [`ReadError`]; `Unreadable` if Stripe accepts but does not report `manual`.
     pub async fn set_manual_schedule(&self, account: &ConnectedAccount) -> Result<(), ReadError> {
         let body = form(&[("payments[payouts][schedule][interval]", "manual")]);
         let answer: serde_json::Value = self.post(&["balance_settings"], body, Some(account), None).await?;
@@ -272,7 +272,7 @@ impl Stripe {
         self.get::<BalanceBody>(&["balance"], &[], account).await.map(Balance::from)
     }
 
-    /// What an automatic payout swept up.
+    /// The balance transactions an automatic payout covers.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -284,8 +284,8 @@ impl Stripe {
         self.list(&["balance_transactions"], &[("payout", payout)], Some(account)).await
     }
 
-    /// A page of what changed the platform's own balance from one Unix second on, newest first; before another one where
-    /// that is given, and behind what an earlier page said comes `next`.
+    /// A page of the platform's balance transactions from a Unix second on, newest first, at most `most` (1 to 100);
+    /// optionally before another Unix second, and after the `next` of an earlier page.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -314,8 +314,8 @@ impl Stripe {
             .ok_or_else(|| ReadError::Unreadable(format!("{:?} is not the id of an account", body.id)))
     }
 
-    /// The connected accounts made at or after this Unix second for this payee, newest first: the look-up of a lost answer to
-    /// [`Stripe::create_account`]. Whose they are stands in metadata that only the platform can write.
+    /// The connected accounts created at or after this Unix second for this payee, newest first: the look-up after a
+    /// lost answer to [`Stripe::create_account`]. The payee is in metadata only the platform can write.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -330,10 +330,10 @@ impl Stripe {
         Ok(theirs.filter_map(|one| ConnectedAccount::parse(&one.id)).collect())
     }
 
-    /// Whose key it is: the platform's own account, and whether it moves real money.
+    /// The account the key belongs to: the platform's own, and whether it moves real money.
     ///
     /// # Errors
-    /// [`ReadError`]; `Unreadable` when Stripe does not name an account.
+    /// [`ReadError`]; `Unreadable` if Stripe does not return an account id.
     pub async fn identity(&self) -> Result<Identity, ReadError> {
         let told: Named = self.get(&["account"], &[], None).await?;
         let Some(account) = ConnectedAccount::parse(&told.id) else {
@@ -343,8 +343,8 @@ impl Stripe {
         Ok(Identity { account: account.as_str().to_owned(), live: mode.livemode })
     }
 
-    /// The country of the platform's own account, two capital letters. An account of another country needs the recipient
-    /// agreement.
+    /// The two-letter country code of the platform's own account, in capitals. Accounts in other countries need the
+    /// recipient agreement.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -354,7 +354,7 @@ impl Stripe {
         Ok(body.state(&[]).country)
     }
 
-    /// A fresh link to Stripe's hosted onboarding.
+    /// Creates a new link to Stripe's hosted onboarding.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -373,7 +373,7 @@ impl Stripe {
         self.post(&["account_links"], body, None, None).await
     }
 
-    /// Every webhook endpoint of the platform.
+    /// All webhook endpoints of the platform.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -381,7 +381,8 @@ impl Stripe {
         self.list(&["webhook_endpoints"], &[], None).await
     }
 
-    /// Registers an endpoint, for connected accounts' events (`connect`) or the platform's own, and marks it.
+    /// Registers an endpoint for connected accounts' events (`connect`) or the platform's own, and marks it in its
+    /// metadata.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -402,7 +403,7 @@ impl Stripe {
         self.post(&["webhook_endpoints"], with_events(&head, events), None, None).await
     }
 
-    /// Changes where an endpoint delivers and what.
+    /// Changes an endpoint's URL and event types, and enables it.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -416,7 +417,7 @@ impl Stripe {
         self.post(&["webhook_endpoints", id], body, None, None).await
     }
 
-    /// Removes an endpoint.
+    /// Deletes an endpoint.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -434,10 +435,10 @@ impl Stripe {
         Ok((self.money(request)?, Expect::of(request)?))
     }
 
-    /// The whole request as it goes out.
+    /// The complete request as it is sent.
     ///
     /// # Errors
-    /// [`BadRequest`] never happens for a [`MoneyRequest`], whose parts were checked when it was made.
+    /// None in practice: the parts of a [`MoneyRequest`] were checked when it was built.
     pub fn money(&self, request: &MoneyRequest) -> Result<Request, BadRequest> {
         let mut url = self.base.clone();
         url.set_path(request.path());
@@ -497,7 +498,7 @@ impl Stripe {
         classify::stripe_read(&self.http.send(request?).await)
     }
 
-    /// Ids become segments here, so that one with a slash in it cannot name another resource.
+    /// Ids become path segments, so that an id with a slash cannot address another resource.
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -541,7 +542,7 @@ struct Named {
     id: String,
 }
 
-/// Arrays are sent with their positions, as Stripe's own libraries do.
+/// Arrays are sent with indexes, as Stripe's own libraries do.
 fn with_events(head: &[(&str, &str)], events: &[&str]) -> Vec<u8> {
     let names: Vec<String> = (0..events.len()).map(|at| format!("enabled_events[{at}]")).collect();
     let listed = names.iter().map(String::as_str).zip(events.iter().copied());

@@ -1,7 +1,7 @@
-//! Events: the envelope that tells which object to fetch.
+//! Events: the envelope, which says which object to fetch.
 //!
-//! The object inside is a snapshot of some moment and is not believed: whoever applies an event fetches the
-//! object first. So only its name and id are read here.
+//! The object inside is a snapshot of some point in time and is not trusted: before an event is applied, the object is
+//! fetched. So only its type and id are read here.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,50 +10,49 @@ use super::payout::Payout;
 use super::transfer::Transfer;
 use crate::lenient;
 
-/// The envelope of a snapshot event. A type that is not known parses too: it is stored, shown, and moves
-/// nothing.
+/// The envelope of a snapshot event. Unknown types are parsed too: they are stored and shown, and have no effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// `evt_…`
     pub id: String,
-    /// `payout.paid` and so on.
+    /// The event type, such as `payout.paid`.
     pub event_type: String,
-    /// The connected account (`acct_…`) whose event it is; `None` for the platform's own.
+    /// The connected account (`acct_…`) the event belongs to; `None` for the platform's own.
     pub account: Option<String>,
-    /// Real money.
+    /// Whether it is about real money.
     pub livemode: bool,
-    /// Unix seconds; says nothing about order.
+    /// Unix seconds; no indication of order.
     pub created: i64,
-    /// What kind of object it is about: `payout`, `transfer`, `account`, …
+    /// The type of its object: `payout`, `transfer`, `account`, …
     pub object: String,
     /// The object's id; `None` for objects without one, such as a balance.
     pub object_id: Option<String>,
-    /// The payout that this one, of which it tells, fetches back.
+    /// For an event about a reversing payout: the id of the payout it reverses.
     pub original_payout: Option<String>,
-    /// Our key, when our own call caused it.
+    /// Our idempotency key, if our own call caused the event.
     pub idempotency_key: Option<String>,
 }
 
-/// Reads an event from the exact bytes of a delivery, whose signature must have been checked before.
+/// Parses the exact bytes of a delivery, whose signature must have been verified.
 ///
-/// Only the id and the type must be there. A thin notification, which holds no object, is an event without one.
+/// Only id and type are required. A thin notification, which contains no object, is parsed as an event without one.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// A sentence that says what is wrong with it.
 pub fn parse(body: &[u8]) -> Result<Event, String> {
     let body: EventBody =
         serde_json::from_slice(body).map_err(|error| format!("not a Stripe event: {error}"))?;
     Ok(body.event())
 }
 
-/// The payout as it was when an event was written, for whoever reads it again later: nothing is decided by it when it comes.
-/// `None` when the event is not about a payout.
+/// The payout as it was when the event was written, for later analysis; no decision on arrival depends on it. `None` if
+/// the event is not about a payout.
 #[must_use]
 pub fn payout(body: &[u8]) -> Option<Payout> {
     written_of(body, "payout")
 }
 
-/// The same of a transfer.
+/// The same for a transfer.
 #[must_use]
 pub fn transfer(body: &[u8]) -> Option<Transfer> {
     written_of(body, "transfer")
@@ -90,7 +89,7 @@ pub(super) struct EventBody {
     created: i64,
     #[serde(default, deserialize_with = "lenient::maybe")]
     data: Option<Data>,
-    /// Very old versions write the request's id alone.
+    /// Very old API versions only contain the request's id.
     #[serde(default, deserialize_with = "lenient::maybe")]
     request: Option<Cause>,
 }

@@ -1,8 +1,7 @@
-//! Stripe Connect, API v1: the client and its transport rules (form bodies, bearer key, a pinned version).
+//! Stripe Connect, API v1: the client and its transport rules (form bodies, bearer key, pinned version).
 //!
-//! Not here: when to send, and what to do about a doubt. A payment is two movements: [`transfer`] (our
-//! balance to the connected one) and [`payout`] (the connected balance to its bank), each with a key of its
-//! own.
+//! A payment has two movements: [`transfer`] (our balance to the connected one) and [`payout`] (the connected balance
+//! to its bank), each with its own idempotency key. Not here: when to send, and what to do about a doubt.
 
 pub mod account;
 pub mod balance;
@@ -26,26 +25,26 @@ pub use account::{ConnectedAccount, ConnectedAccountState};
 pub use client::Stripe;
 pub use webhook::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
-/// The contract that this code was written against, sent with every call so that the account's own default
-/// never applies.
+/// The API version this code was written against, sent with every call so that the account's default never applies.
 pub const VERSION: &str = "2026-05-27.dahlia";
 
-/// What an accepted answer must echo; anything else is [`crate::Why::Mismatch`].
+/// What an accepted answer must echo; otherwise it is a [`crate::Why::Mismatch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
-    /// Stripe's units.
+    /// The amount in Stripe's units.
     pub amount_units: i64,
-    /// Lower case, as Stripe writes it.
+    /// The currency code in lower case, as Stripe writes it.
     pub currency: String,
-    /// A transfer's connected account, a reversal's transfer. A payout's bank is Stripe's own choice: `None`.
+    /// A transfer's connected account, or a reversal's transfer. `None` for a payout, whose bank account Stripe
+    /// chooses.
     pub destination: Option<String>,
 }
 
 impl Expect {
-    /// Tells from the stored request alone what its answer must echo.
+    /// Determines from the stored request alone what its answer must echo.
     ///
     /// # Errors
-    /// [`BadRequest`] when the body is not one of ours.
+    /// [`BadRequest`] if the body is not one of ours.
     pub fn of(request: &MoneyRequest) -> Result<Self, BadRequest> {
         let bad = || BadRequest(format!("the body of {} is not one of Bursar's", request.key()));
         let text = |name: &str| field(request.body(), name).ok_or_else(bad);
@@ -78,7 +77,7 @@ impl Expect {
     }
 }
 
-/// A form body with its fields in the given order. The order is part of the bytes that a key stands for.
+/// A form body with its fields in the given order. The order is part of the bytes a key stands for.
 fn form(fields: &[(&str, &str)]) -> Vec<u8> {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes()
 }
@@ -108,8 +107,8 @@ fn money_of(units: i64, currency: &str) -> Option<Money> {
     money::from_units(Vendor::Stripe, units, currency).ok()
 }
 
-/// The official document allows `metadata: null` on payouts and reversals. Connected people write metadata too; what is
-/// not a text is left out.
+/// The official documentation allows `metadata: null` on payouts and reversals. Connected users write metadata too;
+/// values that are not strings are dropped.
 fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let all: BTreeMap<String, serde_json::Value> = crate::lenient::or_default(from)?;
     let text = |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));

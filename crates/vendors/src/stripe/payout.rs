@@ -1,7 +1,7 @@
-//! Payouts, from a connected balance to its bank, always made as the connected account.
+//! Payouts from a connected balance to its bank, always made as the connected account.
 //!
-//! `paid` means expected at the bank and may still become `failed`; the order of facts is for the rules to
-//! judge, not for this module.
+//! `paid` means expected at the bank and may still become `failed`; the order of facts is judged by the rules, not
+//! here.
 
 use std::collections::BTreeMap;
 
@@ -14,103 +14,102 @@ use crate::classify;
 use crate::http::Answer;
 use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
-/// Stripe has not told yet everything that an automatic payout took.
+/// Stripe has not yet reported everything an automatic payout took.
 pub const IN_PROGRESS: &str = "in_progress";
 
-/// An instruction to pay a connected balance out to its bank.
+/// An instruction to pay out a connected balance to its bank.
 #[derive(Clone, Debug)]
 pub struct PayoutOrder<'a> {
-    /// The submission's key.
+    /// The submission's idempotency key.
     pub key: &'a str,
-    /// Our transaction; becomes `metadata[transaction]`.
+    /// Our transaction id; becomes `metadata[transaction]`.
     pub transaction: &'a str,
-    /// Our attempt; becomes `metadata[attempt]`, by which the payout is looked up.
+    /// Our attempt id; becomes `metadata[attempt]`, by which the payout is looked up.
     pub attempt: &'a str,
-    /// Whose balance. There is no order without one.
+    /// The account whose balance is paid out; required.
     pub account: &'a ConnectedAccount,
-    /// How much, in Stripe's units.
+    /// The amount in Stripe's units.
     pub amount: VendorAmount,
-    /// What the bank statement shows; Stripe takes 22 characters, the rest is cut off. May be empty.
+    /// The text on the bank statement, truncated to Stripe's 22 characters. May be empty.
     pub statement_descriptor: &'a str,
 }
 
-/// A payout as Stripe has it.
+/// A payout as Stripe reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Payout {
     /// `po_…`
     pub id: String,
-    /// Stripe's units.
+    /// The amount in Stripe's units.
     #[serde(rename = "amount")]
     pub amount_units: i64,
-    /// Lower case.
+    /// The currency code, in lower case.
     pub currency: String,
-    /// Stripe's word, unchanged; [`fact`] knows five of them.
+    /// Stripe's status, unchanged; [`fact`] knows five of them.
     #[serde(default, deserialize_with = "lenient::word")]
     pub status: String,
-    /// Made by Stripe's own schedule instead of by us.
+    /// Whether Stripe's automatic schedule made it, rather than us.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub automatic: bool,
-    /// How far Stripe is with telling what an automatic one took; [`IN_PROGRESS`] is the only word of use here.
+    /// Whether Stripe has reported what an automatic payout took; only [`IN_PROGRESS`] matters here.
     #[serde(default, deserialize_with = "lenient::word")]
     pub reconciliation_status: String,
-    /// What we wrote on it.
+    /// The metadata we wrote on it.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Unix seconds.
+    /// The creation time, in Unix seconds.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: i64,
-    /// When the bank is expected to have it, Unix seconds.
+    /// When it is expected at the bank, in Unix seconds.
     #[serde(default, deserialize_with = "lenient::maybe")]
     pub arrival_date: Option<i64>,
-    /// The bank account or card (`ba_…`, `card_…`), when Stripe names it.
+    /// The bank account or card (`ba_…`, `card_…`), if Stripe names it.
     #[serde(default, deserialize_with = "lenient::text")]
     pub destination: Option<String>,
-    /// Why it failed, Stripe's code.
+    /// Why it failed, as Stripe's code.
     #[serde(default, deserialize_with = "lenient::text")]
     pub failure_code: Option<String>,
-    /// Why it failed, Stripe's words.
+    /// Why it failed, as Stripe's message.
     #[serde(default, deserialize_with = "lenient::text")]
     pub failure_message: Option<String>,
-    /// Real money.
+    /// Whether it moves real money.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub livemode: bool,
-    /// The payout (`po_…`) that fetches this one back from the bank, where somebody has had it reversed.
+    /// The payout (`po_…`) that reverses this one, if somebody had it reversed.
     #[serde(default, deserialize_with = "lenient::text")]
     pub reversed_by: Option<String>,
-    /// The payout that this one fetches back: it pays nobody.
+    /// The payout this one reverses: it pays nobody.
     #[serde(default, deserialize_with = "lenient::text")]
     pub original_payout: Option<String>,
-    /// The payout that fetches this one back has done so: the money is in the connected balance again. Stripe goes on to call
-    /// the reversed one `paid`, so this is read off the other.
+    /// Whether the reversing payout has completed: the money is in the connected balance again. Stripe keeps reporting
+    /// the reversed payout as `paid`, so this comes from the reversing one.
     #[serde(skip)]
     pub fetched_back: bool,
 }
 
-/// Whether a payout that fetches another back has done so. Before the bank has given it, the money is in no balance.
+/// Whether a reversing payout has completed. Until the bank has returned it, the money is in no balance.
 #[must_use]
 pub fn has_fetched(reversing: &Payout) -> bool {
     reversing.status == "paid"
 }
 
-/// Why a payout is over that was fetched back.
+/// The reason of a payout that was reversed.
 #[must_use]
 pub fn fetched_back() -> Reason {
     Reason::new("payout_reversed", "The payout was reversed, and the bank gave the money back.")
 }
 
 impl Payout {
-    /// The amount in our minor units; `None` when the currency is none we know or the fraction cannot be
-    /// told.
+    /// The amount in our minor units; `None` if the currency is unknown or the amount is not a whole number of them.
     #[must_use]
     pub fn money(&self) -> Option<Money> {
         money_of(self.amount_units, &self.currency)
     }
 }
 
-/// `POST /v1/payouts` with `Stripe-Account`.
+/// Builds `POST /v1/payouts` with `Stripe-Account`.
 ///
 /// # Errors
-/// [`BadRequest`] when the amount is not positive or the key cannot be one.
+/// [`BadRequest`] if the amount is not positive or the key is invalid.
 pub fn request(order: &PayoutOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     let amount = units(order.amount)?;
     let currency = order.amount.currency.code().to_ascii_lowercase();
@@ -130,7 +129,7 @@ pub fn request(order: &PayoutOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     )
 }
 
-/// Reads the answer to [`request`]. The bank account is Stripe's own choice, so no destination is compared.
+/// Classifies the answer to [`request`]. Stripe chooses the bank account, so no destination is compared.
 #[must_use]
 pub fn read(answer: &Answer, expect: &Expect) -> Outcome<Payout> {
     classify::stripe(answer, |body| {
@@ -141,7 +140,7 @@ pub fn read(answer: &Answer, expect: &Expect) -> Outcome<Payout> {
     })
 }
 
-/// What a fetched payout says. A status that Stripe invents later says nothing, nor does one that fetches another back.
+/// The fact a fetched payout reports; `None` for a status we do not know, and for a payout that reverses another.
 #[must_use]
 pub fn fact(payout: &Payout) -> Option<Fact> {
     let reason = |instead: &str| {
@@ -182,7 +181,7 @@ mod tests {
         let Some(Fact::PayoutFailed(why)) = fact(&back) else { panic!("{:?}", fact(&back)) };
         assert_eq!(why.code, "payout_reversed");
         assert!(why.message.contains("gave the money back"), "{why:?}");
-        // The one that fetches says nothing of a payment of ours.
+        // A reversing payout says nothing about a payment of ours.
         let mut fetching = read("paid");
         fetching.original_payout = Some("po_0".to_owned());
         assert_eq!(fact(&fetching), None);

@@ -1,7 +1,7 @@
-//! Transfers, from our balance to a connected one, and their reversals.
+//! Transfers from our balance to a connected one, and their reversals.
 //!
-//! A transfer has no status and no later failure: it exists, or the call failed. Whether its money reached
-//! the partner's bank is the business of [`super::payout`].
+//! A transfer has no status and cannot fail later: it exists, or the call failed. Whether its money reached the
+//! partner's bank is a matter for [`super::payout`].
 
 use std::collections::BTreeMap;
 
@@ -14,82 +14,81 @@ use crate::http::Answer;
 use crate::request::is_plain_id;
 use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
-/// An instruction to move money to a connected account.
+/// An instruction to transfer money to a connected account.
 #[derive(Clone, Debug)]
 pub struct TransferOrder<'a> {
-    /// The submission's key.
+    /// The submission's idempotency key.
     pub key: &'a str,
-    /// Our transaction; becomes the `transfer_group` by which the transfer is looked up.
+    /// Our transaction id; becomes the `transfer_group`, by which the transfer is looked up.
     pub transaction: &'a str,
-    /// Our attempt; becomes `metadata[attempt]`.
+    /// Our attempt id; becomes `metadata[attempt]`.
     pub attempt: &'a str,
-    /// Who receives.
+    /// The receiving connected account.
     pub destination: &'a ConnectedAccount,
-    /// How much, in Stripe's units.
+    /// The amount in Stripe's units.
     pub amount: VendorAmount,
-    /// What the partner reads beside it; may be empty.
+    /// A description for the partner; may be empty.
     pub description: &'a str,
 }
 
-/// An instruction to take a transfer back, wholly or in part.
+/// An instruction to reverse a transfer, fully or in part.
 #[derive(Clone, Debug)]
 pub struct ReversalOrder<'a> {
-    /// The submission's key.
+    /// The submission's idempotency key.
     pub key: &'a str,
-    /// Our transaction; becomes `metadata[transaction]`.
+    /// Our transaction id; becomes `metadata[transaction]`.
     pub transaction: &'a str,
-    /// Our attempt; becomes `metadata[attempt]`.
+    /// Our attempt id; becomes `metadata[attempt]`.
     pub attempt: &'a str,
-    /// The transfer (`tr_…`).
+    /// The id of the transfer (`tr_…`).
     pub transfer: &'a str,
-    /// How much, in Stripe's units. Always sent: Stripe's default is "all that is left".
+    /// The amount in Stripe's units. Always sent: Stripe's default is everything that is left.
     pub amount: VendorAmount,
 }
 
-/// A transfer as Stripe has it.
+/// A transfer as Stripe reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Transfer {
     /// `tr_…`
     pub id: String,
-    /// Stripe's units.
+    /// The amount in Stripe's units.
     #[serde(rename = "amount")]
     pub amount_units: i64,
-    /// What has been reversed of it, in Stripe's units.
+    /// How much of it has been reversed, in Stripe's units.
     #[serde(rename = "amount_reversed", default)]
     pub amount_reversed_units: i64,
-    /// Wholly reversed.
+    /// Whether it was fully reversed.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub reversed: bool,
-    /// Lower case.
+    /// The currency code, in lower case.
     pub currency: String,
     /// The connected account (`acct_…`).
     pub destination: String,
-    /// The payment that the connected account sees (`py_…`), by which its balance transactions name it.
+    /// The payment on the connected account (`py_…`), by which its balance transactions refer to the transfer.
     #[serde(default, deserialize_with = "lenient::text")]
     pub destination_payment: Option<String>,
-    /// Our transaction.
+    /// The transfer group: our transaction id.
     #[serde(default, deserialize_with = "lenient::text")]
     pub transfer_group: Option<String>,
-    /// What we wrote on it.
+    /// The metadata we wrote on it.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Unix seconds.
+    /// The creation time, in Unix seconds.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: i64,
-    /// Real money.
+    /// Whether it moves real money.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub livemode: bool,
 }
 
 impl Transfer {
-    /// The amount in our minor units; `None` when the currency is none we know or the fraction cannot be
-    /// told.
+    /// The amount in our minor units; `None` if the currency is unknown or the amount is not a whole number of them.
     #[must_use]
     pub fn money(&self) -> Option<Money> {
         money_of(self.amount_units, &self.currency)
     }
 
-    /// What of it was reversed, in our minor units, where anything was.
+    /// How much of it was reversed, in our minor units; `None` if nothing was.
     #[must_use]
     pub fn come_back(&self) -> Option<Money> {
         let back = self.amount_reversed_units.min(self.amount_units);
@@ -97,30 +96,30 @@ impl Transfer {
     }
 }
 
-/// A reversal as Stripe has it.
+/// A reversal as Stripe reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Reversal {
     /// `trr_…`
     pub id: String,
-    /// Stripe's units.
+    /// The amount in Stripe's units.
     #[serde(rename = "amount")]
     pub amount_units: i64,
-    /// Lower case.
+    /// The currency code, in lower case.
     pub currency: String,
-    /// The transfer that was reversed (`tr_…`).
+    /// The id of the reversed transfer (`tr_…`).
     pub transfer: String,
-    /// The refund that the connected account sees (`pyr_…`), by which its balance transactions name it.
+    /// The refund on the connected account (`pyr_…`), by which its balance transactions refer to the reversal.
     #[serde(default, deserialize_with = "lenient::text")]
     pub destination_payment_refund: Option<String>,
-    /// What we wrote on it.
+    /// The metadata we wrote on it.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// `POST /v1/transfers`.
+/// Builds `POST /v1/transfers`.
 ///
 /// # Errors
-/// [`BadRequest`] when the amount is not positive or the key cannot be one.
+/// [`BadRequest`] if the amount is not positive or the key is invalid.
 pub fn request(order: &TransferOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     let amount = units(order.amount)?;
     let currency = order.amount.currency.code().to_ascii_lowercase();
@@ -144,10 +143,10 @@ pub fn request(order: &TransferOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     )
 }
 
-/// `POST /v1/transfers/{id}/reversals`.
+/// Builds `POST /v1/transfers/{id}/reversals`.
 ///
 /// # Errors
-/// [`BadRequest`] when the transfer's id is none, the amount is not positive or the key cannot be one.
+/// [`BadRequest`] if the transfer's id or the key is invalid, or the amount is not positive.
 pub fn reversal_request(order: &ReversalOrder<'_>) -> Result<MoneyRequest, BadRequest> {
     if !order.transfer.starts_with("tr_") || !is_plain_id(order.transfer) {
         return Err(BadRequest(format!("{:?} is not the id of a transfer", order.transfer)));
@@ -157,8 +156,8 @@ pub fn reversal_request(order: &ReversalOrder<'_>) -> Result<MoneyRequest, BadRe
         ("amount", amount.as_str()),
         ("metadata[transaction]", order.transaction),
         ("metadata[attempt]", order.attempt),
-        // Stripe takes no currency here; ours is kept in the body's metadata so that the stored bytes alone
-        // say what the answer must echo.
+        // Stripe takes no currency here; ours is kept in the metadata, so that the stored bytes alone say what the
+        // answer must echo.
         ("metadata[currency]", order.amount.currency.code()),
     ];
     MoneyRequest::from_stored(
@@ -170,7 +169,7 @@ pub fn reversal_request(order: &ReversalOrder<'_>) -> Result<MoneyRequest, BadRe
     )
 }
 
-/// Reads the answer to [`request`].
+/// Classifies the answer to [`request`].
 #[must_use]
 pub fn read(answer: &Answer, expect: &Expect) -> Outcome<Transfer> {
     classify::stripe(answer, |body| {
@@ -181,7 +180,7 @@ pub fn read(answer: &Answer, expect: &Expect) -> Outcome<Transfer> {
     })
 }
 
-/// Reads the answer to [`reversal_request`].
+/// Classifies the answer to [`reversal_request`].
 #[must_use]
 pub fn read_reversal(answer: &Answer, expect: &Expect) -> Outcome<Reversal> {
     classify::stripe(answer, |body| {

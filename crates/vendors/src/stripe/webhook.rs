@@ -1,8 +1,7 @@
-//! Webhook endpoints: which events are needed, and the registrations that ask for them.
+//! Webhook endpoints: the required event types, and the registrations.
 //!
-//! Two endpoints are needed, one for the platform's own events and one for those of connected accounts.
-//! Stripe does not say later which is which, so each carries our mark in its metadata. Checking a delivery is
-//! [`crate::signature`]'s business.
+//! Two endpoints are needed: one for the platform's own events and one for those of connected accounts. Stripe does not
+//! report later which is which, so each is marked in its metadata. Verifying a delivery is [`crate::signature`]'s job.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +9,11 @@ use serde::Deserialize;
 
 use crate::lenient;
 
-/// What the endpoint for our own account must send.
+/// The event types the endpoint for our own account must receive.
 pub const NEEDED_EVENTS_PLATFORM: &[&str] =
     &["transfer.created", "transfer.updated", "transfer.reversed", "balance.available"];
 
-/// What the endpoint for connected accounts must send.
+/// The event types the endpoint for connected accounts must receive.
 pub const NEEDED_EVENTS_CONNECT: &[&str] = &[
     "payout.created",
     "payout.updated",
@@ -30,30 +29,30 @@ pub const NEEDED_EVENTS_CONNECT: &[&str] = &[
     "account.application.deauthorized",
 ];
 
-/// A registered endpoint.
+/// A webhook endpoint registered at Stripe.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct WebhookEndpoint {
     /// `we_…`
     pub id: String,
-    /// Where it delivers.
+    /// The URL it delivers to.
     #[serde(default, deserialize_with = "lenient::word")]
     pub url: String,
-    /// Event types, or `*`.
+    /// The event types it is subscribed to, or `*`.
     #[serde(default, deserialize_with = "lenient::each")]
     pub enabled_events: Vec<String>,
     /// `enabled` or `disabled`.
     #[serde(default, deserialize_with = "lenient::word")]
     pub status: String,
-    /// The version of the objects inside its events.
+    /// The API version of the objects in its events.
     #[serde(default, deserialize_with = "lenient::text")]
     pub api_version: Option<String>,
-    /// What we wrote on it; `bursar` is `connect` or `platform` for those that Bursar made.
+    /// The metadata we wrote on it; `bursar` is `connect` or `platform` for the endpoints Bursar created.
     #[serde(default, deserialize_with = "super::null_is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
 impl WebhookEndpoint {
-    /// Which of the needed events it would not send.
+    /// The needed event types it is not subscribed to.
     #[must_use]
     pub fn missing<'n>(&self, needed: &[&'n str]) -> Vec<&'n str> {
         let sends =
@@ -62,7 +61,7 @@ impl WebhookEndpoint {
     }
 }
 
-/// A new endpoint with its secret, which Stripe tells only once.
+/// A new endpoint with its secret, which Stripe returns only once.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct NewWebhookEndpoint {
     /// `we_…`

@@ -1,5 +1,5 @@
-//! Whether a batch that PayPal has under our key is the one that we sent. What is deliberately not here: what its items say
-//! (`recorded`), and that a batch adds up over its pages (`client`).
+//! Whether a batch PayPal has under our key is the one we sent. Not here: what its items report (`recorded`), and that
+//! a batch adds up over its pages (`client`).
 
 use ::payout::money::{Currency, Money, Vendor};
 use ::payout::transaction::Fact;
@@ -93,14 +93,14 @@ fn a_batch_is_ours_when_it_is_what_we_sent_item_for_item() {
     assert_eq!(told.as_deref(), Some("what we sent cannot be read back"));
 }
 
-/// What a stored batch names, in its order; nothing where the bytes are not ours.
+/// The payments in a stored batch, in order; empty if the bytes are not ours.
 #[test]
 fn a_stored_batch_names_its_payments() {
     assert_eq!(batch::sender_item_ids(sent().body()), ["ptx_1", "ptx_2"]);
     assert!(batch::sender_item_ids(b"{}").is_empty() && batch::sender_item_ids(b"").is_empty());
 }
 
-/// PayPal keeps its fee once the money has reached the receiver; before, the figure is only what it would take.
+/// PayPal keeps its fee once the money has reached the receiver; before that, the figure is only an estimate.
 #[test]
 fn a_fee_is_taken_when_the_money_has_arrived() {
     let fee = |status: &str| {
@@ -120,7 +120,7 @@ fn a_fee_is_taken_when_the_money_has_arrived() {
     }
 }
 
-/// A refusal names items by their place; a place that we did not send is nobody's.
+/// A refusal names items by index; an index we did not send is ignored.
 #[test]
 fn a_refusal_is_about_items_that_we_sent() {
     let items_of = |fields: &[&str]| {
@@ -140,7 +140,7 @@ fn a_refusal_is_about_items_that_we_sent() {
     assert!(items_of(&["/items/2/receiver"]).is_empty());
 }
 
-/// Only a refused batch speaks for an item, and only for one that has no word of its own.
+/// Only a refused batch determines an item's fact, and only for an item without a final status.
 #[test]
 fn a_batch_speaks_for_its_items_only_where_it_was_refused() {
     let told = |batch_status: &str, item_status: &str, error: Option<(&str, &str)>| {

@@ -1,5 +1,5 @@
-//! What a vendor would refuse for its shape is refused before it is sent, and what just fits is sent. What is deliberately not
-//! here: what the requests look like, which the fixtures show.
+//! What a vendor would refuse for its shape is refused before it is sent, and what just fits is sent. Not here: what
+//! the requests look like, which the fixtures show.
 
 use ::payout::money::{Currency, Money, Vendor, VendorAmount};
 use vendors::paypal::batch::{self, BatchOrder, ItemOrder, MAX_ITEMS};

@@ -124,8 +124,7 @@ async fn an_idle_connection_that_was_closed_is_no_second_sending() {
         server::start(|_| Reply::Bytes(b"HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\n{}".to_vec())).await;
     let stripe = stripe(&base);
     for sent in 1..=20 {
-        // The server closes after each answer without saying so; now and then that is seen only while
-        // writing.
+        // The server closes each connection without announcing it; sometimes that is noticed only while writing.
         let why = why(stripe.send_transfer(&a_transfer()).await);
         assert!(matches!(why, Why::ServerError | Why::NoAnswer), "{why:?}");
         assert!(log.lock().unwrap().len() <= sent, "sent more often than asked");
@@ -286,10 +285,10 @@ async fn a_batch_is_read_to_its_last_page_and_must_add_up() {
     assert!(matches!(short, Err(ReadError::Unreadable(_))), "{short:?}");
 }
 
-/// Pages as PayPal may give them: what cannot be read counts, and a page that adds nothing is the last.
+/// PayPal's pages: unreadable items count, and a page that adds nothing is the last.
 #[tokio::test]
 async fn the_pages_of_a_batch_end_where_nothing_is_added() {
-    // So many items that can be read, and so many that cannot, page by page; how many pages and items PayPal says there are.
+    // Readable and unreadable items per page, then the number of pages and of items PayPal reports.
     type Told = (&'static [(usize, usize)], Option<usize>, Option<usize>);
     let rows: [(Told, usize, usize, usize); 5] = [
         ((&[(999, 1), (10, 0)], None, None), 1_009, 1, 2),
@@ -410,7 +409,7 @@ async fn the_certificates_in_use_are_fetched_once_each_until_there_are_too_many(
     assert_eq!(ask(0, 65 * MINUTE).await, 66);
 }
 
-/// What a vendor said is kept for whoever must show it; each answer to a money request once.
+/// The answer to each money request is kept once, as evidence.
 #[tokio::test]
 async fn the_last_answer_to_a_money_request_is_kept() {
     let (base, _) = server::start(|asked| match &*asked.path {
@@ -431,7 +430,7 @@ async fn the_last_answer_to_a_money_request_is_kept() {
     assert_eq!(body(&kept), None, "only who was asked to keep does");
 }
 
-/// Whoever compares clocks is told when we asked, when we were answered, and what the answer calls now.
+/// The clock watcher gets our request time, our response time and the response's `Date`.
 #[tokio::test]
 async fn the_date_of_an_answer_is_told_beside_our_own_time() {
     let date = "Wed, 21 Oct 2026 07:28:00 GMT";
@@ -491,7 +490,7 @@ fn a_payout_without_an_account_cannot_exist() {
     }
 }
 
-/// A server that answers everything but the token with this.
+/// A server that answers everything but the token request with this.
 async fn answering(status: u16, body: serde_json::Value) -> PayPal {
     let (base, _) =
         server::start(move |asked| token(asked).unwrap_or_else(|| Reply::Whole(status, body.to_string())))
@@ -538,12 +537,12 @@ async fn one_odd_item_spoils_only_itself() {
     );
     let amounts: Vec<bool> = batch.items.iter().map(|item| item.amount.is_some()).collect();
     assert_eq!(amounts, [true, true, true, true, true, true, false, false], "amounts are read strictly");
-    // What cannot be read is not taken for what we sent.
+    // What cannot be read does not match what we sent.
     assert!(vendors::paypal::batch::difference(&a_batch(), &batch).is_some());
 }
 
-/// We name every item that we send. One that names none may be any of ours, so the batch is not read whole; in it stands what
-/// would end a payment that was made.
+/// We name every item we send. One without a name could be any of ours, so the batch does not count as completely read:
+/// absence from it would end a payment that was made.
 #[tokio::test]
 async fn an_item_that_names_none_of_ours_is_not_read() {
     let good = json!({"currency": "USD", "value": "25.00"});

@@ -1,6 +1,5 @@
-//! Every request that the clients make is held against the vendors' official documents, and the samples
-//! beside those documents are read. Passing is necessary, not sufficient: the documents allow more than the
-//! vendors do.
+//! Checks every request the clients make against the vendors' official API documents, and parses the documents'
+//! samples. Passing is necessary but not sufficient: the documents allow more than the vendors do.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -93,7 +92,7 @@ async fn call_every_stripe_endpoint(stripe: &Stripe) {
     stripe.delete_webhook_endpoint("we_9").await.unwrap();
 }
 
-/// The official sample of the object that a path is about, in a list where the path is a list's.
+/// The official sample of the object at a path, wrapped in a list if the path is a list's.
 fn stripe_sample(asked: &Asked, samples: &Value) -> String {
     let path: Vec<&str> = asked.path.trim_start_matches("/v1/").split('/').collect();
     let (name, list) = match path[..] {
@@ -118,7 +117,7 @@ fn stripe_sample(asked: &Asked, samples: &Value) -> String {
         sample["payments"]["payouts"]["schedule"]["interval"] = json!("manual");
     }
     if name == "webhook_endpoint" && asked.method == "POST" {
-        // The samples show the endpoint as it is read later, when its secret is told no more.
+        // The samples show the endpoint as read later, without its secret.
         sample["secret"] = json!("whsec_1");
     }
     if list && asked.method == "GET" {
@@ -136,7 +135,7 @@ async fn paypal_requests_are_what_the_official_document_asks_for() {
     };
     let (base, log) = server::start(|asked| {
         let body = match &*asked.path {
-            // The document leaves the token out.
+            // The document omits the token endpoint.
             "/v1/oauth2/token" => json!({"access_token": "t", "expires_in": 32_400}),
             "/v1/notifications/webhooks" if asked.method == "GET" => json!({"webhooks": []}),
             path if path.starts_with("/v1/notifications/") => json!({"id": "W1"}),
@@ -186,7 +185,7 @@ async fn call_every_paypal_endpoint(paypal: &PayPal) {
     paypal.delete_webhook("W1").await.unwrap();
 }
 
-/// Holds one request against its operation and says which that was.
+/// Checks one request against its operation and returns which one it was.
 fn check(asked: &Asked, spec: &Value, form: bool) -> String {
     let (path, operation) = operation(asked, spec);
     let what = format!("{} {path}", asked.method);
@@ -257,7 +256,7 @@ fn nested(fields: &[(String, String)]) -> Map<String, Value> {
     root
 }
 
-/// A form holds only texts; the document says what each of them is.
+/// A form contains only strings; the document gives each one's type.
 fn coerce(value: &Value, schema: &Value) -> Value {
     if let Some(choices) = schema["anyOf"].as_array() {
         let tried = choices.iter().map(|choice| (coerce(value, choice), choice));
@@ -279,7 +278,7 @@ fn coerce(value: &Value, schema: &Value) -> Value {
     }
 }
 
-/// The request that calls an item back.
+/// A cancellation request for an item.
 fn cancel(item: &str) -> vendors::MoneyRequest {
     vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }

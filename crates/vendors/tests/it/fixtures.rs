@@ -1,8 +1,7 @@
-//! Walks `tests/fixtures/<vendor>/<case>/`: an instruction gives the request, an answer gives the outcome.
+//! Walks `tests/fixtures/<vendor>/<case>/`: from each instruction the request, from each answer the outcome.
 //!
-//! A case without an instruction of its own uses the vendor's `instruction.json`. With
-//! `BURSAR_FIXTURES=write` the requests and outcomes are written instead of compared; read the difference
-//! before committing it.
+//! A case without its own instruction uses the vendor's `instruction.json`. With `BURSAR_FIXTURES=write`, requests and
+//! outcomes are written instead of compared; review the diff before committing it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -146,7 +145,7 @@ fn request(order: &Instruction) -> MoneyRequest {
     built.unwrap()
 }
 
-/// The request as it leaves, credentials hidden.
+/// The request as sent, with credentials hidden.
 fn wire(request: &MoneyRequest) -> String {
     let base = "https://vendor.example".parse().unwrap();
     let out: Request = if matches!(request.kind(), MoneyKind::Batch | MoneyKind::Cancel) {
@@ -236,8 +235,8 @@ fn told(outcome: Outcome<String>) -> String {
     text
 }
 
-/// Whatever a proxy, a gateway or a vendor's worst day puts in front of us, only a definite refusal in the
-/// vendor's own words is one.
+/// Whatever a proxy, a gateway or a failing vendor returns, only a definite refusal in the vendor's own words counts as
+/// one.
 #[test]
 fn no_status_alone_accepts_or_rejects() {
     let vendor_words =

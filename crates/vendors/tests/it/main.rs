@@ -1,6 +1,6 @@
-//! The vendors' contracts, checked from outside: what goes out, what comes in, and what is made of it.
+//! The vendors' contracts, checked from outside: what is sent, what is received, and how it is interpreted.
 //!
-//! `cfg(test)` on each part tells the lints that these are tests, where a surprise should panic.
+//! `cfg(test)` on each module tells the lints that these are tests, which may panic.
 
 #[cfg(test)]
 mod batches;

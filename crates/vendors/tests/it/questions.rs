@@ -1,5 +1,5 @@
-//! Questions over the wire: what is asked, and what is made of the answers. What is deliberately not here: requests that move
-//! money, and what the official documents say of each question (`contract`).
+//! Reads over HTTP: what is requested, and how the answers are interpreted. Not here: money requests, and what the
+//! official documents say about each read (`contract`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,7 +34,7 @@ fn asked_for_token(asked: &Asked) -> bool {
     asked.path == "/v1/oauth2/token"
 }
 
-/// A token is used until two minutes before its end; one whose lifetime cannot be read is taken to last ten minutes.
+/// A token is used until two minutes before it expires; if its lifetime cannot be parsed, ten minutes are assumed.
 #[tokio::test]
 async fn a_token_is_used_until_shortly_before_it_ends() {
     for (expires_in, lasts_s) in [
@@ -91,7 +91,7 @@ async fn what_is_no_batch_and_no_cancellation_is_not_sent_as_one() {
     assert!(log.lock().unwrap().is_empty());
 }
 
-/// So many events of one kind, each a second older than the one before.
+/// This many events of one type, each a second older than the one before.
 fn events(newest: i64, count: i64) -> Vec<Value> {
     let event = |second: i64| {
         json!({
@@ -102,7 +102,7 @@ fn events(newest: i64, count: i64) -> Vec<Value> {
     (0..count).map(|back| event(newest - back)).collect()
 }
 
-/// PayPal's list of events has no pages: what is older is asked for by the time of the oldest that was told.
+/// PayPal's list of events is not paged: older ones are requested by the time of the oldest one returned.
 #[tokio::test]
 async fn events_are_asked_for_until_a_list_is_not_full() {
     let (base, log) = server::start(|asked| {
@@ -113,7 +113,7 @@ async fn events_are_asked_for_until_a_list_is_not_full() {
         let of_the_kind = asked.query.contains("PAYOUTSBATCH.SUCCESS");
         let told = match (of_the_kind, older) {
             (true, false) => events(1_000, 300),
-            // The oldest of the page before is told once more.
+            // The oldest event of the previous page is returned again.
             (true, true) => events(701, 10),
             (false, _) => events(0, 0),
         };
@@ -128,7 +128,7 @@ async fn events_are_asked_for_until_a_list_is_not_full() {
     assert!(lists.clone().any(|asked| asked.query.contains("end_time=2026-03-02T00%3A11%3A41Z")), "{log:?}");
 }
 
-/// More of them in one moment than a list holds: nothing may be left out unseen.
+/// More events at the same time than a list holds: none may be skipped unnoticed.
 #[tokio::test]
 async fn a_list_of_events_that_never_ends_is_no_answer() {
     let (base, _) = server::start(|asked| match asked_for_token(asked) {
@@ -224,7 +224,7 @@ async fn stripe_is_asked_since_when_and_for_whom() {
     assert_eq!(since.count(), 2, "{log:?}");
 }
 
-/// An account is paid where Stripe lets it be, and in a currency for which it has a bank.
+/// An account can be paid if Stripe allows it, in a currency for which it has a bank account.
 #[test]
 fn an_account_pays_when_all_three_hold() {
     let state = |transfers_active, payouts_enabled, currency: &str| stripe::ConnectedAccountState {
@@ -292,7 +292,7 @@ fn what_a_fetched_payout_says() {
     assert_eq!(code(fact("failed", None)).as_deref(), Some("failed"));
 }
 
-/// The name of an event stands for a status where the item inside says none. DENIED stands for two, so it says nothing.
+/// The event type implies a status if the item inside has none. DENIED could be two of them, so it implies none.
 #[test]
 fn an_item_events_name_says_a_status_where_the_item_does_not() {
     let status = |name: &str, resource: Value| {
@@ -357,7 +357,8 @@ fn a_webhook_says_which_events_it_would_not_send() {
     }
 }
 
-/// Only what is refused because it is there already is adopted: another refusal is told, whatever is registered.
+/// A webhook is adopted only if it was refused because it already exists; any other refusal is returned, whatever is
+/// registered.
 #[tokio::test]
 async fn a_webhook_that_paypal_refuses_for_another_reason_is_not_adopted() {
     let hook = "https://us.example/hook";
@@ -373,8 +374,8 @@ async fn a_webhook_that_paypal_refuses_for_another_reason_is_not_adopted() {
     assert!(matches!(&told, Err(ReadError::Refused { code, .. }) if code == "VALIDATION_ERROR"), "{told:?}");
 }
 
-/// A new account is on the manual schedule from its first day, so that Stripe never pays out a transfer by itself, and names
-/// its payee, by whom it is found again when the answer is lost.
+/// A new account has the manual payout schedule from the start, so that Stripe never pays out a transfer by itself, and
+/// names its payee, by which it is found again if the answer is lost.
 #[tokio::test]
 async fn a_new_account_is_paid_out_by_us_alone() {
     let (base, log) = server::start(|_| answer(&json!({"id": "acct_9"}))).await;

@@ -1,4 +1,4 @@
-//! Answers that vendors really gave, or give as samples, are read; and what each status says.
+//! Parses real or sample answers from the vendors, and checks what each status means.
 
 use payout::money::{Currency, Money};
 use payout::transaction::{Fact, Reason};
@@ -61,7 +61,7 @@ async fn recorded_paypal_answers_are_read() {
 
 fn batch_told(exchange: &Value, status: u16) -> String {
     let key = exchange["request"]["sender_batch_header"]["sender_batch_id"].as_str().unwrap();
-    // The recorded requests write amounts as numbers, which we never do, so only the key is taken from them.
+    // The recorded requests write amounts as numbers, which we never do, so only their key is used.
     let body = json!({"items": []}).to_string().into_bytes();
     let path = "/v1/payments/payouts".into();
     let request = MoneyRequest::from_stored(MoneyKind::Batch, path, None, key.into(), body).unwrap();
@@ -301,7 +301,7 @@ async fn an_account_is_payable_only_where_its_bank_is() {
     assert!(matches!(stripe.set_manual_schedule(&id).await, Err(ReadError::Unreadable(_))));
 }
 
-/// The request that calls an item back.
+/// A cancellation request for an item.
 fn cancel(item: &str) -> vendors::MoneyRequest {
     vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }

@@ -1,4 +1,4 @@
-//! A vendor of a few lines: it remembers what it was asked and answers what it is told to.
+//! A minimal fake vendor: it logs requests and returns canned answers.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-/// One request as it arrived.
+/// One request as received.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
@@ -22,18 +22,18 @@ impl Asked {
     }
 }
 
-/// What it does with a request.
+/// The reaction to a request.
 pub enum Reply {
-    /// A whole answer; the connection stays.
+    /// A complete answer; the connection stays open.
     Whole(u16, String),
-    /// These bytes, then the end.
+    /// These bytes, then the connection is closed.
     Bytes(Vec<u8>),
 }
 
-/// What it was asked so far.
+/// The requests received so far.
 pub type Log = Arc<Mutex<Vec<Asked>>>;
 
-/// Starts one; it lives as long as the runtime.
+/// Starts a server; it lives as long as the runtime.
 pub async fn start(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Url, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();

@@ -1,4 +1,4 @@
-//! Signatures: the genuine ones pass, and nothing else does.
+//! Valid signatures pass, and nothing else does.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -72,7 +72,7 @@ fn nothing_is_accepted_unsigned() {
     }
 }
 
-/// Whoever sent it learns nothing of this; it is what our own log says.
+/// The sender does not see this; it is for our own log.
 #[test]
 fn why_a_delivery_is_not_believed_is_told() {
     let rows = [
@@ -110,7 +110,7 @@ fn each_of_paypals_five_headers_is_needed() {
     }
 }
 
-/// Before anything is fetched for a delivery: its algorithm, its age and the form of its signature.
+/// Checked before anything is fetched for a delivery: its algorithm, its age and the form of its signature.
 #[test]
 fn what_cannot_be_a_delivery_of_paypals_is_refused_before_its_certificate_is_asked_for() {
     let signed_at: i64 = 1_790_000_000_000_000;
@@ -148,7 +148,7 @@ fn what_cannot_be_a_delivery_of_paypals_is_refused_before_its_certificate_is_ask
     assert_eq!(precheck(&good, "", signed_at), Err(SignatureError::NotConfigured));
 }
 
-/// Any certificate that a public authority signs is genuine; only PayPal's own is believed.
+/// Any certificate signed by a public authority is valid; only PayPal's own is accepted.
 #[test]
 fn a_certificate_that_names_somebody_else_is_not_paypals() {
     let sig = STANDARD.encode([7; 256]);
@@ -177,13 +177,13 @@ fn a_certificate_that_names_somebody_else_is_not_paypals() {
         assert_eq!(told(&[name]), format!("it belongs to {name}"));
     }
     assert_eq!(told(&[]), "it does not name exactly one owner");
-    // PayPal's name alone is not enough: no authority that we trust has signed it.
+    // PayPal's name alone is not enough: no authority we trust has signed it.
     let unsigned = told(&["messageverificationcerts.paypal.com"]);
     assert!(!unsigned.contains("belongs") && !unsigned.contains("owner"), "{unsigned}");
 }
 
-/// The vector's certificate comes without the authority above it, and the root of that authority has left the
-/// public lists; so the test gives the authority itself as a root, which is trusted only beside a stand-in.
+/// The vector's certificate comes without its intermediate authority, whose root has left the public lists. The test
+/// therefore uses the intermediate as a root, which is only trusted with a stand-in.
 fn vector_roots() -> Roots {
     let above = include_bytes!("../certificates/digicert-sha2-extended-validation-server-ca.pem");
     Roots::for_base(&"http://127.0.0.1:9".parse().unwrap(), Some(above)).unwrap()

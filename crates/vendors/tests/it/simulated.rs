@@ -1,5 +1,5 @@
-//! The clients against the vendors as the simulator plays them: whole payments, every planted fault, and
-//! deliveries whose signatures are checked.
+//! The clients against the simulated vendors: complete payments, every planted fault, and deliveries with verified
+//! signatures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -406,7 +406,7 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
 }
 
-/// The request that calls an item back.
+/// A cancellation request for an item.
 fn cancel(item: &str) -> vendors::MoneyRequest {
     vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }
@@ -435,7 +435,7 @@ async fn stripe_tells_each_change_of_our_balance_with_what_it_belongs_to() {
     let usd: Vec<_> = all.iter().filter(|one| one.net.currency.code() == "USD").collect();
     let told: Vec<_> =
         usd.iter().map(|one| (one.kind.as_str(), one.net.minor, one.names.as_deref())).collect();
-    // Newest first: what was sent by hand, money to the bank, the part that came back, the transfer, the opening balance.
+    // Newest first: a manual transfer, money to the bank, the reversed part, the transfer, the opening balance.
     assert_eq!(told[0], ("transfer", -300, None));
     assert_eq!((told[1].0, told[2]), ("payout", ("transfer_refund", 2_000, None)));
     assert_eq!((told[3], told[4].0), (("transfer", -12_000, Some("ptx_1")), "topup"));

@@ -1,12 +1,11 @@
-//! Where the vendors' own documents lie. They are not part of the project, so tests that need them can be
+//! The location of the vendors' own API documents. They are not part of the project, so tests that need them can be
 //! skipped.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// One document; `None`, having said so, when it is absent. It must not be when `BURSAR_TEST_REQUIRE` names
-/// `specs`.
+/// One document; `None`, with a message, if it is missing. Panics if `BURSAR_TEST_REQUIRE` names `specs`.
 pub fn load(name: &str) -> Option<Value> {
     let folder = std::env::var_os("BURSAR_VENDOR_SPECS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vendor-specs"),

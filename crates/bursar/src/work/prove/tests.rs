@@ -1,4 +1,4 @@
-//! What a payout of the schedule can cover, and what a silent vendor changes.
+//! What a payout of the automatic schedule can cover, and that an unresponsive vendor changes nothing.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Asking PayPal how items stand: one by one when they are few, else by their batch. What is deliberately not here: which
-//! payments are asked about, and recording what is said (`settle`).
+//! Reads the state of items from PayPal: individually if there are few, otherwise by batch. Not here: which payments
+//! are read, and recording the answers (`settle`).
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::work::Work;
 use crate::work::answer::Answer;
 use crate::work::submission;
 
-/// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
+/// Up to this many items of a batch are read individually; for more, the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
 
 pub(super) async fn ask(work: &Work, ask: ByBatch, source: &'static str, out: &Tell) -> Result<()> {
@@ -51,7 +51,7 @@ pub(super) async fn ask(work: &Work, ask: ByBatch, source: &'static str, out: &T
     Ok(())
 }
 
-/// What PayPal says of some items of one batch: asked for one by one when they are few.
+/// The answers about some items of one batch, read individually if there are few.
 async fn ask_batch(
     work: &Work,
     client: &PayPal,
@@ -75,8 +75,8 @@ async fn ask_batch(
     }
 }
 
-/// Asks for a few items one by one; `None` when one of them is not decided, because then only its batch can say whether
-/// it ever will be.
+/// Reads a few items individually; `None` if one is still undecided, because only its batch can say whether it will
+/// ever be.
 async fn ask_items(
     work: &Work,
     client: &PayPal,
@@ -97,7 +97,7 @@ async fn ask_items(
     Ok(Some(said))
 }
 
-/// What an item says of its payment, and what PayPal took for it, which it may tell long after.
+/// The facts from an item, including PayPal's fee, which it may report long afterwards.
 fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str, now: i64) -> Said {
     let fee = paypal_batch::item_fee(item).map(Fact::FeeKnown);
     let told = |fact| Heard {
@@ -108,7 +108,7 @@ fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str,
     believed(of, &item.status, about_ours(&of.transaction, item), heard, now)
 }
 
-/// Whether an item is about this payment. PayPal always tells the amount; what else it tells must agree.
+/// Whether an item is about this payment. PayPal always reports the amount; everything else it reports must match.
 pub(in crate::work) fn about_ours(of: &Transaction, item: &Item) -> bool {
     let ours = of.destination.address();
     item.amount == Some(of.terms.net)
@@ -116,14 +116,13 @@ pub(in crate::work) fn about_ours(of: &Transaction, item: &Item) -> bool {
         && item.sender_item_id.as_ref().is_none_or(|theirs| *theirs == of.id.to_string())
 }
 
-/// A batch that PayPal calls SUCCESS may hold failed and unclaimed items: only items decide. A refused batch may hold
-/// none at all.
+/// A batch with status SUCCESS may contain failed and unclaimed items: only items count. A refused batch may list none.
 fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> Vec<Said> {
     let processing = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
     let items: HashMap<&str, &Item> =
         batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
     let one = |of: &Question| match items.get(of.transaction.id.to_string().as_str()) {
-        // While it is not processed, an item may have no word of its own yet.
+        // Until the batch is processed, an item may have no status of its own.
         Some(item) if processing && item.status.is_empty() && about_ours(&of.transaction, item) => Said {
             answer: Answer::Told,
             ..unreachable(of, &format!("PayPal says that the batch is {}", batch.status))
@@ -140,7 +139,7 @@ fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> 
                     answer: Answer::Told,
                     ..unreachable(of, &what)
                 },
-                // While it is not processed, it may not list its items yet.
+                // Until the batch is processed, it may not list its items.
                 None if processing => Said { answer: Answer::Told, ..unreachable(of, &what) },
                 None => unseen(of, &what, now),
             }
