@@ -478,12 +478,12 @@ async fn what_people_change_is_in_the_trail() {
     let standings = rows("payee_standing_changed").await;
     assert_eq!(standings.len(), 2, "{standings:?}");
     assert!(standings.iter().any(|told| told.contains("a bank called")), "{standings:?}");
-    // What is edited of a reward beside its value.
+    // An edit of other reward fields than the value.
     house.reward("R1", "ana", "10.00").await;
     house.call("PATCH", "/rewards/R1", json!({"expires_on": "2029-03-04", "note": "seen"})).await.ok();
     let edited = rows("reward_edited").await;
     assert!(edited[0].contains("2029-03-05") && edited[0].contains("seen"), "{edited:?}");
-    // Which rewards went into a batch and out of it.
+    // Rewards added to and removed from a batch.
     house.call("POST", "/rewards/R1/approve", Value::Null).await.ok();
     let id = house.get("/rewards/R1").await.ok()["id"].clone();
     let formed = house.call("POST", "/batches", json!({"rewards": [id]})).await.ok();
@@ -501,7 +501,7 @@ async fn a_nul_in_a_text_fails_nothing() {
     house.reward("R1", "ana", "10.00").await;
     let refused = house.call("PATCH", "/rewards/R1", json!({"note": "a\u{0}b"})).await;
     assert!(refused.status.is_client_error(), "{:?}", refused.body);
-    // What comes another way, such as a vendor's words, is written without it.
+    // Text from another source, such as a vendor's message, is written without the NUL.
     let mut tx = house.app.store.begin().await.unwrap();
     let notice = (payout::notice::Notice::PaymentFailed, "x\u{0}y".to_owned(), "{}".to_owned());
     bursar::store::outbox::write(&mut tx, &house.app.clock, 1, [notice]).await.unwrap();
