@@ -185,7 +185,7 @@ async fn a_payment_is_not_booked_a_second_time() {
             "INSERT INTO journal (id, movement, subject, at) VALUES ('{id}', '{movement}', '{subject}', 1)"
         );
         assert!(run(&mut database, &again).await.is_err(), "{movement} of the same attempt");
-        // With another ID, it fails the in-flight balance check.
+        // A payment that reuses the ID under another name fails the in-flight balance check.
         run(&mut database, "BEGIN").await.unwrap();
         run(&mut database, &again.replace(&id, &format!("{id}2"))).await.unwrap();
         let posting = format!(

@@ -1,4 +1,4 @@
-//! `bursar backup` and `bursar restore` as somebody would call them, on files.
+//! `bursar backup` and `bursar restore` as commands, on files.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use super::play;
 use crate::need;
 use crate::scenarios::Stage;
 
-/// Runs the program itself in a folder of its own.
+/// Runs the real program in its own folder.
 fn bursar(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Writes another manifest behind the same bytes.
+/// Writes a changed manifest after the same data bytes.
 fn say(at: &Path, change: impl FnOnce(&mut Value)) {
     let mut bytes = fs::read(at).unwrap();
     let page = bytes.split_off(bytes.len() - 4_096);
@@ -65,7 +65,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     refused(&run(&["backup", "one"]), "is there already");
     assert_eq!(names(folder.path()), ["bursar.db", "bursar.key", "one"], "nothing lies about");
 
-    // What is damaged, cut off, of a newer version or no backup at all is refused, and nothing is changed.
+    // A file that is damaged, truncated, from a newer version or no backup at all is rejected, and nothing is changed.
     let (whole, before) = (fs::read(at("one")).unwrap(), fs::read(at("bursar.db")).unwrap());
     let mut flipped = whole.clone();
     flipped[20_000] ^= 1;
@@ -86,7 +86,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     assert_eq!(fs::read(at("bursar.db")).unwrap(), before);
     done(&run(&["restore", "one", "--check"]));
 
-    // Under another key Bursar would not start on it.
+    // With another key, Bursar would not start on it.
     fs::rename(at("bursar.key"), at("own.key")).unwrap();
     done(&run(&["init", "--database-url=sqlite://other.db"]));
     refused(&run(&["restore", "one", "--check"]), "is encrypted with a different key");
@@ -99,7 +99,7 @@ fn a_backup_is_taken_proven_and_put_back() {
         fs::remove_file(at(name)).unwrap();
     });
 
-    // While a server holds it, nothing is restored over it.
+    // A database in use by a server is not replaced.
     let serving = File::open(at("bursar.db")).unwrap();
     serving.try_lock().unwrap();
     refused(&run(&["restore", "one"]), "Stop it, then restore");
@@ -119,7 +119,7 @@ fn a_backup_is_taken_proven_and_put_back() {
 
     let told: Value = serde_json::from_str(&done(&run(&["safe-mode", "--json"]))).unwrap();
     assert_eq!((told["on"].as_bool(), told["state"]["why"].as_str()), (Some(true), Some("restored")));
-    // No vendor is connected, so there is nobody to ask.
+    // No vendor is connected, so there is nothing to look up.
     assert!(done(&run(&["safe-mode", "off"])).contains("Safe mode is off"));
     let elsewhere = ["restore", "one", "--database-url=sqlite://fresh.db"];
     done(&run(&elsewhere));
@@ -146,7 +146,7 @@ fn a_person_switches_safe_mode_on_and_off() {
     );
 }
 
-/// Taken while payments run, a backup is a database in which everything holds that must.
+/// A backup taken while payments run satisfies every invariant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_while_payments_run_is_whole() {
     if need::postgres().is_some() {

@@ -490,7 +490,7 @@ async fn two_sign_ins_at_once_are_one_link() {
         ..Default::default()
     };
     let comes = people::Browser::default();
-    // Before there is a login, and once there is one: somebody who was quicker is no reason to be turned away for good.
+    // Before the login exists, and once it does: losing a race must not lock anyone out permanently.
     for _ in 0..3 {
         let enter = || provider::enter(&world.app, &shown, &comes, None);
         let (one, other) = tokio::join!(enter(), enter());
@@ -554,7 +554,7 @@ async fn whoever_comes_by_two_windows_at_once_is_let_in_by_both() {
     world.close().await;
 }
 
-/// Whoever asks without end is told to wait, and writes nothing meanwhile.
+/// A client that calls the callback repeatedly gets a 429, and writes nothing meanwhile.
 #[tokio::test]
 async fn coming_back_is_slowed_down_too() {
     let (world, _) = world("provider_knocks", 833, &[]).await;
@@ -569,7 +569,7 @@ async fn coming_back_is_slowed_down_too() {
     world.close().await;
 }
 
-/// While the provider is away, what it said of itself goes on, and where it said nothing it is asked once in half a minute.
+/// While the provider is down, its cached metadata is used; without a cache it is queried at most once in half a minute.
 #[tokio::test]
 async fn a_provider_that_is_away_is_not_asked_by_everybody() {
     let (world, played) = world("provider_pause", 834, &[]).await;
@@ -589,7 +589,7 @@ async fn a_provider_that_is_away_is_not_asked_by_everybody() {
     world.close().await;
 }
 
-/// Keys need no names: one that is new is looked for where the known ones do not fit, and no more often than once a minute.
+/// Keys need no ID: a new key is fetched if the known ones do not match, at most once a minute.
 #[tokio::test]
 async fn a_new_key_is_looked_for_though_it_has_no_name() {
     let (world, played) = world("provider_nameless", 838, &[]).await;
@@ -605,7 +605,7 @@ async fn a_new_key_is_looked_for_though_it_has_no_name() {
     world.close().await;
 }
 
-/// A link on a page elsewhere does not sign anybody in unseen.
+/// A link on another site must not sign anybody in silently.
 #[tokio::test]
 async fn no_page_elsewhere_begins_a_sign_in() {
     let (world, played) = world("provider_elsewhere", 836, &[]).await;
@@ -621,7 +621,7 @@ async fn no_page_elsewhere_begins_a_sign_in() {
     world.close().await;
 }
 
-/// What calls itself otherwise than the setting is another provider.
+/// A provider whose issuer differs from the setting is rejected.
 #[tokio::test]
 async fn a_provider_that_calls_itself_otherwise_is_not_believed() {
     let (world, played) = world("provider_name", 837, &[]).await;
@@ -630,7 +630,7 @@ async fn a_provider_that_calls_itself_otherwise_is_not_believed() {
     world.close().await;
 }
 
-/// Whoever sets it up is told what the provider does not send, and that it does not answer.
+/// The person who configures it is told what the provider does not send, and that it does not respond.
 #[tokio::test]
 async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
     let (world, played) = world("provider_lacks", 839, &[]).await;
@@ -654,7 +654,7 @@ async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
     world.close().await;
 }
 
-/// The trail says what was linked, without what the provider knows beside it.
+/// The audit trail records the linked identity, without other claims of the provider.
 #[tokio::test]
 async fn the_trail_says_who_they_are_there() {
     let (world, played) = world("provider_trail", 835, &[]).await;
