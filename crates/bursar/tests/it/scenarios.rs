@@ -327,7 +327,7 @@ async fn a_status_that_nothing_kept_explains_is_found() {
     stage.close(Ok(())).await;
 }
 
-/// Replaying the stored evidence of each payment must give its stored state.
+/// Replaying the stored evidence of each payment must not contradict its stored state.
 async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
     // Forged bytes are stored as well, and are false.
     let made_up = |line: &str| line.starts_with("webhook ") && !line.contains(" again");
