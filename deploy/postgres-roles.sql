@@ -1,16 +1,16 @@
--- Roles with the least rights for Bursar on PostgreSQL. Run it in Bursar's database as a superuser, after `bursar migrate` has made the
--- tables, and again after each upgrade, then also as the owner of the database and its tables (docs/operating.md, *Roles with the least
--- rights*):
+-- Least-privilege roles for Bursar on PostgreSQL. Run this in Bursar's database as a superuser after `bursar migrate` has created the
+-- tables, and again after each upgrade; for the latter, the owner of the database and its tables is enough (docs/operating.md, *Roles
+-- with the least rights*):
 --
 --   psql -v ON_ERROR_STOP=1 -d bursar -f postgres-roles.sql
 --
 -- | role | may |
 -- | --- | --- |
--- | whoever owns the tables | change them: `bursar migrate` alone runs as this one |
--- | bursar_serve | read and write what the program does, add to the books and the trail and never change them |
--- | bursar_report | read what is no secret and no address; for reports of your own |
+-- | the owner of the tables | change the tables: used only by `bursar migrate` |
+-- | bursar_serve | read and write what the program needs; append to the books and the audit trail, never change them |
+-- | bursar_report | read everything except secrets and payment addresses; for your own reports |
 --
--- All of it or nothing, and as often as you like: what the two roles had here is taken away first. Their passwords are not touched.
+-- It runs in one transaction and can be repeated: existing grants of the two roles are revoked first. Passwords are not changed.
 
 BEGIN;
 
@@ -23,7 +23,7 @@ BEGIN
     IF owner IS NULL THEN
         RAISE EXCEPTION 'Bursar has no tables in the database % yet: run "bursar migrate" first', current_database();
     END IF;
-    -- Whoever has no password cannot come in with one: set it afterwards, with \password in psql.
+    -- A role without a password cannot sign in with one: set it afterwards with \password in psql.
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bursar_serve') THEN
         CREATE ROLE bursar_serve LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
     END IF;
@@ -33,7 +33,7 @@ BEGIN
         ALTER ROLE bursar_report SET statement_timeout = '60s';
     END IF;
     FOREACH one IN ARRAY ARRAY['bursar_serve', 'bursar_report'] LOOP
-        -- A member has every right of the owner, whatever is granted below; a superuser has all.
+        -- A member has all rights of the owner, whatever is granted below; a superuser has every right.
         IF pg_has_role(one, owner, 'MEMBER') THEN
             RAISE EXCEPTION '% has the rights of %, who owns the tables: let another role own them', one, owner;
         END IF;
@@ -47,7 +47,7 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), one);
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), one);
     END LOOP;
-    -- What PostgreSQL lets everybody do unasked, in databases that were made by one before 15 also to make tables.
+    -- PostgreSQL grants these to PUBLIC by default; CREATE only in databases created before version 15.
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     IF NOT has_schema_privilege(owner, current_schema(), 'CREATE') THEN
@@ -55,25 +55,25 @@ BEGIN
     END IF;
 END $$;
 
--- What serves. To write, the one sequence needs no right, since it belongs to an identity column; pg_dump, which `bursar backup` says,
--- reads it.
+-- The serving role. Writing needs no grant on the sequence, which belongs to an identity column; pg_dump, which `bursar backup`
+-- recommends, reads it.
 
 GRANT SELECT ON _sqlx_migrations, held_payee, shared_unseen TO bursar_serve;
 GRANT SELECT ON SEQUENCE audit_waiting_place_seq TO bursar_serve;
 
--- Only ever added to.
+-- Append-only.
 GRANT SELECT, INSERT ON
     audit, batch_hand, external_id_review, found_payee, journal, mail_try, notice_template, posting, profile_change,
     shared_destination, timeline, transaction_reward
     TO bursar_serve;
 
--- Added and taken away, never changed. A row of audit_waiting leaves only once it stands in audit; a trigger looks.
+-- Inserted and deleted, never updated. A trigger lets a row leave audit_waiting only when it is in audit.
 GRANT SELECT, INSERT, DELETE ON
     audit_waiting, batch_shown, came_back, export_part, import_file, mail_suppression, passkey_challenge,
     search_word, second_opinion
     TO bursar_serve;
 
--- Changed, never taken away.
+-- Updated, never deleted.
 GRANT SELECT, INSERT, UPDATE ON
     account, activity, asked, attempt, batch, connected_account, counter, decision, decision_reward, export_run,
     found_payment, import_header, import_run, mail, named_object, notice_told, outbox, partner, payout_profile,
@@ -87,8 +87,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     onboarding_state, passkey, recovery_code, reward, saved_view, session, vendor_connection
     TO bursar_serve;
 
--- What reports are made of. Where columns are named, the others hold hashes, sealed values, addresses that money goes to, or words that
--- were sent to somebody. Nothing is granted on sessions, links, second factors, settings, files and what waits to be sent.
+-- The reporting role. Where columns are listed, the others contain hashes, encrypted values, payment addresses, or text sent to people.
+-- Nothing is granted on sessions, links, second factors, settings, files and unsent requests.
 
 GRANT SELECT ON
     _sqlx_migrations, account, activity, asked, attempt, audit, batch, batch_hand, decision, decision_reward, held_payee,

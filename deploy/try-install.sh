@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Sets Bursar up on a bare Debian as README.md says, step by step, and prints how long each took. It ends well when the health route
-# answers. It needs root and debootstrap, changes nothing of this machine, and takes its root away again.
+# Installs Bursar on a bare Debian step by step, as README.md describes, and prints how long each step took. It succeeds when /readyz
+# answers. It needs root and debootstrap, changes nothing on this machine, and removes its chroot afterwards.
 #
-#   deploy/try-install.sh target/release/bursar     a program that is built already
+#   deploy/try-install.sh target/release/bursar     a prebuilt binary
 #   deploy/try-install.sh target/debian/*.deb       the package
-#   deploy/try-install.sh .                         the source: brings Rust and builds in there, which takes longest
+#   deploy/try-install.sh .                         the source: installs Rust and builds in the chroot, which takes longest
 #
-# MIRROR and SUITE choose another Debian, ROOT a bare root that is there already (it is copied), PORT where Bursar listens.
+# MIRROR and SUITE select another Debian, ROOT an existing root file system (it is copied), PORT the port for Bursar.
 set -euo pipefail
 
 if [ $# -ne 1 ] || [ ! -e "$1" ]; then
@@ -14,7 +14,7 @@ if [ $# -ne 1 ] || [ ! -e "$1" ]; then
   exit 2
 fi
 
-# Mounts and processes of their own: whatever happens, they end with this script.
+# Use private mount and PID namespaces, so that all mounts and processes end with this script.
 if [ -z "${APART:-}" ]; then
   exec env APART=yes unshare --mount --pid --fork --kill-child "$0" "$@"
 fi
@@ -35,7 +35,7 @@ leave() {
 }
 trap leave EXIT
 
-# step WORDS COMMAND...: runs it in the root, as whoever `as` says, and prints how long it took.
+# step WORDS COMMAND...: runs COMMAND in the chroot as user $as and prints how long it took.
 as=root
 step() {
   local words=$1 begun ended
@@ -77,7 +77,7 @@ wait_until_ready() {
   printf '%8.1f s  until /readyz answers\n' "$(((ended - begun) / 100000000))e-1"
 }
 
-# A bare root, which is what somebody who begins has: it counts for nothing.
+# A bare root file system, which a new user already has: its time is not counted.
 if [ -n "${ROOT:-}" ]; then
   cp -a --reflink=auto "$ROOT/." "$root"
 else
@@ -86,7 +86,7 @@ fi
 chmod 755 "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
-# Whatever a package starts is started by nobody here.
+# Keep packages from starting services.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
 install -d -m 755 -o 1000 -g 1000 "$root/srv/bursar"

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs nginx or Caddy with the example from this folder before a real Bursar, on ports of this machine, and looks whether what
-must come through comes through: signing in, pages, streams, files, vendors' signed webhooks, and who is at the other end.
+"""Runs nginx or Caddy with the example configuration from this folder in front of a real Bursar on local ports, and checks that
+everything gets through: sign-in, pages, streams, files, the vendors' signed webhooks, and the client address.
 
     python3 deploy/try-proxy.py nginx|caddy target/release/bursar
 
-The program is one with the simulated vendors (`cargo build --release`). It needs the proxy, openssl and Python 3.9 or later, nothing else; it ends with 1 where something does not hold. Only names, ports
-and certificate files of the example are changed. $NGINX and $CADDY name programs that are not in the path.
+The program must include the simulated vendors (`cargo build --release`). The script needs the proxy, openssl and Python 3.9 or later.
+It exits with 1 if a check fails. It changes only names, ports and certificate files of the example. $NGINX and $CADDY name the proxy
+if it is not in the path.
 """
 
 import base64
@@ -33,15 +34,15 @@ failed = []
 
 
 def holds(what, good, seen=""):
-    """Says how a check went."""
+    """Prints the result of a check."""
     print(f"{'ok  ' if good else 'FAIL'}  {what}{f'  ({seen})' if seen else ''}", flush=True)
     if not good:
         failed.append(what)
 
 
 def told(what, answers):
-    """Bursar says what is too large, and closes before all of it came. A proxy that is still sending then may answer 502
-    instead: that is counted here, and no failure of the proxy."""
+    """Bursar reports a body that is too large and closes the connection before receiving all of it. A proxy that is still sending may
+    answer 502 instead; that is counted here but is no failure of the proxy."""
     ours = [one for one in answers if one.status == 413 and "x-request-id" in one.headers]
     others = sorted({one.status for one in answers} - {413})
     seen = f"{len(ours)} of {len(answers)}" + (f", else {others}" if others else "")
@@ -58,7 +59,7 @@ def free_port():
 
 
 def until(what, look, seconds=30):
-    """Waits until something is so."""
+    """Waits until a condition is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -78,7 +79,7 @@ class Answer:
 
 
 class Browser:
-    """Somebody who comes through the proxy, by its name and from an address of their own. They keep cookies."""
+    """A client that connects through the proxy by its host name, from its own address. It keeps cookies."""
 
     def __init__(self, port, tls=True, source="127.0.0.5"):
         self.port, self.tls, self.source, self.cookies = port, tls, source, {}
@@ -90,7 +91,7 @@ class Browser:
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.port, timeout=60, source_address=(self.source, 0), context=context
         )
-        # The name that the certificate is for, where a proxy chooses by it.
+        # The name in the certificate, for proxies that select by SNI.
         raw = socket.create_connection(("127.0.0.1", self.port), 60, (self.source, 0))
         connection.sock = context.wrap_socket(raw, server_hostname=NAME)
         return connection
@@ -103,7 +104,7 @@ class Browser:
         try:
             connection.request(method, path, body, sent)
         except OSError:
-            # It was answered before all of the body was sent, and closed.
+            # The server answered and closed before the whole body was sent.
             pass
         response = connection.getresponse()
         for cookie in response.headers.get_all("Set-Cookie") or []:
@@ -120,8 +121,8 @@ def hidden(page, name):
 
 
 class Forward(http.server.BaseHTTPRequestHandler):
-    """The simulated vendors send their webhooks here in plain HTTP, since they trust no certificate of our own; they go on through
-    the proxy byte by byte. Every answer is kept."""
+    """The simulated vendors send their webhooks here over plain HTTP, since they do not trust our certificate. Forwards them through the
+    proxy byte for byte and keeps every response."""
 
     proxy = 0
     kept = []
@@ -144,7 +145,7 @@ class Forward(http.server.BaseHTTPRequestHandler):
 
 
 class Bench:
-    """Everything that runs, and the folder it runs in."""
+    """All processes of a run, and their folder."""
 
     def __init__(self, kind, program):
         self.kind, self.program = kind, str(pathlib.Path(program).resolve())
@@ -196,7 +197,7 @@ class Bench:
         )
 
     def proxy(self):
-        """The example as it stands, with our ports and certificate."""
+        """Starts the proxy with the example configuration, with our ports and certificate."""
         text = (HERE / {"nginx": "nginx.conf", "caddy": "Caddyfile"}[self.kind]).read_text()
         if self.kind == "nginx":
             for pattern, ours in [
@@ -208,7 +209,7 @@ class Bench:
                 (r"/etc/ssl/bursar/privkey\.pem", f"{self.folder}/key.pem"),
             ]:
                 text = re.sub(pattern, ours, text)
-            # Gzip is on in Debian's own file around it.
+            # Debian's own nginx.conf turns gzip on.
             around = (f"{'user root; ' if os.getuid() == 0 else ''}daemon off; pid {self.folder}/nginx.pid; error_log {self.folder}/nginx-error.log;\nevents {{}}\n"
                       f"http {{\ngzip on; access_log {self.folder}/access.log;\n" + "".join(
                           f"{one}_temp_path {self.folder}/{one};\n"
@@ -229,7 +230,7 @@ class Bench:
         until("the proxy answers", lambda: Browser(self.https).ask("GET", "/healthz").status == 200)
 
     def prepare(self):
-        """A Bursar with both vendors connected, whose webhooks come by way of the proxy."""
+        """Starts a Bursar with both vendors connected, whose webhooks arrive through the proxy."""
         self.certificate()
         self.start("vendors", self.program, "simulator", "--listen", f"127.0.0.1:{self.vendors}", "--json")
 
@@ -243,7 +244,7 @@ class Bench:
         Forward.proxy = self.https
         server = http.server.ThreadingHTTPServer(("127.0.0.1", self.forward), Forward)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        # Registered under the plain address once; afterwards Bursar is told its real one.
+        # Register the webhooks at the plain HTTP URL; then restart Bursar with its real URL.
         plain = f"http://127.0.0.1:{self.forward}"
         first = self.start("bursar", self.program, "serve", BURSAR_BASE_URL=plain)
         until("Bursar is ready", self.is_ready)
@@ -309,11 +310,11 @@ def sign_in(bench):
 
 
 def upload(ana, size):
-    """A file of rewards of about so many bytes."""
+    """Uploads a file of rewards of about `size` bytes."""
     form = ana.ask("GET", "/imports/new?what=rewards")
     row = b"R-%07d,A-1,P-1,1.00,USD\n"
     rows = b"external_id,activity,owner,value,currency\n" + b"".join(row % at for at in range(min(size // 26, 150_000)))
-    # Too long a file is all one row, or it would be refused for its rows.
+    # Pad an oversized file with one long row, or it would be refused for its number of rows.
     rows += b"x" * (size - len(rows)) if size > len(rows) else b""
     parts = [(name, hidden(form, name)) for name in ("csrf", "once", "what")]
     body = b"".join(f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in parts)
@@ -368,7 +369,7 @@ def api(bench):
 
 
 def again_and_again(bench):
-    """A connection that the proxy keeps must not be one that Bursar is just closing: a POST after it was idle for 31 seconds."""
+    """The proxy must not reuse a connection that Bursar is closing: sends a POST after 31 idle seconds."""
     somebody = Browser(bench.https)
     time.sleep(31)
     seen = [somebody.ask("POST", "/webhooks/stripe", "{}").status for _ in range(5)]
@@ -376,7 +377,7 @@ def again_and_again(bench):
 
 
 def webhooks(bench):
-    """What the vendors signed themselves, through the proxy: a payment of each is made by the vendors' own interface."""
+    """Checks webhooks signed by the vendors, through the proxy: makes one payment through each vendor's own API."""
     def call(path, body, headers):
         connection = http.client.HTTPConnection("127.0.0.1", bench.vendors, timeout=30)
         connection.request("POST", path, body, headers)

@@ -1,4 +1,4 @@
-//! The HTTP API from outside: the whole router over a fresh database and a standing clock, driven request by request.
+//! Tests of the HTTP API: the full router over a fresh database with a manual clock, one request at a time.
 
 mod by_hand;
 mod codes;
@@ -37,7 +37,7 @@ use tower::ServiceExt as _;
 use crate::world::CONNECTIONS;
 use crate::world::database::Database;
 
-/// A program without vendors, with a key for whoever asks.
+/// A test installation without vendors, with an API key per role.
 pub struct House {
     pub app: App,
     pub clock: Arc<VirtualClock>,
@@ -46,13 +46,13 @@ pub struct House {
     _database: Database,
 }
 
-/// All that a key of this role had before there were narrower scopes.
+/// All scopes a key of this role had before narrower scopes existed.
 pub fn all_scopes(role: Role) -> Scopes {
     let pays = matches!(role, Role::Payer | Role::Admin);
     Scopes::kept(if pays { "read,write,release" } else { "read,write" })
 }
 
-/// What came back.
+/// A response, with its body parsed.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -61,7 +61,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The problem's code, empty for what is no problem.
+    /// The `code` of a problem response; empty for other responses.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or("")
     }
@@ -70,9 +70,9 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// What a problem is called has its words, wherever in it the code stands, and its type leads there.
+    /// Checks that every code in a problem response is documented, and that its `type` links to that documentation.
     fn can_be_looked_up(&self) {
-        // What a HEAD is answered has no body.
+        // A response to HEAD has no body.
         if self.header("content-type") != "application/problem+json" || !self.body.is_object() {
             return;
         }
@@ -104,7 +104,7 @@ impl House {
         Self::open_at(name, "http://127.0.0.1:8080", &["--metrics-token=tell-me"]).await
     }
 
-    /// The same at another address and with other flags of `serve`.
+    /// Like `open`, with another base URL and other `serve` flags.
     pub async fn open_at(name: &str, base_url: &str, flags: &[&str]) -> Self {
         let database = Database::fresh(&format!("api_{name}")).await;
         let (clock, handle) = Clock::standing_at(start_of_date("2026-03-02").unwrap() + 9 * 3_600_000_000, 7);
@@ -122,7 +122,7 @@ impl House {
         house
     }
 
-    /// A key that somebody else has made than whoever made the others.
+    /// An API key created by a different person than the others.
     pub async fn key_of_another(&self, role: Role) -> String {
         let new = NewKey::of(role.as_str(), role, all_scopes(role));
         people::make_key(&self.app, "somebody else", &new).await.unwrap()
@@ -134,7 +134,7 @@ impl House {
         people::create_key(&self.app, &new).await.unwrap()
     }
 
-    /// Sends any request; the body is read as JSON, or as a text where it is none.
+    /// Sends any request; parses the body as JSON, or keeps it as text.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -146,14 +146,14 @@ impl House {
         answer
     }
 
-    /// The type of an answer, whose body is not waited for.
+    /// The content type of a response, without waiting for its body.
     pub async fn kind_of(&self, request: Request<Body>) -> String {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
         kind.unwrap_or_default().to_owned()
     }
 
-    /// Sends a request as the administrator.
+    /// Sends a request with the administrator's key.
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
         self.call_as(&self.admin, method, path, body, &[]).await
     }
@@ -184,7 +184,7 @@ impl House {
         self.send(request.body(body).unwrap()).await
     }
 
-    /// Two companies, three partners, a programme of each kind and their activities.
+    /// Creates two companies, three partners, a program of each kind and their activities.
     pub async fn furnish(&self) {
         let rows = [
             ("/accounts/acme", json!({"name": "Acme"})),
@@ -207,7 +207,7 @@ impl House {
         }
     }
 
-    /// Enters a reward of `owner` and answers it.
+    /// Creates a reward of `owner` and returns it.
     pub async fn reward(&self, external_id: &str, owner: &str, value: &str) -> Value {
         let body = json!({"external_id": external_id, "activity": "deal", "owner": owner,
             "value": {"value": value, "currency": "EUR"}});
@@ -215,12 +215,12 @@ impl House {
         self.call("POST", "/rewards", body).await.ok()
     }
 
-    /// Lets the clock run on.
+    /// Advances the clock by some days.
     pub fn pass_days(&self, days: i64) {
         self.clock.pass(days * 86_400_000_000);
     }
 
-    /// The balance of a ledger account in a currency.
+    /// The balance of a ledger account in one currency.
     pub async fn balance(&self, account: &str) -> String {
         let all = self.get("/ledger/balances").await.ok();
         let rows = all["data"].as_array().unwrap();
@@ -229,7 +229,7 @@ impl House {
     }
 }
 
-/// The same request, from somebody's address.
+/// The same request, with another client address.
 pub fn from(mut request: Request<Body>, address: &str) -> Request<Body> {
     let peer = std::net::SocketAddr::new(address.parse().unwrap(), 4_711);
     request.extensions_mut().insert(axum::extract::ConnectInfo(peer));

@@ -1,4 +1,4 @@
-//! What lies on the disk: who may read it, and the key that opens what is sealed in it.
+//! Files on disk: their permissions, and the key that decrypts the stored secrets.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs the program itself in a folder of its own.
+/// Runs the real program in its own folder.
 fn bursar(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
@@ -55,7 +55,7 @@ fn nobody_else_reads_the_database_and_no_other_key_is_made_for_it() {
         chmod(&key, open);
         refused(&bursar(folder.path(), &["init"]), "Run `chmod 600 bursar.key`");
     }
-    // As secrets are mounted into containers: the group may read it, and nobody else.
+    // As secrets are mounted into containers: group-readable, and by nobody else.
     for kept in [0o640, 0o440, 0o400] {
         chmod(&key, kept);
         done(&bursar(folder.path(), &["init"]));

@@ -1,5 +1,5 @@
-//! Figures that people decide by: sums that no column can hold, the one reading of what left us and what came back, what a
-//! balance is promised to, and whose hands a payout went through.
+//! Figures that people rely on: sums larger than a column, money out and money back, committed balances, and who edited a
+//! payout.
 
 mod figures;
 
@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 use crate::api::House;
 use crate::scenarios::Stage;
 
-/// What 2,300 order numbers come to that were taken for values: more than 64 bits of cents hold.
+/// The sum of 2,300 order numbers entered as values: more cents than fit in 64 bits.
 const HUGE: &str = "94839506149643850.00";
 
 async fn import(house: &House, query: &str, key: &str, file: &str) -> Value {
@@ -38,7 +38,7 @@ fn order_numbers() -> String {
     "external_id,activity,owner,value,currency\n".to_owned() + &rows.collect::<String>()
 }
 
-/// The limit is raised as far as it goes, as it stood before there was one.
+/// Raises the limit to its maximum, as before limits existed.
 async fn without_limits(house: &House) {
     let most = json!({"limits": {"per_reward": [{"value": "90000000000000.00", "currency": "USD"}]}});
     house.call("PUT", "/settings/payout", most).await.ok();
@@ -75,7 +75,7 @@ async fn sums_wider_than_a_column_are_told_whole_on_every_page() {
     let rules = verified.as_array().or(verified["data"].as_array()).unwrap();
     assert!(rules.iter().all(|rule| rule["holds"] == true), "{rules:#?}");
 
-    // Nothing of it can be put into a payout, and the refusal names the sum.
+    // None of it can be added to a payout, and the error names the sum.
     let all = json!({"all_eligible": true});
     let formed = house.call("POST", "/batches", all).await.ok();
     assert_eq!(formed["claims"], json!([]));
@@ -104,7 +104,7 @@ async fn a_reward_is_worth_no_more_than_the_operator_says() {
     let saved = house.call("PUT", "/settings/payout", limits).await.ok();
     assert_eq!(saved["limits"]["per_reward"], json!([{"value": "500.00", "currency": "USD"}]));
     enter("R5", "500.01", "USD").await.refused(422, "above_reward_max");
-    // What is there already is there, whatever the limit is now.
+    // Existing rewards stay, whatever the limit is now.
     assert_eq!(enter("R1", "10000000.00", "USD").await.status, StatusCode::OK);
     let small = enter("R6", "5.00", "USD").await.ok();
     let path = format!("/rewards/{}", small["id"].as_str().unwrap());
@@ -138,8 +138,8 @@ async fn partners_bear_a_fee_only_where_a_table_says_what_it_is() {
     assert_eq!(put(json!({"fees_paid_by": "company", "fees": []})).await.ok()["fees"], json!([]));
 }
 
-/// A transfer is made once, however often its bank leg is tried: so much left us, and what lies refused at the vendor came
-/// back until it is sent on.
+/// A transfer is made once, however often its bank payout is retried: that amount left us, and money rejected by the bank
+/// counts as returned until it is paid out again.
 #[tokio::test]
 async fn what_left_us_is_what_the_journal_says() {
     let mut stage = Stage::open("books_read_model", 5).await;
@@ -178,7 +178,7 @@ async fn what_left_us_is_what_the_journal_says() {
     stage.close(Ok(())).await;
 }
 
-/// Whoever had a hand in a payout cannot release it, however many changed it since.
+/// Nobody who edited a payout can release it, however many people edited it since.
 #[tokio::test]
 async fn nobody_releases_what_they_had_a_hand_in() {
     let mut stage = Stage::open("books_hands", 6).await;
@@ -197,7 +197,7 @@ async fn nobody_releases_what_they_had_a_hand_in() {
     let (batch, second) = (stage.batch("B1"), stage.reward("R2"));
     batches::add(&app, &adds, batch, &Choose::Named(vec![second]), None).await.unwrap();
     batches::ask_release(&app, &asks, batch).await.unwrap();
-    // The last change is the first person's: those before stay barred.
+    // The first person makes the last change; earlier editors remain barred too.
     batches::remove(&app, &stage.world.actor, batch, &[second], None).await.unwrap();
     let mut db = app.store.read().await.unwrap();
     let digest = batches::view(&mut db, &batch.to_string(), app.clock.now()).await.unwrap().digest;
@@ -213,7 +213,7 @@ async fn nobody_releases_what_they_had_a_hand_in() {
     stage.close(Ok(())).await;
 }
 
-/// Every answer about a draft weighs it against the balance, not only the one that is asked for.
+/// Every response about a draft checks the balance, not only the one for the draft itself.
 #[tokio::test]
 async fn every_answer_about_a_draft_asks_the_balance() {
     let mut stage = Stage::open("books_balance", 7).await;

@@ -1,6 +1,6 @@
-//! What must always hold, looked at while the program runs: where it does not, nothing is sent until somebody has looked;
-//! and the activity log, signed, so that what is cut off or changed shows. What is deliberately not here: the rules one by
-//! one (`books`), and the trail's own guards in the database (`nodes`).
+//! Invariant checks in the running program: a violation stops all sending until somebody releases the brake. Also the
+//! signed activity log, which reveals deletions and changes. Not here: the individual rules (`books`), and the database
+//! triggers (`nodes`).
 
 use bursar::ops::checks::{self, Known};
 use bursar::ops::log_signature::Signature;
@@ -19,7 +19,7 @@ async fn play(stage: &mut Stage, lines: &[&str]) {
     }
 }
 
-/// One look, a minute after the one before.
+/// One check, a minute after the previous one.
 async fn look(stage: &Stage) -> usize {
     while trail::chain(&stage.world.app).await.unwrap() > 0 {}
     stage.world.pass(61_000_000);
@@ -31,14 +31,14 @@ async fn broken(stage: &Stage) -> Vec<String> {
     state.map(|brake| brake.broken.iter().map(|one| one.id.clone()).collect()).unwrap_or_default()
 }
 
-/// What `bursar doctor` says of it.
+/// The findings of `bursar doctor`.
 async fn findings(stage: &Stage) -> Vec<&'static str> {
     let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
     let found = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
     found.iter().map(|one| one.code).collect()
 }
 
-/// What somebody does to the database past Bursar.
+/// Changes the database without Bursar.
 async fn past_bursar(stage: &Stage, sql: &str) {
     let mut database = beside(&stage.world).await;
     run(&mut database, sql).await.unwrap();
@@ -67,7 +67,7 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     assert_eq!(look(&stage).await, 0, "all is well");
     play(&mut stage, &["pay B1", "tick dispatch", "live 1 minute", "expect ana success"]).await;
     assert_eq!(look(&stage).await, 0);
-    // Within the day only what has changed is asked.
+    // Within the day, only changed rows are checked.
     past_bursar(&stage, "UPDATE reward SET paid_at = NULL WHERE transaction_id IS NOT NULL").await;
     assert_eq!(look(&stage).await, 0, "nothing was noted about it since");
     play(&mut stage, &["refresh ana"]).await;
@@ -96,7 +96,7 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     play(&mut stage, &["pay B2", "live 1 minute", "expect bo success"]).await;
     pat.read("/activity/books").await.says("No broken rule stops payments.");
 
-    // It is mended, which the look of a day later notices; breaking anew it stops payments anew.
+    // After a repair, the check a day later notices; a new violation stops payments again.
     past_bursar(&stage, "UPDATE reward SET paid_at = 1 WHERE transaction_id IS NOT NULL").await;
     stage.world.pass(86_400_000_000);
     assert_eq!(look(&stage).await, 0);
@@ -107,7 +107,7 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     stage.close(Ok(())).await;
 }
 
-/// What is on its way when the brake is put on waits, says so, and goes on by itself afterwards.
+/// Payments queued when the brake is applied wait, say so, and continue automatically afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_queued_waits_and_goes_on() {
     let mut stage = open("brake_queued").await;
@@ -144,7 +144,7 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
     assert!(longer.rows > signed.rows);
     assert_eq!(proof.flaw(key), None, "an old proof stays one");
 
-    // Whoever owns the tables takes the guards off, cuts the newest rows off, and counts back.
+    // The table owner drops the triggers, deletes the newest rows and resets the counter.
     let sqlite = app.store.engine_name() == "sqlite";
     let guard = if sqlite { "DROP TRIGGER audit_not_removed" } else { "DROP TRIGGER audit_stays ON audit" };
     past_bursar(&stage, guard).await;
@@ -162,7 +162,7 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
     stage.close(Ok(())).await;
 }
 
-/// Once a day the auditors are sent how far the log reaches.
+/// Once a day the auditors receive a signed statement of the log's length.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_auditors_keep_what_was_signed() {
     let stage = open("signed_daily").await;

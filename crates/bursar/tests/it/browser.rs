@@ -1,5 +1,5 @@
-//! The pages in a real browser: headless Chromium signs in, our script runs under our content security policy, and the
-//! page is what it is without it, only handier. What is deliberately not here: what a page says; that is in `pages`.
+//! The pages in a real browser: headless Chromium signs in, our script runs under our content security policy, and every
+//! page works without it. Not here: page contents, which are in `pages`.
 
 mod driver;
 mod first_hour;
@@ -21,7 +21,7 @@ use crate::world::World;
 
 const KNOWN: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/// The browser there is; `None` after saying that there is none.
+/// The browser, or `None` after reporting that none is installed.
 fn known() -> Option<&'static str> {
     let found = KNOWN.into_iter().find(|path| Path::new(path).exists());
     if found.is_none() {

@@ -1,6 +1,6 @@
-//! Planted secrets, searched for wherever they must not be: a tax number, the vendors' secrets, a payee's address at
-//! PayPal. They go in by the doors they really use; then mails, logs, pages, the audit trail, error answers and the
-//! database's own bytes are read.
+//! Plants secrets and searches for them everywhere they must not be: a tax ID, the vendors' secrets, a payee's PayPal
+//! address. They enter through their normal forms; then mails, logs, pages, the audit trail, error responses and the raw
+//! database file are searched.
 
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,7 @@ const STRIPE_KEY: &str = "sk_test_canary0123456789abcdef";
 const PAYPAL_SECRET: &str = "canary_secret_0123456789abcdef";
 const PAYPAL_ADDRESS: &str = "canary.payee@hidden.example";
 
-/// Where the log goes in this test.
+/// A writer for the log of this test.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -46,7 +46,7 @@ impl Write for Log {
     }
 }
 
-/// Everything that was looked at, each with where it stood.
+/// All searched content with its origin.
 #[derive(Default)]
 struct Seen(Vec<(String, Vec<u8>)>);
 
@@ -55,7 +55,7 @@ impl Seen {
         self.0.push((place.into(), text.into()));
     }
 
-    /// The places that hold any of the planted words; what is only digits is also looked for without its dashes.
+    /// The places that contain a planted secret; for digits, also without dashes.
     fn holding(&self, planted: &[&str]) -> Vec<String> {
         let mut words: Vec<String> = planted.iter().map(|word| (*word).to_owned()).collect();
         words.extend(planted.iter().map(|word| word.replace('-', "")));
@@ -82,7 +82,7 @@ async fn call(world: &World, key: &str, method: &str, path: &str, body: &Value) 
     format!("{status} {}", String::from_utf8_lossy(&bytes))
 }
 
-/// Puts the secrets in, and notes what is answered to right and wrong ones.
+/// Enters the secrets, and records the responses to valid and invalid ones.
 async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen) {
     let tax = |tin: &str| json!({"form": "w9", "name": "Ana Lima", "signed_on": "2026-01-31", "tin": tin});
     let address = json!({"vendor": "paypal", "paypal_email": PAYPAL_ADDRESS});
@@ -100,7 +100,7 @@ async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen)
     for (method, path, body, status) in calls {
         let answer = call(world, key, method, path, &body).await;
         assert!(answer.starts_with(status), "{path}: {answer}");
-        // Whoever sends an address may be shown it again; nobody is ever shown the others.
+        // Whoever enters an address may see it again; nobody ever sees the others.
         let place = format!("the answer of {path}");
         if !path.ends_with("payout-profile") {
             seen.note(place, answer);
@@ -113,7 +113,7 @@ async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen)
     seen.note("what the form of Stripe told", told.body);
 }
 
-/// Every export with every column there is, as text, and the rows of the spreadsheets; the statement on paper.
+/// Every export with all columns, as text, plus the rows of the spreadsheets and the PDF statement.
 async fn take_everything(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen) {
     for kind in Kind::ALL {
         let columns: Vec<&str> = columns::headings(kind).iter().map(|head| head.name).collect();
@@ -170,7 +170,7 @@ async fn look_at_payments(auditor: &mut Browser, seen: &mut Seen) {
 }
 
 fn look_at_what_is_stored(world: &World) {
-    // A destination must be stored, or nobody could be paid; the others are there only encrypted.
+    // A destination must be stored to be paid; the others are stored encrypted only.
     if let Some(file) = world.app.config.database_url.strip_prefix("sqlite://") {
         let mut stored = Seen::default();
         for name in [file.to_owned(), format!("{file}-wal")] {
@@ -181,7 +181,7 @@ fn look_at_what_is_stored(world: &World) {
     }
 }
 
-/// What our people noted about a payee is theirs: a partner who reads of it is warned of an inquiry.
+/// Staff notes about a payee are internal: a partner who reads one would be warned of an investigation.
 const NOTE: &str = "suspected fraud, police case 4711";
 
 #[tokio::test]
@@ -241,8 +241,8 @@ async fn nothing_planted_comes_out() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    // While there is one subscriber alone, whatever another test logs first, on a thread that has none, is taken for unwanted by
-    // everybody. With two, each place that logs is asked for by all of them.
+    // Keeps a second dispatcher alive. With only one subscriber, a callsite first hit by another test on a thread without
+    // one would be cached as disabled for everyone.
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(subscriber);
     let world = World::open("canary", 77).await;

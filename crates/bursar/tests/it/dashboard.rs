@@ -1,5 +1,5 @@
-//! The dashboard: what it adds up, for whom, and how it is narrowed. The world here has payments that succeeded, failed
-//! and came back, in three currencies and two months. How the pages look is for `browser`.
+//! The dashboard: totals, visibility and filters. The world has payments that succeeded, failed and came back, in three
+//! currencies and two months. Not here: how the pages look (`browser`).
 
 mod pages;
 
@@ -28,8 +28,8 @@ use crate::world::{DAY, SECOND, World};
 
 const HEAD: &str = "external_id,activity,owner,value,currency,payment_type\n";
 
-/// In March Ana, Dee, Eve and the company Acme are paid, Bo's payment fails, and Cem's comes back after it had
-/// succeeded. In April Ana is paid again. Then one payment of Dee's is in flight, and one of her rewards waits.
+/// In March, Ana, Dee, Eve and the company Acme are paid, Bo's payment fails, and Cem's comes back after it succeeded. In
+/// April, Ana is paid again. One payment of Dee's is in flight, and one of Dee's rewards waits.
 pub async fn furnish(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     let accounts = "external_id,name,country\nA-1,Acme,US\nA-2,Bolt,US\n";
@@ -100,7 +100,7 @@ async fn live(world: &World) {
     world.tick_all(0).await;
 }
 
-/// Asks the API as whoever holds a key.
+/// Calls the API with one key.
 struct Api {
     router: Router,
     key: String,
@@ -120,7 +120,7 @@ impl Api {
         self.ask(&format!("dashboard/{path}")).await
     }
 
-    /// The payees of a list of transactions, by name.
+    /// The payees in a list of transactions, by name.
     async fn payees(&self, query: &str) -> String {
         let (_, body) = self.ask(&format!("transactions?{query}")).await;
         let rows = body["data"].as_array().unwrap_or_else(|| panic!("{query} {body:#}"));

@@ -1,5 +1,5 @@
-//! Processes that die: what they had begun goes on at once in another, whatever kind of lease they held; a vendor whose
-//! credentials do not open; requests that outlive whoever asked.
+//! Crashes: another process takes over immediately, whatever kind of lease the dead one held. Also credentials that cannot
+//! be decrypted, and requests that outlive their client.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -80,7 +80,8 @@ async fn what_a_dead_process_held_is_free_at_once() {
     assert!(matches!(begin(&second).await, Begun::Running));
     assert_eq!(leased_to_ask(&second, Vendor::PayPal).await, 0);
 
-    // On SQLite the one that starts is alone; elsewhere the others see that it counts no more beats.
+    // On SQLite the starting process knows it is alone; on PostgreSQL the others see that the dead one's heartbeat has
+    // stopped.
     let alone = second.store.engine_name() == "sqlite";
     nodes::join(&second, alone).await.unwrap();
     if !alone {
@@ -101,7 +102,7 @@ async fn what_a_dead_process_held_is_free_at_once() {
     stage.close(Ok(())).await;
 }
 
-/// Every table with leases is named where a dead process's leases end.
+/// Every table with leases is listed where a dead process's leases end.
 #[test]
 fn every_kind_of_lease_ends_with_its_process() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
@@ -126,7 +127,7 @@ fn every_kind_of_lease_ends_with_its_process() {
 struct Process(Child);
 
 impl Process {
-    /// `bursar serve` as somebody would start it, on the world's database and vendors.
+    /// Starts a real `bursar serve` on the world's database and vendors.
     fn start(world: &World, key: &std::path::Path) -> Self {
         let config = &world.app.config;
         let child = Command::new(env!("CARGO_BIN_EXE_bursar"))
@@ -144,14 +145,14 @@ impl Process {
         Self(child.unwrap())
     }
 
-    /// As `kill -9`.
+    /// Kills it, like `kill -9`.
     fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 }
 
-/// Waits until it is so, while the vendors' time goes on.
+/// Waits for a condition while the vendors' clock advances.
 async fn until(world: &World, what: &str, mut so: impl AsyncFnMut() -> bool) -> Duration {
     let clock = Clock::system();
     let begun = clock.now();
@@ -200,7 +201,7 @@ async fn a_process_that_is_killed_is_replaced_within_seconds() {
     });
     let went_on = went_on.await;
     second.kill();
-    // A lease would have lasted half a minute. What a slow machine takes to start a process is allowed for.
+    // A lease would have lasted half a minute. The bound leaves room for slow machines to start a process.
     assert!(went_on < Duration::from_secs(20), "{went_on:?}");
     let executed = world.simulator.books().requests.iter().filter(|one| one.executed).count();
     assert!(
@@ -307,7 +308,7 @@ async fn a_request_keeps_its_key_for_as_long_as_it_runs() {
     assert!(matches!(begin().await, Begun::Answered(kept) if kept == reply));
 }
 
-/// Whoever asked hangs up; what was begun is finished, and its answer is there when they ask again.
+/// The client disconnects; the request still completes, and its response is there on retry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_hangs_up_finds_the_answer_later() {
     let house = crate::api::House::open("hung_up").await;

@@ -1,4 +1,4 @@
-//! `bursar doctor`: what it finds, in which order, and that it finds nothing where nothing is wrong.
+//! `bursar doctor`: its findings and their order, and that it reports nothing on a healthy installation.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::scenarios::Stage;
 
-/// What the program itself finds in a folder, and whether something must be done.
+/// Runs the real program in a folder: its findings, and whether something must be done.
 fn doctor(folder: &Path) -> (Vec<(String, String)>, bool) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
@@ -75,7 +75,7 @@ fn the_program_says_what_is_wrong_with_its_files() {
     assert!(must && found.iter().any(|(_, code)| code.starts_with("database_")), "{found:?}");
 }
 
-/// A change of the master key that has not ended is told with what to do; a backup from before asks for the key of its time.
+/// An unfinished master key rotation is reported with instructions; a backup from before it needs the key of that time.
 #[test]
 fn the_program_says_how_a_change_of_the_key_stands() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +112,7 @@ fn the_program_says_how_a_change_of_the_key_stands() {
     let (found, _) = doctor(folder.path());
     assert!(codes(&found).contains(&"key_old_kept"), "{found:?}");
 
-    // Put back, the database of that time is sealed with the new key by going on.
+    // After a restore, continuing the rotation re-encrypts the older database with the new key.
     run(folder.path(), &["restore", "before"]);
     let (found, _) = doctor(folder.path());
     assert!(codes(&found).contains(&"key_new_waits"), "{found:?}");
@@ -120,7 +120,7 @@ fn the_program_says_how_a_change_of_the_key_stands() {
     assert_eq!(fs::read_to_string(at("bursar.key")).unwrap(), new);
 }
 
-/// An empty database would say that every rule holds and that nothing is sent, while the real one goes on paying.
+/// An empty database would report that all invariants hold and nothing is sent, while the real one continues paying.
 #[test]
 fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "{command} makes {left:?}");
     }
-    // SQLite takes an empty file for an empty database.
+    // SQLite treats an empty file as an empty database.
     fs::write(folder.path().join("bursar.db"), "").unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_bursar"));
     program.env_remove("BURSAR_DATABASE_URL").env_remove("BURSAR_MASTER_KEY_FILE");
@@ -161,7 +161,7 @@ fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
     assert_eq!(fs::metadata(folder.path().join("bursar.db")).unwrap().len(), 0, "nothing is made of it");
 }
 
-/// The database and the vendors, without the program around them.
+/// The findings about the database and the vendors, without the program.
 async fn found(stage: &Stage) -> Vec<Finding> {
     let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
     let mut db = stage.world.app.store.read().await.unwrap();
@@ -197,7 +197,7 @@ async fn what_the_database_and_the_vendors_tell() {
     stage.close(Ok(())).await;
 }
 
-/// A person cannot settle what cannot even be read: it is named apart from what waits for one.
+/// A person cannot settle an unreadable payment, so it is reported separately from those that wait for a person.
 #[tokio::test]
 async fn a_payment_that_cannot_be_read_is_named() {
     let mut stage = Stage::open("doctor_unreadable", 37).await;

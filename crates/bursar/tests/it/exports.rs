@@ -1,6 +1,5 @@
-//! What leaves the house as a file: that amounts are numbers and words are no formulas, that the books balance in every
-//! shape, that a large export survives the death of who makes it, and that each is written down. What is deliberately not
-//! here: planted secrets, which `canary` searches for.
+//! Exports: amounts are numbers and text is no formula, the books balance in every layout, a large export survives the
+//! death of its worker, and each export is logged. Not here: planted secrets, which `canary` searches for.
 
 mod large;
 mod paper;
@@ -26,7 +25,7 @@ use crate::pages::{Browser, approve_all, furnish};
 use crate::scenarios::Stage;
 use crate::world::World;
 
-/// What the API answered.
+/// A response from the API.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -38,7 +37,7 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    /// The rows as they are read again, each by the names of the columns.
+    /// The rows, parsed again and keyed by column name.
     fn rows(&self) -> Vec<BTreeMap<String, String>> {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
         table(&self.body)
@@ -55,7 +54,7 @@ fn table(csv: &[u8]) -> Vec<BTreeMap<String, String>> {
     reader.records().map(|record| row(record.unwrap())).collect()
 }
 
-/// An API key of a role.
+/// An API key of this role.
 pub async fn key(world: &World, role: Role) -> String {
     let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then(|| "ana".to_owned());
     let name = format!("key of {}", role.as_str());
@@ -63,7 +62,7 @@ pub async fn key(world: &World, role: Role) -> String {
     people::create_key(&world.app, &new).await.unwrap()
 }
 
-/// Asks the API.
+/// Sends a GET to the API.
 pub async fn get(world: &World, key: &str, path: &str) -> Answer {
     let request = Request::get(format!("/api/v1{path}")).header("authorization", format!("Bearer {key}"));
     let request = request.body(Body::empty()).unwrap();
@@ -73,12 +72,12 @@ pub async fn get(world: &World, key: &str, path: &str) -> Answer {
     Answer { status, headers, body }
 }
 
-/// Exports the books, so that there is an export to look at.
+/// Exports the books, so that there is an export to display.
 pub async fn take_the_books(world: &World) {
     exports::order(&world.app, &world.actor, &books(Layout::Generic, false), None).await.unwrap();
 }
 
-/// What of the books does not balance in any shape they are exported in. Asked at the end of every scenario.
+/// Entries that do not balance, in every layout. Every scenario checks this at its end.
 pub async fn unbalanced(world: &World) -> Vec<String> {
     let mut told = Vec::new();
     for layout in Layout::ALL {
@@ -99,7 +98,7 @@ fn books(layout: Layout, by_day: bool) -> Asked {
     Asked { scope, format: Format::Csv, marked: false, columns, told: "All".to_owned() }
 }
 
-/// Debits less credits of each entry in each currency, in minor units: every amount has all digits of its currency.
+/// Debits minus credits per entry and currency, in minor units: every amount has all digits of its currency.
 fn sums(layout: Layout, rows: &[BTreeMap<String, String>]) -> BTreeMap<String, i64> {
     let minor = |text: &str| match text {
         "" => 0,
@@ -107,7 +106,7 @@ fn sums(layout: Layout, rows: &[BTreeMap<String, String>]) -> BTreeMap<String, i
     };
     let mut sums = BTreeMap::new();
     for row in rows {
-        // QuickBooks Online takes no longer ones.
+        // QuickBooks Online limits the length.
         assert!(row.get("JournalNo").is_none_or(|number| (1..=21).contains(&number.len())), "{row:?}");
         let (entry, amount) = match layout {
             Layout::Generic => (
@@ -206,7 +205,7 @@ async fn the_books_balance_in_every_shape_and_the_payments_are_masked() {
         assert!(sums.len() > 5 && sums.values().all(|sum| *sum == 0), "{layout:?}: {sums:?}");
         let days = get(world, &key, &format!("{path}&group=day")).await.rows();
         assert!(days.len() < rows.len() && !days.is_empty());
-        // What is written down beside a file is how many lines it has.
+        // The number of lines is logged with each file.
         let filter = JournalFilter::default();
         let scope = |by_day| Scope::Journal { filter: filter.clone(), layout, by_day };
         let mut db = world.app.store.read().await.unwrap();

@@ -1,5 +1,5 @@
-//! The gates as an operator meets them: limits that hold however many press Pay at once, and words that are the same on
-//! every face.
+//! The gates as users see them: limits that hold however many people press Pay at once, and the same text in every
+//! interface.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -28,7 +28,7 @@ use crate::world::{Loop, World};
 
 const CROWD: usize = 50;
 
-/// Fifty payouts of 10 USD, a payee each.
+/// Fifty payouts of 10 USD, each to another payee.
 async fn fifty(stage: &mut Stage) -> Vec<(BatchId, Seen)> {
     stage.play("fifty", &format!("crowd {CROWD} paypal 10.00")).await.unwrap();
     let (app, actor) = (&stage.world.app, &stage.world.actor);
@@ -44,7 +44,7 @@ async fn fifty(stage: &mut Stage) -> Vec<(BatchId, Seen)> {
     formed
 }
 
-/// Presses Pay for all of them at once; how many were paid.
+/// Presses Pay for all of them at once; returns how many were paid.
 async fn race(world: &World, batches: Vec<(BatchId, Seen)>, who: &[&Actor]) -> usize {
     let mut pressing = tokio::task::JoinSet::new();
     for (place, (id, seen)) in batches.into_iter().enumerate() {
@@ -64,7 +64,7 @@ async fn race(world: &World, batches: Vec<(BatchId, Seen)>, who: &[&Actor]) -> u
     paid
 }
 
-/// What was paid today, after which another cent would be too much.
+/// The amount paid today; checks that another cent would exceed the limit.
 async fn spent_today(world: &World) -> i64 {
     let (usd, now) = (Currency::parse("USD").unwrap(), world.now());
     let mut db = world.app.store.read().await.unwrap();
@@ -100,17 +100,17 @@ async fn what_one_person_may_pay_leaves_the_other_their_own() {
     stage.close(Ok(())).await;
 }
 
-/// One gate of `gates.txt`.
+/// One gate in `gates.txt`.
 struct Gate {
     code: Code,
-    /// What is asked: a reward, a batch, or somebody's payment.
+    /// The subject: a reward, a batch, or somebody's payment.
     name: String,
     closing: Vec<String>,
     remedy: Vec<String>,
 }
 
 impl Gate {
-    /// Whose rewards it is about.
+    /// The partner whose rewards it concerns.
     fn partner(&self) -> &str {
         let line = self.closing.iter().find_map(|line| line.strip_prefix("partner ")).unwrap();
         line.split_whitespace().next().unwrap()
@@ -141,7 +141,7 @@ fn every_gate() -> Vec<Gate> {
     gates
 }
 
-/// A face, and where on it a gate of this thing stands.
+/// An interface, and where it shows gates of this subject.
 #[derive(Clone, Copy, Debug)]
 enum Face {
     Page,
@@ -154,8 +154,8 @@ enum Face {
 impl Face {
     const ALL: [Self; 5] = [Self::Page, Self::Api, Self::CommandLine, Self::Portal, Self::Mail];
 
-    /// Whether this face tells of such gates: a partner sees what keeps his own rewards waiting, and is reminded only of
-    /// what he can do something about.
+    /// Whether this interface shows the gate: a partner sees what blocks their own rewards, and reminders only contain what
+    /// they can act on.
     fn tells(self, gate: &Gate) -> bool {
         let own = gate.name.starts_with('R') && gate.code.scope() == Scope::Claim;
         match self {
@@ -165,7 +165,7 @@ impl Face {
         }
     }
 
-    /// The words in which it tells of a gate: partners are spoken to, our own people are told of them.
+    /// The texts this interface uses for a gate: partners are addressed directly, staff read about them.
     fn words(self, code: Code) -> [&'static str; 2] {
         match self {
             Self::Page | Self::Api | Self::CommandLine => [code.message(), code.remedy()],
@@ -176,12 +176,12 @@ impl Face {
         }
     }
 
-    /// What the face says of a thing by its number.
+    /// The text this interface shows for a subject, by its number.
     async fn says(self, stage: &Stage, gate: &Gate, number: &str) -> String {
         let world = &stage.world;
         match (self, number.get(..2)) {
             (Self::Page, kind) => {
-                // Whoever may release it is told that they can, in words of their own.
+                // Someone who may release it is told so, in different words.
                 let may = gate.code == Code::ReleaseNeedsOtherPerson;
                 let role = if may { Role::Preparer } else { Role::Admin };
                 let mut browser = Browser::of(world, role, "reader").await;
@@ -204,7 +204,7 @@ impl Face {
             (Self::CommandLine, _) => {
                 let mut db = world.app.store.read().await.unwrap();
                 let mut found = why::find(&mut db, number, world.now()).await.unwrap();
-                // The command line asks no vendor; what only a vendor knows stands on the others.
+                // The command line does not call vendors, so blockers that only a vendor knows are missing there.
                 if gate.code == Code::VendorBalanceLow {
                     found.blockers.push(Blocker::new(gate.code, number));
                 }
@@ -228,7 +228,7 @@ impl Face {
     }
 }
 
-/// The words as they are read, whatever HTML makes of their marks.
+/// The text as displayed, with HTML entities decoded.
 fn plain(words: &str) -> String {
     words.replace("&#39;", "'").replace("&#34;", "\"")
 }
@@ -243,7 +243,7 @@ async fn api(world: &World, role: Role, address: &str) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A batch that was paid is followed on its page; whoever presses Pay once more is told the same words.
+/// A paid batch shows its progress on its page; pressing Pay again shows the same text.
 async fn pressed_twice(world: &World, number: &str) -> String {
     let mut browser = Browser::of(world, Role::Payer, "twice").await;
     let path = format!("/claims/{number}/pay");
@@ -252,13 +252,13 @@ async fn pressed_twice(world: &World, number: &str) -> String {
     plain(&browser.post(&path, &fields).await.words())
 }
 
-/// Every blocker code is raised, says the same on every face, and is gone after its remedy.
+/// Every blocker code is raised, reads the same in every interface, and is gone after its remedy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_gate_says_the_same_everywhere_and_opens_by_its_remedy() {
     let gates = every_gate();
     let shown: Vec<Code> = gates.iter().map(|gate| gate.code).collect();
     let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !shown.contains(code)).collect();
-    // The first two close before a payment is sent, never before Pay: scenarios `reversed_while_…` and `put_back_…`.
+    // The first two apply only before a payment is sent, never before Pay: scenarios `reversed_while_…` and `put_back_…`.
     let elsewhere = [&Code::TransferReversed, &Code::UnknownAtVendor, &Code::PermissionDenied];
     assert_eq!(missing, elsewhere, "the last is a person's, below");
     let mut told = Vec::new();
@@ -277,7 +277,7 @@ async fn walk(stage: &mut Stage, gate: &Gate) -> Result<(), String> {
     let number = stage.number(&gate.name).await?;
     for face in Face::ALL.into_iter().filter(|face| face.tells(gate)) {
         let says = face.says(stage, gate, &number).await;
-        // Off, the module hides its pages: they say this instead of what would stand on them.
+        // When the module is off, its pages show this instead of their content.
         for words in face.words(gate.code) {
             if !says.contains(words) {
                 return Err(format!("{face:?} does not say {words:?}:\n{says}"));

@@ -1,6 +1,6 @@
-//! The loops as they run: one vendor's trouble is not the other's.
+//! The loops at runtime: one vendor's outage does not affect the other.
 //!
-//! What is deliberately not here: what a loop does with one payment (`scenarios`).
+//! Not here: what a loop does with one payment (`scenarios`).
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 
 use crate::scenarios::Stage;
 
-/// A stage with these lines played.
+/// A stage on which these lines were played.
 async fn stage(name: &str, lines: &[&str]) -> Stage {
     let mut stage = Stage::open(name, 1).await;
     for line in lines {
@@ -32,7 +32,7 @@ async fn stage(name: &str, lines: &[&str]) -> Stage {
     stage
 }
 
-/// How many questions the vendors were asked whose name begins so.
+/// How many queries with this name prefix the vendors received.
 fn questions(stage: &Stage, of: &str) -> u64 {
     let asked = stage.world.simulator.books().questions;
     asked.iter().filter(|(name, _)| name.starts_with(of)).map(|(_, count)| count).sum()
@@ -79,7 +79,7 @@ async fn a_vendor_that_does_not_answer_is_called_one_at_a_time() {
     )
     .await;
     stage.one("tick dispatch").await.unwrap();
-    // Thirty were on the wire when the first answers were missed; after them nothing but probes.
+    // Thirty were in flight when the first responses failed to arrive; after them only probes.
     let asked = stage.world.simulator.books().requests.len();
     assert!(asked <= 40, "{asked} requests");
     for _ in 0..10 {
@@ -123,7 +123,7 @@ async fn patience_that_is_asked_of_questions_is_kept_by_every_question_and_by_no
     stage.close(ended).await;
 }
 
-/// Changes the database as nobody may.
+/// Changes the database directly, bypassing all rules.
 async fn meddle(stage: &Stage, sql: &str) {
     let mut database = AnyConnection::connect(&stage.world.app.config.database_url).await.unwrap();
     let changed = database.execute(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap();
@@ -131,8 +131,8 @@ async fn meddle(stage: &Stage, sql: &str) {
     database.close().await.unwrap();
 }
 
-/// An intention that was decided before the database was put back, and committed too late to be doubted with the others: it may
-/// have been carried out in the time that is lost, so it is looked for and not sent.
+/// A send decided before a restore and committed too late to be marked as unknown with the others: it may have been
+/// executed in the lost period, so it is looked up, not sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_intended_in_an_epoch_before_is_looked_for() {
     let lines = ["partner bo stripe acct_bo", "reward R1 bo 20.00 approved", "batch B1 all", "pay B1"];
@@ -201,7 +201,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
     }
 }
 
-/// What is under way of one payment, and cannot be read, keeps no other from the bank.
+/// One unreadable payment in progress does not block other bank payouts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payout_under_way_that_cannot_be_read_keeps_no_other_back() {
     let lines = [
@@ -229,8 +229,8 @@ async fn a_payout_under_way_that_cannot_be_read_keeps_no_other_back() {
     stage.close(ended).await;
 }
 
-/// Who must act about a payment whose record cannot be read, and what they must do, wherever it is asked for. Once a PayPal
-/// batch is on its way to be sent it is never split: then that holds for all of it.
+/// For a payment with an unreadable record, every interface says who must act and how. A PayPal batch that is about to be
+/// sent is never split, so this then applies to the whole batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_that_was_set_aside_says_who_must_act() {
     let intended = ["crowd 3 paypal 10.00", "batch B1 all", "pay B1", "die between commit and send"];
@@ -252,7 +252,7 @@ async fn a_payment_that_was_set_aside_says_who_must_act() {
         let said = bursar::cli::why::lines(&why).join(" ");
         let page = browser.get(&format!("/transactions/{number}")).await.words().replace("&#39;", "'");
         assert!(!page.contains("see `blockers`"), "{number}: {page}");
-        // Whoever looks after Bursar finds what it tripped over on the page itself.
+        // The operator finds the underlying error on the page itself.
         assert!(
             page.contains("Set aside since") || page.contains("What is wrong with it"),
             "{number}: {page}"
@@ -267,8 +267,8 @@ async fn a_payment_that_was_set_aside_says_who_must_act() {
     stage.close(ended).await;
 }
 
-/// A worker reads what is available for one payout; before it has promised any of it, another promises all of it to another
-/// payout of the same account.
+/// A worker reads the available balance for one payout. Before it commits any of it, another worker commits all of it to
+/// another payout of the same account.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_do_not_share_out_one_availability_twice() {
     let mut stage = stage(
@@ -289,7 +289,7 @@ async fn two_nodes_do_not_share_out_one_availability_twice() {
         ],
     )
     .await;
-    // The first worker is to see only the second payment, and the second worker only the first.
+    // The first worker sees only the second payment, and the second worker only the first.
     let (now, first) = (stage.world.now(), stage.number("bo@B1").await.unwrap());
     let of_first = format!(
         "leg = 'payout' AND transaction_id {{}} (SELECT id FROM payout_transaction WHERE number = {})",
@@ -319,8 +319,8 @@ async fn two_nodes_do_not_share_out_one_availability_twice() {
     stage.close(ended).await;
 }
 
-/// While a vendor takes its time the leases in use are made longer every ten seconds, so that nobody else takes them over,
-/// however long that is by the clock.
+/// While a vendor is slow, leases in use are extended every ten seconds, so nobody else takes them over, however long the
+/// call takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_in_use_is_made_longer() {
     let mut stage = stage(
@@ -337,7 +337,7 @@ async fn a_lease_in_use_is_made_longer() {
     )
     .await;
     transfers(&stage, 1).await;
-    // Renewed ten seconds after it was taken, when the clock said twenty more.
+    // Extended ten seconds after it was taken, when the clock had advanced another twenty.
     for line in ["later 20 seconds", "rest 10500", "later 20 seconds", "tick dispatch by 2"] {
         stage.one(line).await.unwrap();
     }
@@ -348,7 +348,7 @@ async fn a_lease_in_use_is_made_longer() {
     stage.close(ended).await;
 }
 
-/// A vendor asks for more patience than anybody would have.
+/// A vendor sends an extremely long `Retry-After`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vendor_that_asks_for_ever_is_asked_again_after_a_day() {
     let mut stage = stage(
@@ -409,7 +409,7 @@ async fn a_question_that_a_wrong_clock_has_put_off_for_days_is_asked() {
     stage.close(Ok(())).await;
 }
 
-/// A restricted key that may read and not pay: each probe ends the pause, each payment begins it again.
+/// A restricted key that can read but not pay: each probe ends the pause, each payment restarts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_that_comes_and_goes_is_told_once_an_hour() {
     let mut stage = stage("paused_again_and_again", &["partner bo stripe acct_bo"]).await;
@@ -427,7 +427,7 @@ async fn a_pause_that_comes_and_goes_is_told_once_an_hour() {
     stage.close(Ok(())).await;
 }
 
-/// Waits until so many transfers were made.
+/// Waits until this many transfers were made.
 async fn transfers(stage: &Stage, count: usize) {
     let began = Instant::now();
     while stage.world.simulator.books().transfers.len() < count {
@@ -463,7 +463,7 @@ async fn a_hold_that_is_placed_while_payments_wait_for_their_turn_holds() {
         ["crowd 40 stripe 10.00", "batch B1 all", "pay B1", "vendor stripe slow 2000 on transfer times 30"];
     let mut stage = stage("held_in_the_queue", &paid).await;
     stage.one("start dispatch by 1").await.unwrap();
-    // Thirty are on the wire at a time; the others have passed the gates and wait.
+    // Thirty are in flight at a time; the others have passed the gates and wait.
     transfers(&stage, 30).await;
     let mut database = AnyConnection::connect(&stage.world.app.config.database_url).await.unwrap();
     database.execute("UPDATE partner SET standing = 'on_hold'").await.unwrap();
@@ -479,8 +479,8 @@ async fn a_hold_that_is_placed_while_payments_wait_for_their_turn_holds() {
     stage.close(Ok(())).await;
 }
 
-/// While the processes of one database are replaced one after the other, one of the version before may still take leases. It
-/// notes no intention to send: the lease is all there is of it.
+/// During a rolling upgrade, a process of the previous version may still take leases. It records no intent to send, so its
+/// lease is the only sign that it may have sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_of_the_version_before_is_a_doubt() {
     let intended = [
@@ -522,8 +522,8 @@ async fn a_record_that_cannot_be_read_does_not_keep_others_from_settling() {
     stage.close(ended).await;
 }
 
-/// Events name three submissions whose answers were lost. The record of one cannot be read, nor that of what the second carries:
-/// the third is adopted, what is due is asked about, and the two follow when their records are put right.
+/// Events name three submissions whose responses were lost. The record of one is unreadable, and so is that of an item in
+/// the second. The third is adopted, due payments are polled, and the two follow when their records are repaired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_named_submission_that_cannot_be_read_does_not_keep_others_from_settling() {
     let paid = [
@@ -694,7 +694,7 @@ async fn an_event_about_a_payout_that_settled_several_reaches_all_of_them() {
         ],
     )
     .await;
-    // As it is when Stripe paid both by its own schedule, with one payout.
+    // As if one automatic payout of Stripe had paid both.
     let one = "SELECT MAX(vendor_id) FROM attempt WHERE leg = 'payout'";
     let same =
         format!("UPDATE attempt SET vendor_id = ({one}) WHERE leg = 'payout' AND vendor_id <> ({one})");

@@ -1,4 +1,4 @@
-//! Mails: what each says in each language, to whom it goes, and how it gets there.
+//! Mails: their content in each language, their recipients, and their delivery.
 
 mod sent;
 mod words;

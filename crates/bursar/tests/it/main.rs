@@ -1,7 +1,7 @@
 //! Bursar's integration tests: one binary, because linking a dozen would take longer than running them.
 //!
-//! The database is SQLite in a temporary file, or PostgreSQL when `BURSAR_TEST_POSTGRES` names one. A test that needs
-//! what is absent says "skipped" and passes, unless `BURSAR_TEST_REQUIRE` lists it.
+//! The database is SQLite in a temporary file, or PostgreSQL if `BURSAR_TEST_POSTGRES` names a server. A test that lacks a
+//! tool prints "skipped" and passes, unless `BURSAR_TEST_REQUIRE` lists that tool.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,6 +1,6 @@
-//! Changing the master key: what is sealed is sealed anew and bound to its place, whoever runs goes on, whoever dies is gone on
-//! from, and nothing is lost that is saved meanwhile. The program itself runs here as `bursar key`; its key file is tried in
-//! `secrets::key_file`.
+//! Master key rotation: every encrypted value is re-encrypted and bound to its place, running processes continue, crashed
+//! ones can be resumed, and nothing saved meanwhile is lost. The real program runs here as `bursar key`. Not here: its key
+//! file, which is tested in `secrets::key_file`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
@@ -40,10 +40,10 @@ use crate::source;
 use crate::world::{CONNECTIONS, World};
 
 const OPERATOR: AtTheMachine<'_> = AtTheMachine("a test");
-/// No value has this head.
+/// A prefix that no stored value has.
 const NO_HEAD: &str = "v1.________________.";
 
-/// A world, and the key file that its database is sealed with.
+/// A world, and the key file of its database.
 struct House {
     world: World,
     folder: tempfile::TempDir,
@@ -62,7 +62,7 @@ impl House {
         self.folder.path().join("bursar.key")
     }
 
-    /// A process of its own, which has read this key file.
+    /// Another process, which has read this key file.
     async fn process(&self, file: &Path) -> App {
         let app = &self.world.app;
         let master_key = MasterKey::read(file).unwrap().unwrap();
@@ -115,7 +115,7 @@ fn first_key() -> OneKey {
     OneKey::new([7; 32])
 }
 
-/// What was said, where the program ended so.
+/// The output, if the program exited with this code.
 fn told(output: &Output, code: i32) -> String {
     let (out, complaints) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -123,7 +123,7 @@ fn told(output: &Output, code: i32) -> String {
     format!("{out}{complaints}")
 }
 
-/// Something of every column: where it lies, and what it says.
+/// Fills every encrypted column: location and plaintext of each value.
 async fn filled(app: &App) -> Vec<(Column, String, String)> {
     let new = NewPerson {
         email: "kim@example.com".to_owned(),
@@ -185,7 +185,7 @@ async fn rows(db: &mut bursar::store::Db, column: Column) -> Vec<(String, String
     sealed::others(db, column, NO_HEAD, "", 10_000).await.unwrap()
 }
 
-/// Whether everything says what it did, under one of these keys; how many values are under which.
+/// Checks that every value decrypts to its plaintext with one of these keys; returns the number of values per key.
 async fn all_open(app: &App, keys: &[OneKey], expected: &[(Column, String, String)]) -> Vec<usize> {
     let key = MasterKey::new([0; 32]).with(keys.to_vec());
     let mut db = app.store.read().await.unwrap();
@@ -234,7 +234,7 @@ async fn everything_is_sealed_anew_and_told() {
     let notice = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'master_key_changed'";
     assert_eq!(text(&mut database, notice).await, "1");
 
-    // What an older backup needs is written from what is kept, and a second change keeps it too.
+    // Keys that an older backup needs are kept in the file, also through a second rotation.
     house.done(&["rotate"]).await;
     let out = house.folder.path().join("old.key");
     house.done(&["old", first_key().id(), "--to", &out.display().to_string()]).await;
@@ -243,7 +243,7 @@ async fn everything_is_sealed_anew_and_told() {
     house.refused(&["old", "0000000000000000", "--to", "other.key"]).await;
     assert_eq!(all_open(app, &house.keys(), &expected).await, [expected.len()]);
 
-    // A key that was given up is not gone back to by accident.
+    // A retired key is not reactivated by accident.
     let mut file = Locked::of(&house.file()).unwrap();
     file.write(&[keys[0].clone(), house.keys()[0].clone()]).unwrap();
     drop(file);
@@ -252,7 +252,7 @@ async fn everything_is_sealed_anew_and_told() {
     house.close().await;
 }
 
-/// Starts the program, and kills it at its n-th point; false when it ended before.
+/// Starts the program and kills it at its n-th crash point; false if it ended before.
 fn killed_at(house: &House, n: usize, arguments: &[&str]) -> bool {
     let socket = house.folder.path().join(format!("points-{n}"));
     let listener = UnixListener::bind(&socket).unwrap();
@@ -291,7 +291,7 @@ async fn whoever_dies_at_any_point_is_gone_on_from_with_the_same_key() {
             midway.len() <= 2 && (midway == before || midway.last() == before.first() || midway.len() == 1)
         );
         all_open(app, &midway, &expected).await;
-        // With one key the change was not begun, or was ended: then this is another one.
+        // With only one key, the rotation was not started or had finished: this is another one.
         let finish = if midway.len() == 2 { "rotate" } else { "finish" };
         house.done(&[finish]).await;
         let after = house.keys();
@@ -311,7 +311,7 @@ async fn whoever_dies_at_any_point_is_gone_on_from_with_the_same_key() {
     house.close().await;
 }
 
-/// As values were sealed before they named their key.
+/// The format of encrypted values before they named their key.
 fn sealed_before(key: [u8; 32], bound: &str, plain: &str) -> String {
     let nonce = [5u8; 24];
     let payload = Payload { msg: plain.as_bytes(), aad: bound.as_bytes() };
@@ -323,7 +323,8 @@ async fn put_as_it_is(world: &World, table: &str, set: &str) {
     run(&mut beside(world).await, &format!("UPDATE {table} SET {set}")).await.unwrap();
 }
 
-/// What an earlier version has sealed is bound to less, and opens all the same; sealed anew it is bound to its place.
+/// A value encrypted by an earlier version is bound to less context and still decrypts; re-encrypting binds it to its
+/// place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_earlier_version_sealed_opens_and_is_bound_when_it_is_sealed_anew() {
     let house = House::open("key_before").await;
@@ -359,7 +360,7 @@ async fn what_an_earlier_version_sealed_opens_and_is_bound_when_it_is_sealed_ane
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_runs_reads_and_seals_with_the_new_key() {
     let house = House::open("key_running").await;
-    // One shares the key file, the other one has a copy.
+    // One shares the key file, the other has a copy.
     let copy = house.folder.path().join("copy.key");
     key_file::make(&copy, &[first_key()]).unwrap();
     let (near, far) = (house.process(&house.file()).await, house.process(&copy).await);
@@ -380,7 +381,7 @@ async fn a_process_that_runs_reads_and_seals_with_the_new_key() {
     assert_eq!(id_in(&begin(&near).await.unwrap()), Some(new.id()), "it seals with the new key, too");
     assert_eq!(near.master_key.sealing(), Some(new.clone()));
 
-    // The copy has the old key only: nothing is sealed there, and the vendor is not paused for everybody.
+    // The copy has only the old key: that node cannot encrypt, and the vendor is not paused for everyone.
     let refused = begin(&far).await;
     assert!(
         matches!(&refused, Err(OpsError::Conflict(refusal)) if refusal.code == "master_key_missing"),
@@ -413,7 +414,7 @@ async fn a_process_that_runs_reads_and_seals_with_the_new_key() {
     house.close().await;
 }
 
-/// Whoever saves while everything is sealed anew has saved; nobody seals with the old key after the change.
+/// Values saved during re-encryption are kept; nobody encrypts with the old key after the rotation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_saved_meanwhile_stays() {
     let house = House::open("key_meanwhile").await;
@@ -425,7 +426,7 @@ async fn what_is_saved_meanwhile_stays() {
     let read = value().await;
     assert_eq!(read.0, "paypal");
 
-    // Somebody stores something: the change waits for them, and finds what they have stored.
+    // A concurrent write: the rotation waits for it, and finds the new value.
     let mut storing = app.store.begin().await.unwrap();
     let by_old = master_key::seal(&mut storing, &app, &place, "{\"saved\":1}").await.unwrap();
     assert!(sealed::exchange(&mut storing, Column::Connection, "paypal", &read.1, &by_old).await.unwrap());
@@ -441,7 +442,7 @@ async fn what_is_saved_meanwhile_stays() {
         matches!(key_rotation::end(&app, &new, OPERATOR, true).await.unwrap(), Ended::No(left) if left.opens >= 2)
     );
 
-    // Somebody stores between the look and the change of a value.
+    // A concurrent write between reading and replacing a value.
     let seen = value().await;
     assert_eq!(id_in(&seen.1), Some(first_key().id()));
     let anew = new.seal(&app.clock, &place, "{\"saved\":1}");
@@ -469,8 +470,8 @@ fn new_only(new: &OneKey) -> MasterKey {
     MasterKey::new([0; 32]).with([new.clone()])
 }
 
-/// Two operators, each with a file of their own: one of them changes the key, the other one is told, and nothing is sealed with a
-/// key that is in one file only.
+/// Two operators with separate key files rotate at once: one succeeds, the other gets an error, and no value is encrypted
+/// with a key that only one file has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_who_change_it_at_once_one_does() {
     let house = House::open("key_two").await;
@@ -496,7 +497,7 @@ async fn of_two_who_change_it_at_once_one_does() {
     let said = told(&house.run(&other_file, &["rotate"]).await, 1);
     assert!(said.contains("is not the one that encrypted this database"), "{said}");
 
-    // At one machine the file is held.
+    // On one machine the file is locked.
     let held = Locked::of(&house.file()).unwrap();
     let said = house.refused(&["rotate"]).await;
     assert!(said.contains("another `bursar key` works on"), "{said}");
@@ -508,7 +509,8 @@ async fn of_two_who_change_it_at_once_one_does() {
     house.close().await;
 }
 
-/// What no key opens is named by where it lies, never by what it is, and keeps the old key in its file until somebody says so.
+/// A value that no key decrypts is reported by its location, never its content, and keeps the old key in the file until an
+/// operator confirms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_open_is_named_and_left_as_it_is() {
     let house = House::open("key_shut").await;
@@ -526,7 +528,7 @@ async fn what_does_not_open_is_named_and_left_as_it_is() {
     assert!(!said.contains(&lost[30..40]) && !said.contains("half_login.provided of"), "{said}");
     let keys = house.keys();
     assert!(keys.len() == 2 && keys[1] == first_key(), "the old key stays");
-    // The rest is sealed anew, and running it again makes no other key.
+    // The rest is re-encrypted, and running it again creates no other key.
     house.refused(&["finish"]).await;
     house.refused(&["rotate"]).await;
     assert_eq!(house.keys(), keys);
@@ -538,7 +540,7 @@ async fn what_does_not_open_is_named_and_left_as_it_is() {
     house.close().await;
 }
 
-/// A key seals nothing before everybody who serves has it.
+/// A key encrypts nothing before every serving process has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_without_the_new_key_is_waited_for() {
     let house = House::open("key_nodes").await;
@@ -578,7 +580,7 @@ async fn a_machine_without_the_new_key_is_waited_for() {
     house.close().await;
 }
 
-/// What was signed before can still be checked, after two changes, too.
+/// Signatures by an old key can still be verified, even after two rotations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_old_key_has_signed_still_holds() {
     let house = House::open("key_signed").await;
@@ -612,7 +614,7 @@ async fn what_the_old_key_has_signed_still_holds() {
     house.close().await;
 }
 
-/// Where the key file is mounted, and cannot be written.
+/// The key file is mounted read-only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_for_another_place_is_written_where_this_one_cannot_be() {
     let house = House::open("key_mounted").await;
@@ -624,13 +626,13 @@ async fn a_file_for_another_place_is_written_where_this_one_cannot_be() {
     assert!(keys.len() == 2 && keys[1] == first_key());
     house.refused(&["rotate", "--to", &new_file.display().to_string()]).await;
 
-    // As secrets are mounted: a link to a link to the file; whoever looks through it finds the new one.
+    // As secrets are mounted: a symlink to a symlink to the file, which can be switched atomically.
     std::fs::create_dir(at("2026_1")).unwrap();
     std::fs::rename(&new_file, at("2026_1/bursar.key")).unwrap();
     std::os::unix::fs::symlink("2026_1", at("..data")).unwrap();
     std::fs::remove_file(house.file()).unwrap();
     std::os::unix::fs::symlink("..data/bursar.key", house.file()).unwrap();
-    // It cannot be replaced: so it is also for root.
+    // It cannot be replaced, not even by root.
     std::fs::create_dir(at("2026_1/.bursar.key.unfinished")).unwrap();
     let said = house.refused(&["rotate"]).await;
     assert!(said.contains("everything is sealed with the key") && said.contains("by hand"), "{said}");
@@ -643,7 +645,7 @@ async fn a_file_for_another_place_is_written_where_this_one_cannot_be() {
     house.close().await;
 }
 
-/// What is sealed and stored lies in a column that a change of the key knows of; otherwise it would be lost with the old key.
+/// Every stored encrypted column is known to the rotation; otherwise its values would be lost with the old key.
 #[test]
 fn whatever_is_stored_sealed_is_sealed_anew() {
     let known: Vec<(&str, &str)> = Column::ALL.iter().map(|column| column.name()).collect();
@@ -660,7 +662,7 @@ fn whatever_is_stored_sealed_is_sealed_anew() {
             assert!(there, "store::sealed does not know {name}.{column}");
         }
     }
-    // What a browser keeps is not sealed anew; everything else that is sealed goes through `ops::master_key::seal`.
+    // Values kept by browsers are not re-encrypted; everything else goes through `ops::master_key::seal`.
     let by_browsers = ["ops/people/provider.rs", "ops/people/passkeys.rs", "web/kit/session.rs"];
     for file in
         all.iter().filter(|file| file.path.starts_with("crates/bursar/src/") && file.path.ends_with(".rs"))

@@ -1,6 +1,6 @@
-//! What a test needs from the machine it runs on, and what happens when it is not there.
+//! The tools a test needs from its machine, and what happens if they are missing.
 
-/// The PostgreSQL to test on, from `BURSAR_TEST_POSTGRES`; `None` after saying that the test is skipped.
+/// The PostgreSQL server from `BURSAR_TEST_POSTGRES`; `None` after reporting that the test is skipped.
 pub fn postgres() -> Option<String> {
     let url = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
     if url.is_none() {

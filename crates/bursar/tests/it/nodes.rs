@@ -1,5 +1,5 @@
-//! Several nodes on one database, and what the database keeps by itself: who waits for whom, what cannot be written, what
-//! cannot be taken away without being noticed. Some of it there is only on PostgreSQL, where two transactions write at once.
+//! Several nodes on one database, and the guarantees of the database itself: locking, rejected writes, and deletions that
+//! are detected. Some tests need PostgreSQL, where two transactions can write at once.
 
 mod interleaved;
 mod kept;
@@ -28,7 +28,7 @@ use crate::need;
 use crate::scenarios::Stage;
 use crate::world::World;
 
-/// A connection of its own to the database of a world, as an administrator's `psql` would have it.
+/// A separate connection to a world's database, like an administrator's `psql`.
 pub(crate) async fn beside(world: &World) -> AnyConnection {
     AnyConnection::connect(&world.app.config.database_url).await.unwrap()
 }
@@ -42,7 +42,7 @@ pub(crate) async fn text(database: &mut AnyConnection, sql: &str) -> String {
     database.fetch_one(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap().get(0)
 }
 
-/// A payment that has succeeded and one that has failed, with their books and their trail.
+/// A succeeded and a failed payment, with their books and audit trail.
 async fn paid(name: &str) -> Stage {
     let mut stage = Stage::open(name, 1).await;
     for line in [
@@ -61,7 +61,7 @@ async fn paid(name: &str) -> Stage {
     stage
 }
 
-/// An event comes in while the answer to an earlier question is written down, after which nothing is due any more.
+/// An event arrives while the response to an earlier query is being recorded, after which nothing is due any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_event_asks_for_outlives_the_answer_that_is_being_written() {
     if need::postgres().is_none() {
@@ -91,7 +91,7 @@ async fn what_an_event_asks_for_outlives_the_answer_that_is_being_written() {
     stage.close(Ok(())).await;
 }
 
-/// SQLite ends a transaction by itself when its disk is full; here a trigger does.
+/// SQLite rolls a transaction back by itself when its disk is full; here a trigger does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_could_not_write_is_written_again() {
     let stage = paid("writes_again").await;
@@ -165,7 +165,7 @@ async fn a_journal_that_does_not_balance_cannot_be_committed() {
         assert_eq!(committed.is_ok(), may, "{id}: {committed:?}");
         run(&mut database, "ROLLBACK").await.ok();
     }
-    // Not in a later transaction either.
+    // Nor in a later database transaction.
     assert!(run(&mut database, &posting("balanced", 3, "USD", 7)).await.is_err());
     database.close().await.unwrap();
     stage.close(Ok(())).await;
@@ -185,7 +185,7 @@ async fn a_payment_is_not_booked_a_second_time() {
             "INSERT INTO journal (id, movement, subject, at) VALUES ('{id}', '{movement}', '{subject}', 1)"
         );
         assert!(run(&mut database, &again).await.is_err(), "{movement} of the same attempt");
-        // Whoever gives it another id meets the balance of what is in flight.
+        // A payment that reuses the ID under another name fails the in-flight balance check.
         run(&mut database, "BEGIN").await.unwrap();
         run(&mut database, &again.replace(&id, &format!("{id}2"))).await.unwrap();
         let posting = format!(
@@ -261,7 +261,7 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
     for line in ["partner ana paypal ana@example.com", "partner bo paypal bo@example.com"] {
         stage.one(line).await.unwrap();
     }
-    // The frozen node has written its change and its row of the trail, and has not committed.
+    // The frozen node has written its change and its audit row, and has not committed.
     let frozen = Store::open(&stage.world.app.config.database_url).await.unwrap();
     let mut tx = frozen.begin().await.unwrap();
     let who = |name: &str| format!("SELECT id FROM partner WHERE external_id = '{name}'");
@@ -279,11 +279,11 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
         subject: ana.to_string(),
         detail: "{}".to_owned(),
     });
-    // All of its audit rows are written; only its commit is not let go.
+    // All of its audit rows are written; only its commit is held back.
     walk.allow(1);
     let asleep = tokio::spawn(std::sync::Arc::clone(&walk).lead(tx.commit()));
     walk.stopped().await;
-    // The others go on: what they write, pay and chain.
+    // The other nodes continue to write, pay and chain.
     let began = tokio::time::Instant::now();
     let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
     let (app, actor) = (&app, &actor);
@@ -296,7 +296,7 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
         stage.one(line).await.unwrap();
     }
     assert!(began.elapsed() < Duration::from_secs(5), "somebody waited for the one that is asleep");
-    // Whoever wants the very row is told within seconds, and nothing of it is lost.
+    // A writer that needs the same row gets an error within seconds, and loses nothing.
     walk.allow(10);
     asleep.await.unwrap().unwrap();
     let mut db = app.store.read().await.unwrap();
@@ -307,7 +307,7 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
     stage.close(Ok(())).await;
 }
 
-/// What PostgreSQL gives up because of another transaction is tried again as a whole; what only takes too long is not.
+/// Transactions that PostgreSQL aborts because of a conflict are retried as a whole; those that only time out are not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_postgres_gives_up_is_tried_again_as_a_whole() {
     if need::postgres().is_none() {
@@ -332,7 +332,7 @@ async fn what_postgres_gives_up_is_tried_again_as_a_whole() {
     }
     assert_eq!(bursar::store::meta::get(&mut app.store.read().await.unwrap(), "tried").await.unwrap(), None);
 
-    // The first try waits five seconds for a row that somebody holds, and gives it up; the second gets it.
+    // The first attempt waits five seconds for a locked row and gives up; the second gets it.
     let ana = text(&mut database, "SELECT id FROM partner").await;
     let ana = payout::ledger::Payee::parse(&ana).unwrap();
     run(&mut database, "BEGIN").await.unwrap();
@@ -387,16 +387,16 @@ async fn an_address_of_several_servers_is_refused_in_words() {
     assert!(!told.contains("one address"), "{told}");
 }
 
-/// Where PostgreSQL's own programs are, which a server of its own needs.
+/// The PostgreSQL binaries, needed to run a separate server.
 fn programs() -> Option<std::path::PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let found = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
     found.filter(|bin| bin.join("initdb").exists()).max()
 }
 
-/// Runs one of them, as the user it asks for.
+/// Runs one of them as the required user.
 fn run_program(program: &std::path::Path, arguments: &[&str]) {
-    // It refuses to run as root.
+    // PostgreSQL refuses to run as root.
     let root = std::fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0);
     let mut command = match root {
         true => std::process::Command::new("runuser"),
@@ -416,10 +416,10 @@ async fn a_server_that_forgets_at_a_power_loss_is_refused() {
         return;
     }
     let Some(bin) = programs() else { return need::absent("postgres", "its own programs are not here") };
-    // Not where the other files of the tests are: PostgreSQL's user may not be let in there.
+    // Not in the tests' own directory, which PostgreSQL's user may be unable to access.
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let data = folder.path().join("data").display().to_string();
-    // Its user must be able to write there; nothing is kept in it.
+    // PostgreSQL's user must be able to write there; nothing secret is stored in it.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(folder.path(), open).unwrap();
     let arguments = ["--pgdata", &data, "--username", "postgres", "--auth", "trust", "--no-sync"];
@@ -467,7 +467,7 @@ async fn what_people_change_is_in_the_trail() {
         let rows = trail["data"].as_array().unwrap().iter().filter(|row| row["action"] == action);
         rows.map(|row| row["detail"].to_string()).collect::<Vec<_>>()
     };
-    // A hold set by the API says why, and one that is lifted says so again.
+    // A hold set through the API needs a reason, and so does lifting it.
     let hold = json!({"standing": "on_hold"});
     house.call("PUT", "/partners/ana", hold.clone()).await.refused(422, "missing");
     house.call("PUT", "/partners/ana", json!({"standing": "on_hold", "note": "a bank called"})).await.ok();
@@ -478,12 +478,12 @@ async fn what_people_change_is_in_the_trail() {
     let standings = rows("payee_standing_changed").await;
     assert_eq!(standings.len(), 2, "{standings:?}");
     assert!(standings.iter().any(|told| told.contains("a bank called")), "{standings:?}");
-    // What is edited of a reward beside its value.
+    // An edit of other reward fields than the value.
     house.reward("R1", "ana", "10.00").await;
     house.call("PATCH", "/rewards/R1", json!({"expires_on": "2029-03-04", "note": "seen"})).await.ok();
     let edited = rows("reward_edited").await;
     assert!(edited[0].contains("2029-03-05") && edited[0].contains("seen"), "{edited:?}");
-    // Which rewards went into a batch and out of it.
+    // Rewards added to and removed from a batch.
     house.call("POST", "/rewards/R1/approve", Value::Null).await.ok();
     let id = house.get("/rewards/R1").await.ok()["id"].clone();
     let formed = house.call("POST", "/batches", json!({"rewards": [id]})).await.ok();
@@ -501,7 +501,7 @@ async fn a_nul_in_a_text_fails_nothing() {
     house.reward("R1", "ana", "10.00").await;
     let refused = house.call("PATCH", "/rewards/R1", json!({"note": "a\u{0}b"})).await;
     assert!(refused.status.is_client_error(), "{:?}", refused.body);
-    // What comes another way, such as a vendor's words, is written without it.
+    // Text from another source, such as a vendor's message, is written without the NUL.
     let mut tx = house.app.store.begin().await.unwrap();
     let notice = (payout::notice::Notice::PaymentFailed, "x\u{0}y".to_owned(), "{}".to_owned());
     bursar::store::outbox::write(&mut tx, &house.app.clock, 1, [notice]).await.unwrap();

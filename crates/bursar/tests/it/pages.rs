@@ -1,5 +1,5 @@
-//! The pages as a browser without JavaScript meets them: cookies, forms with what is hidden in them, and where they
-//! lead. The router is driven directly; how the pages look and behave with JavaScript is for `browser`.
+//! The pages as a browser without JavaScript sees them: cookies, forms with their hidden fields, and redirects. Calls the
+//! router directly. Not here: appearance and behavior with JavaScript (`browser`).
 
 mod figures;
 mod help;
@@ -27,17 +27,17 @@ use crate::world::World;
 
 pub const PASSWORD: &str = "a long enough password";
 
-/// Somebody's browser.
+/// A browser session of one person.
 #[derive(Clone)]
 pub struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,
 }
 
-/// What it was answered.
+/// The response to a request.
 pub struct Page {
     pub status: StatusCode,
-    /// Where it was sent on to.
+    /// The target of a redirect.
     pub to: String,
     pub body: String,
 }
@@ -55,7 +55,7 @@ impl Page {
         parts.map(|rest| rest.split('"').next().unwrap().replace("&#38;", "&")).collect()
     }
 
-    /// The words of the page, without its marks.
+    /// The text of the page, without markup.
     pub fn words(&self) -> String {
         let mut words = String::new();
         let mut inside = false;
@@ -81,23 +81,23 @@ impl Page {
 }
 
 impl Browser {
-    /// A browser that nobody has signed in with.
+    /// A browser without a signed-in user.
     pub fn new(world: &World) -> Self {
         Self { router: bursar::web::router(world.works[0].clone()), cookies: BTreeMap::new() }
     }
 
-    /// The same before another node.
+    /// The same, connected to another node.
     pub fn at(router: Router) -> Self {
         Self { router, cookies: BTreeMap::new() }
     }
 
-    /// This browser with what it keeps, before another node.
+    /// This browser with its cookies, connected to another node.
     pub fn on(&self, node: &bursar::app::App) -> Self {
         let work = bursar::work::Work::new(node.clone(), None).unwrap();
         Self { router: bursar::web::router(work), cookies: self.cookies.clone() }
     }
 
-    /// A browser in which somebody of this role is signed in; the partner roles are Ana's.
+    /// A browser with a signed-in user of this role; partner roles are Ana's.
     pub async fn of(world: &World, role: Role, name: &str) -> Self {
         let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then_some("ana");
         Self::signed_in(world, role, name, partner).await
@@ -136,7 +136,7 @@ impl Browser {
         Page { status, to, body }
     }
 
-    /// What it keeps under this name.
+    /// The value of the cookie with this name.
     pub fn kept(&self, name: &str) -> &str {
         let found = self.cookies.iter().find(|(known, _)| known.ends_with(name));
         found.map_or("", |(_, value)| value)
@@ -147,7 +147,7 @@ impl Browser {
         pairs.collect::<Vec<_>>().join("; ")
     }
 
-    /// Opens a stream, as a browser that comes back to it or not.
+    /// Opens an event stream, optionally as a browser that reconnects.
     pub async fn open(&mut self, path: &str, last_event: Option<&str>) -> axum::response::Response {
         let mut request = Request::get(path).header(header::COOKIE, self.cookie());
         if let Some(last) = last_event {
@@ -156,13 +156,13 @@ impl Browser {
         self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
-    /// Looks at a page.
+    /// Requests a page with GET.
     pub async fn get(&mut self, path: &str) -> Page {
         let request = Request::get(path).header(header::COOKIE, self.cookie());
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    /// Takes a file, which need not be text.
+    /// Downloads a file, which need not be text.
     pub async fn bytes(&mut self, path: &str) -> (StatusCode, Vec<u8>) {
         let request = Request::get(path).header(header::COOKIE, self.cookie()).body(Body::empty()).unwrap();
         let answer = self.router.clone().oneshot(request).await.unwrap();
@@ -170,14 +170,14 @@ impl Browser {
         (status, to_bytes(answer.into_body(), 1 << 24).await.unwrap().to_vec())
     }
 
-    /// Looks at a page that must be there.
+    /// Requests a page that must exist.
     pub async fn read(&mut self, path: &str) -> Page {
         let page = self.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}\n{}{}", page.to, page.body);
         page
     }
 
-    /// Sends a form.
+    /// Posts a form with these fields.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         fields.iter().for_each(|(name, value)| {
@@ -189,7 +189,7 @@ impl Browser {
         self.send(request.body(Body::from(form.finish())).unwrap()).await
     }
 
-    /// Sends a form with a file: its parts as `(name, file name, what it holds)`, in order.
+    /// Posts a form with a file: its parts as `(name, file name, content)`, in order.
     pub async fn send_parts(&mut self, path: &str, parts: &[(&str, Option<&str>, &[u8])]) -> Page {
         let mut body = Vec::new();
         for (name, file, bytes) in parts {
@@ -208,7 +208,7 @@ impl Browser {
         self.send(request.body(Body::from(body)).unwrap()).await
     }
 
-    /// Sends a form and looks at the page it leads to.
+    /// Posts a form and requests the page it redirects to.
     pub async fn post_on(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let sent = self.post(path, fields).await;
         assert_eq!(sent.status, StatusCode::SEE_OTHER, "{path}\n{}", sent.body);
@@ -216,7 +216,7 @@ impl Browser {
     }
 }
 
-/// Two partners who can be paid, one who cannot, and twelve rewards that wait for a decision.
+/// Two payable partners, one who is not, and twelve rewards that wait for a decision.
 pub async fn furnish(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     let accounts = "external_id,name,country,owner_email\nA-1,Acme & Sons,US,owner@example.com\n";
@@ -246,7 +246,7 @@ pub async fn furnish(world: &World) {
     }
 }
 
-/// Approves the twelve.
+/// Approves all twelve pending rewards.
 pub async fn approve_all(world: &World) {
     let which = Which::All(Box::default(), 12);
     let done = decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
@@ -395,7 +395,7 @@ async fn paying_exactly_what_was_seen_and_once() {
     let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     browser.post_on(path, &fields).await.says("Tick that you have checked the totals. Nothing was paid.");
 
-    // Somebody takes a reward out between the look and the press.
+    // Someone removes a reward between viewing the page and pressing Pay.
     let id = browser.read("/claims").await.hidden("id");
     browser.post_on("/claims/PB-2026-0001/remove", &[("csrf", &csrf), ("id", &id)]).await;
     fields.push(("checked", "yes"));
@@ -425,7 +425,7 @@ async fn paying_exactly_what_was_seen_and_once() {
     let number = live.body.split("/transactions/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let one = browser.read(&format!("/transactions/{number}")).await;
     one.says("Pay was pressed and the payment is queued.");
-    // What keeps all three closed is said once.
+    // A reason shared by all three buttons is shown once.
     one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
     resubmitted.says("Tick first that you have looked. Nothing was done.");
@@ -556,7 +556,7 @@ async fn entering_by_hand() {
     world.close().await;
 }
 
-/// The version of a section of settings that a page shows.
+/// The version of a settings section on a page.
 fn seen(page: &Page, section: &str) -> String {
     let form = page.body.split(&format!("name=\"section\" value=\"{section}\"")).nth(1).unwrap();
     form.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
@@ -584,7 +584,7 @@ async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page)
         let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
         browser.post("/settings/payouts", &sent).await.says(told);
     }
-    // What stands in a row stays in it, although cells before it are empty.
+    // Values stay in their row, even if cells before them are empty.
     let sent = fees(&[&[partner], &row("usd", "2", "")[..], &row("eur", "3", "20.00")[..]].concat());
     let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let saved_fees = browser.post_on("/settings/payouts", &sent).await;
@@ -595,7 +595,7 @@ async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page)
     assert!(rows[1].contains("value=\"EUR\"") && shown(rows[1]) == (true, false), "{}", rows[1]);
     let tag = seen(&saved_fees, "fees");
     let none = [("csrf", csrf), ("section", "fees"), ("seen", tag.as_str()), partner];
-    // Without PayPal among the methods there is nothing that could be missing.
+    // If PayPal is not enabled, no fee table can be missing.
     browser.post_on("/settings/payouts", &none).await.says("The fees are saved.");
     let on = [("csrf", csrf), ("section", "methods"), ("enabled", "yes"), ("vendor", "paypal")];
     let tag = seen(&browser.read("/settings/payouts").await, "methods");
@@ -609,7 +609,7 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let page = browser.read("/settings/payouts").await;
     let csrf = page.hidden("csrf");
-    // Both sections are shown before either is saved.
+    // Both sections are loaded before either is saved.
     let (methods, amounts) = (seen(&page, "methods"), seen(&page, "amounts"));
     let on = [("csrf", csrf.as_str()), ("section", "methods"), ("seen", &methods), ("enabled", "yes")];
     let wrong = browser.post("/settings/payouts", &on).await;

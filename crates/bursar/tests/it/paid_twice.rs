@@ -1,6 +1,6 @@
-//! A payment that was paid twice before anybody could know: the first was called not made, its reward was paid again, and only
-//! then does the vendor tell of the first one. What holds for every scenario cannot hold here, because the money has left twice;
-//! so the books and the payee's next claim are looked at one by one.
+//! Duplicate payments that nobody could prevent: the first payment was called not made, its reward was paid again, and only
+//! then does the vendor report the first one. The general scenario invariants cannot hold here, because money has left
+//! twice, so each test checks the books and the payee's next claim itself.
 
 mod by_hand;
 mod made_twice;
@@ -59,8 +59,8 @@ sent      ana@B3 30.00
 books     payable(ana) 0.00
 ";
 
-/// The payment itself was sent again, and its first attempt turns out to have paid too. The vendor tells of it twice, and
-/// somebody settles it twice: it is counted once.
+/// The payment itself was resubmitted, and its first attempt turns out to have paid too. The vendor reports it twice and
+/// two users settle it: it counts once.
 const SENT_AGAIN: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -95,7 +95,7 @@ live      1 minute
 books     payable(ana) 20.00   in_flight 0.00   vendor_balance -40.80   vendor_fees 0.80
 ";
 
-/// Settled as made while nobody had claimed it; then PayPal fails it: what had failed here before fails once more.
+/// Settled as made while unclaimed; then PayPal fails it, so the failed payment fails once more.
 const FAILS_AGAIN: &str = "
 partner   ana    paypal sim-unclaimed-ana@example.com
 reward    R1     ana  20.00  approved
@@ -137,7 +137,7 @@ async fn what_was_corrected_can_fail_again() {
     close(stage, played).await;
 }
 
-/// Records what PayPal says of the only payment, as its poll would.
+/// Records PayPal's report about the only payment, as its poll would.
 pub(crate) async fn tell_all(stage: &Stage, fact: &Fact) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
@@ -163,7 +163,7 @@ pub(crate) async fn tell_all(stage: &Stage, fact: &Fact) {
     done.unwrap();
 }
 
-/// The transfer's answer is lost, and it is called not made: as when Stripe did not show it, twice.
+/// The transfer's response is lost, and it is called not made: as if Stripe had twice not shown it.
 pub(crate) const BESIDE: &str = "
 partner   bo     stripe acct_bo
 reward    R1     bo   50.00  approved
@@ -174,7 +174,7 @@ vendor    stripe answer lost
 tick      dispatch
 ";
 
-/// It is sent again, and then an event names our first key.
+/// It is resubmitted, and then an event names our first idempotency key.
 const AND_AGAIN: &str = "
 resubmit  bo
 live      10 minutes
@@ -182,7 +182,7 @@ expect    bo     success
 books     payable(bo) 0.00   vendor_balance -50.00
 ";
 
-/// Records that Stripe has refused the only payment's transfer for good.
+/// Records that Stripe has definitely rejected the only payment's transfer.
 pub(crate) async fn stripe_refuses_it(stage: &Stage) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
@@ -210,7 +210,7 @@ pub(crate) async fn stripe_refuses_it(stage: &Stage) {
     crate::world::run(&stage.world.database_url, sql).await;
 }
 
-/// Tells that Stripe has made what the first attempt sent.
+/// Reports that Stripe has made the transfer of the first attempt.
 pub(crate) async fn it_was_made(stage: &Stage) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
@@ -253,8 +253,8 @@ pub(crate) async fn settle_first(stage: &Stage, who: &Actor) -> Result<(), OpsEr
         .map(drop)
 }
 
-/// A transfer beside a later one, whose money has gone from the payee's balance: two people say so, it is booked as left, and it
-/// comes off the payee's next claim.
+/// A transfer beside a later one, whose money has left the payee's balance: two people confirm it, it is posted as left,
+/// and it is deducted from the payee's next claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_beside_a_later_one_is_clawed_back_by_two_people() {
     let mut stage = Stage::open("transfer_beside", 1).await;
@@ -290,8 +290,8 @@ books     payable(bo) 0.00   vendor_balance -130.00
     close(stage, played).await;
 }
 
-/// What the bank paid after its transfer was fetched back, while its reward is being paid anew: that comes off their next claim, and
-/// the payment anew, whose money covers what the bank has paid, is stopped and owed.
+/// A bank payout that succeeded after its transfer was recalled, while its reward is being paid again. It is deducted from
+/// the next claim. The new payment, whose money covers the bank payout, is stopped and remains owed.
 const FETCHED_BACK: &str = "
 partner   bo     stripe acct_sim_slow_bo
 reward    R1     bo   75.00  approved
@@ -326,7 +326,7 @@ async fn what_the_bank_paid_after_it_was_paid_anew_is_clawed_back() {
     close(stage, played).await;
 }
 
-/// Free again, and then PayPal turns out to have paid it.
+/// The reward is free again, and then PayPal turns out to have paid it.
 const FREED: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -350,8 +350,8 @@ later     30 seconds
 tick      settle
 ";
 
-/// Whoever formed a payout before the vendor contradicted, and puts its reward in while the payment is settled as made: either
-/// the payment takes its reward back, or it is not settled. On PostgreSQL, at each statement of settling.
+/// A payout was drafted before the vendor's contradiction, and the reward is added to it while the payment is settled as
+/// made: either the payment takes its reward back, or it is not settled. On PostgreSQL, at each statement of settling.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_put_into_a_draft_while_its_payment_is_settled_is_not_paid_twice() {
     if need::postgres().is_none() {
@@ -406,14 +406,14 @@ async fn what_is_put_into_a_draft_while_its_payment_is_settled_is_not_paid_twice
     close(stage, played).await;
 }
 
-/// Puts a reward into a draft, as forming it does after it has asked every gate.
+/// Adds a reward to a draft, as creating one does after checking every gate.
 async fn put_in(app: &App, draft: BatchId, reward: RewardId) -> u64 {
     let put: bursar::ops::Result<u64> =
         transact!(app, |tx| { Ok(batches::put_in(tx, draft, &[reward]).await?) });
     put.unwrap()
 }
 
-/// However often a payee was paid, the books are what `verify` expects of them.
+/// Closes the stage: `verify` accepts the books, however often a payee was paid.
 pub(crate) async fn close(stage: Stage, played: Result<(), String>) {
     let mut db = stage.world.app.store.read().await.unwrap();
     let broken = verify::all(&mut db).await.unwrap().into_iter().filter(|rule| !rule.holds());
@@ -424,7 +424,7 @@ pub(crate) async fn close(stage: Stage, played: Result<(), String>) {
     stage.close(played.and(verified)).await;
 }
 
-/// A payment gave its reward back, and then its transfer turns out to lie in the payee's balance. Two people say that the payee
+/// A payment freed its reward, then its transfer turns out to be in the payee's balance. Two people confirm that the payee
 /// has it: the reward is paid, and nobody pays it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_closed_payment_paid_otherwise_is_not_paid_again() {
@@ -465,8 +465,8 @@ live      10 minutes
 expect    bo@B2  success
 ";
 
-/// The same, and the reward was paid again meanwhile: it is not said to be paid by this payment as well. What lies there is
-/// written off, and the reward can be clawed back.
+/// The same, but the reward was paid again meanwhile: it cannot be marked as paid by this payment too. The money held there
+/// is written off, and the reward can be clawed back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
     let mut stage = Stage::open("paid_otherwise_again", 1).await;
@@ -488,8 +488,8 @@ async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
     stage.close(played).await;
 }
 
-/// Marked as paid outside, and then PayPal turns out to have paid it too: the payee owes one of the two, and the books can still
-/// be verified.
+/// Marked as paid outside, then PayPal turns out to have paid it too: the payee owes one of the two, and `verify` still
+/// passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_outside_and_by_the_vendor_is_clawed_back() {
     let mut stage = Stage::open("paid_outside_too", 1).await;
@@ -504,8 +504,8 @@ async fn what_was_paid_outside_and_by_the_vendor_is_clawed_back() {
     stage.close(played).await;
 }
 
-/// The bank's failure was final here, and twenty minutes later Stripe shows the same payout as paid: a person must look before
-/// anything more is done with it. What comes within minutes is an older answer.
+/// The bank's failure was final here, and twenty minutes later Stripe shows the same payout as paid: a person must
+/// investigate first. A report within minutes is an older response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_had_failed_and_is_shown_as_paid_is_contradicted() {
     let mut stage = Stage::open("paid_after_failed", 1).await;
@@ -518,7 +518,7 @@ async fn what_had_failed_and_is_shown_as_paid_is_contradicted() {
     stage.close(played.and(refused)).await;
 }
 
-/// Records a fact about the newest attempt of a leg of the only payment, as its poll would.
+/// Records a fact about a leg's newest attempt of the only payment, as its poll would.
 async fn hear(stage: &Stage, leg: Leg, fact: &Fact) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
@@ -544,7 +544,7 @@ async fn hear(stage: &Stage, leg: Leg, fact: &Fact) {
     done.unwrap();
 }
 
-/// What the program's own look through its database finds broken.
+/// Runs `verify` and returns the violations it finds.
 async fn verified(stage: &Stage) -> Result<(), String> {
     let mut db = stage.world.app.store.read().await.unwrap();
     let found = bursar::ops::verify::all(&mut db).await.unwrap();
@@ -572,8 +572,8 @@ pub(crate) async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Somebody pays a failed payment by cheque, and then PayPal turns out to have paid it: the payee has it twice, and it comes off
-/// their next claim. When it comes back to PayPal, the cheque has still paid the reward.
+/// A failed payment is paid by check, and then PayPal turns out to have paid it: the payee has it twice, and it is deducted
+/// from their next claim. If the money returns to PayPal, the check has still paid the reward.
 pub(crate) const BY_CHEQUE_TOO: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -612,7 +612,7 @@ async fn what_was_paid_outside_and_by_the_vendor_is_clawed_back_and_stays_paid()
     close(stage, played).await;
 }
 
-/// The payee's bank refuses by our people's word, and then it has paid after all.
+/// Staff mark the payout as rejected by the payee's bank, and then it arrives after all.
 const ARRIVED: &str = "
 partner   bo     stripe acct_sim_slow_bo
 reward    R1     bo   75.00  approved
@@ -636,7 +636,7 @@ why       bo
 expect    R1     paid
 ";
 
-/// Two people had said that the payee has it out of that very money: then it is the one payment, and counted once.
+/// Two people had said that the payee was paid out of that very money: then it is one payment, and counted once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_two_people_called_paid_otherwise_and_has_arrived_is_one_payment() {
     let mut stage = Stage::open("otherwise_arrived", 1).await;
@@ -653,7 +653,7 @@ expect    R1     paid
     close(stage, played).await;
 }
 
-/// Given up and then paid by cheque, it was paid out of other money: the payee has both.
+/// Written off and then paid by check, it was paid out of other money: the payee has both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_given_up_and_paid_outside_and_has_arrived_is_clawed_back() {
     let mut stage = Stage::open("given_up_arrived", 1).await;

@@ -1,5 +1,5 @@
-//! People and API keys as an administrator runs them on pages, the activity log that tells of it, search, and the forms of
-//! the catalogue. What is deliberately not here: how partners are invited (`portal`), and what each API route admits (`api`).
+//! Users and API keys as administered on the pages, the activity log of these changes, search, and the forms for partners
+//! and programs. Not here: invitations of partners (`portal`), and the permissions of each API route (`api`).
 
 mod activity;
 pub mod authenticator;
@@ -27,7 +27,7 @@ use crate::world::{DAY, Loop, SECOND, World};
 
 const MINUTE: i64 = 60 * SECOND;
 
-/// Who has this name on the page of people.
+/// The ID of the user with this name on the People page.
 async fn id_of(browser: &mut Browser, name: &str) -> String {
     let list = browser.read("/people").await;
     let row = list.body.split("<tr role=\"row\">").skip(1).find(|row| row.contains(&format!(">{name}</a>")));
@@ -46,7 +46,7 @@ fn link_on(page: &Page, door: &str) -> String {
     format!("{door}{}", rest.split('<').next().unwrap())
 }
 
-/// What the API answers to a key.
+/// The status of an API response for this key.
 async fn answer_to(world: &World, key: &str, method: &str, path: &str) -> StatusCode {
     let request =
         Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
@@ -176,7 +176,7 @@ async fn nobody_takes_their_own_role_and_an_administrator_stays() {
     pat.post_on(&format!("/people/{theirs}/role"), &to("payer")).await.says("The role is payer now.");
     assert_eq!(kim.get("/people").await.status, StatusCode::FORBIDDEN, "at once");
 
-    // Whoever asks is no administrator any more by the time he is heard: then the last one stays.
+    // The acting user is no longer an administrator when the request runs: the last one stays.
     let last = PersonId::parse(&mine).unwrap();
     for deed in [
         team::shut_out(&world.app, &world.actor, last).await,
@@ -230,7 +230,7 @@ async fn granting_asks_for_the_password_again() {
         let sent = pat.post(&path, if path.ends_with("link") { &fields[..1] } else { &fields }).await;
         assert_eq!(sent.to, format!("/prove?next={}", back.replace('/', "%2F")), "{path}");
     }
-    // Taking away needs no password: whoever sees something wrong acts at once.
+    // Disabling a user needs no step-up, so that anyone who notices a problem can act at once.
     pat.post_on(&format!("/people/{id}/disable"), &[("csrf", &csrf)]).await.says("Shut out");
     let proof = [("csrf", csrf.as_str()), ("password", crate::pages::PASSWORD), ("next", "/people/new")];
     pat.post_on("/prove", &proof).await.says("Invite a colleague");
@@ -282,7 +282,7 @@ async fn when_somebody_was_last_here_is_known_to_five_minutes() {
     let new = people::NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     let key = people::create_key(&world.app, &new).await.unwrap();
     let seen = async || {
-        // It is noted beside the request, so the line may come a moment later.
+        // It is recorded asynchronously, so it may appear a moment later.
         for _ in 0..100 {
             let hash = bursar::secrets::token_hash(&key);
             let mut db = world.app.store.read().await.unwrap();
@@ -354,7 +354,7 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
     }
 }
 
-/// What an administrator's or a program manager's browser may do long after they gave their password, and why.
+/// Forms that an administrator or program manager may use without a fresh step-up, and why.
 const WITHOUT_A_PROOF: [(&str, &str); 27] = [
     (
         "/welcome",

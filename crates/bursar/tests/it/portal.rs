@@ -1,5 +1,5 @@
-//! The partners' portal, as a browser without JavaScript meets it. What is deliberately not here: how it looks, and the
-//! walk through the hosted onboarding in a real browser (`browser`).
+//! The partner portal, as a browser without JavaScript sees it. Not here: appearance, and the hosted onboarding in a real
+//! browser (`browser`).
 
 mod profile;
 mod whose;
@@ -14,7 +14,7 @@ use payout::access::Role;
 use crate::pages::{Browser, approve_all, furnish};
 use crate::world::{DAY, SECOND, World};
 
-/// Pays whatever can be paid, and lets it arrive.
+/// Pays everything that can be paid, and lets it arrive.
 async fn pay_all(world: &World) {
     let choose = Choose::AllEligible(PoolFilter::default());
     let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
@@ -72,7 +72,7 @@ async fn an_invitation_is_taken_up_once_and_looking_at_it_does_not_use_it_up() {
     let out = again.read("/portal").await.hidden("csrf");
     assert_eq!(again.post("/logout", &[("csrf", &out)]).await.to, "/portal/login");
 
-    // After its week an invitation is worth nothing, and an unknown partner has none.
+    // An invitation expires after a week, and an unknown partner cannot be invited.
     let late = invitations::invite(&world.app, &world.actor, "bo", Role::Partner).await.unwrap();
     world.pass(8 * DAY);
     let path = late.link.strip_prefix(&world.app.base_url).unwrap().to_owned();
@@ -137,14 +137,14 @@ async fn nobody_sees_what_is_anothers() {
         format!("/portal/payouts/PT-{number}/statement"),
         "/portal/payouts/PT-999999".to_owned(),
         "/portal/statements/x".to_owned(),
-        // What is his company's is for its administrators.
+        // Data of their company is for its administrators.
         "/portal/profile/company".to_owned(),
         "/portal/tax/company".to_owned(),
         "/portal/profile/anybody".to_owned(),
     ] {
         assert_eq!(ana.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
-    // His company's administrator does see it; an administrator of ours has pages of his own.
+    // Their company's administrator can see it; an administrator of ours has separate pages.
     let mut company = Browser::of(&world, Role::PartnerAdmin, "for-all").await;
     company.read(&format!("/portal/payouts/PT-{number}")).await.says("Bo");
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;

@@ -1,5 +1,5 @@
-//! Reconciliation where a scenario does not reach: pages of lines of one second, a reading that is stopped anywhere, two
-//! processes that read at once, and its pages, its API and its command.
+//! Reconciliation beyond the scenarios: pages of lines with the same second, reads interrupted anywhere, two processes
+//! reading at once, and its pages, API and command.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -26,7 +26,7 @@ use crate::world::{World, run};
 
 const MANY: usize = 250;
 
-/// So many payments through Stripe, made in one second.
+/// Payments through Stripe, all made within one second.
 async fn many(name: &str) -> Stage {
     let mut stage = Stage::open(name, 1).await;
     let crowd = format!("crowd {MANY} stripe 10.00");
@@ -36,7 +36,7 @@ async fn many(name: &str) -> Stage {
     stage
 }
 
-/// The one day there is at a vendor, in dollars.
+/// The only day at a vendor, in US dollars.
 async fn day(world: &World, vendor: Vendor) -> verbs::DayView {
     let mut db = world.app.store.read().await.unwrap();
     let filter = Filter { vendor: Some(vendor), ..Filter::default() };
@@ -50,7 +50,7 @@ async fn lines(world: &World, key: &Key, which: Lines) -> Vec<days::Line> {
     days::lines(&mut db, key, which, None, 10_000).await.unwrap()
 }
 
-/// Every payment has its one line, every line its one posting, and the day ties.
+/// Every payment has one line, every line one posting, and the day ties.
 async fn all_is_there(world: &World) {
     let day = day(world, Vendor::Stripe).await;
     assert_eq!(day.standing(), verbs::DayStanding::Ties, "{:?}", day.cases);
@@ -101,7 +101,7 @@ async fn a_reading_that_is_stopped_anywhere_goes_on() {
             _ = reading => {}
             () = walk.stopped() => stopped += 1,
         }
-        // What the one that is gone had leased has lapsed.
+        // The lease of the dead process has expired.
         stage.one("later 61 seconds").await.unwrap();
     }
     assert!(stopped > 5, "it was stopped {stopped} times");
@@ -234,7 +234,7 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     let after = browser.get(&told.to).await;
     after.says("Kim sent it, ticket 17");
     after.says("It is written down who explained it and why.");
-    // It is explained, and the books still lack it.
+    // It is explained, and still missing from the books.
     let list = browser.get("/reconciliation?vendor=stripe").await;
     list.says("Explained 1 explained");
     assert!(!list.words().contains("USD Ties"), "{}", list.words());
@@ -245,7 +245,7 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     stage.close(Ok(())).await;
 }
 
-/// The address of the first form that ends so.
+/// The action of the first form with this ending.
 fn action(body: &str, ending: &str) -> String {
     let forms = body.split("action=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     forms.into_iter().find(|address| address.ends_with(ending)).unwrap().to_owned()
@@ -271,7 +271,7 @@ async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
     assert!(!status && table.contains("does not tie"), "{table}");
     assert!(table.contains("Difference") && table.contains("-25.00"), "{table}");
     assert!(table.contains("for no payment that this database knows"), "{table}");
-    // What is open is not forgotten when its day is no longer printed.
+    // Open differences remain after their day is no longer displayed.
     let url = stage.world.database_url.clone();
     for older in ["vendor_movement SET created_at = created_at", "vendor_pull SET begun_at = begun_at"] {
         crate::world::run(&url, format!("UPDATE {older} - 864000000000")).await;
@@ -290,11 +290,11 @@ async fn reconcile(world: &World) -> (bool, String) {
     command(world, &["reconcile", "--since", "48h"]).await
 }
 
-/// Runs the program itself on a world's database and vendors.
+/// Runs the real program on a world's database and vendors.
 pub async fn command(world: &World, arguments: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("bursar.key");
-    // The key of a world, thirty-two times the byte 7.
+    // The test worlds' key: thirty-two times the byte 7.
     std::fs::write(&key, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n").unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let config = &world.app.config;
@@ -308,7 +308,8 @@ pub async fn command(world: &World, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Whoever must look is told of each thing once, however long it stays open and however often it is compared.
+/// The responsible people are notified of each difference once, however long it stays open and however often it is
+/// compared.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_difference_is_told_once() {
     let mut stage = Stage::open("told_of_differences", 1).await;
@@ -354,7 +355,7 @@ async fn each_difference_is_told_once() {
     stage.close(Ok(())).await;
 }
 
-/// Somebody explains a difference while it is compared again: what they say stays, wherever the comparison stands.
+/// An explanation entered during a comparison is kept, whatever point the comparison has reached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_explained_while_it_is_compared_stays_explained() {
     let mut stage = Stage::open("explained_beside", 1).await;

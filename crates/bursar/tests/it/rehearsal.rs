@@ -1,5 +1,5 @@
-//! What the command line does for whoever rehearses: a vendor itself is never asked with a stand-in's credentials, an import says
-//! how it ended, and the scenes are told by the program.
+//! The command line during a rehearsal: a real vendor is never called with simulator credentials, imports report their
+//! result, and the program lists the scenes.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use bursar::work::clients::without_its_stand_in;
 use crate::pages::furnish;
 use crate::world::World;
 
-/// The program without any of its variables.
+/// The program without any `BURSAR_` variables.
 fn bursar(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
@@ -36,7 +36,7 @@ async fn a_terminal_without_the_stand_in_asks_no_vendor() {
     }
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("bursar.key");
-    // The key of a world, thirty-two times the byte 7.
+    // The test worlds' key: thirty-two times the byte 7.
     std::fs::write(&key, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n").unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let file = "external_id,account,name,email,vendor,destination\nnew,A-1,New One,new@example.com,stripe,acct_new\n";
@@ -78,7 +78,7 @@ fn an_import_with_refused_rows_exits_with_three() {
     assert_eq!(run(&["import", "wishes", "accounts.csv"]).status.code(), Some(2));
 }
 
-/// The scenes that can be played stand in three places; all name the same.
+/// The scenes are listed in three places, which must agree.
 #[test]
 fn every_scene_is_told_by_the_program_and_in_the_documents() {
     let source = include_str!("../../../simulator/src/scene.rs");

@@ -1,6 +1,5 @@
-//! Backups and what comes after one was put back: the files themselves, an old database that is noticed by itself, and
-//! drills in which nothing may be paid twice by the vendors' own books. What is deliberately not here: safe mode and every
-//! verb (`safe_mode`).
+//! Backups and restores: the files, automatic detection of an older database, and drills in which nothing may be paid twice
+//! according to the vendors' books. Not here: safe mode and every verb (`safe_mode`).
 
 mod drills;
 mod files;
@@ -30,13 +29,13 @@ async fn play(stage: &mut Stage, lines: &[&str]) {
     }
 }
 
-/// How safe mode stands: why it is on, and what keeps it on.
+/// The state of safe mode: why it is on, and what keeps it on.
 async fn standing(stage: &Stage) -> (Option<Why>, Vec<String>) {
     let report = safe_mode::report(&mut stage.world.app.store.read().await.unwrap(), &[]).await.unwrap();
     (report.state.map(|state| state.why), report.keeps_on)
 }
 
-/// What left our balances for each destination and did not come back, in cents, by the vendors' own books.
+/// What left our balances for each destination and did not come back, in cents, from the vendors' books.
 fn paid(stage: &Stage) -> BTreeMap<String, i64> {
     let books = stage.world.simulator.books();
     let mut paid: BTreeMap<String, i64> = BTreeMap::new();
@@ -50,7 +49,7 @@ fn paid(stage: &Stage) -> BTreeMap<String, i64> {
     paid
 }
 
-/// What an administrator does in safe mode until it can be left: wait, look, settle what holds nobody.
+/// An administrator's steps until safe mode can be left: wait, look up, settle found payments that hold nobody.
 async fn until_left(stage: &mut Stage) {
     let vouched = Vouched { compared: &[], reentered: true };
     for _ in 0..30 {
@@ -64,7 +63,7 @@ async fn until_left(stage: &mut Stage) {
     panic!("it is never left: {:?}", standing(stage).await);
 }
 
-/// What was found at the vendors and is not settled: whom, how much.
+/// The unsettled payments found at the vendors: payee and amount.
 async fn found(stage: &Stage) -> Vec<(String, String, String)> {
     let mut db = stage.world.app.store.read().await.unwrap();
     let found = put_back::list_found(&mut db, 1_000).await.unwrap().into_iter();
@@ -78,7 +77,7 @@ async fn void(stage: &Stage, number: &str) {
     rewards::decide(app, actor, number, None, &paid, None).await.unwrap();
 }
 
-/// Payees at both vendors, and a payout that is promised.
+/// Payees at both vendors, and a payout in progress.
 const BEFORE: &[&str] = &[
     "partner ana paypal ana@example.com",
     "partner bo stripe acct_bo",
@@ -95,14 +94,14 @@ const BEFORE: &[&str] = &[
     "pay B1",
 ];
 
-/// Payments of every kind are under way when the database is saved; they go on, others are made, and then the old file is
-/// copied back by hand, as somebody would who knows nothing of Bursar.
+/// Payments of every kind are in progress when the database is saved. They continue, others are made, and then the old file
+/// is copied back by hand, without using Bursar's own restore.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     let mut stage = Stage::swift("put_back", 31).await;
     stage.remember().await;
     play(&mut stage, BEFORE).await;
-    // B1 is promised and queued; R3 and R4 are approved and free; R5 stays so.
+    // B1 is paid and queued; R3 and R4 are approved and free; R5 stays so.
     stage.restart(async |database| database.save("old").await).await;
     play(
         &mut stage,
@@ -132,7 +131,7 @@ async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     assert_eq!(paid(&stage), before, "nothing is sent while it is on");
     play(&mut stage, &["expect ana success", "expect bo success"]).await;
 
-    // The payments that this database never knew hold whom they paid, and nobody else.
+    // Payments this database never knew hold the payees they paid, and nobody else.
     let mut held = found(&stage).await;
     held.sort();
     let held: Vec<(&str, &str)> = held.iter().map(|(to, amount, _)| (to.as_str(), amount.as_str())).collect();
@@ -169,7 +168,7 @@ async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     stage.close(Ok(())).await;
 }
 
-/// The list of payees, its filter, `bursar doctor` and safe mode's own report name those who are held, and nobody else.
+/// The list of payees, its filter, `bursar doctor` and the safe mode report name exactly those on hold.
 async fn who_is_held(stage: &Stage) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
@@ -188,7 +187,7 @@ async fn who_is_held(stage: &Stage) {
     assert!(report.open.iter().any(|one| one == says), "{:?}", report.open);
 }
 
-/// Requests whose fate was not known when the database was saved: carried out since, or never carried out.
+/// Requests with an unknown outcome when the database was saved: executed since, or never.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_over_is_looked_up_and_never_blindly_sent() {
     let mut stage = Stage::swift("looked_up", 32).await;
@@ -212,7 +211,7 @@ async fn what_was_not_over_is_looked_up_and_never_blindly_sent() {
     )
     .await;
     stage.restart(async |database| database.save("old").await).await;
-    // B1 is carried out after all; B2 is promised, and the lost database never sent it.
+    // B1 was executed after all; B2 is recorded, and the lost database never sent it.
     play(&mut stage, &["live 1 hour", "expect ana success", "expect bo success", "live 3 days"]).await;
     let before = paid(&stage);
     assert!(stage.restart(async |database| database.put_back("old").await).await);
@@ -230,7 +229,7 @@ async fn what_was_not_over_is_looked_up_and_never_blindly_sent() {
     stage.close(Ok(())).await;
 }
 
-/// What was promised and never sent by anybody is proven to be so, and is sent when safe mode ends.
+/// Payments recorded and never sent by any process are proven unsent, and are sent when safe mode ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_never_sent_goes_on_under_its_own_key() {
     let mut stage = Stage::swift("never_sent", 33).await;
@@ -251,7 +250,7 @@ async fn what_was_never_sent_goes_on_under_its_own_key() {
     )
     .await;
     stage.restart(async |database| database.save("old").await).await;
-    // Something else is sent, so that the old database is told from the new one, and B1 never is.
+    // Another payment is sent, so that the old database can be told from the new one; B1 never is.
     play(&mut stage, &["hold ana on", "hold bo on", "pay B2", "live 1 hour"]).await;
     assert!(stage.restart(async |database| database.put_back("old").await).await);
     until_left(&mut stage).await;
@@ -261,7 +260,7 @@ async fn what_was_never_sent_goes_on_under_its_own_key() {
     stage.close(Ok(())).await;
 }
 
-/// The database goes back while a process serves it: a standby took over that lacks the end.
+/// The database goes back while a process is serving: a standby without the latest commits was promoted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_goes_back_under_a_running_process_is_noticed() {
     let mut stage = Stage::swift("failed_over", 34).await;
@@ -291,7 +290,7 @@ async fn a_database_that_goes_back_under_a_running_process_is_noticed() {
     stage.close(Ok(())).await;
 }
 
-/// What left for a payment that this database lost is called that in Reconciliation, at both vendors, with whom it went to.
+/// Money that left for a payment this database lost is labeled so in Reconciliation, at both vendors, with its payee.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reconciliation_knows_what_safe_mode_lists() {
     let mut stage = Stage::swift("put_back_reconciled", 32).await;

@@ -1,5 +1,5 @@
-//! The roles of `deploy/postgres-roles.sql`, by that very file, on a PostgreSQL: a day is lived by the one that serves, no right is
-//! missing and none is too many, and the one that reports reads no secret.
+//! The roles of `deploy/postgres-roles.sql`, created by that file on PostgreSQL: the serving role works through a day,
+//! lacks no grant and has none too many, and the reporting role cannot read secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
@@ -18,7 +18,7 @@ use crate::world::World;
 
 const FILE: &str = include_str!("../../../../deploy/postgres-roles.sql");
 
-/// The three roles of one test, gone when this is dropped. Declared before the database, so that it goes first.
+/// The three roles of one test, dropped at its end. Declared before the database, so that it is dropped first.
 struct Roles {
     server: String,
     owner: String,
@@ -37,12 +37,12 @@ impl Roles {
         }
     }
 
-    /// The file with the names of this test in the place of its own: roles are the whole server's.
+    /// The file with this test's role names, because roles are shared by the whole server.
     fn file(&self) -> String {
         FILE.replace("bursar_serve", &self.serve).replace("bursar_report", &self.report)
     }
 
-    /// A database whose tables the owner has made, by the program, and in which the file was run.
+    /// A database whose tables the program created as the owner, and in which the file was run.
     async fn prepare(&self, name: &str) -> Database {
         let database = Database::empty(name).await;
         let mut admin = connect(&database.url).await;
@@ -56,7 +56,7 @@ impl Roles {
         run(&mut admin, "ROLLBACK").await.unwrap();
         self.give_password(&mut admin, owner).await;
         done(&command(&["migrate"], &self.address(&database.url, owner)));
-        // Once the roles are there, the owner may run it as well.
+        // Once the roles exist, the owner may run it as well.
         run(&mut admin, &self.file()).await.unwrap();
         run(&mut connect(&self.address(&database.url, owner)).await, &self.file()).await.unwrap();
         for role in [&self.serve, &self.report] {
@@ -65,7 +65,7 @@ impl Roles {
         database
     }
 
-    /// A server that asks the administrator for a password asks everybody.
+    /// A server that requires a password of the administrator requires one of every role.
     async fn give_password(&self, admin: &mut AnyConnection, role: &str) {
         let server = url::Url::parse(&self.server).unwrap();
         if let Some(password) = server.password() {
@@ -73,7 +73,7 @@ impl Roles {
         }
     }
 
-    /// The address of a database for one of them.
+    /// The URL of a database for one of them.
     fn address(&self, database: &str, role: &str) -> String {
         let mut url = url::Url::parse(database).unwrap();
         url.set_username(role).unwrap();
@@ -114,7 +114,7 @@ async fn rows(database: &mut AnyConnection, sql: &str) -> Vec<Vec<String>> {
     rows.iter().map(|row| (0..row.len()).map(|at| row.get::<String, _>(at)).collect()).collect()
 }
 
-/// Runs the program with a key of its own.
+/// Runs the program with its own key.
 fn command(arguments: &[&str], address: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = bursar(folder.path());
@@ -122,7 +122,7 @@ fn command(arguments: &[&str], address: &str) -> Output {
     command.args(arguments).env("BURSAR_DATABASE_URL", address).output().unwrap()
 }
 
-/// Gives a command the key of a world: thirty-two times the byte 7.
+/// Gives a command the test worlds' key: thirty-two times the byte 7.
 fn keyed(command: &mut Command, folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let key = folder.join("bursar.key");
@@ -190,7 +190,7 @@ async fn a_day_is_lived_by_the_role_that_serves() {
     stage.close(played).await;
 }
 
-/// `serve` itself, as the role that serves: as it should be, after an upgrade, and where a table came with one.
+/// The real `serve` as the serving role: normally, after an upgrade, and with a new table.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_starts_as_the_role_that_serves_or_says_what_is_missing() {
     let Some(server) = need::postgres() else { return };
@@ -226,12 +226,12 @@ async fn it_starts_as_the_role_that_serves_or_says_what_is_missing() {
     let output = command.output().unwrap();
     let hidden = format!("{} may not read timeline. Run deploy/postgres-roles.sql", roles.serve);
     assert!(output.status.code() == Some(1) && told(&output).contains(&hidden), "{}", told(&output));
-    // A table of somebody else's, like the one of this test, is none that Bursar needs.
+    // A table that Bursar does not need, like this test's, is ignored.
     run(&mut owner, &roles.file()).await.unwrap();
     done(&self::command(&["verify"], &address));
 }
 
-/// Each statement of the store may be run by the role that serves, each right of it is needed by one, and every table is named.
+/// The serving role can run every statement of the store, every grant is needed by one, and every table is listed.
 #[tokio::test]
 async fn the_role_that_serves_may_do_what_the_program_does_and_no_more() {
     let Some(server) = need::postgres() else { return };
@@ -268,7 +268,7 @@ async fn the_role_that_serves_may_do_what_the_program_does_and_no_more() {
         assert_eq!(has, needs, "{name}: what deploy/postgres-roles.sql grants, and what the statements need");
     }
     assert!(needed.is_empty(), "{needed:?}");
-    // What pg_dump reads beside the tables.
+    // What pg_dump reads besides the tables.
     let sequences = "SELECT CAST(relname AS TEXT) FROM pg_class WHERE relnamespace = to_regnamespace('public') \
                      AND CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege(oid, 'SELECT') ELSE false END";
     assert!(
@@ -277,7 +277,7 @@ async fn the_role_that_serves_may_do_what_the_program_does_and_no_more() {
     );
 }
 
-/// How PostgreSQL would run a statement, which it tells only to whoever may run it.
+/// The plan of a statement, which PostgreSQL shows only to roles that may run it.
 async fn plan(database: &mut AnyConnection, sql: &str) -> Result<Vec<String>, String> {
     run(database, &format!("PREPARE one AS {sql}")).await?;
     let nothing = vec!["NULL"; highest_parameter(sql)].join(", ");
@@ -288,7 +288,7 @@ async fn plan(database: &mut AnyConnection, sql: &str) -> Result<Vec<String>, St
     Ok(told?.iter().map(|row| row.get::<String, _>(0)).collect())
 }
 
-/// What a plan changes, by table.
+/// Adds the changes in a plan, by table.
 fn note(plan: &[String], needed: &mut BTreeMap<String, BTreeSet<&'static str>>) {
     let mut last = String::new();
     for line in plan.iter().map(|line| line.trim_start_matches([' ', '-', '>'])) {
@@ -304,7 +304,7 @@ fn note(plan: &[String], needed: &mut BTreeMap<String, BTreeSet<&'static str>>) 
     }
 }
 
-/// Words of columns that hold what opens something, where money goes, or what was said to somebody.
+/// Parts of column names for credentials, payment addresses, or text sent to people.
 const SECRET: &[&str] = &[
     "hash",
     "sealed",
@@ -330,7 +330,7 @@ const SECRET: &[&str] = &[
     "networks",
 ];
 
-/// A chain of hashes and a file's checksum open nothing, and the name of a person who was written to is no address.
+/// Hash chains and checksums open nothing, and a recipient's name is no address.
 const NO_SECRET: &[&str] =
     &["audit.previous_hash", "audit.hash", "mail.recipient_name", "_sqlx_migrations.checksum"];
 

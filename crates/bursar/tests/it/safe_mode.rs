@@ -1,5 +1,5 @@
-//! Safe mode and every verb: each one that people have over rewards, batches and payments is either refused in safe mode or
-//! named here with the reason why it is not.
+//! Safe mode and every verb: each verb on rewards, batches and payments is either refused in safe mode or listed here with
+//! the reason why not.
 
 use bursar::ops::batches::Choose;
 use bursar::ops::by_hand::{Finding, Looked, ParkedFinding};
@@ -18,7 +18,7 @@ use crate::pages::Browser;
 use crate::scenarios::Stage;
 use crate::world::World;
 
-/// What only adds or only prepares stays allowed: nothing is freed and nothing is paid by it.
+/// Verbs that only add or prepare stay allowed: they free and pay nothing.
 const ALLOWED: [&str; 7] = [
     "batches::form",
     "batches::add",
@@ -55,7 +55,7 @@ fn verbs() -> Vec<String> {
     found
 }
 
-/// What is there to be tried on: a paid and an unpaid reward, a draft, a failed payment.
+/// The test data: a paid and an unpaid reward, a draft, a failed payment.
 struct There {
     paid: String,
     free: String,
@@ -184,7 +184,7 @@ async fn in_safe_mode_no_verb_changes_a_payment_or_frees_a_reward() {
     stage.close(Ok(())).await;
 }
 
-/// Two processes at once: what one has read is written only while it is still so.
+/// Two processes at once: a write fails if the state has changed since it was read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_it_stands_is_never_written_over_unread() {
     let stage = Stage::open("safe_mode_unread", 8).await;

@@ -1,5 +1,5 @@
-//! Every sentence that a person can meet about how a payment stands: of each state, of each reason, and what can be done
-//! about the two together. A change of one is read here before anybody reads it on a page.
+//! Every sentence about the state of a payment: each state, each reason, and the actions for both. A snapshot, so that
+//! changes are reviewed before users see them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use payout::transaction::{State, Status};
 
 use crate::source;
 
-/// The codes that `payout::reason` has words for, read off its text, so that none can be forgotten here.
+/// The codes that `payout::reason` describes, parsed from its source so that none can be forgotten here.
 pub fn codes() -> Vec<String> {
     let file = source::file("crates/payout/src/reason.rs").unwrap();
     let mut found: Vec<String> = file.literals().into_iter().map(|literal| literal.value).collect();
@@ -27,7 +27,7 @@ pub fn codes() -> Vec<String> {
     found
 }
 
-/// The states in which a payment has ended badly, and a person must do something about it.
+/// The states of a payment that ended badly and needs a person.
 fn ended() -> impl Iterator<Item = State> {
     let bad = |state: &State| matches!(state.status(), Status::Failed | Status::PayoutFailed);
     let closed = [State::Recalling, State::Recalled];
@@ -95,7 +95,7 @@ fn every_sentence_about_a_payment() {
     insta::assert_snapshot!(told);
 }
 
-/// No sentence says of the money what its place denies, and none leaves a payment that has ended badly to nobody.
+/// No sentence contradicts where the money is, and every payment that ended badly has someone who must act.
 #[test]
 fn no_sentence_promises_money_that_is_elsewhere() {
     let states: Vec<State> = ended().collect();
@@ -106,7 +106,8 @@ fn no_sentence_promises_money_that_is_elsewhere() {
             let mut said = vec![why.message.unwrap_or_default(), why.remedy, meaning(state)];
             said.extend(options.iter().map(|choice| choice.words));
             let said = said.join(" ").to_lowercase();
-            // Each code is looked at where its vendor can give it: what says that nothing moved is said of what did not.
+            // Each code is checked only where its vendor can return it: texts saying that nothing moved appear only where
+            // nothing moved.
             if parked(state) && code.chars().any(char::is_lowercase) {
                 for false_here in ["came back to us", "nothing was paid", "add money at the vendor"] {
                     assert!(!said.contains(false_here), "{state:?} {code}: {false_here}: {said}");
@@ -128,7 +129,7 @@ fn no_sentence_promises_money_that_is_elsewhere() {
             );
         }
     }
-    // What is the matter with an amount or a limit is not the bank's or the partner's to mend.
+    // Problems with an amount or a limit are not for the bank or the partner to fix.
     for code in ["amount_too_small", "amount_too_large", "payouts_limit_exceeded"] {
         for state in [State::Failed, State::PayoutFailed] {
             let options = choices(state, Some(Cause::of(code)));

@@ -1,5 +1,5 @@
-//! Scenarios: the money path told in plain text files, each played to its end. The words are explained at the top of
-//! `crates/sim/src/stage.rs`. What is deliberately not here: pages and the API, which have their own tests.
+//! Scenarios: payment flows as plain text files, each played to its end. The top of `crates/sim/src/stage.rs` explains the
+//! language. Not here: pages and the API, which have their own tests.
 
 use std::path::{Path, PathBuf};
 
@@ -308,7 +308,7 @@ async fn play(name: &str) {
     stage.close(outcome).await;
 }
 
-/// Somebody has changed a payment in the database: what is kept of it leads to something else.
+/// Somebody changed a payment in the database: its stored evidence leads to another status.
 #[tokio::test]
 async fn a_status_that_nothing_kept_explains_is_found() {
     let mut stage = Stage::open("replayed_wrong", 9).await;
@@ -327,9 +327,9 @@ async fn a_status_that_nothing_kept_explains_is_found() {
     stage.close(Ok(())).await;
 }
 
-/// What is kept of every payment word for word leads to what is stored, or what is stored was told otherwise.
+/// Replaying the stored evidence of each payment must not contradict its stored state.
 async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
-    // Bytes that somebody has made up are kept as well, and lie.
+    // Forged bytes are stored as well, and are false.
     let made_up = |line: &str| line.starts_with("webhook ") && !line.contains(" again");
     if text.lines().any(made_up) {
         return Ok(());
@@ -354,7 +354,7 @@ async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ")) }
 }
 
-/// What accounting programs are given sums to zero as well.
+/// Exports for accounting programs sum to zero as well.
 pub async fn balanced(stage: &Stage) -> Result<(), String> {
     let told = crate::exports::unbalanced(&stage.world).await;
     if told.is_empty() { Ok(()) } else { Err(told.join("\n  ")) }

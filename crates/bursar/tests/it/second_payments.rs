@@ -1,6 +1,6 @@
-//! What became of a second payment: it came back, so what was to be taken off for it is not taken off; and money that Stripe's
-//! own schedule paid out of a payment that was closed. The books and the payee's next claim are looked at one by one, and
-//! `verify` at the end, because what holds for every scenario cannot hold where the money has left twice.
+//! Second payments that come back, so that nothing is deducted for them; and money of closed payments paid out by Stripe's
+//! automatic schedule. Each test checks the books and the payee's next claim itself, and `verify` at the end, because the
+//! general invariants cannot hold when money has left twice.
 
 use bursar::app::Actor;
 use bursar::ops::people::{AtTheMachine, NewPerson, add, disable};
@@ -18,7 +18,7 @@ use crate::paid_twice::{
 };
 use crate::scenarios::Stage;
 
-/// The payments, oldest first.
+/// All payments, oldest first.
 async fn payments(stage: &Stage) -> Vec<Transaction> {
     let mut db = stage.world.app.store.read().await.unwrap();
     let mut all = transactions::list(&mut db, &Filter::default(), 10).await.unwrap();
@@ -26,7 +26,7 @@ async fn payments(stage: &Stage) -> Vec<Transaction> {
     all
 }
 
-/// Records what the vendor says of the first payment, as its poll would.
+/// Records the vendor's report about the first payment, as its poll would.
 async fn tell_first(stage: &Stage, fact: &Fact) {
     let app = &stage.world.app;
     let first = payments(stage).await[0].id;
@@ -49,13 +49,13 @@ async fn tell_first(stage: &Stage, fact: &Fact) {
     done.unwrap();
 }
 
-/// Voids a reward, or a clawback, by its external id or number.
+/// Voids a reward, or a clawback, by its external ID or number.
 async fn void(stage: &Stage, id: &str) {
     let verdict = Verdict::Void { reason: "let it be".to_owned(), shown: false };
     verbs::decide(&stage.world.app, &stage.world.actor, id, None, &verdict, None).await.unwrap();
 }
 
-/// A story in which the second payment comes back after these lines, and what holds then.
+/// A scenario in which the second payment comes back after these lines, with the expected end.
 async fn comes_back(name: &str, before: &str, after: &str) {
     let mut stage = Stage::open(name, 1).await;
     let mut played = play(&mut stage, BY_CHEQUE_TOO).await.and(play(&mut stage, before).await);
@@ -119,7 +119,7 @@ books     payable(ana) 0.00
     comes_back("second_taken", before, after).await;
 }
 
-/// Somebody had let the payee keep what they were paid twice. It came back all the same, so nothing was given away.
+/// The payee was allowed to keep a duplicate payment. It came back anyway, so nothing was given away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_forgiven_and_came_back_was_not_given_away() {
     let mut stage = Stage::open("second_forgiven", 1).await;
@@ -133,8 +133,8 @@ async fn what_was_forgiven_and_came_back_was_not_given_away() {
     close(stage, played).await;
 }
 
-/// The reward of a failed payment was given back and voided; then the payment turns out to have paid it. What was paid is clawed back
-/// by itself, once: the books hold it as owed by the payee already.
+/// The reward of a failed payment was freed and voided; then the payment turns out to have paid it. The payment is clawed
+/// back once, automatically: the books already show it as owed by the payee.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_voided_and_turns_out_to_be_paid_is_clawed_back_once() {
     let mut stage = Stage::open("second_voided", 1).await;
@@ -160,8 +160,8 @@ books     payable(ana) 0.00"
     close(stage, played).await;
 }
 
-/// A payment gave its reward back, and then its transfer is found in the payee's balance, from where Stripe's own schedule pays it
-/// out. A machine does not say what its reward is then: it is held, and the payout that Stripe shows settles it.
+/// A payment freed its reward, then its transfer is found in the payee's balance, from which Stripe's automatic schedule
+/// pays it out. Bursar does not decide what the reward becomes: it is held, and the payout that Stripe shows settles it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_schedule_pays_of_a_closed_payment_is_settled_by_that_payout() {
     let mut stage = Stage::open("swept_closed", 1).await;
@@ -191,7 +191,7 @@ books     payable(bo) 0.00   vendor_balance -50.00   returned 0.00
     close(stage, played).await;
 }
 
-/// The same after its reward was paid anew: the payee has it twice. When the schedule's payout fails, they have it once.
+/// The same after its reward was paid again: the payee has it twice. When the automatic payout fails, they have it once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_schedule_pays_twice_and_fails_is_not_taken_off() {
     let mut stage = Stage::open("swept_twice", 1).await;
@@ -228,7 +228,7 @@ sent      bo@B3  80.00
     close(stage, played).await;
 }
 
-/// Records what Stripe says of the newest bank payout of the first payment.
+/// Records Stripe's report about the newest bank payout of the first payment.
 async fn tell_swept(stage: &Stage, fact: &Fact) {
     let app = &stage.world.app;
     let first = payments(stage).await[0].id;
@@ -251,9 +251,9 @@ async fn tell_swept(stage: &Stage, fact: &Fact) {
     done.unwrap();
 }
 
-/// The money of a payment is missing from the payee's balance, and a payout of Stripe's own schedule covers its amount. Stripe shows
-/// that it took other money, so nobody settles the payment by it. Until Stripe has told everything that it took, it takes two
-/// people to say that the payment was not made.
+/// A payment's money is missing from the payee's balance, and an automatic payout covers its amount. Stripe shows that the
+/// payout took other money, so it cannot settle the payment. Until Stripe has listed everything it took, *not made* takes
+/// two people.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payout_of_the_schedule_that_took_other_money_settles_nothing() {
     let mut stage = Stage::open("swept_covers", 1).await;
@@ -291,7 +291,8 @@ expect    R1     approved
     close(stage, played).await;
 }
 
-/// Whoever has been shut out is not one of two people any more: what they had said is said anew by the next, and takes another.
+/// A disabled user is no longer one of two people: the next person repeats the first statement, and another must confirm
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_shut_out_is_no_first_person_any_more() {
     let mut stage = Stage::open("shut_out_first", 1).await;

@@ -1,4 +1,4 @@
-//! The program as a service of a machine: what its manager is told, where its secrets lie, and what is not in what is installed.
+//! The program as a system service: notifications to the service manager, secret files, and what a server build excludes.
 
 use std::collections::BTreeSet;
 use std::os::linux::net::SocketAddrExt as _;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// The program without any of its variables.
+/// The program without any `BURSAR_` variables.
 pub fn bursar(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
@@ -19,7 +19,7 @@ pub fn bursar(folder: &Path) -> Command {
     command
 }
 
-/// A service that tells a socket of this test how it is.
+/// A service that notifies a socket of this test.
 pub struct Started {
     child: Child,
     socket: UnixDatagram,
@@ -38,7 +38,7 @@ impl Started {
         Self { child, socket }
     }
 
-    /// The next thing that it tells.
+    /// The next notification must be this one.
     pub fn hears(&self, what: &str) {
         assert_eq!(self.next(), what);
     }
@@ -49,7 +49,7 @@ impl Started {
         String::from_utf8(bytes[..read].to_vec()).unwrap()
     }
 
-    /// Asks it to stop, hears that it does, and waits until it has.
+    /// Stops it, expects the stop notification, and waits for its end.
     pub fn stop(mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
@@ -87,7 +87,7 @@ fn the_manager_is_told_that_it_works_lives_and_stops() {
     started.stop();
     assert!(folder.path().join("elsewhere.mark").exists() && !folder.path().join("bursar.key.mark").exists());
 
-    // An abstract one, and a watchdog that another process is to feed.
+    // An abstract socket, and a watchdog meant for another process.
     let name = format!("bursar-it-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let socket = UnixDatagram::bind_addr(&address).unwrap();
@@ -206,7 +206,7 @@ fn what_is_installed_plays_no_vendor() {
     };
     let released = tree(&["--no-default-features"]);
     assert!(tree(&[]).contains("simulator") && !released.contains("simulator"), "{released:?}");
-    // It checks what a provider has signed, with public keys (deny.toml).
+    // It verifies the provider's signatures, with public keys only (deny.toml).
     let with_rsa = tree(&["--no-default-features", "--invert=rsa", "--depth=1"]);
     assert_eq!(with_rsa.into_iter().collect::<Vec<_>>(), ["openidconnect", "rsa"]);
 }

@@ -1,5 +1,5 @@
-//! A few lives by chance in every run of the tests; `bursar-sim` plays as many as are asked for. `BURSAR_TEST_SEEDS=100..200`
-//! plays others. What is deliberately not here: what a life is and what must hold after it (`crates/sim`).
+//! A few randomized simulation runs in every test run; `bursar-sim` runs any number. `BURSAR_TEST_SEEDS=100..200` selects
+//! other seeds. Not here: the runs and their invariants (`crates/sim`).
 
 use std::ops::Range;
 

@@ -1,29 +1,29 @@
-//! The project's own files, read as text, and Rust taken apart just far enough to tell code from comments and strings.
-//! What is deliberately not here: a parser. A rule that needs one belongs into clippy.
+//! The project's own files as text, with just enough Rust lexing to tell code from comments and strings. Not here: a
+//! parser. A rule that needs one belongs in clippy.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A file of the project.
+/// A source file of the project.
 pub struct Source {
-    /// Its path from the root of the project, with forward slashes.
+    /// Path from the project root, with forward slashes.
     pub path: String,
-    /// What it holds.
+    /// The content of the file.
     pub text: String,
     stretches: OnceLock<Vec<Stretch>>,
 }
 
-/// From where to where, in bytes, and what it is.
+/// Start and end in bytes, and the kind.
 type Stretch = (usize, usize, Kind);
 
 /// A string literal, with its escapes resolved.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Literal {
-    /// Where it begins in the text, in bytes.
+    /// The start in the text, in bytes.
     pub at: usize,
-    /// The line it begins on, from 1.
+    /// The line it starts on, from 1.
     pub line: usize,
-    /// What it says.
+    /// The value of the string.
     pub value: String,
 }
 
@@ -61,7 +61,7 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<Source>) {
     }
 }
 
-/// What a stretch of Rust is.
+/// The kind of a stretch of Rust.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Code,
@@ -70,7 +70,7 @@ enum Kind {
 }
 
 impl Source {
-    /// A file of this path and text.
+    /// A file with this path and text.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into(), stretches: OnceLock::new() }
     }
@@ -79,7 +79,7 @@ impl Source {
         self.stretches.get_or_init(|| stretches(&self.text)).iter().copied()
     }
 
-    /// The text with comments and strings blanked out; lines and columns stay where they are.
+    /// The text with comments and strings blanked out; lines and columns are unchanged.
     pub fn code(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for (start, end, kind) in self.stretches() {
@@ -90,7 +90,7 @@ impl Source {
         text
     }
 
-    /// The text without its strings; lines stay where they are, columns do not.
+    /// The text without its strings; lines are unchanged, columns are not.
     pub fn without_strings(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for (start, end, kind) in self.stretches() {
@@ -100,7 +100,7 @@ impl Source {
         text
     }
 
-    /// Its string literals, in order.
+    /// All string literals, in source order.
     pub fn literals(&self) -> Vec<Literal> {
         let mut literals = Vec::new();
         for (start, end, kind) in self.stretches() {
@@ -113,7 +113,7 @@ impl Source {
     }
 }
 
-/// Cuts Rust into stretches of one kind. A string's stretch holds its quotes and prefix; a character literal is code.
+/// Splits Rust into stretches of one kind. A string's stretch includes its quotes and prefix; a character literal is code.
 fn stretches(text: &str) -> Vec<Stretch> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -144,7 +144,7 @@ fn stretches(text: &str) -> Vec<Stretch> {
     found
 }
 
-/// The length of the block comment that `rest` begins with; they nest.
+/// The length of the block comment at the start of `rest`; block comments nest.
 fn block_comment(rest: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < rest.len() {
@@ -162,8 +162,7 @@ fn block_comment(rest: &str) -> usize {
     rest.len()
 }
 
-/// The length of the string literal that `rest` begins with, prefix and quotes included; `None` when it begins with
-/// something else.
+/// The length of the string literal at the start of `rest`, including prefix and quotes; `None` if there is none.
 fn string(rest: &str) -> Option<usize> {
     let prefix = ["br", "cr", "b", "c", "r", ""].into_iter().find(|prefix| {
         let after = rest.strip_prefix(prefix).unwrap_or("x").trim_start_matches('#');
@@ -187,8 +186,7 @@ fn string(rest: &str) -> Option<usize> {
     Some(rest.len())
 }
 
-/// The length of what stands at the front of code: a character literal as a whole, so that `'"'` opens no string, else
-/// one character.
+/// The length of the next token of code: a whole character literal, so that `'"'` opens no string, else one character.
 fn character(rest: &str) -> usize {
     let first = rest.chars().next().map_or(1, char::len_utf8);
     let Some(after) = rest.strip_prefix('\'') else { return first };
@@ -201,7 +199,7 @@ fn character(rest: &str) -> usize {
     }
 }
 
-/// What a literal says: quotes and prefix gone, escapes resolved, continued lines joined.
+/// The value of a literal: quotes and prefix removed, escapes resolved, continued lines joined.
 fn resolve(literal: &str) -> String {
     let open = literal.find('"').unwrap_or(0);
     let raw = literal[..open].contains('r');
@@ -228,7 +226,7 @@ fn resolve(literal: &str) -> String {
     text
 }
 
-/// The names in code: words of letters, digits and underscores, with the line they stand on.
+/// The names in code: words of letters, digits and underscores, with their line.
 pub fn names(code: &str) -> impl Iterator<Item = (usize, &str)> {
     code.lines().enumerate().flat_map(|(line, text)| {
         let words = text.split(|character: char| !character.is_alphanumeric() && character != '_');

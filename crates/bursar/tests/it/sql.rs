@@ -1,21 +1,21 @@
-//! Every SQL statement of `bursar::store` is prepared on SQLite and on PostgreSQL, so that no statement is first read
-//! by a database on somebody's payday.
+//! Prepares every SQL statement of `bursar::store` on SQLite and on PostgreSQL, so that no database sees a statement for
+//! the first time on somebody's payday.
 //!
-//! Statements are found in the source text: every string literal that begins with a verb in capitals. Some are not
-//! whole, and their holes are filled the way the store fills them:
+//! Statements are found in the source text: every string literal that starts with a verb in capitals. Placeholders in
+//! incomplete statements are filled the way the store fills them:
 //!
-//! | hole | is filled with |
+//! | placeholder | is filled with |
 //! | --- | --- |
 //! | `{where}` | nothing; then each condition given to a `Where` in the same file must fit at least one such statement |
-//! | `VALUES {rows}` | rows unfolded from one parameter, as wide as the column list before it, with the types of these columns |
+//! | `VALUES {rows}` | rows expanded from one parameter, matching the column list before it in width and types |
 //! | `{name}` | each string that a `const` of the file or a `let` of the function binds to the name, in turn |
-//! | `{ids}`, `{columns}` and `{mark}` | one column unfolded from one parameter |
+//! | `{ids}`, `{columns}` and `{mark}` | one column expanded from one parameter |
 //! | `{limit}` | 1 |
-//! | `{sum(…)}` and the words of `store::moved` | what `store::spelled_out` makes of them |
+//! | `{sum(…)}` and the terms of `store::moved` | the result of `store::spelled_out` |
 //!
-//! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
-//! `sqlite_…` is asked of SQLite alone, and what names `pg_…` of PostgreSQL alone. What is not seen here: what a function adds to a statement it is given, the
-//! types that are bound at run time, and whether a statement does what it should.
+//! Any other placeholder fails the test: a statement that exists only at run time cannot be checked earlier. Statements
+//! that name `sqlite_…` are prepared on SQLite only, and those that name `pg_…` on PostgreSQL only. Not checked here: what
+//! a function adds to a statement passed to it, the types bound at run time, and whether a statement is correct.
 
 use std::collections::BTreeMap;
 
@@ -47,9 +47,9 @@ async fn every_statement_is_prepared_on_postgres() {
     admin.execute(text(&format!("DROP SCHEMA {schema} CASCADE"))).await.unwrap();
 }
 
-/// What reads a whole table is slow on the day the table is large, and one of them on the way of every payment makes a pay
-/// day of ten thousand take hours. Each is listed, so that a new one is seen; what a `Where` narrows is not looked at.
-/// SQLite keeps no statistics here and reads joined tables in whatever order seems best without them; `CROSS JOIN` says it.
+/// A full table scan is slow on a large table, and one in the path of every payment makes a payday of ten thousand take
+/// hours. Every scan is listed here, so that a new one is noticed; statements narrowed by a `Where` are not checked. SQLite
+/// has no statistics here and orders joins by guesswork; `CROSS JOIN` fixes the order.
 #[tokio::test]
 async fn what_reads_a_whole_table_is_known() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ async fn what_reads_a_whole_table_is_known() {
         let Ok(sql) = store.filled(statement, "") else { continue };
         let plan = database.fetch_all(text(&format!("EXPLAIN QUERY PLAN {sql}"))).await.unwrap_or_default();
         for step in plan.iter().map(|row| row.get::<String, _>(3)).filter(|step| step.starts_with("SCAN ")) {
-            // Rows given as one JSON value, what a part of the statement has found, and no row at all.
+            // Rows passed as one JSON value, results of a subquery, and no rows at all.
             if ["jsonb_each", "CONSTANT", "(subquery", "v"]
                 .iter()
                 .any(|small| step[5..].split(' ').next() == Some(*small))
@@ -102,7 +102,7 @@ async fn prepare_all(url: &str) {
     assert!(told.is_empty(), "\n{}", told.join("\n"));
 }
 
-/// Why none of the lists takes a condition: those of its file, or all where its file has none.
+/// Why no list accepts a condition: the lists of its file, or all lists if its file has none.
 async fn no_list_for(
     condition: &Piece,
     store: &Written,
@@ -112,7 +112,7 @@ async fn no_list_for(
     let (near, far): (Vec<&Piece>, Vec<&Piece>) = lists.partition(|list| list.file == condition.file);
     let mut whys = Vec::new();
     for list in if near.is_empty() { far } else { near } {
-        // What a statement names itself comes before what its conditions are given.
+        // The statement's own parameters come before those of its conditions.
         let condition = numbered(&condition.text, highest_parameter(&list.text));
         let sql = store.filled(list, &format!("WHERE {condition}")).unwrap_or_default();
         whys.push(refusal(database, &sql).await?);
@@ -120,7 +120,7 @@ async fn no_list_for(
     Some(whys)
 }
 
-/// Why the database does not take a statement.
+/// The error with which the database rejects a statement.
 async fn refusal(database: &mut AnyConnection, sql: &str) -> Option<String> {
     database.prepare(text(sql)).await.err().map(|error| error.to_string())
 }
@@ -129,14 +129,14 @@ fn text(sql: &str) -> SqlStr {
     AssertSqlSafe(sql.to_owned()).into_sql_str()
 }
 
-/// What the store has written.
+/// All SQL in the store's source.
 pub struct Written {
     pub statements: Vec<Piece>,
     conditions: Vec<Piece>,
     columns: Vec<Column>,
 }
 
-/// A statement or a condition as it stands in the source.
+/// A statement or condition as written in the source.
 #[derive(Clone)]
 pub struct Piece {
     file: String,
@@ -144,11 +144,11 @@ pub struct Piece {
     pub text: String,
 }
 
-/// The strings that a name may stand for, by the function that binds it; a constant belongs to the whole file.
+/// The strings a name may stand for, by the function that binds it; a constant applies to the whole file.
 #[derive(Default)]
 struct Names {
     values: BTreeMap<(Option<usize>, String), Vec<String>>,
-    /// How many literals each binding has had, by where it begins.
+    /// The number of literals per binding, by its start.
     had: BTreeMap<usize, usize>,
 }
 
@@ -189,7 +189,7 @@ impl Written {
         }
     }
 
-    /// The whole statement, or the hole that cannot be filled.
+    /// The complete statement, or the placeholder that cannot be filled.
     pub fn filled(&self, statement: &Piece, conditions: &str) -> Result<String, String> {
         let mut sql = statement.text.replace("{where}", conditions).replace("{limit}", "1");
         sql = sql.replace("{columns}", "value ->> 0").replace("{mark}", "$1");
@@ -218,8 +218,7 @@ impl Written {
         unfolded(&columns.collect::<Vec<_>>().join(", "), parameter)
     }
 
-    /// Whether a column of a row of values holds numbers: as the tables named in the statement say, else as its name
-    /// says.
+    /// Whether a column in a VALUES row is numeric: by the tables named in the statement, else by its name.
     fn is_number(&self, statement: &str, name: &str) -> bool {
         let named = |table: &str| source::names(statement).any(|(_, word)| word == table);
         let known = self.columns.iter().find(|column| column.name == name && named(&column.table));
@@ -240,14 +239,14 @@ impl Names {
         self.values.entry((place, name)).or_default().push(text.to_owned());
     }
 
-    /// Whether the literal is bound to a name that its function gives to a `Where`: `let sql = "…"; list.and(sql, …)`.
+    /// Whether the literal is bound to a name that its function passes to a `Where`: `let sql = "…"; list.and(sql, …)`.
     fn is_condition(&self, code: &str, at: usize) -> bool {
         let Some(bound) = bound_to(code[..at].trim_end()) else { return false };
         let function = code[at..].split("fn ").next().unwrap_or_default();
         bound.names.iter().any(|name| function.contains(&format!(".and({name},")))
     }
 
-    /// The text with every `{name}` that is known in a function replaced, in all the ways there are.
+    /// The text with each known `{name}` of a function replaced, in all combinations.
     fn expand(&self, text: &str, function: Option<usize>) -> Vec<String> {
         let known = |hole: &str| {
             let of = |place| self.values.get(&(place, hole.to_owned()));
@@ -264,22 +263,22 @@ impl Names {
     }
 }
 
-/// Where the function begins that a place of the code lies in.
+/// The start of the function that contains this position.
 fn function_at(code: &str, at: usize) -> Option<usize> {
     code[..at].rfind("fn ")
 }
 
-/// What a literal is bound to.
+/// The binding of a literal.
 struct Bound {
-    /// Where the binding begins.
+    /// Start of the binding in the code.
     at: usize,
     constant: bool,
-    /// One name, or those of a tuple, which its literals fill in turn.
+    /// One name, or those of a tuple, filled by its literals in turn.
     names: Vec<String>,
 }
 
-/// Reads backwards what a literal is bound to: `const NAME: &str = "…"`, `let name = if … { "…" }`,
-/// `let (one, other) = match … { … => ("…", "…") }`.
+/// Reads backwards to find a literal's binding: `const NAME: &str = "…"`, `let name = if … { "…" }`, `let (one, other) =
+/// match … { … => ("…", "…") }`.
 fn bound_to(before: &str) -> Option<Bound> {
     let begin = before.rfind(';').map_or(0, |at| at + 1);
     let last = |word: &str| before[begin..].rfind(word).map(|at| begin + at);
@@ -302,18 +301,18 @@ impl Piece {
     }
 }
 
-/// Rows as the store unfolds them.
+/// Rows as the store expands them.
 fn unfolded(columns: &str, parameter: usize) -> String {
     format!("SELECT {columns} FROM jsonb_each(jsonb(CAST(${parameter} AS TEXT))) WHERE true")
 }
 
-/// The highest `$n` in a statement; 0 when it takes none.
+/// The highest `$n` in a statement; 0 if it has none.
 pub fn highest_parameter(sql: &str) -> usize {
     let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
     sql.split('$').skip(1).filter_map(|rest| digits(rest).parse().ok()).max().unwrap_or(0)
 }
 
-/// A condition with its marks numbered, from the one after `taken`.
+/// A condition with its placeholders numbered from `taken` + 1.
 fn numbered(condition: &str, taken: usize) -> String {
     let mut parts = condition.split('?');
     let first = parts.next().unwrap_or_default().to_owned();

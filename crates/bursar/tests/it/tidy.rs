@@ -1,8 +1,8 @@
-//! The rules of the house that clippy cannot see, each with its reason and with an example that breaks it.
+//! Code rules that clippy cannot check, each with its reason and an example that breaks it.
 //!
-//! A rule is a function from a file to the lines that break it. Every rule is shown a bad example first: a rule that
-//! cannot fail is a comment. What is deliberately not here: anything a lint of rustc or clippy, or a dependency that
-//! is simply absent, enforces already.
+//! A rule is a function from a file to the lines that break it. Every rule is first run on a bad example: a rule that
+//! cannot fail is only a comment. Not here: anything that a rustc or clippy lint, or the absence of a dependency, already
+//! enforces.
 
 mod asvs;
 mod ceremony;
@@ -16,17 +16,17 @@ mod words;
 
 use crate::source::{self, Source};
 
-/// One rule.
+/// One rule with its examples.
 pub struct Rule {
-    /// What it is called.
+    /// The name of the rule.
     pub name: &'static str,
-    /// Why it stands.
+    /// The reason for the rule.
     pub why: &'static str,
-    /// The lines of a file that break it, each with what to say about it.
+    /// Finds the lines of a file that break it, each with a message.
     pub broken: fn(&Source) -> Vec<Breach>,
     /// Files that break it, as path and text.
     pub bad: &'static [(&'static str, &'static str)],
-    /// Files that look as if they broke it, and do not.
+    /// Files that look as if they broke it, but do not.
     pub good: &'static [(&'static str, &'static str)],
 }
 
@@ -59,7 +59,7 @@ const READ: &[&str] = &[
     ".toml",
     ".md",
     "Cargo.lock",
-    // What is in deploy/.
+    // The files in deploy/.
     "Containerfile",
     "Caddyfile",
     ".conf",

@@ -1,5 +1,5 @@
-//! What is told of payments and rewards, and to whom: the command line says what the page says, programs get the whole
-//! timeline and what was changed under somebody's hands, and partners are told in their own words what they must do.
+//! What payments and rewards report, and to whom: the command line matches the pages, API clients get the whole timeline
+//! and all concurrent changes, and partners read what they must do.
 
 mod next;
 mod unreadable;
@@ -29,7 +29,7 @@ async fn play(stage: &mut Stage, story: &str) {
     }
 }
 
-/// A program that asks.
+/// An API client with a key.
 struct Program<'a> {
     world: &'a World,
     key: String,
@@ -68,7 +68,7 @@ fn plain(words: &str) -> String {
     words.replace("&#39;", "'").replace("&#34;", "\"").replace("&#38;", "&")
 }
 
-/// A payment in each state that lasts, by whose it is.
+/// A payment in each lasting state, named after its payee.
 const MANY_ENDS: &str = "
     partner ana paypal sim-unclaimed-ana@example.com
     partner bo stripe acct_sim_closed_bo
@@ -153,7 +153,7 @@ async fn what_a_partner_must_do_stands_in_the_portal_until_it_is_done() {
     }
     let mut di = Browser::of_partner(&stage.world, Role::Partner, "di").await;
     di.read("/portal").await.says("You are all set.");
-    // What nobody claimed comes back for the reason for which nobody claimed it, and the mail says the same.
+    // An unclaimed payment is returned with the same reason, and the mail says so too.
     play(&mut stage, "live 31 days").await;
     let number = stage.number("ana").await.unwrap();
     let program = Program::of(&stage.world, Role::Admin, None).await;
@@ -177,7 +177,7 @@ async fn what_a_partner_must_do_stands_in_the_portal_until_it_is_done() {
     let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 10).await.unwrap();
     let body = &mails.first().expect("ana is told by mail").body;
     assert!(body.contains(words.message) && body.contains(words.remedy), "{body}");
-    // She gives another address: what is left to be done is ours.
+    // The payee enters another address: the rest is up to us.
     play(&mut stage, "change ana paypal ana2@example.com").await;
     let page = ana.read("/portal").await;
     assert!(!page.words().contains(words.remedy), "{}", page.words());
@@ -253,7 +253,7 @@ async fn whoever_pays_what_was_changed_is_told_what_is_different() {
     let moved = &difference["destinations"][0];
     assert_eq!(moved["payee"]["name"], "ana", "{moved:#}");
     assert_eq!(difference["forgotten"], false);
-    // The page names them, too.
+    // The page lists the changes, too.
     let (csrf, once, digest) = (form.hidden("csrf"), form.hidden("once"), form.hidden("digest"));
     let total = form.hidden("total");
     let fields = [
@@ -268,7 +268,7 @@ async fn whoever_pays_what_was_changed_is_told_what_is_different() {
     page.says(&format!("{} of bo (20.00 USD) is in it now.", stage.number("R3").await.unwrap()));
     page.says(&format!("{} of bo (20.00 USD) is not in it any more.", stage.number("R2").await.unwrap()));
     page.says("ana is paid somewhere else than you saw");
-    // A digest that nobody was ever shown says so, and tells of the totals all the same.
+    // A digest that was never shown is reported as such, with the changed totals.
     let seen = json!({"digest": "sha256:0", "totals": [{"value": "31.00", "currency": "USD"}]});
     let (_, answer) =
         program.ask("POST", &format!("/batches/{}/pay", shown["id"].as_str().unwrap()), seen).await;
@@ -303,7 +303,7 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds, ["answer", "notice", "person", "poll", "request", "webhook"], "{rows:#?}");
-    // A change names the event that says so: that of the bank payout, not that of the transfer before it.
+    // A state change names the right event: that of the bank payout, not of the transfer before it.
     let mut pages = Browser::of(&stage.world, Role::Admin, "auditor").await;
     pages.read("/events").await.says("payout.paid");
     let told: Vec<&str> = rows
@@ -314,7 +314,7 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
     let delivered = stage.world.received();
     let of_payout = delivered.iter().find(|delivery| delivery.event_type == "payout.paid").unwrap();
     assert_eq!(told, [of_payout.event_id.as_str()], "told once, by the vendor's own id of that event");
-    // So many polls that found nothing new are one row that counts them.
+    // Polls without news are one row with a count.
     let rows = timeline(&program.get(&format!("/transactions/{bo}")).await);
     let polls: Vec<&Value> = rows.iter().filter(|row| row["effect"] == "asked").collect();
     assert!(!polls.is_empty() && polls.len() < 10, "{polls:#?}");
@@ -322,7 +322,7 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
         polls.iter().any(|row| row["detail"].as_str().unwrap().contains(" times, last at ")),
         "{polls:#?}"
     );
-    // Partners are told what was done, and not by which of our people.
+    // Partners see what was done, but not which of our staff did it.
     let program = Program::of(&stage.world, Role::Partner, Some("ana")).await;
     let own = program.get(&format!("/transactions/{ana}")).await;
     assert_eq!(own["choices"], json!([]));
@@ -331,7 +331,7 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
     stage.close(Ok(())).await;
 }
 
-/// What happened is told in sentences, by the states that people know, and each thing once.
+/// Events are reported in sentences, with the statuses users know, and each once.
 #[tokio::test]
 async fn the_timeline_speaks_in_sentences_and_says_each_thing_once() {
     let mut stage = Stage::open("told_sentences", 416).await;
@@ -377,7 +377,7 @@ async fn the_timeline_speaks_in_sentences_and_says_each_thing_once() {
     stage.close(Ok(())).await;
 }
 
-/// What is wrong comes before what the books say, which may be wrong; and who looks is told what the vendor said.
+/// The problem comes before the books, which may be wrong; and users see what the vendor said.
 #[tokio::test]
 async fn a_contradicted_payment_says_first_what_is_wrong() {
     let mut stage = Stage::open("told_contradicted", 417).await;
@@ -509,7 +509,7 @@ async fn names_dates_and_countries_are_what_they_say() {
     stage.close(Ok(())).await;
 }
 
-/// A word that begins like a number of ours is the caller's own id, and is that of whoever has it.
+/// A word that starts like one of our numbers is an external ID, and refers to whoever has it.
 #[tokio::test]
 async fn why_asks_about_what_a_name_is_and_not_how_it_begins() {
     let mut stage = Stage::open("told_names", 410).await;
@@ -536,7 +536,8 @@ async fn why_asks_about_what_a_name_is_and_not_how_it_begins() {
     stage.close(Ok(())).await;
 }
 
-/// A reward in a payment that ended badly has somebody to act, a gate is told once, and Resubmit names what would refuse it.
+/// A reward in a payment that ended badly has someone who must act, a gate is listed once, and Resubmit names what would
+/// refuse it.
 #[tokio::test]
 async fn why_names_the_gate_that_would_refuse_to_resubmit_and_says_each_thing_once() {
     let mut stage = Stage::open("told_closed", 411).await;
@@ -561,7 +562,7 @@ async fn why_names_the_gate_that_would_refuse_to_resubmit_and_says_each_thing_on
         lines(&why::find(&mut db, &number, stage.world.now()).await.unwrap()).join("\n")
     };
     let of_reward = said("R1").await;
-    // The partner has given another address since: what is left to be done is the payer's.
+    // The partner has entered another address since: the rest is up to the payer.
     assert!(of_reward.contains("The payer must act. Open that payment"), "{of_reward}");
     let first = of_reward.lines().take(2).collect::<Vec<_>>().join(" ");
     assert!(!first.contains("Nobody needs to act"), "{of_reward}");
@@ -571,10 +572,10 @@ async fn why_names_the_gate_that_would_refuse_to_resubmit_and_says_each_thing_on
     let number = stage.number("ana").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
-    // What nothing but a person can open stands before a button that cannot be pressed.
+    // A gate that only a person can open is shown before a disabled button.
     assert!(page.contains("Resubmit Not possible now:"), "{page}");
     assert!(page.contains(Code::DestinationChanged.message()), "{page}");
-    // The bank payout waits for its money: that is said once, with a time that people read.
+    // The bank payout waits for funds: shown once, with a readable time.
     let waits = said("bo").await;
     assert_eq!(waits.matches(Code::WaitingForFunds.message()).count(), 1, "{waits}");
     assert!(waits.contains("It has been there since ") && waits.contains(" UTC."), "{waits}");
@@ -582,7 +583,7 @@ async fn why_names_the_gate_that_would_refuse_to_resubmit_and_says_each_thing_on
     stage.close(Ok(())).await;
 }
 
-/// What failed is sent again for several payments with one press, and each is answered by itself.
+/// Several failed payments are resubmitted at once, and each has its own result.
 #[tokio::test]
 async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let mut stage = Stage::open("told_many", 412).await;
@@ -619,7 +620,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     assert_eq!((nothing.status.as_u16(), nothing.to.as_str()), (303, list));
     let ids = numbers.iter().map(|number| ("id", number.as_str()));
     let all: Vec<(&str, &str)> = pressed("resubmit").into_iter().chain(ids).collect();
-    // First it says what it would do, to whom and how much, and does nothing.
+    // The first request only previews payees and amounts, and does nothing.
     let asked = payer.post(here, &all).await;
     asked.says("Resubmit these payments? Nothing was done yet.");
     asked.says("Resubmit 2 payments, 30.00 USD");
@@ -641,7 +642,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     stage.close(Ok(())).await;
 }
 
-/// A reward in a draft is not told to be taken out of it, but which payout it is in and who must go on with that.
+/// A reward in a draft does not suggest removal; it names its payout and who must continue with it.
 #[tokio::test]
 async fn a_reward_in_a_draft_says_which_payout_it_waits_for() {
     let mut stage = Stage::open("told_draft", 412).await;
@@ -657,7 +658,7 @@ async fn a_reward_in_a_draft_says_which_payout_it_waits_for() {
     stage.close(Ok(())).await;
 }
 
-/// A partner reads our sentences in their own language, and of the vendor's answer the one word it has for it.
+/// Partners read our sentences in their own language, with only the vendor's own term quoted.
 #[tokio::test]
 async fn the_vendors_word_is_quoted_once_after_a_sentence_in_the_readers_language() {
     let mut stage = Stage::open("told_quoted", 413).await;

@@ -1,6 +1,5 @@
-//! What may come in at the vendors' addresses and must move nothing: unsigned, wrongly signed, too old, from another
-//! account or mode, about objects nobody knows, of types nobody needs. And what is taken is stored before it is
-//! acknowledged.
+//! Webhook deliveries that must have no effect: unsigned, wrongly signed, too old, from another account or mode, about
+//! unknown objects, of unneeded types. And accepted events are stored before they are acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +17,7 @@ use simulator::{Delivery, Vendor};
 use crate::api::House;
 use crate::world::{DAY, Loop, World};
 
-/// A Stripe delivery that the test writes itself, signed with the true secret of its endpoint.
+/// A Stripe delivery written by the test, signed with the endpoint's real secret.
 async fn stripe(world: &World, endpoint: &str, event: &Value, signed_at_us: i64) -> Delivery {
     let body = event.to_string().into_bytes();
     let secret = secret(world, endpoint).await;
@@ -115,7 +114,7 @@ async fn what_is_not_signed_as_it_should_be_is_refused_and_not_stored() {
     world.close().await;
 }
 
-/// A PayPal that counts what it is asked and knows nothing.
+/// A fake PayPal that counts requests and knows nothing.
 async fn counting() -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -252,7 +251,7 @@ async fn without_a_secret_nothing_is_taken() {
     }
 }
 
-/// The same, of bytes that need not be an event.
+/// The same, with bytes that need not be an event.
 async fn signed(world: &World, endpoint: &str, body: &[u8]) -> Delivery {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret(world, endpoint).await.as_bytes()).unwrap();
     let at = world.now() / 1_000_000;
@@ -310,8 +309,8 @@ async fn what_is_signed_and_odd_is_stored_counted_and_answered() {
     world.close().await;
 }
 
-/// What vendors said is kept for as long as the operator wants, and then only its hash; an event is known by its id all the
-/// same when it comes once more.
+/// Raw vendor data is kept as long as the operator wants, then only its hash; a repeated event is still recognized by its
+/// ID.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
     let world = World::open_with("webhook_forgotten", 7, &[("raw-days", "60")]).await;
@@ -324,7 +323,7 @@ async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
         store::raw::between(&mut db, store::raw::Kind::Events, all, 100).await.unwrap()
     };
     let sweep = async || bursar::work::sweep::once(&world.works[0], world.now()).await.unwrap();
-    // Nobody knows its object, so it is laid aside after a day; what it says is kept for two months.
+    // Its object is unknown, so it stops being retried after a day; its text is kept for two months.
     for days in [2, 57] {
         world.pass(days * DAY);
         sweep().await;
@@ -339,7 +338,7 @@ async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
     world.close().await;
 }
 
-/// What nobody has dealt with when its time has come is kept, and forgotten once somebody has.
+/// An event not processed within its retention is kept, and forgotten once it is processed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_dealt_with_late_is_forgotten_later() {
     let world = World::open_with("webhook_late", 8, &[("raw-days", "60")]).await;

@@ -1,4 +1,4 @@
-//! What people say about a payment, over the API: the statuses, who it takes, and what partners read of it.
+//! Settling payments by hand over the API: status codes, who may do it, and what partners can see.
 
 use bursar::ops::OpsError;
 use bursar::ops::by_hand::{self, Finding};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::all_scopes;
 use crate::scenarios::Stage;
 
-/// Asks as the holder of a key.
+/// Sends a request with this key.
 async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
     use axum::body::Body;
     use tower::ServiceExt as _;
@@ -30,7 +30,7 @@ async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Value) ->
     (status, serde_json::from_slice(&bytes).unwrap())
 }
 
-/// A key that this person has made, or one of a partner.
+/// An API key created by this person, or one for a partner.
 async fn key(stage: &Stage, by: &str, role: Role, partner: Option<&str>) -> String {
     let partner = partner.map(str::to_owned);
     let new = NewKey { partner, ..NewKey::of("k", role, all_scopes(role)) };
@@ -78,7 +78,7 @@ async fn parked_money_is_settled_by_two_people() {
         (Some("written_off"), Some("nothing_proves_it"))
     );
     assert_eq!(body["status"], "payout_failed");
-    // Another key of the same person is no second one.
+    // Another key of the same person does not count as a second person.
     let (status, body) = ask(&stage, &also_hers, "POST", &path, lost.clone()).await;
     assert_eq!(status, 202, "{body:#}");
     let (status, body) = ask(&stage, &theirs, "POST", &path, lost.clone()).await;
@@ -124,8 +124,8 @@ async fn what_our_people_noted_is_not_told_to_partners() {
     stage.close(Ok(())).await;
 }
 
-/// What a search finds of a payment after the look was not looked at: neither is the payment called not made, nor is what was
-/// found settled with it.
+/// An object found by a search after the look-up was not part of that look-up: the payment is not called *not made*, and
+/// the found object is not settled with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_found_since_is_not_settled_by_the_look() {
     let stage = staged(
@@ -169,8 +169,8 @@ async fn what_was_found_since_is_not_settled_by_the_look() {
     stage.close(Ok(())).await;
 }
 
-/// Between the look at the vendor and its recording, somebody else may settle the payment and try it again, or the vendor may
-/// say something new: what was not looked at is not called not made.
+/// Between the look-up at the vendor and its recording, someone else may settle and retry the payment, or the vendor may
+/// report something new. *Not made* must then be refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_looked_at_is_not_called_not_made() {
     let mut stage = staged(
@@ -193,7 +193,7 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
     let id = transactions::find(&mut work.app.store.read().await.unwrap(), &number).await.unwrap().id;
     let looked = ask::not_made(&work, id).await.unwrap();
 
-    // The first attempt is called not made and another one waits: the look was at the first.
+    // The first attempt is called not made and another one waits: the look-up was about the first.
     for line in [
         "settle ana not-made",
         "settle ana not-made by other",
@@ -211,7 +211,7 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
     let late = by_hand::settle_by_hand(&work.app, &other, id, &looked, "PayPal has none", None).await;
     assert_eq!(code(late.map(drop)), "changed_meanwhile");
 
-    // A contradiction that came up after the look was not looked at either.
+    // A contradiction that arrived after the look-up was not part of it either.
     for line in ["webhook ana succeeded of 1", "tick intake", "later 30 seconds", "tick settle"] {
         stage.one(line).await.unwrap();
     }
@@ -226,8 +226,8 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
     stage.one("expect ana success").await.unwrap();
 }
 
-/// As a version before left it: one payment of a batch was called not made, and its sibling waits behind a request that is never
-/// sent again. Asking for it says so instead of nothing, and it can be settled by itself.
+/// State left by an earlier version: one payment of a batch was called not made, and its sibling waits behind a request
+/// that is never sent again. Refresh reports that instead of doing nothing, and the sibling can be settled by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_an_ended_request_says_so() {
     let mut stage = staged(

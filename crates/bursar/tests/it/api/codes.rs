@@ -1,4 +1,4 @@
-//! The page of the codes: each stands there once, and every error leads to its own.
+//! The error code reference: each code appears once, and every error links to its entry.
 
 use axum::body::Body;
 use axum::http::Request;

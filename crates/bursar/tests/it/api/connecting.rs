@@ -1,4 +1,4 @@
-//! Connecting a vendor: a key of the other mode is refused, and payments say in which mode they were made.
+//! Connecting a vendor: a key of the other mode is rejected, and payments record the mode they were made in.
 
 use axum::body::Body;
 use axum::http::Request;

@@ -1,5 +1,4 @@
-//! The API's description is true: it tells the routes that there are, the methods they answer to, the words they take, and
-//! which bodies are refused.
+//! The OpenAPI description is accurate: routes, methods, enum values, and which bodies are rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +14,7 @@ async fn described(house: &House) -> Value {
     house.send(request).await.ok()
 }
 
-/// A path without names in it, of things that nobody has.
+/// A path with its parameters filled in with IDs that do not exist.
 fn filled(path: &str) -> String {
     let parts: Vec<&str> =
         path.split('/').map(|part| if part.starts_with('{') { "nobody" } else { part }).collect();
@@ -82,7 +81,7 @@ async fn an_address_names_exactly_its_methods() {
     house.send(open).await.refused(401, "unauthenticated");
 }
 
-/// Whether the answer says that this parameter says nothing.
+/// Whether the response rejects this query parameter as meaningless.
 fn refuses(answer: &super::Answer, name: &str) -> bool {
     let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
     errors.iter().any(|error| error["pointer"] == format!("/{name}"))
@@ -116,7 +115,7 @@ async fn a_query_takes_the_words_that_are_described_and_no_other() {
     assert!(seen > 100, "{seen}");
 }
 
-/// The validator of what a request may hold.
+/// The JSON Schema validator of a request body.
 fn body_of(document: &Value, path: &str, method: &str) -> jsonschema::Validator {
     let body = &document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
     assert!(body.is_object(), "{method} {path} takes no JSON");

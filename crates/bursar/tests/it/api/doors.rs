@@ -1,4 +1,4 @@
-//! Who may come in: every route × every role, keys, scopes, and how a body may look.
+//! Access control and body parsing: every route × every role, keys, scopes, and what a body may look like.
 
 use axum::body::Body;
 use axum::http::Request;

@@ -1,4 +1,5 @@
-//! Files: whole refusals, rows refused one by one, the same file twice, and how long a large one takes.
+//! Imports over the API: files rejected as a whole, rows rejected one by one, the same file twice, and the time for a large
+//! file.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -53,7 +54,7 @@ ana,R14,deal,EUR\r\n\
 ana,R15,deal,EUR,1.00,company,,,,\r\n\
 ana,R1,deal,EUR,3242.43,individual,OPP-1,2026-02-05,,Q3 push\r\n";
 
-/// Whoever mends a refused row sees what stands there, and not where somebody is paid.
+/// A rejected row shows the content of the file, but never a payment destination.
 #[tokio::test]
 async fn a_refused_row_says_what_the_file_has() {
     let house = House::open("refused_value").await;
@@ -72,7 +73,7 @@ async fn a_refused_row_says_what_the_file_has() {
     assert_eq!((report.rejected[0].column, report.rejected[0].value.as_str()), ("destination", ""));
 }
 
-/// A row is mended once: all that is wrong with it is told, and it is one row of the report.
+/// All errors of a row are reported together, as one row of the report, so it needs only one correction.
 #[tokio::test]
 async fn every_fault_of_a_row_is_told_with_it() {
     let house = House::open("faults").await;
@@ -133,7 +134,7 @@ async fn a_messy_file_gives_its_good_rows_and_names_each_bad_one() {
     assert_eq!(house.get("/rewards").await.ok()["data"].as_array().unwrap().len(), 3);
     let replayed = import(&house, "k1", "", MESSY).await;
     assert_eq!((replayed.header("idempotent-replayed"), &replayed.body), ("true", &report));
-    // The same reward by the other door is the same reward.
+    // A reward created through the API and imported from a file is the same reward.
     let body = json!({"external_id": "R1", "activity": "deal", "owner": "ana", "form_reference": "OPP-1",
         "earned_on": "2026-02-05", "note": "Q3 push", "value": {"value": "3242.43", "currency": "EUR"}});
     assert_eq!(house.call("POST", "/rewards", body).await.status, 200);
@@ -217,8 +218,8 @@ async fn an_answer_names_the_first_thousand_rows() {
     assert_eq!(again.header("idempotent-replayed"), "", "a dry run does nothing that must not be done twice");
 }
 
-/// Large files are worked on a few at a time and a few may wait. Whoever comes then is told at once when to come back, and
-/// everything else is answered as ever.
+/// A few large files are processed at a time and a few may wait. Further ones get a `Retry-After` at once, and other
+/// requests are answered as usual.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_files_at_a_time_and_the_next_is_told_to_come_back() {
     let house = House::open("heavy").await;
@@ -226,7 +227,7 @@ async fn so_many_files_at_a_time_and_the_next_is_told_to_come_back() {
     let mut ends = Vec::new();
     let mut answers: futures::stream::FuturesUnordered<_> = (0..24)
         .map(|number| {
-            // A file that has begun to come and does not end: its request has its turn, or waits for it.
+            // An upload that starts and never ends: its request takes a slot, or waits for one.
             let (end, body) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
             end.unbounded_send(Ok(MESSY.as_bytes().to_vec())).unwrap();
             ends.push(end);

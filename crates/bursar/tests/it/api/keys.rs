@@ -1,5 +1,5 @@
-//! What each scope of an API key opens, read off the route table; when a key ends, by itself and with whoever made it; from where
-//! it is taken; and what no key does.
+//! API keys: the calls each scope allows, from the route table; expiry and the end of the creator's access; IP allowlists;
+//! and what no key may do.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use super::{Answer, House, from};
 
 const DAY: i64 = 86_400_000_000;
 
-/// Which scopes open which call, printed: a new route is read here before a key meets it.
+/// A printed table of the scopes for each call, so that new routes are reviewed.
 #[test]
 fn every_call_and_the_scopes_that_open_it() {
     let mut rows = Vec::new();
@@ -46,7 +46,7 @@ async fn made(house: &House, role: Role, scopes: &str) -> String {
     people::create_key(&house.app, &NewKey::of("k", role, Scopes::kept(scopes))).await.unwrap()
 }
 
-/// Every call with a key of every single scope: what the table says, and nothing else.
+/// Calls every route with a key of each single scope: exactly the calls in the table are allowed.
 #[tokio::test]
 async fn a_scope_opens_what_the_table_says_and_nothing_else() {
     let house = House::open("scope_doors").await;
@@ -70,7 +70,7 @@ async fn a_scope_opens_what_the_table_says_and_nothing_else() {
     assert!(told.contains("the scope batches:prepare or write"), "{told}");
 }
 
-/// The names from before mean what they meant: every reading, and every writing of the role.
+/// The old scopes keep their meaning: `read` allows every read, `write` every write of the role.
 #[tokio::test]
 async fn read_and_write_mean_what_they_always_meant() {
     for route in table().into_iter().filter(|route| route.path.starts_with("/api/v1")) {
@@ -78,7 +78,7 @@ async fn read_and_write_mean_what_they_always_meant() {
         assert_eq!(Scopes::kept("read").open(route.scope()), reads, "{} {}", route.method, route.path);
         assert_eq!(Scopes::kept("write").open(route.scope()), !reads, "{} {}", route.method, route.path);
     }
-    // A key of the command line with `write` is the operator's own: it changes every setting, as it always did.
+    // A command-line key with `write` is the operator's own and may change every setting.
     let house = House::open("scope_old").await;
     let safer = json!({"cooling_off_hours": 72, "two_person_release": false});
     house.call("PUT", "/settings/payout", safer).await.ok();
@@ -101,7 +101,7 @@ async fn administrator(house: &House, name: &str) -> Actor {
     people::actor(&found)
 }
 
-/// The key of this name on a list.
+/// The listed key with this name.
 fn called<'a>(listed: &'a Value, name: &str) -> &'a Value {
     listed["data"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()
 }
@@ -146,7 +146,7 @@ async fn a_key_ends_with_whoever_made_it() {
     rewards(&house, &key).await.refused(401, "api_key_maker_gone");
     let listed = house.get("/api-keys").await.ok();
     assert_eq!(called(&listed, "k")["state"], "maker_gone");
-    // Those of the command line stay.
+    // Keys created on the command line stay valid.
     house.get("/rewards").await.ok();
 }
 
@@ -170,7 +170,7 @@ async fn a_key_is_taken_from_its_addresses_only() {
         ("2001:db8::7", "", true),
         ("198.51.100.1", "", false),
         ("2001:db9::7", "", false),
-        // Whom a proxy passes it on for is believed of the named one alone.
+        // A forwarded client address counts only if the peer is a trusted proxy.
         ("10.0.0.1", "203.0.113.9", true),
         ("10.0.0.1", "198.51.100.1", false),
         ("10.0.0.1", "203.0.113.9, 198.51.100.1", false),
@@ -187,7 +187,7 @@ async fn a_key_is_taken_from_its_addresses_only() {
     let told = ask("10.0.0.2", "203.0.113.9").await;
     let told = told.body["detail"].as_str().unwrap();
     assert!(told.contains("not taken from 10.0.0.2") && told.contains("BURSAR_TRUSTED_PROXIES"), "{told}");
-    // An address that is not known is none of them.
+    // An unknown client address is not on the list.
     rewards(&house, &key).await.refused(403, "api_key_address");
 }
 
@@ -200,7 +200,7 @@ async fn when_and_from_where_a_key_was_used_is_on_the_list() {
         house.send(from(request.body(Body::empty()).unwrap(), peer)).await.ok();
     };
     let used = async |from: &str| {
-        // It is noted beside the request, so the line may come a moment later.
+        // It is recorded asynchronously, so it may appear a moment later.
         for _ in 0..200 {
             let mut db = house.app.store.read().await.unwrap();
             let hash = bursar::secrets::token_hash(&house.admin);
@@ -216,7 +216,7 @@ async fn when_and_from_where_a_key_was_used_is_on_the_list() {
     let began = house.app.clock.now();
     ask("203.0.113.9").await;
     assert_eq!(used("203.0.113.9").await, began);
-    // Another address is noted sooner than the same again.
+    // A new address is recorded sooner than a repeated one.
     house.clock.pass(2 * 60 * 1_000_000);
     ask("203.0.113.9").await;
     assert_eq!(used("203.0.113.9").await, began);
@@ -224,7 +224,7 @@ async fn when_and_from_where_a_key_was_used_is_on_the_list() {
     assert_eq!(used("198.51.100.1").await, began + 2 * 60 * 1_000_000);
 }
 
-/// A key that somebody made on a page, and one with the scope `settings`, weaken nothing; what strengthens they do.
+/// A key created on a page, and one with the scope `settings`, cannot weaken safeguards but can strengthen them.
 #[tokio::test]
 async fn a_safeguard_is_not_weakened_by_a_key() {
     let house = House::open("key_lowers").await;
@@ -256,7 +256,8 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
         put(safer).await.ok();
         put(json!({"fiscal_year_start": "04-01"})).await.ok();
     }
-    // What would outlive a key, or keep others from hearing of it, is done by people and by the operator's own.
+    // Anything that would outlive the key, or keep others from being notified, is reserved for people and the operator's
+    // own keys.
     let slow = |days: i64| json!({"name": "Slow", "type": "cash", "hold_days": days});
     house.call("PUT", "/accounts/a", json!({"name": "A"})).await.ok();
     house
@@ -275,7 +276,7 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
         house.call_as(&on_a_page, method, path, body, once).await.refused(403, "person_needed");
     }
     house.call_as(&on_a_page, "PUT", "/programs/slow", slow(31), &[]).await.ok();
-    // Nor by way of a program of its own.
+    // Nor by creating a new program.
     let new = |days: i64| json!({"name": "Fast", "type": "cash", "hold_days": days});
     for days in [0, 30] {
         house
@@ -320,7 +321,7 @@ async fn keys_that_pay_or_administer_can_be_made_to_name_addresses() {
     let id = id.actor().unwrap().id;
     let taken = keys::change_addresses(&house.app, &pat, id, &[]).await;
     assert!(matches!(&taken, Err(OpsError::Refused(why)) if why.code == "addresses_required"), "{taken:?}");
-    // To require it no more takes two.
+    // Turning the requirement off takes two people.
     let alone = keys::require_addresses(&house.app, &pat, false).await;
     assert!(
         matches!(&alone, Err(OpsError::Conflict(why)) if why.code == "second_person_needed"),
@@ -332,7 +333,7 @@ async fn keys_that_pay_or_administer_can_be_made_to_name_addresses() {
     assert!(answer.status != 401 && answer.status != 403, "{:#}", answer.body);
 }
 
-/// However it came about, a key that pays and names no addresses is refused where addresses are required.
+/// If allowlists are required, a paying key without one is rejected, however it came to exist.
 #[tokio::test]
 async fn where_addresses_are_required_a_key_without_is_refused() {
     let house = House::open("key_rule_held").await;

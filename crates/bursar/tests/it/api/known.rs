@@ -1,5 +1,5 @@
-//! Those who have come in: how much they may ask for. Generous, and the same for a person and for a key; whoever sends without
-//! end takes nothing from anybody else.
+//! Rate limits for signed-in users and API keys: generous, the same for both, and a flood from one does not affect anyone
+//! else.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -29,7 +29,7 @@ async fn a_key_that_asks_without_end_is_told_when_to_come_back_and_nobody_else_i
     let slow = house.get("/programs").await;
     slow.refused(429, "too_many_requests");
     assert_eq!((slow.header("content-type"), slow.header("retry-after")), ("application/problem+json", "2"));
-    // What is not there counts, too, and so does what is not allowed.
+    // Requests that return 404 or 403 count too.
     assert_eq!(house.get("/nothing/here").await.status, 429);
     assert_eq!(many(&house, &other, 1).await, [200]);
     house.clock.pass(1_000_000);
@@ -80,7 +80,7 @@ async fn a_person_reads_a_page_that_says_so_and_can_always_sign_out() {
     let page = last.body.as_str().unwrap();
     assert!(page.contains("<h1>Too fast</h1>") && page.contains("action=\"/logout\""), "{page}");
     assert_eq!(look("/assets/app.css", &stolen).await.status, 200, "the page that says so is whole");
-    // Whoever has somebody's session keeps them from nothing: another session of theirs has some of its own.
+    // A flood from one session does not affect another session of the same user.
     assert_eq!(look("/me", &own).await.status, 200);
     let token = stolen.strip_prefix("bursar_session=").unwrap();
     let csrf = people::by_session(&house.app, token, None).await.unwrap().unwrap().csrf;

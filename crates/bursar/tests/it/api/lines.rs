@@ -1,5 +1,5 @@
-//! Every line of a file is told of: a quotation mark that is not closed, or stands in the wrong place, takes no other row
-//! with it, whatever the file holds.
+//! Every line of an import file is accounted for: an unclosed or misplaced quotation mark does not affect other rows,
+//! whatever the file contains.
 
 use bursar::ops::import::{self, Report};
 use serde_json::{Value, json};
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::House;
 use super::imports::{import, operator};
 
-/// What is refused: line, column and code of each.
+/// The rejected rows: line, column and code of each.
 fn refused(report: &Value) -> Vec<String> {
     let rows = report["rejected"].as_array().unwrap().iter();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     rows.map(|row| format!("{} {} {}", row["line"], text(row, "column"), text(row, "code"))).collect()
 }
 
-/// The rows of the report are the lines of the file without its header, its blank lines and lines gone on with.
+/// Checks that the report's rows are the file's lines without header, blank and continuation lines.
 #[track_caller]
 fn covers_every_line(report: &Value, file: &str) {
     let number = |value: &Value| value.as_u64().unwrap();

@@ -1,5 +1,5 @@
-//! What the log says of requests: who was answered, from where, and what was refused to whom; never a secret, and never more
-//! lines than a minute has room for.
+//! The request log: the client and response of each request, and refusals with their reason; no secrets, and at most a
+//! fixed number of lines per minute.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ impl Write for Log {
 }
 
 impl Log {
-    /// Hears what is logged on this thread, until the guard ends.
+    /// Captures the log of this thread until the guard is dropped.
     fn listen() -> (Self, impl Drop) {
         let log = Self::default();
         let writer = log.clone();
@@ -48,7 +48,7 @@ impl Log {
         )
     }
 
-    /// What was said in these words since the last time, as the fields of each line.
+    /// The fields of each line with this message since the last call.
     fn heard(&self, message: &str) -> Vec<Value> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let text = String::from_utf8(bytes).unwrap();
@@ -57,7 +57,8 @@ impl Log {
     }
 }
 
-/// While there is one subscriber alone, what another test logs first on a thread without one is taken for unwanted by everybody.
+/// Keeps a second dispatcher alive. With only one subscriber, a callsite first hit by another test on a thread without one
+/// would be cached as disabled for everyone.
 struct Hears(tracing::subscriber::DefaultGuard, tracing::Dispatch);
 
 impl Drop for Hears {
@@ -87,7 +88,7 @@ async fn an_answer_is_logged_with_who_asked_and_from_where() {
     };
     house.send(asked("1.2.3.4, 203.0.113.9")).await.ok();
     house.send(from(Request::get("/login").body(Body::empty()).unwrap(), "198.51.100.7")).await;
-    // Whoever writes the header themselves is not believed.
+    // A client that sets the header itself is not trusted.
     let mut spoofed = from(Request::get("/login").body(Body::empty()).unwrap(), "198.51.100.7");
     spoofed.headers_mut().insert("x-forwarded-for", "127.0.0.1".parse().unwrap());
     house.send(spoofed).await;
@@ -168,7 +169,7 @@ async fn strangers_do_not_fill_the_log_with_what_is_refused_to_them() {
     flood(300).await;
     assert_eq!(log.heard("refused").len(), 50);
     house.clock.pass(MINUTE);
-    // Whoever asks next, for anything, has the count of the minute written down.
+    // The next request of any kind writes the count for the past minute.
     house.send(Request::get("/healthz").body(Body::empty()).unwrap()).await;
     let left_out = log.heard("so many more were refused within a minute");
     assert_eq!((left_out.len(), &left_out[0]["left_out"]), (1, &Value::from(550)));

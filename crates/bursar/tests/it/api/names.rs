@@ -1,5 +1,5 @@
-//! Ids that read the same are the same id, at every door: the API, files, and the pages' forms. What nobody can see is
-//! refused by name, and nothing is ever found, entered or paid twice because of it.
+//! IDs that look the same are the same ID everywhere: API, files and page forms. Invisible characters are rejected by name,
+//! so nothing is found, created or paid twice because of them.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, House};
 
-/// Signs that show as a gap, or as a sign that reads the same: folded.
+/// Characters that look like a space or another character: normalized.
 const FOLDED: [&str; 9] = [
     "INV-88 ",
     " INV-88",
@@ -22,7 +22,7 @@ const FOLDED: [&str; 9] = [
     "=\"INV-88\"",
 ];
 
-/// Signs that nobody sees, each with how it is named: refused.
+/// Invisible characters with their names: rejected.
 const REFUSED: [(&str, &str); 12] = [
     ("INV-88\u{200b}", "a zero-width space (U+200B)"),
     ("\u{200b}INV-88", "a zero-width space (U+200B)"),
@@ -43,7 +43,7 @@ fn reward(external_id: &str, activity: &str, owner: &str) -> Value {
         "value": {"value": "50.00", "currency": "EUR"}})
 }
 
-/// A path segment or query value.
+/// Percent-encodes a path segment or query value.
 fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -72,7 +72,7 @@ async fn a_reward_is_entered_once_however_its_id_is_written() {
     for (text, words) in REFUSED {
         names_the_sign(&house.call("POST", "/rewards", reward(text, "deal", "ana")).await, words);
     }
-    // References are read in the same form, so one content is one reward.
+    // References are normalized the same way, so equal content is one reward.
     let again = house.call("POST", "/rewards", reward("INV-88", "deal\u{a0}", " ana")).await;
     assert_eq!((again.status.as_u16(), &again.body["id"]), (200, &first["id"]));
     names_the_sign(
@@ -133,7 +133,7 @@ async fn partners_accounts_programs_and_activities_have_one_id_each() {
                 words,
             );
         }
-        // By our own id it is changed, and nothing of that name is made.
+        // Our own ID updates the record and creates nothing with that name.
         let ours = first.body["id"].as_str().unwrap();
         let renamed = house.call("PUT", &format!("/{kind}/{ours}"), json!({"name": "Other"})).await;
         assert_eq!((renamed.status.as_u16(), &renamed.body["external_id"]), (200, &json!("INV-88")));

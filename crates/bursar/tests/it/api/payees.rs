@@ -1,5 +1,4 @@
-//! Payees over the API: what is entered wrongly and refused in a sentence, what is kept of what was entered rightly, and
-//! what nobody is shown.
+//! Payees over the API: input errors with their messages, what is stored of valid input, and what stays hidden.
 
 use payout::access::Role;
 use serde_json::{Value, json};
@@ -93,7 +92,7 @@ async fn first_profiles_at_the_same_moment_are_taken_one_after_the_other() {
     let history = house.get("/payees/ana/history").await.ok();
     let olds: Vec<&Value> = history["data"].as_array().unwrap().iter().map(|row| &row["old"]).collect();
     assert_eq!(olds.iter().filter(|old| old.is_null()).count(), 1, "one of them was the first: {history:#}");
-    // Two payees and one connected account: one has it, the other is told why not.
+    // Two payees and one connected account: one gets it, the other gets an error.
     let account = json!({"vendor": "stripe", "stripe_account": "acct_1"});
     let (first, second) = tokio::join!(set(&house, "ana", account.clone()), set(&house, "ben", account));
     let statuses = [first.status.as_u16(), second.status.as_u16()];
@@ -117,7 +116,7 @@ async fn a_shared_address_waits_for_a_second_person() {
     let path = "/payees/ana/payout-profile/clear";
     let why = json!({"reason": "they are married"});
     house.call("POST", path, why.clone()).await.refused(409, "own_entry");
-    // A second key of the same person is the same person.
+    // A second key of the same person does not count as a second person.
     let own = house.key(Role::ProgramManager, None).await;
     house.call_as(&own, "POST", path, why.clone(), &[]).await.refused(409, "own_entry");
     let second = house.key_of_another(Role::ProgramManager).await;
@@ -312,7 +311,7 @@ async fn an_external_id_of_a_partner_and_an_account_means_neither() {
         let told = answer.body["detail"].as_str().unwrap();
         assert!(told.contains(&partner) && told.contains(&account), "{told}");
     }
-    // By our ids, and where the kind is known, each is found; and nothing has been done to either.
+    // By our IDs, and where the kind is known, each is found; neither was changed.
     for id in [&partner, &account] {
         assert_eq!(house.get(&format!("/payees/{id}")).await.ok()["payout_profile"], Value::Null);
         set(&house, id, paypal(&format!("{id}@example.com"))).await.ok();

@@ -1,4 +1,4 @@
-//! Rewards from entry to the pool: values, decisions, edits, lists, and who sees what.
+//! Rewards from creation to the pool: values, decisions, edits, lists, and visibility.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -169,7 +169,7 @@ async fn a_reward_tells_all_that_stands_in_its_way() {
         let answer = house.get(&format!("/rewards/{id}/eligibility")).await.ok();
         let blockers = answer["blockers"].as_array().unwrap().clone();
         assert_eq!(answer["eligible"], blockers.is_empty());
-        // Payouts are off in this house, which is the first thing that stands in the way of every unpaid cash reward.
+        // Payouts are off in this installation: the first blocker of every unpaid cash reward.
         let codes = blockers.iter().map(|blocker| blocker["code"].as_str().unwrap().to_owned());
         codes.filter(|code| code != "module_disabled").collect::<Vec<_>>()
     };
@@ -280,7 +280,7 @@ async fn a_partner_sees_only_what_is_their_own() {
         .refused(403, "permission_denied");
 }
 
-/// The hold counts from the day that whoever enters a reward writes. Whoever decides reads when that has used it up.
+/// The hold period counts from the date entered with the reward. Reviewers see if that date has already used it up.
 #[tokio::test]
 async fn a_hold_that_was_over_by_its_date_is_told_to_whoever_decides() {
     let house = House::open("hold_over").await;
@@ -305,7 +305,7 @@ async fn a_hold_that_was_over_by_its_date_is_told_to_whoever_decides() {
         let again = house.get(&format!("/rewards/{}", reward["number"].as_str().unwrap())).await.ok();
         assert_eq!(again["hold_over_at_entry"], over);
     }
-    // On the list that people decide from it stands beside the status.
+    // The review list shows it next to the status.
     let new = people::NewPerson {
         email: "pat@example.com".to_owned(),
         name: "Pat".to_owned(),
@@ -322,7 +322,7 @@ async fn a_hold_that_was_over_by_its_date_is_told_to_whoever_decides() {
     let look = Request::get("/rewards?view=pending").header("cookie", cookie).body(Body::empty()).unwrap();
     let list = house.send(look).await.body.as_str().unwrap().to_owned();
     assert_eq!(list.matches("Its hold period was over when it was entered").count(), 1, "{list}");
-    // What was entered in time is over later, and that is what a hold is for.
+    // A hold that ends after the reward was created does not count: that is what a hold is for.
     house.pass_days(30);
     assert_eq!(house.get("/rewards/h2").await.ok()["hold_over_at_entry"], false);
 }

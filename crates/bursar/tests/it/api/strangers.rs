@@ -1,4 +1,4 @@
-//! Those who have not signed in: what they send costs little, fills nothing, and keeps nobody else out.
+//! Unauthenticated clients: their requests are cheap, fill nothing up, and block nobody else.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Answer, House, from};
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A form, with more headers.
+/// A form request with extra headers.
 fn form(path: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Request<Body> {
     let mut request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
     for (name, value) in headers {
@@ -36,7 +36,7 @@ fn is_page(path: &str) -> bool {
     !["/api", "/webhooks", "/healthz", "/readyz", "/metrics"].iter().any(|other| path.starts_with(other))
 }
 
-/// Enters somebody and answers a one-time link's path.
+/// Creates a user and returns the path of their one-time link.
 async fn enter(house: &House, name: &str, role: Role) -> String {
     let email = format!("{name}@example.com");
     let password = Some(PASSWORD.to_owned());
@@ -49,7 +49,7 @@ fn path_of(house: &House, link: &str) -> String {
     link.strip_prefix(&house.app.base_url).unwrap().to_owned()
 }
 
-/// The cookies that an answer sets, as a browser sends them back.
+/// The cookies set by a response, in request form.
 fn cookies(answer: &Answer) -> String {
     let set = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
     set.map(|cookie| cookie.split(';').next().unwrap()).collect::<Vec<_>>().join("; ")
@@ -81,7 +81,7 @@ async fn a_form_of_nothing_but_names_costs_nothing() {
         (0..80_000).map(|number| (format!("{number:x}"), Value::Null)).collect();
     house.call("PUT", "/accounts/acme", many.into()).await.refused(400, "too_many_fields");
     house.get(&format!("/rewards?{}", "q=a&".repeat(2_001))).await.refused(400, "too_many_fields");
-    // Before, each of them took a minute; the bound is generous, for a slow machine.
+    // Before the fix, each took a minute; the bound leaves room for slow machines.
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
@@ -198,7 +198,7 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
     let press = async |path: &str| house.send(form(path, "", &[])).await.header("location").to_owned();
     assert_eq!(open(&first).await, "/login?why=link", "a reset ends older links");
     assert_eq!(press(&first).await, "/login?why=link");
-    // A program that looks through mails opens every link in them, more than once.
+    // A mail scanner opens every link, more than once.
     for _ in 0..3 {
         let page = house.send(look("GET", &second, &[])).await;
         assert!(page.status == 200 && page.headers.get("set-cookie").is_none());
@@ -238,7 +238,7 @@ async fn an_invitation_is_no_login() {
     assert_eq!(house.send(look("GET", &path, &[])).await.status, 410, "once");
 }
 
-/// The headers that browsers act on, one a line.
+/// The response headers that browsers act on, one per line.
 fn told(answer: &Answer) -> String {
     let aside =
         ["content-length", "content-type", "location", "retry-after", "x-request-id", "www-authenticate"];
@@ -269,7 +269,7 @@ async fn every_answer_says_the_same_to_browsers() {
     ");
     let to_stripe = usual.replace("form-action 'self'", "form-action 'self' https://*.stripe.com");
     let kept = usual.replace("cache-control: no-store\n", "");
-    // What the page of a one-time link loads is not asked for with the link.
+    // Subresource requests of a one-time link's page must not send the link as referrer.
     let of_a_link = usual.replace("referrer-policy: same-origin", "referrer-policy: strict-origin");
     let links = ["/login/", "/join/", "/portal/join/", "/portal/confirm/", "/password/new/"];
     for route in table() {
@@ -282,7 +282,7 @@ async fn every_answer_says_the_same_to_browsers() {
             _ => &usual,
         };
         let all = told(&answer);
-        // A browser that is asked for a passkey is known by a cookie meanwhile.
+        // A passkey challenge sets a cookie to identify the browser.
         let lines = all.lines().filter(|line| !line.starts_with("set-cookie: __Host-bursar_asked="));
         let lines = lines.filter(|line| !path.starts_with("/assets/") || !line.starts_with("cache-"));
         assert_eq!(&lines.collect::<Vec<_>>().join("\n"), expected, "{} {path}", route.method);
@@ -296,7 +296,7 @@ async fn every_answer_says_the_same_to_browsers() {
     assert_eq!(answer.header("strict-transport-security"), "", "there is nothing to hold to over plain http");
 }
 
-/// Signs in as an administrator and asks for everything that can be asked for: whatever is text says that it is UTF-8.
+/// Signs in as an administrator and requests every route: every text response declares UTF-8.
 #[tokio::test]
 async fn every_text_names_its_character_set() {
     let house = House::open("charsets").await;
@@ -314,7 +314,7 @@ async fn every_text_names_its_character_set() {
             "/metrics" => "Bearer tell-me".to_owned(),
             _ => format!("Bearer {}", house.admin),
         };
-        // The first bytes of a live page are enough, and it has no last ones.
+        // Read only the start of an event stream, which never ends.
         let asked = look("GET", &path, &[("cookie", &cookie), ("authorization", &key)]);
         let kind = house.kind_of(asked).await;
         let lower = kind.to_ascii_lowercase();

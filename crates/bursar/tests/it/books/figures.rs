@@ -1,5 +1,5 @@
-//! Where money lies that did not stay with payees, told apart everywhere; and what `verify` says of books that are not as they
-//! must be. What is not here: the files that show these figures to people (`exports`).
+//! Money that did not stay with payees, distinguished in all reports; and what `verify` reports about inconsistent books.
+//! Not here: the files that contain these figures (`exports`).
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -27,7 +27,7 @@ async fn play(stage: &mut Stage, lines: &[&str]) {
     }
 }
 
-/// Asks the API as an administrator.
+/// Calls the API as an administrator.
 async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
     let request = Request::builder()
         .method(method)
@@ -49,12 +49,12 @@ async fn key(stage: &Stage) -> String {
     people::create_key(&stage.world.app, &new).await.unwrap()
 }
 
-/// To us, in payees' balances, given up.
+/// Returned to us, in payees' balances, written off.
 fn three(back: Back) -> [i128; 3] {
     [back.to_us.minor, back.in_balances.minor, back.given_up.minor]
 }
 
-/// What is told of the whole, and of one payee's year: paid, the three, paid outside, net.
+/// The totals, and one payee's year: paid, the three parts of returned, paid outside, net.
 async fn told(stage: &Stage, who: &str) -> (i128, [i128; 3], i128, i128, [i128; 3]) {
     let mut db = stage.world.app.store.read().await.unwrap();
     let (scope, range) = (Scope::default(), Range::default());
@@ -82,7 +82,7 @@ async fn where_money_lies_is_told_in_three() {
         play(&mut stage, &[&format!("parked bo paid_otherwise THEIR-PAYOUT 2026-03-02{by}")]).await;
         play(&mut stage, &[&format!("parked cy written_off{by}")]).await;
     }
-    // What was paid otherwise is paid: it left us with the transfer, and is no loss and nothing beside it.
+    // Money paid otherwise is paid: it left us with the transfer, and is neither a loss nor counted again.
     assert_eq!(told(&stage, "bo").await, (17_000, [4_000, 3_000, 2_000], 0, 8_000, [0, 0, 0]));
     assert_eq!(told(&stage, "cy").await.4, [0, 0, 2_000]);
 
@@ -131,7 +131,7 @@ async fn where_money_lies_is_told_in_three() {
     stage.close(Ok(())).await;
 }
 
-/// Of one transfer whose bank leg failed twice the portal and the statement tell what the journal tells.
+/// For one transfer whose bank payout failed twice, the portal and the statement match the journal.
 #[tokio::test]
 async fn the_portal_says_what_the_journal_says() {
     let mut stage = Stage::open("books_portal", 12).await;
@@ -162,7 +162,7 @@ async fn told_eur(stage: &Stage) -> (i128, [i128; 3]) {
     (paid, back)
 }
 
-/// Where partners bear the fee and somebody pays a failed payment outside, they were given all of it: the fee was never taken.
+/// If partners pay the fee and a failed payment is paid outside, the payee got the full amount: no fee was deducted.
 #[tokio::test]
 async fn what_was_paid_outside_is_told_whole_where_partners_bear_the_fee() {
     let mut stage = Stage::open("books_outside", 20).await;
@@ -194,7 +194,7 @@ async fn what_was_paid_outside_is_told_whole_where_partners_bear_the_fee() {
     stage.close(Ok(())).await;
 }
 
-/// Sums that no column holds are told like any other, and a rule that they break is named and not an error.
+/// Sums larger than a column are reported like any other, and a violated rule is named instead of causing an error.
 #[tokio::test]
 async fn verify_counts_wider_than_a_column() {
     let mut stage = Stage::open("books_wide", 13).await;
@@ -218,7 +218,7 @@ async fn verify_counts_wider_than_a_column() {
     stage.close(Ok(())).await;
 }
 
-/// On a day on which more was paid than a column counts, Pay stops at a limit, and at nothing where there is none.
+/// On a day with more payments than a column can count, Pay stops at a limit, or at nothing if there is none.
 #[tokio::test]
 async fn a_day_beyond_a_column_is_over_every_limit() {
     let mut stage = Stage::open("books_day", 14).await;
@@ -234,7 +234,7 @@ async fn a_day_beyond_a_column_is_over_every_limit() {
     stage.close(Ok(())).await;
 }
 
-/// Whoever released a payout and had a hand in it is named.
+/// A person who released a payout they edited is named.
 #[tokio::test]
 async fn verify_names_a_release_by_a_hand_of_its_own() {
     let mut stage = Stage::open("books_release", 15).await;
@@ -266,7 +266,7 @@ async fn verify_names_a_release_by_a_hand_of_its_own() {
     stage.close(Ok(())).await;
 }
 
-/// A clawback that was taken back leaves its number to nobody.
+/// The number of a withdrawn clawback is never reused.
 #[tokio::test]
 async fn a_clawback_after_one_that_was_taken_back_has_an_id_of_its_own() {
     let mut stage = Stage::open("books_claws", 16).await;
@@ -289,7 +289,7 @@ async fn a_clawback_after_one_that_was_taken_back_has_an_id_of_its_own() {
     stage.close(Ok(())).await;
 }
 
-/// A paid payout with a payment whose record nobody can read tells of the others, and names that one.
+/// A paid payout with an unreadable payment reports the others and names that one.
 #[tokio::test]
 #[allow(
     clippy::disallowed_methods,
@@ -321,7 +321,7 @@ async fn a_paid_payout_names_what_cannot_be_read() {
     stage.close(Ok(())).await;
 }
 
-/// Pay shows whom it pays: what is taken off and where it goes.
+/// The Pay page shows the payees, deductions and destinations.
 #[tokio::test]
 async fn the_pay_page_lists_who_is_paid() {
     let mut stage = Stage::open("books_payees", 19).await;
@@ -349,14 +349,14 @@ async fn the_pay_page_lists_who_is_paid() {
         assert!(dollars.contains(words), "{words}: {dollars}");
     }
     assert!(!list[..euros].contains("Clawbacks"), "only where there are any");
-    // Of one payee there is one sum, and it is told once.
+    // One payee has one sum, listed once.
     assert!(list[..euros].contains("Pay 1 payee · "), "{list}");
     assert!(!list.contains("Total for 1 payee") && !list.contains("All 1 in"), "{list}");
     play(&mut stage, &["pay B2", "live 1 minute"]).await;
     stage.close(Ok(())).await;
 }
 
-/// What has ended, what nobody means and what no line holds is refused by name, at every door.
+/// Discontinued currencies, impossible years and malformed lines are rejected by name everywhere.
 #[tokio::test]
 async fn ended_currencies_odd_years_and_broken_lines_are_refused_by_name() {
     let house = crate::api::House::open("books_ended").await;

@@ -1,5 +1,5 @@
-//! A browser that presses buttons: headless Chromium behind its own driver, spoken to in W3C WebDriver over loopback, by
-//! mouse or by keyboard alone, with or without scripts. What is deliberately not here: what is pressed.
+//! A WebDriver client for headless Chromium over loopback, by mouse or keyboard only, with or without scripts. Not here:
+//! the tests that use it.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -13,17 +13,17 @@ use tokio::net::TcpStream;
 use crate::need;
 
 const DRIVERS: [&str; 2] = ["/usr/bin/chromedriver", "/usr/local/bin/chromedriver"];
-/// What WebDriver calls an element's id.
+/// The key WebDriver uses for an element's ID.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// The keys of WebDriver that have no letter.
+/// WebDriver code points of non-printing keys.
 const TAB: char = '\u{E004}';
 const ENTER: char = '\u{E007}';
-/// Longer than a browser takes for anything.
+/// Longer than any browser operation takes.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// More stops than any page has.
+/// More tab stops than any page has.
 const MOST_STOPS: usize = 400;
 
-/// One browser with one window.
+/// A browser with a single window.
 pub struct Driven {
     driver: Child,
     host: String,
@@ -31,7 +31,7 @@ pub struct Driven {
 }
 
 impl Driven {
-    /// A browser of this width in CSS pixels; `None` after saying that there is none.
+    /// A browser of this width in CSS pixels; `None` after reporting that none is installed.
     pub async fn open(browser: &str, width: u32) -> Option<Self> {
         let Some(program) = DRIVERS.into_iter().find(|path| Path::new(path).exists()) else {
             need::absent("browser", "there is no chromedriver");
@@ -44,7 +44,7 @@ impl Driven {
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"],
             "mobileEmulation": {"deviceMetrics": {"width": width, "height": 900, "pixelRatio": 1, "mobile": false}},
         });
-        // Elements are waited for, because a click does not wait for the page it leads to.
+        // Wait for elements, because a click does not wait for the next page.
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options, "timeouts": {"implicit": 5_000, "script": 60_000}}}});
         let mut driven = Self { driver, host, session: "/session".to_owned() };
@@ -69,7 +69,7 @@ impl Driven {
         );
         let mut stream = TcpStream::connect(&self.host).await.unwrap();
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        // The driver says how long its answer is, and leaves the connection open.
+        // The driver sends a length and keeps the connection open.
         let mut stream = tokio::io::BufReader::new(stream);
         let (mut line, mut length) = (String::new(), 0);
         while stream.read_line(&mut line).await.unwrap() > 2 {
@@ -86,28 +86,28 @@ impl Driven {
         answer["value"].take()
     }
 
-    /// Goes to an address.
+    /// Navigates to the given URL.
     pub async fn go(&self, address: &str) {
         self.call("POST", "/url", &json!({ "url": address })).await;
     }
 
-    /// Where it is.
+    /// The URL of the current page.
     pub async fn at(&self) -> String {
         self.call("GET", "/url", &Value::Null).await.as_str().unwrap().to_owned()
     }
 
-    /// Presses the button or link with these words.
+    /// Clicks the button or link with this text.
     pub async fn press(&self, words: &str) {
         self.click(&format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']"))
             .await;
     }
 
-    /// The same for the first button whose words begin so.
+    /// Like `press`, for the first button whose text starts like this.
     pub async fn press_what_begins(&self, words: &str) {
         self.click(&format!("//button[not(@disabled)][starts-with(normalize-space(), '{words}')]")).await;
     }
 
-    /// From here on the browser plays a device that keeps passkeys and knows its owner's finger.
+    /// From here on the browser emulates a passkey device that verifies its user.
     pub async fn with_passkeys(&self) {
         let device = json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
             "hasUserVerification": true, "isUserConsenting": true, "isUserVerified": true});
@@ -123,7 +123,7 @@ impl Driven {
         self.call("POST", &format!("/element/{id}/value"), &json!({ "text": text })).await;
     }
 
-    /// Ticks the box, or chooses the button, with these words.
+    /// Ticks the checkbox or radio button with this label.
     pub async fn tick(&self, words: &str) {
         let box_of = format!(
             "//input[@aria-label='{words}'] | //label[contains(normalize-space(), '{words}')]/descendant::input"
@@ -134,7 +134,7 @@ impl Driven {
     async fn click(&self, path: &str) {
         let found = self.call("POST", "/element", &json!({"using": "xpath", "value": path})).await;
         let id = found[ELEMENT].as_str().unwrap().to_owned();
-        // As a person scrolls to what he wants to press, when something that stays in place lies over it.
+        // Scroll as a person would if something with a fixed position covers the target.
         let scroll = json!({"script": "arguments[0].scrollIntoView({block: 'center'})", "args": [found]});
         self.call("POST", "/execute/sync", &scroll).await;
         self.call("POST", &format!("/element/{id}/click"), &json!({})).await;
@@ -153,7 +153,7 @@ impl Driven {
         self.call("POST", "/actions", &actions).await;
     }
 
-    /// Goes by the Tab key to what has such words, and sees that the focus can be seen there.
+    /// Tabs to the element with this text, and checks that its focus is visible.
     async fn reach(&self, words: &str, is: impl Fn(&str) -> bool) {
         const HERE: &str = "const at = document.activeElement; const words = at.getAttribute('aria-label') \
             || at.labels?.[0]?.innerText || at.innerText || ''; \
@@ -169,26 +169,26 @@ impl Driven {
         panic!("no key leads to {words:?} on {}:\n{}", self.at().await, self.words().await);
     }
 
-    /// The same as [`Driven::press`], by keyboard.
+    /// Like [`Driven::press`], with the keyboard.
     pub async fn press_by_key(&self, words: &str) {
         self.reach(words, |here| here == words).await;
         self.keys([ENTER]).await;
     }
 
-    /// The same as [`Driven::tick`], by keyboard.
+    /// Like [`Driven::tick`], with the keyboard.
     pub async fn tick_by_key(&self, words: &str) {
         self.reach(words, |here| here.contains(words)).await;
         self.keys([' ']).await;
     }
 
-    /// From here on no page gets our script. Pages have no other; and a browser that runs none at all could not be asked
-    /// what it shows.
+    /// From here on, blocks our script. Pages have no other script, and with scripting disabled entirely the browser could
+    /// not be queried.
     pub async fn without_scripts(&self) {
         self.devtools("Network.enable", json!({})).await;
         self.devtools("Network.setBlockedURLs", json!({"urls": ["*/assets/app.js*"]})).await;
     }
 
-    /// Shows the page in this width of CSS pixels, light or dark, and without movement.
+    /// Displays the page at this width in CSS pixels, light or dark, with reduced motion.
     pub async fn look(&self, width: u32, dark: bool) {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
@@ -198,29 +198,29 @@ impl Driven {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Asks what no page can be asked for.
+    /// Sends a DevTools command that WebDriver does not have.
     pub async fn devtools(&self, command: &str, told: Value) -> Value {
         self.call("POST", "/goog/cdp/execute", &json!({"cmd": command, "params": told})).await
     }
 
-    /// What a script answers that takes its time: it is given `done` to call.
+    /// The result of an asynchronous script, which calls `done`.
     pub async fn await_answer(&self, script: &str) -> Value {
         let script = format!("const done = arguments[0]; {script}");
         self.call("POST", "/execute/async", &json!({"script": script, "args": []})).await
     }
 
-    /// What a script answers.
+    /// The result of a synchronous script.
     pub async fn ask(&self, script: &str) -> Value {
         self.call("POST", "/execute/sync", &json!({"script": script, "args": []})).await
     }
 
-    /// The words of the page, as they are seen.
+    /// The text of the page, as displayed.
     pub async fn words(&self) -> String {
         let words = self.ask("return document.body.innerText").await;
         words.as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The browser must come to this address.
+    /// Waits until the browser is at this URL.
     pub async fn comes_to(&self, address: &str) {
         for _ in 0..50 {
             if self.at().await == address {
@@ -231,7 +231,7 @@ impl Driven {
         assert_eq!(self.at().await, address, "{}", self.words().await);
     }
 
-    /// The page must say this, now or when it has come: a click does not wait for the page it leads to.
+    /// Waits until the page contains this text: a click does not wait for the next page.
     pub async fn says(&self, text: &str) {
         let mut words = self.words().await;
         for _ in 0..50 {
@@ -244,7 +244,7 @@ impl Driven {
         assert!(words.contains(text), "{} does not say {text:?}:\n{words}", self.at().await);
     }
 
-    /// Keeps a picture of the whole page, where `BURSAR_TEST_PICTURES` names a folder for it.
+    /// Takes a screenshot of the whole page if `BURSAR_TEST_PICTURES` names a folder.
     pub async fn picture(&self, name: &str) {
         use base64::Engine as _;
         let Ok(folder) = std::env::var("BURSAR_TEST_PICTURES") else { return };
@@ -260,14 +260,14 @@ impl Driven {
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
     }
 
-    /// Closes it.
+    /// Closes the browser and its driver.
     pub async fn close(self) {
         self.call("DELETE", "", &Value::Null).await;
     }
 }
 
-/// A driver, and the port it listens on. Drivers that are begun in the same moment may choose the same port; whoever comes
-/// second gives up at once and is begun again.
+/// A driver and its port. Drivers started at the same time may choose the same port; the second then exits at once and is
+/// restarted.
 fn started(program: &str) -> (Child, String) {
     for _ in 0..10 {
         let mut driver = Command::new(program)
@@ -290,7 +290,7 @@ fn started(program: &str) -> (Child, String) {
 }
 
 impl Drop for Driven {
-    /// A test that failed leaves no browser behind either: the driver, asked to stop, ends the browsers it began.
+    /// A failed test must not leave a browser running: stopping the driver ends its browsers.
     fn drop(&mut self) {
         let stopped = Command::new("kill").arg(self.driver.id().to_string()).status();
         assert!(

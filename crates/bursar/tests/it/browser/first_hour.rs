@@ -1,5 +1,5 @@
-//! The first hour in a real browser, on a telephone: the first link, the one page behind it, Home, and the menu that is folded
-//! there. What is deliberately not here: what each page refuses; that is in `pages::home`.
+//! The first hour in a real browser, on a phone: the setup link, the page behind it, Home, and the collapsed menu. Not
+//! here: what each page rejects, which is in `pages::home`.
 
 use bursar::ops::people::{self, FIRST, NewPerson};
 use payout::access::Role;

@@ -1,6 +1,6 @@
-//! Every page there is, read off the route table: axe finds nothing that keeps somebody out, in light and dark, on a small
-//! telephone and on a desk; nothing is wider than the screen; and a picture of each is kept. A route whose address has a
-//! part that nobody filled here fails the test, so that no page is forgotten.
+//! Inspects every page of the route table: axe finds no accessibility problem, in light and dark, on a small phone and on a
+//! desktop; nothing is wider than the screen; and a screenshot of each is kept. A route with a path parameter that is not
+//! filled in here fails the test, so no page is forgotten.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use crate::need;
 use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
-/// What is no page that anybody looks at, and why.
+/// Routes that are not pages, with the reason.
 const NO_PAGES: [(&str, &str); 22] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that works once; it is followed here"),
@@ -54,8 +54,8 @@ const NO_PAGES: [(&str, &str); 22] = [
     ("/metrics", "for machines"),
 ];
 
-/// The widths in CSS pixels, dark or light, and what axe is asked there. All of it in both widths; what colours and sizes
-/// can change in every look, because nothing else differs between dark and light.
+/// Width in CSS pixels, dark or light, and the axe rules to run. All rules run at both widths; rules about colors and sizes
+/// run in every look, because nothing else differs between dark and light.
 const LOOKS: [(u32, bool, &str); 4] = [
     (1280, false, EVERYTHING),
     (1280, true, COLOURS_AND_SIZES),
@@ -66,7 +66,7 @@ pub const EVERYTHING: &str =
     "{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}";
 const COLOURS_AND_SIZES: &str = "{type: 'rule', values: ['color-contrast', 'target-size', 'link-in-text-block', 'scrollable-region-focusable']}";
 
-/// The pages of the route table as addresses, for staff and for partners.
+/// URLs of the pages in the route table, for staff and for partners.
 fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
     let is_page = |route: &Route| {
         route.method == "GET"
@@ -91,7 +91,7 @@ fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
     (staff, partners)
 }
 
-/// What there is to look at: three payments of which one failed, a draft beside them, mails.
+/// Creates data to display: three payments of which one failed, a draft, mails.
 async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     furnish(world).await;
     approve_all(world).await;
@@ -143,7 +143,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// A day of Stripe's on which somebody moved money by hand.
+/// A Stripe day on which somebody moved money by hand.
 async fn off_day(world: &World) -> String {
     world.simulator.send_in_dashboard("acct_bo", "USD", 2_500);
     movements::all(&world.works[0], None).await.unwrap();
@@ -155,7 +155,7 @@ async fn off_day(world: &World) -> String {
     format!("/reconciliation/day?day={day}&vendor={vendor}&currency={currency}&account={account}")
 }
 
-/// A colleague and an API key, by their ids.
+/// The IDs of a colleague and an API key.
 async fn somebody_and_a_key(world: &World) -> (String, String) {
     let kim = Colleague { email: "kim@example.com".to_owned(), name: "Kim Oh".to_owned(), role: Role::Payer };
     let kim = team::invite(&world.app, &world.actor, &kim).await.unwrap();
@@ -165,7 +165,7 @@ async fn somebody_and_a_key(world: &World) -> (String, String) {
     (kim.person.to_string(), key.id.to_string())
 }
 
-/// The first row of a payment's evidence that can be read word for word.
+/// The first evidence row of a payment with raw text.
 async fn first_evidence(world: &World, number: &str) -> String {
     let mut db = world.app.store.read().await.unwrap();
     let transaction = transactions::find(&mut db, number).await.unwrap();
@@ -173,7 +173,7 @@ async fn first_evidence(world: &World, number: &str) -> String {
     format!("/transactions/{number}/evidence/{}", rows.iter().find(|row| row.raw).unwrap().id)
 }
 
-/// Axe's own script; `None` after saying that it is not there.
+/// The axe script; `None` after reporting that it is missing.
 pub fn axe() -> Option<String> {
     let named = std::env::var("BURSAR_TEST_AXE").ok().filter(|path| !path.is_empty());
     let script = named.map(PathBuf::from).and_then(|path| std::fs::read_to_string(path).ok());
@@ -183,7 +183,7 @@ pub fn axe() -> Option<String> {
     script
 }
 
-/// What is wrong with the page that is shown, in this look.
+/// Problems of the current page in this look.
 pub async fn wrong(browser: &Driven, width: u32, asked: Option<&str>) -> Vec<String> {
     let mut told = Vec::new();
     let wide = browser.ask("return document.documentElement.scrollWidth").await;
@@ -247,7 +247,7 @@ async fn nobody_is_kept_out_of_any_page() {
     let fill = fill(&world).await;
     world.pass(SECOND);
     let (mut staff, partners) = addresses(&fill);
-    // It stands beside the reference, in no row of the table.
+    // It is next to the API reference and in no row of the table.
     staff.push(codes::PATH.to_owned());
     assert!(staff.len() > 20 && partners.len() > 5, "{staff:?} {partners:?}");
     let mut told = Vec::new();
@@ -259,7 +259,7 @@ async fn nobody_is_kept_out_of_any_page() {
             browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
         }
         sign_in(&world, &browser, role, partner).await;
-        // What is to be scanned is shown while it is set up.
+        // The QR code is shown only during setup.
         browser.go(&format!("{}/factor", world.app.base_url)).await;
         browser.press("Set it up").await;
         browser.says("Scan this picture").await;

@@ -1,5 +1,5 @@
-//! Passkeys in a real browser, with an authenticator that the browser plays itself: one is made, lets its owner in again, and
-//! releases and pays a payout in the place of password and code. Reached at `localhost`, where browsers know passkeys over http.
+//! Passkeys in a real browser with a virtual authenticator: creates one, signs in with it, and uses it instead of password
+//! and code to release and pay a payout. Runs at `localhost`, where browsers allow passkeys over http.
 
 use bursar::app::{App, Inner, Nudge};
 use bursar::ops::batches::{self, Choose};
@@ -36,7 +36,7 @@ async fn at_localhost(world: &World) -> App {
     app
 }
 
-/// Looks at a page, wide and narrow, and keeps pictures of it.
+/// Takes screenshots of a page, wide and narrow.
 async fn pictures(browser: &Driven, name: &str) {
     let asked = browser.ask("return Boolean(window.axe)").await == true;
     for (width, dark) in [(1280, false), (320, true)] {
@@ -48,7 +48,7 @@ async fn pictures(browser: &Driven, name: &str) {
     browser.look(1280, false).await;
 }
 
-/// Kim makes a passkey, with their one-time link and the password.
+/// Kim creates a passkey, with a one-time link and the password.
 async fn enrol(app: &App, browser: &Driven) {
     let new = NewPerson {
         email: "kim@example.com".to_owned(),
@@ -79,7 +79,7 @@ async fn enrol(app: &App, browser: &Driven) {
     pictures(browser, "one").await;
 }
 
-/// After the password, in the place of a code; a device that has no passkey of theirs is told in words.
+/// The passkey replaces the code after the password; a device without a registered passkey gets an explanation.
 async fn in_the_place_of_a_code(app: &App, chromium: &str) {
     let other = Driven::open(chromium, 1280).await.unwrap();
     other.with_passkeys().await;
@@ -115,7 +115,7 @@ async fn a_payout_is_released_and_paid_with_a_passkey() {
     }
     enrol(&app, &browser).await;
 
-    // Out, and in again with nothing but the passkey.
+    // Sign out, and in again with only the passkey.
     browser.press("Back").await;
     browser.go(&at("/claims")).await;
     browser.press("Sign out").await;
@@ -125,7 +125,7 @@ async fn a_payout_is_released_and_paid_with_a_passkey() {
     browser.press("Sign in with a passkey").await;
     browser.says("You can release this payout").await;
 
-    // Released with it, when the proof of signing in is old.
+    // Release with the passkey once the sign-in is too old for a step-up.
     world.pass(11 * MINUTE);
     browser.tick("I have checked the payees and totals").await;
     browser.press_what_begins("Release ").await;
@@ -134,7 +134,7 @@ async fn a_payout_is_released_and_paid_with_a_passkey() {
     browser.press("Use a passkey").await;
     browser.says("is released and can be paid").await;
 
-    // And paid.
+    // Pay with it as well.
     world.pass(11 * MINUTE);
     browser.go(&at("/claims/PB-2026-0001/pay")).await;
     browser.tick("I have checked").await;
@@ -150,7 +150,7 @@ async fn a_payout_is_released_and_paid_with_a_passkey() {
     assert_eq!(check::violations(&world).await, Vec::<String>::new());
     let filter = audit::Filter { action: Some("proved_again".to_owned()), ..Default::default() };
     let proofs = audit::list(&mut app.store.read().await.unwrap(), &filter, 9).await.unwrap();
-    // With the password alone nothing is signed.
+    // A step-up by password signs nothing.
     let deeds: Vec<String> = proofs
         .iter()
         .filter_map(|row| {

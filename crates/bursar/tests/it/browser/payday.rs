@@ -1,5 +1,5 @@
-//! A pay day in a real browser, from rewards that wait to a failure that was mended and sent again: by mouse, without
-//! JavaScript, and by keyboard alone. And two people who work on the same things at once.
+//! A payday in a real browser, from pending rewards to a failed payment that is fixed and resubmitted: by mouse, without
+//! JavaScript, and by keyboard alone. Also two people working on the same data at once.
 
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::pay::{self, Balances, Seen};
@@ -16,10 +16,10 @@ use super::driver::Driven;
 use crate::pages::furnish;
 use crate::world::{SECOND, World, check};
 
-/// The bank account behind it was closed; `mend` opens it again.
+/// A destination with a closed bank account; `mend` reopens it.
 const CLOSED: &str = "acct_sim_closed_cy";
 
-/// With what somebody works.
+/// The input method a person uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Hand {
     Mouse,
@@ -27,14 +27,14 @@ enum Hand {
     Keyboard,
 }
 
-/// Somebody at work.
+/// A person working in a browser.
 struct Clerk {
     browser: Driven,
     hand: Hand,
 }
 
 impl Clerk {
-    /// Signs in as a payer who may review too, on the page that a link leads to.
+    /// Signs in through a link as a payer who may also review.
     async fn sit_down(world: &World, chromium: &str, hand: Hand, name: &str) -> Option<Self> {
         let browser = Driven::open(chromium, 1280).await?;
         if hand == Hand::MouseWithoutScripts {
@@ -73,7 +73,7 @@ impl Clerk {
         self.browser.says(text).await;
     }
 
-    /// What the live page comes to say: by itself where scripts run, else when it is loaded again.
+    /// Waits for text on the live page, which updates itself if scripts run and is reloaded otherwise.
     async fn watches_until(&self, world: &World, text: &str) {
         world.app.nudge.tell_watchers();
         if self.hand == Hand::MouseWithoutScripts {
@@ -83,7 +83,7 @@ impl Clerk {
     }
 }
 
-/// Lets the loops work and the vendors answer until a payment has had time to end.
+/// Runs the loops and vendors until a payment has had time to end.
 async fn time_passes(world: &World) {
     for _ in 0..8 {
         world.tick_all(0).await;
@@ -92,14 +92,14 @@ async fn time_passes(world: &World) {
     }
 }
 
-/// Cy is paid to a bank account that was closed.
+/// Sets Cy's destination to a closed bank account.
 async fn pay_cy_to_a_closed_account(world: &World) {
     let cy = payees::named(&mut world.app.store.read().await.unwrap(), "cy").await.unwrap().unwrap();
     let closed = Destination::stripe(CLOSED).unwrap();
     connect::set_profile(&world.works[0], &world.actor, cy, closed).await.unwrap();
 }
 
-/// Pays whatever passes every gate; Cy's payment fails.
+/// Pays everything that passes every gate; Cy's payment fails.
 pub async fn pay_whatever_can_be_paid(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     pay_cy_to_a_closed_account(world).await;
@@ -110,7 +110,7 @@ pub async fn pay_whatever_can_be_paid(world: &World) {
     time_passes(world).await;
 }
 
-/// Approves three rewards, puts them into a batch and presses Pay.
+/// Approves three rewards, adds them to a batch and presses Pay.
 async fn pay_three(clerk: &Clerk) {
     for number in ["RW-000001", "RW-000002", "RW-000003"] {
         clerk.tick(&format!("Tick {number}")).await;
@@ -185,7 +185,7 @@ async fn two_people_pay_at_once() {
         return world.close().await;
     };
     let kim = Clerk::sit_down(&world, chromium, Hand::Mouse, "kim").await.unwrap();
-    // Both look at the same list; the second decision meets what the first has done.
+    // Both look at the same list; the second decision finds the first one already made.
     pat.tick("Tick RW-000001").await;
     pat.tick("Tick RW-000002").await;
     pat.sees("2 ticked · 301.00 USD").await;
@@ -196,7 +196,7 @@ async fn two_people_pay_at_once() {
     kim.press("Approve selected").await;
     kim.sees("1 reward approved. 1 was skipped").await;
 
-    // Both look at the same payout; whoever presses second is told that it was paid, and nothing is paid twice.
+    // Both look at the same payout; the second to press Pay is told that it was paid, and nothing is paid twice.
     let at = |path: &str| format!("{}{path}", world.app.base_url);
     pat.browser.go(&at("/claims")).await;
     pat.press("Add all 3 eligible rewards").await;

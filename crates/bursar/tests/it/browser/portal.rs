@@ -1,5 +1,5 @@
-//! The partners' portal in a real browser: a partner, and a partner administrator, set up how they are paid on the
-//! vendor's own pages and come back; and no page of the portal is wider than a small telephone.
+//! The partner portal in a real browser: a partner and a partner administrator complete the vendor's onboarding and return;
+//! and no portal page is wider than a small phone.
 
 use bursar::ops::people::{self, NewPerson};
 use payout::access::Role;
@@ -19,7 +19,7 @@ async fn link(world: &World, role: Role, partner: &str) -> String {
     people::add(&world.app, &new).await.unwrap()
 }
 
-/// From the profile's page to Stripe's and back, once half way and once to the end.
+/// From the profile page to Stripe and back, once halfway and once to the end.
 async fn set_up(browser: &Driven, world: &World, whose: &str) {
     let page = format!("{}/portal/profile/{whose}", world.app.base_url);
     browser.go(&page).await;

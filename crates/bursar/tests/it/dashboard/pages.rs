@@ -1,4 +1,4 @@
-//! The dashboard's tabs as a browser without JavaScript meets them.
+//! The dashboard's tabs, as served to a browser without JavaScript.
 
 use axum::http::StatusCode;
 use bursar::ops::settings::Document;
@@ -8,7 +8,7 @@ use super::furnish;
 use crate::pages::{Browser, Page};
 use crate::world::{DAY, World};
 
-/// Where a link of these words leads.
+/// The target of the link with this text.
 fn link(page: &Page, words: &str) -> String {
     let anchor = page.body.split("<a ").find(|rest| {
         let text = rest.split_once('>').map_or("", |(_, text)| text);

@@ -1,4 +1,4 @@
-//! Exports that are made in the background: by several workers, one of which dies.
+//! Exports made in the background: by several workers, one of which dies.
 
 use bursar::documents::Format;
 use bursar::ops::exports::{self, Asked, KEPT_DAYS, Scope};
@@ -12,7 +12,7 @@ use payout::access::Role;
 use crate::pages::{Browser, furnish};
 use crate::world::{DAY, SECOND, World};
 
-/// More than two pieces of work.
+/// More rows than two chunks hold.
 const MANY: usize = 4_200;
 
 fn asked(format: Format) -> Asked {

@@ -1,4 +1,4 @@
-//! Statements as PDF: what they say, that the same data makes the same bytes, and whose they are.
+//! Statements as PDF: their contents, that the same data gives the same bytes, and who may see them.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use payout::access::Role;
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
-/// The words of a PDF, where the machine has what reads them.
+/// The text of a PDF, if the machine has `pdftotext`.
 fn words(pdf: &[u8]) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("statement.pdf");
@@ -65,8 +65,8 @@ async fn a_statement_lists_the_year_and_is_their_own() {
     stage.close(outcome).await;
 }
 
-/// What somebody has paid outside, and the vendor as well: the payee has both, so both stand on the statement, in the portal and in
-/// the tax figures, and where the vendor's comes back, one does.
+/// A payment paid outside and also by the vendor: the payee has both, so both are on the statement, in the portal and in
+/// the tax figures. When the vendor's comes back, one remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_tells_what_was_paid_outside_and_by_the_vendor() {
     let mut stage = Stage::open("exports_both", 38).await;
@@ -80,7 +80,7 @@ async fn a_statement_tells_what_was_paid_outside_and_by_the_vendor() {
     stage.close(played).await;
 }
 
-/// The statement says these words, and the portal and the tax figures the sum.
+/// Checks the text of the statement and the sum in the portal and the tax figures.
 async fn told(stage: &Stage, staff: &mut Browser, partner: &mut Browser, said: &[&str], minor: i128) {
     let (_, paper) = staff.bytes("/payees/ana/statements/2026.pdf").await;
     match words(&paper) {

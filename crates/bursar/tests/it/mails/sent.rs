@@ -1,4 +1,4 @@
-//! Mails on their way: a real mail server on loopback takes them, refuses them or asks for patience.
+//! Mail delivery: a real mail server on loopback accepts, rejects or defers mails.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::need;
 use crate::pages::{Browser, furnish};
 use crate::world::{Loop, SECOND, World};
 
-/// Python's aiosmtpd in a process of its own.
+/// Python's aiosmtpd in a separate process.
 pub struct MailServer {
     python: String,
     folder: tempfile::TempDir,
@@ -31,7 +31,7 @@ pub struct MailServer {
 }
 
 impl MailServer {
-    /// Starts one; `None` after saying that the test is skipped.
+    /// Starts one; `None` after reporting that the test is skipped.
     pub fn start() -> Option<Self> {
         let python = std::env::var("BURSAR_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let has = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
@@ -54,7 +54,7 @@ impl MailServer {
         Some(Self { python, folder, child, _input: input, url })
     }
 
-    /// What it has taken, read by a mail library that is not ours.
+    /// The accepted mails, parsed by a third-party library.
     pub fn taken(&self) -> Vec<Taken> {
         let output =
             Command::new(&self.python).arg(script("read.py")).arg(self.folder.path()).output().unwrap();
@@ -75,7 +75,7 @@ fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/mails").join(name)
 }
 
-/// A mail as the server has it.
+/// A mail as the server received it.
 pub struct Taken(Value);
 
 impl Taken {
@@ -85,7 +85,7 @@ impl Taken {
         of.map(|header| header[1].as_str().unwrap()).collect()
     }
 
-    /// A header that stands there exactly once.
+    /// The value of a header that occurs exactly once.
     pub fn header(&self, name: &str) -> &str {
         let all = self.all(name);
         assert_eq!(all.len(), 1, "{name}: {all:?}");
@@ -101,7 +101,7 @@ impl Taken {
     }
 }
 
-/// A world with a mail server and the partners of the pages' tests.
+/// A world with a mail server and the partners of the page tests.
 async fn mailing(name: &str, server: &MailServer) -> World {
     let world =
         World::open_with(name, 7, &[("smtp-url", &server.url), ("mail-from", "Pay <pay@example.com>")]).await;
@@ -116,7 +116,7 @@ async fn all_mails(world: &World) -> Vec<Mail> {
     found
 }
 
-/// Who was told what, in the order of writing.
+/// The notices and their recipients, in order of writing.
 fn told(mails: &[Mail]) -> Vec<String> {
     let mut told: Vec<String> = mails
         .iter()
@@ -153,7 +153,7 @@ async fn a_mail_arrives_whole() {
     approve(&world, 12).await;
     world.tick(0, Loop::Notify).await;
     let taken = server.taken().split_off(before);
-    // Twelve decisions about three partners are three mails.
+    // Twelve decisions about three partners make three mails.
     assert_eq!(taken.len(), 3);
     let to = |address: &str| taken.iter().find(|mail| mail.header("To").contains(address)).unwrap();
     let ana = to("ana@example.com");
@@ -210,7 +210,7 @@ async fn what_a_mail_server_refuses() {
         "a refusal of us is not held against an address"
     );
 
-    // The next mail to nobody is not even tried, until somebody lifts it on the page.
+    // The next mail to that address is not even tried until somebody lifts the suppression on the page.
     world.pass(3_700 * SECOND);
     let notice = |about: &str| (Notice::TaxReportNeeded, about.to_owned(), "{}".to_owned());
     let ana =
@@ -231,7 +231,7 @@ async fn what_a_mail_server_refuses() {
     again.says("The mail waits to be sent again.");
     assert_eq!(state("nobody").await.state, MailState::Waiting);
 
-    // After three days nobody tries any more, and a mail that never left is not sent as news.
+    // After three days delivery is abandoned, and an old unsent mail is not sent as news.
     world.pass(4 * 86_400 * SECOND);
     world.tick(0, Loop::Notify).await;
     assert_eq!(state("policy").await.state, MailState::Failed);
@@ -324,7 +324,8 @@ async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
         "Line 2 of the body: there is no `tin` in this notice. It may use greeting, name, link, rewards",
     );
     broken.says("Nothing was saved.");
-    // The example has two rewards, so this can be saved; Cy's mail about one is the built-in one all the same.
+    // The preview example has two rewards, so this can be saved; Cy's mail about one reward still uses the built-in
+    // template.
     let saved = browser
         .post_on(path, &fields("{{ rewards[0].number }} {{ rewards[1].number }}\n\n> Go | {{ link }}"))
         .await;
@@ -365,7 +366,7 @@ async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
     world.close().await;
 }
 
-/// Who hears of what, for every notice there is.
+/// The recipients of every kind of notice.
 #[tokio::test]
 async fn who_is_told_what() {
     let world = World::open("mail_who", 5).await;

@@ -1,4 +1,4 @@
-//! What mails say: every notice in every language, and what a template may not be.
+//! Mail contents: every notice in every language, and which templates are rejected.
 
 use bursar::mail::{Language, Parts, Template, sample, variables};
 use payout::notice::Notice;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const OURS: &str = "https://bursar.example";
 
-/// The built-in mail of a notice as one reader gets it.
+/// The built-in mail of a notice for one recipient.
 fn built_in(notice: Notice, language: Language, for_partner: bool) -> (String, Parts) {
     let mut facts = sample(notice);
     if facts.get("reason").is_some() && for_partner {
@@ -21,7 +21,7 @@ fn built_in(notice: Notice, language: Language, for_partner: bool) -> (String, P
     (rendered.subject, parts)
 }
 
-/// Every mail of a language, one after the other.
+/// All mails of a language, one after the other.
 fn all(language: Language) -> String {
     let mut told = String::new();
     for notice in Notice::ALL {
@@ -83,7 +83,7 @@ fn one_mail_as_html() {
     insta::assert_snapshot!(parts.html);
 }
 
-/// Whoever looks after a company is told whom the money was paid to: it was not them.
+/// A company's administrator is told which partner was paid, since it was not them.
 #[test]
 fn what_a_company_is_paid_is_told_by_its_name() {
     for language in Language::ALL.into_iter().filter(|language| *language != Language::Pseudo) {
@@ -171,7 +171,7 @@ fn a_link_that_opens_a_login_stands_in_a_button_and_nowhere_else() {
     ] {
         assert!(check("Welcome", body).is_err(), "{body}");
     }
-    // Where the link is no secret, it may stand anywhere.
+    // A link that is not secret may appear anywhere.
     let template = Template { subject: "See {{ link }}".to_owned(), body: "{{ link }}".to_owned() };
     assert_eq!(template.check(Notice::RewardApproved), Ok(()));
 }

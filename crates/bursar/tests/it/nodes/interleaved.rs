@@ -1,7 +1,6 @@
-//! Every verb against every other on the same thing, on PostgreSQL, where both write at once: the first is stopped before
-//! each of its statements in turn, and the second runs there. Whatever comes of the two must be what comes of them one
-//! after the other, in one order or the other; nothing that somebody did may be gone. What is not here: verbs that wait for
-//! a vendor; `scenarios` has their races.
+//! Every verb against every other on the same record, on PostgreSQL, where both can write at once: the first is stopped
+//! before each of its statements in turn, and the second runs there. The result must equal running them one after the
+//! other, in either order; no change may be lost. Not here: verbs that wait for a vendor, whose races are in `scenarios`.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -30,14 +29,14 @@ use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use crate::need;
 use crate::world::World;
 
-/// How many pairs are tried at the same moment.
+/// How many pairs run concurrently.
 const AT_ONCE: usize = 8;
-/// Whoever has not come to an end after this waits for the other.
+/// A verb that has not finished after this long is waiting for the other.
 const WAITS: Duration = Duration::from_millis(40);
 
 type Outcome = bursar::ops::Result<()>;
 type Doing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-/// A verb on the thing of a name.
+/// A verb on the record with this name.
 type Deed = (&'static str, fn(App, Actor, String) -> Doing);
 
 macro_rules! deed {
@@ -51,7 +50,7 @@ macro_rules! deed {
     };
 }
 
-/// Things of one kind: how one comes to be, what can be done to it, and a statement that tells all of it, of a name.
+/// A kind of record: how to create one, the verbs on it, and a query for its complete state by name.
 struct Kind {
     make: fn(App, Actor, String) -> Doing,
     told: &'static str,
@@ -85,7 +84,7 @@ struct Play<'a> {
     number: &'a AtomicUsize,
 }
 
-/// Whether each was done, and what is there afterwards.
+/// Whether each verb succeeded, and the final state.
 type End = (bool, bool, String);
 
 impl Play<'_> {
@@ -96,13 +95,13 @@ impl Play<'_> {
         futures::stream::iter(tries).buffer_unordered(AT_ONCE).concat().await
     }
 
-    /// What is wrong with two verbs.
+    /// Final states that no serial order of the two verbs can produce.
     async fn pair(&self, one: &Deed, other: &Deed) -> Vec<String> {
         let mut fair = BTreeSet::new();
         fair.insert(self.in_turn(one, other).await);
         let (second, first, told) = self.in_turn(other, one).await;
         fair.insert((first, second, told));
-        // One of them may be sent away instead, and then it has done nothing.
+        // One of them may be refused instead, and then must have had no effect.
         for (deed, done) in [(one, (true, false)), (other, (false, true))] {
             let of = self.fresh().await;
             self.run(deed, &of).await.unwrap();
@@ -144,7 +143,7 @@ impl Play<'_> {
         (first.is_ok(), second.is_ok(), self.tell(&of).await)
     }
 
-    /// The first verb stops after so many statements and the second runs; `None` when the first had come to its end.
+    /// Stops the first verb after some statements and runs the second; `None` if the first had already finished.
     async fn interleaved(&self, one: &Deed, other: &Deed, statements: usize) -> Option<End> {
         let of = self.fresh().await;
         let walk = Arc::new(Walk::default());
@@ -174,7 +173,7 @@ fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::parse("USD").unwrap())
 }
 
-/// What everything here hangs on.
+/// The records that all kinds depend on.
 async fn furnish(app: &App, actor: &Actor) -> Outcome {
     save_account(app, actor, "company", |it| it).await?;
     save_program(app, actor, "deals", |it| it).await?;
@@ -334,7 +333,7 @@ async fn link(app: &App, actor: &Actor, name: &str, account: &str) -> Outcome {
     payees::set_profile(app, actor, of, destination, Standing::Payable(None)).await.map(|_| ())
 }
 
-/// One Stripe account that two partners are given: it belongs to one of them.
+/// One Stripe account given to two partners: only one of them gets it.
 fn destination() -> Kind {
     Kind {
         make: |app, actor, of| {
@@ -499,7 +498,7 @@ async fn reward_id(app: &App, name: &str) -> RewardId {
     found.unwrap().entered.id
 }
 
-/// The batch that holds, or held, the first reward of a name: it is kept as the note of the second.
+/// The batch that contains, or contained, the first reward of a name: it is stored in the note of the second.
 async fn batch_of(app: &App, name: &str) -> BatchId {
     let second =
         bursar::store::rewards::find(&mut app.store.read().await.unwrap(), &format!("{name}-b")).await;

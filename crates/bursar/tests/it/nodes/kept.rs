@@ -1,5 +1,5 @@
-//! A database of an earlier version, with payments in every state: brought up to date it has lost nothing, everything that
-//! must hold holds, and every page of it opens. `tests/fixtures/make-cec7e3b.sh` made it.
+//! A database of an earlier version with payments in every state: after the migrations nothing is lost, every invariant
+//! holds, and every page opens. `tests/fixtures/make-cec7e3b.sh` created it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// Makes the tables of that version and fills them.
+/// Creates the tables of that version and fills them.
 pub async fn load(url: &str) {
     sqlx::any::install_default_drivers();
     let url = if url.starts_with("sqlite") { format!("{url}?mode=rwc") } else { url.to_owned() };
@@ -36,7 +36,7 @@ pub async fn load(url: &str) {
     database.close().await.unwrap();
 }
 
-/// How many rows each table has, and what its amounts of money add up to.
+/// The row count of each table, and the sum of its money columns.
 async fn summed(url: &str) -> BTreeMap<String, (i64, i64)> {
     let money = [
         ("posting", "amount_minor"),
@@ -71,7 +71,7 @@ async fn a_database_of_an_earlier_version_loses_nothing() {
     let url = world.app.config.database_url.clone();
     let after = summed(&url).await;
     for (table, then) in &before {
-        // What is told anew of old rows may be more; nothing may be less, and no money may be other.
+        // Migrations may add rows derived from old ones; none may be lost, and no amount may differ.
         let now = after[table];
         assert!(now.0 >= then.0, "{table} had {then:?} and has {now:?}");
         assert_eq!(now.1, then.1, "the money of {table}");
@@ -104,7 +104,7 @@ async fn a_database_of_an_earlier_version_loses_nothing() {
     for one in &all {
         reader.read(&format!("/transactions/{}", one.label())).await.says(&one.label());
     }
-    // What comes after it is chained to what was there.
+    // New rows are chained to the old ones.
     while trail::chain(&world.app).await.unwrap() > 0 {}
     let chain = verify::chain(&mut world.app.store.read().await.unwrap()).await.unwrap();
     assert!(chain.holds() && chain.checked > before["audit"].0, "{chain:?}");

@@ -1,5 +1,6 @@
-//! Two Pays of one payee at once, on PostgreSQL: the first is stopped before each of its statements in turn, and the second runs
-//! there. What a vendor takes once a month is taken off one of them. What is not here: how much that is (`payout::fee`).
+//! Two concurrent Pays for one payee, on PostgreSQL: the first is stopped before each of its statements in turn, and the
+//! second runs there. A vendor's monthly fee is deducted from only one of them. Not here: the amount of the fee
+//! (`payout::fee`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +14,21 @@ use payout::ids::BatchId;
 use crate::need;
 use crate::scenarios::Stage;
 
-/// Whoever has not come to an end after this waits for the other.
+/// A Pay that has not finished after this long is waiting for the other.
 const WAITS: Duration = Duration::from_millis(40);
 
 async fn play(stage: &mut Stage, line: &str) {
     stage.one(line).await.unwrap();
 }
 
-/// What Pay of a batch would promise, as it is shown now.
+/// What Pay of a batch would commit to, as shown now.
 async fn seen(stage: &Stage, batch: BatchId) -> Seen {
     let mut db = stage.world.app.store.read().await.unwrap();
     let view = bursar::ops::batches::view(&mut db, &batch.to_string(), stage.world.now()).await.unwrap();
     Seen { digest: view.digest, totals: view.totals }
 }
 
-/// Both are pressed as they were shown, the first stopped after so many statements; `None` when it had come to its end.
+/// Pays both as shown, stopping the first after some statements; `None` if it had already finished.
 async fn both(stage: &Stage, batches: [BatchId; 2], statements: usize) -> Option<[Result<(), OpsError>; 2]> {
     let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
     let mut pressed = Vec::new();

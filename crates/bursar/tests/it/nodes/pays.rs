@@ -1,5 +1,5 @@
-//! Pay beside what else happens at the same instant: another Pay on the same balance, and a connection that is removed. On
-//! PostgreSQL, where both write at once, and on SQLite, where one waits for the other.
+//! Pay concurrent with other changes: another Pay on the same balance, and the removal of a connection. On PostgreSQL both
+//! write at once; on SQLite one waits for the other.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn is_low(done: &Result<(), OpsError>) -> bool {
     matches!(done, Err(OpsError::Blocked(why)) if why.iter().any(|one| one.code == Code::VendorBalanceLow))
 }
 
-/// Both have asked the vendor before either pays: one of them is told that the rest does not cover it.
+/// Both query the vendor before either pays: one of them is told that the remaining balance is insufficient.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_pays_at_the_same_instant_have_a_balance_once() {
     for round in 0..4 {
@@ -64,8 +64,8 @@ async fn two_pays_at_the_same_instant_have_a_balance_once() {
     }
 }
 
-/// What another Pay has sent since the vendor was asked is not there a second time, though nothing of it is promised any
-/// more.
+/// Money that another Pay has sent since the vendor was queried is not available a second time, although it is no longer
+/// reserved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_left_since_the_vendor_was_asked_is_not_there() {
     let mut stage = stage("pays_after_it_left", &TWO).await;
@@ -80,8 +80,8 @@ async fn what_left_since_the_vendor_was_asked_is_not_there() {
     stage.close(Ok(())).await;
 }
 
-/// Wherever the one is when the other comes: either the payout is paid and its vendor stays connected, or the vendor is gone
-/// and nothing was paid.
+/// However the two interleave, either the payout is paid and its vendor stays connected, or the vendor is gone and nothing
+/// was paid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_payment_is_left_without_the_connection_it_was_promised_through() {
     if need::postgres().is_none() {

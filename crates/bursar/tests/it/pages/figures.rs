@@ -1,5 +1,5 @@
-//! What pages say of money agrees with what became of it: rewards that were paid and came back, payments that have left us
-//! and are not at the bank yet, and those that only a person can move on.
+//! The pages report money consistently: rewards that were paid and returned, payments that have left us and are not at the
+//! bank yet, and payments that wait for a person.
 
 use payout::access::Role;
 
@@ -12,7 +12,7 @@ async fn play(stage: &mut Stage, story: &str) {
     }
 }
 
-/// A payment that succeeded and was sent back is known to the next one of the same reward, and to the reward's own page.
+/// A payment that succeeded and was returned is known to the next one of the same reward, and shown on the reward's page.
 #[tokio::test]
 async fn what_was_paid_and_came_back_is_no_first_payment() {
     let mut stage = Stage::open("figures_back", 91).await;
@@ -53,7 +53,7 @@ async fn what_was_paid_and_came_back_is_no_first_payment() {
     stage.close(Ok(())).await;
 }
 
-/// "Paid by" is said of a payment that succeeded, and of one that was paid outside how it was paid.
+/// "Paid by" is shown for a payment that succeeded; a payment outside says how it was paid.
 #[tokio::test]
 async fn a_reward_is_paid_by_what_has_paid_it() {
     let mut stage = Stage::open("figures_by", 92).await;
@@ -79,16 +79,16 @@ async fn a_reward_is_paid_by_what_has_paid_it() {
     let page = browser.read(&format!("/rewards/{outside}")).await;
     page.says(&format!("paid outside on 2026-03-05 (WIRE-7), closing payment {cy}"));
     page.says(&format!("Paid outside instead of by {cy}"));
-    // Both payees have their money.
+    // Both payees have received their money.
     browser.read(&format!("/claims/{batch}/pay")).await.says(&format!("{batch} Paid"));
-    // The bar of the month is the column of what was paid through the vendors.
+    // The bar of the month equals the column of payments through vendors.
     let summary = browser.read("/dashboard/summary").await;
     summary.says("paid through the vendors");
     summary.says("30.00, 20.00 came back or never arrived");
     stage.close(Ok(())).await;
 }
 
-/// Money that has left us and is not at the bank yet is one figure wherever net is told.
+/// Money that has left us and is not at the bank yet is shown wherever net is.
 #[tokio::test]
 async fn what_is_not_at_the_bank_yet_is_told_wherever_net_is() {
     let mut stage = Stage::open("figures_bank", 93).await;
@@ -113,7 +113,7 @@ async fn what_is_not_at_the_bank_yet_is_told_wherever_net_is() {
     summary.says("150.00 USD more is counted under Net: 1 payment not at the bank yet");
     let lea = super::payees::page_of(&mut browser, "/partners", "lea").await;
     browser.read(&lea).await.says(going);
-    // At the bank it is arrived, and nothing is on its way any more.
+    // Once at the bank it has arrived, and nothing is in transit.
     play(&mut stage, "live 8 days\nexpect lea success").await;
     let mut browser = Browser::of(&stage.world, Role::Admin, "kim").await;
     let earnings = browser.read(&format!("/dashboard/earnings?year={year}")).await;

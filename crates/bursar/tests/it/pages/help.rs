@@ -1,4 +1,4 @@
-//! Help, the meaning of the statuses, and feedback where it was asked for.
+//! The help page, the explanations of statuses, and feedback next to the field it concerns.
 
 use axum::http::StatusCode;
 use payout::access::Role;

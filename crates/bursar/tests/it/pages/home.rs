@@ -1,4 +1,4 @@
-//! The first hour and Home: what the first link leads to, the steps of setting up, and what waits for each role.
+//! The first hour and Home: the setup link, the setup steps, and what waits for each role.
 
 use axum::http::StatusCode;
 use bursar::ops::people::{self, FIRST, NewPerson};
@@ -10,7 +10,7 @@ use crate::world::{SECOND, World};
 
 const PASSWORD: &str = "seven green lanterns";
 
-/// The form of the page behind the first link, with these fields in the place of the usual ones.
+/// The setup form with these fields replacing the defaults.
 fn first<'a>(csrf: &'a str, other: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let usual = [
         ("csrf", csrf),
@@ -27,7 +27,7 @@ fn first<'a>(csrf: &'a str, other: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a s
     usual.into_iter().map(|field| of(field.0).unwrap_or(field)).collect()
 }
 
-/// Somebody whom the first start has made, at the page that their link leads to.
+/// The administrator created by the first start, on the page of their setup link.
 async fn at_the_first_link(world: &World) -> (Browser, Page) {
     let new = NewPerson {
         email: FIRST.to_owned(),
@@ -113,7 +113,7 @@ async fn partners_see_whose_portal_it_is() {
     refused.says("Enter one e-mail address");
     pat.post_on("/settings/company", &fields("help@acme.example")).await.says("The company is saved.");
     let new = pat.read("/rewards/new").await;
-    // An example, not a value: the activity may have a currency of its own.
+    // An example, not a value: the activity may have another currency.
     assert!(new.body.contains("name=\"currency\" value=\"\" placeholder=\"EUR\""), "{}", new.body);
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let portal = ana.read("/portal").await;
@@ -151,7 +151,7 @@ async fn each_role_begins_with_its_own_work() {
 
     let mut admin = Browser::of(&world, Role::Admin, "pat").await;
     let home = admin.read("/").await;
-    // Only a file is backed up by the program itself, so only then is a backup missed.
+    // Only SQLite is backed up by the program itself, so only then is a missing backup reported.
     assert_eq!(
         home.words().contains("This installation"),
         world.app.config.database_url.starts_with("sqlite")

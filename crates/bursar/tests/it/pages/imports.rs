@@ -1,5 +1,5 @@
-//! Files by the pages, without JavaScript: uploaded, columns named, checked, entered, the refused rows mended and sent
-//! again; workers that die, sleep or are told to stop; forms that are forged or too large.
+//! Imports on the pages, without JavaScript: upload, column mapping, validation, import, correcting rejected rows and
+//! uploading them again; workers that die, hang or are stopped; forged and oversized forms.
 
 use axum::http::StatusCode;
 use bursar::ops::import::runs;
@@ -12,7 +12,7 @@ use payout::access::Role;
 use super::{Browser, Page, furnish};
 use crate::world::{DAY, Loop, SECOND, World};
 
-/// Leaves two imports to look at: one that is checked and has refused rows, one whose columns are to be named.
+/// Leaves two imports: a validated one with rejected rows, and one whose columns need mapping.
 pub async fn leave_some(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     let file = "external_id,activity,owner,value,currency,Region\nF-1,deal,ana,1.00,USD,EMEA\nF-2,deal,nobody,2.00,USD,EMEA\n";
@@ -24,7 +24,7 @@ pub async fn leave_some(world: &World) {
     runs::name_columns(app, "IM-000001", &mapping).await.unwrap();
 }
 
-/// Uploads a file and answers the page it leads to.
+/// Uploads a file and returns the page it redirects to.
 async fn upload(browser: &mut Browser, what: &str, file: &[u8]) -> Page {
     let form = browser.read(&format!("/imports/new?what={what}")).await;
     let (csrf, once) = (form.hidden("csrf"), form.hidden("once"));
@@ -38,7 +38,7 @@ async fn upload(browser: &mut Browser, what: &str, file: &[u8]) -> Page {
     browser.send_parts("/imports/new", &parts).await
 }
 
-/// Uploads a file and has its columns taken as they are guessed; answers its number.
+/// Uploads a file and accepts the guessed column mapping; returns its number.
 async fn checked(browser: &mut Browser, what: &str, file: &str) -> String {
     let sent = upload(browser, what, file.as_bytes()).await;
     assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
@@ -49,7 +49,7 @@ async fn checked(browser: &mut Browser, what: &str, file: &str) -> String {
     sent.to.rsplit('/').next().unwrap().to_owned()
 }
 
-/// Match columns, as the page says.
+/// The column mapping that the page proposes.
 fn chosen(page: &Page) -> Vec<String> {
     let selects =
         page.body.split("name=\"stands_for\"").skip(1).map(|rest| rest.split("</select>").next().unwrap());
@@ -69,7 +69,7 @@ async fn name_columns(browser: &mut Browser, page: &Page, path: &str, mapping: &
     browser.post(path, &fields).await
 }
 
-/// Presses Import.
+/// Presses Import and returns the next page.
 async fn start(browser: &mut Browser, number: &str) -> Page {
     let page = browser.read(&format!("/imports/{number}")).await;
     let fields = [("csrf", page.hidden("csrf")), ("seen", page.hidden("seen"))];
@@ -83,7 +83,7 @@ async fn rewards_there(world: &World) -> usize {
     rewards::known(&mut world.app.store.read().await.unwrap(), &ids).await.unwrap().len()
 }
 
-/// A file of rewards that are all good.
+/// A file with valid rewards only.
 fn many(count: usize) -> String {
     let rows: String = (0..count).map(|number| format!("L-{number},deal,ana,1.00,USD\n")).collect();
     format!("external_id,activity,owner,value,currency\n{rows}")
@@ -137,7 +137,7 @@ async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_named(&world, &["Q-1", "Q-2", "Q-3", "Q-4"]).await, 1);
-    // What cannot be taken apart stands in one cell, and is refused again until somebody has written it anew.
+    // A line that cannot be split into columns is in a single cell, and is rejected again until somebody rewrites it.
     let mended = browser.read(&format!("/imports/{number}/refused.csv")).await.body;
     assert!(mended.contains(",\"Q-1,deal,ana,5.00,USD,\"\"15 inch promo\"\n"), "{mended}");
     let number = checked(&mut browser, "rewards", &mended).await;
@@ -149,7 +149,7 @@ async fn rewards_named(world: &World, ids: &[&str]) -> usize {
     rewards::known(&mut world.app.store.read().await.unwrap(), ids).await.unwrap().len()
 }
 
-/// What somebody can do in their first hour: all four examples, one after the other, into an empty database.
+/// The first hour: all four example files, one after the other, into an empty database.
 #[tokio::test]
 async fn the_examples_go_in_as_they_are() {
     let world = World::open("imports_examples", 79).await;
@@ -219,7 +219,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     assert!(lines[1].ends_with(";F-2;nobody;deal;2.00;USD;'=HYPERLINK(1);EMEA"), "{refused}");
     assert!(lines[2].ends_with(";F-4;bo;deal;-3.00;USD;\"'@a; b\";APAC"), "{refused}");
 
-    // Mended and uploaded again, it needs no naming of columns, and the apostrophes that we put are gone.
+    // The corrected file needs no column mapping, and the apostrophes added against formulas are removed.
     let mended = refused.replace("nobody", "ana").replace("-3.00", "3.00");
     let number = checked(&mut browser, "rewards", &mended).await;
     let page = browser.read(&format!("/imports/{number}")).await;
@@ -240,7 +240,7 @@ async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
     assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
     start(&mut browser, &number).await.says("0 of 4,500 rows are done.");
 
-    // One unit is entered; the process that takes the next one up dies with it.
+    // One chunk is imported; the process that takes the next one dies with it.
     assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
     assert_eq!(rewards_there(&world).await, 2_000);
     let asleep = runs::lease(&world.app, world.now()).await.unwrap().unwrap();
@@ -253,7 +253,7 @@ async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
     world.pass(200 * SECOND);
     assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
     assert_eq!(rewards_there(&world).await, 4_000);
-    // The one that only slept is too late: its unit is rolled back whole.
+    // The worker that only hung is too late: its chunk is rolled back as a whole.
     assert!(runs::advance(&world.app, &asleep).await.unwrap().is_empty());
     assert_eq!(rewards_there(&world).await, 4_000);
     world.tick(0, Loop::Imports).await;
@@ -280,7 +280,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
     let again = browser.post_on(&format!("/imports/{number}/cancel"), &[("csrf", &csrf)]).await;
     again.says("This import was canceled.");
 
-    // Whoever asked for it and was shut out meanwhile imports nothing more.
+    // If the user who started the import is disabled meanwhile, it stops.
     let number = checked(&mut browser, "rewards", &many(2_100)).await;
     world.tick(0, Loop::Imports).await;
     start(&mut browser, &number).await;
@@ -307,7 +307,7 @@ async fn a_forged_or_broken_form_stores_nothing() {
         assert_eq!(refused.status, StatusCode::FORBIDDEN);
         refused.says("This form is not from your session, so nothing was done.");
     }
-    // Pressing twice uploads once.
+    // Submitting the form twice uploads once.
     let once = ("once", None, &b"the same form"[..]);
     let first = browser.send_parts("/imports/new", &[word, once, what, file]).await;
     let second = browser.send_parts("/imports/new", &[word, once, what, file]).await;
@@ -361,7 +361,7 @@ async fn partners_come_with_where_they_are_paid() {
     done.says("5 external_id dee This external id stands on an earlier line with other content");
     browser.read("/partners/dee").await.says("d…@example.com");
 
-    // Rewards are reviewed by others than those who prepare and pay; what they may not import they do not see.
+    // Those who prepare and pay do not review rewards; they do not see what they may not import.
     for (role, sees) in [(Role::Preparer, false), (Role::Payer, false), (Role::Auditor, true)] {
         let mut other = Browser::of(&world, role, role.as_str()).await;
         assert_eq!(other.get("/rewards").await.body.contains("href=\"/imports\""), sees);
@@ -376,7 +376,8 @@ async fn partners_come_with_where_they_are_paid() {
     world.close().await;
 }
 
-/// A file that has a known payee paid elsewhere says so before it is imported, when it is, and to whoever runs it by a script.
+/// A file that changes the destination of a known payee is flagged before the import, after it, and to scripts through the
+/// exit code.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     let world = World::open("imports_destinations", 77).await;
@@ -391,7 +392,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
 
-    // The same row with another address, one who had no destination, and one whose new destination is refused.
+    // The same payee with another address, one who had no destination, and one whose new destination is rejected.
     let file = format!(
         "{head}dee,A-1,Dee Fox,dee@example.com,paypal,thief@example.com\n\
          bo,A-1,Bo Ek,bo@example.com,stripe,acct_of_bo\ncy,A-1,Cy Ray,cy@example.com,stripe,acct_of_bo\n"
@@ -459,7 +460,7 @@ async fn ids_that_read_alike_in_an_older_database_are_named() {
     let world = World::open("pages_alike", 33).await;
     furnish(&world).await;
     let url = &world.database_url;
-    // As an earlier version has stored them: the second is another thing that reads the same.
+    // As stored by an earlier version: the second is a different ID that looks the same.
     for sql in [
         "UPDATE account SET external_id = 'acme' WHERE external_id = (SELECT MIN(external_id) FROM account)",
         "INSERT INTO account (id, external_id, name, standing, created_at, updated_at) \
@@ -483,12 +484,13 @@ async fn ids_that_read_alike_in_an_older_database_are_named() {
     world.close().await;
 }
 
-/// The address that a live page listens at, with the change that it shows.
+/// The event stream URL of a live page, with the version it shows.
 fn listens(page: &Page) -> String {
     page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
-/// What happens between the page and its stream is not lost: the stream begins with what the page has seen.
+/// A change between loading the page and opening its stream is not lost: the stream starts with the version that the page
+/// shows.
 #[tokio::test]
 async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
     let world = World::open("imports_stream", 59).await;

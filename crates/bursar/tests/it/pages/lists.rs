@@ -1,5 +1,5 @@
-//! What every list has: where its page stands and the ways to the others, one row of tools, short dates, and what a ticked row
-//! adds to the sum that the script tells.
+//! Features of all lists: position and paging links, one row of tools, short dates, and the totals that the script updates
+//! when rows are ticked.
 
 use bursar::ops::import;
 use payout::access::Role;
@@ -18,7 +18,7 @@ async fn the_tools_of_the_rewards_stand_in_one_row() {
     assert!(page.body.contains("href=\"/rewards?view=all&#38;sort=-value\">Clear all</a>"), "{}", page.body);
     assert!(!pat.read("/rewards?view=all").await.words().contains("Clear all"), "nothing to clear");
     assert!(page.body.contains("data-minor=\"100050\" data-unit=\"USD\" data-digits=\"2\""));
-    // The year and the zone are told when one points at it; the frame names the zone.
+    // The tooltip has the year and time zone; the layout shows the zone.
     let day = page.body.split("<time datetime=\"").nth(1).unwrap();
     let (exact, shown) = (day.split("title=\"").nth(1).unwrap(), day.split('>').nth(1).unwrap());
     assert!(exact.split('"').next().unwrap().ends_with(" UTC"), "{exact}");

@@ -1,4 +1,4 @@
-//! The pages of payees: the list, one payee with everything that keeps him from being paid, and the forms on his page.
+//! The payee pages: the list, a payee with everything that blocks their payments, and the forms on their page.
 
 use axum::http::StatusCode;
 use bursar::ops::settings::Document;
@@ -7,7 +7,7 @@ use payout::access::Role;
 use super::{Browser, approve_all, furnish};
 use crate::world::World;
 
-/// The address of a payee's page, as the list links it.
+/// The URL of a payee's page, as linked from the list.
 pub(super) async fn page_of(browser: &mut Browser, list: &str, name: &str) -> String {
     let list = browser.read(list).await;
     let row = list.body.split("class=\"who\"").find(|row| row.contains(&format!(">{name}</a>")));
@@ -181,7 +181,7 @@ async fn who_crosses_the_tax_line_is_said_before_pay() {
     let added = browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
     assert!(!added.words().contains("Over the tax reporting line"), "US Tax Tracking is off");
     world.set(|it| Document { us_tax_tracking: true, ..it }).await;
-    // Bo has: 2,202.00 together, over the 2,000 of 2026. Ana has 1,801.50.
+    // Bo has: 2,202.00 together, over the 2,000 for 2026. Ana has 1,801.50.
     for page in ["/claims", "/claims/PB-2026-0001/pay"] {
         let shown = browser.read(page).await;
         shown.says("Over the tax reporting line");

@@ -1,4 +1,4 @@
-//! The pages that move money: what is unusual, the password that is asked again, and what is kept of both.
+//! The pages that move money: warnings about unusual payments, the step-up, and what is recorded of both.
 
 use axum::http::{Method, StatusCode};
 use bursar::ops::import;
@@ -18,7 +18,7 @@ use crate::world::{DAY, SECOND, World};
 
 const MINUTE: i64 = 60 * SECOND;
 
-/// The fields of the form on the Pay page, as a browser would send them.
+/// The form fields of the Pay page, as a browser would send them.
 pub fn promise(page: &Page) -> Vec<(&'static str, String)> {
     let mut fields = vec![("checked", "yes".to_owned())];
     fields.extend(["csrf", "once", "digest"].map(|name| (name, page.hidden(name))));
@@ -26,12 +26,12 @@ pub fn promise(page: &Page) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// The same fields as they are posted.
+/// The same fields in the form that `post` takes.
 pub fn sent<'a>(fields: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     fields.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-/// Puts everything eligible into a payout; where it is paid.
+/// Adds everything eligible to a payout; returns the URL of its Pay page.
 pub async fn prepare(browser: &mut Browser) -> String {
     let csrf = browser.read("/claims").await.hidden("csrf");
     let formed = browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
@@ -53,7 +53,7 @@ pub async fn pay(world: &World, browser: &mut Browser, path: &str) {
     world.tick_all(0).await;
 }
 
-/// Rewards of Ana, approved.
+/// Approved rewards for Ana, with these amounts.
 pub async fn earned(world: &World, name: &str, amounts: &[&str]) {
     let mut file = String::from("external_id,activity,owner,value,currency\n");
     for (place, amount) in amounts.iter().enumerate() {
@@ -111,11 +111,11 @@ async fn paying_asks_for_the_password_again_after_ten_minutes() {
     assert!(!wrong.body.contains("not the password at all"));
     let right = browser.post(&path, &sent(&with(PASSWORD))).await;
     assert_eq!((right.status, right.to.as_str()), (StatusCode::SEE_OTHER, path.as_str()));
-    // Pressing again answers the same and pays nothing twice.
+    // Submitting again gives the same response and pays nothing twice.
     assert_eq!(browser.post(&path, &sent(&with(PASSWORD))).await.to, path);
     browser.read(&path).await.says("Pay was pressed by pat");
 
-    // What somebody has typed is not lost.
+    // Input from the rejected form is kept.
     let number = browser.read("/dashboard/transactions").await.body;
     let number = number.split("/transactions/PT-").nth(1).unwrap().get(..6).unwrap().to_owned();
     world.pass(11 * MINUTE);
@@ -196,7 +196,7 @@ async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     same.says("and looked at what is unusual");
     assert!(!same.words().contains("First payment to this destination"));
 
-    // Another address, and much more than ever: after the cooling-off it can be paid, and is looked at.
+    // A new address and a far higher amount than before: payable after the cooling-off, with a warning.
     let csrf = same.hidden("csrf");
     let rewards = browser.read("/claims").await.all_hidden("id");
     browser.post_on(&path.replace("/pay", "/remove"), &[("csrf", &csrf), ("id", &rewards[0])]).await;
@@ -228,7 +228,7 @@ async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     world.close().await;
 }
 
-/// The pages that tell word for word what lies behind a payment's timeline.
+/// The pages with the raw text behind a payment's timeline.
 pub async fn evidence(browser: &mut Browser, number: &str) -> Vec<(String, Page)> {
     let page = browser.read(&format!("/transactions/{number}")).await;
     let start = format!("href=\"/transactions/{number}/evidence/");
@@ -308,7 +308,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     let form = format!("{page}/cancel-unclaimed");
     let fields = [("csrf", csrf.as_str())];
     let (answered, ()) = tokio::join!(browser.post(&form, &fields), async {
-        // The loops of the program, which do not run in this test.
+        // Stands in for the program's loops, which do not run in this test.
         for _ in 0..8 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             world.tick_all(0).await;
@@ -360,7 +360,7 @@ async fn a_large_total_is_typed_before_it_is_paid() {
     world.close().await;
 }
 
-/// The numbers that the stream of a live page tells before it waits for another change; none when it need not come back.
+/// The version numbers that a live page's stream sends before it waits for a change; `None` if it ends for good.
 pub(super) async fn told(browser: &mut Browser, path: &str, last: Option<&str>) -> Option<Vec<String>> {
     let answer = browser.open(path, last).await;
     if answer.status() == StatusCode::NO_CONTENT {
@@ -390,15 +390,15 @@ async fn a_page_that_was_away_is_told_at_once_what_it_missed() {
     let stream = page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let seen = stream.split("seen=").nth(1).unwrap().to_owned();
 
-    // What the page shows is what is there: the same number and nothing more.
+    // The page is up to date: the stream sends the same number only.
     assert_eq!(told(&mut browser, &stream, None).await, Some(vec![seen.clone()]));
     world.tick_all(0).await;
-    // It has missed something: the number it knows, then the one of now.
+    // The page missed a change: the stream sends its number, then the current one.
     let missed = told(&mut browser, &stream, None).await.unwrap();
     assert_eq!((missed.len(), &missed[0]), (2, &seen));
     let now = missed[1].clone();
     assert!(now.parse::<i64>().unwrap() > seen.parse::<i64>().unwrap());
-    // A browser that comes back says in its own way what it has.
+    // A reconnecting browser sends its last number in `Last-Event-ID`.
     assert_eq!(told(&mut browser, &stream, Some(&now)).await, Some(vec![now.clone()]));
     assert_eq!(told(&mut browser, &stream, Some(&seen)).await, Some(vec![seen.clone(), now.clone()]));
     for _ in 0..20 {
@@ -445,7 +445,7 @@ async fn the_pool_is_filtered_and_turned_and_only_what_is_shown_is_added() {
     world.close().await;
 }
 
-/// Whoever may release finds the button where they look at what is paid, and it releases exactly what they looked at.
+/// Someone who may release finds the button next to the details, and it releases exactly what is shown.
 #[tokio::test]
 async fn the_pay_page_releases_what_it_shows() {
     let mut stage = Stage::open("pages_pay_release", 59).await;
@@ -488,7 +488,7 @@ async fn the_pay_page_releases_what_it_shows() {
     stage.close(Ok(())).await;
 }
 
-/// Several failed payments give their rewards back with one press; each is answered by itself, and one that arrived refuses.
+/// Several failed payments are returned to the pool at once; each has its own result, and one that succeeded refuses.
 #[tokio::test]
 async fn several_payments_return_to_the_pool_at_once() {
     let mut stage = Stage::open("pages_return_many", 60).await;
@@ -573,7 +573,7 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     stage.close(Ok(())).await;
 }
 
-/// That an attempt was called not made is not forgotten when another one ends in another way.
+/// An attempt called not made is remembered when a later attempt ends differently.
 #[tokio::test]
 async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since() {
     let mut stage = Stage::open("pages_not_made_once", 61).await;

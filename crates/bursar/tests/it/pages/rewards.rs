@@ -1,5 +1,5 @@
-//! The list of rewards and what is done from it: views that are kept, columns, many decided about at once and taken
-//! back, two people at one reward. What one decision does to one reward is in `pages`.
+//! The rewards list and its actions: saved views, columns, bulk decisions and undo, two people editing one reward. Not
+//! here: the effect of a decision on one reward (`pages`).
 
 use std::collections::BTreeSet;
 
@@ -171,7 +171,7 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     page.says("Skipped: it is not Submitted or In Review any more.");
     assert!(owed(&world).await < 0);
 
-    // One is edited since, and stays as it is.
+    // One is edited afterwards and stays as it is.
     let edit = [("csrf", csrf.as_str()), ("amount", "1.00"), ("version", "2")];
     pat.post_on("/rewards/RW-000002/edit", &edit).await.says("waits for approval again");
     let page = pat.read(&first.to).await;
@@ -185,7 +185,7 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     let statuses: Vec<Shown> = all(&world).await.iter().map(|reward| reward.shown(world.now())).collect();
     let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(Shown::Submitted), count(Shown::InReview), count(Shown::Rejected)), (10, 1, 1));
-    // Whoever was approved once stays in the books, and so is not deleted.
+    // A reward that was ever approved remains in the books, so it cannot be deleted.
     pat.read("/rewards/RW-000003/delete").await.says("was approved once");
     world.close().await;
 }
@@ -208,7 +208,7 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     refused.says("Not to be undone: It is in a payout since");
     assert_eq!(owed(&world).await, before);
     pat.post_on("/claims/PB-2026-0001/delete", &[("csrf", &csrf)]).await;
-    // They were changed by that, so only those that never were in it go back.
+    // That changed them, so only those that were never in a batch could go back.
     world.pass(601 * SECOND);
     let late = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
     late.says("More than ten minutes have passed, so this decision stays.");
@@ -322,15 +322,15 @@ async fn a_list_of_fifty_with_every_column_is_small() {
     world.close().await;
 }
 
-/// A second approval of everything does nothing, and says so of each.
+/// A second approval of everything has no effect, and the result says so for each.
 async fn approve_nothing(world: &World) {
     let which = Which::All(Box::default(), 72);
     let done = verbs::decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!((done.done.len(), done.skipped.len()), (0, 72));
 }
 
-/// A decision about more rewards than one transaction should hold is one decision all the same: kept, counted and taken back
-/// as a whole, and what was changed between two units is passed over by name.
+/// A decision on more rewards than one database transaction should hold is still one decision: recorded, counted and undone
+/// as a whole. Rewards changed between two chunks are skipped and named.
 #[tokio::test]
 async fn a_decision_about_very_many_is_made_in_units() {
     let world = World::open("lists_units", 37).await;

@@ -1,5 +1,5 @@
-//! What people settle by hand where they were wrong before, or where something changes at the same moment: an item of a batch
-//! that they had called not made, an attempt that two of them settle at once, a reward that is voided meanwhile.
+//! Settling by hand what people had wrongly decided before, or while something changes concurrently: an item of a batch
+//! they had called not made, an attempt two of them settle at once, a reward voided meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,10 @@ use super::{AND_AGAIN, BESIDE, FREED, close, it_was_made, play, settle_first, st
 use crate::need;
 use crate::scenarios::Stage;
 
-/// PayPal pays a batch of two, and its answer and its webhooks are lost. Two people call it not made, and one of the two payments
-/// is sent again, which PayPal pays too. Then somebody finds the other one at PayPal: its item names the batch, and the batch tells
-/// that the first attempt of the one was paid as well. Nothing else does: that attempt has ended here, and is not the newest.
+/// PayPal pays a batch of two, and its response and webhooks are lost. Two people call it not made, and one of the two
+/// payments is resubmitted, which PayPal pays too. Then somebody finds the other one at PayPal: its item names the batch,
+/// and the batch shows that the first attempt of the resubmitted payment was paid as well. Nothing else reveals this: that
+/// attempt has ended here, and is not the newest.
 const SIBLINGS: &str = "
 partner   ana    paypal ana@example.com
 partner   cy     paypal cy@example.com
@@ -71,9 +72,9 @@ async fn a_batch_tells_of_what_was_called_not_made_and_sent_again() {
     close(stage, played).await;
 }
 
-/// Two people call a payment not made, it is sent again, and two people call that one not made as well. Both were made, and
-/// PayPal tells of both in the end. Settling one leaves the other open: it holds the payment until it is settled itself, and
-/// nothing is lost from sight.
+/// Two people call a payment not made, it is resubmitted, and two people call that attempt not made as well. Both were
+/// made, and PayPal reports both in the end. Settling one leaves the other open: it holds the payment until it is settled
+/// too, and stays visible.
 const TWO_CONTRADICTIONS: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -128,8 +129,8 @@ async fn two_contradictions_are_settled_one_after_the_other() {
     close(stage, played).await;
 }
 
-/// A payment is called not made and gives its reward back, and the reward is voided. Then PayPal shows that it has paid it. The
-/// payment does not take a void reward in again: what was paid is owed by the payee, and comes off their next claim.
+/// A payment is called not made and frees its reward, and the reward is voided. Then PayPal shows that it has paid it. The
+/// payment does not reclaim a void reward: the payee owes the amount, and it is deducted from their next claim.
 const VOIDED: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -173,8 +174,9 @@ async fn a_reward_that_was_voided_is_not_taken_in_again() {
     close(stage, played).await;
 }
 
-/// The same, but the reward is given another value, and is approved anew: what the payment has paid is not what the reward is
-/// worth now. It stays to be paid whole, and what was paid comes off it. While the contradiction stands nobody voids or edits it.
+/// The same, but the reward gets another value and is approved again: the payment did not pay its current value. The reward
+/// remains payable in full, and the earlier payment is deducted. While the contradiction stands, nobody can void or edit
+/// the reward.
 const EDITED: &str = "
 partner   ana    paypal ana@example.com
 partner   cy     paypal cy@example.com
@@ -266,8 +268,8 @@ later     30 seconds
 tick      settle
 ";
 
-/// Two people settle the second attempt as made at the same moment. The one who comes later has looked at something that waited:
-/// it waits no more, and what they say is not taken for the first attempt, nor counted a second time.
+/// Two people settle the second attempt as made at the same moment. The later one has viewed a waiting attempt that no
+/// longer waits: their statement is not applied to the first attempt, nor counted again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_somebody_has_settled_meanwhile_is_not_settled_once_more() {
     let mut stage = Stage::open("settled_at_once", 1).await;
@@ -298,8 +300,8 @@ books     payable(ana) 20.00   in_flight 0.00   vendor_balance -40.80
     close(stage, played).await;
 }
 
-/// Whoever had read a reward as free voids it while its payment is settled as made: the payment never takes a void reward in.
-/// On PostgreSQL, at each statement of settling.
+/// Someone who read a reward as free voids it while its payment is settled as made: the payment never reclaims a void
+/// reward. On PostgreSQL, at each statement of settling.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reward_that_is_voided_while_its_payment_is_settled_is_not_taken_in() {
     if need::postgres().is_none() {
@@ -350,7 +352,8 @@ async fn a_reward_that_is_voided_while_its_payment_is_settled_is_not_taken_in() 
     stage.close(Ok(())).await;
 }
 
-/// Gives a reward another status, as a verb does that has asked every rule before; answers whether it stood as it was read.
+/// Changes a reward's status, as a verb does after all its checks; returns whether the reward was unchanged since it was
+/// read.
 async fn decided(app: &App, reward: RewardId, status: RewardStatus) -> u64 {
     let mut db = app.store.read().await.unwrap();
     let found = rewards::find(&mut db, &reward.to_string()).await.unwrap().unwrap();
@@ -364,7 +367,7 @@ async fn decided(app: &App, reward: RewardId, status: RewardStatus) -> u64 {
     done.unwrap()
 }
 
-/// The rewards that are in a payment and are not what it pays for, as `verify` names them.
+/// Rewards in a payment that does not pay for them, as named by `verify`.
 async fn of_its_payment(app: &App) -> Vec<String> {
     let mut db = app.store.read().await.unwrap();
     let rules = verify::all(&mut db).await.unwrap().into_iter();
@@ -374,7 +377,7 @@ async fn of_its_payment(app: &App) -> Vec<String> {
         .collect()
 }
 
-/// A payment whose reward is void, or worth something else, is seen.
+/// `verify` finds a payment whose reward is void or has another value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reward_that_its_payment_does_not_pay_for_is_seen() {
     let mut stage = Stage::open("void_in_a_payment", 1).await;
@@ -407,8 +410,8 @@ live      1 minute
     stage.close(Ok(())).await;
 }
 
-/// A transfer that people had called not made stands in part: somebody has reversed some of it at Stripe. It is settled as made,
-/// the books tell the part apart at once, and the rest is fetched back.
+/// A transfer that people had called not made was partly reversed at Stripe. It is settled as made, the books show both
+/// parts at once, and the rest is recalled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_of_which_a_part_came_back_is_settled_as_made() {
     let mut stage = Stage::open("part_of_it_stands", 1).await;
@@ -434,7 +437,7 @@ books     payable(bo) -50.00   vendor_balance 0.00   returned 0.00   partly_reve
     close(stage, played).await;
 }
 
-/// The same beside a later transfer: only what has not come back was paid twice.
+/// The same beside a later transfer: only the part that was not reversed is a duplicate payment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_transfer_beside_a_later_one_only_the_rest_is_clawed_back() {
     let mut stage = Stage::open("part_beside", 1).await;

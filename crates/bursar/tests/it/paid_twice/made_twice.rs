@@ -1,11 +1,11 @@
-//! What a vendor has made twice under one key, because it forgot the key sooner than it says. The books hold one object; the other
-//! is never taken in its place, and is settled by itself.
+//! Payments a vendor makes twice with one idempotency key, because it forgot the key sooner than documented. The books
+//! contain one object; the other never replaces it, and is settled separately.
 
 use super::{close, play};
 use crate::scenarios::Stage;
 
-/// The other transfer has gone from the payee's balance to their bank: two people say so, and it comes off what the payee is paid
-/// next. Told of it again, nothing is said any more.
+/// The other transfer has left the payee's balance to their bank: two people confirm it, and it is deducted from the
+/// payee's next claim. A repeated report has no effect.
 const GONE: &str = "
 partner   bo     stripe acct_bo
 reward    R1     bo   20.00  approved
@@ -33,7 +33,7 @@ sent      bo     40.00
 books     payable(bo) 20.00   vendor_balance -40.00
 ";
 
-/// Both of PayPal's batches pay. The item that the books do not hold settles it.
+/// Both PayPal batches pay. The item that the books do not contain settles it.
 const AT_PAYPAL: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved

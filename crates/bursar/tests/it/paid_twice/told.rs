@@ -1,4 +1,4 @@
-//! What people are told of a payment that its vendor contradicts, and of what it leads to: on the pages, by `why` and by
+//! What users see about a payment that its vendor contradicts, and about the consequences: on the pages, in `why` and in
 //! `doctor`.
 
 use bursar::cli::why::lines;
@@ -12,7 +12,7 @@ use super::{BESIDE, SENT_AGAIN, close, it_was_made, play, settle_first, stripe_r
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
-/// Two people called the first attempt not made and sent it again; then PayPal tells of the first one.
+/// Two people called the first attempt not made and resubmitted the payment; then PayPal reports the first one.
 async fn contradicted(name: &str) -> (Stage, &'static str) {
     let mut stage = Stage::open(name, 1).await;
     let (before, after) = SENT_AGAIN.split_once("settle    ana    made").unwrap();
@@ -77,7 +77,8 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     close(stage, Ok(())).await;
 }
 
-/// What is settled comes off the payee's next claim: the payment, the payee and the reward say so, and why.
+/// A settled duplicate is deducted from the payee's next claim: the payment, the payee and the reward say so, with the
+/// reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_twice_says_where_it_comes_off() {
     let (mut stage, _) = contradicted("told_taken_back").await;
@@ -98,7 +99,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     let summary = browser.read("/dashboard/summary").await;
     summary.says("Waiting 0.00 USD");
     summary.says("20.00 USD is owed to us by payees who were paid too much");
-    // A tax form goes by the day on which it was sent, and the books by the day on which it was known.
+    // Tax forms use the date a payment was sent; the books use the date it became known.
     let sql = "UPDATE attempt SET first_sent_at = first_sent_at - 31536000000000 WHERE state = 'succeeded'";
     crate::world::run(&stage.world.database_url, sql.to_owned()).await;
     let payee = browser.read(&of_payee).await;
@@ -107,7 +108,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     close(stage, Ok(())).await;
 }
 
-/// A transfer that is settled as made after all lies in the payee's balance, and no bank has refused it.
+/// A transfer later settled as made is held in the payee's balance, and no bank has rejected it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_found_after_all_is_not_told_as_a_refusal_of_the_bank() {
     let mut stage = Stage::open("told_transfer", 1).await;
@@ -122,7 +123,7 @@ async fn a_transfer_found_after_all_is_not_told_as_a_refusal_of_the_bank() {
     close(stage, Ok(())).await;
 }
 
-/// What left for nobody, and is just as much as a payment that was called not made, is told with that payment.
+/// A movement that matches no payment, with the amount of one that was called not made, is reported with that payment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_movement_that_fits_what_was_called_not_made_names_it() {
     let mut stage = Stage::open("told_fits", 1).await;
@@ -140,7 +141,7 @@ async fn a_movement_that_fits_what_was_called_not_made_names_it() {
         cases[0].known.as_ref().unwrap().pages,
         [("/transactions/PT-000001".into(), "PT-000001".into())]
     );
-    // What carried it out may be the last of many tries: PayPal knows a key for thirty days.
+    // Any of several retries may have been executed: PayPal knows a key for thirty days.
     let sql = "UPDATE attempt SET first_sent_at = first_sent_at - 1728000000000 WHERE state = 'failed'";
     crate::world::run(&stage.world.database_url, sql.to_owned()).await;
     let mut db = stage.world.app.store.read().await.unwrap();

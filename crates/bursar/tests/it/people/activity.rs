@@ -1,4 +1,4 @@
-//! The activity log: who, what, when; what each row leads to; the chain.
+//! The activity log: who did what and when, the links of each row, and the hash chain.
 
 use axum::http::StatusCode;
 use bursar::ops::settings::Document;
@@ -29,7 +29,7 @@ async fn the_log_is_filtered_by_who_what_and_when() {
     let signed_in = pat.read(&format!("/activity?actor={mine}")).await;
     signed_in.says("pat Signed in with: link pat");
     assert!(signed_in.body.contains(&format!("href=\"/people/{mine}\"")));
-    // The world begins on 2 March; the settings were changed two days later.
+    // The world starts on 2 March; the settings were changed two days later.
     let later = pat.read("/activity?from=2026-03-04&to=2026-03-04").await;
     later.says("cooling off hours");
     assert!(!later.body.contains("href=\"/partners/ptn_"));
@@ -37,7 +37,7 @@ async fn the_log_is_filtered_by_who_what_and_when() {
     pat.read("/activity?from=2026-03-05&to=2026-03-04").await.says("The last day is before the first");
     pat.read("/activity?from=yesterday").await.says("“yesterday” is not a day; write it like 2026-03-31.");
 
-    // Pages are cut by time and place in the chain: together they hold every row once.
+    // Pages are split by time and position in the chain: together they contain every row once.
     let (mut path, mut rows) = ("/activity?action=reward_entered&limit=5".to_owned(), 0);
     loop {
         let page = pat.read(&path).await;

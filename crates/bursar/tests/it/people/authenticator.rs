@@ -1,5 +1,5 @@
-//! A device that keeps passkeys, written from the standard and not from our own reader of it: it holds keys, writes what a
-//! browser and a device write, and lies where it is told to.
+//! A virtual passkey authenticator, written from the standard and independently of our own parser: it holds keys, produces
+//! what browsers and devices produce, and can be told to lie.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,22 +8,22 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// One passkey on a device, in a browser that is somewhere.
+/// One passkey on a device, in a browser at some origin.
 pub struct Device {
     key: EcdsaKeyPair,
     id: Vec<u8>,
     user: String,
-    /// Where the browser is.
+    /// The origin of the browser.
     pub origin: String,
-    /// The site that the passkey belongs to.
+    /// The site (relying party) of the passkey.
     pub site: String,
-    /// How often it says it was used; 0 for a device that does not count.
+    /// The signature counter; 0 for a device that does not count.
     pub count: u32,
-    /// It asks for a finger.
+    /// Whether it verifies its user (UV flag).
     pub verifies: bool,
-    /// Somebody touches it.
+    /// Whether the user is present (UP flag).
     pub touched: bool,
-    /// It may be copied to other devices, and it was.
+    /// Whether it may be copied to other devices, and whether it was (backup flags).
     pub copies: (bool, bool),
 }
 
@@ -51,7 +51,7 @@ impl Device {
         }
     }
 
-    /// What browsers call it.
+    /// Its credential ID, as browsers encode it.
     pub fn id(&self) -> String {
         closed(&self.id)
     }
@@ -67,7 +67,7 @@ impl Device {
     }
 
     fn client_data(&self, purpose: &str, asked: &Value) -> String {
-        // As browsers write it, with a word of theirs that nobody knows.
+        // As browsers write it, including an unknown member.
         json!({
             "type": purpose, "challenge": asked["challenge"], "origin": self.origin, "crossOrigin": false,
             "other_keys_can_be_added_here": "do not compare clientDataJSON against a template",
@@ -75,7 +75,7 @@ impl Device {
         .to_string()
     }
 
-    /// Makes a passkey for what a page asks.
+    /// Creates a passkey for a page's challenge.
     pub fn make(&mut self, asked: &Value) -> String {
         assert_eq!(asked["site"], self.site.as_str());
         self.user = asked["owner"]["id"].as_str().unwrap().to_owned();
@@ -89,7 +89,7 @@ impl Device {
             .to_string()
     }
 
-    /// Shows the passkey for what a page asks.
+    /// Answers a challenge with the passkey, if the page allows it.
     pub fn show(&mut self, asked: &Value) -> String {
         let known = asked["known"].as_array().unwrap();
         assert!(
@@ -99,7 +99,7 @@ impl Device {
         self.sign(asked)
     }
 
-    /// The same, whichever was asked for.
+    /// The same, whichever passkeys the page allows.
     pub fn sign(&mut self, asked: &Value) -> String {
         if self.count > 0 {
             self.count += 1;
@@ -116,7 +116,7 @@ impl Device {
     }
 }
 
-/// Bytes as a page writes them.
+/// Bytes in base64url, as a page encodes them.
 pub fn closed(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

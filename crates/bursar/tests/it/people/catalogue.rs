@@ -1,4 +1,4 @@
-//! Partners, accounts, programs and activities entered and changed by hand.
+//! Creating and editing partners, accounts, programs and activities by hand.
 
 use axum::http::StatusCode;
 use payout::access::Role;
@@ -6,7 +6,7 @@ use payout::access::Role;
 use crate::pages::{Browser, Page, furnish};
 use crate::world::World;
 
-/// Sends a form of these fields with the session's word and what else is hidden on the page it stands on.
+/// Posts a form with these fields, the CSRF token and the other hidden fields of its page.
 async fn send(browser: &mut Browser, page: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
     let hidden = [("csrf", page.all_hidden("csrf")), ("seen", page.all_hidden("seen"))];
     let hidden: Vec<(&str, String)> =
@@ -79,7 +79,7 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
     let edit = format!("/activities/act_{edit}");
     let form = kim.read(&edit).await;
     world.pass(1);
-    // Not ticked: it is inactive from now on.
+    // Unticked: it is inactive from now on.
     let quiet = [("name", "Deal won"), ("program", "deals"), ("value", ""), ("currency", "")];
     let saved = send(&mut kim, &form, &edit, &quiet).await;
     kim.read(&saved.to).await.says("Deal won won Each reward says Inactive");

@@ -1,5 +1,5 @@
-//! The second factor: setting one up, that each code is taken once, wherever one is asked for, when it is required, and that
-//! nobody is locked out for good.
+//! The second factor: setup, single use of codes, where it is requested, when it is required, and that nobody is locked out
+//! permanently.
 
 use axum::http::StatusCode;
 use bursar::ops::OpsError;
@@ -14,7 +14,7 @@ use super::{MINUTE, id_of};
 use crate::pages::{Browser, PASSWORD, Page, furnish};
 use crate::world::{DAY, SECOND, World};
 
-/// What an authenticator app and a sheet of paper hold.
+/// The TOTP secret and recovery codes a user holds.
 pub struct Held {
     pub secret: String,
     pub codes: Vec<String>,
@@ -30,7 +30,7 @@ fn between(page: &Page, before: &str) -> Vec<String> {
     page.body.split(before).skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
 }
 
-/// Sets one up as a person does.
+/// Sets up a second factor as a user does.
 pub async fn set_up(world: &World, browser: &mut Browser) -> Held {
     let csrf = browser.read("/factor").await.hidden("csrf");
     assert_eq!(browser.post("/factor/begin", &[("csrf", &csrf)]).await.to, "/factor/new");
@@ -54,7 +54,7 @@ fn with_code(code: &str) -> [(&str, &str); 2] {
     [("code", code), ("next", "/me")]
 }
 
-/// Which changes of a login its owner was told of.
+/// The changes of a login that its owner was notified of.
 pub async fn told(world: &World, about: &str) -> Vec<String> {
     let mut database = crate::nodes::beside(world).await;
     let count = format!(
@@ -89,7 +89,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     kim.read("/factor").await.says("Recovery codes left: 10.");
     assert!(!kim.read("/factor").await.body.contains(&held.codes[0]), "shown once");
 
-    // The password alone opens nothing, and the code that set it up is used.
+    // The password alone opens nothing, and the code used for setup cannot be reused.
     let mut next = Browser::new(&world);
     half_way(&mut next, "kim@example.com").await;
     assert!(next.get("/me").await.to.starts_with("/login"), "half way is no session");
@@ -104,7 +104,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     // What let them in lets nobody in again.
     assert_eq!(next.get("/login/code").await.status, StatusCode::GONE);
 
-    // A recovery code stands in for the app, once, however it is typed.
+    // A recovery code replaces the app, once, in any spelling.
     let typed = held.codes[3].to_uppercase().replace('-', " ");
     let mut lost = Browser::new(&world);
     half_way(&mut lost, "kim@example.com").await;
@@ -121,7 +121,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     world.close().await;
 }
 
-/// With what somebody came in or proved who they are, the newest first, as the activity log has it.
+/// The method of each sign-in and step-up, newest first, from the activity log.
 async fn with(world: &World, of: &str) -> Vec<String> {
     let filter = audit::Filter { subject: Some(of.to_owned()), ..Default::default() };
     let rows = audit::list(&mut world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_proof_asks_for_the_code_as_well() {
     assert_eq!(kim.post("/prove", &prove(&used)).await.to, "/factor");
     assert_eq!(kim.post("/prove", &prove(&used)).await.to, "/prove?why=used&next=%2Ffactor");
 
-    // So does another password, which could otherwise be a way around it.
+    // So does changing the password, which could otherwise bypass it.
     world.pass(MINUTE);
     let new = "seven green lanterns";
     let change = |code| {
@@ -232,7 +232,7 @@ async fn a_proof_asks_for_the_code_as_well() {
     let code = held.code(&world);
     assert_eq!(kim.post("/password", &change(&code)).await.to, "/");
 
-    // And a form that moves money: its page asks for both, and what was typed stays.
+    // And a form that moves money: its page asks for both, and keeps the input.
     world.pass(11 * MINUTE);
     let asked = kim.post("/safe-mode/off", &[("csrf", &csrf), ("reason", "looked")]).await;
     asked.says("Is it you?");
@@ -260,7 +260,7 @@ async fn a_link_does_not_stand_in_for_the_code() {
         kim.post("/login/code", &[("code", &held.code(&world)), ("next", "/password")]).await.to,
         "/password"
     );
-    // An invitation that is taken up leads to it as well, and whoever reset the login ends what was half way.
+    // An accepted invitation leads to it as well, and a password reset ends a half-finished sign-in.
     half_way_by_invitation(&world, &mut kim).await;
     let mut other = kim.clone();
     people::reset(&world.app, "kim@example.com", None, AtTheMachine("root")).await.unwrap();
@@ -302,7 +302,7 @@ async fn whoever_needs_one_sets_it_up_first() {
         browser.read("/rewards").await;
     }
     lee.read("/rewards").await;
-    // It is not turned off while it is required, and one administrator alone does not lift that within a day.
+    // It cannot be turned off while required, and one administrator alone cannot lift that within a day.
     let page = pat.read("/factor").await;
     page.says("Your role needs it here, so it is not turned off.");
     world.pass(30 * SECOND);
@@ -312,7 +312,7 @@ async fn whoever_needs_one_sets_it_up_first() {
     for word in ["never", "with_mail"] {
         pat.post_on("/people/sign-in", &want(word)).await.says("The second factor stays required for now");
     }
-    // Saving what is in force takes back what was asked for; then the day begins anew.
+    // Saving the current settings withdraws the request; then the day starts again.
     world.pass(DAY + MINUTE);
     let pat_now = pat_acts(&world).await;
     factor::want(&world.app, &pat_now, Wanted::Always).await.unwrap();
@@ -351,7 +351,7 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
     assert_eq!(kim.post("/login", &fields).await.to, "/me");
     assert_eq!(told(&world, &id).await, ["factor_on", "factor_reset"]);
-    // Whoever took it away may know the password too, so they are no second person beside that login.
+    // Whoever removed it may know the password too, so they cannot be the second person beside that login.
     let mut db = world.app.store.read().await.unwrap();
     let behind = bursar::store::people::behind(&mut db, &id, world.now()).await.unwrap();
     assert_eq!(behind, pat_acts(&world).await.id.to_string());
@@ -361,7 +361,7 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     assert!(notices.iter().any(|one| one.notice == Notice::SecondFactorReset), "{notices:?}");
     drop(db);
 
-    // Nobody does that for themselves; the last administrator is let in at the machine.
+    // Nobody does that for themselves; the last administrator is readmitted on the command line.
     set_up(&world, &mut pat).await;
     let own = pat_acts(&world).await;
     let refused = factor::reset(&world.app, &own, own.id).await;
@@ -397,7 +397,7 @@ async fn whoever_guesses_at_codes_is_slow_and_the_owner_is_told() {
     assert!(slow >= 10, "{slow}");
     let id = me(&world, "kim@example.com").await;
     assert_eq!(told(&world, &id).await.last().map(String::as_str), Some("wrong_codes"));
-    // Their owner's own browser, which has signed in before, is let in all the same.
+    // The owner's own browser, which has signed in before, is admitted anyway.
     world.pass(30 * SECOND);
     half_way(&mut known, "kim@example.com").await;
     assert_eq!(known.post("/login/code", &with_code(&held.code(&world))).await.to, "/me");
@@ -422,7 +422,7 @@ async fn a_partner_reads_it_in_their_language() {
     let code = [("code", held.code(&world)), ("next", "/portal".to_owned())];
     let code = code.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert_eq!(next.post("/login/code", &code).await.to, "/portal");
-    // Nothing requires it of them, so it is turned off.
+    // It is not required for them, so they may turn it off.
     let csrf = next.read("/factor").await.hidden("csrf");
     next.post("/factor/off", &[("csrf", &csrf)]).await.says("Sind Sie es?");
     world.pass(30 * SECOND);
@@ -445,20 +445,20 @@ async fn whoever_has_the_password_does_not_share_in_setting_it_up() {
     let theirs = thief.read("/factor/new").await;
     theirs.says("You have none yet.");
     assert!(!theirs.body.contains(&secret));
-    // Beginning elsewhere ends what was begun here, and nobody is shown another's secret for their own.
+    // Starting setup elsewhere ends this one, and nobody is shown another user's secret as their own.
     let csrf_of_thief = theirs.hidden("csrf");
     thief.post("/factor/begin", &[("csrf", &csrf_of_thief)]).await;
     let code = factor::code_at(&secret, world.now()).unwrap();
     let gone = kim.post("/factor/new", &[("csrf", &csrf), ("code", &code)]).await;
     gone.says("This secret is too old. Begin again.");
     assert!(!gone.body.contains("class=\"secret\""));
-    // A copy of the cookie ends with setting it up.
+    // A copy of the cookie is invalid after setup.
     let mut copy = kim.clone();
     let held = set_up(&world, &mut kim).await;
     for over in [&mut copy, &mut thief] {
         assert!(over.get("/me").await.to.starts_with("/login"));
     }
-    // And a copy made since does not touch it without a code, however fresh it is.
+    // And a copy made afterwards cannot change it without a code, however recent the sign-in.
     let mut copy = kim.clone();
     for path in ["/factor/begin", "/factor/codes", "/factor/off"] {
         let again = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", "000000")];

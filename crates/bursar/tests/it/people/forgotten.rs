@@ -1,5 +1,5 @@
-//! A forgotten password: nobody learns which addresses have a login, a link works once, for an hour and for nothing else, and
-//! whoever finds passwords that are tried first is told which rule they break.
+//! Password reset: nobody can find out which addresses have a login, a link works once, for an hour and only for this, and
+//! rejected passwords name the rule they break.
 
 use axum::http::StatusCode;
 use payout::access::Role;
@@ -14,7 +14,7 @@ async fn ask(browser: &mut Browser, path: &str, email: &str) -> Page {
     browser.post(path, &[("email", email)]).await
 }
 
-/// The newest link that was mailed, once there are so many: they are made beside the answer.
+/// The newest link mailed, once there are `many`: mails are created asynchronously.
 async fn link(world: &World, many: usize) -> String {
     let mut database = crate::nodes::beside(world).await;
     let count = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'password_forgotten'";
@@ -50,7 +50,7 @@ async fn a_link_replaces_a_forgotten_password_once() {
     let first = link(&world, 1).await;
     kim.read("/me").await;
 
-    // To look does not use it up, it opens no other door, and no other door's link opens this one.
+    // Viewing it does not use it up; it works nowhere else, and other links do not work here.
     stranger.read(&first).await.says("Choose another password");
     for door in ["/join/", "/login/", "/portal/join/"] {
         let other = first.replace("/password/new/", door);
@@ -78,7 +78,7 @@ async fn a_link_replaces_a_forgotten_password_once() {
     let fields = [("email", "kim@example.com"), ("password", PASSWORD)];
     assert_eq!(kim.post("/login", &fields).await.to, "/login?why=wrong");
 
-    // Three at once and then one in twenty minutes, whether anybody has the address or not.
+    // Three at once and then one every twenty minutes, whether the address exists or not.
     world.pass(SECOND);
     assert_eq!(ask(&mut stranger, "/forgotten", "kim@example.com").await.status, StatusCode::OK);
     let third = link(&world, 3).await;

@@ -1,5 +1,5 @@
-//! API keys as an administrator runs them on pages and at the command line: that each is told of, that one in use is told of again
-//! before it ends, and what can be chosen for one.
+//! API keys as administrators manage them on the pages and the command line: notices about each, a reminder before one in
+//! use expires, and their options.
 
 use bursar::ops::people::{self, AtTheMachine, NewKey};
 use bursar::store::mails::{self, Filter};
@@ -10,7 +10,7 @@ use payout::scope::Scopes;
 use crate::pages::Browser;
 use crate::world::{DAY, Loop, World};
 
-/// The subjects of the mails of a notice, the newest first.
+/// The mail subjects of a notice, newest first.
 async fn subjects(world: &World, notice: Notice) -> Vec<String> {
     while world.tick(0, Loop::Notify).await > 0 {}
     let filter = Filter { notice: Some(notice), ..Filter::default() };
@@ -55,7 +55,7 @@ async fn a_key_in_use_is_told_of_once_a_week_before_it_ends() {
     let (used, _unused) = (make(&mut pat, "CRM").await, make(&mut pat, "Forgotten").await);
     world.pass(10 * DAY);
     super::answer_to(&world, &used, "GET", "/api/v1/rewards").await;
-    // It is noted beside the request, so the line may come a moment later.
+    // It is recorded asynchronously, so it may appear a moment later.
     let hash = bursar::secrets::token_hash(&used);
     for _ in 0..200 {
         let mut db = world.app.store.read().await.unwrap();
@@ -172,7 +172,7 @@ async fn whoever_shuts_an_administrator_out_is_told_which_keys_end() {
     world.close().await;
 }
 
-/// What the command line makes does not end and is taken from anywhere, unless it says otherwise; what cannot be is said.
+/// A key from the command line has no expiry and no allowlist unless given; invalid options are reported.
 #[test]
 fn the_command_line_makes_keys_that_end_and_name_addresses() {
     let folder = tempfile::tempdir().unwrap();

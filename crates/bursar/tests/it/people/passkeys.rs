@@ -1,5 +1,5 @@
-//! Passkeys: added, shown alone or after a password, and in the place of a proof; what is not believed of one; that each
-//! challenge is answered once, on whichever node; and that what was signed is what is done.
+//! Passkeys: adding them, signing in with one alone or after a password, and using one for step-up; which responses are
+//! rejected; that each challenge is answered once, on whichever node; and that the signed action is the one performed.
 
 use axum::http::StatusCode;
 use bursar::app::{App, Inner, Nudge};
@@ -23,7 +23,7 @@ use crate::world::{SECOND, World};
 const SITE: &str = "pay.acme.example";
 const ORIGIN: &str = "https://pay.acme.example";
 
-/// A node that people reach at an address with a name.
+/// A node that is reached by a host name.
 async fn node(world: &World) -> App {
     App::new(Inner {
         store: Store::open(&world.database_url).await.unwrap(),
@@ -48,7 +48,7 @@ async fn signed_in(app: &App, role: Role, name: &str) -> Browser {
     browser
 }
 
-/// An attribute of a page, the first of its name.
+/// The first attribute of this name on a page.
 fn attribute(page: &Page, name: &str) -> String {
     let value = page
         .body
@@ -58,7 +58,7 @@ fn attribute(page: &Page, name: &str) -> String {
     value.split('"').next().unwrap().replace("&#34;", "\"").replace("&#38;", "&")
 }
 
-/// What a button of a page has the browser ask for.
+/// The challenge that a page's button gives the browser.
 async fn asked(world: &World, browser: &mut Browser, page: &Page) -> Value {
     world.pass(SECOND);
     let (at, send) = (attribute(page, "data-passkey"), attribute(page, "data-send"));
@@ -70,10 +70,10 @@ async fn asked(world: &World, browser: &mut Browser, page: &Page) -> Value {
     serde_json::from_str(&answer.body).unwrap()
 }
 
-/// Adds a passkey as a person does who has just proved who they are; what the page says then.
+/// Adds a passkey right after a step-up; returns the resulting page.
 async fn add(browser: &mut Browser, device: &mut Device, name: &str) -> Page {
     let csrf = browser.read("/factor").await.hidden("csrf");
-    // It signs in alone from then on, so a copy of a fresh session is not enough.
+    // From then on it signs in alone, so a copy of a fresh session is not enough.
     for password in ["", "not the password"] {
         let tried = [("csrf", csrf.as_str()), ("password", password)];
         let asked = browser.post("/factor/passkeys", &tried).await;
@@ -98,7 +98,7 @@ fn device(id: &str) -> Device {
     Device::at(ORIGIN, SITE, id)
 }
 
-/// Somebody with one passkey.
+/// A user with one passkey.
 async fn with_one(app: &App, role: Role, name: &str) -> (Browser, Device) {
     let (mut browser, mut device) = (signed_in(app, role, name).await, device(name));
     let done = add(&mut browser, &mut device, "Phone").await;
@@ -124,14 +124,14 @@ async fn half_way(app: &App, name: &str) -> (Browser, Page) {
     (next, page)
 }
 
-/// The rows of the trail about somebody, the newest first: what was done, and the particulars.
+/// The audit rows about a user, newest first: action and details.
 async fn trail(app: &App, of: &str) -> Vec<(String, Value)> {
     let filter = audit::Filter { subject: Some(of.to_owned()), ..Default::default() };
     let rows = audit::list(&mut app.store.read().await.unwrap(), &filter, 50).await.unwrap();
     rows.into_iter().map(|row| (row.action, serde_json::from_str(&row.detail).unwrap())).collect()
 }
 
-/// Why the last passkey of somebody was not believed, as the trail has it.
+/// Why a user's last passkey response was rejected, according to the audit trail.
 async fn why(app: &App, of: &str) -> String {
     let rows = trail(app, of).await;
     let (action, detail) = &rows[0];
@@ -160,7 +160,7 @@ async fn a_passkey_stands_in_for_the_code_and_for_the_password() {
     kim.read("/me").await.says("On: a passkey is asked for when you sign in");
     kim.read("/factor").await.says("Passkey Added 2026-03-02, not used yet");
 
-    // After the password, in the place of a code.
+    // After the password, instead of a code.
     let (mut next, page) = half_way(&app, "kim").await;
     page.says("One step more: show your passkey.");
     page.says("Recovery code");
@@ -211,7 +211,7 @@ async fn what_is_not_believed_lets_nobody_in() {
     }
     next.read(NOT_IN).await.says("This passkey was not accepted here, or it took too long.");
 
-    // Another challenge, one that was answered, one of another browser, one that is too old.
+    // Another challenge, an answered one, one of another browser, an expired one.
     let page = next.read("/login").await;
     let first = asked(&world, &mut next, &page).await;
     let shown = phone.show(&first);
@@ -236,7 +236,7 @@ async fn what_is_not_believed_lets_nobody_in() {
     world.close().await;
 }
 
-/// A passkey that may be on many devices never says again that it is on one; one that contradicts itself is not believed.
+/// A passkey marked as synced can never be marked device-bound again; contradictory flags are rejected.
 #[tokio::test]
 async fn a_passkey_that_was_shared_is_never_on_one_device_again() {
     let world = World::open("passkey_copies", 520).await;
@@ -257,10 +257,10 @@ async fn a_passkey_that_was_shared_is_never_on_one_device_again() {
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN);
     assert_eq!(why(&app, &id).await, "devices");
     phone.copies = (true, true);
-    // One from before this was kept says it at its next use.
+    // A passkey from before this was recorded reports it at its next use.
     crate::world::run(&world.app.config.database_url, "UPDATE passkey SET devices = NULL".to_owned()).await;
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me");
-    // One that contradicts itself is not kept.
+    // A passkey with contradictory flags is not stored.
     let csrf = owner.read("/factor").await.hidden("csrf");
     let asking = owner.post("/factor/passkeys", &[("csrf", csrf.as_str())]).await;
     let asked = asked(&world, &mut owner, &asking).await;
@@ -272,7 +272,7 @@ async fn a_passkey_that_was_shared_is_never_on_one_device_again() {
     world.close().await;
 }
 
-/// Whoever is asked for a passkey and is nobody yet writes nothing, and what is asked of one session does not pile up.
+/// A passkey challenge for an anonymous browser writes nothing, and challenges of one session do not accumulate.
 #[tokio::test]
 async fn being_asked_for_a_passkey_piles_nothing_up() {
     let world = World::open("passkey_piles", 521).await;
@@ -298,7 +298,7 @@ async fn being_asked_for_a_passkey_piles_nothing_up() {
     let shown = phone.show(&last);
     let codes = owner.post("/factor/codes", &[("csrf", csrf.as_str()), ("passkey", &shown)]).await;
     codes.says("Your recovery codes");
-    // The trail says which passkey came in.
+    // The audit trail names the passkey used.
     alone(&world, &mut stranger, &mut phone).await;
     let id = me(&world, "kim@example.com").await;
     let rows = trail(&app, &id).await;
@@ -314,7 +314,7 @@ async fn what_somebody_else_signed_lets_nobody_in() {
     let (_, mut phone) = with_one(&app, Role::Preparer, "kim").await;
     let id = me(&world, "kim@example.com").await;
     let mut next = browser(&app);
-    // A signature over something else, one of another key, a passkey that nobody knows, and no passkey at all.
+    // A signature over other data, one by another key, an unknown passkey, and no passkey at all.
     let page = next.read("/login").await;
     let asked_for = asked(&world, &mut next, &page).await;
     let mut shown: Value = serde_json::from_str(&phone.show(&asked_for)).unwrap();
@@ -344,7 +344,7 @@ async fn what_somebody_else_signed_lets_nobody_in() {
             "{odd}"
         );
     }
-    // Whoever is shut out is answered as if nobody knew them.
+    // A disabled user gets the same response as an unknown one.
     people::disable(&app, "kim@example.com", AtTheMachine("root")).await.unwrap();
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN);
     people::enable(&app, "kim@example.com", AtTheMachine("root")).await.unwrap();
@@ -361,7 +361,7 @@ async fn a_passkey_that_counts_backwards_was_copied() {
     let mut next = browser(&app);
     phone.count = 40;
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me");
-    // It counts up before it answers, so it has said 41.
+    // The counter increases before each response, so the last was 41.
     for count in [39, 40, 0] {
         phone.count = count;
         assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN, "{count}");
@@ -374,7 +374,7 @@ async fn a_passkey_that_counts_backwards_was_copied() {
     phone.count = 41;
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me");
 
-    // A device that does not count says 0 each time.
+    // A device without a counter always sends 0.
     let mut lee = signed_in(&app, Role::Preparer, "lee").await;
     let mut cloud = device("cloud");
     cloud.count = 0;
@@ -392,7 +392,7 @@ async fn nobody_shows_the_passkey_of_somebody_else() {
     let (_kim, mut kims) = with_one(&app, Role::Preparer, "kim").await;
     let (mut lee, mut lees) = with_one(&app, Role::Preparer, "lee").await;
     let id = me(&world, "kim@example.com").await;
-    // Whoever has Kim's password shows their own passkey.
+    // Somebody who has Kim's password answers with their own passkey.
     let (mut next, page) = half_way(&app, "kim").await;
     let asked_for = asked(&world, &mut next, &page).await;
     assert_eq!(asked_for["known"], json!([kims.id()]));
@@ -401,7 +401,7 @@ async fn nobody_shows_the_passkey_of_somebody_else() {
         .await
         .says("was not accepted here");
     assert_eq!(why(&app, &id).await, "owner");
-    // A challenge for one thing does for nothing else.
+    // A challenge for one purpose is valid for no other.
     let mut stranger = browser(&app);
     let page = stranger.read("/login").await;
     let alone_asked = asked(&world, &mut stranger, &page).await;
@@ -410,14 +410,14 @@ async fn nobody_shows_the_passkey_of_somebody_else() {
         .await
         .says("was not accepted here");
     assert_eq!(why(&app, &id).await, "challenge");
-    // Nobody makes a passkey count that another login has, and one that is shown makes none.
+    // Another login's passkey cannot be registered again, and a sign-in response cannot register one.
     let csrf = lee.read("/factor").await.hidden("csrf");
     let fields = [("csrf", csrf.as_str())];
     lee.post("/factor/passkeys", &fields).await.says("Is it you?");
     let (mut pat, mut same) = (signed_in(&app, Role::Preparer, "pat").await, device("kim"));
     add(&mut pat, &mut same, "Mine").await.says("was not accepted here");
     add(&mut pat, &mut device("pat"), "Mine").await.says("Your recovery codes");
-    // The trail tells what was tried, and nothing was used up by it.
+    // The audit trail records the attempts, and nothing was consumed by them.
     let mut again = browser(&app);
     assert_eq!(alone(&world, &mut again, &mut kims).await.to, "/me");
     world.close().await;
@@ -465,7 +465,7 @@ async fn what_is_signed_is_what_is_done() {
     page.says("Is it you?");
     page.says("To be done: let payments go on /safe-mode/off");
     let asked_for = asked(&world, &mut pat, &page).await;
-    // Another form, and another address, under the same signature; each uses the challenge up.
+    // Another form, and another URL, with the same signature; each consumes the challenge.
     let shown = phone.show(&asked_for);
     let other = [off("something else")[0], off("something else")[1], ("passkey", shown.as_str())];
     let refused = pat.post("/safe-mode/off", &other).await;
@@ -485,11 +485,11 @@ async fn what_is_signed_is_what_is_done() {
         ("passkey", shown.as_str()),
     ];
     pat.post("/safe-mode/off?reason=other", &same).await.says("This passkey was not accepted here");
-    // Browsers write the end of a line in their own way.
+    // Browsers normalize line endings in form data.
     let done = pat.post("/safe-mode/off", &same).await;
     assert!(!done.words().contains("Is it you?"), "{}", done.words());
 
-    // The trail says what was signed, and by it whether that is so.
+    // The audit trail records the signed data, so it can be verified.
     let rows = trail(&app, &id).await;
     let (_, proof) = rows.iter().find(|(action, _)| action == "proved_again").unwrap();
     assert_eq!(proof["with"], "passkey");
@@ -514,7 +514,7 @@ async fn what_is_signed_is_what_is_done() {
     world.close().await;
 }
 
-/// A word of what a browser wrote.
+/// A member of the client data that a browser wrote.
 fn word_of(client_data: &Value, name: &str) -> String {
     use base64::Engine as _;
     let bytes =
@@ -537,7 +537,7 @@ async fn whoever_has_a_passkey_alone_is_not_let_through_by_a_password() {
     }
     assert_eq!(kim.post("/prove", &prove(&code)).await.to, "/factor");
     assert_eq!(kim.post("/prove", &prove(&code)).await.to, "/prove?why=code&next=%2Ffactor", "once");
-    // Nor does the password alone change the second factor or the password.
+    // Nor can the password alone change the second factor or the password.
     world.pass(5 * MINUTE);
     for path in ["/factor/begin", "/factor/codes", "/factor/off", "/factor/passkeys"] {
         kim.post(path, &[("csrf", &csrf)]).await.says("Is it you?");
@@ -548,7 +548,7 @@ async fn whoever_has_a_passkey_alone_is_not_let_through_by_a_password() {
     let change =
         [("csrf", csrf.as_str()), ("current", PASSWORD), ("code", ""), ("password", new), ("again", new)];
     kim.post("/password", &change).await.says("This code is not right, so nothing was changed.");
-    // The passkey does, for what was asked and nothing else.
+    // The passkey can, for exactly the requested action.
     world.pass(5 * MINUTE);
     let page = kim.read("/password").await;
     let shown = phone.show(&asked(&world, &mut kim, &page).await);
@@ -561,7 +561,7 @@ async fn whoever_has_a_passkey_alone_is_not_let_through_by_a_password() {
     let page = kim.post("/factor/codes", &[("csrf", &csrf)]).await;
     let shown = phone.show(&asked(&world, &mut kim, &page).await);
     kim.post("/factor/codes", &[("csrf", &csrf), ("passkey", &shown)]).await.says("Your recovery codes");
-    // And so it leads on from the page that asks for a proof.
+    // The step-up page continues to the requested page.
     world.pass(11 * MINUTE);
     let to = kim.get("/factor").await.to;
     let page = kim.read(&to).await;
@@ -586,7 +586,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
         browser.read("/rewards").await;
     }
     pat.read("/people/sign-in").await.says("Nobody whose role this concerns.");
-    // The last one stays, and another is added with the first.
+    // The last one cannot be removed, and another is added with the first.
     let page = kim.read("/factor").await;
     page.says("Your role needs it here, so it is not turned off.");
     let (csrf, one) = (page.hidden("csrf"), page.hidden("id"));
@@ -612,7 +612,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
     let mut next = browser(&app);
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN, "what was removed");
 
-    // Whoever lost them is let in again by an administrator, who counts as them for a day.
+    // An administrator readmits a user who lost their passkeys, and counts as the same person for a day.
     let path = format!("/people/{}", id_of(&mut pat, "kim").await);
     pat.read(&path).await.says("with a passkey");
     let csrf = pat.read("/me").await.hidden("csrf");
@@ -625,7 +625,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
     let notices = bursar::store::outbox::about(&mut db, &id).await.unwrap();
     assert!(notices.iter().any(|one| one.notice == Notice::SecondFactorReset), "{notices:?}");
     drop(db);
-    // The same at the machine, and with an app beside it; codes go as well.
+    // The same on the command line, for a user who also has an app; recovery codes are removed too.
     set_up(&world, &mut signed_in(&app, Role::Preparer, "lee").await).await;
     people::factor::reset_at_the_machine(&app, "pat@example.com", AtTheMachine("root")).await.unwrap();
     let pats = PersonId::parse(&pats).unwrap();
@@ -647,7 +647,7 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
     let code = factor::code_at(&held.secret, world.now()).unwrap();
     let proved = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code)];
     assert_eq!(kim.post("/factor/passkeys", &proved).await.to, "/factor/passkeys/new");
-    // Whoever is signed in elsewhere has no part in what was begun here.
+    // Someone signed in elsewhere cannot continue what was started here.
     let (mut next, page) = half_way(&app, "kim").await;
     page.says("One step more: write the code");
     world.pass(30 * SECOND);
@@ -658,14 +658,14 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
     let begun = kim.clone();
     assert_eq!(make(&mut kim, &mut phone, "Phone").await.to, "/me");
     kim.read("/me").await.says("On: a code from your app or a passkey is asked for");
-    // A copy of the cookie from before is over, and what was made once is not made again.
+    // The cookie from before is invalid, and registration cannot be repeated.
     assert!(begun.clone().get("/me").await.to.starts_with("/login"));
     assert_eq!(kim.get("/factor/passkeys/new").await.to, "/factor");
     let (mut next, page) = half_way(&app, "kim").await;
     page.says("Code from the app");
     let shown = phone.show(&asked(&world, &mut next, &page).await);
     assert_eq!(next.post("/login/code/passkey", &[("next", "/me"), ("passkey", &shown)]).await.to, "/me");
-    // The app goes by itself, as from a telephone that is given away; passkey and codes stay.
+    // The app can be removed alone, for example when a phone is given away; passkey and codes stay.
     let page = next.read("/factor").await;
     assert!(page.body.contains("/factor/app/remove"));
     let csrf = page.hidden("csrf");
@@ -677,7 +677,7 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
     assert!(!next.read("/factor").await.body.contains("/factor/app/remove"), "it is gone");
     let told = super::factor::told(&world, &me(&world, "kim@example.com").await).await;
     assert_eq!(told.last().map(String::as_str), Some("app_removed"));
-    // Turned off, all go.
+    // Turning it off removes all of them.
     let page = next.read("/factor").await;
     page.says("Recovery codes left: 10.");
     let (csrf, one) = (page.hidden("csrf"), page.hidden("id"));
@@ -748,7 +748,7 @@ async fn where_there_are_none_the_page_says_why() {
     assert!(!stranger.read("/login").await.body.contains("data-passkey"));
     assert!(stranger.post("/login/challenge", &[]).await.status.is_client_error());
     assert_eq!(stranger.post("/login/passkey", &[("passkey", "{}"), ("next", "/me")]).await.to, NOT_IN);
-    // Nobody asks for somebody else's.
+    // Nobody can request another user's.
     let app = node(&world).await;
     let mut stranger = browser(&app);
     assert!(stranger.post("/login/code/challenge", &[]).await.status.is_client_error());

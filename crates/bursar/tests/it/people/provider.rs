@@ -1,5 +1,5 @@
-//! Signing in with the provider of one's own company, against one that is played on this machine and signs real tokens: who comes in,
-//! and each way in which what comes back must not be believed.
+//! Single sign-on against a simulated OpenID Connect provider that signs real tokens: who is admitted, and every way in
+//! which a response must be rejected.
 
 mod counts;
 mod links;
@@ -38,7 +38,7 @@ async fn somebody_comes_in_by_the_provider_and_is_linked_once() {
         assert_eq!(part(&there, name), value, "{there}");
     }
     assert_eq!(part(&there, "redirect_uri"), format!("{}/login/provider/back", world.app.base_url));
-    // The second visit took the cookie's place, so the first one is over.
+    // The second visit replaced the cookie, so the first one is over.
     assert_eq!(browser.get(&back).await.to, "/login?why=provider_over");
 
     assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
@@ -51,7 +51,7 @@ async fn somebody_comes_in_by_the_provider_and_is_linked_once() {
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].recipient, "kim@example.com");
     drop(db);
-    // Linked, it is who they are there that counts, not the address; nobody else's either.
+    // Once linked, the identity at the provider counts, not the address; nor does anyone else's.
     played.say(json!({"email": "kim@elsewhere.example", "email_verified": false}));
     let mut elsewhere = Browser::new(&world);
     assert_eq!(comes(&world, &played, &mut elsewhere).await.to, "/rewards");
@@ -64,7 +64,7 @@ async fn somebody_comes_in_by_the_provider_and_is_linked_once() {
     world.close().await;
 }
 
-/// Each lie and each accident, and that nobody comes in by it.
+/// Each forged or invalid response is rejected.
 #[tokio::test]
 async fn what_is_not_signed_for_us_and_for_now_lets_nobody_in() {
     let (world, played) = world("provider_lies", 802, &[]).await;
@@ -102,7 +102,7 @@ async fn what_is_not_signed_for_us_and_for_now_lets_nobody_in() {
     let mut browser = Browser::new(&world);
     browser.read(why).await.says("could not be believed, so nobody was signed in.");
     assert!(!actions(&world).await.iter().any(|action| action == "signed_in" || action == "login_linked"));
-    // Nothing of it has locked anybody out, and both kinds of signature are taken.
+    // None of it has locked anyone out, and both signature algorithms are accepted.
     for signing in [Signing::Es256, Signing::Rs256] {
         played.set(|said| said.signing = signing);
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards", "{signing:?}");
@@ -117,7 +117,7 @@ async fn what_comes_back_counts_once_in_the_browser_that_was_sent_for_ten_minute
     let over = "/login?why=provider_over";
     let mut browser = Browser::new(&world);
     let back = sent(&world, &played, &mut browser, "").await;
-    // Somebody else's browser, with the address or with a visit of its own.
+    // Another person's browser, with the callback URL or with a visit of its own.
     assert_eq!(Browser::new(&world).get(&back).await.to, over);
     let mut other = Browser::new(&world);
     sent(&world, &played, &mut other, "").await;
@@ -137,7 +137,7 @@ async fn what_comes_back_counts_once_in_the_browser_that_was_sent_for_ten_minute
     world.pass(10 * MINUTE);
     assert_eq!(again.get(&back).await.to, over, "ten minutes");
     again.read(over).await.says("Begin it again here.");
-    // The provider's own no uses it up as well, and one that is not ours is not heard.
+    // An error response from the provider consumes the visit too, and a foreign one is ignored.
     let back = sent(&world, &played, &mut again, "").await;
     let no = back.replace("code=a-code", "error=access_denied");
     assert_eq!(again.get(&no).await.to, "/login?why=provider_no");
@@ -171,7 +171,7 @@ async fn only_a_known_login_with_a_verified_address_is_linked() {
     played.say(json!({"sub": "u-9", "email": "ana-partner@example.com"}));
     let page = comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(page.to, "/login?why=provider_partner");
-    // However the address is written there, it is one here.
+    // Address case at the provider does not matter.
     played.say(json!({"email": "Kim@Example.com"}));
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
     let by = AtTheMachine("anna (user id 1000)");
@@ -181,7 +181,7 @@ async fn only_a_known_login_with_a_verified_address_is_linked() {
     world.close().await;
 }
 
-/// Whatever the provider says of a second factor that it was shown, ours is asked for.
+/// Whatever the provider says about a second factor, ours is required.
 #[tokio::test]
 async fn our_second_factor_is_asked_for_whatever_the_provider_was_shown() {
     let (world, played) = world("provider_factor", 805, &[("smtp-url", "smtp://127.0.0.1:1")]).await;
@@ -215,7 +215,7 @@ async fn what_the_provider_says_of_when_they_proved_it_is_their_proof_here() {
     world.close().await;
 }
 
-/// Whoever has no password here proves it at the provider, and what it says of an older proof does not count.
+/// A user without a password re-authenticates at the provider, and an older authentication there does not count.
 #[tokio::test]
 async fn whoever_has_no_password_proves_it_at_the_provider() {
     let mapping = [("oidc-role-claim", "groups"), ("oidc-roles", "it=admin"), ("oidc-make-logins", "true")];
@@ -266,14 +266,14 @@ async fn roles_follow_the_mapping_and_logins_are_made_where_that_is_allowed() {
     let counts = bursar::store::people::counts(&mut db, &made.id.to_string(), world.now()).await.unwrap();
     assert!(matches!(counts, bursar::store::people::Counts::From(_)), "a new login is no second person yet");
     drop(db);
-    // The role is theirs for as long as the provider says so, at each sign-in.
+    // The role is updated from the provider at each sign-in.
     played.say(groups(&["audit"]));
     let mut browser = Browser::new(&world);
     assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
     browser.read("/rewards").await.says("Kim Oh Auditor");
     played.say(groups(&[]));
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/login?why=provider_role");
-    // The last administrator stays one, whatever the provider says.
+    // The last administrator keeps the role, whatever the provider says.
     played.say(groups(&["it"]));
     let mut browser = Browser::new(&world);
     assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
@@ -300,7 +300,7 @@ async fn a_provider_that_is_away_says_so_and_passwords_still_work() {
     browser.read(&page.to).await.says("or sign in with your password");
     let password = [("email", "kim@example.com"), ("password", crate::pages::PASSWORD)];
     assert_eq!(browser.post("/login", &password).await.to, "/");
-    // A key that it has newly is looked for.
+    // A new signing key of the provider is fetched.
     played.set(|said| said.away = false);
     world.pass(MINUTE);
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
@@ -310,7 +310,7 @@ async fn a_provider_that_is_away_says_so_and_passwords_still_work() {
     world.close().await;
 }
 
-/// Without a provider nothing of it is there; half a setting says so.
+/// Without a configured provider no such routes exist; an incomplete configuration is reported.
 #[tokio::test]
 async fn without_a_provider_there_is_no_way_to_it() {
     let world = World::open("provider_none", 810).await;
@@ -322,7 +322,7 @@ async fn without_a_provider_there_is_no_way_to_it() {
     world.close().await;
 }
 
-/// One process sends, another takes back: what is kept lies in the database.
+/// One process sends, another handles the callback: the state is in the database.
 #[tokio::test]
 async fn another_process_takes_back_whom_one_has_sent() {
     let (world, played) = world("provider_nodes", 811, &[]).await;

@@ -1,4 +1,4 @@
-//! Search: each kind is found, a number leads straight there, and nobody sees more than his role.
+//! Search: each kind of record is found, a number leads straight to its page, and nobody sees more than their role allows.
 
 use axum::http::StatusCode;
 use bursar::ops::batches::{self, Choose};
@@ -11,7 +11,7 @@ use payout::access::Role;
 use crate::pages::{Browser, approve_all, furnish};
 use crate::world::{SECOND, World};
 
-/// Pays whatever can be paid.
+/// Pays everything that can be paid.
 async fn pay_all(world: &World) {
     let choose = Choose::AllEligible(PoolFilter::default());
     let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
@@ -61,7 +61,7 @@ async fn everything_is_found_by_what_people_have_at_hand() {
     let found = payer.get(&format!("/search?q={}", one.id)).await;
     assert_eq!(found.to, format!("/transactions/{}", one.label()));
 
-    // While payouts are off, search does not lead to pages that are not there.
+    // While payouts are off, search results do not link to hidden pages.
     world.set(|it| Document { enabled: false, ..it }).await;
     payer.read("/search?q=PB-2026-0001").await.says("Nothing was found");
     world.close().await;

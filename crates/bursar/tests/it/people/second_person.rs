@@ -1,5 +1,5 @@
-//! Who counts as another person: not an API key of one's own, not a colleague whom one has just invited oneself, and not oneself a
-//! moment later with the rule switched off.
+//! Who counts as a second person: not one's own API key, not a colleague one has just invited, and not oneself after
+//! turning the rule off.
 
 use bursar::app::Actor;
 use bursar::mail::{Language, Template};
@@ -54,13 +54,13 @@ async fn a_colleague_whom_one_has_just_invited_is_no_second_person() {
     let own = invited(&stage, &pat, "own@example.com").await;
     let done = releases(&stage, &own).await;
     assert!(needs_other(&done), "{done:?}");
-    // Whom somebody else has invited is somebody else, and counts once everybody has had a day to see that they are here.
+    // Someone invited by another person counts as independent after a day, once everybody could have noticed them.
     let theirs = invited(&stage, &kim, "theirs@example.com").await;
     let done = releases(&stage, &theirs).await;
     assert!(needs_other(&done) && format!("{done:?}").contains("for less than a day"), "{done:?}");
     stage.world.pass(DAY + 1);
     releases(&stage, &theirs).await.unwrap();
-    // A day later the first one is a person of their own, until somebody is shown another link of theirs.
+    // A day later the first one is independent, until somebody is shown another link of theirs.
     releases(&stage, &own).await.unwrap();
     team::fresh_link(&stage.world.app, &pat, own.id).await.unwrap();
     let done = releases(&stage, &own).await;
@@ -117,7 +117,7 @@ async fn the_rule_is_not_switched_off_by_one_person_at_once() {
         for line in ["pay B1", "live 1 minute", "expect ana success"] {
             stage.one(line).await.unwrap();
         }
-        // Switched on again, it takes two again.
+        // Once it is on again, it takes two again.
         let on = |it: Document| Ok(Document { two_person_release: true, ..it });
         settings::save(&stage.world.app, &pat, None, on).await.unwrap();
         let done = switch_off(&stage, &pat).await;
@@ -132,7 +132,7 @@ async fn batch_limit(stage: &Stage, who: &Actor, value: &str) -> Result<(), OpsE
     settings::save(&stage.world.app, who, None, set).await.map(drop)
 }
 
-/// What administrators are told of the payout settings: asked for, or done.
+/// The notices to administrators about payout settings: requested or done.
 async fn told_of_safeguards(stage: &Stage) -> Vec<&'static str> {
     let mut db = stage.world.app.store.read().await.unwrap();
     let about = bursar::store::outbox::about(&mut db, "settings:payout").await.unwrap();
@@ -144,7 +144,7 @@ async fn told_of_safeguards(stage: &Stage) -> Vec<&'static str> {
 async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_are_told() {
     let mut stage = Stage::open("second_limits", 612).await;
     let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
-    // Nothing was ever paid: while they set it up, a limit may be put right at once.
+    // Nothing was ever paid: during setup a limit may be corrected at once.
     batch_limit(&stage, &pat, "10.00").await.unwrap();
     batch_limit(&stage, &pat, "100.00").await.unwrap();
     for line in
@@ -157,14 +157,14 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
         let done = batch_limit(&stage, who, value).await;
         assert!(is_written_down(&done), "{done:?}");
     }
-    // What another has asked for, this one may save.
+    // A change that another administrator requested may be saved.
     batch_limit(&stage, &pat, "600.00").await.unwrap();
-    // What is safer waits for nobody, and takes back what somebody has asked for.
+    // A stricter setting takes effect at once, and withdraws a pending request.
     assert!(is_written_down(&batch_limit(&stage, &kim, "650.00").await));
     batch_limit(&stage, &pat, "99.00").await.unwrap();
     assert!(is_written_down(&batch_limit(&stage, &pat, "650.00").await));
     batch_limit(&stage, &kim, "99.00").await.unwrap();
-    // A login that one has made an administrator oneself is no first person, and what was made stronger since is not undone.
+    // A login one has promoted oneself is no independent person, and a later strengthening is not undone.
     let own = invited(&stage, &pat, "own@example.com").await;
     team::change_role(&stage.world.app, &pat, own.id, Role::Admin).await.unwrap();
     let own = Actor { role: Role::Admin, ..own };
@@ -186,7 +186,7 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
 async fn whoever_administers_no_more_hears_of_it_as_all_others_do() {
     let stage = Stage::open("second_fewer", 613).await;
     let (app, pat) = (&stage.world.app, stage.world.actor.clone());
-    // The last one who can sign in stays what they are.
+    // The last administrator who can sign in keeps the role.
     let stays = invited(&stage, &pat, "stays@example.com").await;
     team::change_role(app, &pat, stays.id, Role::Admin).await.unwrap();
     for (email, out) in [("first@example.com", true), ("second@example.com", false)] {
@@ -201,7 +201,7 @@ async fn whoever_administers_no_more_hears_of_it_as_all_others_do() {
         let told = about.iter().filter(|one| one.notice == Notice::SafeguardLowered);
         assert_eq!(told.filter(|one| one.detail.contains(email)).count(), 1, "{email}: {about:?}");
     }
-    // How they are told is not chosen by whoever does it.
+    // The notice's text cannot be chosen by the person it reports.
     let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
     let of = (Notice::SafeguardLowered, Language::En);
     let saved = templates::save(app, &pat, of, Some(&template), None).await;
@@ -209,7 +209,7 @@ async fn whoever_administers_no_more_hears_of_it_as_all_others_do() {
     stage.close(Ok(())).await;
 }
 
-/// A role that pays is a new one, whoever has it: it counts after a day.
+/// A newly granted paying role counts as a second person after a day, whoever has it.
 #[tokio::test]
 async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     let mut stage = prepared("second_new_role").await;
@@ -221,7 +221,7 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     let lee = Actor { id: made.person, name: "Lee".to_owned(), role: Role::Admin, ..kim.clone() };
     let done = releases(&stage, &lee).await;
     assert!(needs_other(&done), "{done:?}");
-    // Nor is a key that they make.
+    // Nor does a key that they create.
     let key = key_of(&stage, &lee, true).await;
     let done = releases(&stage, &key).await;
     assert!(needs_other(&done), "{done:?}");
@@ -284,14 +284,14 @@ fn entered(email: &str, role: Role) -> NewPerson {
     NewPerson { email, name, role, partner: None, password: None }
 }
 
-/// Whoever runs the command line is known by their user of the operating system, and a login that they make is for a day
-/// nobody but them.
+/// A user of the command line is identified by their operating system account; a login they create counts as them for a
+/// day.
 #[tokio::test]
 async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     let mut stage = prepared("second_machine").await;
     let app = stage.world.app.clone();
     let by = AtTheMachine("anna (user id 1000)");
-    // The first administrator waits for nobody; of every other one the administrators are told.
+    // The first administrator need not wait; administrators are notified of every other one.
     for (email, role) in [("root@example.com", Role::Admin), ("lee@example.com", Role::Payer)] {
         people::add_at_the_machine(&app, &entered(email, role), by).await.unwrap();
     }
@@ -310,7 +310,7 @@ async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     assert!(needs_other(&done), "{done:?}");
     stage.world.pass(DAY + 1);
     releases(&stage, &second).await.unwrap();
-    // A link of theirs that is printed there makes them the machine's again, as a key is that is made there.
+    // Printing a link for a login there ties it to that person again, as creating a key does.
     people::reset(&app, "lee@example.com", None, by).await.unwrap();
     let mut db = app.store.read().await.unwrap();
     let behind =
@@ -321,8 +321,8 @@ async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     stage.close(Ok(())).await;
 }
 
-/// Whoever prepared a payout and has the command line could make a key there and release with it: for a day it is no second
-/// person, so that others see it first.
+/// Someone who prepared a payout and has the command line could create a key and release with it: for a day it is no second
+/// person, so that others notice it first.
 #[tokio::test]
 async fn a_key_that_is_made_at_the_machine_waits_for_a_day() {
     let mut stage = prepared("second_machine_key").await;

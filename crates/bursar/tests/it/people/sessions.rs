@@ -1,5 +1,4 @@
-//! Where people are signed in: how long that lasts, that a proof takes the old token's place, and that each session is ended
-//! alone by whoever may.
+//! Sessions: how long they last, that a step-up replaces the token, and who may end each one.
 
 use axum::http::StatusCode;
 use bursar::ops::people::{self, NewPerson};
@@ -9,7 +8,7 @@ use super::{MINUTE, id_of};
 use crate::pages::{Browser, PASSWORD};
 use crate::world::World;
 
-/// Looks at a page and waits until it is noted that somebody did: that is done beside the request.
+/// Requests a page and waits until the use is recorded, which happens asynchronously.
 pub async fn used(world: &World, browser: &mut Browser, path: &str) {
     browser.read(path).await;
     let mut database = crate::nodes::beside(world).await;
@@ -69,7 +68,7 @@ async fn a_proof_takes_the_place_of_the_token() {
     let before = pat.clone();
     pat.post("/prove", &[proof[0], ("password", "wrong"), proof[2]]).await;
     pat.read("/me").await;
-    // Another password does the same, and ends what is elsewhere.
+    // A password change does the same, and ends all other sessions.
     let mut elsewhere = Browser::new(&world);
     let fields = [("email", "pat@example.com"), ("password", PASSWORD), ("next", "/me")];
     elsewhere.post_on("/login", &fields).await;
@@ -100,7 +99,7 @@ async fn each_session_is_ended_alone() {
     let fields = [("csrf", csrf.as_str()), ("one", all[0].as_str())];
     kim.post_on("/me/sessions", &fields).await.says("Signed out there.");
     kim.post_on("/me/sessions", &fields).await.says("had ended already");
-    // Nobody ends another's by its name.
+    // Nobody can end another user's session by its ID.
     let theirs = pat.read("/me").await.hidden("csrf");
     let fields = [("csrf", theirs.as_str()), ("one", all[1].as_str())];
     pat.post_on("/me/sessions", &fields).await.says("had ended already");
@@ -112,7 +111,7 @@ async fn each_session_is_ended_alone() {
         over
     };
     assert_eq!(over(&mut others).await, 1);
-    // An administrator does, on their page.
+    // An administrator can, on that user's page.
     let id = id_of(&mut pat, "kim").await;
     let page = pat.read(&format!("/people/{id}")).await;
     assert_eq!(page.all_hidden("one").len(), 3);
@@ -163,7 +162,7 @@ async fn what_was_tried_in_vain_stands_in_the_activity_log() {
     world.close().await;
 }
 
-/// Whoever is signed in can leave from wherever they are: every page, those that ask for a proof, and those that refuse.
+/// Signed-in users can sign out from every page, including step-up pages and refusals.
 #[tokio::test]
 async fn every_page_has_a_way_to_sign_out() {
     let world = World::open("sessions_out", 184).await;
@@ -187,7 +186,7 @@ async fn every_page_has_a_way_to_sign_out() {
         }
     }
     assert!(seen > 60, "{seen}");
-    // Before something that matters.
+    // Before a sensitive action.
     let csrf = pat.read("/me").await.hidden("csrf");
     world.pass(11 * MINUTE);
     let asked = pat.post("/safe-mode/off", &[("csrf", &csrf)]).await;

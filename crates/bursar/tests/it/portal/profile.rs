@@ -1,5 +1,5 @@
-//! How a partner says where his money goes: Stripe's pages and the way back from them, a PayPal address and its
-//! confirmation, the password before a change, and who may do it at all.
+//! How partners set their payout destination: Stripe's onboarding and the return from it, a PayPal address and its
+//! confirmation, the password before a change, and who may do it.
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -13,7 +13,7 @@ use crate::world::{SECOND, World};
 
 const MINUTE: i64 = 60 * SECOND;
 
-/// What a browser is answered at the vendor's pages: the status, and where it is sent on to.
+/// The response of the vendor's pages: the status, and the redirect target.
 pub(super) async fn at_vendor(world: &World, url: &str, action: Option<&str>) -> (StatusCode, String) {
     let path = format!("/_sim/{}", url.split("/_sim/").nth(1).unwrap());
     let request = match action {
@@ -25,7 +25,7 @@ pub(super) async fn at_vendor(world: &World, url: &str, action: Option<&str>) ->
     (answer.status(), to.strip_prefix(&world.app.base_url).unwrap_or(to).to_owned())
 }
 
-/// Presses the button that leads to Stripe; where it leads.
+/// Presses the button to Stripe; returns the URL it leads to.
 async fn set_out(browser: &mut Browser, whose: &str) -> String {
     let address = format!("/portal/profile/{whose}");
     let csrf = browser.read(&address).await.hidden("csrf");
@@ -35,14 +35,14 @@ async fn set_out(browser: &mut Browser, whose: &str) -> String {
     away.to
 }
 
-/// Goes to Stripe's pages and leaves them; the way back.
+/// Goes to Stripe's pages and leaves them; returns the return URL.
 async fn there_and_back(world: &World, browser: &mut Browser, whose: &str, action: &str) -> String {
     let url = set_out(browser, whose).await;
     assert_eq!(at_vendor(world, &url, None).await.0, StatusCode::OK);
     at_vendor(world, &url, Some(action)).await.1
 }
 
-/// The links that were written into notices of this name, oldest first.
+/// The links in notices of this kind, oldest first.
 async fn links(world: &World, notice: &str) -> Vec<String> {
     sqlx::any::install_default_drivers();
     let mut database = AnyConnection::connect(&world.app.config.database_url).await.unwrap();
@@ -55,7 +55,7 @@ async fn links(world: &World, notice: &str) -> Vec<String> {
     rows.iter().map(|row| link(row.try_get(0).unwrap())).collect()
 }
 
-/// What a verb or a vendor refuses is English. Whoever reads another language is told what it means for them.
+/// Errors from verbs and vendors are English. Readers of other languages get an explanation in their own.
 #[tokio::test]
 async fn whoever_reads_german_reads_no_english() {
     let world = World::open("portal_german", 66).await;
@@ -99,7 +99,7 @@ async fn nobody_is_sent_to_a_page_that_is_not_the_vendors() {
     let mut database = crate::nodes::beside(&world).await;
     let noted = "SELECT detail FROM audit WHERE action = 'stripe_link_refused'";
     assert_eq!(crate::nodes::text(&mut database, noted).await, "{\"host\":\"stripe.com.evil.example\"}");
-    // As soon as it is Stripe again, they go on where they were.
+    // Once Stripe is reachable again, they continue where they were.
     world.simulator.lead_to(world.app.config.stripe_api_base.as_deref().unwrap());
     assert!(cy.post("/portal/profile/me/stripe", &fields).await.to.contains("/_sim/onboard/"));
     world.close().await;
@@ -112,7 +112,7 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     cy.read("/portal/profile").await.says("Individual Cy Ray Not set up yet.");
 
-    // Leaving half way changes nothing, whatever address the browser comes back to.
+    // Leaving halfway changes nothing, whatever URL the browser returns to.
     let back = there_and_back(&world, &mut cy, "me", "leave").await;
     assert!(back.starts_with("/portal/profile/me/stripe/return?state="), "{back}");
     let half = cy.get(&back).await;
@@ -122,7 +122,7 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     page.says("Not set up yet.");
     cy.read("/portal").await.says("You have not chosen how to be paid yet.");
 
-    // The way back works once, for this session and this payee, and for a while.
+    // The return URL works once, for this session and this payee, and for a limited time.
     let told = "This way back from Stripe was used already, is too old or is not yours.";
     let mut bo = Browser::of_partner(&world, Role::Partner, "bo").await;
     let again = cy.get(&back).await;
@@ -144,7 +144,7 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     page.says("Through Stripe To acct_…");
     page.says("Ready to be paid");
 
-    // Two journeys, one account; and a link that was used leads back to us for a fresh one, once.
+    // Two onboardings, one account; a used link redirects to us for a fresh one, once.
     let listed = Request::get("/v1/accounts?limit=100").header("authorization", "Bearer sk_test_sim");
     let answer = world.simulator.router().oneshot(listed.body(Body::empty()).unwrap()).await.unwrap();
     let text = axum::body::to_bytes(answer.into_body(), 1 << 24).await.unwrap();
@@ -177,7 +177,7 @@ async fn an_account_whose_answer_was_lost_is_found_after_stripe_forgot_the_key()
     furnish(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     set_out(&mut cy, "me").await;
-    // As if the answer had never come, and the partner came back a day later.
+    // As if the response had been lost, and the partner came back a day later.
     let mut database = AnyConnection::connect(&world.app.config.database_url).await.unwrap();
     let lost = "UPDATE connected_account SET account = NULL, made_at = NULL";
     database.execute(AssertSqlSafe(lost.to_owned()).into_sql_str()).await.unwrap();
@@ -230,7 +230,7 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
     page.says("Through PayPal To c…@example.com");
     assert!(!page.words().contains("Changed on"), "a first destination has no cooling-off");
 
-    // A change is made by nobody but himself, just now; it waits out its cooling-off.
+    // Only the payee can change it, right after a step-up; then the cooling-off applies.
     world.pass(11 * MINUTE);
     let fields = sent("other@example.com");
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -256,7 +256,7 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
     page.says("Changed on 2026-03-02. For your safety nothing is sent there before 2026-03-05");
     cy.read("/portal").await.says("was changed a short time ago");
 
-    // A link is good for a day.
+    // A link is valid for a day.
     let fields = sent("third@example.com");
     cy.post_on(path, &fields.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     let newest = links(&world, "payout_profile_confirm").await.pop().unwrap();
@@ -289,7 +289,7 @@ async fn who_may_say_where_the_money_goes() {
     let done = boss.get(&back).await;
     boss.read(&done.to).await.says("You are paid to it from now on.");
 
-    // What is the company's does not exist for whoever does not look after it.
+    // Company pages return 404 for anyone who does not administer the company.
     for address in ["company", "ptn_1", "..%2Fme"] {
         let path = format!("/portal/profile/{address}");
         assert_eq!(cy.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");

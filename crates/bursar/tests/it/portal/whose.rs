@@ -1,5 +1,5 @@
-//! Whose money a partner's pages and mails speak of: their own, their company's, their colleagues'; what a payment asks of them;
-//! and what was taken back.
+//! Whose money the portal's pages and mails are about: a partner's own, their company's, their colleagues'; what a payment
+//! requires of them; and what was returned.
 
 use axum::http::StatusCode;
 use bursar::mail::{Language, told};
@@ -68,7 +68,7 @@ async fn what_a_company_is_paid_is_told_as_the_companys() {
     others.says("This money is theirs, not yours.");
     others.says("50.00 USD");
     assert!(!others.words().contains("30.00"), "{}", others.words());
-    // Who must act for a colleague's reward is for the colleague to read.
+    // Actions on a colleague's reward are shown only to the colleague.
     play(&mut stage, "partner cy of acme\nreward R4 cy 5.00 approved").await;
     let listed = admin.read("/portal/rewards").await;
     listed.says("5.00 USD");
@@ -128,7 +128,7 @@ async fn a_closed_bank_account_is_mended_in_the_account_that_exists() {
     let back = at_vendor(&stage.world, &away.to, Some("finish")).await.1;
     let done = bo.get(&back).await;
     assert_eq!(done.to, "/portal/profile/me");
-    // Who has chosen another destination meanwhile keeps it.
+    // A destination chosen in the meantime is kept.
     let csrf = bo.read("/portal/profile/me").await.hidden("csrf");
     let away = bo.post("/portal/profile/me/stripe/mend", &[("csrf", &csrf)]).await;
     let back = at_vendor(&stage.world, &away.to, Some("finish")).await.1;
@@ -142,7 +142,7 @@ async fn a_closed_bank_account_is_mended_in_the_account_that_exists() {
     assert!(made.is_none(), "no second account was made: {made:?}");
     drop(db);
 
-    // They choose another destination all the same: what is left to be done is ours, and every page says so.
+    // They choose another destination anyway: the rest is up to us, and every page says so.
     play(&mut stage, "change bo stripe acct_bo2").await;
     let number = stage.number("bo").await.unwrap();
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;

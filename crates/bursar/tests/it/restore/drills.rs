@@ -1,5 +1,6 @@
-//! Drills: a life drawn by a number, in which the process is killed, an older database is put back, and work goes on. By the
-//! vendors' own books no reward is ever paid twice. `BURSAR_TEST_DRILLS=0..50` plays as many as it says.
+//! Randomized restore drills: a run generated from a seed, in which the process is killed, an older database is restored,
+//! and work continues. According to the vendors' books, no reward is ever paid twice. `BURSAR_TEST_DRILLS=0..50` sets the
+//! seeds.
 
 use bursar::ops::safe_mode::Why;
 use bursar::store::put_back;
@@ -8,7 +9,7 @@ use bursar::store::rewards;
 use super::{found, paid, standing, until_left, void};
 use crate::scenarios::{Stage, say_of_found};
 
-/// Chance that a number draws.
+/// A random generator with a seed.
 struct Drawn(u64);
 
 impl Drawn {
@@ -25,8 +26,8 @@ const PEOPLE: [(&str, &str, &str); 4] = [
     ("di", "stripe", "acct_di"),
 ];
 
-/// Each reward of a person is worth three times the one before, so that what they were paid tells, in the digits to the base
-/// of three, how often each reward was paid.
+/// Each reward of a person is worth three times the previous one, so the digits of their total in base three show how often
+/// each reward was paid.
 fn worth(number: u32) -> i64 {
     3_i64.pow(number)
 }
@@ -34,7 +35,7 @@ fn worth(number: u32) -> i64 {
 struct Drill {
     stage: Stage,
     drawn: Drawn,
-    /// How many rewards each person has been given, in the vendors' time and not in the database's.
+    /// How many rewards each person was given, including those in the lost period.
     given: [u32; 4],
     batches: u32,
     log: Vec<String>,
@@ -71,7 +72,7 @@ impl Drill {
         }
     }
 
-    /// Somebody pays whatever can be paid.
+    /// Pays everything that can be paid.
     async fn pay(&mut self) {
         self.batches += 1;
         let name = format!("B{}", self.batches);
@@ -79,7 +80,7 @@ impl Drill {
         self.one(&format!("maybe pay {name}")).await;
     }
 
-    /// Something happens.
+    /// One random event of the run.
     async fn step(&mut self) {
         match self.drawn.below(8) {
             0 | 1 => self.give().await,
@@ -106,7 +107,7 @@ impl Drill {
         }
     }
 
-    /// By the vendors' books: the rewards that were paid more than once, and who was paid what they were never given.
+    /// From the vendors' books: rewards paid more than once, and payments that nobody was owed.
     fn paid_twice(&self) -> Vec<String> {
         let paid = paid(&self.stage);
         let mut twice = Vec::new();
@@ -130,7 +131,7 @@ impl Drill {
         assert!(twice.is_empty(), "{twice:?} were paid twice\n{}", self.log.join("\n"));
     }
 
-    /// What the vendors paid and nobody here knows: its rewards, which the digits name, are voided; then it holds nobody.
+    /// For a payment known only to the vendors, voids the rewards given by its digits; then it holds nobody.
     async fn settle_found(&mut self) {
         for (to, amount, object) in found(&self.stage).await {
             let who = PEOPLE.iter().position(|(.., address)| *address == to).unwrap();
@@ -144,7 +145,7 @@ impl Drill {
             }
             for name in paid {
                 self.log.push(format!("# {name} was paid by {object}"));
-                // It may never have been in this database.
+                // It may never have existed in this database.
                 let Ok(number) = self.stage.number(&name).await else { continue };
                 let mut db = self.stage.world.app.store.read().await.unwrap();
                 let free =
@@ -159,7 +160,7 @@ impl Drill {
     }
 }
 
-/// A life with an end that is lost: the database is saved somewhere in it and goes on for a while.
+/// A run with a lost end: the database is saved at some point and continues for a while.
 async fn lived(seed: u64, remembers: bool) -> Drill {
     let mut drill = Drill::open(seed, remembers).await;
     for _ in 0..4 {
@@ -177,7 +178,7 @@ async fn lived(seed: u64, remembers: bool) -> Drill {
     drill
 }
 
-/// Answers whether anything was sent that was lost.
+/// Returns whether anything was sent in the lost period.
 async fn drill(seed: u64) -> bool {
     let mut drill = lived(seed, true).await;
     let mut db = drill.stage.world.app.store.read().await.unwrap();
@@ -190,7 +191,7 @@ async fn drill(seed: u64) -> bool {
     drop(db);
     assert_eq!(noticed, missing > 0, "{missing} sendings are missing\n{}", drill.log.join("\n"));
     if !noticed {
-        // Nothing was sent that is missing, so nothing can be paid twice; the drill is over.
+        // Nothing sent is missing, so nothing can be paid twice; the drill ends.
         drill.nothing_twice();
         drill.stage.close(Ok(())).await;
         return false;
@@ -229,7 +230,7 @@ async fn a_few_drills_of_many() {
     assert!(lost * 4 >= all, "of {all} drills only {lost} lost anything that was sent");
 }
 
-/// The same lives, in which nobody remembers: somebody is paid twice, and the books show it.
+/// The same runs without the mark: somebody is paid twice, and the books show it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_can_fail() {
     let mut twice = Vec::new();

@@ -1,4 +1,4 @@
-//! What was found after a restore is settled by people: on the page, at the command line, and in Reconciliation.
+//! Settling payments found after a restore: on the page, on the command line, and in Reconciliation.
 
 use bursar::mark::Mark;
 use bursar::ops::safe_mode;
@@ -9,7 +9,7 @@ use payout::access::Role;
 use super::{BEFORE, Browser, Stage, found, movements, play, say_of_found, until_left, void};
 use crate::reconciliation::command;
 
-/// R3 (cy, Stripe, 30.00) and R4 (di, PayPal, 40.00) are paid by a database that is lost then; safe mode is over.
+/// R3 (cy, Stripe, 30.00) and R4 (di, PayPal, 40.00) are paid by a database that is then lost; safe mode is over.
 async fn lost(name: &str, seed: u64) -> Stage {
     let mut stage = Stage::swift(name, seed).await;
     stage.remember().await;
@@ -27,7 +27,7 @@ async fn object(stage: &Stage, to: &str) -> String {
     found(stage).await.into_iter().find(|(whom, ..)| whom == to).unwrap().2
 }
 
-/// The reward that the payment paid lies approved in the pool: a word alone does not let it be paid again.
+/// The reward that was paid is approved and in the pool: a statement alone must not let it be paid again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then() {
     let stage = lost("put_back_settled", 41).await;
@@ -51,14 +51,14 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let before = words.iter().find(|word| page.body.contains(word.as_str())).unwrap().clone();
 
     browser.read("/rewards").await.says("the vendors have payments that it does not know");
-    // The payee's page names what holds them, and where that ends.
+    // The payee's page names what holds them, and links to where it is resolved.
     let payee = page.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let of_payee = browser.read(&format!("/partners/{payee}")).await;
     of_payee.says("that this database does not know, as it was put back from a backup");
     assert!(!of_payee.body.contains("and so are its partners"), "no company is on hold");
     of_payee.says("Settle on the page Safe mode what the vendor has paid");
 
-    // What has changed since it was looked at is looked at again.
+    // If it has changed since it was viewed, it must be viewed again.
     void(&stage, &paid).await;
     for word in &words {
         let told = browser.post_on("/safe-mode/settle", &[&settle[..], &[("none_of", word)]].concat()).await;
@@ -81,7 +81,8 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     stage.close(Ok(())).await;
 }
 
-/// What left PayPal later, in the same amount, is nobody's found payment; and what is one is written down at once, with its fee.
+/// A later PayPal movement of the same amount is not matched to a found payment; a matching one is explained at once, with
+/// its fee.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reconciliation_calls_no_other_movement_a_found_payment() {
     let mut stage = lost("put_back_strange", 42).await;
@@ -89,7 +90,7 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     let item = object(&stage, "di@example.com").await;
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
     assert!(done && told.contains("No unpaid reward was held by it"), "{told}");
-    // Whoever pays them the same once more is told of it.
+    // A second payment of the same amount to the same payee triggers a warning.
     play(&mut stage, &["reward R10 di 40.00 approved", "batch B4 R10"]).await;
     let mut browser = Browser::of(&stage.world, Role::Payer, "pay").await;
     let page = browser.read(&format!("/claims/{}/pay", stage.number("B4").await.unwrap())).await;
@@ -97,7 +98,7 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     assert!(!page.body.contains("First payment to this destination"), "{}", page.words());
 
     movements::all(&stage.world.works[0], None).await.unwrap();
-    // Another payment of 40.00, by another hand, on the same day.
+    // Another payment of 40.00, made by hand, on the same day.
     let url = &stage.world.database_url;
     let strange = "INSERT INTO reconciliation_case (id, vendor, vendor_account, currency, subject, aspect, day, standing, \
                    moved_minor, posted_minor, opened_at) SELECT 'rec_strange', vendor, vendor_account, currency, 'STRANGE', \
@@ -112,7 +113,7 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     page.says("STRANGE PayPal moved money of this account for no payment that this database knows");
     page.says("Made after the backup, settled");
     page.says("Fee of a payment made after the backup");
-    // It is off, and wants to be written down, from the first day on.
+    // It does not tie, and needs an explanation from the first day.
     let form = page.body.split("Made after the backup, settled").nth(1).unwrap();
     let action = form.split("action=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let action = action.into_iter().find(|address| address.ends_with("/explain")).unwrap().to_owned();
@@ -123,7 +124,7 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     stage.close(Ok(())).await;
 }
 
-/// What the hold has stopped before it was sent is named when the hold ends; its reward is among those that can be paid then.
+/// When the hold ends, the payment it stopped before sending is named; its reward can be paid then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_that_the_hold_has_stopped_is_named() {
     let mut stage = Stage::swift("put_back_stopped", 43).await;
@@ -153,8 +154,8 @@ async fn a_payment_that_the_hold_has_stopped_is_named() {
     stage.close(Ok(())).await;
 }
 
-/// What was written after the database was put back is no sign that it knows of what was sent meanwhile. It is searched from when it
-/// was last known to be the one that is worked on, or from the last sending that it knows of.
+/// Rows written after a restore do not prove that the database knows about sends in the lost period. The search starts at
+/// the last time it was known to be current, or at the last send it knows of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_begins_when_the_database_was_last_known_to_be_the_current_one() {
     for says in [false, true] {
@@ -180,8 +181,8 @@ async fn what_is_missing_begins_when_the_database_was_last_known_to_be_the_curre
     }
 }
 
-/// A payment is settled by a word, and its reward voided, while its payee has not claimed it. After 30 days PayPal sends the money
-/// back: it is listed again, and holds the payee until somebody has looked.
+/// A payment is settled by a statement, and its reward voided, before its payee claims it. After 30 days PayPal returns the
+/// money: it is listed again, and holds the payee until somebody has investigated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_back_after_it_was_settled_is_listed_again() {
     const TO: &str = "sim-unclaimed_then_returned-flo@example.com";
@@ -217,8 +218,8 @@ async fn what_comes_back_after_it_was_settled_is_listed_again() {
     stage.close(Ok(())).await;
 }
 
-/// A transfer is with the payee only as long as a bank payout has taken it: when the bank sends that back, the payment is listed
-/// again though the transfer stands.
+/// A transfer counts as received only once a bank payout has taken it: if the bank returns that payout, the payment is
+/// listed again although the transfer stands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
     const TO: &str = "acct_sim_paid_then_failed_gil";
@@ -242,7 +243,7 @@ async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
     void(&stage, &stage.number("R1").await.unwrap()).await;
     say_of_found(&stage.world.app, &stage.world.actor, &tr, "voided R1").await.unwrap();
     assert!(!told(&stage).await.contains(&tr));
-    // Another payment of the same amount to the same account says nothing of this one.
+    // Another payment of the same amount to the same account proves nothing about this one.
     play(&mut stage, &["reward R2 gil 75.00 approved", "batch B2 R2", "pay B2", "live 8 days"]).await;
     let lies = told(&stage).await;
     assert!(
@@ -253,7 +254,7 @@ async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
     stage.close(Ok(())).await;
 }
 
-/// Whom a payment paid that holds nobody is found out before it is settled by a word.
+/// For a found payment that holds nobody, its payee must be identified before it is settled by a statement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     let mut stage = Stage::swift("put_back_nobody", 46).await;
@@ -284,7 +285,7 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     stage.close(Ok(())).await;
 }
 
-/// A clawback that the lost payment had taken off comes off once more, unless it is voided with the rewards.
+/// A clawback that the lost payment had deducted is deducted again unless it is voided with the rewards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clawback_that_a_lost_payment_took_off_is_listed() {
     let mut stage = Stage::swift("put_back_clawback", 47).await;

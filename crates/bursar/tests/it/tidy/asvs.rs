@@ -1,5 +1,5 @@
-//! What `docs/security/asvs.md` says about the Application Security Verification Standard: no item is left out, each says how
-//! it stands, and what is named to show it is there. What is deliberately not here: whether a row is right, which needs a reader.
+//! `docs/security/asvs.md` covers the whole Application Security Verification Standard: no item is missing, each states its
+//! status, and the evidence it names exists. Not here: whether a row is right, which needs a reader.
 
 use super::{Breach, Rule};
 use crate::source::{self, Source};
@@ -78,7 +78,7 @@ fn items() -> impl Iterator<Item = String> {
     })
 }
 
-/// A row of the page: its line from 1, and the cells that are looked at.
+/// A row of the page: its line from 1, and the cells that are checked.
 struct Row<'a> {
     line: usize,
     item: &'a str,
@@ -101,7 +101,7 @@ fn rows(file: &Source) -> Vec<Row<'_>> {
     found
 }
 
-/// How a row stands, in a word; the rest of the cell says how or why.
+/// The status of a row as one word; the rest of the cell explains it.
 fn word<'a>(row: &Row<'a>) -> &'a str {
     row.stands.split_once(": ").map_or(row.stands, |(word, _)| word)
 }
@@ -147,7 +147,7 @@ fn unsaid(file: &Source) -> Vec<Breach> {
     unsaid.map(|row| (row.line, format!("{}: {}", row.item, row.stands))).collect()
 }
 
-/// What a row names is looked for in its order: a file, then tests in it, or headings of it.
+/// Looks up the evidence in a row in order: a file, then tests in it, or its headings.
 fn unshown(file: &Source) -> Vec<Breach> {
     let mut found = Vec::new();
     for row in rows(file) {
@@ -165,7 +165,7 @@ fn unshown(file: &Source) -> Vec<Breach> {
                 }
                 (_, true) => {
                     named = look_up(part);
-                    // A test or a document shows by what is named in it.
+                    // A test file or document is evidence only through what is named in it.
                     shown += usize::from(!part.ends_with(".rs") && !part.ends_with(".md"));
                     if named.is_none() {
                         missing.push(format!("no file {part}"));
@@ -187,7 +187,7 @@ fn unshown(file: &Source) -> Vec<Breach> {
     found
 }
 
-/// A file as the page names it: a test, a part of the program, a part of another crate, or from the root.
+/// A file as named on the page: a test, a module of the program, a file of another crate, or a path from the root.
 fn look_up(name: &str) -> Option<Source> {
     let folders = ["crates/bursar/tests/it/", "crates/bursar/src/", "crates/", ""];
     folders.iter().find_map(|folder| source::file(&format!("{folder}{name}")))

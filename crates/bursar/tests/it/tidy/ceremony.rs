@@ -1,4 +1,4 @@
-//! What is written by habit and tells nobody anything: it makes a file long, and hides the comment that says why.
+//! Boilerplate without information: it makes files longer, and hides the comments that explain something.
 
 use super::{Breach, Rule};
 use crate::source::Source;
@@ -58,7 +58,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Where the program's own code lies: what others build on is documented for them.
+/// Files of the program's own code: library crates are documented for their users.
 fn is_ours(file: &Source) -> bool {
     let library = ["crates/payout/", "crates/vendors/"].iter().any(|library| file.path.starts_with(library));
     file.path.starts_with("crates/") && file.path.contains("/src/") && file.path.ends_with(".rs") && !library
@@ -87,10 +87,10 @@ fn marked(file: &Source) -> Vec<Breach> {
         .collect()
 }
 
-/// In files with one of these a comment is what people read: help of a command, a field of the API.
+/// In files with one of these, comments are shown to users: as help of a command or a field of the API.
 const SPOKEN: [&str; 8] =
     ["ToSchema", "IntoParams", "Args", "Parser", "Subcommand", "ValueEnum", "shapes!", "macro_rules!"];
-/// What says something in a word: a form, a unit, whose id it is.
+/// Words that make a short comment informative: a format, a unit, whose ID it is.
 const TELLING: [&str; 9] = ["`", "[", "id", "UTC", "minor", "units", "own", "seconds", "bytes"];
 
 fn short(file: &Source) -> Vec<Breach> {

@@ -1,5 +1,5 @@
-//! Which file of the program uses which: no circle of files, but for a parent module and what lies below it; and how `web` is
-//! cut, into features and the kit that they are built of. What is deliberately not here: which room may use which (`rooms`).
+//! Dependencies between files of the program: no cycles, except between a parent module and its submodules; and the
+//! separation of `web` into features and the kit. Not here: which module may use which (`rooms`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ const KIT: &str = "kit";
 /// Files of `web` that belong to no feature: they use features, and no feature uses them.
 const ABOVE: [&str; 1] = ["guard"];
 
-/// Circles that there are, each with what keeps it. The list gets shorter; a circle that is gone is taken off.
+/// Known cycles, each with the reason it remains. The list only gets shorter: remove a cycle that is gone.
 const KNOWN: &[(&str, &[&str])] = &[
     (
         "somebody who comes in, their factors and who let them in are one story, in which each step asks the next",
@@ -120,14 +120,14 @@ fn reaches_into_features(file: &Source) -> Vec<Breach> {
     named.map(|(line, path)| (line, format!("it names {}", path.join("::")))).collect()
 }
 
-/// A module, as its path from the root of the crate: `web`, `kit`, `form`.
+/// A module, as its path from the crate root: `web`, `kit`, `form`.
 type Module = Vec<String>;
 
 fn part(path: &[String], at: usize) -> &str {
     path.get(at).map_or("", String::as_str)
 }
 
-/// The module that a file of the program is; none for its binary and for what is only tests.
+/// The module of a file; none for the binary and for test-only files.
 fn module_of(path: &str) -> Option<Module> {
     let inside = path.strip_prefix("crates/bursar/src/")?.strip_suffix(".rs")?;
     let mut module: Module = inside.split('/').map(str::to_owned).collect();
@@ -139,7 +139,7 @@ fn module_of(path: &str) -> Option<Module> {
     Some(module)
 }
 
-/// The code of a file without the tests in it; lines stay where they are.
+/// The code of a file without its tests; lines are unchanged.
 fn without_tests(file: &Source) -> String {
     let mut code = file.code();
     while let Some(at) = code.find("#[cfg(test)]\nmod ") {
@@ -150,7 +150,7 @@ fn without_tests(file: &Source) -> String {
     code
 }
 
-/// What a statement brings into scope: its name there, and the path that it is, as it is written.
+/// An import: the name it brings into scope, and its path as written.
 struct Import {
     line: usize,
     public: bool,
@@ -158,7 +158,7 @@ struct Import {
     path: Vec<String>,
 }
 
-/// The imports of code, with trees taken apart.
+/// The imports in code, with nested groups expanded.
 fn imports(code: &str) -> Vec<Import> {
     let mut found = Vec::new();
     let (mut begin, mut lines) = (0, 1);
@@ -184,7 +184,7 @@ fn imports(code: &str) -> Vec<Import> {
     found
 }
 
-/// Calls `each` with every path of a tree of imports, and the name that it gets.
+/// Calls `each` with every path in a group of imports and the name it gets.
 fn take_apart(tree: &str, before: &[String], each: &mut dyn FnMut(Vec<String>, String)) {
     let tree = tree.trim();
     let (head, group) = match tree.split_once('{') {
@@ -216,7 +216,7 @@ fn take_apart(tree: &str, before: &[String], each: &mut dyn FnMut(Vec<String>, S
     take_apart(&group[from..], &path, each);
 }
 
-/// The paths that stand in code outside of imports: `crate::web::form::Key`, with their lines.
+/// The paths in code outside of imports: `crate::web::form::Key`, with their lines.
 fn inline_paths(code: &str) -> Vec<(usize, Vec<String>)> {
     let word = |letter: char| letter.is_alphanumeric() || letter == '_';
     let mut found = Vec::new();
@@ -240,7 +240,7 @@ fn inline_paths(code: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// A path from the root of the crate, where it is one of ours and begins with a way there.
+/// A path from the crate root, if it refers to this crate.
 fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
     let mut from: Vec<String> = module.to_vec();
     let mut rest = path;
@@ -258,7 +258,7 @@ fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
     Some(from)
 }
 
-/// Every path from the root of the crate that a file names, in imports and elsewhere.
+/// Every path from the crate root that a file uses, in imports and elsewhere.
 fn named(file: &Source, module: &[String]) -> Vec<(usize, Vec<String>)> {
     let code = without_tests(file);
     named_in(&imports(&code), &inline_paths(&code), module)
@@ -285,7 +285,7 @@ fn named_in(
     found
 }
 
-/// The program: its modules, and what each publishes of others.
+/// The program: its modules and their re-exports.
 struct Program {
     published: BTreeMap<Module, BTreeMap<String, Vec<String>>>,
     named: BTreeMap<Module, Vec<Vec<String>>>,
@@ -316,14 +316,14 @@ impl Program {
         Self { published, named: all_named }
     }
 
-    /// The file in which what a path names is written.
+    /// The file that defines what a path names.
     fn home(&self, path: &[String], steps: usize) -> Option<Module> {
         let lengths = (0..=path.len()).rev();
         let module = lengths.map(|length| &path[..length]).find(|head| self.named.contains_key(*head))?;
         let name = path.get(module.len());
         let further = name.and_then(|name| self.published.get(module)?.get(name)).filter(|_| steps > 0);
         match (name, further) {
-            // A module by itself is nothing that is used.
+            // Naming a module alone uses nothing.
             (None, _) => None,
             (Some(_), Some(other)) => {
                 let rest = path[module.len() + 1..].iter().cloned();
@@ -334,7 +334,7 @@ impl Program {
         }
     }
 
-    /// Which file uses which. What a parent module says to all below it makes no circle.
+    /// Which file uses which. A parent module's items used by its submodules form no cycle.
     fn uses(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let of = |(module, paths): (&'_ Module, &Vec<Vec<String>>)| {
             let homes = paths.iter().filter_map(|path| self.home(path, 9));
@@ -343,7 +343,7 @@ impl Program {
         self.named.iter().map(|entry| (entry.0, of(entry))).collect()
     }
 
-    /// The circles, each as the names of its files.
+    /// The cycles, each as the names of its files.
     fn circles(&self) -> Vec<Vec<String>> {
         let uses = self.uses();
         let modules: Vec<&Module> = uses.keys().copied().collect();
@@ -401,14 +401,14 @@ fn circles_are_seen_and_parents_make_none() {
             .collect();
         Program::of(&files).circles()
     };
-    // Two that use each other, one of them by a name and the other by a path.
+    // Two files that use each other, one by import and the other by path.
     let two = [
         ("ops/pay.rs", "use super::tax::Crossing;"),
         ("ops/tax.rs", "fn f() { crate::ops::pay::pay(); }"),
         ("ops/mod.rs", "pub mod pay; pub mod tax;"),
     ];
     assert_eq!(circles(&two), [["ops::pay", "ops::tax"]]);
-    // By way of what a parent publishes.
+    // Through a parent's re-export.
     let shown = [
         ("web/users/mod.rs", "mod account;\nmod list;\npub use account::{end as end_session, Device};"),
         ("web/users/account.rs", "use crate::web::portal::Words;"),
@@ -417,7 +417,7 @@ fn circles_are_seen_and_parents_make_none() {
         ("web/portal/sign_in.rs", "use crate::web::users;\nfn f() { users::end_session(); }"),
     ];
     assert_eq!(circles(&shown), [["web::portal::sign_in", "web::users::account"]]);
-    // A parent and its children; and what only tests use.
+    // A parent and its children; and uses in tests only.
     let family = [
         ("ops/batches.rs", "mod paid;\nuse paid::Paid;\npub struct Draft;"),
         (

@@ -1,5 +1,5 @@
-//! Every code that a program can be answered has its words in `web/kit/codes`, and what the documentation says of codes is so.
-//! What is deliberately not here: whether the words are right, which needs a reader of the place that answers it.
+//! Every error code that a program can receive is documented in `web/kit/codes`, and the documentation's statements about
+//! codes are accurate. Not here: whether the texts are right, which needs a reader who knows the code path.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ pub const RULES: &[Rule] = &[Rule {
     ],
 }];
 
-/// What refuses, by the names of its functions: the code is the last argument but one, before what is told.
+/// The functions that refuse: the code is the last argument but one, before the message.
 const CALLS: [&str; 11] = [
     "Refusal::new",
     "Fault::new",
@@ -62,7 +62,7 @@ const CALLS: [&str; 11] = [
     "problem",
 ];
 
-/// Fields, where a function of one of these names takes no code.
+/// Fields for which a function of one of these names takes no code.
 const FIELDS: [&str; 14] = [
     "after",
     "bom",
@@ -97,7 +97,7 @@ const ON_PAGES: [&str; 71] = [
     "unpaid_rewards", "vendor_not_offered", "which_account", "wrong_partner", "wrong_role", "wrong_scope",
 ];
 
-/// Rooms that answer nobody over HTTP, the words themselves, and the names of languages.
+/// Modules that respond to nobody over HTTP, the texts themselves, and language names.
 const ELSEWHERE: [&str; 6] =
     ["src/cli/", "src/store/", "src/mail/", "src/documents/", "src/web/kit/codes", "src/web/portal/words"];
 
@@ -110,7 +110,7 @@ fn without_words(file: &Source) -> Vec<Breach> {
         .collect()
 }
 
-/// The program without its tests and comments; lines stay where they are.
+/// The program without tests and comments; lines are unchanged.
 fn program(file: &Source) -> Option<String> {
     let ours = ["crates/bursar/src/", "crates/payout/src/"].iter().any(|root| file.path.starts_with(root));
     if !ours || !file.path.ends_with(".rs") || ELSEWHERE.iter().any(|room| file.path.contains(room)) {
@@ -121,7 +121,7 @@ fn program(file: &Source) -> Option<String> {
     Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// The codes that stand in a file, each with its line.
+/// The codes in a file, each with its line.
 fn met(file: &Source) -> Vec<(usize, String)> {
     let Some(text) = program(file) else { return Vec::new() };
     let mut found: Vec<(usize, &str)> = Vec::new();
@@ -154,13 +154,13 @@ fn met(file: &Source) -> Vec<(usize, String)> {
     found.into_iter().map(|(at, code)| (line(at), code.to_owned())).collect()
 }
 
-/// Where this stands as a word of its own.
+/// The positions where this occurs as a whole word.
 fn places(text: &str, what: &str) -> Vec<usize> {
     let alone = |at: &usize| !text[..*at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
     text.match_indices(what).map(|(at, _)| at).filter(alone).collect()
 }
 
-/// The arguments of a call whose bracket has just been opened.
+/// The arguments of a call, from just after its opening parenthesis.
 fn arguments(text: &str) -> Vec<&str> {
     let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0_usize);
     let (mut quoted, mut escaped) = (false, false);
@@ -188,7 +188,7 @@ fn arguments(text: &str) -> Vec<&str> {
     parts
 }
 
-/// What a constant of the file says.
+/// The value of a string constant in the file.
 fn constant<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let at = text.find(&format!("const {name}: &str = \""))?;
     words(&text[at..]).next()
@@ -198,7 +198,7 @@ fn literal(part: &str) -> Option<&str> {
     part.strip_prefix('"')?.strip_suffix('"').filter(|word| is_code(word))
 }
 
-/// What stands between quotation marks.
+/// The texts between quotation marks.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split('"').skip(1).step_by(2)
 }

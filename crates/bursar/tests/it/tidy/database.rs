@@ -1,4 +1,4 @@
-//! Where SQL may stand, what it may never do, and what a column may be.
+//! Where SQL may appear, what it must never do, and what columns are allowed.
 
 use sha2::{Digest as _, Sha256};
 
@@ -77,8 +77,8 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// The benchmark asks PostgreSQL about its processes, which is no business of the store's; the simulation looks at what is in
-/// the database past the program that it judges.
+/// The benchmark queries PostgreSQL about its processes, which is not the store's job; the simulation reads the database
+/// independently of the program it checks.
 fn sql_outside_store(file: &Source) -> Vec<Breach> {
     let allowed = ["crates/bursar/src/store/", "crates/bench/", "crates/sim/"];
     let elsewhere = file.path.contains("/src/") && !allowed.iter().any(|room| file.path.starts_with(room));
@@ -89,7 +89,7 @@ fn sql_outside_store(file: &Source) -> Vec<Breach> {
     literals.map(|literal| (literal.line, literal.value.chars().take(60).collect())).collect()
 }
 
-/// Whether a literal is a whole SQL statement: it begins with its verb, in capitals.
+/// Whether a literal is a whole SQL statement: it starts with its verb, in capitals.
 pub fn is_statement(text: &str) -> bool {
     let verbs = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "WITH "];
     let text = squeezed(text);
@@ -97,7 +97,7 @@ pub fn is_statement(text: &str) -> bool {
     verbs.iter().any(|verb| text.starts_with(verb)) && capitals
 }
 
-/// The same text with every run of white space made one space.
+/// The text with each run of whitespace replaced by one space.
 fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -127,15 +127,15 @@ fn changes_history(statement: &str) -> bool {
     })
 }
 
-/// A column of a table, as a migration makes it.
+/// A column of a table, as created by a migration.
 pub struct Column {
-    /// The line its statement begins on.
+    /// The line its statement starts on.
     line: usize,
-    /// The table.
+    /// The name of the table.
     pub table: String,
-    /// Its name.
+    /// The name of the column.
     pub name: String,
-    /// Its type, as it is written.
+    /// Its type, as written in the migration.
     pub kind: String,
 }
 
@@ -161,7 +161,7 @@ fn flags(file: &Source) -> Vec<Breach> {
     columns(file).into_iter().filter(flag).map(|column| (column.line, column.name)).collect()
 }
 
-/// The columns that a migration makes; none from any other file.
+/// The columns a migration creates; none from any other file.
 pub fn columns(file: &Source) -> Vec<Column> {
     if !file.path.contains("/migrations/") || !file.path.ends_with(".sql") {
         return Vec::new();
@@ -202,7 +202,7 @@ fn column(line: usize, table: &str, definition: &str) -> Option<Column> {
     })
 }
 
-/// Cuts at the commas that stand in no brackets.
+/// Splits at commas outside parentheses.
 pub fn at_top_level(text: &str) -> Vec<String> {
     let mut depth = 0;
     let mut parts = vec![String::new()];
@@ -221,8 +221,8 @@ fn without_comments(sql: &str) -> String {
     sql.lines().map(|line| line.split("--").next().unwrap_or_default().to_owned() + "\n").collect()
 }
 
-/// What is wrong with the list of shipped migrations. `list` holds a `# version` line per release and a line
-/// `sha256  name` per migration, as `sha256sum` prints it.
+/// Errors in the list of shipped migrations. `list` has a `# version` line per release and a line `sha256  name` per
+/// migration, as printed by `sha256sum`.
 fn shipped(list: &str, changelog: &str, migrations: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for release in changelog.lines().filter_map(|line| line.strip_prefix("## ")) {

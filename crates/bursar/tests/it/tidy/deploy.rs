@@ -1,5 +1,5 @@
-//! What `deploy/` says agrees with the rest: the Rust that the image is built with, and the settings that are named. What is
-//! deliberately not here: whether what is written there works, which `deploy/try-*` try.
+//! `deploy/` is consistent with the rest: the Rust version of the image, and the names of settings. Not here: whether the
+//! installations work, which `deploy/try-*` test.
 
 use super::{Breach, Rule};
 use crate::source::{self, Source};
@@ -50,7 +50,7 @@ fn with_demonstration(file: &Source) -> Vec<Breach> {
         let without = package.lines().any(|line| line == "default-features = false");
         return if without { Vec::new() } else { vec![(1, "the package has the demonstration".to_owned())] };
     }
-    // The proxies are tried with simulated vendors.
+    // The proxy tests use the simulated vendors.
     if !file.path.starts_with("deploy/") || file.path == "deploy/try-proxy.py" {
         return Vec::new();
     }
@@ -82,7 +82,7 @@ fn unknown_setting(file: &Source) -> Vec<Breach> {
         return Vec::new();
     }
     let readme = source::file("README.md").map(|file| file.text).unwrap_or_default();
-    // The settings of a provider have a table of their own.
+    // The OIDC settings have a table of their own.
     let known = |name: &str| name.starts_with("BURSAR_OIDC_") || readme.contains(&format!("| `{name}`"));
     let mut found = Vec::new();
     for (at, line) in file.text.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! What a file may be: its length, its name, its first line, its widest line.
+//! Rules for files: length, name, first line, and line width.
 
 use super::{Breach, Rule};
 use crate::source::Source;

@@ -1,4 +1,4 @@
-//! Who may import whom. The house has few rooms, and most of what keeps it simple is which doors are walled up.
+//! Which module may import which: there are few modules, and most imports between them are forbidden.
 
 use super::{Breach, Rule};
 use crate::source::{self, Source};
@@ -110,7 +110,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// A room, the doors that are walled up, and the files in it that have a door all the same.
+/// A module, its forbidden imports, and the files that are exempt from one.
 struct Room {
     under: &'static str,
     never: &'static [&'static str],
@@ -158,7 +158,7 @@ const ROOMS: &[Room] = &[
         never: &["vendors"],
         except: &["crates/bursar/src/web/webhooks/receive.rs"],
     },
-    // The writer that stores events in groups serves the route that waits for it.
+    // The writer that commits events in groups serves the route that waits for it.
     Room {
         under: "crates/bursar/src/web/",
         never: WRITING,
@@ -167,7 +167,7 @@ const ROOMS: &[Room] = &[
     Room { under: "crates/bursar/src/cli", never: WRITING, except: &[] },
 ];
 
-/// Names that only a verb has a use for.
+/// Names that only verbs need.
 const WRITING: &[&str] = &["Tx", "transact"];
 
 fn walled_up(file: &Source) -> Vec<Breach> {
@@ -184,8 +184,8 @@ fn walled_up(file: &Source) -> Vec<Breach> {
         .collect()
 }
 
-/// The lines on which code names `door`: a module (`crate::web`), one of the standard library (`std::fs`), another
-/// crate (`vendors`), or a name that is not a path at all (`Tx`).
+/// The lines on which code uses `door`: a module (`crate::web`), a standard library module (`std::fs`), another crate
+/// (`vendors`), or a plain name (`Tx`).
 fn uses(code: &str, door: &str) -> Vec<usize> {
     let named = |line: usize, _: &str| line;
     if let Some((root, module)) = door.split_once("::") {
@@ -201,7 +201,7 @@ fn uses(code: &str, door: &str) -> Vec<usize> {
             .map(|(line, name)| named(line, name))
             .collect();
     }
-    // A module of ours may bear a crate's name; where it is brought into scope, the bare name means the module.
+    // One of our modules may have a crate's name; where it is imported, the bare name means the module.
     let ours = statements(code).any(|text| {
         let from_us = ["crate::", "super::", "self::"].iter().any(|root| text.contains(root));
         let declared = text.contains(&format!("mod {door}"));
@@ -228,7 +228,7 @@ fn statements(code: &str) -> impl Iterator<Item = &str> {
     code.split(';').filter(is_one)
 }
 
-/// What follows `root::` in code: `crate::web` and `crate::{clock, web::form}` both name `web`.
+/// The names after `root::` in code: `crate::web` and `crate::{clock, web::form}` both name `web`.
 fn paths(code: &str, root: &str) -> Vec<(usize, String)> {
     let opening = format!("{root}::");
     let word = |character: char| character.is_alphanumeric() || character == '_';
@@ -249,7 +249,7 @@ fn paths(code: &str, root: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The members of a group of imports whose opening brace has been read.
+/// The members of a group of imports, after its opening brace.
 fn members(group: &str) -> Vec<String> {
     let mut depth = 0;
     let mut members = vec![String::new()];
@@ -268,8 +268,8 @@ fn members(group: &str) -> Vec<String> {
     members
 }
 
-/// Clients of vendors are reached through `work.clients`, so whatever runs in a database transaction must not name them
-/// nor hand `work` to something that does not run in the transaction itself.
+/// Vendor clients are reached through `work.clients`, so code in a database transaction must not name them, nor pass `work`
+/// to a function outside the transaction.
 fn called_inside(file: &Source) -> Vec<Breach> {
     if !file.path.starts_with("crates/bursar/src/") || !file.path.ends_with(".rs") {
         return Vec::new();
@@ -290,8 +290,8 @@ fn called_inside(file: &Source) -> Vec<Breach> {
     found
 }
 
-/// What runs in a database transaction, with where it begins: the block of each `transact!`, and each function that
-/// takes a `Tx`.
+/// Code that runs in a database transaction, with its start: the block of each `transact!`, and each function that takes a
+/// `Tx`.
 fn in_transactions(code: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("transact!(") {
@@ -308,7 +308,7 @@ fn in_transactions(code: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The text up to where the bracket that it begins with is closed.
+/// The text up to the matching closing bracket.
 fn bracketed(text: &str, open: char, close: char) -> &str {
     let mut depth = 0;
     for (at, character) in text.char_indices() {
@@ -331,7 +331,7 @@ fn dependencies(file: &Source) -> Vec<Breach> {
     named.filter(|(_, name)| !may(name)).map(|(line, name)| (line, format!("depends on {name}"))).collect()
 }
 
-/// The names in the wanted sections of a manifest, with their lines.
+/// The names in the given sections of a manifest, with their lines.
 fn named_dependencies(manifest: &str, wanted: &[&str]) -> Vec<(usize, String)> {
     let mut section = "";
     let mut found = Vec::new();
@@ -348,7 +348,7 @@ fn named_dependencies(manifest: &str, wanted: &[&str]) -> Vec<(usize, String)> {
 
 fn takes_wrong_turns(file: &Source) -> Vec<Breach> {
     let mut section = "";
-    // The simulation, and where it speaks to a process of its own.
+    // The simulation, where it talks to its own child process.
     let ours = file.path.starts_with("crates/sim/")
         || ["crates/payout/src/planted.rs", "crates/bursar/src/points.rs"].contains(&file.path.as_str());
     let code = file.path.starts_with("crates/") && file.path.contains("/src/") && file.path.ends_with(".rs");

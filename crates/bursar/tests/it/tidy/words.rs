@@ -1,4 +1,4 @@
-//! What things are called and what may not be left lying about in the text.
+//! Naming rules, and things that must not be left in the text.
 
 use super::{Breach, Rule};
 use crate::source::{self, Source};
@@ -86,7 +86,7 @@ pub const RULES: &[Rule] = &[
 
 const GENDERED: [&str; 8] = ["he", "him", "his", "himself", "she", "her", "hers", "herself"];
 
-/// What is written in other languages has other words; a migration that has shipped is never edited.
+/// Translations use other words, and a shipped migration is never edited.
 const OTHER_TONGUES: [&str; 4] = ["/de.", "/fr.", "/es.", "/ja."];
 
 fn gendered(file: &Source) -> Vec<Breach> {
@@ -120,7 +120,7 @@ fn shortened(file: &Source) -> Vec<Breach> {
         .collect()
 }
 
-/// The words a name is made of: `PayoutTrx` and `payout_trx` are both payout and trx.
+/// The parts of a name: `PayoutTrx` and `payout_trx` are both payout and trx.
 fn parts(name: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     for character in name.chars() {
@@ -167,7 +167,7 @@ fn without_reason(file: &Source) -> Vec<Breach> {
     found
 }
 
-/// Gauges and clocks of a page may be floats; where money is decided, kept or translated there are none.
+/// A page's gauges and timers may be floats; code that decides, stores or translates money may not.
 const MONEY_ROOMS: [&str; 4] =
     ["crates/payout/src/", "crates/vendors/src/", "crates/bursar/src/store/", "crates/bursar/src/ops/"];
 

@@ -1,5 +1,5 @@
-//! What comes next and who does it, of a payee, a payout and a closed payment: the command line and the pages say the same.
-//! What is deliberately not here: payments that are open (`told`).
+//! The next step and who must act, for a payee, a payout and a closed payment: the command line and the pages agree. Not
+//! here: open payments (`told`).
 
 use bursar::cli::why::lines;
 use bursar::ops::why;
@@ -9,7 +9,7 @@ use super::{plain, play};
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
-/// What `bursar why` prints.
+/// The output of `bursar why`.
 async fn why_of(stage: &Stage, name: &str) -> String {
     let mut db = stage.world.app.store.read().await.unwrap();
     lines(&why::find(&mut db, name, stage.world.now()).await.unwrap()).join("\n")
@@ -154,7 +154,7 @@ async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
     stage.close(Ok(())).await;
 }
 
-/// Two people would call a payment not made while a signed event of the vendor's lies here that says it was.
+/// Two people would call a payment not made although a stored, signed vendor event says it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made() {
     let mut stage = Stage::open("told_named", 412).await;
@@ -184,14 +184,14 @@ async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made
     assert!(page.body.contains(&format!("value=\"{payout}\"")), "the form offers it: {}", page.body);
     let why = why_of(&stage, &number).await;
     assert!(why.contains(&told), "{why}");
-    // What the first of two persons says stays in the timeline, with their words.
+    // The first of two people's statements stays in the timeline, with their note.
     play(&mut stage, "settle bo not-made").await;
     let page = browser.read(&format!("/transactions/{number}")).await;
     page.says("Pat: it was not made and will not be. “");
     stage.close(Ok(())).await;
 }
 
-/// What cannot be read is not what the vendor does not show.
+/// An unreadable response is not reported as absence at the vendor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_cannot_be_read_are_called_that() {
     let mut stage = Stage::open("told_unread", 413).await;

@@ -1,4 +1,4 @@
-//! A record that cannot be read: it is named wherever it is missed, and keeps nothing else from its way.
+//! An unreadable record: it is named wherever it is missing, and blocks nothing else.
 
 use axum::http::StatusCode;
 use payout::access::Role;
@@ -42,7 +42,7 @@ async fn a_payment_that_cannot_be_read_hides_no_other_one() {
         (&json!(ids[2]), &json!(false)),
         "{second:#}"
     );
-    // The dashboard and the batch go on without it, and say so.
+    // The dashboard and the batch continue without it, and say so.
     let state = async |state: &str| {
         let sql = format!("UPDATE payout_transaction SET state = '{state}' WHERE id = '{}'", ids[1]);
         crate::world::run(&stage.world.app.config.database_url, sql).await;
@@ -72,7 +72,7 @@ async fn a_payment_that_cannot_be_read_hides_no_other_one() {
     stage.close(Ok(())).await;
 }
 
-/// Whatever it says of itself, it keeps nobody else from being paid: not its payee's colleagues, and not its own payee later.
+/// Whatever its content, it blocks nobody else's payment: not its payee's colleagues, and not its own payee later.
 #[tokio::test]
 async fn a_payment_that_cannot_be_read_keeps_no_other_from_being_paid() {
     let mut stage = Stage::open("paid_beside_unreadable", 415).await;
@@ -105,7 +105,7 @@ async fn a_payment_that_cannot_be_read_keeps_no_other_from_being_paid() {
     stage.close(Ok(())).await;
 }
 
-/// What somebody was paid cannot be read: it may have been for the same, so a person looks before they are paid again.
+/// The unreadable payment may have been for the same amount, so a person checks before the payee is paid again.
 #[tokio::test]
 async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
     let mut stage = Stage::open("held_by_unreadable", 417).await;
@@ -130,7 +130,7 @@ async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
     play(&mut stage, "take B1 R1\npay B1\nlive 10 minutes\nexpect bo success").await;
     crate::world::run(&url, spoil("USD")).await;
     play(&mut stage, "batch B2 all").await;
-    // A column of PostgreSQL takes nothing else than what it is for.
+    // A PostgreSQL column accepts only values of its type.
     if stage.world.app.store.engine_name() == "sqlite" {
         let amount =
             |minor: &str| format!("UPDATE payout_transaction SET amount_minor = {minor} WHERE number = 1");
@@ -142,7 +142,7 @@ async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
     stage.close(Ok(())).await;
 }
 
-/// Whoever has looked says so, and need not have the record mended by hand in the database.
+/// An administrator who has checked confirms it, and need not repair the record in the database.
 #[tokio::test]
 async fn an_administrator_who_has_looked_ends_that_hold() {
     let mut stage = Stage::open("looked_at_unreadable", 418).await;

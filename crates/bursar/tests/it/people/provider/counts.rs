@@ -1,5 +1,5 @@
-//! What of that which the provider signs counts here, and when: nothing before our second factor, nobody as a second person for a
-//! day, and nothing that administrators do not hear of.
+//! When claims signed by the provider take effect: nothing before our second factor, nobody as a second person for a day,
+//! and nothing without notifying administrators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::pages::{Browser, PASSWORD};
 use crate::people::MINUTE;
 use crate::world::{DAY, Loop, SECOND, World};
 
-/// What administrators were told: what has happened, and to whom. In the order of the words, since two may be told at one moment.
+/// The notices to administrators: event and user. Sorted by text, since two may be sent at the same moment.
 async fn told(world: &World) -> Vec<String> {
     let mut database = crate::nodes::beside(world).await;
     let of = "FROM outbox WHERE notice = 'login_by_provider'";
@@ -55,7 +55,7 @@ const MAPPING: [(&str, &str); 3] = [
     ("oidc-make-logins", "true"),
 ];
 
-/// Whoever has an account there with somebody's address, and not their second factor, changes nothing of theirs.
+/// Someone with an account there under a user's address, but without their second factor, changes nothing of theirs.
 #[tokio::test]
 async fn nothing_counts_before_our_second_factor_was_shown() {
     let (world, played) = world("provider_before", 821, &MAPPING).await;
@@ -68,7 +68,7 @@ async fn nothing_counts_before_our_second_factor_was_shown() {
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, half);
     assert!(!actions(&world).await.iter().any(|action| action == "login_linked" || action == "role_changed"));
     assert_eq!((role(&world, "kim@example.com").await, told(&world).await), (Role::Payer, vec![]));
-    // The true one comes after them, and shows it: now the link and the role count.
+    // The real user comes afterwards and shows it: now the link and the role take effect.
     let now = world.now() / 1_000_000;
     played.say(json!({"sub": "u-1", "groups": "it", "auth_time": now - 3_600}));
     let mut browser = Browser::new(&world);
@@ -88,7 +88,8 @@ async fn nothing_counts_before_our_second_factor_was_shown() {
     world.close().await;
 }
 
-/// Of two who are half way with one login, whoever shows the second factor is linked, and the other one begins again.
+/// Of two half-finished sign-ins of one login, the one that shows the second factor is linked, and the other must start
+/// again.
 #[tokio::test]
 async fn one_of_two_who_are_half_way_is_linked() {
     let (world, played) = world("provider_two", 822, &[]).await;
@@ -116,7 +117,7 @@ async fn one_of_two_who_are_half_way_is_linked() {
     world.close().await;
 }
 
-/// One person with two accounts is no two persons, and nobody is linked or made unseen.
+/// One person with two accounts is not two people, and nobody is linked or created unnoticed.
 #[tokio::test]
 async fn who_is_linked_or_made_counts_a_day_later_and_every_administrator_hears_of_it() {
     let (world, played) = world("provider_counts", 823, &MAPPING).await;
@@ -133,7 +134,7 @@ async fn who_is_linked_or_made_counts_a_day_later_and_every_administrator_hears_
     made.read("/rewards").await.says("Pat Jones Payer");
     assert!(matches!(counts(&world, "kim.oh@example.com").await, Counts::From(_)));
     assert_eq!(told(&world).await, ["linked kim@example.com Payer", "made kim.oh@example.com Payer"]);
-    // Another sign-in tells nobody anything.
+    // Another sign-in sends no notices.
     comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(told(&world).await.len(), 2);
     assert!(world.tick(0, Loop::Notify).await > 0);
@@ -150,7 +151,7 @@ async fn who_is_linked_or_made_counts_a_day_later_and_every_administrator_hears_
     world.close().await;
 }
 
-/// Whoever holds their account at the provider by then could set up a first factor long after the link.
+/// Someone who has taken over the account at the provider by then could set up a first factor long after the link.
 #[tokio::test]
 async fn a_first_factor_that_is_set_up_later_begins_another_day() {
     let (world, played) = world("provider_first_factor", 848, &MAPPING).await;
@@ -169,7 +170,8 @@ async fn a_first_factor_that_is_set_up_later_begins_another_day() {
     world.close().await;
 }
 
-/// A time that is to come is no proof: a provider that counts in milliseconds would prove everything for ever.
+/// An authentication time in the future is rejected: a provider that counts in milliseconds would pass every step-up
+/// forever.
 #[tokio::test]
 async fn a_proof_that_is_to_come_is_none() {
     let (world, played) = world("provider_to_come", 849, &MAPPING).await;
@@ -182,7 +184,8 @@ async fn a_proof_that_is_to_come_is_none() {
     world.close().await;
 }
 
-/// Whoever the provider gives no role any more is out at once; what they have of ours beside it an administrator hears of.
+/// A user whose last role the provider removes is signed out at once; administrators are notified of passwords and factors
+/// they still have here.
 #[tokio::test]
 async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of_it_once() {
     let (world, played) = world("provider_leaves", 824, &MAPPING).await;
@@ -199,7 +202,7 @@ async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of
     }
     assert!(browser.get("/rewards").await.to.starts_with("/login"), "their session has ended");
     assert_eq!(told(&world).await, ["linked kim@example.com Payer", "no_role kim@example.com Payer"]);
-    // A stranger without a role is nobody's news.
+    // A stranger without a role causes no notice.
     played.say(json!({"sub": "u-9", "email": "sam@example.com", "groups": []}));
     comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(told(&world).await.len(), 2);
@@ -208,7 +211,7 @@ async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of
     world.close().await;
 }
 
-/// The mapping leaves somebody who can sign in as an administrator.
+/// The role mapping never removes the last administrator who can sign in.
 #[tokio::test]
 async fn only_administrators_who_can_come_in_are_relied_on() {
     let (world, played) = world("provider_last", 825, &MAPPING).await;
@@ -224,7 +227,7 @@ async fn only_administrators_who_can_come_in_are_relied_on() {
     played.say(json!({"groups": "finance"}));
     comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(role(&world, "kim@example.com").await, Role::Admin, "nobody ever used the other login");
-    // Somebody who comes by the provider alone is relied on while they come.
+    // Someone who signs in only through the provider counts while they keep doing so.
     played.say(json!({"sub": "u-2", "email": "lee@example.com", "groups": "it"}));
     comes(&world, &played, &mut Browser::new(&world)).await;
     world.pass(31 * DAY);
@@ -241,7 +244,8 @@ async fn only_administrators_who_can_come_in_are_relied_on() {
     world.close().await;
 }
 
-/// An account at another provider than the one of now lets nobody in, and whoever lost their last role is nobody to rely on.
+/// An account at a previous provider admits nobody, and someone who lost their last role does not count as an
+/// administrator.
 #[tokio::test]
 async fn administrators_are_relied_on_who_can_come_in_by_the_provider_of_now() {
     let (world, played) = world("provider_moved", 851, &MAPPING).await;
@@ -257,7 +261,7 @@ async fn administrators_are_relied_on_who_can_come_in_by_the_provider_of_now() {
     crate::world::run(url, at(&played.issuer)).await;
     comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(role(&world, "kim@example.com").await, Role::Payer);
-    // Now lee is the last, and has no other way in: that is told.
+    // Now Lee is the last, and has no other way in: a notice says so.
     played.say(json!({"sub": "u-2", "email": "lee@example.com", "groups": "sales"}));
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/login?why=provider_role");
     let heard = told(&world).await;
@@ -265,7 +269,8 @@ async fn administrators_are_relied_on_who_can_come_in_by_the_provider_of_now() {
     world.close().await;
 }
 
-/// Whoever asks to be sent there writes nothing: strangers may ask without end. What comes back counts once, also on two nodes.
+/// Redirecting to the provider writes nothing, since anonymous clients may repeat it without limit. A callback counts once,
+/// even on two nodes.
 #[tokio::test]
 async fn being_sent_to_the_provider_writes_nothing() {
     let (world, played) = world("provider_writes", 852, &[]).await;
@@ -282,7 +287,7 @@ async fn being_sent_to_the_provider_writes_nothing() {
     assert_eq!(browser.get(&back).await.to, "/rewards");
     assert_eq!(same.get(&back).await.to, "/login?why=provider_over", "once");
     assert_eq!(crate::nodes::text(&mut database, many).await, "1");
-    // The longest address of ours fits into what a browser keeps.
+    // Our longest URL fits into a browser's cookie.
     let long = format!("?next=/rewards/{}", "x".repeat(1_480));
     let there = browser.get(&format!("/login/provider{long}")).await;
     assert_eq!(there.status, StatusCode::SEE_OTHER);
@@ -290,7 +295,7 @@ async fn being_sent_to_the_provider_writes_nothing() {
     world.close().await;
 }
 
-/// Somebody without a password who is led to set up a second factor proves it at the provider first.
+/// A user without a password who must set up a second factor re-authenticates at the provider first.
 #[tokio::test]
 async fn whoever_has_no_password_sets_up_their_second_factor() {
     let more = [&MAPPING[..], &[("smtp-url", "smtp://127.0.0.1:1")]].concat();
@@ -307,7 +312,7 @@ async fn whoever_has_no_password_sets_up_their_second_factor() {
     assert_eq!(browser.get("/factor").await.to, "/prove?next=%2Ffactor", "nor may it be replaced by that");
     let page = browser.read("/prove?next=%2Fkeys%2Fnew").await;
     page.says("You have no password here: sign in again with Acme");
-    // Whoever has an app and no password is led to one, and changes everything with it.
+    // A user with an app and no password is led to set one, and can change everything with it.
     let csrf = browser.read("/me").await.hidden("csrf");
     for path in ["/factor/begin", "/factor/codes", "/factor/passkeys"] {
         let asked = browser.post(path, &[("csrf", csrf.as_str())]).await;
@@ -322,7 +327,7 @@ async fn whoever_has_no_password_sets_up_their_second_factor() {
     world.close().await;
 }
 
-/// Where nobody set one up for long, the way leads over the provider.
+/// If none was set up for long, the way leads through the provider.
 #[tokio::test]
 async fn whoever_came_a_while_ago_proves_it_at_the_provider_before_they_set_one_up() {
     let more = [&MAPPING[..], &[("smtp-url", "smtp://127.0.0.1:1")]].concat();
@@ -341,7 +346,7 @@ async fn whoever_came_a_while_ago_proves_it_at_the_provider_before_they_set_one_
     world.close().await;
 }
 
-/// A provider that does not say when they proved it proves nothing, and that is said.
+/// A provider that does not report the authentication time proves nothing, and an error says so.
 #[tokio::test]
 async fn a_provider_that_does_not_say_when_they_proved_it_is_told_of() {
     let (world, played) = world("provider_silent", 828, &[]).await;
@@ -360,7 +365,7 @@ async fn a_provider_that_does_not_say_when_they_proved_it_is_told_of() {
     world.close().await;
 }
 
-/// At the provider's question another colleague may answer; they do not go on as whoever was asked.
+/// Another colleague may authenticate at the provider; they do not continue as the original user.
 #[tokio::test]
 async fn nobody_else_proves_it_for_them() {
     let (world, played) = world("provider_other", 829, &[]).await;
@@ -394,14 +399,14 @@ async fn what_is_required_of_everybody_must_hold() {
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "{claims}");
     }
     Browser::new(&world).read(why).await.says("none that may come in here");
-    // What providers write otherwise than they should is read all the same.
+    // Nonstandard values that providers send are accepted too.
     for verified in [json!(true), json!("true")] {
         let claims =
             json!({"hd": "acme.example", "email_verified": verified, "updated_at": "2026-03-02T08:00:00Z"});
         played.say(claims);
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
     }
-    // It holds no more, as when they have left: what is open of theirs by the provider ends.
+    // The claim no longer holds, as after they have left: their sessions through the provider end.
     let mut browser = Browser::new(&world);
     comes(&world, &played, &mut browser).await;
     played.say(json!({}));
@@ -414,7 +419,8 @@ async fn what_is_required_of_everybody_must_hold() {
     world.close().await;
 }
 
-/// A claim may be one of this sign-in alone. Whoever knows somebody's password there and no more throws nobody out by it.
+/// A claim may describe only this sign-in. Someone who knows only a user's password there cannot end their sessions with
+/// it.
 #[tokio::test]
 async fn a_claim_that_does_not_hold_ends_nothing_that_did_not_come_by_the_provider() {
     let (world, played) = world("provider_mfa", 850, &[("oidc-require", "amr=mfa")]).await;
@@ -432,7 +438,7 @@ async fn a_claim_that_does_not_hold_ends_nothing_that_did_not_come_by_the_provid
     let why = "/login?why=provider_not_of_us";
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why);
     assert_eq!(told(&world).await, Vec::<String>::new(), "nobody is linked, so it is nobody's news");
-    // Once they are linked, it ends what is open by the provider, and tells of it with the claim's name.
+    // Once they are linked, it ends their sessions through the provider, and a notice names the claim.
     played.say(json!({"amr": ["pwd", "mfa"]}));
     let mut linked = Browser::new(&world);
     comes(&world, &played, &mut linked).await;
@@ -471,7 +477,7 @@ async fn an_address_of_other_letters_is_nobodys() {
     world.close().await;
 }
 
-/// Two sign-ins of one person at the same moment are one login and one link, and both come in.
+/// Two concurrent sign-ins of one person create one login and one link, and both succeed.
 #[tokio::test]
 async fn two_sign_ins_at_once_are_one_link() {
     let (world, played) = world("provider_at_once", 832, &MAPPING).await;
@@ -484,7 +490,7 @@ async fn two_sign_ins_at_once_are_one_link() {
         ..Default::default()
     };
     let comes = people::Browser::default();
-    // Before there is a login, and once there is one: somebody who was quicker is no reason to be turned away for good.
+    // Before the login exists, and once it does: losing a race must not lock anyone out permanently.
     for _ in 0..3 {
         let enter = || provider::enter(&world.app, &shown, &comes, None);
         let (one, other) = tokio::join!(enter(), enter());
@@ -548,7 +554,7 @@ async fn whoever_comes_by_two_windows_at_once_is_let_in_by_both() {
     world.close().await;
 }
 
-/// Whoever asks without end is told to wait, and writes nothing meanwhile.
+/// A client that calls the callback repeatedly gets a 429, and writes nothing meanwhile.
 #[tokio::test]
 async fn coming_back_is_slowed_down_too() {
     let (world, _) = world("provider_knocks", 833, &[]).await;
@@ -563,7 +569,7 @@ async fn coming_back_is_slowed_down_too() {
     world.close().await;
 }
 
-/// While the provider is away, what it said of itself goes on, and where it said nothing it is asked once in half a minute.
+/// While the provider is down, its cached metadata is used; without a cache it is queried at most once in half a minute.
 #[tokio::test]
 async fn a_provider_that_is_away_is_not_asked_by_everybody() {
     let (world, played) = world("provider_pause", 834, &[]).await;
@@ -583,7 +589,7 @@ async fn a_provider_that_is_away_is_not_asked_by_everybody() {
     world.close().await;
 }
 
-/// Keys need no names: one that is new is looked for where the known ones do not fit, and no more often than once a minute.
+/// Keys need no ID: a new key is fetched if the known ones do not match, at most once a minute.
 #[tokio::test]
 async fn a_new_key_is_looked_for_though_it_has_no_name() {
     let (world, played) = world("provider_nameless", 838, &[]).await;
@@ -599,7 +605,7 @@ async fn a_new_key_is_looked_for_though_it_has_no_name() {
     world.close().await;
 }
 
-/// A link on a page elsewhere does not sign anybody in unseen.
+/// A link on another site must not sign anybody in silently.
 #[tokio::test]
 async fn no_page_elsewhere_begins_a_sign_in() {
     let (world, played) = world("provider_elsewhere", 836, &[]).await;
@@ -615,7 +621,7 @@ async fn no_page_elsewhere_begins_a_sign_in() {
     world.close().await;
 }
 
-/// What calls itself otherwise than the setting is another provider.
+/// A provider whose issuer differs from the setting is rejected.
 #[tokio::test]
 async fn a_provider_that_calls_itself_otherwise_is_not_believed() {
     let (world, played) = world("provider_name", 837, &[]).await;
@@ -624,7 +630,7 @@ async fn a_provider_that_calls_itself_otherwise_is_not_believed() {
     world.close().await;
 }
 
-/// Whoever sets it up is told what the provider does not send, and that it does not answer.
+/// The person who configures it is told what the provider does not send, and that it does not respond.
 #[tokio::test]
 async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
     let (world, played) = world("provider_lacks", 839, &[]).await;
@@ -648,7 +654,7 @@ async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
     world.close().await;
 }
 
-/// The trail says what was linked, without what the provider knows beside it.
+/// The audit trail records the linked identity, without other claims of the provider.
 #[tokio::test]
 async fn the_trail_says_who_they_are_there() {
     let (world, played) = world("provider_trail", 835, &[]).await;

@@ -1,4 +1,5 @@
-//! Who a login is at the provider: shown to whoever it is and to administrators, taken away, and not back by itself.
+//! The account that a login is linked to at the provider: shown to its user and to administrators, unlinked, and not linked
+//! again automatically.
 
 use bursar::ops::people::provider::links;
 use bursar::ops::people::{self, AtTheMachine};
@@ -46,8 +47,8 @@ async fn an_administrator_unlinks_somebody_and_it_does_not_come_back_by_itself()
     world.close().await;
 }
 
-/// Whoever could have one account there with somebody's address may have another. After one was unlinked, somebody says which is
-/// theirs, and no other comes in by it.
+/// Whoever could create one account there with a user's address may create another. After an unlink, an administrator names
+/// the right account, and no other is accepted.
 #[tokio::test]
 async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() {
     let (world, played) = world("provider_which", 844, &[]).await;
@@ -64,7 +65,8 @@ async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() 
     for subject in ["u-evil", "u-evil-2", "u-1"] {
         assert_eq!(come(subject).await, out, "{subject}");
     }
-    // Their true one was never here; once it is allowed the others stay out. One that was mistyped is nobody's again.
+    // Their real account was never here; once it is allowed, the others stay out. An account named by mistake can be
+    // released again.
     allow(Some("u-pat")).await.unwrap();
     allow(Some("u-1")).await.unwrap();
     for subject in ["u-evil", "u-evil-2"] {
@@ -74,14 +76,14 @@ async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() 
     assert_eq!(come("u-evil").await, out);
     assert_eq!(come("u-evil-2").await, "/login?why=provider_taken");
     unlink().await;
-    // What was allowed before is not any more, and of two it is said which.
+    // The previously allowed account is no longer accepted, and the error says which of two it is.
     assert_eq!(come("u-1").await, out);
     assert!(allow(None).await.is_err());
     allow(Some("u-evil")).await.unwrap();
     allow(Some("u-1")).await.unwrap();
     assert_eq!(come("u-evil").await, out, "one at a time");
     assert_eq!(come("u-1").await, "/rewards");
-    // Nor is somebody else's account theirs.
+    // Nor can somebody else's account be allowed for them.
     let pat = Browser::of(&world, Role::Admin, "pat").await;
     drop(pat);
     played.say(json!({"sub": "u-pat", "email": "pat@example.com"}));
@@ -107,7 +109,7 @@ async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() 
     world.close().await;
 }
 
-/// An administrator who comes by the provider alone is not unlinked while nobody else could come in as one.
+/// An administrator who signs in only through the provider cannot be unlinked while nobody else could sign in as one.
 #[tokio::test]
 async fn the_last_way_in_is_not_unlinked() {
     let mapping = [("oidc-role-claim", "groups"), ("oidc-roles", "it=admin"), ("oidc-make-logins", "true")];
@@ -121,7 +123,7 @@ async fn the_last_way_in_is_not_unlinked() {
         bursar::store::people::by_email(&mut db, email).await.unwrap().unwrap().id
     };
     let (kim, lee) = (id(KIM).await, id("lee@example.com").await);
-    // Of two who unlink each other one is left.
+    // If two unlink each other, one remains linked.
     let by = async |whose| {
         let mut db = world.app.store.read().await.unwrap();
         let person = bursar::store::people::by_id(&mut db, whose).await.unwrap().unwrap();
@@ -131,7 +133,7 @@ async fn the_last_way_in_is_not_unlinked() {
     let (one, other) =
         tokio::join!(links::unlink(&world.app, &by_lee, kim), links::unlink(&world.app, &by_kim, lee));
     assert_eq!([one.is_ok(), other.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {other:?}");
-    // Whoever is at the machine may, and is told.
+    // The command line may do it, with a warning.
     let machine = AtTheMachine("anna (user id 1000)");
     let rest = if one.is_ok() { "lee@example.com" } else { KIM };
     assert!(links::unlink_at_the_machine(&world.app, rest, machine).await.unwrap());

@@ -1,4 +1,4 @@
-//! A provider that is played on this machine and signs real tokens, and browsers that go there and come back.
+//! A simulated OpenID Connect provider that signs real tokens, and browsers that go there and come back.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::pages::{Browser, Page};
 use crate::world::World;
 
-/// Two keys as large as real ones; made once.
+/// Two keys of realistic size; generated once.
 static RSA: LazyLock<[rsa::RsaPrivateKey; 2]> = LazyLock::new(|| {
     let mut chance = rsa::rand_core::OsRng;
     [(); 2].map(|()| rsa::RsaPrivateKey::new(&mut chance, 2048).unwrap())
@@ -30,38 +30,38 @@ static EC: LazyLock<Vec<u8>> = LazyLock::new(|| {
     EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &chance).unwrap().as_ref().to_vec()
 });
 
-/// How the provider signs.
+/// How the provider signs its tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Signing {
     #[default]
     Rs256,
     Es256,
-    /// With a key that it never published, under the name of one that it did.
+    /// With an unpublished key, under the ID of a published one.
     ForeignKey,
-    /// With the secret that we share.
+    /// With the shared client secret.
     Hs256,
-    /// Not at all.
+    /// Unsigned (`alg` is `none`).
     None,
 }
 
-/// What it says next, and what it was asked.
+/// Its next responses, and the requests it received.
 #[derive(Default)]
 pub struct Said {
-    /// Over the usual claims; null takes one away.
+    /// Overrides of the usual claims; null removes one.
     pub claims: Value,
     pub signing: Signing,
-    /// Something in what was signed is changed afterwards.
+    /// Whether the signed content is changed afterwards.
     pub tampered: bool,
-    /// It answers with an error in the place of tokens.
+    /// Whether it returns an error instead of tokens.
     pub refuses: bool,
-    /// It publishes another key than before.
+    /// Whether it publishes another key than before.
     pub rotated: bool,
-    /// It does not say which of its keys it has signed with.
+    /// Whether its tokens omit the key ID.
     pub nameless: bool,
     pub away: bool,
-    /// The claims that it says it sends; null where it says nothing of that.
+    /// The claims it lists as supported; null if it lists none.
     pub sends: Value,
-    /// It calls itself otherwise.
+    /// Whether it reports a different issuer.
     pub poses: bool,
     challenge: String,
     nonce: String,
@@ -101,7 +101,7 @@ impl Played {
         change(&mut self.said.lock().unwrap());
     }
 
-    /// How often it was asked what it says of itself.
+    /// How often its metadata was requested.
     pub fn looked(&self) -> usize {
         self.said.lock().unwrap().looked
     }
@@ -149,7 +149,7 @@ async fn keys(State(played): State<Played>) -> Json<Value> {
     ] }))
 }
 
-/// Redeems a code for a signed token, once it is shown what the browser was sent with.
+/// Redeems a code for a signed token, if the client secret and PKCE verifier are right.
 async fn token(
     State(played): State<Played>,
     headers: HeaderMap,
@@ -174,7 +174,7 @@ async fn token(
 }
 
 fn signed(issuer: &str, said: &Said) -> String {
-    // What the world's clock shows, given with the claims.
+    // The world's clock, passed in with the claims.
     let now = said.claims["now"].as_i64().unwrap();
     let mut claims = json!({
         "iss": issuer, "aud": "bursar", "sub": "u-1", "iat": now, "exp": now + 300, "auth_time": now - 5,
@@ -228,7 +228,7 @@ fn signed(issuer: &str, said: &Said) -> String {
     format!("{text}.{}", base64url(&signature))
 }
 
-/// A world whose people sign in with a provider, with these settings more.
+/// A world with single sign-on, and additional settings.
 pub async fn world(name: &str, seed: u64, more: &[(&str, &str)]) -> (World, Played) {
     let played = Played::start().await;
     let base = [
@@ -247,7 +247,7 @@ pub fn part(address: &str, name: &str) -> String {
     found.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-/// Goes to the provider and answers the address that it would be sent back to.
+/// Goes to the provider and returns the callback URL it redirects to.
 pub async fn sent(world: &World, played: &Played, browser: &mut Browser, ask: &str) -> String {
     let there = browser.get(&format!("/login/provider{ask}")).await;
     assert_eq!(there.status, StatusCode::SEE_OTHER, "{}", there.body);
