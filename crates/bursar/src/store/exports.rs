@@ -1,22 +1,22 @@
-//! What was exported: each run, and the parts of the files that are kept for some days.
+//! Exports: each run, and the parts of its file, which are kept for some days.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Value, Where, word};
 
-/// How far an export has come.
+/// The progress of an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Its rows are being gathered, some at a time.
+    /// Its rows are being collected in chunks.
     Gathering,
-    /// All rows are there; the file is to be made of them.
+    /// All rows are collected; the file is being built.
     Packing,
-    /// The file can be downloaded, while it is kept.
+    /// The file can be downloaded until it expires.
     Ready,
-    /// It was answered as it was asked for, and is not kept.
+    /// It was sent in the response and is not kept.
     Sent,
-    /// It could not be made.
+    /// It could not be produced.
     Failed,
 }
 
@@ -44,38 +44,37 @@ pub struct Run {
     pub id: String,
     /// `EX-000012` without its prefix.
     pub number: i64,
-    /// What: rewards, transactions and so on.
+    /// What is exported: rewards, transactions and so on.
     pub kind: String,
     /// `csv` or `xlsx`.
     pub format: String,
-    /// Filters, columns and the rest of what was asked, as JSON.
+    /// The filters, columns and other request options, as JSON.
     pub asked: String,
     pub told: String,
-    /// How far it has come.
     pub state: State,
-    /// How many rows there were when it was asked for.
+    /// The number of rows when it was requested.
     pub rows_expected: i64,
-    /// How many are in it.
+    /// The number of rows written so far.
     pub rows_done: i64,
-    /// The size of the file.
+    /// The file size in bytes.
     pub bytes: i64,
-    /// How many parts are written of what is being written.
+    /// The number of parts written in the current state.
     pub parts: i64,
-    /// Where the next rows begin.
+    /// The cursor for the next rows.
     pub place: Option<String>,
-    /// Who took it: id and name.
+    /// Who requested it: id and name.
     pub by: (String, String),
-    /// When it was asked for. Everything in it is told as of then.
+    /// When it was requested. All content is as of this time.
     pub created_at: i64,
-    /// When the file was whole.
+    /// When the file was complete.
     pub finished_at: Option<i64>,
-    /// When and why it was given up.
+    /// When and why it failed.
     pub failed: Option<(i64, String)>,
-    /// Until when the file is kept.
+    /// The time until which the file is kept.
     pub kept_until: Option<i64>,
-    /// When the file was thrown away.
+    /// When the file was deleted.
     pub forgotten_at: Option<i64>,
-    /// Goes up with every lease, so that whoever slept through theirs writes nothing.
+    /// Incremented with every lease, so that a worker with an expired lease cannot write.
     pub fence: i64,
 }
 
@@ -84,17 +83,17 @@ impl Run {
         format!("EX-{:06}", self.number)
     }
 
-    /// The file can be downloaded.
+    /// Still collecting rows or building the file.
     pub fn is_moving(&self) -> bool {
         matches!(self.state, State::Gathering | State::Packing)
     }
 
-    /// Goes up with every unit of work, and once more at its end.
+    /// Increases with every unit of work and once more when finished.
     pub fn change_number(&self) -> i64 {
         self.fence * 2 + i64::from(!self.is_moving())
     }
 
-    /// Its file can be downloaded.
+    /// Whether the file can be downloaded.
     pub fn is_kept(&self) -> bool {
         self.state == State::Ready && self.forgotten_at.is_none()
     }
