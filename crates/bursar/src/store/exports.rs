@@ -144,7 +144,7 @@ pub async fn insert(tx: &mut Tx, run: &Run) -> Result<()> {
 /// An export by its number.
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn find(db: &mut Db, number: i64) -> Result<Run> {
     let mut conditions = Where::default();
     conditions.and("number = ?", [number.into()]);
@@ -154,14 +154,14 @@ pub async fn find(db: &mut Db, number: i64) -> Result<Run> {
 /// An export by its id.
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn by_id(db: &mut Db, id: &str) -> Result<Run> {
     let mut conditions = Where::default();
     conditions.and("id = ?", [id.into()]);
     run(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM export_run {{where}}"))).await?)
 }
 
-/// Exports, newest first, of these kinds.
+/// Exports of these kinds, newest first.
 pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) -> Result<Vec<Run>> {
     let mut conditions = Where::default();
     conditions.among("kind", kinds.iter().map(|kind| Value::from(*kind)));
@@ -172,14 +172,14 @@ pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) 
     db.all(conditions.query(&sql)).await?.iter().map(run).collect()
 }
 
-/// Whether an export waits for the next piece of work on it.
+/// Whether an export is due for a unit of work.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql =
         "SELECT id FROM export_run WHERE state IN ('gathering', 'packing') AND lease_until <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
-/// Takes the oldest export that is not finished, for one piece of work.
+/// Leases the oldest unfinished export for one unit of work.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
     let sql = format!(
         "UPDATE export_run SET lease_until = $2, lease_node = $3, fence = fence + 1 WHERE id IN (SELECT id FROM export_run \
@@ -194,7 +194,7 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
         .transpose()
 }
 
-/// Writes how far a leased export has come and gives it back. Zero rows when another lease was given meanwhile.
+/// Saves a leased export's progress and releases the lease. Returns zero rows if the lease was taken over.
 pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
     let sql = "UPDATE export_run SET state = $3, rows_done = $4, bytes = $5, parts = $6, place = $7, finished_at = $8, \
                failed_at = $9, failed_why = $10, kept_until = $11, lease_until = 0 WHERE id = $1 AND fence = $2";
@@ -204,10 +204,9 @@ pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
     tx.run(query.bind(run.finished_at).bind(failed_at).bind(failed_why).bind(run.kept_until)).await
 }
 
-/// What a part is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// Rows that wait to be put into a spreadsheet.
+    /// Rows collected for a spreadsheet.
     Rows,
     File,
 }
@@ -221,34 +220,34 @@ impl Part {
     }
 }
 
-/// Writes a part of an export.
+/// Writes one part of an export.
 pub async fn put_part(tx: &mut Tx, id: &str, of: Part, place: i64, body: String) -> Result<()> {
     let sql = "INSERT INTO export_part (run_id, kind, place, body) VALUES ($1, $2, $3, $4)";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place).bind(body)).await?;
     Ok(())
 }
 
-/// A part of an export.
+/// Reads one part of an export.
 pub async fn part(db: &mut Db, id: &str, of: Part, place: i64) -> Result<Option<String>> {
     let sql = "SELECT body FROM export_part WHERE run_id = $1 AND kind = $2 AND place = $3";
     let row = db.optional(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place)).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-/// Throws away every part of a kind.
+/// Deletes every part of a kind.
 pub async fn drop_parts(tx: &mut Tx, id: &str, of: Part) -> Result<u64> {
     let sql = "DELETE FROM export_part WHERE run_id = $1 AND kind = $2";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str())).await
 }
 
-/// Some exports whose files are kept no longer.
+/// Exports whose files have passed their retention.
 pub async fn overdue(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT id FROM export_run WHERE kept_until <= $1 AND forgotten_at IS NULL ORDER BY kept_until LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(now).bind(limit)).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Notes that a file was thrown away.
+/// Records that a file was deleted.
 pub async fn mark_forgotten(tx: &mut Tx, id: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE export_run SET forgotten_at = $2 WHERE id = $1 AND forgotten_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await
