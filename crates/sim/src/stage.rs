@@ -57,7 +57,7 @@
 //! later) · `daily bo` (their Stripe account gets the daily payout schedule, which sweeps it at midnight) ·
 //! `fees hidden` / `shown` (whether PayPal reports its fees) · `close-bank bo EUR` (they remove that bank account) ·
 //! `disconnect bo` (they revoke our access to their Stripe account) · `give-access bo` (they restore it) ·
-//! `write-over bo` (they overwrite our metadata on their payouts) · `clock ahead 120` (ours runs this many more seconds
+//! `write-over bo` (they remove our metadata from their payouts) · `clock ahead 120` (ours runs this many more seconds
 //! ahead of theirs; `-120` undoes it) · `forget token` · `keys forgotten` (both vendors forget all idempotency keys,
 //! sooner than documented) · `forget accounts` (as in a database of an earlier version) · `items late` / `shown`
 //! (whether PayPal lists only half of a batch until it is done) · `lists late` / `shown` (whether Stripe's lists omit
