@@ -75,7 +75,7 @@ pub fn make_empty(file: &Path) -> io::Result<()> {
 }
 
 /// Reads the copy once, appends the manifest with its checksum, and syncs the file to disk. Calls `told` with the
-/// number of bytes read so far.
+/// size of each chunk read.
 ///
 /// # Errors
 /// The file cannot be read or written.

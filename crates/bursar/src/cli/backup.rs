@@ -173,7 +173,7 @@ pub(super) async fn put_back_from(options: Restore) -> Outcome {
     let Some(place) = copy::file_of(&config.database_url) else { return with_pg_restore(config) };
     let manifest = backup::manifest_of(file).map_err(because(file, "restored"))?;
     fits(&manifest)?;
-    // Hold the lock until the end, so that a Bursar that starts in the meantime fails. `--check` takes no lock.
+    // Hold the lock until the end, so that no Bursar starts serving in the meantime. `--check` takes no lock.
     let server = (!options.check).then(|| Server::of_file(&place, false));
     if place.exists() && server.as_ref().is_some_and(|server| !server.is_alone) {
         return Err(Failure(format!(

@@ -69,7 +69,7 @@ enum UserCommand {
         #[arg(long)]
         email: String,
     },
-    /// Allow one account at the identity provider to be linked to a person again
+    /// Allow one account at the identity provider to be linked to a person whose account was unlinked
     Relink {
         #[command(flatten)]
         config: Config,

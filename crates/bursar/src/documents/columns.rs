@@ -201,7 +201,7 @@ const AUDIT: &[Column<audit::Row>] = &[
     rare("hash", "Hash", |row| Cell::text(row.hash.as_str())),
 ];
 
-/// A vendor's message may contain the address it could not pay to, so use the code.
+/// The reason in words. A vendor's message may contain the address it could not pay to, so that is masked.
 fn reason(row: &TransactionRow) -> Cell {
     let transaction = &row.transaction;
     let code = transaction.reason.as_ref().map(|reason| reason.code.as_str());

@@ -69,7 +69,7 @@ pub struct Mark {
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     pub marks: Vec<Mark>,
-    /// Horizontal lines: height, left end and right end.
+    /// Horizontal lines: left end, right end, and distance from the top.
     pub rules: Vec<(Length, Length, Length)>,
 }
 

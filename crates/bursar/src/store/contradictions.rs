@@ -15,7 +15,7 @@ use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 /// the named object. There are hardly ever any, but every pass asks, so each query is answered by an index whatever the
 /// database's statistics say.
 async fn held(db: &mut Db) -> Result<Vec<Value>> {
-    // Read this last: one commit clears the name and marks the contradiction, so it is seen whenever that commits.
+    // One commit moves a payment from named to contradicted. Reading contradictions last finds it in one of the two.
     let named = "SELECT submission_id FROM named_object \
                  WHERE vendor IN ('stripe', 'paypal') AND look_at IS NOT NULL AND told_at IS NULL";
     let named = texts(&db.all(sqlx::query(named)).await?)?;

@@ -1,5 +1,4 @@
-//! Passkeys, and the challenges that wait for one. What is deliberately not here: what is checked of them
-//! (`ops::people::passkeys`).
+//! Passkeys and pending challenges. Not here: verifying them (`ops::people::passkeys`).
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;

@@ -54,8 +54,7 @@ impl Words {
         keys.extend(beginnings(companies, &self.external_id, MOST_WORDS));
         if let Some(email) = &self.email {
             keys.extend(beginnings(companies, email, 1));
-            // The domain up to its first dot, which finds all addresses of a company; the rest of the domain
-            // distinguishes nobody.
+            // Index the domain from its start only, which finds everyone at a company; its later parts distinguish nobody.
             keys.extend(email.split_once('@').and_then(|(_, house)| beginnings(companies, house, 1).pop()));
         }
         keys.sort_unstable();

@@ -22,7 +22,7 @@ pub struct Flow {
     pub arrived: i64,
     /// The vendor's own fees.
     pub fees: i64,
-    /// Part of it went through a different vendor.
+    /// Part of it went through a different vendor, or to our own bank.
     pub elsewhere: bool,
     pub movements: Vec<Movement>,
 }

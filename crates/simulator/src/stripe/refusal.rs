@@ -43,7 +43,7 @@ impl Refusal {
         refusal
     }
 
-    /// A refusal of the plain sort; nothing was begun.
+    /// An `invalid_request_error`; execution had not started.
     pub(crate) fn new(status: u16, code: Option<&'static str>, message: &str) -> Refusal {
         let kind = "invalid_request_error";
         Refusal { status, kind, code, message: message.to_owned(), param: None, begun: false }
