@@ -55,7 +55,7 @@ pub struct EarningsRow {
     pub earned: Sum,
     /// What left us for them.
     pub paid: Sum,
-    /// What was returned of it.
+    /// What they did not keep of it.
     pub back: Back,
     pub net: Sum,
     /// What is not at their bank yet.

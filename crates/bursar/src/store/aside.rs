@@ -1,5 +1,5 @@
-//! Payments whose records cannot be processed. They are set aside so that the rest of their batch can proceed, and they
-//! stay visible. Ids are taken as text, because parsing the record is what fails.
+//! Payments whose records cannot be processed. They are set aside so that the others in the same pass can proceed, and
+//! they stay visible. Ids are taken as text, because parsing the record is what fails.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;

@@ -111,7 +111,7 @@ pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -
 }
 
 /// Records that someone took part in forming the batch: created it, changed it, or asked for its release. An API key
-/// counts for its owner as well, even if either is removed later.
+/// counts for its creator as well, even if either is removed later.
 async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()> {
     let sql = "INSERT INTO batch_hand (batch_id, person, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let behind = people::behind(tx, by, at).await?;

@@ -148,7 +148,7 @@ pub struct Whereabouts {
     /// The number of that other payment, if it has not paid and may still be sent or resent: `PT-000231` without its
     /// prefix.
     pub may_be_sent: Option<i64>,
-    /// The other payment's money was in the same vendor balance as this one's.
+    /// The other payment's money is in the vendor balance that this one's was in.
     pub beside: bool,
     /// Voided or edited, so no longer what the payment paid for.
     pub changed: bool,

@@ -47,7 +47,7 @@ pub struct Month {
     pub month: String,
     /// What left our balance at a vendor.
     pub paid: Sum,
-    /// What was returned of it.
+    /// What payees did not keep of it.
     pub back: Back,
     /// Payments marked as paid outside, by the date given.
     pub outside: Sum,
@@ -167,7 +167,7 @@ pub struct Standing {
     pub amount: Sum,
 }
 
-/// Payments that are not finished: in flight, or failed with their rewards released nowhere else.
+/// Payments that are not finished: in flight, or failed and still holding their rewards.
 pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Standing>> {
     let mut conditions = Where::default();
     let open = State::ALL.iter().filter(|state| **state != State::Success);

@@ -37,7 +37,7 @@ impl Earning {
         self.sum(|total| total.paid.minor)
     }
 
-    /// What was returned of it, by the date it was returned, refused or given up.
+    /// What they did not keep of it, by the date it was returned, refused or written off.
     pub fn back(&self) -> Back {
         let mut back = Back::nothing(self.earned.currency);
         self.totals.iter().for_each(|total| back.add(&total.back));

@@ -120,8 +120,8 @@ pub async fn watch(tx: &mut Tx, object: &str, until: i64) -> Result<()> {
     Ok(())
 }
 
-/// A cash reward that is not paid, rejected or void and is in no payment that still pays it; or a clawback not deducted
-/// yet.
+/// A cash reward that is not paid, rejected or void, and is in no payment or in one that is waiting, in doubt or failed;
+/// or a clawback not deducted yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unpaid {
     pub number: i64,

@@ -259,7 +259,7 @@ pub struct Open {
     pub unlooked: i64,
     /// PayPal batches that were found and are being compared.
     pub named: i64,
-    /// Requests waiting for a person.
+    /// Payments waiting for a person.
     pub review: i64,
     /// Unresolved found payments, which the vendors have and this database does not know.
     pub found: i64,

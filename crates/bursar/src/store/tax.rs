@@ -79,7 +79,7 @@ pub struct Total {
     pub vendor: Option<Vendor>,
     /// What left us for them, by the date it left.
     pub paid: Sum,
-    /// What was returned of it, by the date it was returned, refused or given up.
+    /// What they did not keep of it, by the date it was returned, refused or written off.
     pub back: Back,
     /// What has left us but is not at their bank yet, as of now.
     pub to_bank: Sum,
