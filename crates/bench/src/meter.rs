@@ -48,7 +48,7 @@ impl Measured {
         self.units * 1_000_000 / self.wall_us.max(1)
     }
 
-    /// The duration that `percent` per cent of the steps did not exceed.
+    /// The duration that `percent` percent of the steps did not exceed.
     pub fn percentile_us(&self, percent: usize) -> u64 {
         let last = self.steps_us.len().saturating_sub(1);
         self.steps_us.get(last * percent / 100).copied().unwrap_or(0)

@@ -91,7 +91,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     }
 }
 
-/// Locks the key file within this program; returns the lock and its keys.
+/// Locks the key file against other `bursar key` commands; returns the lock and its keys.
 fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
     let path = &app.config.master_key_file;
     let unusable = |error: io::Error| {

@@ -78,7 +78,7 @@ impl Stamp {
     }
 }
 
-/// A key file under an exclusive lock within this program.
+/// A key file locked against other processes of this program.
 #[derive(Debug)]
 pub struct Locked {
     /// The path of the file itself, with links resolved.

@@ -12,7 +12,7 @@ pub enum What {
     Rewards,
     Partners,
     Accounts,
-    /// Activities and their programs, one file.
+    /// Activities together with their programs.
     Activities,
 }
 

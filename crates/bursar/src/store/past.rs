@@ -59,7 +59,7 @@ async fn paid_to(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo)>> 
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// Payments that were returned from a destination. A failed payment never reached one.
+/// Payments that went to a destination and did not stay there. A failed payment never went anywhere.
 async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack)>> {
     let mut conditions = among(payees);
     conditions.and(
