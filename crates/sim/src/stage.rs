@@ -110,7 +110,7 @@
 //! | `tally success=2499 failed=1` | this many transactions have each status, and none has another |
 //! | `attempts ana transfer=1 payout=2` | this many attempts exist for each leg |
 //! | `requests ana 2 executed 1` | this many payment requests reached the vendor, and this many were executed |
-//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: missing from our balance; with the payee |
+//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with the payee |
 //! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; a currency other than USD comes first |
 //! | `vendor-balance stripe 880.00` | our balance in the vendor's books |
 //! | `profile ana ready` | the payout profile: `ready`, `shared`, or `not-ready` and words of the reason |

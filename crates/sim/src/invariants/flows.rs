@@ -28,7 +28,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// What is missing from our balance.
+    /// What has left our balance, net of returns.
     pub fn gone(&self) -> i64 {
         self.left - self.back
     }

@@ -36,7 +36,7 @@ fn with_a_person(of: &Payment) -> bool {
     of.contradicted || matches!(of.state.as_str(), "review" | "payout_review")
 }
 
-/// The vendor's report is known to be wrong, or the outcome cannot be queried: the bank payout ended after the
+/// The vendor is known to contradict the state, or the outcome cannot be queried: the bank payout ended after the
 /// account's owner revoked our access.
 fn nobody_can_know(sight: &Sight, of: &Payment) -> bool {
     of.contradicted || sight.books.ends_unseen(&of.id)

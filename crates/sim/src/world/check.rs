@@ -124,7 +124,7 @@ impl Flow {
         flow
     }
 
-    /// What is missing from our balance.
+    /// What has left our balance, net of returns.
     pub fn gone(&self) -> i64 {
         self.left - self.back
     }
@@ -259,7 +259,7 @@ impl Posted {
 
 /// Where a transaction's money must be, according to its state.
 struct Place {
-    /// The allowed amounts missing from our balance.
+    /// The allowed amounts gone from our balance.
     gone: Vec<i64>,
     /// The allowed amounts with the partner.
     arrived: Vec<i64>,
