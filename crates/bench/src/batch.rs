@@ -1,4 +1,5 @@
-//! Forming a large batch and pressing Pay, beside reading the same rewards once; and the people and rewards for it.
+//! Forming a large batch and pressing Pay, compared with reading the same rewards once; also creates the payees and
+//! rewards for it.
 
 use std::fmt::Write as _;
 
@@ -21,7 +22,7 @@ use crate::send::Through;
 use crate::world::{World, failed};
 use crate::{Failure, Sizes, meter};
 
-/// The payees, by place: the even ones are paid through Stripe.
+/// The payees by index: even ones are paid through Stripe.
 pub struct People(usize);
 
 const COMPANIES: usize = 100;
@@ -29,7 +30,7 @@ const COMPANIES: usize = 100;
 const ACTIVITIES: &str = "external_id,program,program_type,name,default_value,default_currency\n\
     bench-deal,Bench,cash,Closed deal,,\n";
 
-/// Enters companies, payees and their payout profiles. Not measured.
+/// Creates companies, payees and payout profiles. Not measured.
 pub async fn people(world: &World, sizes: Sizes) -> Result<People, Failure> {
     let (mut accounts, mut partners) = (
         "external_id,name,country,owner_email\n".to_owned(),
@@ -60,7 +61,7 @@ pub async fn people(world: &World, sizes: Sizes) -> Result<People, Failure> {
     Ok(People(sizes.payees))
 }
 
-/// All in one database transaction, without asking the vendors about each.
+/// Sets all profiles in one database transaction, without a vendor request for each.
 async fn set_profiles(
     world: &World,
     profiles: impl Iterator<Item = (Payee, Destination)>,
@@ -84,7 +85,7 @@ async fn set_profiles(
     Ok(tx.commit().await?)
 }
 
-/// Imports and approves rewards for these payees; prints how long each took.
+/// Imports and approves rewards for these payees; prints how long each step took.
 async fn rewards_for(
     world: &World,
     name: &str,
@@ -154,7 +155,7 @@ async fn pay(world: &World, view: &BatchView) -> Result<usize, Failure> {
     Ok(paid.map_err(failed)?.transactions)
 }
 
-/// Gives every payee of one vendor a reward and presses Pay; how many payments that is. Not measured.
+/// Gives every payee of one vendor a reward and presses Pay; returns the number of payments. Not measured.
 pub async fn pay_each(world: &World, people: &People, through: Through) -> Result<usize, Failure> {
     let first = match through.only() {
         Some(Vendor::PayPal) => 1,

@@ -1,4 +1,4 @@
-//! Events as Stripe sends them: of the usual size, each with an id of its own, validly signed.
+//! Events as Stripe sends them: typical size, unique ids, valid signatures.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -6,7 +6,7 @@ use sha2::Sha256;
 use crate::Failure;
 use crate::load;
 
-/// POST requests with distinct events about payouts that nobody has made, signed at `now` (microseconds UTC).
+/// POST requests with distinct events about nonexistent payouts, signed at `now` (microseconds UTC).
 pub fn requests(
     path: &str,
     secret: &str,

@@ -1,5 +1,5 @@
-//! The list of rewards among a million: a first page, a deep one, every view, every single filter, every sort and a
-//! search by number, each as the page that people open, beside a file that is only sent.
+//! The reward list with a million rewards: the first page, a deep one, every view, every single filter, every sort and
+//! a search by number, each as the page people open, compared with serving a static file.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ async fn drive(
 ) -> Result<Measured, Failure> {
     let request = load::request("GET", path, &[("cookie", cookie)], b"");
     let load = |many: usize| Arc::new(vec![request.clone(); many]);
-    // Once before, so that what is measured is not the first reading of an index from the disk.
+    // Warm up, so that the measurement does not include reading an index from disk for the first time.
     let warm = Load::open(threads.client.handle(), world.web_at, 2).await?;
     warm.drive(&load(4)).await.map_err(|failure| format!("{path}: {failure}"))?;
     let open = Load::open(threads.client.handle(), world.web_at, CONNECTIONS).await?;

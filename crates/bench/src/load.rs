@@ -1,8 +1,8 @@
-//! The load: ready-made requests over kept-alive connections, as little work per request as possible, since it shares
-//! the processors with what it measures.
+//! The load generator: prepared requests over keep-alive connections, with as little work per request as possible,
+//! because it shares the processors with the system under test.
 //!
-//! What is deliberately not here: HTTP in general. An answer is a status, headers and a body of the length they tell,
-//! which is what axum answers these requests with.
+//! Not here: general HTTP. An answer is a status, headers and a body with a content length, which is how axum answers
+//! these requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::{Failure, meter};
 
-/// A request's bytes.
+/// The bytes of a request.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
     for (name, value) in headers {
@@ -27,17 +27,17 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) 
     bytes
 }
 
-/// Open connections, which are driven from a runtime of their own.
+/// Open connections, driven from a runtime of their own.
 pub struct Load {
     on: Handle,
     connections: Vec<Connection>,
 }
 
 impl Load {
-    /// Connects. That is no part of any measurement: vendors keep their connections.
+    /// Connects. Not part of any measurement, because vendors keep their connections open.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// Nothing listens at the address.
     pub async fn open(on: &Handle, to: SocketAddr, connections: usize) -> Result<Self, Failure> {
         let connecting = on.spawn(async move {
             let mut open = Vec::with_capacity(connections);
@@ -49,10 +49,10 @@ impl Load {
         Ok(Self { on: on.clone(), connections: connecting.await?? })
     }
 
-    /// Sends every request once; how long each took, in microseconds.
+    /// Sends every request once; returns how long each took, in microseconds.
     ///
     /// # Errors
-    /// When an answer is not a 2xx, or a connection breaks.
+    /// An answer is not 2xx, or a connection breaks.
     pub async fn drive(self, requests: &Arc<Vec<Vec<u8>>>) -> Result<Vec<u64>, Failure> {
         let next = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
@@ -120,14 +120,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The values of every header of this name.
+    /// The values of all headers with this name.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 }
 
-/// An answer, once all of it is there.
+/// The answer, if it has arrived completely.
 fn whole(bytes: &[u8]) -> Result<Option<Answer>, Failure> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end])?.to_owned();

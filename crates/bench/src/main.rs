@@ -1,9 +1,9 @@
-//! What Bursar's work costs: one run measures every hot path on each database, beside a floor of the same work with
-//! nothing behind it, and says what bounds it.
+//! Measures what Bursar's work costs: one run measures every hot path on each database, compares it with a floor (the
+//! same work with nothing behind it), and reports the bottleneck.
 //!
-//! Everything runs in this one process: Bursar on its own threads, the vendors and the load on one thread each, so that
-//! their processor time can be told apart. They share the machine, and so do both sides of every ratio. What is
-//! deliberately not here: a verdict. A number depends on the machine; tests that time themselves fail on a busy one.
+//! Everything runs in one process: Bursar on its own threads, the vendors and the load generator on one thread each, so
+//! that their CPU time can be told apart. They share the machine, and so do both sides of every ratio. Not here: a
+//! verdict. Numbers depend on the machine, and tests with time limits fail on a busy one.
 
 mod batch;
 mod event;
@@ -28,63 +28,63 @@ use tokio::runtime::{Builder, Runtime};
 
 use world::{Engine, World};
 
-/// What went wrong, in words.
+/// An error message.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measure what Bursar's work costs, on SQLite and on the PostgreSQL that BURSAR_TEST_POSTGRES names
+/// Measure what Bursar's work costs, on SQLite and on the PostgreSQL server in BURSAR_TEST_POSTGRES
 #[derive(Parser)]
 #[command(name = "bursar-bench")]
 struct Arguments {
-    /// A twentieth of every size: shows that the benchmark runs, measures little
+    /// Use a twentieth of every size: shows that the benchmark runs, but measures little
     #[arg(long)]
     quick: bool,
     /// Only this database: sqlite or postgres
     #[arg(long)]
     only: Option<String>,
-    /// Only this: webhooks, payments or lists
+    /// Only this measurement: webhooks, payments or lists
     #[arg(long)]
     measure: Option<String>,
     #[command(subcommand)]
     instead: Option<Instead>,
 }
 
-/// What is done instead of measuring.
+/// What to do instead of measuring.
 #[derive(clap::Subcommand)]
 enum Instead {
-    /// Fill an empty database with rewards, to look at lists in it; its books are empty, so nothing of it can be paid
+    /// Fill an empty database with rewards, to try lists on it; its ledger is empty, so nothing in it can be paid
     Seed {
-        /// How many rewards
+        /// The number of rewards
         #[arg(long, default_value_t = 1_000_000)]
         rewards: usize,
         /// sqlite://… or postgres://…
         #[arg(long)]
         database: String,
     },
-    /// Let strangers at a running program, and look whether it goes on for everybody else
+    /// Attack a running program, and check that it keeps serving everyone else
     Strangers {
-        /// The program: it is started as `PROGRAM demo`
+        /// The program, started as `PROGRAM demo`
         #[arg(long, default_value = "target/release/bursar")]
         program: String,
-        /// How long each kind of stranger is there, in seconds
+        /// The duration of each attack, in seconds
         #[arg(long, default_value_t = 12)]
         seconds: u64,
     },
 }
 
-/// How much of everything.
+/// The size of each measurement.
 #[derive(Clone, Copy)]
 pub struct Sizes {
-    /// Events of one round of webhook intake.
+    /// Events per round of webhook intake.
     pub events: usize,
-    /// Rounds of webhook intake; the one in the middle counts.
+    /// Rounds of webhook intake; the median counts.
     pub rounds: usize,
     /// Rewards in the large batch.
     pub rewards: usize,
-    /// Payees they belong to, and so payments; half of them at each vendor.
+    /// Their payees, and so the payments; half at each vendor.
     pub payees: usize,
     /// Rewards in the lists.
     pub listed: usize,
-    /// Requests for each list.
+    /// The number of requests per list.
     pub requests: usize,
 }
 
@@ -93,11 +93,9 @@ const FULL: Sizes =
 const QUICK: Sizes =
     Sizes { events: 400, rounds: 1, rewards: 5_000, payees: 500, listed: 50_000, requests: 48 };
 
-/// The threads on which things run, named so that their processor time can be told apart.
+/// Runtimes with named threads, so that their CPU time can be told apart.
 pub struct Threads {
-    /// The load generator.
     pub client: Runtime,
-    /// The vendors.
     pub vendors: Runtime,
 }
 
@@ -150,7 +148,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-// A world for each, so that a hundred thousand stored events do not lie beside the payments.
+// A world for each, so that a hundred thousand stored events do not slow down the payments.
 
 async fn webhooks(engine: Engine, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
     let world = World::open(engine, "intake", threads).await?;

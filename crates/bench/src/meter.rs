@@ -1,13 +1,13 @@
-//! Time, processor time and memory: read from the machine, in whole microseconds and kibibytes.
+//! Time, CPU time and memory as reported by the machine, in whole microseconds and kibibytes.
 //!
-//! Processor time comes in the kernel's ticks of 10 ms, so a measurement should last a second or more.
+//! CPU time comes in kernel ticks of 10 ms, so a measurement should take a second or more.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock; this is where")]
 
 use std::fs;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// A tick of the kernel's accounting, in microseconds.
+/// The kernel's accounting tick, in microseconds.
 const TICK_US: u64 = 10_000;
 
 /// Microseconds since the program began.
@@ -16,30 +16,30 @@ pub fn now_us() -> u64 {
     u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Processor time by whose it is, in microseconds.
+/// CPU time by consumer, in microseconds.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Cpu {
-    /// Bursar's: this process without the two below.
+    /// Bursar: this process without the two below.
     pub bursar: u64,
     pub client: u64,
     pub vendors: u64,
-    /// The database server's, when it runs on this machine.
+    /// The database server, if it runs on this machine.
     pub database: u64,
-    /// Everybody else's on this machine.
+    /// Everything else on this machine.
     pub elsewhere: u64,
 }
 
-/// What one measurement came to.
+/// The result of one measurement.
 #[derive(Clone, Default, Debug)]
 pub struct Measured {
-    /// How many things were done.
+    /// How many operations were done.
     pub units: u64,
-    /// How long all of them took.
+    /// The total duration in microseconds.
     pub wall_us: u64,
-    /// How long each step took, sorted: a request, or a pass of a loop.
+    /// The duration of each step, sorted: a request, or a pass of a loop.
     pub steps_us: Vec<u64>,
     pub cpu: Cpu,
-    /// The most memory this process held meanwhile.
+    /// The peak memory of this process during it.
     pub peak_kib: u64,
 }
 
@@ -48,14 +48,14 @@ impl Measured {
         self.units * 1_000_000 / self.wall_us.max(1)
     }
 
-    /// The time within which so many per cent of the steps were done.
+    /// The duration that `percent` percent of the steps did not exceed.
     pub fn percentile_us(&self, percent: usize) -> u64 {
         let last = self.steps_us.len().saturating_sub(1);
         self.steps_us.get(last * percent / 100).copied().unwrap_or(0)
     }
 }
 
-/// A measurement that has begun.
+/// A measurement that is in progress.
 pub struct Meter {
     began_us: u64,
     cpu: Cpu,
@@ -63,14 +63,14 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins; `server` is the process id of a database server on this machine.
+    /// Starts it; `server` is the process id of a database server on this machine.
     pub fn start(server: Option<u32>) -> Self {
-        // Forgets the peak so far; where the kernel does not allow it, the peak is that of the whole run.
+        // Reset the peak; if the kernel does not allow it, the peak covers the whole run.
         let _ = fs::write("/proc/self/clear_refs", "5");
         Self { cpu: used(server), began_us: now_us(), server }
     }
 
-    /// Ends, with what was done and how long each step took.
+    /// Ends it, given the number of operations and the duration of each step.
     pub fn stop(self, units: usize, mut steps_us: Vec<u64>) -> Measured {
         let wall_us = now_us() - self.began_us;
         let (is, was) = (used(self.server), self.cpu);
@@ -124,14 +124,14 @@ fn used(server: Option<u32>) -> Cpu {
     }
 }
 
-/// The name, parent and used ticks of every task in a folder of `/proc`.
+/// The name, parent and CPU ticks of every task in a folder of `/proc`.
 fn each(folder: &str) -> Vec<(String, u32, u64)> {
     let tasks = fs::read_dir(folder).into_iter().flatten().flatten();
     tasks.filter_map(|task| ticks(&task.path().join("stat").display().to_string())).collect()
 }
 
-/// The name stands in brackets and may hold anything; after it come state, parent, and from the twelfth on the ticks
-/// spent in the program and in the kernel.
+/// The name is in parentheses and may contain anything; after it come state and parent, and from the twelfth field on
+/// the ticks in user and kernel mode.
 fn ticks(path: &str) -> Option<(String, u32, u64)> {
     let text = fs::read_to_string(path).ok()?;
     let (before, after) = text.rsplit_once(") ")?;
@@ -141,7 +141,7 @@ fn ticks(path: &str) -> Option<(String, u32, u64)> {
     Some((name, fields.get(1)?.parse().ok()?, field(11)? + field(12)?))
 }
 
-/// The ticks in which a processor of this machine was not idle.
+/// The ticks in which any processor of this machine was busy.
 fn machine_ticks() -> u64 {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
@@ -150,15 +150,14 @@ fn machine_ticks() -> u64 {
     [0, 1, 2, 5, 6].iter().filter_map(|at| fields.get(*at)).sum()
 }
 
-/// A line of `/proc/self/status` that is told in kibibytes.
+/// A line of `/proc/self/status`, in kibibytes.
 pub fn status_kib(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// How long the disk below `folder` takes to make four kibibytes durable: the middle of a hundred tries, in
-/// microseconds.
+/// How long the disk below `folder` takes to sync four kibibytes: the median of a hundred tries, in microseconds.
 pub fn fsync_us(folder: &std::path::Path) -> std::io::Result<u64> {
     use std::io::Write as _;
     let mut file = fs::File::create(folder.join("fsync"))?;

@@ -1,4 +1,4 @@
-//! What is printed: one line for each measurement with its ratios to its floor, and below it what bounds it.
+//! The output: one line per measurement with its ratios to its floor, followed by the bottleneck.
 
 use bursar::cli::output;
 
@@ -10,13 +10,13 @@ use crate::world::Engine;
 pub struct Row<'a> {
     pub name: &'a str,
     pub measured: &'a Measured,
-    /// The same with nothing behind it.
+    /// The same work with nothing behind it.
     pub floor: Option<&'a Measured>,
-    /// Of what p50 and p99 are told.
+    /// What p50 and p99 refer to.
     pub step: &'a str,
 }
 
-/// What the reader must know before the numbers.
+/// Prints what the reader must know before the numbers.
 pub fn preface(quick: bool) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let cores = cores();
@@ -42,7 +42,7 @@ fn cores() -> u64 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
 }
 
-/// The table's head for a database.
+/// Prints the table header for a database.
 pub fn heading(engine: Engine) {
     output::say(&format!("\n{}", engine.label()));
     output::say(&format!(
@@ -58,7 +58,7 @@ pub fn row(row: &Row<'_>) {
         false => {
             let took = is.percentile_us(percent);
             let ratio = floor.map(|floor| (took, floor.percentile_us(percent)));
-            // A pass of a loop is many requests: its ratio to one would mean nothing.
+            // A loop pass makes many requests, so its ratio to a single one would be meaningless.
             let ratio = ratio.filter(|_| row.step == "request");
             with_ratio(&thousandths(took), ratio)
         }
@@ -97,17 +97,17 @@ fn thousandths(value: u64) -> String {
     format!("{}.{:02}", value / 1_000, value % 1_000 / 10)
 }
 
-/// A span of time in words.
+/// A duration in words, in seconds.
 pub fn seconds(us: u64) -> String {
     format!("{} s", hundredths(us / 10_000))
 }
 
-/// Something worth knowing beside the numbers.
+/// Prints a remark beside the numbers.
 pub fn aside(told: &str) {
     output::say(&format!("    {told}"));
 }
 
-/// What bounds a measurement, from how busy the processors were, with a fact beside it.
+/// Prints the bottleneck according to CPU use, with an additional fact.
 pub fn bound(is: &Measured, fact: &str) {
     let Cpu { bursar, client, vendors, database, elsewhere } = is.cpu;
     let share = |used: u64| hundredths(used * 100 / is.wall_us.max(1));

@@ -1,6 +1,6 @@
-//! A database as it is after years: a million rewards of ten thousand partners, written by the set and without the
-//! verbs, which would take an hour. Lists can be looked at and measured in it; its books are empty, so nothing of it is
-//! to be paid, and `verify` would say so.
+//! A database as after years of use: a million rewards of ten thousand partners, inserted in bulk rather than through
+//! the verbs, which would take an hour. For viewing and measuring lists; its ledger is empty, so nothing can be paid
+//! and `verify` would fail.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
@@ -10,38 +10,38 @@ use crate::Failure;
 use crate::meter;
 use crate::report;
 
-/// So many rewards are written in one statement.
+/// The rewards inserted per SQL statement.
 const AT_ONCE: usize = 50_000;
 /// How many partners own them.
 pub const PARTNERS: usize = 10_000;
 const ACCOUNTS: usize = 1_000;
 const ACTIVITIES: usize = 60;
 const BATCHES: usize = 50;
-/// When the first reward was entered, and how much later each of the others, of a million.
+/// When the first reward was created, and the period over which all are spread.
 const FIRST_US: i64 = 1_700_000_000_000_000;
 const SPAN_US: i64 = 95_000_000_000_000;
 
-/// An id of a kind: 26 digits are a good one.
+/// An id of a kind: any 26 digits are valid.
 pub fn id(kind: &str, place: usize) -> String {
     format!("{kind}_{place:026}")
 }
 
-/// When a reward was entered.
+/// When a reward was created, microseconds UTC.
 pub fn created_at(place: usize, rewards: usize) -> i64 {
     let place = i64::try_from(place).unwrap_or(0);
     FIRST_US + place * (SPAN_US / i64::try_from(rewards).unwrap_or(1).max(1))
 }
 
-/// The same id, written by the database.
+/// The same id as an SQL expression.
 fn sql_id(kind: &str, place: &str) -> String {
     let text = format!("'00000000000000000000000000' || CAST({place} AS TEXT)");
     format!("'{kind}_' || substr({text}, length({text}) - 25)")
 }
 
-/// Fills a database that is empty but for its tables.
+/// Fills a database that has tables but no data.
 ///
 /// # Errors
-/// When the database refuses, or holds something already.
+/// The database reports an error, or is not empty.
 pub async fn fill(url: &str, rewards: usize) -> Result<(), Failure> {
     Store::open(url).await?.close().await;
     let mut to = AnyConnection::connect(url).await?;
@@ -53,7 +53,7 @@ pub async fn fill(url: &str, rewards: usize) -> Result<(), Failure> {
         run(&mut to, some(first, (first + AT_ONCE - 1).min(rewards), rewards)).await?;
     }
     if !url.starts_with("sqlite:") {
-        // What autovacuum does by itself soon after so many rows.
+        // Autovacuum would do this soon after so many inserts.
         for table in ["reward", "partner", "payout_profile"] {
             run(&mut to, format!("VACUUM ANALYZE {table}")).await?;
         }
@@ -73,7 +73,7 @@ fn counting(to: usize) -> String {
     format!("WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {to})")
 }
 
-/// Companies, partners with payout profiles for four of five, programs of three activities each, batches.
+/// Companies, partners with payout profiles for four out of five, programs with three activities each, and batches.
 fn catalogue() -> Vec<String> {
     let (account, partner) = (sql_id("acc", "i"), sql_id("ptn", "i"));
     let of_account = sql_id("acc", &format!("(1 + i % {ACCOUNTS})"));
@@ -122,8 +122,8 @@ fn numbers(rewards: usize) -> Vec<String> {
     vec![format!("INSERT INTO counter (name, value) VALUES ('reward', {rewards})")]
 }
 
-/// Rewards from one number to another. The newest fiftieth waits for a decision, what is a little older is approved or
-/// in a payout, and of all before that nineteen of twenty are paid and the others rejected or void.
+/// The rewards in a number range. The newest 2% are pending; slightly older ones are approved or in a payout; of all
+/// before that, 95% are paid and the rest rejected or void.
 fn some(first: usize, last: usize, of: usize) -> String {
     let (pending, approved, placed) = (of - of / 50, of - of / 14, of - of / 10);
     let step = SPAN_US / i64::try_from(of).unwrap_or(1).max(1);

@@ -1,5 +1,5 @@
-//! Sending: from queued attempts to recorded answers at vendors that answer at once, beside the same number of bare
-//! POSTs to such vendors over as many connections.
+//! Sending: from queued attempts to recorded answers at vendors that answer immediately, compared with the same number
+//! of bare POSTs over as many connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::report::{self, Row};
 use crate::world::{self, World, failed};
 use crate::{Failure, Threads};
 
-/// As many requests as the program has on the wire.
+/// As many concurrent requests as the program sends.
 const CONNECTIONS: usize = 30;
-/// As many items as the program puts into a PayPal batch.
+/// As many items as the program puts in a PayPal batch.
 const ITEMS: usize = 1_000;
 
-/// Through whom the payments go.
+/// The vendors the payments go through.
 #[derive(Clone, Copy)]
 pub enum Through {
     Both,
@@ -38,7 +38,7 @@ impl Through {
         }
     }
 
-    /// The only vendor, if it is only one.
+    /// The vendor, if there is only one.
     pub fn only(self) -> Option<Vendor> {
         match self {
             Self::Both => None,
@@ -87,7 +87,7 @@ pub async fn measure(
     Ok(())
 }
 
-/// One pass of each loop that sends, side by side as the program runs them.
+/// One pass of each sending loop, concurrently as in production.
 async fn pass(world: &World) -> Result<usize, Failure> {
     let (work, now) = (&world.work, world.app.clock.now());
     let stripe = dispatch::once(work, Vendor::Stripe, now);
@@ -97,7 +97,7 @@ async fn pass(world: &World) -> Result<usize, Failure> {
     Ok(stripe + paypal + funds)
 }
 
-/// How many payments are on their way or settled.
+/// The number of payments in flight or settled.
 async fn sent(world: &World) -> Result<usize, Failure> {
     let states = vec![State::InTransit, State::Processing, State::Success];
     let filter = Filter { states: Some(states), ..Filter::default() };
@@ -105,7 +105,7 @@ async fn sent(world: &World) -> Result<usize, Failure> {
     Ok(transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?.len())
 }
 
-/// Fresh vendors are asked for the same transfers, payouts and batches by requests that are ready made.
+/// Sends prepared requests for the same transfers, payouts and batches to fresh vendors.
 async fn bare(threads: &Threads, through: Through, payments: usize) -> Result<Measured, Failure> {
     let (_simulator, vendors_at) = world::vendors(threads, &Arc::new(AtomicI64::new(0))).await?;
     let (stripe, paypal) = through.payments(payments);
@@ -167,7 +167,7 @@ fn batch(first: usize, count: usize, token: &str) -> Vec<u8> {
     load::request("POST", "/v1/payments/payouts", &headers, body.as_bytes())
 }
 
-/// A PayPal token for the simulated application.
+/// A PayPal access token for the simulated application.
 async fn token(vendors_at: SocketAddr) -> Result<String, Failure> {
     let headers = [
         ("authorization", "Basic c2ltX2NsaWVudDpzaW1fc2VjcmV0"),

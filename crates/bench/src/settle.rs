@@ -1,4 +1,4 @@
-//! From a vendor's event to a settled payment: events stored, linked, the vendor asked, its answer recorded.
+//! From a vendor's event to a settled payment: the event stored and linked, the vendor asked, its answer recorded.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::report::{self, Row};
 use crate::world::{World, failed};
 use crate::{Failure, Sizes, Threads};
 
-/// How many questions the program has on the wire.
+/// As many concurrent vendor requests as the program makes.
 const CONNECTIONS: usize = 16;
-/// How many connections deliver the events.
+/// The number of connections that deliver events.
 const DELIVERING: usize = 64;
 
-/// Measures storing and applying the events of all payments that were sent.
+/// Measures storing and applying the events of all sent payments.
 pub async fn measure(world: &World, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
     world.let_payments_arrive();
     let deliveries = world.simulator.due_webhooks(world.vendors_now());
@@ -80,7 +80,7 @@ async fn drain(world: &World, floor: &Measured, events: usize, payments: usize) 
     Ok(())
 }
 
-/// How many events are stored and not applied.
+/// The number of events stored but not applied.
 async fn backlog(world: &World) -> Result<i64, Failure> {
     let mut db = world.app.store.read().await?;
     let (new, linked, _) = events::backlog(&mut db).await?;
@@ -100,8 +100,8 @@ fn post(world: &World, delivery: &Delivery) -> Vec<u8> {
     load::request("POST", path, &headers, &delivery.body)
 }
 
-/// Asks about every Stripe payout once, as the program must; PayPal is asked by the thousand, which costs next to
-/// nothing.
+/// Asks about every Stripe payout once, as the program must; PayPal is asked about a thousand items at a time, which
+/// costs almost nothing.
 async fn ask(world: &World, threads: &Threads, deliveries: &[Delivery]) -> Result<Measured, Failure> {
     let books = world.simulator.books();
     let requests = books.payouts.iter().map(|payout| {

@@ -1,9 +1,9 @@
-//! What strangers can do to a running Bursar: they send it what cost it minutes once, or memory for good, while an honest
-//! visitor signs in, proves who they are and pays. The program is a process of its own, started and ended here, so that its
-//! memory can be told; everything stays on loopback, and is bounded in number and time.
+//! Denial-of-service resistance of a running Bursar: attackers send requests that once cost it minutes or leaked
+//! memory, while an honest user signs in, does a step-up and pays. The program runs as a separate process, so that its
+//! memory can be measured; everything stays on loopback and is limited in number and time.
 //!
-//! What is deliberately not here: the rules that keep strangers out, which have tests of their own. This measures what they
-//! are worth together, and says so with its exit code.
+//! Not here: the defenses, which have tests of their own. This measures their combined effect and reports it in the
+//! exit code.
 
 mod attacks;
 mod target;
@@ -20,22 +20,22 @@ use crate::{Failure, meter};
 use attacks::Attack;
 use target::Target;
 
-/// An answer that says only that the process is alive takes no longer than this, for 99 of 100 who ask.
+/// The most a liveness answer may take for 99 of 100 requests.
 const MOST_P99_US: u64 = 50_000;
-/// So much more memory may be held when the strangers have gone.
+/// The most additional memory that may remain in use after the attacks.
 const MOST_KEPT_KIB: u64 = 10 * 1_024;
-/// How often somebody asks whether it is alive.
+/// The interval between liveness requests.
 const EACH: Duration = Duration::from_millis(20);
-/// What was allocated for the last of them is given back after so long.
+/// The wait before measuring memory, so that temporary allocations are freed.
 const REST: Duration = Duration::from_secs(8);
-/// How often each of them comes before memory is measured: what every program allocates once and keeps is there by then, as are
-/// the 19 MiB of each thread that makes slow hashes. What is kept for good is kept again each time.
+/// The warm-up rounds before memory is measured: by then the one-time allocations of any program exist, including 19
+/// MiB per hashing thread. A leak would grow in every round.
 const BEFORE: usize = 2;
 
-/// Starts the program, lets every kind of stranger at it, and says what came of it.
+/// Starts the program, runs every attack, and reports the results.
 ///
 /// # Errors
-/// When the program cannot be started, or did not hold.
+/// The program does not start, or did not withstand an attack.
 pub async fn measure(program: &str, lasts: Duration) -> Result<(), Failure> {
     let target = Target::start(program).await?;
     let mut known = Visitor::new(target.at, &target.email, &target.password);
@@ -47,7 +47,7 @@ pub async fn measure(program: &str, lasts: Duration) -> Result<(), Failure> {
     let mut calm = None;
     for round in 0..=BEFORE {
         for (place, attack) in Attack::ALL.into_iter().enumerate() {
-            // Nobody signs in more often than they may: before what is measured, once a round.
+            // Respect the sign-in limit: during warm-up, sign in once per round.
             let signs_in = round == BEFORE || place == 0;
             let seen = during(&target, (&mut known, signs_in), attack, lasts).await?;
             if round == BEFORE {
@@ -79,7 +79,7 @@ pub async fn measure(program: &str, lasts: Duration) -> Result<(), Failure> {
     }
 }
 
-/// What was seen while one kind of stranger was there.
+/// What was observed during one attack.
 struct Seen {
     times: usize,
     answers_us: Vec<u64>,
@@ -139,7 +139,7 @@ async fn during(
     Ok(Seen { times, answers_us, memory_kib, visitor })
 }
 
-/// What an honest visitor does, in a browser that has been there before.
+/// An honest user's actions, in a browser that has signed in before.
 async fn visit(known: &mut Visitor, signs_in: bool, number: &str) -> Result<(), Failure> {
     if signs_in {
         known.sign_in().await?;
@@ -148,7 +148,7 @@ async fn visit(known: &mut Visitor, signs_in: bool, number: &str) -> Result<(), 
     known.pay(number).await
 }
 
-/// Asks again and again whether the process is alive; how long each answer took.
+/// Requests liveness repeatedly; returns how long each answer took.
 async fn ask(at: std::net::SocketAddr, over: Arc<AtomicBool>) -> Result<Vec<u64>, Failure> {
     let alive = request("GET", "/healthz", &[], b"");
     let mut took = Vec::new();

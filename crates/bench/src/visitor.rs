@@ -1,5 +1,5 @@
-//! An honest visitor: a browser with its cookies that signs in, proves again who it is, and pays what its payout shows.
-//! What is deliberately not here: the strangers whom it meets (`strangers`).
+//! An honest user: a browser with cookies that signs in, does a step-up, and pays what its payout shows. Not here: the
+//! attackers (`strangers`).
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// A browser that has been nowhere yet, of somebody who has this login.
+    /// A browser without cookies, for this login.
     pub fn new(at: SocketAddr, email: &str, password: &str) -> Self {
         Self { at, cookies: Vec::new(), email: email.to_owned(), password: password.to_owned() }
     }
@@ -23,7 +23,7 @@ impl Visitor {
     /// Signs in with the password.
     ///
     /// # Errors
-    /// When that leads anywhere else than in.
+    /// The response is not a successful sign-in.
     pub async fn sign_in(&mut self) -> Result<(), Failure> {
         let fields =
             [("email", self.email.clone()), ("password", self.password.clone()), ("next", "/me".to_owned())];
@@ -31,10 +31,10 @@ impl Visitor {
         leads("signing in", &answer, "/me")
     }
 
-    /// Shows the password once more, as before something that matters.
+    /// Enters the password again for a step-up.
     ///
     /// # Errors
-    /// When it is not taken.
+    /// The password is not accepted.
     pub async fn prove(&mut self) -> Result<(), Failure> {
         let page = self.get("/prove?next=/me").await?;
         let fields = [
@@ -46,10 +46,10 @@ impl Visitor {
         leads("proving again who it is", &answer, "/me")
     }
 
-    /// Pays a payout: what its page shows, with what a browser would send.
+    /// Pays a payout as shown on its page, sending what a browser would.
     ///
     /// # Errors
-    /// When it is not paid.
+    /// The payment is not made.
     pub async fn pay(&mut self, number: &str) -> Result<(), Failure> {
         let path = format!("/claims/{number}/pay");
         let page = self.get(&path).await?;
@@ -110,7 +110,7 @@ fn first(page: &str, name: &str) -> Result<String, Failure> {
     hidden(page, name).into_iter().next().ok_or_else(|| format!("the page has no field {name}").into())
 }
 
-/// The values of every hidden field of this name.
+/// The values of all hidden fields with this name.
 fn hidden(page: &str, name: &str) -> Vec<String> {
     let opening = format!("name=\"{name}\" value=\"");
     let parts = page.split(&opening).skip(1);

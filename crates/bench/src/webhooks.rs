@@ -1,5 +1,5 @@
-//! Webhook intake: how many validly signed events a second are stored before they are acknowledged, beside a server that
-//! checks the same signatures of the same bytes and stores nothing.
+//! Webhook intake: how many validly signed events per second are stored before they are acknowledged, compared with a
+//! server that only checks the signatures.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::{Failure, Sizes, Threads, event};
 const PATH: &str = "/webhooks/stripe-connect";
 const CONNECTIONS: [usize; 3] = [16, 64, 256];
 
-/// Measures floor and intake in turns, so that a busy minute of the machine meets both.
+/// Measures floor and intake alternately, so that a busy period of the machine affects both.
 pub async fn measure(world: &World, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
     let secret = world.stripe_secret().await?;
     let floor_at = serve_floor(&secret).await?;
@@ -65,13 +65,13 @@ async fn drive(
     Ok(meter.stop(requests.len(), took))
 }
 
-/// The round in the middle, by rate.
+/// The median round, by rate.
 fn middle(mut rounds: Vec<Measured>) -> Measured {
     rounds.sort_by_key(Measured::rate);
     rounds.swap_remove(rounds.len() / 2)
 }
 
-/// The same kind of server, which answers as soon as the signature fits.
+/// The same kind of server, which answers as soon as the signature is valid.
 async fn serve_floor(secret: &str) -> Result<SocketAddr, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -1,7 +1,7 @@
-//! A Bursar to measure: on a database of its own, with its real router on loopback and both vendors played beside it.
+//! A Bursar to measure: its own database, its real router on loopback, and both simulated vendors.
 //!
-//! The loops do not run by themselves: a measurement runs the one it is about. Payments stay on their way at the vendors
-//! until their clock is moved ahead.
+//! The loops do not run by themselves; each measurement runs the one it is about. Payments stay in flight at the
+//! vendors until the vendors' clock is advanced.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,23 +30,22 @@ use crate::load::Connection;
 use crate::meter::Meter;
 use crate::{Failure, Threads, load};
 
-/// How long a payment is on its way at the vendors, by their clock, which stands beside ours until it is moved.
+/// How long a payment is in flight at the vendors, by their clock, which follows ours until it is advanced.
 const ON_ITS_WAY_US: i64 = 120_000_000;
 
-/// Which database.
+/// The database engine under test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// A temporary file.
+    /// A temporary SQLite file.
     Sqlite,
-    /// A schema of its own on the server that `BURSAR_TEST_POSTGRES` names.
+    /// A schema of its own on the server in `BURSAR_TEST_POSTGRES`.
     Postgres,
 }
 
 impl Engine {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
 
-    /// As an argument.
+    /// The name as an argument.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -54,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// For people.
+    /// The name for people.
     pub fn label(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
@@ -62,7 +61,7 @@ impl Engine {
         }
     }
 
-    /// Why it cannot be measured.
+    /// Why it cannot be measured, if it cannot.
     pub fn absent(self) -> Option<&'static str> {
         (self == Self::Postgres && server().is_none()).then_some("BURSAR_TEST_POSTGRES is not set")
     }
@@ -72,31 +71,29 @@ fn server() -> Option<String> {
     std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|server| !server.is_empty())
 }
 
-/// Everything a measurement is given.
+/// What a measurement works with.
 pub struct World {
-    /// The program.
     pub app: App,
-    /// Its work, at no pace.
+    /// Its work, without rate limits.
     pub work: Work,
-    /// The two vendors.
     pub simulator: Simulator,
-    /// Whoever asks for everything.
+    /// The actor of all commands.
     pub actor: Actor,
-    /// Where Bursar listens.
+    /// The address Bursar listens on.
     pub web_at: SocketAddr,
-    /// Where the vendors listen.
+    /// The address the vendors listen on.
     pub vendors_at: SocketAddr,
-    /// The database's address.
+    /// The URL of the database.
     pub url: String,
     ahead: Arc<AtomicI64>,
     schema: Option<(String, String)>,
-    /// The database server's process, when it runs on this machine.
+    /// The database server's process id, if it runs on this machine.
     pub server: Option<u32>,
     _folder: TempDir,
 }
 
 impl World {
-    /// A fresh one, with both vendors connected and payouts switched on.
+    /// A fresh one, with both vendors connected and payouts on.
     pub async fn open(engine: Engine, name: &str, threads: &Threads) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let (database_url, schema, server) = match engine {
@@ -159,12 +156,12 @@ impl World {
         Ok(())
     }
 
-    /// Begins a measurement.
+    /// Starts a measurement.
     pub fn meter(&self) -> Meter {
         Meter::start(self.server)
     }
 
-    /// The secret with which Stripe signs the events of connected accounts.
+    /// The secret that Stripe signs connected accounts' events with.
     pub async fn stripe_secret(&self) -> Result<String, Failure> {
         let mut db = self.app.store.read().await?;
         for connection in store::vendors::all(&mut db).await? {
@@ -177,18 +174,18 @@ impl World {
         Err("Stripe is not connected".into())
     }
 
-    /// Lets every payment that is on its way arrive at the vendors.
+    /// Completes every payment in flight at the vendors.
     pub fn let_payments_arrive(&self) {
         let ahead = self.ahead.fetch_add(ON_ITS_WAY_US + 1, Ordering::SeqCst) + ON_ITS_WAY_US + 1;
         self.simulator.advance(self.app.clock.now() + ahead);
     }
 
-    /// The vendors' present.
+    /// The vendors' current time, in microseconds UTC.
     pub fn vendors_now(&self) -> i64 {
         self.app.clock.now() + self.ahead.load(Ordering::SeqCst)
     }
 
-    /// What Bursar has counted under this name, over all labels.
+    /// Bursar's metric counter with this name, summed over all labels.
     pub async fn counted(&self, name: &str) -> Result<u64, Failure> {
         let mut connection = Connection::open(self.web_at).await?;
         let answer = connection.ask(&load::request("GET", "/metrics", &[], b"")).await?;
@@ -197,7 +194,7 @@ impl World {
         Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
     }
 
-    /// Ends the program and leaves nothing behind.
+    /// Stops the program and cleans up.
     pub async fn close(self) -> Result<(), Failure> {
         self.app.store.close().await;
         if let Some((server, schema)) = &self.schema {
@@ -209,7 +206,7 @@ impl World {
     }
 }
 
-/// A verb that did not do what was asked.
+/// Describes a failed verb.
 pub fn failed(error: OpsError) -> Failure {
     format!("{error:?}").into()
 }
@@ -217,14 +214,14 @@ pub fn failed(error: OpsError) -> Failure {
 /// Serves as `bursar serve` does.
 pub fn serve(listener: TcpListener, router: Router) {
     let listener = listener.tap_io(|stream| {
-        // An answer is small and is waited for; without this it may be held back for the next one.
+        // Answers are small; without this the kernel may delay them.
         let _ = stream.set_nodelay(true);
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
 }
 
-/// Both vendors on their own thread, answering at once.
+/// Both vendors on a thread of their own, answering immediately.
 pub async fn vendors(threads: &Threads, ahead: &Arc<AtomicI64>) -> Result<(Simulator, SocketAddr), Failure> {
     let (clock, ahead) = (Clock::system(), ahead.clone());
     let mut options = Options::new(Arc::new(move || clock.now() + ahead.load(Ordering::SeqCst)));
@@ -241,7 +238,7 @@ pub async fn vendors(threads: &Threads, ahead: &Arc<AtomicI64>) -> Result<(Simul
     Ok((simulator, address.await?))
 }
 
-/// A schema of our own, and the process id of the server when it runs on this machine.
+/// Creates a schema for this run; also returns the server's process id if it runs on this machine.
 async fn fresh_schema(name: &str) -> Result<(String, Option<(String, String)>, Option<u32>), Failure> {
     let server = server().ok_or("BURSAR_TEST_POSTGRES is not set")?;
     sqlx::any::install_default_drivers();
@@ -255,14 +252,14 @@ async fn fresh_schema(name: &str) -> Result<(String, Option<(String, String)>, O
     Ok((url, Some((server, schema)), parent(backend)))
 }
 
-/// The process that has begun this one, if it is a PostgreSQL server of this machine.
+/// The parent process, if it is a PostgreSQL server on this machine.
 fn parent(backend: i64) -> Option<u32> {
     let text = std::fs::read_to_string(format!("/proc/{backend}/stat")).ok()?;
     let (name, rest) = text.rsplit_once(") ")?;
     name.contains("(postgres").then(|| rest.split(' ').nth(1)?.parse().ok())?
 }
 
-/// The configuration as the command line would read it.
+/// The configuration as the command line would parse it.
 fn config(flags: &[(&str, &str)]) -> Result<Config, Failure> {
     let flags = flags.iter().map(|(name, value)| format!("--{name}={value}"));
     let command = Config::augment_args(Command::new("bursar"));

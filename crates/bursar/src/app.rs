@@ -1,4 +1,5 @@
-//! What every verb, loop and face is given: the database, the clock, the configuration, the master key and the nudges.
+//! Shared state for verbs, loops, pages and commands: the database, the clock, the configuration, the master key and
+//! the nudges.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,72 +24,71 @@ pub struct Inner {
     pub store: Store,
     pub clock: Clock,
     pub config: Config,
-    /// How people and vendors reach us, without a slash at the end.
+    /// The public base URL for people and vendors, without a trailing slash.
     pub base_url: String,
     pub master_key: MasterKey,
     /// Wakes the loops when there is something to do; correctness never depends on it.
     pub nudge: Nudge,
 }
 
-/// A bell that several loops listen to: each of them wakes once, at once or the next time it would sleep.
+/// A notifier with several listening loops. Each loop wakes once per ring: immediately, or the next time it would
+/// sleep.
 #[derive(Default)]
 pub struct Bell(watch::Sender<u64>);
 
 impl Bell {
-    /// Wakes every loop that listens.
     pub fn ring(&self) {
         self.0.send_modify(|rung| *rung = rung.wrapping_add(1));
     }
 
-    /// Hears what is rung from now on.
+    /// Subscribes to rings from now on.
     pub fn listen(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
     }
 }
 
-/// One bell per kind of loop.
+/// One notifier per kind of loop.
 #[derive(Default)]
 pub struct Nudge {
-    /// Something is to be sent.
+    /// There is something to send.
     pub dispatch: Bell,
     pub intake: Bell,
-    /// A vendor is to be asked.
+    /// A vendor must be asked about a payment.
     pub settle: Bell,
-    /// Something is to be looked for.
+    /// There is a request to look up.
     pub look_for: Bell,
-    /// What vendors say of our balance is to be read.
+    /// Vendors' balance transactions must be read.
     pub movements: Bell,
     pub sweep: Bell,
-    /// Never rung: a beat is a measure of time.
+    /// Never rung: heartbeats run on time alone.
     pub nodes: Bell,
-    /// An export is to be made.
+    /// There is an export to produce.
     pub exports: Bell,
-    /// Something is to be mailed.
     pub notify: Bell,
-    /// A file is to be checked or entered.
+    /// A file must be checked or entered.
     pub imports: Bell,
-    /// Rows of the audit trail wait to be chained.
+    /// Audit rows are waiting to be chained.
     pub trail: Bell,
     /// When each loop last finished a pass.
     pub pulse: Pulse,
-    /// Goes up when a vendor's credentials change.
+    /// Incremented when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
-    /// Something people look at has changed.
+    /// Signals that a live page has new data to show.
     pub changed: watch::Sender<u64>,
-    /// Who watches, and how often.
+    /// The open live pages, counted per person.
     pub watchers: Watchers,
 }
 
-/// The live pages that are open, by who watches.
+/// Counts the open live pages per person.
 #[derive(Default)]
 pub struct Watchers(Arc<Mutex<HashMap<PersonId, usize>>>);
 
-/// One of them, while it is held.
+/// One open live page. Dropping it frees the slot.
 #[must_use]
 pub struct Watching(Arc<Mutex<HashMap<PersonId, usize>>>, PersonId);
 
 impl Watchers {
-    /// Another live page of this person; `None` when they have so many already.
+    /// Opens another live page for this person; `None` once they have `most` open.
     pub fn admit(&self, who: PersonId, most: usize) -> Option<Watching> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(who).or_default();
@@ -113,7 +113,7 @@ impl Drop for Watching {
 }
 
 impl Nudge {
-    /// Tells whoever watches a live page that something changed.
+    /// Tells open live pages that something changed.
     pub fn tell_watchers(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
@@ -140,11 +140,11 @@ pub struct Actor {
     /// The name shown in history.
     pub name: String,
     pub role: Role,
-    /// The partner they are, for the two partner roles.
+    /// The partner this login belongs to, for the two partner roles.
     pub partner: Option<PartnerId>,
-    /// May write, not only read (an API key's scope; people always may).
+    /// May write as well as read. An API key's scope decides; people always may.
     pub may_write: bool,
-    /// From where they ask: a page's address and browser, an API key, the command line.
+    /// The origin of the request: a page's address and browser, an API key, or the command line.
     pub came_from: String,
 }
 

@@ -1,6 +1,6 @@
-//! What a backup of a SQLite database is: the database as one file, and behind it one page of text that says what it is and
-//! proves that it is whole. Any client of SQLite opens it as it is; `bursar restore` believes only the proof. What is
-//! deliberately not here: taking the copy (`store::copy`), and when one is taken or put back (`cli`, `ops::backups`).
+//! The file format of a SQLite backup: the database, followed by a one-page text manifest that describes it and carries
+//! its checksum. Any SQLite client opens the file as is; `bursar restore` trusts only the manifest. Not here: copying
+//! the database (`store::copy`), and when to back up or restore (`cli`, `ops::backups`).
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,40 +11,39 @@ use sha2::{Digest as _, Sha256};
 
 use crate::secrets::{self, make_durable};
 
-/// How many bytes the manifest takes at the end of the file: as many as a page of the database.
+/// The manifest's size in bytes at the end of the file: one database page.
 const MANIFEST: usize = 4_096;
-/// How many bytes are read at a time.
+/// The read buffer's size in bytes.
 const AT_ONCE: usize = 1 << 20;
-/// The one format there is.
+/// The only format version so far.
 const FORMAT: u32 = 1;
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The format of the file.
+    /// The format version of the file.
     pub bursar_backup: u32,
-    /// The version of the program that made it.
+    /// The version of Bursar that made it.
     pub program: String,
-    /// When, in RFC 3339.
+    /// When it was made, in RFC 3339.
     pub made: String,
-    /// The same in microseconds UTC.
+    /// The same moment in microseconds UTC.
     pub made_at: i64,
-    /// The id of the database, where it had one.
+    /// The database's id, if it had one.
     pub database: Option<String>,
-    /// The newest migration of its tables.
     pub schema: i64,
-    /// How often the database was put back before.
+    /// How many times the database had been restored before.
     pub epoch: i64,
-    /// How many requests to vendors were about to be sent by then.
+    /// How many vendor requests the database had committed to send.
     pub sent: i64,
-    /// How many bytes the database has.
+    /// The database's size in bytes.
     pub bytes: u64,
     /// The SHA-256 of these bytes.
     pub sha256: String,
 }
 
 impl Manifest {
-    /// What is known before the copy is there.
+    /// The manifest before the copy exists: no size or checksum yet.
     pub fn of(made: (String, i64), database: Option<String>, schema: i64, progress: (i64, i64)) -> Self {
         Self {
             bursar_backup: FORMAT,
@@ -61,25 +60,25 @@ impl Manifest {
     }
 }
 
-/// Where a file is written before it is whole: beside its place, so that it can be moved there in one step.
+/// The temporary name for a file being written: in the same folder as its destination, so that one rename finishes it.
 pub fn unfinished(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     file.with_file_name(format!(".{name}.{}.unfinished", std::process::id()))
 }
 
-/// Makes an empty file that only its owner can read.
+/// Creates an empty file that only its owner can read.
 ///
 /// # Errors
-/// When it is there already, or cannot be made.
+/// The file exists already or cannot be created.
 pub fn make_empty(file: &Path) -> io::Result<()> {
     secrets::for_its_owner().create_new(true).open(file).map(drop)
 }
 
-/// Reads a copy once from its beginning to its end, writes the manifest with its proof behind it, and makes all of it
-/// durable. `told` hears how many bytes are read.
+/// Reads the copy once, appends the manifest with its checksum, and syncs the file to disk. Calls `told` with the
+/// size of each chunk read.
 ///
 /// # Errors
-/// When the file cannot be read or written.
+/// The file cannot be read or written.
 pub fn seal(copy: &Path, manifest: Manifest, mut told: impl FnMut(u64)) -> io::Result<Manifest> {
     let mut file = secrets::for_its_owner().read(true).open(copy)?;
     let (bytes, sha256) = digest(&mut file, u64::MAX, |part| {
@@ -99,26 +98,26 @@ pub fn seal(copy: &Path, manifest: Manifest, mut told: impl FnMut(u64)) -> io::R
     Ok(manifest)
 }
 
-/// Moves a finished file to its place, never over another one, and makes that durable too.
+/// Moves a finished file to its destination without overwriting anything, and syncs the folder.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] when something is there.
+/// [`io::ErrorKind::AlreadyExists`] if something is there.
 pub fn put_in_place(finished: &Path, place: &Path) -> io::Result<()> {
-    // A link is made only where nothing is; a rename would replace it.
+    // A hard link fails if the destination exists; a rename would overwrite it.
     match std::fs::hard_link(finished, place) {
         Ok(()) => std::fs::remove_file(finished)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-        // Some file systems have no links.
+        // Some file systems do not support hard links.
         Err(_) if !place.exists() => std::fs::rename(finished, place)?,
         Err(error) => return Err(error),
     }
     make_durable(place)
 }
 
-/// Reads what a backup says of itself. It is not proven yet.
+/// Reads a backup's manifest, without verifying it.
 ///
 /// # Errors
-/// When it cannot be read, is none, or is cut off.
+/// The file cannot be read, is not a backup, or is truncated.
 pub fn manifest_of(backup: &Path) -> io::Result<Manifest> {
     let mut file = File::open(backup)?;
     let none = || {
@@ -144,11 +143,11 @@ pub fn manifest_of(backup: &Path) -> io::Result<Manifest> {
     Ok(manifest)
 }
 
-/// Writes the database of a backup into a new file, and proves on the way that it is what was backed up. Nothing is left of
-/// one that is not.
+/// Extracts the database from a backup into a new file and verifies its checksum on the way. Removes the new file if
+/// verification fails.
 ///
 /// # Errors
-/// When it is damaged, or a file cannot be read or written.
+/// The backup is damaged, or a file cannot be read or written.
 pub fn unpack(backup: &Path, to: &Path, told: impl FnMut(u64)) -> io::Result<Manifest> {
     let manifest = manifest_of(backup)?;
     let unpacked = copy_proven(backup, to, &manifest, told);
@@ -175,7 +174,7 @@ fn copy_proven(backup: &Path, to: &Path, manifest: &Manifest, mut told: impl FnM
     Ok(())
 }
 
-/// Reads at most so many bytes; how many there were, and their SHA-256.
+/// Reads at most `most` bytes; returns how many were read and their SHA-256.
 fn digest(
     file: &mut File,
     most: u64,

@@ -1,11 +1,11 @@
-//! Time and chance: the one place that reads them. Everything else is given them, so that tests and the simulation run
-//! the same code on a clock of their own.
+//! Time and randomness, read here and nowhere else. Everything else gets them from here, so tests and the simulation
+//! run the same code on a clock of their own.
 #![allow(clippy::disallowed_methods, reason = "this is the one place where the clock and chance are read")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// What tells the time and draws chance.
+/// A source of time and randomness.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -15,7 +15,7 @@ enum Source {
     Virtual(Arc<VirtualClock>),
 }
 
-/// A clock that stands still until it is moved, and chance drawn from a seed: the same seed, the same run.
+/// A clock that moves only when told to, with randomness from a seed: the same seed gives the same run.
 #[derive(Debug)]
 pub struct VirtualClock {
     now: AtomicI64,
@@ -24,19 +24,19 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// Moves the clock on by `us` microseconds.
+    /// Advances the clock by `us` microseconds.
     pub fn pass(&self, us: i64) {
         self.now.fetch_add(us, Ordering::SeqCst);
     }
 }
 
 impl Clock {
-    /// The machine's own clock and chance.
+    /// The machine's clock and random number generator.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock for tests that begins at `now` and is moved through the handle.
+    /// A test clock that starts at `now` and is advanced through the returned handle.
     pub fn standing_at(now: i64, seed: u64) -> (Self, Arc<VirtualClock>) {
         let clock = Arc::new(VirtualClock { now: AtomicI64::new(now), drawn: AtomicU64::new(0), seed });
         (Self(Source::Virtual(clock.clone())), clock)
@@ -69,8 +69,8 @@ impl Clock {
     }
 }
 
-/// How far this process's clock is ahead of the machine's, in microseconds: nothing, but where somebody leads it from
-/// outside to prove what a wrong clock does ([`crate::points`]).
+/// How far this process's clock runs ahead of the machine's, in microseconds. Zero, except where a test harness shows
+/// what a wrong clock does ([`crate::points`]).
 #[cfg(debug_assertions)]
 static AHEAD: AtomicI64 = AtomicI64::new(0);
 
@@ -94,7 +94,7 @@ pub fn date(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%d").to_string()
 }
 
-/// A moment as people write it, in UTC: `23 Nov 2026, 06:20 UTC`.
+/// A time for display, in UTC: `23 Nov 2026, 06:20 UTC`.
 pub fn told(us: i64) -> String {
     timestamp(us).strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
@@ -104,18 +104,18 @@ pub fn rfc3339(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
-/// The moment that a text in RFC 3339 names, microseconds UTC; `None` when it is not one.
+/// Parses RFC 3339 into microseconds UTC; `None` if it does not parse.
 pub fn moment(text: &str) -> Option<i64> {
     text.trim().parse().ok().map(jiff::Timestamp::as_microsecond)
 }
 
-/// The time that a `Date` header names, in microseconds UTC.
+/// Parses a `Date` header into microseconds UTC.
 pub fn http_date(text: &str) -> Option<i64> {
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
     parser.parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
 }
 
-/// The first microsecond of a UTC date written `YYYY-MM-DD`; `None` when it is not one.
+/// The first microsecond of a UTC date written `YYYY-MM-DD`; `None` if it does not parse.
 pub fn start_of_date(date: &str) -> Option<i64> {
     if date.len() != 10 {
         return None;
@@ -125,10 +125,10 @@ pub fn start_of_date(date: &str) -> Option<i64> {
     Some(zoned.timestamp().as_microsecond())
 }
 
-/// The same of a date that somebody has typed, of a year that somebody may mean.
+/// The same for a date that somebody typed, with a plausible year.
 ///
 /// # Errors
-/// What is wrong with the year, where that is what is wrong; `usual` otherwise.
+/// A message about the year if the year is the problem; `usual` otherwise.
 pub fn day(text: &str, usual: &str) -> Result<i64, String> {
     let figures = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let parts: Vec<&str> = text.splitn(4, '-').filter(figures).collect();

@@ -1,5 +1,5 @@
-//! The configuration: every setting an environment variable and a flag of every command that opens the database. A setting
-//! that is a secret may be given as a file that holds it.
+//! The configuration. Each setting is an environment variable and a flag of every command that opens the database. A
+//! secret can also come from a file.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ use payout::money::Vendor;
 
 use crate::secrets;
 
-/// The vendors' own addresses.
+/// Stripe's live API.
 pub const STRIPE_API: &str = "https://api.stripe.com";
-/// PayPal's live address.
+/// PayPal's live API.
 pub const PAYPAL_API: &str = "https://api-m.paypal.com";
-/// PayPal's sandbox.
+/// PayPal's sandbox API.
 pub const PAYPAL_SANDBOX_API: &str = "https://api-m.sandbox.paypal.com";
 
-/// What is in force: what was given, with the secrets read from the files that were given for them. They are read once, here.
+/// The effective configuration: the given settings, with secrets read once from the files named for them.
 #[derive(Clone, Debug)]
 pub struct Config(Given);
 
@@ -60,7 +60,7 @@ impl Args for Config {
 impl FromArgMatches for Config {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Given::from_arg_matches(matches)?;
-        // An empty variable counts as none: an empty token would be everybody's.
+        // Treat an empty variable as unset: everybody could present an empty token.
         for text in [&mut given.metrics_token, &mut given.oidc.client_secret] {
             *text = text.take().filter(|text| !text.is_empty());
         }
@@ -79,26 +79,26 @@ impl FromArgMatches for Config {
     }
 }
 
-/// A setting that is a secret, and the one beside it that names a file in its place.
+/// A setting that holds a secret, paired with the setting that names a file to read it from.
 pub struct Secret {
-    /// Its variable. That of the file ends with `_FILE`.
+    /// The environment variable. The file's variable adds `_FILE`.
     pub name: &'static str,
-    /// What the two are called among the arguments.
+    /// The clap ids of the two arguments.
     ids: [&'static str; 2],
     file: fn(&Given) -> Option<&Path>,
-    /// Takes what the file holds; `None` where the file does not count.
+    /// Stores the file's contents; `None` if the file does not apply.
     set: fn(&mut Given, Option<String>),
 }
 
 impl Secret {
-    /// The file that it comes from, where it comes from one.
+    /// The file the secret comes from, if one is set.
     pub fn file(&self, given: &Given) -> Option<PathBuf> {
         (self.file)(given).map(Path::to_path_buf)
     }
 }
 
-/// All of them. `config check` prints none. Both together are refused, unless one stands on the command line and the other one
-/// in the environment.
+/// Every secret setting. `config check` prints none of them. Setting both the secret and its file is an error, unless
+/// one is on the command line and the other in the environment.
 pub const SECRETS: &[Secret] = &[
     Secret {
         name: "BURSAR_DATABASE_URL",
@@ -138,10 +138,10 @@ pub const SECRETS: &[Secret] = &[
     },
 ];
 
-/// What was given, by flags and environment.
+/// The settings as given by flags and environment variables.
 #[derive(Args, Clone, Debug)]
 pub struct Given {
-    /// Where the data is: `sqlite://FILE` or `postgres://…`
+    /// The database: `sqlite://FILE` or `postgres://…`
     #[arg(
         long,
         env = "BURSAR_DATABASE_URL",
@@ -150,88 +150,89 @@ pub struct Given {
         hide_env_values = true
     )]
     pub database_url: String,
-    /// The file that holds the address of the database, instead of the address itself
+    /// A file that holds the database URL, in place of the URL itself
     #[arg(long, env = "BURSAR_DATABASE_URL_FILE", global = true)]
     pub database_url_file: Option<PathBuf>,
-    /// The address to listen on; port 0 chooses one
+    /// The address to listen on; port 0 picks a free port
     #[arg(long, env = "BURSAR_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// How people and vendors reach Bursar; from the listening address when not set
+    /// The public URL that people and vendors use; defaults to the listening address
     #[arg(long, env = "BURSAR_BASE_URL")]
     pub base_url: Option<String>,
-    /// The file with the key that encrypts secrets; made on first start
+    /// The file with the key that encrypts secrets; created on first start
     #[arg(long, env = "BURSAR_MASTER_KEY_FILE", default_value = "bursar.key")]
     pub master_key_file: PathBuf,
-    /// The file that remembers how far the database had come; beside the key file when not set. It is written
+    /// The file that records how far the database has progressed; defaults to a file beside the key file. Must be
+    /// writable
     #[arg(long, env = "BURSAR_MARK_FILE")]
     pub mark_file: Option<PathBuf>,
-    /// Stripe's address, or that of a stand-in
+    /// The base URL of Stripe's API, or of a stand-in
     #[arg(long, env = "BURSAR_STRIPE_API_BASE")]
     pub stripe_api_base: Option<String>,
-    /// PayPal's address, or that of a stand-in
+    /// The base URL of PayPal's API, or of a stand-in
     #[arg(long, env = "BURSAR_PAYPAL_API_BASE")]
     pub paypal_api_base: Option<String>,
-    /// Extra certificate roots for PayPal's webhooks; only honoured beside a PayPal base that is not PayPal's own
+    /// Extra root certificates for PayPal's webhooks; used only with a PayPal base URL that is not PayPal's own
     #[arg(long, env = "BURSAR_PAYPAL_CERT_CA")]
     pub paypal_cert_ca: Option<PathBuf>,
-    /// Where to send mails; not set, they stay in the outbox
+    /// The SMTP server for mail; if not set, mail stays in the outbox
     #[arg(long, env = "BURSAR_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
-    /// The file that holds that address, with its password, instead of the address itself
+    /// A file that holds the SMTP URL and its password, in place of the URL itself
     #[arg(long, env = "BURSAR_SMTP_URL_FILE")]
     pub smtp_url_file: Option<PathBuf>,
-    /// Whom mails are from, such as `Payouts <payouts@example.com>`; from the base URL when not set
+    /// The sender of mail, such as `Payouts <payouts@example.com>`; defaults to an address at the base URL's host
     #[arg(long, env = "BURSAR_MAIL_FROM")]
     pub mail_from: Option<String>,
     /// What to log, as a `tracing` filter
     #[arg(long, env = "BURSAR_LOG", default_value = "info")]
     pub log: String,
-    /// How to log: `text` or `json`
+    /// The log format: `text` or `json`
     #[arg(long, env = "BURSAR_LOG_FORMAT", default_value = "text")]
     pub log_format: String,
-    /// How often unsettled transactions are checked with the vendor, in seconds
+    /// How often to check unsettled payments with the vendor, in seconds
     #[arg(long, env = "BURSAR_POLL_SECONDS", default_value_t = 300)]
     pub poll_seconds: u32,
-    /// Whoever sends this token may read /metrics; not set, only loopback may
+    /// The token required to read /metrics; if not set, only loopback may read it
     #[arg(long, env = "BURSAR_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
-    /// The file that holds the token, instead of the token itself
+    /// A file that holds the metrics token, in place of the token itself
     #[arg(long, env = "BURSAR_METRICS_TOKEN_FILE")]
     pub metrics_token_file: Option<PathBuf>,
-    /// The proxies before Bursar whose word is taken for whom they pass requests on for, like `127.0.0.1,10.0.0.0/8`;
-    /// not set, nobody's is
+    /// Proxies trusted to report the client's address, such as `127.0.0.1,10.0.0.0/8`; if not set, none are trusted
     #[arg(long, env = "BURSAR_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<Range>,
-    /// Start although people reach Bursar over plain http from elsewhere: their passwords can be read on the way
+    /// Start even though people reach Bursar over plain http from other machines, where passwords can be intercepted
     #[arg(long, env = "BURSAR_PLAIN_HTTP")]
     pub plain_http: bool,
-    /// For so many days what vendors said is kept word for word, at least 60; after them only its hash. Not set: for ever
+    /// Days to keep vendors' answers and events in full, at least 60; after that only their hash is kept. If not set,
+    /// keep them forever
     #[arg(long, env = "BURSAR_RAW_DAYS", value_parser = clap::value_parser!(u32).range(60..))]
     pub raw_days: Option<u32>,
-    /// How many requests a login or an API key may send in a minute, all of them at once if need be; 0: any number, else at
-    /// least 60
+    /// Requests per minute for each login or API key, which may come in one burst: 0 for no limit, otherwise at least
+    /// 60
     #[arg(long, env = "BURSAR_REQUESTS_PER_MINUTE", default_value = "1200", value_parser = requests_per_minute)]
     pub requests_per_minute: u32,
-    /// Tell browsers that every name below the base URL's is reached by https only, too (`includeSubDomains`)
+    /// Tell browsers to use https for all subdomains of the base URL too (`includeSubDomains`)
     #[arg(long, env = "BURSAR_HSTS_SUBDOMAINS")]
     pub hsts_subdomains: bool,
     #[command(flatten)]
     pub oidc: Oidc,
-    /// This is the demonstration, which also shows the parts that pages are made of.
+    /// Running as the demo, which also shows the style guide.
     #[arg(skip)]
     pub demonstrates: bool,
 }
 
 impl Given {
-    /// Takes a secret from its file, where one is named.
+    /// Reads a secret from its file, if one is set.
     fn read(&mut self, one: &Secret, matches: &ArgMatches) -> Result<(), String> {
         let name = one.name;
         let Some(file) = one.file(self) else { return Ok(()) };
-        // A variable that is there and empty is how a container takes one away that its image has set.
+        // Container users empty a variable to unset what the image sets.
         let is_empty = matches.get_raw(one.ids[0]).is_none_or(|mut values| values.all(OsStr::is_empty));
         let given = one.ids.map(|id| matches.value_source(id));
         match given.map(|source| source == Some(ValueSource::CommandLine)) {
-            // Whoever writes one beside a command means it, whatever the environment says.
+            // The command line overrides the environment.
             [true, false] => {
                 (one.set)(self, None);
                 return Ok(());
@@ -252,7 +253,7 @@ impl Given {
         Ok(())
     }
 
-    /// Where a vendor's API is, where that was set.
+    /// A vendor's configured API base URL, if set.
     pub fn api_base(&self, vendor: Vendor) -> Option<&str> {
         match vendor {
             Vendor::Stripe => self.stripe_api_base.as_deref(),
@@ -260,26 +261,26 @@ impl Given {
         }
     }
 
-    /// What stands in for a vendor; nothing where the vendor's own address is set, or none.
+    /// The base URL of a vendor's stand-in; `None` if unset or if it is the vendor's own.
     pub fn stand_in(&self, vendor: Vendor) -> Option<&str> {
         let own = [STRIPE_API, PAYPAL_API, PAYPAL_SANDBOX_API];
         self.api_base(vendor).filter(|base| !own.contains(&base.trim_end_matches('/')))
     }
 
-    /// The period of the sweep, in microseconds.
+    /// The poll interval, in microseconds.
     pub fn poll_us(&self) -> i64 {
         i64::from(self.poll_seconds.max(1)) * 1_000_000
     }
 
-    /// The longest wait between two tries or looks: the period, but never over a minute.
+    /// The longest wait between two retries or look-ups: the poll interval, capped at one minute.
     pub fn longest_wait_us(&self) -> i64 {
         self.poll_us().min(60_000_000)
     }
 }
 
-/// Fewer than that would stop people who only look at pages.
+/// A lower limit would block people who only browse pages.
 const LEAST_REQUESTS: u32 = 60;
-/// More than that is as good as none.
+/// A higher limit would not limit anything.
 const MOST_REQUESTS: u32 = 1_000_000;
 
 fn requests_per_minute(text: &str) -> Result<u32, String> {
@@ -292,16 +293,17 @@ fn requests_per_minute(text: &str) -> Result<u32, String> {
     }
 }
 
-/// The provider that our own people can sign in with, by OpenID Connect. Without an issuer there is none.
+/// The OpenID Connect provider that staff can sign in with. Off unless an issuer is set.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Oidc {
-    /// The provider people sign in with, exactly as it calls itself (`issuer`); not set, there is none
+    /// The OpenID Connect provider's `issuer`, exactly as the provider spells it; if not set, signing in with a
+    /// provider is off
     #[arg(id = "oidc_issuer", long = "oidc-issuer", env = "BURSAR_OIDC_ISSUER")]
     pub issuer: Option<String>,
-    /// What the provider calls this Bursar
+    /// Bursar's client id at the provider
     #[arg(id = "oidc_client_id", long = "oidc-client-id", env = "BURSAR_OIDC_CLIENT_ID")]
     pub client_id: Option<String>,
-    /// The secret that goes with it
+    /// The client secret
     #[arg(
         id = "oidc_client_secret",
         long = "oidc-client-secret",
@@ -309,17 +311,17 @@ pub struct Oidc {
         hide_env_values = true
     )]
     pub client_secret: Option<String>,
-    /// The file that holds the secret, instead of the secret itself
+    /// A file that holds the client secret, in place of the secret itself
     #[arg(
         id = "oidc_client_secret_file",
         long = "oidc-client-secret-file",
         env = "BURSAR_OIDC_CLIENT_SECRET_FILE"
     )]
     pub client_secret_file: Option<PathBuf>,
-    /// What the button for it says people sign in with
+    /// The provider's name on the sign-in button
     #[arg(id = "oidc_name", long = "oidc-name", env = "BURSAR_OIDC_NAME")]
     pub name: Option<String>,
-    /// What the provider is asked for beside `openid`
+    /// The scopes to request in addition to `openid`
     #[arg(
         id = "oidc_scopes",
         long = "oidc-scopes",
@@ -327,13 +329,14 @@ pub struct Oidc {
         default_value = "email profile"
     )]
     pub scopes: String,
-    /// The claim that says what somebody may do, like `groups` or `realm_access.roles`; not set, roles are given here
+    /// The claim that decides a person's role, such as `groups` or `realm_access.roles`; if not set, roles are assigned
+    /// in Bursar
     #[arg(id = "oidc_role_claim", long = "oidc-role-claim", env = "BURSAR_OIDC_ROLE_CLAIM")]
     pub role_claim: Option<String>,
-    /// What its values stand for, like `finance-leads=payer;it-admins=admin`; the first that fits counts
+    /// The role for each value of that claim, such as `finance-leads=payer;it-admins=admin`; the first match wins
     #[arg(id = "oidc_roles", long = "oidc-roles", env = "BURSAR_OIDC_ROLES", value_delimiter = ';')]
     pub roles: Vec<MappedRole>,
-    /// Whoever the mapping gives a role and who has no login yet is given one
+    /// Create a login for people who have none and whom the mapping gives a role
     #[arg(
         id = "oidc_make_logins", long = "oidc-make-logins",
         env = "BURSAR_OIDC_MAKE_LOGINS",
@@ -345,25 +348,23 @@ pub struct Oidc {
         value_parser = BoolishValueParser::new()
     )]
     pub make_logins: bool,
-    /// What must hold of everybody who comes in, like `hd=acme.example`; all of them, where there are several
+    /// Claims that everyone signing in must have, such as `hd=acme.example`; if there are several, all must match
     #[arg(id = "oidc_require", long = "oidc-require", env = "BURSAR_OIDC_REQUIRE", value_delimiter = ';')]
     pub require: Vec<Required>,
 }
 
 impl Oidc {
-    /// What people sign in with, in words; nothing without a provider.
+    /// The provider's display name; `None` without a provider.
     pub fn called(&self) -> Option<String> {
         self.issuer.as_ref()?;
         Some(self.name.clone().unwrap_or_else(|| "your company’s account".to_owned()))
     }
 }
 
-/// A claim, and the value that it must have or hold.
+/// A claim and its required value: equal to it, or containing it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Required {
-    /// The claim.
     pub claim: String,
-    /// The value.
     pub value: String,
 }
 
@@ -379,12 +380,11 @@ impl FromStr for Required {
     }
 }
 
-/// What a value of the role claim stands for.
+/// A role-claim value and the role it maps to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MappedRole {
-    /// The value, as the provider writes it.
+    /// The value as the provider spells it.
     pub value: String,
-    /// The role of ours.
     pub role: Role,
 }
 
@@ -406,7 +406,7 @@ impl FromStr for MappedRole {
     }
 }
 
-/// Addresses that belong together, as a proxy's are named: `10.0.0.0/8`, `::1`.
+/// A CIDR range of addresses, as for a proxy: `10.0.0.0/8`, `::1`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Range {
     address: IpAddr,
@@ -434,12 +434,11 @@ impl std::fmt::Display for Range {
 }
 
 impl Range {
-    /// It holds more addresses than one party has: fewer than 8 bits of the older ones are named, fewer than 16 of the newer.
+    /// Whether the range is too broad for one party: a prefix under 8 bits for IPv4, under 16 for IPv6.
     pub fn is_wide(self) -> bool {
         self.bits < if self.address.is_ipv4() { 8 } else { 16 }
     }
 
-    /// Whether an address is one of them.
     pub fn holds(self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, all: u32| {
             let apart = all - self.bits;

@@ -1,6 +1,6 @@
-//! How letters are made alike, so that what people type finds what others have written.
+//! Text normalization for search: lower case, no accents.
 
-/// Small letters without accents; whatever is neither letter nor digit parts words.
+/// Lower case without accents; anything that is neither a letter nor a digit separates words.
 pub fn folded(text: &str) -> String {
     let mut letters = String::new();
     for letter in text.chars().flat_map(char::to_lowercase) {
@@ -13,7 +13,7 @@ pub fn folded(text: &str) -> String {
     letters.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The letter without its accent, for the letters of Latin alphabets; an accent that stands by itself is nothing.
+/// The base letter of an accented Latin letter; an empty string for a combining accent.
 fn plain(letter: char) -> Option<&'static str> {
     const PLAIN: [(&str, &str); 21] = [
         ("àáâãäåāăą", "a"),

@@ -1,7 +1,7 @@
 //! Bursar: review partner rewards, batch the approved ones, pay each partner once.
 //!
-//! `store` is all SQL and nothing else, `ops` the verbs (load, decide with `payout`, record; one database transaction
-//! each), `work` the loops that talk to vendors, `web` and `cli` the faces.
+//! `store` holds all SQL. `ops` holds the verbs: load, decide with `payout`, record, in one database transaction each.
+//! `work` holds the loops that talk to vendors. `web` and `cli` are the interfaces.
 
 pub mod app;
 pub mod backup;

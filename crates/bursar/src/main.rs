@@ -1,4 +1,4 @@
-//! The one binary.
+//! The `bursar` binary.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! The mark: a small file, beside the master key or where `BURSAR_MARK_FILE` says, that remembers how far the database had come
-//! when something was last about to be sent, by this process or by another one. It is written after that was committed and
-//! before the first byte leaves, so a crash leaves it behind and never ahead. A database that has not come so far was put back,
-//! restored or taken over by a standby that lacks the end.
-//! What is deliberately not here: what is done then (`ops::epoch`).
+//! The mark: a small file, beside the master key or at `BURSAR_MARK_FILE`, that records how far the database had
+//! progressed when this or another process was last about to send something. It is written after the database commit
+//! and before the first byte is sent, so a crash can leave it behind the database but never ahead of it. A database
+//! that is behind its mark was restored, or taken over by a standby that lacks the latest commits. Not here: the
+//! response to that (`ops::epoch`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,66 +17,65 @@ use crate::store::put_back::Progress;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Noted {
-    /// The id of the database: the mark of another one says nothing.
+    /// The database's id; a mark from another database is ignored.
     pub database: String,
-    /// How often it was put back.
+    /// How many times it has been restored.
     pub epoch: i64,
     /// How many requests were about to be sent.
     pub sent: i64,
-    /// The last of them. A database that does not know it is another one's past, however much it has sent since.
+    /// The id of the last request. A database without it has diverged, however much it has sent since.
     pub last: Option<String>,
-    /// When, microseconds UTC.
+    /// When it was written, microseconds UTC.
     pub at: i64,
 }
 
 impl Noted {
-    /// How far the database had come.
     pub fn progress(&self) -> Progress {
         Progress { epoch: self.epoch, sent: self.sent }
     }
 }
 
-/// So often a process says in the database that it is the one that was worked on last, or looks who does.
+/// How often, in microseconds, a process records in the database that it is current, or checks who else has.
 const EACH_US: i64 = 60_000_000;
 
-/// The mark of one process.
+/// This process's view of the mark.
 #[derive(Debug, Default)]
 pub struct Mark {
     file: Option<PathBuf>,
-    /// How far this process has seen the database come.
+    /// The furthest progress this process has seen in the database.
     seen: Mutex<Progress>,
     written: Mutex<Written>,
-    /// Whether this process knows the database as the one that was worked on last, and when it last said so in it, or looked.
+    /// Whether this process knows the database to be current, and when it last recorded that in the database or
+    /// checked.
     known: Mutex<(bool, Option<i64>)>,
-    /// When another process said so, as it was last read.
+    /// When another process last recorded that, as last read.
     heard: Mutex<Option<i64>>,
 }
 
-/// What stands in the file.
+/// The contents of the file.
 #[derive(Debug, Default)]
 struct Written {
     progress: Progress,
-    /// The last request that this process was about to send.
+    /// The id of the last request that this process was about to send.
     last: Option<String>,
-    /// Why the file could not be written the last time.
+    /// Why the last write failed, if it did.
     trouble: Option<String>,
 }
 
 impl Mark {
-    /// The mark in a file.
     pub fn at(file: PathBuf) -> Self {
         Self { file: Some(file), ..Self::default() }
     }
 
-    /// The mark beside a key file.
+    /// The mark file that belongs to a key file.
     pub fn beside(key: &Path) -> Self {
         Self::at(place(key))
     }
 
-    /// What was noted; `None` when nothing was, or for a process that notes nothing.
+    /// Reads the file; `None` if it does not exist or this process keeps none.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn read(&self) -> io::Result<Option<Noted>> {
         let Some(file) = &self.file else { return Ok(None) };
         match std::fs::read(file) {
@@ -86,13 +85,11 @@ impl Mark {
         }
     }
 
-    /// Whether there is a file to note anything in.
     pub fn is_kept(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Notes how far the database has come. That it cannot be noted keeps nobody from being paid: a mark that stays behind is
-    /// a mark that notices less.
+    /// Records the database's progress. A failed write does not block payments; a stale mark only detects less.
     pub fn note(&self, noted: &Noted) {
         self.saw(noted.progress());
         let Some(file) = &self.file else { return };
@@ -110,13 +107,13 @@ impl Mark {
         *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble };
     }
 
-    /// Takes over what the file was found to say, as far as it is still so.
+    /// Adopts what the file says as the last write.
     pub fn found(&self, noted: &Noted) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble: None };
     }
 
-    /// Notes what others have sent, unless the file says as much already: one of them may share it.
+    /// Records what other processes have sent, unless the file already says as much: they may share it.
     pub fn note_others(&self, noted: &Noted) {
         let there = self.read().ok().flatten().filter(|there| there.database == noted.database);
         match there.filter(|there| there.progress() >= noted.progress()) {
@@ -125,29 +122,29 @@ impl Mark {
         }
     }
 
-    /// What others have sent beyond what the file says, with the last request that stands there: a node that only looks on
-    /// must know of it too, because it may be the first to start again.
+    /// Progress by others beyond what the file says, with the file's last request. A node that only watches must record
+    /// it too, because it may be the first to restart.
     pub fn not_noted(&self) -> Option<(Progress, Option<String>)> {
         let seen = self.seen();
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was sent in an earlier epoch may be missing in this one, and that is known.
+        // A request from an earlier epoch may legitimately be missing in this one.
         let last = written.last.clone().filter(|_| seen.epoch == written.progress.epoch);
         (self.is_kept() && seen > written.progress).then_some((seen, last))
     }
 
-    /// Why it could not be written the last time, if it could not.
+    /// Why the last write failed, if it did.
     pub fn trouble(&self) -> Option<String> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
-    /// From now on this process knows the database as the one that was worked on last.
+    /// From now on, treat the database as current.
     pub fn knows_it(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.0 = true;
     }
 
-    /// Whether this process is to say now, in the database, that it is that one (`Some(true)`), or to look whether another one
-    /// says so that can tell (`Some(false)`): once a minute.
+    /// Once a minute: `Some(true)` if this process must record in the database that it is current, `Some(false)` if it
+    /// must check whether another process has.
     pub fn is_due(&self, now: i64) -> Option<bool> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let due = known.1.is_none_or(|last| now.saturating_sub(last) >= EACH_US || now < last);
@@ -157,36 +154,35 @@ impl Mark {
         due.then_some(known.0)
     }
 
-    /// Remembers when the database was last said to be that one, by whoever can tell; answers what was known of it before.
+    /// Stores when a process last recorded that the database is current; returns the previous value.
     pub fn heard_current(&self, said: Option<i64>) -> Option<i64> {
         std::mem::replace(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner), said)
     }
 
-    /// Remembers how far the database was seen to have come.
     pub fn saw(&self, now: Progress) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = (*seen).max(now);
     }
 
-    /// How far this process has seen the database come. Whoever reads it before the database and finds less there has
-    /// another database than before.
+    /// The furthest progress this process has seen. A caller that reads this first and then finds less in the database
+    /// is connected to an older database.
     pub fn seen(&self) -> Progress {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where the mark is by these settings.
+/// The mark's path under these settings.
 pub fn place_in(config: &Given) -> PathBuf {
     config.mark_file.clone().unwrap_or_else(|| place(&config.master_key_file))
 }
 
-/// Where the mark of a key file is.
+/// The mark's default path for a key file.
 pub fn place(key: &Path) -> PathBuf {
     let name = key.file_name().unwrap_or_default().to_string_lossy();
     key.with_file_name(format!("{name}.mark"))
 }
 
-/// All of it or nothing: a mark that is half written would have to be disbelieved.
+/// Writes the file atomically: a partial mark would be unusable.
 fn write(file: &Path, noted: &Noted) -> io::Result<()> {
     use io::Write as _;
     let unfinished = backup::unfinished(file);

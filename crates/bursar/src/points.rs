@@ -1,19 +1,17 @@
-//! Named points before and after every commit and every call to a vendor, at which whoever started this process is asked
-//! before it goes on: they may kill it there, let it stand still, or tell it another time. So it is proven that no moment is
-//! a bad one to die at. Points exist in builds with debug assertions only, as [`payout::planted`] does, and there too nobody
-//! is asked unless `BURSAR_POINTS_SOCKET` names the socket of somebody who leads. What is deliberately not here: which point
-//! matters, and what is done there (`bursar-sim crash`).
+//! Named points before and after every commit and every vendor call. A test harness that started the process can kill
+//! it there, pause it, or change its clock, to prove that a crash at any of these moments is safe. Points exist only in
+//! builds with debug assertions, like [`payout::planted`], and do nothing unless `BURSAR_POINTS_SOCKET` names the
+//! harness's socket. Not here: which points matter and what happens there (`bursar-sim crash`).
 
-/// On which side of what is named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
-    /// It is about to be done.
+    /// About to happen.
     Before,
-    /// It is done, and nothing that follows from it is.
+    /// Done, but nothing that follows from it is.
     After,
 }
 
-/// The name of the function this stands in, with its module: what a commit is called after.
+/// The enclosing function's name with its module, used to name a commit.
 #[macro_export]
 macro_rules! this_function {
     () => {{
@@ -22,14 +20,14 @@ macro_rules! this_function {
     }};
 }
 
-/// A function by the path of something inside it: `bursar::ops::pay::press::{{closure}}::here` is `ops::pay::press`.
+/// The function that contains a path: `bursar::ops::pay::press::{{closure}}::here` is `ops::pay::press`.
 pub fn function_of(path: &'static str) -> &'static str {
     let path = path.strip_prefix("bursar::").unwrap_or(path);
     let inside = path.find("::{{closure}}").or_else(|| path.rfind("::here"));
     inside.and_then(|end| path.get(..end)).unwrap_or(path)
 }
 
-/// A call by its method and path, with what names one object left out: `POST /v1/transfers/{id}/reversals`.
+/// A call's method and path with object ids replaced: `POST /v1/transfers/{id}/reversals`.
 pub fn call_of(method: &str, path: &str) -> String {
     let one_object = |part: &str| {
         let a_word = ["v1", "v2", "oauth2"].contains(&part);
@@ -69,8 +67,8 @@ mod led {
         LEADER.get_or_init(connected).as_ref()
     }
 
-    /// Comes to a point, and goes on when whoever leads says so. They answer with the time by which this process's clock is
-    /// ahead of the machine's, in microseconds, and with the wrong turn that is to be taken, if one is.
+    /// Waits at a point until the harness replies. The reply carries how far to run this process's clock ahead of the
+    /// machine's, in microseconds, and which planted fault to enable, if any.
     pub fn pass(side: Side, what: &str) {
         let Some(leader) = leader() else { return };
         let mut leader = leader.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +90,7 @@ mod led {
         }
     }
 
-    /// Comes to a point round a call to a vendor.
+    /// A point around a vendor call.
     pub fn pass_call(side: Side, method: &str, path: &str) {
         if leader().is_some() {
             pass(side, &call_of(method, path));
@@ -100,11 +98,11 @@ mod led {
     }
 }
 
-/// Without debug assertions there are no points.
+/// Without debug assertions this does nothing.
 #[cfg(not(debug_assertions))]
 pub const fn pass(_side: Side, _what: &str) {}
 
-/// Without debug assertions there are no points.
+/// Without debug assertions this does nothing.
 #[cfg(not(debug_assertions))]
 pub const fn pass_call(_side: Side, _method: &str, _path: &str) {}
 

@@ -1,5 +1,5 @@
-//! Whether the loops are alive: when each last finished a pass. What is deliberately not here: what a loop does (`work`), the
-//! watch over it (`watched`), and who is told that one is late (`web::health`).
+//! Loop liveness: when each loop last finished a pass. Not here: what a loop does (`work`), its supervision
+//! (`watched`), and who is alerted when one is late (`web::health`).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,13 +14,13 @@ struct Beat {
     limit_us: i64,
 }
 
-/// A loop as it is told of.
+/// A loop's liveness as reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Age {
     pub name: &'static str,
-    /// How long ago it finished a pass, in microseconds.
+    /// Microseconds since its last finished pass.
     pub age_us: i64,
-    /// It should have finished one since.
+    /// It has exceeded its limit.
     pub late: bool,
 }
 
@@ -29,13 +29,13 @@ impl Pulse {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A loop has begun, or has finished a pass; it finishes the next within the limit.
+    /// A loop started or finished a pass; the next must finish within `limit`.
     pub fn beat(&self, name: &'static str, limit: Duration, now: i64) {
         let limit_us = i64::try_from(limit.as_micros()).unwrap_or(i64::MAX);
         self.with(|beats| beats.insert(name, Beat { at: now, limit_us }));
     }
 
-    /// A loop has ended because it was asked to.
+    /// A loop stopped because it was asked to.
     pub fn end(&self, name: &'static str) {
         self.with(|beats| beats.remove(name));
     }

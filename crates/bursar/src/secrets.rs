@@ -1,4 +1,4 @@
-//! Secrets: the master key and what it seals, and the hashes that stand for secrets we only compare.
+//! Secrets: the master key and what it encrypts, and hashes of secrets that are only compared.
 
 pub mod key_file;
 mod master;
@@ -17,7 +17,7 @@ use crate::turns::{Busy, Turns, cores};
 pub use master::MasterKey;
 pub use one_key::{HEAD_LENGTH, OneKey, Place, id_in};
 
-/// How a file is made that only its owner may read or write.
+/// Options for creating a file that only its owner may read or write.
 pub fn for_its_owner() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -26,19 +26,19 @@ pub fn for_its_owner() -> OpenOptions {
     options
 }
 
-/// What a folder says of its files is durable only once the folder is.
+/// Syncs a file's folder, without which a new name in it is not durable.
 ///
 /// # Errors
-/// When the folder cannot be opened.
+/// The folder cannot be opened.
 pub fn make_durable(file: &Path) -> std::io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Takes a file that is there from everybody but its owner.
+/// Makes an existing file private to its owner.
 ///
 /// # Errors
-/// When it is somebody else's.
+/// Another user owns the file.
 pub fn give_to_owner(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     if path.exists() && is_open_to_others(path)? {
@@ -48,10 +48,10 @@ pub fn give_to_owner(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A secret from a file, without the end of its last line.
+/// Reads a secret from a file, without the trailing newline.
 ///
 /// # Errors
-/// When it cannot be read, or others on the machine can read it too.
+/// The file cannot be read, or other users on the machine can read it.
 pub fn read_kept(path: &Path) -> std::io::Result<String> {
     let text = std::fs::read_to_string(path)?;
     must_be_kept(path, "", ", change what it holds")?;
@@ -59,7 +59,7 @@ pub fn read_kept(path: &Path) -> std::io::Result<String> {
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-/// Refuses a file that others may have read.
+/// Rejects a file that others may have read.
 fn must_be_kept(path: &Path, with_it: &str, then: &str) -> std::io::Result<()> {
     if is_kept(path)? {
         return Ok(());
@@ -70,9 +70,9 @@ fn must_be_kept(path: &Path, with_it: &str, then: &str) -> std::io::Result<()> {
     )))
 }
 
-/// Whether a secret is kept from everybody whom it is not for: others may do nothing with the file, and its group at most
-/// read it, as secrets are mounted into containers (root's, 0440). The group is believed only where the file belongs to
-/// root or to us: whoever owns it has chosen the group.
+/// Whether a secret file is private: others have no access, and the group can at most read, as for secrets mounted into
+/// containers (owned by root, mode 0440). Group access is allowed only if root or this user owns the file, because the
+/// owner chose the group.
 fn is_kept(path: &Path) -> std::io::Result<bool> {
     #[cfg(unix)]
     {
@@ -86,10 +86,10 @@ fn is_kept(path: &Path) -> std::io::Result<bool> {
     std::fs::metadata(path).map(|_| true)
 }
 
-/// Whether anybody but its owner may read or write a file.
+/// Whether anyone but the owner may access a file.
 ///
 /// # Errors
-/// When it cannot be looked at.
+/// The file cannot be inspected.
 pub fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
     #[cfg(unix)]
     return Ok(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?) & 0o077 != 0);
@@ -97,14 +97,14 @@ pub fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
     return std::fs::metadata(path).map(|_| false);
 }
 
-/// What is stored in place of a token or key that carries enough chance of its own.
+/// The stored hash of a token or key that has enough entropy of its own.
 pub fn token_hash(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How many slow hashes are made at a time, and how many may wait. Each takes a core for tens of milliseconds and 19 MiB:
-/// without a bound, strangers who guess would take all there are. They are made on threads of their own, one for each core,
-/// because every thread that has made one keeps its memory.
+/// Bounds how many slow hashes run at once and how many may wait. Each takes a core for tens of milliseconds and 19
+/// MiB, so unbounded password guesses would exhaust the machine. They run on dedicated threads, one per core, because a
+/// thread keeps its memory after making a hash.
 pub struct Hashing {
     turns: Turns,
     jobs: mpsc::Sender<Job>,
@@ -112,9 +112,9 @@ pub struct Hashing {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// For whoever has not signed in.
+/// For requests without a session.
 static STRANGERS: LazyLock<Hashing> = LazyLock::new(Hashing::begin);
-/// For whoever has: proving again, and choosing a password. They never wait behind strangers.
+/// For signed-in people: step-up and password changes. They never queue behind strangers.
 static KNOWN: LazyLock<Hashing> = LazyLock::new(Hashing::begin);
 const MOST_WAITING: usize = 64;
 
@@ -127,7 +127,7 @@ impl Hashing {
             let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let begun = std::thread::Builder::new().spawn(move || {
                 while let Ok(job) = next() {
-                    // Whoever waits for it is told by what was dropped.
+                    // The waiting caller sees its dropped channel.
                     let _ = catch_unwind(AssertUnwindSafe(job));
                 }
             });
@@ -138,20 +138,20 @@ impl Hashing {
         Self { turns: Turns::of_cores(MOST_WAITING), jobs }
     }
 
-    /// That of people who have not signed in; the cores are the machine's, so there is one for the process.
+    /// The queue for people who have not signed in. There is one per process because the cores belong to the machine.
     pub fn of_strangers() -> &'static Self {
         &STRANGERS
     }
 
-    /// That of people who have.
+    /// The queue for signed-in people.
     pub fn of_the_known() -> &'static Self {
         &KNOWN
     }
 
-    /// Does the work on a thread that may take long, when its turn has come.
+    /// Runs blocking work on a hashing thread when its turn comes.
     ///
     /// # Errors
-    /// [`Busy`] when too many wait already.
+    /// [`Busy`] if too many are waiting already.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let _turn = self.turns.take().await?;
         let (tell, told) = tokio::sync::oneshot::channel();
@@ -163,17 +163,16 @@ impl Hashing {
     }
 }
 
-/// Hashes a password the slow way.
+/// Hashes a password with Argon2.
 ///
 /// # Errors
-/// When the parameters are refused, which they are not.
+/// Argon2 rejects the parameters, which the defaults never cause.
 pub fn password_hash(clock: &Clock, password: &str) -> Result<String, argon2::password_hash::Error> {
     use argon2::password_hash::PasswordHasher as _;
     let salt = clock.chance().to_be_bytes();
     Ok(argon2::Argon2::default().hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
 }
 
-/// Whether the password is the one that was hashed.
 pub fn password_matches(password: &str, hash: &str) -> bool {
     use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
     PasswordHash::new(hash)

@@ -1,31 +1,30 @@
-//! Work that costs much, so many at a time: the others wait for their turn, and when too many wait already, whoever comes
-//! next is told at once instead of making everybody slower. What is deliberately not here: who is asked to wait.
+//! A concurrency limit for expensive work. Excess callers wait; once too many wait, the next is refused immediately
+//! instead of slowing everyone down. Not here: who has to wait.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The turns of one kind of work.
+/// The slots for one kind of work.
 pub struct Turns {
     running: Semaphore,
     taken: Semaphore,
 }
 
-/// How many cores there are.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// So many wait already that another would wait for long.
+/// Too many callers are waiting already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Busy;
 
-/// The work goes on while it is held.
+/// A slot, held while the work runs.
 pub struct Turn<'a> {
     _running: SemaphorePermit<'a>,
     _taken: SemaphorePermit<'a>,
 }
 
 impl Turns {
-    /// So many at a time, while so many may wait.
+    /// At most `at_once` run while `waiting` more wait.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self { running: Semaphore::new(at_once), taken: Semaphore::new(at_once + waiting) }
     }
@@ -34,10 +33,10 @@ impl Turns {
         Self::new(cores(), waiting)
     }
 
-    /// Waits for a turn.
+    /// Waits for a slot.
     ///
     /// # Errors
-    /// [`Busy`] when too many wait already.
+    /// [`Busy`] if too many are waiting already.
     pub async fn take(&self) -> Result<Turn<'_>, Busy> {
         let taken = self.taken.try_acquire().map_err(|_| Busy)?;
         let running = self.running.acquire().await.map_err(|_| Busy)?;

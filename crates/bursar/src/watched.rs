@@ -1,5 +1,5 @@
-//! The watch over a loop: its passes one after the other, and a pass that panicked begun again. What is deliberately not here:
-//! what a loop does (`work`), and how long ago each finished a pass (`pulse`).
+//! Loop supervision: runs a loop's passes and restarts after a panic. Not here: what a loop does (`work`), and how long
+//! ago each finished a pass (`pulse`).
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// The first wait after a pass that panicked; it doubles, up to [`LONGEST`], until a pass is finished again.
+/// The first backoff after a pass panics. It doubles up to [`LONGEST`] and resets once a pass finishes.
 const FIRST: Duration = Duration::from_millis(500);
 
 const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Watched {
-    /// Its name in the log and the metrics.
+    /// Its name in logs and metrics.
     pub name: &'static str,
-    /// Within what time each pass ends.
+    /// The time limit for one pass.
     pub limit: Duration,
 }
 
-/// Runs passes until the stop, or until one says that it was the last. A pass that panics is told of, counted and begun
-/// again after a while: what it held in the database lapses by itself, as it does when a process dies.
+/// Runs passes until stopped or until one says it was the last. A panic is logged and counted, and the loop restarts
+/// after a backoff. Its leases in the database lapse, as they do when a process dies.
 pub async fn watch<F>(app: App, of: Watched, stop: CancellationToken, mut pass: impl FnMut() -> F)
 where
     F: Future<Output = bool>,

@@ -1,7 +1,7 @@
-//! Passkeys as the W3C's Web Authentication defines them (level 3, §7.1 and §7.2): what is checked of what a browser hands
-//! over, before it is believed. Nothing is read here but what is given: no clock, no chance, no database. What is
-//! deliberately not here: attestation, which tells who made a device and keeps people's own ones out; which challenges are
-//! open (`ops::people::passkeys`); and reading the bytes (`data`, `key`).
+//! Passkey verification per W3C Web Authentication level 3, §7.1 and §7.2: the checks on what a browser returns. A pure
+//! function of its arguments: no clock, randomness or database. Not here: attestation, which identifies a device's
+//! maker and would exclude people's own devices; open challenges (`ops::people::passkeys`); and parsing the bytes
+//! (`data`, `key`).
 
 mod data;
 mod key;
@@ -16,15 +16,15 @@ use data::Data;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Site {
-    /// The name that a passkey belongs to (the relying party's id): a host.
+    /// The relying party id of the passkeys: a host name.
     pub name: String,
-    /// The origin that a browser must be at.
+    /// The required origin of the browser.
     pub origin: String,
 }
 
 impl Site {
-    /// The site of an address at which people reach us. Nothing where browsers use no passkeys: over plain http, save for
-    /// `localhost`, and at a host that has numbers in the place of a name.
+    /// The site for our base URL. `None` where browsers do not allow passkeys: over plain http except on `localhost`,
+    /// and on a host given as an IP address.
     pub fn of(base_url: &str) -> Option<Self> {
         let url = Url::parse(base_url).ok()?;
         let Some(Host::Domain(name)) = url.host() else { return None };
@@ -37,32 +37,32 @@ impl Site {
     }
 }
 
-/// Why something is not believed.
+/// Why a response was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// It is not written as it should be.
+    /// The response cannot be parsed.
     Unreadable,
-    /// It was made for something else: a new passkey in the place of a shown one, or the reverse.
+    /// Wrong ceremony: a registration where an assertion is due, or the reverse.
     Purpose,
     Challenge,
-    /// The browser was at another site, or in a frame of another.
+    /// The browser was on another site or in a cross-origin frame.
     Origin,
     /// The passkey belongs to another site.
     Site,
     Nobody,
-    /// The device did not ask for a PIN, a finger or a face.
+    /// The device did not verify the user by PIN, fingerprint or face.
     Unverified,
-    /// It is signed in a way that is not asked for.
+    /// The signature algorithm is not one we requested.
     Algorithm,
-    /// The signature is not the key's.
+    /// The signature does not verify.
     Signature,
     Owner,
-    /// It says otherwise than when it was made whether it is on one device alone, or contradicts itself.
+    /// Its backup eligibility differs from registration, or its flags contradict each other.
     Devices,
 }
 
 impl Refused {
-    /// As it stands in the trail.
+    /// As recorded in the audit trail.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -80,49 +80,48 @@ impl Refused {
     }
 }
 
-/// What a browser hands over of a new passkey: each field in base64url.
+/// A new passkey from the browser; each field in base64url.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Made {
-    /// What the browser signed for: challenge and origin, as JSON.
+    /// What the browser signed over: challenge and origin, as JSON.
     pub client_data: String,
-    /// What the device says, with the key.
+    /// The authenticator data, with the key.
     pub authenticator_data: String,
 }
 
-/// What a browser hands over of a passkey that was shown: each field in base64url.
+/// A passkey assertion from the browser; each field in base64url.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
     pub id: String,
-    /// What the browser signed for.
+    /// What the browser signed over.
     pub client_data: String,
     pub authenticator_data: String,
     pub signature: String,
-    /// Whose it is, as the device remembers.
+    /// The user handle, as the device remembers it.
     #[serde(default)]
     pub user: Option<String>,
 }
 
-/// A passkey that can be kept.
+/// A verified passkey, ready to store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct New {
-    /// Which it is, in base64url.
+    /// The credential id, in base64url.
     pub id: String,
-    /// Its public key (a `COSE_Key`), in base64url.
+    /// The public key (a `COSE_Key`), in base64url.
     pub key: String,
-    /// How often the device says it was used.
     pub count: u32,
-    /// On how many devices it is.
+    /// Whether it is device-bound or synced.
     pub devices: Devices,
 }
 
-/// On how many devices a passkey is.
+/// Whether a passkey is bound to one device or synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Devices {
-    /// On the one that made it.
+    /// Only on the device that made it.
     One,
-    /// On all that its owner lets share it.
+    /// On all devices its owner syncs it to.
     Many,
 }
 
@@ -140,18 +139,18 @@ impl Devices {
     }
 }
 
-/// The signature algorithms that are asked for, best first, as COSE numbers them: ES256, EdDSA, RS256.
+/// The requested signature algorithms, best first, by COSE number: ES256, EdDSA, RS256.
 pub const ALGORITHMS: [i64; 3] = [-7, -8, -257];
 
-/// Reads a form's field that holds a passkey.
+/// Parses a form field that holds a passkey.
 pub fn read<T: for<'a> Deserialize<'a>>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }
 
-/// Checks a new passkey.
+/// Verifies a new passkey.
 ///
 /// # Errors
-/// Why it is not kept.
+/// Why it was rejected.
 pub fn new(site: &Site, challenge: &str, made: &Made) -> Result<New, Refused> {
     let client_data = bytes(&made.client_data)?;
     same_scene(site, "webauthn.create", challenge, &client_data)?;
@@ -163,19 +162,19 @@ pub fn new(site: &Site, challenge: &str, made: &Made) -> Result<New, Refused> {
     Ok(New { id: text(id), key: text(key), count: data.count, devices: Devices::of(&data)? })
 }
 
-/// What was kept of a passkey, by which one that is shown is checked.
+/// The stored passkey that an assertion is verified against.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
     pub key: &'a str,
     pub owner: &'a str,
-    /// On how many devices it is, where that was kept.
+    /// Whether it is synced, if that was stored.
     pub devices: Option<&'a str>,
 }
 
-/// Checks a passkey that was shown; how often the device says it was used, and on how many it is.
+/// Verifies an assertion; returns the signature counter and whether the passkey is synced.
 ///
 /// # Errors
-/// Why it is not believed.
+/// Why it was rejected.
 pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Result<(u32, Devices), Refused> {
     let client_data = bytes(&shown.client_data)?;
     same_scene(site, "webauthn.get", challenge, &client_data)?;
@@ -188,7 +187,7 @@ pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Res
         return Err(Refused::Owner);
     }
     let devices = Devices::of(&data)?;
-    // A device may begin to share its passkeys; one that was shared is never on one device again.
+    // A device may start syncing its passkeys, but a synced passkey never becomes device-bound again.
     if devices == Devices::One && kept.devices == Some(Devices::Many.as_str()) {
         return Err(Refused::Devices);
     }
@@ -201,20 +200,20 @@ pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Res
     }
 }
 
-/// The challenge that a browser says it answers; nothing when that cannot be read.
+/// The challenge that a response claims to answer; `None` if it cannot be read.
 pub fn challenge_in(client_data: &str) -> Option<String> {
     let client_data = bytes(client_data).ok()?;
     let challenge = serde_json::from_slice::<ClientData>(&client_data).ok()?.challenge;
-    // It is looked for in a database, which does not take every text.
+    // Check the encoding: PostgreSQL does not accept every text.
     bytes(&challenge).is_ok().then_some(challenge)
 }
 
-/// Which passkey was shown, as it is kept; nothing when that cannot be read.
+/// The credential id in an assertion, as stored; `None` if it cannot be read.
 pub fn id_in(shown: &Shown) -> Option<String> {
     bytes(&shown.id).ok().map(|id| text(&id))
 }
 
-/// What a browser says of itself.
+/// The client data that the browser collected.
 #[derive(Deserialize)]
 struct ClientData {
     #[serde(rename = "type")]
@@ -252,7 +251,7 @@ fn verified(site: &Site, data: &Data<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The longest field, in letters: what a browser signs for is kept, and is some hundreds of bytes long.
+/// The longest field, in characters. Client data is stored, and is some hundreds of bytes long.
 const MOST_LETTERS: usize = 6_000;
 
 fn bytes(text: &str) -> Result<Vec<u8>, Refused> {
@@ -262,7 +261,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, Refused> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Refused::Unreadable)
 }
 
-/// Bytes as a page writes them.
+/// Encodes bytes as base64url.
 pub fn text(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -291,7 +290,7 @@ mod tests {
         }
     }
 
-    /// One that another implementation made.
+    /// Test vectors from another implementation.
     fn made_elsewhere() -> Vec<(&'static str, String, Made, Shown)> {
         let blocks = include_str!("webauthn/made_elsewhere.txt").split("\n\n").skip(1);
         let read = |block: &'static str| {
@@ -316,7 +315,7 @@ mod tests {
         blocks.map(read).collect()
     }
 
-    /// The same text with one bit of it changed.
+    /// The same text with one bit flipped.
     fn bent(text_of: &str, at: usize) -> String {
         let mut bytes = bytes(text_of).unwrap();
         bytes[at] ^= 1;
@@ -344,7 +343,7 @@ mod tests {
             assert_eq!(judge(&other, challenge, "per_1", one), Err(Refused::Origin));
             let other = Site { name: other.name, ..site.clone() };
             assert_eq!(judge(&other, challenge, "per_1", one), Err(Refused::Site));
-            // Each byte of what the device says, and of the signature, is looked at.
+            // Every byte of the authenticator data and of the signature matters.
             for at in 0..bytes(&one.authenticator_data).unwrap().len() {
                 let bent = Shown { authenticator_data: bent(&one.authenticator_data, at), ..one.clone() };
                 assert!(judge(&site, challenge, "per_1", &bent).is_err(), "{algorithm} {at}");
@@ -357,7 +356,7 @@ mod tests {
                     "{algorithm} {at}"
                 );
             }
-            // What was made is not shown, and the reverse.
+            // A registration is not an assertion, and the reverse.
             let swapped = Made {
                 client_data: one.client_data.clone(),
                 authenticator_data: made.authenticator_data.clone(),

@@ -1,6 +1,6 @@
-//! Writes a scenario by chance: who is paid through whom, what people do, what goes wrong, which processes die, and then a
-//! healing time in which vendors and people behave. The same seed, the same text. What is deliberately not here: what must
-//! hold (`invariants`).
+//! Generates a random scenario: payees and vendors, what people do, faults, process crashes, and a final healing phase
+//! in which vendors and people behave. The same seed produces the same text. Not here: what must hold afterwards
+//! (`invariants`).
 
 use crate::chance::Chance;
 
@@ -13,7 +13,7 @@ use words::{CALLS, FAULTS, NEWS, SCENES};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Taste {
-    /// At most so many processes.
+    /// The maximum number of processes.
     pub processes: usize,
 }
 
@@ -23,21 +23,21 @@ pub struct Author {
     text: String,
     taste: Taste,
     processes: usize,
-    /// How many there are at first.
+    /// The number of partners at the start.
     partners: usize,
-    /// Everybody who is paid.
+    /// The names of all payees.
     names: Vec<String>,
     rewards: usize,
     batches: usize,
-    /// How many times something happens.
+    /// The number of faults and disturbances.
     trouble: usize,
 }
 
 impl Author {
-    /// The author of this seed's life.
+    /// An author for this seed.
     pub fn new(seed: u64, taste: Taste) -> Self {
         let mut chance = Chance::new(seed);
-        // Most lives are short, because a short one is played soon and what goes wrong in it is soon understood.
+        // Most scenarios are short, because short ones run fast and their failures are easy to understand.
         let (partners, trouble) = match chance.below(20) {
             0 => (12, 60),
             1..=5 => (6, 28),
@@ -93,7 +93,7 @@ impl Author {
 
     fn cast(&mut self) {
         if self.chance.one_in(4) {
-            // The cap is under what the vendor takes of the larger payments, so what it really took differs at times.
+            // The cap is below the vendor's fee for larger payments, so expected and actual fees sometimes differ.
             self.line("settings fee paypal USD 200 maximum 1.00");
             self.line("settings fees partner");
         }
@@ -114,7 +114,7 @@ impl Author {
         }
     }
 
-    /// Somebody else who is paid through this vendor; their name.
+    /// Adds a payee at this vendor; returns their name.
     fn joins(&mut self, vendor: &str, scene: Option<&str>) -> String {
         let name = format!("p{}", self.names.len());
         let at = match (vendor, scene) {
@@ -139,7 +139,7 @@ impl Author {
 
     fn reward(&mut self) {
         let owner = self.partner();
-        // Some are large, and some are alike, because what is alike can be taken for each other.
+        // Some are large and some are equal, because equal amounts can be mistaken for each other.
         let value = match self.below(8) {
             0 => 66_000 + self.below(200_000),
             1 | 2 => 2_500,
@@ -154,7 +154,7 @@ impl Author {
         self.earned(&owner, &format!("{worth}{approved}"));
     }
 
-    /// Somebody has earned this; the reward's name.
+    /// Adds a reward; returns its name.
     fn earned(&mut self, owner: &str, worth: &str) -> String {
         let name = format!("R{}", self.rewards);
         self.rewards += 1;
@@ -162,7 +162,7 @@ impl Author {
         name
     }
 
-    /// A batch, and what people do with it at the same moment.
+    /// Adds a batch, and what people do with it concurrently.
     fn batch(&mut self) {
         let number = self.batches;
         self.batches += 1;
@@ -194,7 +194,7 @@ impl Author {
             self.line(format!("together pay B{number} on {one}{fate} | {beside} turns {turns}"));
         }
         self.line(format!("try pay B{number}"));
-        // What could not be paid goes back, for the next batch.
+        // Release what could not be paid, for the next batch.
         self.line(format!("try delete B{number}"));
         if self.chance.one_in(6) {
             let vendor = self.of(&["stripe", "paypal"]);
@@ -262,7 +262,7 @@ impl Author {
         }
     }
 
-    /// The loops of one or two processes at once, and perhaps somebody who does something meanwhile.
+    /// Runs the loops of one or two processes concurrently, and possibly a person's command.
     fn together(&mut self) {
         let mut sides = Vec::new();
         for _ in 0..1 + self.below(self.processes.min(2)) {
@@ -272,7 +272,7 @@ impl Author {
                 1 => "deliver",
                 _ => "loops",
             };
-            // What is stored of an event takes few statements.
+            // Storing an event takes few statements.
             let fate = match (what, self.below(4)) {
                 ("deliver", 0) => format!(" errs {}", 1 + self.below(10)),
                 _ => self.fate(),
@@ -325,7 +325,7 @@ impl Author {
         self.line(line);
     }
 
-    /// What people do at the vendor, and not here.
+    /// Actions people take at the vendor rather than in Bursar.
     fn at_the_vendor(&mut self, who: &str) {
         let line = match self.below(12) {
             0 | 1 => format!("maybe reverse {who}"),
@@ -372,7 +372,7 @@ impl Author {
         }
     }
 
-    /// Everything is well again, and people take care of what failed.
+    /// Ends all faults, and people fix what failed.
     fn heal(&mut self) {
         self.line("heal");
         self.line("healed");

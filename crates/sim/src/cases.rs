@@ -1,6 +1,6 @@
-//! What befalls a machine or a node, told case by case: a node that stands still inside a commit, with a lease, with an
-//! answer; a disk that is full or does not write; a clock that is wrong. What is deliberately not here: the errand that goes
-//! on meanwhile, and what must hold after it (`bursar_sim::crash`).
+//! Machine and node failures, case by case: a node that freezes inside a commit, with a lease, with an answer; a full
+//! or failing disk; a wrong clock. Not here: the workload that runs meanwhile, and what must hold afterwards
+//! (`bursar_sim::crash`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,13 +13,13 @@ use bursar_sim::crash::trouble::{FullDisk, NoSync};
 
 const SECOND_US: i64 = 1_000_000;
 
-/// A small file system in memory, for a case of its own: it can be filled without harm to others.
+/// A small in-memory file system for one case, which can be filled without harming others.
 struct Room {
     folder: PathBuf,
 }
 
 impl Room {
-    /// Mounts one; why not, where that is not allowed to us.
+    /// Mounts one; an error if that is not permitted.
     fn make(number: usize) -> Result<Self, String> {
         let folder = std::env::temp_dir().join(format!("bursar-room-{}-{number}", std::process::id()));
         std::fs::create_dir(&folder).map_err(|error| error.to_string())?;
@@ -41,7 +41,7 @@ impl Drop for Room {
     }
 }
 
-/// Moments that matter: money is promised, about to be sent, sent; the vendor has told of it.
+/// Critical moments: money is promised, about to be sent, sent; the vendor has reported it.
 const MOMENTS: [&str; 6] = [
     "before ops::pay::pay",
     "after work::begin::all",
@@ -51,7 +51,7 @@ const MOMENTS: [&str; 6] = [
     "before work::settle::record_said",
 ];
 
-/// The cases whose name holds what is wanted.
+/// The cases whose name contains `wanted`.
 pub fn all(on_postgres: bool, wanted: &str) -> Vec<(String, Plan)> {
     let mut cases = Vec::new();
     let mut add = |name: &str, point: &str, deed: Deed, change: fn(&mut Plan), nodes: usize| {
@@ -63,9 +63,9 @@ pub fn all(on_postgres: bool, wanted: &str) -> Vec<(String, Plan)> {
     for point in MOMENTS {
         add("it stands still for 8 s", point, freezes(8), |_| {}, 1);
         if on_postgres {
-            // Longer than a node may be silent before the others take it for dead.
+            // Longer than a node may be silent before others declare it dead.
             add("one of two nodes stands still for 8 s", point, freezes(8), |_| {}, 2);
-            // Longer than the database lets a transaction lie open.
+            // Longer than the database allows a transaction to stay open.
             add("one of two nodes stands still for 20 s", point, freezes(20), |_| {}, 2);
         }
         let wrong = |us| Deed::WrongClock(us, Duration::from_secs(5));
@@ -92,7 +92,7 @@ pub fn all(on_postgres: bool, wanted: &str) -> Vec<(String, Plan)> {
     cases.into_iter().filter(|(name, _)| wanted(name)).collect()
 }
 
-/// What a disk does to SQLite.
+/// The disk failures, for SQLite only.
 fn disks() -> Vec<(String, Plan)> {
     let lasts = Duration::from_secs(4);
     let mut cases = Vec::new();

@@ -1,6 +1,6 @@
-//! Chance by number: the same number, the same draws.
+//! Seeded randomness: the same seed gives the same draws.
 
-/// SplitMix64: small, and good enough to be unlike itself.
+/// SplitMix64: small and random enough.
 pub struct Chance(u64);
 
 impl Chance {
@@ -8,7 +8,7 @@ impl Chance {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// The next 64 random bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -17,12 +17,12 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below this one.
+    /// A number from 0 up to but excluding `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    /// One time in so many.
+    /// True once in this many times on average.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,5 +1,5 @@
-//! Which rows of the law of a payment were reached: state, fact and leg, as the program tells them under the target `law`. What
-//! is deliberately not here: what a row says, which `cargo test -p payout --test law` prints.
+//! Coverage of the law of a payment: the rows reached, by state, fact and leg, as logged by the program under the
+//! target `law`. Not here: what each row says, which `cargo test -p payout --test law` prints.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,10 +13,10 @@ use tracing::{Event, Metadata, Subscriber};
 
 static REACHED: Mutex<BTreeMap<[String; 3], u64>> = Mutex::new(BTreeMap::new());
 
-/// How many pairs of fact and leg there are: seven facts of any of five legs, and twenty of one.
+/// The number of fact and leg pairs: seven facts with any of five legs, and twenty with one.
 const FACTS: usize = 7 * 5 + 20;
 
-/// Listens to what is told of the law, and to nothing else.
+/// Subscribes to the `law` log target only.
 struct Listener;
 
 #[derive(Default)]
@@ -68,17 +68,17 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-/// Begins to count, in this whole process.
+/// Starts counting, for the whole process.
 pub fn begin() {
     let _ = tracing::subscriber::set_global_default(Listener);
 }
 
-/// Every row that was reached, and how often.
+/// Every row that was reached, with its count.
 pub fn reached() -> BTreeMap<[String; 3], u64> {
     REACHED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// How many rows there are, those that nothing can reach among them.
+/// The number of rows, including unreachable ones.
 pub fn rows() -> usize {
     State::ALL.len() * FACTS
 }

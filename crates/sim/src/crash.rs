@@ -1,7 +1,7 @@
-//! A real process that is killed for real: `bursar serve` on a database of its own, with both vendors beside it, does an
-//! errand for an honest client; at a named point it is ended by SIGKILL, started again, and when everything has settled the
-//! vendors' books and the database are looked at from outside. What is deliberately not here: which points, and how many at a
-//! time (`bursar-sim crash`).
+//! Crash tests with a real process: `bursar serve` on its own database, with both simulated vendors, serves an honest
+//! client. At a named point the process is killed with SIGKILL and restarted. Once everything has settled, the vendors'
+//! books and the database are checked from outside. Not here: which points, and how many in parallel (`bursar-sim
+//! crash`).
 
 pub mod balancer;
 pub mod client;
@@ -25,54 +25,54 @@ use place::Place;
 use process::{Keeper, Recipe};
 use tokio::task::JoinHandle;
 
-/// How long one errand may take with all that befalls it.
+/// The time limit for one workload, including everything that happens to it.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// What an errand is done with, and what befalls it.
+/// The setup of one workload and its failures.
 #[derive(Clone)]
 pub struct Plan {
     pub strikes: Vec<Strike>,
-    /// So many processes serve the database.
+    /// The number of processes that serve the database.
     pub nodes: usize,
-    /// More variables of their environment.
+    /// Additional environment variables for them.
     pub variables: Vec<(String, String)>,
-    /// The machine itself is in trouble: a process may end by itself, and 500 is an answer.
+    /// The machine itself fails: a process may exit by itself, and a 500 is acceptable.
     pub may_end: bool,
     /// Clocks are so wrong that vendors' events look too old.
     pub old_events: bool,
-    /// The wrong turn that the program takes.
+    /// The planted fault to enable.
     pub planted: Option<&'static str>,
-    /// Everything lies below this folder, where one is named.
+    /// The parent folder of all files, if set.
     pub folder: Option<PathBuf>,
-    /// Kept for as long as the plan is.
+    /// Kept alive as long as the plan.
     pub kept: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Plan {
-    /// These strikes, on so many nodes.
+    /// A plan with these strikes on this many nodes.
     pub fn of(strikes: Vec<Strike>, nodes: usize) -> Self {
         let (variables, may_end, old_events, planted) = (Vec::new(), false, false, None);
         Self { strikes, nodes, variables, may_end, old_events, planted, folder: None, kept: None }
     }
 }
 
-/// What came of an errand.
+/// The result of a workload.
 pub struct Came {
-    /// What was wrong; nothing, where all is well.
+    /// What was wrong; empty if nothing was.
     pub told: Vec<String>,
-    /// How often the process came to each point, in all its lives.
+    /// How often each point was reached, across restarts.
     pub passed: BTreeMap<String, u32>,
-    /// The strikes that befell it.
+    /// The strikes that actually occurred.
     pub struck: Vec<String>,
-    /// What there was in the end: rewards and payments, as the API tells of them.
+    /// The final state of rewards and payments, as reported by the API.
     pub end: String,
-    /// The longest time for which the client got no answer that it could use, in microseconds.
+    /// The longest time without a usable answer for the client, in microseconds.
     pub away_us: i64,
-    /// The last of the process's log.
+    /// The end of the process's log.
     pub log: String,
 }
 
-/// Does the errand as planned; `expected` is how it ends when nothing befalls it.
+/// Runs the workload as planned; `expected` is its final state without any strike.
 pub async fn once(number: u64, binary: &Path, plan: &Plan, expected: Option<&str>) -> Came {
     let place = Place::open(number, plan).await;
     let start = |node| Keeper::start(&place, Recipe::of(&place, binary, node, plan));
@@ -111,10 +111,10 @@ pub async fn once(number: u64, binary: &Path, plan: &Plan, expected: Option<&str
     Came { told, passed, struck, end, away_us, log }
 }
 
-/// What is said of an event that was refused though it was genuine.
+/// The violation reported when a genuine event was rejected.
 const GENUINE: &str = "I17: the genuine event";
 
-/// A balancer before the nodes.
+/// A load balancer in front of the nodes.
 fn before(place: &Place, keepers: &[Keeper]) -> JoinHandle<()> {
     let nodes = place.listen.iter().zip(keepers);
     let nodes = nodes.map(|(address, keeper)| Node { address: address.clone(), pid: keeper.pid() });

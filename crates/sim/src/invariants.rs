@@ -1,7 +1,7 @@
-//! What must hold after every life: the invariants I01 to I30 as far as the database and the vendors' books show them, each a
-//! function with its number and its sentence. They share nothing with the program but how ids are written: rows are read
-//! by statements of this crate, money is read off the books of the simulator. What is deliberately not here: how a life
-//! came to be; docs/proof.md says which invariants cannot be seen from here and what shows those.
+//! What must hold after every run: invariants I01 to I30 as far as the database and the vendors' books show them, each
+//! a function with its number and a description. They share no code with the program except the format of ids: rows are
+//! read with this crate's own SQL, money from the simulator's books. Not here: how a run is produced; docs/proof.md
+//! says which invariants cannot be checked here and what checks those.
 
 mod flows;
 mod gates;
@@ -16,12 +16,12 @@ use crate::world::World;
 pub use sight::Known;
 use sight::Sight;
 
-/// What does not hold; nothing, where all is well.
+/// The violated invariants; empty if there are none.
 pub async fn broken(outside: &Outside, world: &World) -> Vec<String> {
     broken_by(outside, Known::of(world)).await
 }
 
-/// The same of a program that runs elsewhere, by what is known beside its database.
+/// The same for a program that runs elsewhere, given what is known besides its database.
 pub async fn broken_by(outside: &Outside, known: Known) -> Vec<String> {
     let sight = Sight::of(outside, known).await;
     let mut told = Vec::new();

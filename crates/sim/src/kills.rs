@@ -1,5 +1,5 @@
-//! Many errands, each with a process that is killed at another point, several at a time: which points there are is found by
-//! an errand that nothing befalls. What is deliberately not here: one errand (`bursar_sim::crash`).
+//! Many crash workloads in parallel, each killing a process at a different point; an undisturbed run finds the points.
+//! Not here: a single workload (`bursar_sim::crash`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,48 +16,49 @@ use payout::planted;
 
 use crate::cases;
 
-/// Kill a real `bursar serve` at named points, start it again, and look at the books
+/// Kill a real `bursar serve` at named points, restart it, and check the books
 #[derive(Args)]
 pub struct Options {
-    /// On a database of this PostgreSQL server instead of SQLite
+    /// Use databases on this PostgreSQL server instead of SQLite
     #[arg(long)]
     postgres: Option<String>,
-    /// Kill at each point about so often
+    /// The approximate number of kills per point
     #[arg(long, default_value_t = 3)]
     kills: u32,
-    /// Only at points whose name holds this
+    /// Only points whose name contains this
     #[arg(long)]
     point: Option<String>,
-    /// Only at the points that this file names, a line each, like `after work::begin::all #1`
+    /// Only the points listed in this file, one per line, such as `after work::begin::all #1`
     #[arg(long)]
     chosen: Option<PathBuf>,
-    /// How many errands are done at once
+    /// The number of workloads to run in parallel
     #[arg(long, default_value_t = 4)]
     jobs: usize,
-    /// So many processes serve one database, behind a balancer; whichever comes to the point is killed. On PostgreSQL only
+    /// The number of processes that serve one database behind a load balancer; the one that reaches the point is
+    /// killed. PostgreSQL only
     #[arg(long, default_value_t = 1)]
     nodes: usize,
-    /// Instead of killing, what befalls a machine: `all`, or a part of the name of a case
+    /// Run machine failures instead of kills: `all`, or part of a case's name
     #[arg(long)]
     case: Option<String>,
-    /// Take this wrong turn of `payout::planted`: the errands must see it
+    /// Enable this fault of `payout::planted`; the workloads must detect it
     #[arg(long)]
     planted: Option<String>,
-    /// Only print the points and how often each is come to
+    /// Only print the points and how often each is reached
     #[arg(long)]
     list: bool,
-    /// The program; the one beside this one when not given
+    /// The bursar program; defaults to the one beside this program
     #[arg(long)]
     bursar: Option<PathBuf>,
-    /// Stop after so many errands that go wrong
+    /// Stop after this many failed workloads
     #[arg(long, default_value_t = 10)]
     enough: usize,
-    /// Show the end of the log of an errand that goes wrong
+    /// Show the end of the log of failed workloads
     #[arg(long)]
     log: bool,
 }
 
-/// What they came to.
+/// The totals of all workloads.
 #[derive(Default)]
 struct Tally {
     done: usize,
@@ -77,7 +78,7 @@ struct Run<'a> {
     tally: Mutex<Tally>,
 }
 
-/// Does them all; says what went wrong.
+/// Runs all workloads; reports failures.
 pub fn all(options: &Options) -> ExitCode {
     if !planted::COMPILED {
         println!("this was built without debug assertions, so there are no points");
@@ -134,13 +135,13 @@ fn beside() -> Option<PathBuf> {
     binary.exists().then_some(binary)
 }
 
-/// Each point, at times that lie evenly over the errand; where it is come to less often than it is to be killed there, the
-/// process is killed there again as soon as it has been started.
+/// Strikes at each point, spread evenly over the workload. If a point is reached less often than it should be hit, the
+/// process is killed there again right after each restart.
 fn strikes(options: &Options, passed: &BTreeMap<String, u32>) -> Vec<Vec<Strike>> {
     let wanted = |point: &str| options.point.as_deref().is_none_or(|part| point.contains(part));
     let mut plans = Vec::new();
     for (point, times) in passed.iter().filter(|(point, _)| wanted(point)) {
-        // Not the last of many: how often it is come to is not the same in every errand.
+        // Not the last of many, because the number of visits varies between runs.
         let within = if *times > 4 { times * 4 / 5 } else { *times };
         let errands = within.min(options.kills).max(1);
         let each = options.kills.div_ceil(errands);
@@ -153,7 +154,7 @@ fn strikes(options: &Options, passed: &BTreeMap<String, u32>) -> Vec<Vec<Strike>
     plans
 }
 
-/// The points of a file; one that is not come to any more stands elsewhere now.
+/// The points listed in a file; an error for one that is no longer reached.
 fn chosen(file: &Path, passed: &BTreeMap<String, u32>) -> Result<Vec<Vec<Strike>>, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -171,7 +172,7 @@ fn chosen(file: &Path, passed: &BTreeMap<String, u32>) -> Result<Vec<Vec<Strike>
         .collect()
 }
 
-/// One errand on a runtime of its own.
+/// Runs one workload on a runtime of its own.
 fn one(number: u64, binary: &Path, plan: &Plan, end: Option<&str>) -> Came {
     #[allow(clippy::expect_used, reason = "without a runtime there is nothing to do")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -231,7 +232,7 @@ impl Run<'_> {
             tally.wrong.len(),
             tally.away_us / 1_000
         );
-        // What is chosen is chosen because it is come to.
+        // Chosen points are expected to be reached.
         if let Some(planted) = &self.options.planted {
             println!("{planted} was {}", if tally.wrong.is_empty() { "NOT SEEN" } else { "seen" });
             return if tally.wrong.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS };

@@ -1,8 +1,7 @@
-//! Lives of Bursar, played: a whole program in one process with both vendors beside it (`world`), and the language in
-//! which what happens to it is told (`stage`); scenarios by chance (`author`), played and judged (`life`), in which
-//! everything takes turns (`turns`), and what must hold after each (`invariants`). The integration tests play the same
-//! worlds. Beside them is a real process that is killed for real (`crash`). What is deliberately not here: the program, and
-//! the vendors.
+//! Simulation of Bursar: the whole program in one process with both simulated vendors (`world`), and a scenario
+//! language (`stage`); random scenarios (`author`) that are run and checked (`life`) with deterministic interleaving
+//! (`turns`), and the invariants (`invariants`). The integration tests use the same worlds. Also here: crash tests with
+//! a real process (`crash`). Not here: the program and the vendors.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

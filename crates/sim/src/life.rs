@@ -1,5 +1,5 @@
-//! One life: the scenario that a seed draws, played on a stage of its own, and what came of it. What is deliberately not
-//! here: how many are played, and where (`main`).
+//! One simulated run: the scenario for a seed, run on a stage of its own, with its result. Not here: how many are run,
+//! and where (`main`).
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -13,19 +13,19 @@ use crate::author::{Author, Taste};
 use crate::outside::Outside;
 use crate::stage::Stage;
 
-/// What came of a life.
+/// The result of a run.
 pub struct Life {
     pub text: String,
-    /// What was wrong; nothing, where all is well.
+    /// What was wrong; `None` if nothing was.
     pub told: Option<String>,
-    /// What was played, what became of it, and what is in the database and the vendors' books in the end: the same for the
+    /// The commands, their results, and the final contents of the database and the vendors' books: identical for the
     /// same seed, byte for byte.
     pub log: String,
-    /// How many payments there were, by state.
+    /// The number of payments by state.
     pub states: BTreeMap<String, usize>,
 }
 
-/// Plays the life that a seed draws.
+/// Runs the scenario of a seed.
 pub async fn of_seed(seed: u64, taste: Taste) -> Life {
     of_text(seed, Author::new(seed, taste).write()).await
 }
@@ -61,7 +61,7 @@ async fn states(stage: &Stage) -> BTreeMap<String, usize> {
     states
 }
 
-/// What there is in the end: the requests for money and the webhooks as they came, and every table by its hash.
+/// The final state: payment requests and webhooks as they arrived, and a hash of every table.
 async fn end(stage: &Stage) -> Vec<String> {
     let books = stage.world.simulator.books();
     let mut log = Vec::new();
@@ -83,7 +83,7 @@ async fn end(stage: &Stage) -> Vec<String> {
     log
 }
 
-/// What is compared of two plays of one seed: a table, its columns, its order.
+/// What must be equal in two runs of one seed: table, columns, order.
 const TABLES: [(&str, &str, &str); 11] = [
     ("reward", "id, status, batch_id, transaction_id, paid_at, version", "id"),
     ("batch", "id, number, pay_pressed_at, deleted_at, digest", "id"),

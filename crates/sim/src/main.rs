@@ -1,5 +1,5 @@
-//! Plays lives by chance and says what did not hold: `bursar-sim --seeds 0..1000 --jobs 2 --nodes 3`; or kills real
-//! processes: `bursar-sim crash`. What is deliberately not here: what a life is (`life`), and what is killed (`crash`).
+//! Runs random scenarios and reports violated invariants: `bursar-sim --seeds 0..1000 --jobs 2 --nodes 3`; or kills
+//! real processes: `bursar-sim crash`. Not here: a single run (`life`), and crash tests (`crash`).
 #![allow(clippy::print_stdout, reason = "what it finds is told on the standard output")]
 
 mod cases;
@@ -10,58 +10,58 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Lives of Bursar by chance, each played and judged
+/// Run random scenarios of Bursar and check the invariants
 #[derive(Parser)]
 #[command(name = "bursar-sim", args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
     instead: Option<Instead>,
-    /// Which seeds: `A..B`, or one
+    /// The seeds to run: `A..B`, or one number
     #[arg(long, default_value = "0..100")]
     seeds: String,
-    /// How many are played at once
+    /// The number of runs in parallel
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// At most so many processes in a life
+    /// The maximum number of processes in a run
     #[arg(long, default_value_t = 3)]
     nodes: usize,
-    /// Play on this PostgreSQL server instead of SQLite
+    /// Use this PostgreSQL server instead of SQLite
     #[arg(long)]
     postgres: Option<String>,
-    /// Play what the simulation wrote into this file instead
+    /// Run the scenario in this file, written by the simulation, instead
     #[arg(long)]
     play: Option<std::path::PathBuf>,
-    /// Print the log of each life
+    /// Print the log of each run
     #[arg(long)]
     log: bool,
-    /// Print what each seed draws, and play nothing
+    /// Print each seed's scenario without running it
     #[arg(long)]
     written: bool,
-    /// Stop after so many that fail
+    /// Stop after this many failures
     #[arg(long, default_value_t = 20)]
     enough: usize,
-    /// Show so many of those that fail
+    /// The number of failures to show
     #[arg(long, default_value_t = 3)]
     shown: usize,
-    /// Take these wrong turns, with commas between them, or `all`, one after the other, and say which seed saw each; needs a
-    /// build with debug assertions
+    /// Enable these planted faults one after the other, separated by commas, or `all`, and report which seed detected
+    /// each; needs a build with debug assertions
     #[arg(long)]
     planted: Option<String>,
-    /// Make the life that has seen a wrong turn as short as it can be, and print it
+    /// Shorten the scenario that detected a planted fault as far as possible, and print it
     #[arg(long)]
     shorter: bool,
-    /// Take only the wrong turns that this file names, each in lives from the seed on that has seen it
+    /// Only the planted faults listed in this file, each starting at the seed that detected it before
     #[arg(long)]
     seen: Option<std::path::PathBuf>,
     /// Print every row of the law that was reached
     #[arg(long)]
     coverage: bool,
-    /// Leave a failing life as long as it is
+    /// Do not shorten failing scenarios
     #[arg(long)]
     whole: bool,
 }
 
-/// What is done instead of playing lives.
+/// What to do instead of running scenarios.
 #[derive(Subcommand)]
 enum Instead {
     Crash(kills::Options),

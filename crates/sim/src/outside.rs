@@ -1,16 +1,16 @@
-//! The database as it is, past the program: read by statements of this crate's own, so that nothing which is judged takes
-//! part in the judging. What is deliberately not here: what must hold (`invariants`).
+//! Direct access to the database, bypassing the program: read with this crate's own SQL, so that the code under test
+//! takes no part in checking. Not here: what must hold (`invariants`).
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyPool, AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
 
-/// A way to look at it.
+/// A read connection to the database.
 pub struct Outside {
     pool: AnyPool,
 }
 
-/// When anything is next due by itself, for each of the loops as `Loop::ALL` orders them: something to be looked at, to be
-/// asked, to be sent, to be looked for.
+/// When each loop next has something due, in the order of `Loop::ALL`: events to process, payments to ask about,
+/// requests to send, requests to look up.
 const NEXT_DUE: &str = "SELECT \
     (SELECT MIN(received_at) FROM vendor_event \
         WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL), \
@@ -28,7 +28,7 @@ const NEXT_DUE: &str = "SELECT \
         FROM submission WHERE state = 'looking')";
 
 impl Outside {
-    /// A look at this database.
+    /// Opens a connection to this database.
     pub async fn of(url: &str) -> Self {
         Self {
             pool: AnyPoolOptions::new()
@@ -40,7 +40,6 @@ impl Outside {
         }
     }
 
-    /// The rows of a statement.
     pub async fn rows(&self, sql: &str) -> Vec<AnyRow> {
         let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
         self.pool
@@ -49,7 +48,7 @@ impl Outside {
             .unwrap_or_else(|error| panic!("the database cannot be looked at: {error}"))
     }
 
-    /// The rows of a statement as text, its columns as many as the list names.
+    /// A query's rows as text, with as many columns as the list names.
     pub async fn texts(&self, sql: &str, columns: &str) -> Vec<String> {
         let count = columns.split(',').count();
         let cell = |row: &AnyRow, at: usize| match row.try_get::<Option<String>, _>(at) {
@@ -62,7 +61,7 @@ impl Outside {
         rows.iter().map(|row| (0..count).map(|at| cell(row, at)).collect::<Vec<_>>().join("|")).collect()
     }
 
-    /// When something is next due (microseconds) for each of the loops; nothing is, where there is none.
+    /// When each loop next has something due (microseconds); `None` if nothing is.
     pub async fn next_due(&self) -> [Option<i64>; 4] {
         let rows = self.rows(NEXT_DUE).await;
         rows.first().map(|row| [0, 1, 2, 3].map(|at| row.get(at))).unwrap_or_default()

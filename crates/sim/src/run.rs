@@ -1,4 +1,4 @@
-//! Many lives on several threads, what they came to, and how fast. What is deliberately not here: one life.
+//! Many runs on several threads, with totals and speed. Not here: a single run.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,23 +21,23 @@ use payout::transaction::State;
 
 use crate::Arguments;
 
-/// How often it is told how far it has come, in microseconds.
+/// The interval of progress reports, in microseconds.
 const TOLD_EACH_US: i64 = 5_000_000;
 
-/// A change of the program can make another life of what a seed draws: so many seeds are played from the one that is named.
+/// A change to the program can change what a seed generates, so this many seeds are tried from the recorded one.
 const NEAR: u64 = 40;
 
-/// Without optimizations the whole program below one life takes more than threads have by themselves.
+/// Unoptimized builds need more stack than threads have by default.
 const STACK: usize = 16 << 20;
 
-/// A runtime of one thread: what happens on it happens in one order.
+/// A single-threaded runtime, so that everything happens in one order.
 fn alone() -> tokio::runtime::Runtime {
     #[allow(clippy::expect_used, reason = "without a runtime there is nothing to play")]
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Keeps this thread, and those it starts, to one of the processors it may use. A life and the thread of its database only ever
-/// wait for each other: on two processors each statement wakes one of them up, and a life takes twice as long.
+/// Pins this thread and those it starts to one processor. A run and its database thread only ever wait for each other;
+/// on two processors each statement wakes the other one up, and a run takes twice as long.
 fn keep_to_one_processor(job: usize) {
     let Ok(allowed) = sched_getaffinity(None) else { return };
     let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|one| allowed.is_set(*one)).collect();
@@ -48,7 +48,7 @@ fn keep_to_one_processor(job: usize) {
     }
 }
 
-/// What the lives came to so far.
+/// The totals of the runs so far.
 #[derive(Default)]
 struct Tally {
     played: u64,
@@ -57,7 +57,7 @@ struct Tally {
     failed: Vec<(u64, Life)>,
 }
 
-/// A run of many lives.
+/// The state shared by all threads.
 struct Run<'a> {
     arguments: &'a Arguments,
     clock: Clock,
@@ -69,7 +69,7 @@ struct Run<'a> {
     tally: Mutex<Tally>,
 }
 
-/// Plays them all; says what failed.
+/// Runs all seeds; reports failures.
 pub fn all(arguments: &Arguments) -> ExitCode {
     let Some(seeds) = seeds(&arguments.seeds) else {
         println!("--seeds is A..B, or one number");
@@ -112,7 +112,7 @@ fn one_file(arguments: &Arguments, path: &Path) -> ExitCode {
     }
 }
 
-/// Takes wrong turns, one after the other; each must be seen.
+/// Enables planted faults one after the other; each must be detected.
 fn every_planted(arguments: &Arguments, chosen: &str, seeds: &Range<u64>) -> ExitCode {
     if !planted::COMPILED {
         println!("this was built without debug assertions, so no wrong turn can be taken");
@@ -159,7 +159,7 @@ fn every_planted(arguments: &Arguments, chosen: &str, seeds: &Range<u64>) -> Exi
     if unseen == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Reads lines of a wrong turn and the seed that has seen it.
+/// Parses lines of a planted fault and the seed that detected it.
 fn seen_by(text: &str) -> BTreeMap<String, u64> {
     let mut known = BTreeMap::new();
     for line in text.lines() {
@@ -182,7 +182,7 @@ fn every_life(arguments: &Arguments, seeds: Range<u64>) -> ExitCode {
     if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Databases are made in memory, where there is a file system for that, or on the server that was named.
+/// Puts databases on an in-memory file system if there is one, or on the given server.
 fn prepare(arguments: &Arguments) {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {

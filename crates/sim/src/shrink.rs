@@ -1,12 +1,12 @@
-//! Makes a life that fails as short as it can be: lines are left out, many at a time and then one by one, as long as it still
-//! fails in the same way. What is deliberately not here: what failing means (`life`).
+//! Shortens a failing scenario: removes lines, many at a time and then one by one, as long as it still fails in the
+//! same way. Not here: what counts as failing (`life`).
 
 use crate::life;
 
-/// So many plays at most.
+/// The most runs to spend on it.
 const PLAYS: usize = 400;
 
-/// What kind of failure it is: the invariant, or the first words of what was said.
+/// The kind of failure: the invariant, or the first words of the message.
 pub fn kind(told: &str) -> String {
     let numbered = |word: &&str| {
         let digits = word.strip_prefix('I').map(|rest| rest.trim_end_matches([':', ',']));
@@ -20,14 +20,14 @@ pub fn kind(told: &str) -> String {
     line.map_or(String::new(), |line| line.chars().take(24).collect())
 }
 
-/// The shortest text found that fails as this one did, and what is said of it.
+/// The shortest scenario found that fails in the same way, and its message.
 pub async fn shrunk(seed: u64, text: &str, told: &str) -> (String, String) {
     let wanted = kind(told);
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let (mut best, mut plays) = (told.to_owned(), 0);
     let mut size = lines.len() / 2;
     while size > 0 && plays < PLAYS {
-        // From the end, because what comes late depends on what comes early. The first line says what it is.
+        // From the end, because later lines depend on earlier ones. The first line is the header.
         let mut end = lines.len();
         let mut shorter = false;
         while end > 1 && plays < PLAYS {

@@ -1,132 +1,133 @@
-//! Scenarios: the money path told in plain text files, played through the real verbs, loops and webhook routes against
-//! the simulated vendors, on a clock that only a scenario moves.
+//! Scenarios: money flows written as plain text files and run through the real verbs, loops and webhook routes against
+//! the simulated vendors, on a clock that only the scenario advances.
 //!
-//! A file is a list of lines `word argument …`; what follows a `#` is for the reader. Amounts are in USD where no
-//! currency is written. Names (`ana`, `R1`, `B1`) are the scenario's own.
+//! A file is a list of lines `word argument …`; a `#` starts a comment. Amounts without a currency are in USD. Names
+//! (`ana`, `R1`, `B1`) belong to the scenario.
 //!
-//! # Setting the stage
+//! # Setup
 //!
 //! | line | does |
 //! | --- | --- |
-//! | `settings fees partner` | who pays the vendor's fee, and `settings fee paypal USD 200 maximum 20.00` what it is (in hundredths of a percent; `fixed`, `minimum`, `monthly`); also `cooling-off 0` (hours), `two-person on`, `payouts off`, `tax on`, `vendors paypal`, `threshold 50.00 USD`, `limit per-day 100.00 USD` (`per-batch`, `per-person-per-day`, `per-payment paypal 10.00 USD`, `per-reward 500.00 USD`) |
-//! | `account acme paypal pay@acme.example` | a company, with its destination if one is written |
-//! | `partner ana stripe acct_ana of acme from DE` | a partner, the same way; `of` and `from` may be left out |
+//! | `settings fees partner` | sets who bears the vendor's fee; `settings fee paypal USD 200 maximum 20.00` sets the fee (in hundredths of a percent; `fixed`, `minimum`, `monthly`); also `cooling-off 0` (hours), `two-person on`, `payouts off`, `tax on`, `vendors paypal`, `threshold 50.00 USD`, `limit per-day 100.00 USD` (`per-batch`, `per-person-per-day`, `per-payment paypal 10.00 USD`, `per-reward 500.00 USD`) |
+//! | `account acme paypal pay@acme.example` | creates a company, with an optional destination |
+//! | `partner ana stripe acct_ana of acme from DE` | creates a partner in the same way; `of` and `from` are optional |
 //! | `change ana paypal new@example.com` | an administrator changes the destination |
-//! | `hold ana on` / `off`, `close ana` | the partner is put on hold, or taken off it; or closed |
-//! | `tax ana w9 2026-01-31` | a tax report, signed on that day |
-//! | `reward R1 ana 120.00 EUR approved organization` | a reward; `approved` approves it, `organization` pays the company; `points`, `held` (for five days), `expiring` (in two) |
-//! | `approve R1`, `clawback C1 R1 20.00` | approves it later; takes back some of a paid one |
-//! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
-//! | `balance stripe 0.00 EUR` | what we have at a vendor |
-//! | `safe-mode on` | a person stops everything; `off` lets it go on |
-//! | `save`, `put-back` | keeps a copy of the database, and puts it back later by hand: what happened between is lost here, and nowhere else; where anything was sent meanwhile it must be noticed, and safe mode begins |
-//! | `settle-found` | people settle what was found at the vendors since, each by what became of its money: the rewards that it paid are voided. In safe mode only what holds nobody. `settle-all`: and whatever waits for a person |
-//! | `safe-mode off within 20 days` | the same every few hours until the program lets them leave safe mode, which it must within that time |
-//! | `brake on` | as after a look that found the books broken; `brake off`: an administrator has looked |
-//! | `workers 2` | so many workers; the first works where none is named |
-//! | `processes 3 seed 17` | the first line of what the simulation wrote: so many processes on one database, each with a clock of its own, and no network |
+//! | `hold ana on` / `off`, `close ana` | puts the partner on hold, ends the hold, or closes them |
+//! | `tax ana w9 2026-01-31` | files a tax report signed on that day |
+//! | `reward R1 ana 120.00 EUR approved organization` | creates a reward; `approved` approves it, `organization` pays the company; also `points`, `held` (for five days), `expiring` (in two days) |
+//! | `approve R1`, `clawback C1 R1 20.00` | approves it later; claws back part of a paid one |
+//! | `crowd 2500 paypal 10.00` | creates this many partners with one approved reward each |
+//! | `balance stripe 0.00 EUR` | sets our balance at a vendor |
+//! | `safe-mode on` | a person stops everything; `off` resumes |
+//! | `save`, `put-back` | saves a copy of the database, and later restores it by hand: what happened in between is lost here and nowhere else; if anything was sent in between, that must be noticed and safe mode must start |
+//! | `settle-found` | people resolve the payments found at the vendors, each according to what happened to its money, and void the rewards it paid; in safe mode only those that hold nobody. `settle-all`: also everything in review |
+//! | `safe-mode off within 20 days` | the same every few hours until the program allows leaving safe mode, which must happen within that time |
+//! | `brake on` | as after a check found the ledger broken; `brake off`: an administrator has released it |
+//! | `workers 2` | the number of workers; lines that name none use the first |
+//! | `processes 3 seed 17` | the first line of a generated scenario: this many processes on one database, each with its own clock, and no network |
 //!
 //! # What people do
 //!
-//! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
-//! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of
-//! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
-//! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) ·
-//! `settle ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made first`: by
-//! the first item or transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of
-//! their balance) / `settle ana not-made` (the vendor is asked first) / `settle ana truly` (by whatever the vendor has,
-//! or as not made) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money in
-//! their balance) · `by other` at the end of these two: the other person says so (`by own-key`, `by others-key`: an API
-//! key that the first or the other person has made; also of `release`) · `return ana` (to the pool) · `cancel ana` (calls
-//! back what they have not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `call-settled ana`
-//! (an administrator says in words that what was found of them after a restore is settled) · `void R1` · `edit R1 30.00`
-//! (another value; it is approved anew with `approve R1`) · `refuse not_terminal resubmit ana` (a command that must be
-//! refused, with this code) · `try resubmit ana` (it may be refused, or there may be nothing to do) · `race pay B1 |
-//! delete B1` (both at once, and exactly one may succeed).
+//! `batch B1 R1 R2` (or `all` payable rewards) · `add B1 R3` · `take B1 R3` · `look B1` (remembers what is shown) ·
+//! `pay B1` (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` ·
+//! `clear B1` (of every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) ·
+//! `resubmit ana` · `clear ana` (the other person clears the shared destination; `clear ana myself`: the person who
+//! entered it does) · `settle ana made` (as the vendor's object for them; `made as bo`: as its object for bo;
+//! `made first`: as its first item or transfer for them; `made by-schedule`: as the payout that Stripe's own schedule
+//! made from their balance) / `settle ana not-made` (after asking the vendor) / `settle ana truly` (as whatever the
+//! vendor has, or as not made) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what
+//! happened to the money in their balance) · `by other` at the end of these two: the other person confirms
+//! (`by own-key`, `by others-key`: an API key created by the first or the other person; also for `release`) ·
+//! `return ana` (to the pool) · `cancel ana` (recalls an unclaimed payment) · `outside ana REF-1 2026-03-02` ·
+//! `refresh ana` · `call-settled ana` (an administrator states that what was found for them after a restore is
+//! resolved) · `void R1` · `edit R1 30.00` (a new value; `approve R1` approves it again) ·
+//! `refuse not_terminal resubmit ana` (a command that must be refused with this code) · `try resubmit ana` (it may be
+//! refused or have no target) · `race pay B1 | delete B1` (concurrently, and exactly one may succeed).
 //!
 //! # What vendors do
 //!
-//! `vendor WHOM FAULT [on CALL] [after N] [times N]`: WHOM is a vendor or somebody who is paid through one; FAULT is
+//! `vendor WHOM FAULT [on CALL] [after N] [times N]`: WHOM is a vendor or a payee paid through it; FAULT is
 //! `answer lost`, `cut in body`, `stored 500`, `executed 500`, `503`, `429 retry-after 60`, `lock timeout`, `in use`,
-//! `401`, `html`, `other amount`, `repeated`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`,
-//! `reordered`, `early`, `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`,
-//! `read` or `any`, and the vendor's first money call where it is not written. `heal` (no fault strikes any more) · `mend
-//! ana` (their bank details are right now) · `drain bo` (their Stripe balance is spent) · `reverse bo`, `reverse bo 20.00` or
-//! `reverse bo first` (of several: somebody reverses their transfer in Stripe's dashboard, wholly or in part) ·
-//! `reverse-payout bo` (somebody has their bank payout reversed there: the bank gives the money back a while later) · `daily
-//! bo` (their Stripe account is put on the daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether
-//! PayPal tells which fees it takes) · `close-bank bo EUR` (they take that bank account away) · `disconnect bo` (they take
-//! back our access to their Stripe account) · `give-access bo` (they give it again) · `write-over bo` (they write over our
-//! mark on their payouts) · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) ·
-//! `forget token` · `keys forgotten` (both vendors have forgotten all keys, sooner than they say) · `forget accounts` (as a
-//! database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch until it is through) ·
-//! `lists late` / `shown` (whether Stripe's lists leave out what is less than a minute old) · `pages 1` / `whole` (how much
-//! is on a page of a list at most) · `set-aside ana` (a pass tripped over the payment's record) · `reconnect stripe`
-//! (credentials are saved again; `other-account`: those of another account) · `switch stripe other-account` (the same beneath
-//! the program, without any question) · `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about
-//! them, the same bytes) · `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `keyless`, `stale`, `other
-//! account`, `live mode`, `unknown object` as what is wrong with it; `of 1` names the first attempt's object) .
+//! `401`, `html`, `other amount`, `repeated`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`,
+//! `doubled`, `reordered`, `early`, `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`,
+//! `cancel`, `token`, `read` or `any`, by default the vendor's first money call. `heal` (removes all faults) ·
+//! `mend ana` (their bank details are fixed) · `drain bo` (their Stripe balance is spent) · `reverse bo`,
+//! `reverse bo 20.00` or `reverse bo first` (of several): their transfer is reversed in Stripe's dashboard, fully or
+//! partly · `reverse-payout bo` (their bank payout is reversed in the dashboard: the bank returns the money a while
+//! later) · `daily bo` (their Stripe account gets the daily payout schedule, which sweeps it at midnight) ·
+//! `fees hidden` / `shown` (whether PayPal reports its fees) · `close-bank bo EUR` (they remove that bank account) ·
+//! `disconnect bo` (they revoke our access to their Stripe account) · `give-access bo` (they restore it) ·
+//! `write-over bo` (they remove our metadata from their payouts) · `clock ahead 120` (ours runs this many more seconds
+//! ahead of theirs; `-120` undoes it) · `forget token` · `keys forgotten` (both vendors forget all idempotency keys,
+//! sooner than documented) · `forget accounts` (as in a database of an earlier version) · `items late` / `shown`
+//! (whether PayPal lists only half of a batch until it is done) · `lists late` / `shown` (whether Stripe's lists omit
+//! what is less than a minute old) · `pages 1` / `whole` (the page size limit of lists) · `set-aside ana` (a pass
+//! failed on the payment's record) · `reconnect stripe` (credentials are saved again; `other-account`: those of another
+//! account) · `switch stripe other-account` (the same directly in the database, without any check) · `deliver` (posts
+//! due webhooks) · `webhook ana again` (redelivers the last event about them, the same bytes) · `webhook ana paid` (a
+//! hand-made event with that claim; with `unsigned`, `keyless`, `stale`, `other account`, `live mode` or
+//! `unknown object` as its defect; `of 1` names the first attempt's object).
 //!
 //! # Reconciliation
 //!
-//! `pull` (what the vendors say of our balance is read, and held against the books) · `lie ana left-out` (the vendor's list
-//! leaves out what was moved for them; or `amount 1.00`, `fee 0.30`: each line is so much larger, or takes so much more;
-//! `truth` ends it) · `dashboard-transfer bo 25.00` (somebody sends them money in Stripe's dashboard) · `explain ana asked
-//! Stripe` (somebody notes why it is off; `nobody` where it is no payment of ours). `day stripe ties` holds when the day that
-//! is today does (`explained`, `waits`, `does_not_tie`; `day stripe 2026-03-02 ties` of another one), and `case ana
-//! fee_differs` when exactly these things are open about the newest payment, `case nobody extra_at_vendor` about no payment of
-//! ours; none where none is named.
+//! `pull` (reads the vendors' balance transactions and reconciles them) · `lie ana left-out` (the vendor's list omits
+//! their movements; or `amount 1.00`, `fee 0.30`: each amount or fee is this much larger; `truth` ends it) ·
+//! `dashboard-transfer bo 25.00` (someone sends them money in Stripe's dashboard) · `explain ana asked Stripe` (someone
+//! explains the difference; `nobody` if it is about no payment of ours). `day stripe ties` holds if today does
+//! (`explained`, `waits`, `does_not_tie`; `day stripe 2026-03-02 ties` for another day), and `case ana fee_differs` if
+//! exactly these cases are open for the newest payment, `case nobody extra_at_vendor` for no payment of ours; without
+//! names, none.
 //!
 //! # Time and the loops
 //!
-//! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the
-//! worker, `together` lets all work at once): a second passes, then the loop works until nothing is due · `live 10 minutes`
-//! (or `past midnight`, when schedules pay out): time passes in growing steps, webhooks are delivered and every loop works
-//! · `die between commit and send` (or `send and record`, `lease and begin`, `begin and send`): the first worker's process
-//! dies at that point of its next tick, and another is started · `start dispatch by 2`, `asked` (waits until a vendor was
-//! asked something since) or `rest 300` (real milliseconds), `finish`: a loop that is under way while other lines are
-//! played · `quiet 2 minutes` (every loop works each ten seconds for so long, and no vendor is asked about
+//! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names
+//! the worker, `together` runs all workers concurrently): a second passes, then the loop runs until nothing is due ·
+//! `live 10 minutes` (or `past midnight`, when schedules pay out): time passes in growing steps, webhooks are delivered
+//! and every loop runs · `die between commit and send` (or `send and record`, `lease and begin`, `begin and send`): the
+//! first worker's process dies at that point of its next tick and is replaced · `start dispatch by 2`, `asked` (waits
+//! until a vendor received a request since) or `rest 300` (real milliseconds), `finish`: a loop that runs while other
+//! lines are executed · `quiet 2 minutes` (every loop runs each ten seconds for this long, and no vendor is asked about
 //! anything of ours).
 //!
-//! `together SIDE | SIDE turns 17` (a second passes, then all sides take steps in an order that the number draws; a step
-//! ends where a transaction begins or is committed, and on both sides of a question to a vendor). A SIDE is a command,
-//! `loops`, `loop dispatch`, `deliver` or `wake`; `on 2` after it names the process; then `dies 5` (the process dies at its
-//! fifth point), `sleeps 5` (it stands still there until `wake`) or `errs 9` (its ninth statement fails) · `healed`
-//! (whoever slept is awake and done, and every clock is right again) · `clock 2 ahead 90` (the clock of one process) ·
-//! `maybe reverse bo` (a line that there may be nothing for).
+//! `together SIDE | SIDE turns 17` (a second passes, then all sides run step by step in an order seeded by the number;
+//! a step ends where a transaction begins or is committed, and on both sides of a vendor call). A SIDE is a command,
+//! `loops`, `loop dispatch`, `deliver` or `wake`; `on 2` after it names the process; then `dies 5` (the process dies at
+//! its fifth point), `sleeps 5` (it stalls there until `wake`) or `errs 9` (its ninth statement fails) · `healed` (all
+//! stalled work is finished, and every clock is right again) · `clock 2 ahead 90` (the clock of one process) ·
+//! `maybe reverse bo` (a line that may have no target).
 //!
-//! # What must be so
+//! # Expectations
 //!
-//! | line | holds when |
+//! | line | holds if |
 //! | --- | --- |
 //! | `expect ana success` | the newest transaction has this status and no detail |
-//! | `expect ana failed reason account_closed` | … and this reason; a detail is written after the status: `expect ana pending_processing unclaimed` |
+//! | `expect ana failed reason account_closed` | … and this reason; a detail follows the status: `expect ana pending_processing unclaimed` |
 //! | `expect ana pending waiting profile_changed_recently` | … and waits at this gate |
 //! | `expect B1 paid`, `expect R1 in_payout`, `expect all success` | a batch, a reward, every transaction |
-//! | `blocked R1 profile_missing below_threshold` | exactly these gates are closed for a reward or a batch with its claims; none where none is named |
-//! | `skipped ana profile_missing` | the claims that payouts went on without, newest first, with their reasons |
-//! | `why bo waiting_for_funds` | exactly these codes say why the newest transaction is not paid; none where none is named |
-//! | `tally success=2499 failed=1` | so many transactions have each status, and none another |
-//! | `attempts ana transfer=1 payout=2` | so many attempts of each leg |
-//! | `requests ana 2 executed 1` | so many requests for the money reached the vendor, and so many were carried out |
-//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with them |
-//! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; the currency first where it is not USD |
-//! | `vendor-balance stripe 880.00` | what we have at a vendor, by its books |
-//! | `profile ana ready` | the payout profile: `ready`, `shared`, or `not-ready` and words of why |
-//! | `changes ana 2` | the destination was set so many times, the first one included |
-//! | `told ana payout_profile_changed 2` | so many notices of that name were written about them |
-//! | `year ana 2026 paypal 120.00` | what they were paid in a year through a vendor or `outside`, less what came back |
-//! | `nothing-asked other-account` | no request for money has reached the other account of either vendor |
-//! | `events parked 1` | so many events are for objects that we do not know |
+//! | `blocked R1 profile_missing below_threshold` | exactly these gates are closed for a reward, or for a batch with its claims; without names, none |
+//! | `skipped ana profile_missing` | the skipped claims, newest first, with their reasons |
+//! | `why bo waiting_for_funds` | exactly these codes say why the newest transaction is not paid; without names, none |
+//! | `tally success=2499 failed=1` | this many transactions have each status, and none has another |
+//! | `attempts ana transfer=1 payout=2` | this many attempts exist for each leg |
+//! | `requests ana 2 executed 1` | this many payment requests reached the vendor, and this many were executed |
+//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with the payee |
+//! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; a currency other than USD comes first |
+//! | `vendor-balance stripe 880.00` | our balance in the vendor's books |
+//! | `profile ana ready` | the payout profile: `ready`, `shared`, or `not-ready` and words of the reason |
+//! | `changes ana 2` | the destination was set this many times, including the first |
+//! | `told ana payout_profile_changed 2` | this many notices of that name were written about them |
+//! | `year ana 2026 paypal 120.00` | what they were paid in a year through a vendor or `outside`, net of returns |
+//! | `nothing-asked other-account` | no payment request has reached the other account of either vendor |
+//! | `events parked 1` | this many events are for unknown objects |
 //! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about the newest transaction were written, or none of them |
-//! | `announced batch_final`, `unannounced payments_stuck` | these notices were given, or none of them |
-//! | `agrees ana` | what we say of the newest transaction is what the vendor's books say at this moment |
-//! | `unfinished` | something is left to do at the end, and the scenario has shown what |
+//! | `announced batch_final`, `unannounced payments_stuck` | these notices were sent, or none of them |
+//! | `agrees ana` | our view of the newest transaction matches the vendor's books right now |
+//! | `unfinished` | something is left to do at the end, and the scenario expects it |
 //!
 //! `ana/EUR` is the transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
 //! finished, and `world::check` compares our database with the vendors' books.
 //!
-//! What is deliberately not here: pages and the API, which have their own tests.
+//! Not here: pages and the API, which have their own tests.
 
 mod cast;
 mod commands;
@@ -150,51 +151,51 @@ use crate::world::database::Database;
 use crate::world::{World, check};
 use cast::Cast;
 
-/// What a line comes to: nothing, or what is wrong.
+/// The result of a line: nothing, or what is wrong.
 pub type Outcome = Result<(), String>;
 
 pub struct Stage {
     pub world: World,
     cast: Cast,
-    /// Loops that were started and are not finished.
+    /// Loops that were started and have not finished.
     running: Vec<tokio::task::JoinHandle<()>>,
-    /// How many questions the vendors had been asked when it was begun.
+    /// The vendors' request count when the loop was started.
     asked: u64,
-    /// How many parked events the scenario has explained.
+    /// The number of parked events the scenario expects.
     parked: i64,
-    /// The scenario has said that something is left to do.
+    /// The scenario expects unfinished work at the end.
     unfinished: bool,
-    /// Steps that stand still until they are woken, by worker.
+    /// Sides that are stalled until woken, by worker.
     asleep: BTreeMap<usize, Vec<Side>>,
-    /// When the database was saved, where how many were paid, and whom and what it knew.
+    /// When the database was saved, how many destinations were known, and the names at that time.
     saved: Option<(i64, usize, Cast)>,
-    /// Found payments that were settled while nothing could be voided, and who is on hold until their rewards are.
+    /// Found payments resolved while their rewards could not be voided, and the payees on hold until they are.
     owed: Vec<(String, Vec<payout::ledger::Payee>)>,
-    /// What was played and what became of it.
+    /// The commands run, and their results.
     pub log: Vec<String>,
-    /// In a simulation: how the database is looked at past the program.
+    /// In a simulation: direct access to the database.
     outside: Option<Outside>,
 }
 
 impl Stage {
-    /// An empty stage. `seed` draws every id.
+    /// An empty stage. `seed` determines every id.
     pub async fn open(name: &str, seed: u64) -> Self {
         Self::on(World::open(name, seed).await)
     }
 
-    /// The same, at this moment of the machine's clock.
+    /// The same, at the current time of the machine's clock.
     pub async fn open_now(name: &str, seed: u64) -> Self {
         Self::on(World::open_at(name, seed, &[], bursar::clock::Clock::system().now()).await)
     }
 
-    /// An empty stage of the simulation.
+    /// An empty stage in simulation mode.
     pub async fn swift(name: &str, seed: u64) -> Self {
         let world = World::swift(name, seed).await;
         let outside = Outside::of(&world.database_url).await;
         Self { outside: Some(outside), ..Self::on(world) }
     }
 
-    /// The stage that a text wants: that of the simulation where the simulation wrote it.
+    /// The stage a text needs: simulation mode if the simulation wrote it.
     pub async fn for_text(name: &str, text: &str) -> Self {
         match written_by(text) {
             Some(seed) => Self::swift(name, seed).await,
@@ -202,7 +203,7 @@ impl Stage {
         }
     }
 
-    /// An empty stage in a world that is there.
+    /// An empty stage in an existing world.
     pub fn on(world: World) -> Self {
         Self {
             world,
@@ -219,12 +220,12 @@ impl Stage {
         }
     }
 
-    /// Every payment with its timeline, and what the vendors have of it.
+    /// Every payment with its timeline, and the vendors' view of it.
     pub async fn plot(&self) -> String {
         plot::of(&self.world).await
     }
 
-    /// Ends a scenario; what was wrong is told with the plot so far.
+    /// Ends a scenario; a failure is reported with the plot so far.
     pub async fn close(mut self, outcome: Outcome) {
         self.asleep.clear();
         if let Some(outside) = self.outside.take() {
@@ -240,8 +241,8 @@ impl Stage {
         }
     }
 
-    /// Ends every process and starts it again, with something done to the database meanwhile; whether the processes found
-    /// it to be older than they knew it.
+    /// Stops every process, changes the database, and starts them again. Returns whether they noticed that it is older
+    /// than they knew it.
     pub async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&Database)) -> bool {
         let outside = self.outside.take();
         let looked = outside.is_some();
@@ -255,13 +256,13 @@ impl Stage {
         older
     }
 
-    /// From now on its processes remember beside a key how far the database has come.
+    /// Makes its processes keep a mark beside a key from now on.
     pub async fn remember(&mut self) {
         self.world.remember();
         self.restart(async |_| ()).await;
     }
 
-    /// Plays every line, then looks at everything from outside.
+    /// Runs every line, then checks everything from outside.
     pub async fn play(&mut self, name: &str, text: &str) -> Outcome {
         self.lines(name, text).await?;
         self.world.chain().await;
@@ -270,7 +271,7 @@ impl Stage {
             told.extend(check::unfinished(&self.world).await);
         }
         let parked = check::parked(&self.world).await;
-        // What chance has parked is nobody's to explain.
+        // Randomly parked events need no explanation.
         if parked != self.parked && self.outside.is_none() {
             told.push(format!("{parked} events are parked, {} were expected", self.parked));
         }
@@ -304,22 +305,22 @@ impl Stage {
         self.line(first, rest).await.map_err(|told| format!("{line}: {told}"))
     }
 
-    /// Who a name stands for.
+    /// The payee with this name.
     pub fn payee(&self, name: &str) -> payout::ledger::Payee {
         self.cast.payee(name).unwrap()
     }
 
-    /// The payout of this name.
+    /// The batch with this name.
     pub fn batch(&self, name: &str) -> payout::ids::BatchId {
         self.cast.batch(name).unwrap()
     }
 
-    /// The reward of this name.
+    /// The reward with this name.
     pub fn reward(&self, name: &str) -> payout::ids::RewardId {
         self.cast.reward_ids(&[name]).unwrap()[0]
     }
 
-    /// The number that people see of a reward, a batch, or somebody's newest payment.
+    /// The public number of a reward, a batch, or a payee's newest payment.
     pub async fn number(&self, name: &str) -> Result<String, String> {
         let mut db = self.world.app.store.read().await.unwrap();
         if let Some(id) = self.cast.rewards.get(name) {
@@ -333,7 +334,7 @@ impl Stage {
         Ok(self.cast.transaction(&self.world, name).await?.label())
     }
 
-    /// There may be nothing for it yet, or it may be refused.
+    /// Runs a line that may have no target yet, or may be refused.
     async fn maybe(&mut self, first: &str, rest: &[&str]) -> Outcome {
         match Box::pin(self.line(first, rest)).await {
             Err(told) if told.contains("Internal") => Err(told),
@@ -363,7 +364,7 @@ impl Stage {
             ("refuse", [code, command, of @ ..]) => {
                 commands::refuse(&self.world, &mut self.cast, code, command, of).await
             }
-            // Changing a destination asks the vendor, who may be away.
+            // Changing a destination asks the vendor, who may be down.
             ("try", ["change", of @ ..]) => {
                 let _ = self.cast.set_up(&self.world, "change", of).await;
                 Ok(())

@@ -1,7 +1,6 @@
-//! Whose turn it is: what several processes and people do at the same moment, one step of it at a time, in an order that a
-//! number draws. A step ends before a database transaction, after its commit, and on both sides of a question to a vendor;
-//! there somebody else may go on, a process may die or fall asleep, and at any statement the database may fail. What is
-//! deliberately not here: what they do.
+//! Deterministic interleaving: several processes' and people's actions run one step at a time, in an order derived from
+//! a seed. A step ends before a database transaction, after its commit, and on both sides of a vendor call. There
+//! another side may continue, a process may die or stall, and any statement may fail. Not here: the actions themselves.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -19,30 +18,30 @@ tokio::task_local! {
     static PLAYER: Arc<Player>;
 }
 
-/// What befalls whoever plays a side.
+/// What happens to the process that runs a side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     Goes,
-    /// The process dies at its n-th point: what is committed stays, what comes after never happens.
+    /// It dies at its n-th point: what is committed stays, and nothing after it happens.
     Dies(u32),
-    /// The process stands still from its n-th point on, until it is woken.
+    /// It stalls at its n-th point until woken.
     Sleeps(u32),
     /// The database fails at its n-th statement.
     Errs(u32),
 }
 
-/// Whoever plays one side.
+/// The state of one running side.
 struct Player {
     fate: Fate,
-    /// Nobody else plays on the same process: then others may go first while a vendor is asked. What shares a process shares
-    /// its locks, and would wait for whoever holds one and is not let go.
+    /// It is the only side on its process, so others may run during a vendor call. Sides on the same process share
+    /// locks, and one would wait for another that is not scheduled.
     alone: AtomicBool,
-    /// What it does at this moment may hold a lock of the process while a vendor is asked.
+    /// It may hold a process-wide lock during a vendor call right now.
     quiet: AtomicBool,
     points: AtomicU32,
     statements: AtomicU32,
     paused: AtomicBool,
-    /// A transaction was begun and is not committed, as far as is known: nobody tells of a rollback.
+    /// A transaction was started and not committed, as far as known; rollbacks are not reported.
     open: AtomicBool,
     dead: AtomicBool,
     asleep: AtomicBool,
@@ -51,7 +50,7 @@ struct Player {
 
 impl Player {
     async fn come(&self) {
-        // While another branch of it has a transaction open, others would wait for what it holds.
+        // While another branch has a transaction open, others would wait for its locks.
         if self.open.load(Ordering::SeqCst) {
             return;
         }
@@ -120,7 +119,7 @@ impl Watch for Player {
     }
 }
 
-/// Whoever is on the way to a vendor, or back, lets somebody else go first.
+/// Lets another side run, before or after a vendor call.
 pub async fn point() {
     if let Ok(player) = PLAYER.try_with(Arc::clone)
         && player.alone.load(Ordering::SeqCst)
@@ -130,8 +129,8 @@ pub async fn point() {
     }
 }
 
-/// Does something in which nobody goes first while a vendor is asked: a webhook is verified by one at a time, and whoever
-/// delivers the next one, also to a process that stands still, would wait for ever.
+/// Runs something during which no other side may run at a vendor call: only one webhook is verified at a time, and the
+/// next delivery, even to a stalled process, would wait forever.
 pub async fn quietly<T>(doing: impl Future<Output = T>) -> T {
     let player = PLAYER.try_with(Arc::clone).ok();
     let quiet = |on| player.iter().for_each(|player| player.quiet.store(on, Ordering::SeqCst));
@@ -141,7 +140,7 @@ pub async fn quietly<T>(doing: impl Future<Output = T>) -> T {
     done
 }
 
-/// What one of them does, as far as it has come.
+/// One side's work in progress.
 pub struct Side {
     process: usize,
     player: Arc<Player>,
@@ -149,15 +148,15 @@ pub struct Side {
 }
 
 pub enum End {
-    /// It came to its end, which is told.
+    /// It finished, with this result.
     Done(String),
     Died,
-    /// The process stands still, and goes on when it is woken.
+    /// The process stalled, and continues when woken.
     Asleep(Side),
 }
 
 impl Side {
-    /// Somebody who does this on a process, and what befalls it.
+    /// A side on a process, with its fate.
     pub fn new(process: usize, fate: Fate, doing: impl Future<Output = String> + Send + 'static) -> Self {
         let player = Arc::new(Player {
             fate,
@@ -182,7 +181,7 @@ impl Side {
     }
 }
 
-/// Plays all sides to their ends, one step at a time; the number draws whose step is next.
+/// Runs all sides to completion one step at a time; `turns` seeds the order.
 pub async fn together(sides: Vec<Side>, turns: u64) -> Vec<End> {
     let mut chance = Chance::new(turns);
     for side in &sides {
@@ -207,7 +206,7 @@ pub async fn together(sides: Vec<Side>, turns: u64) -> Vec<End> {
                     playing.remove(at);
                 }
                 Poll::Pending if side.player.stopped() => {
-                    // With it whatever else its process was doing.
+                    // The other sides of the same process stop with it.
                     let (process, dead) = (side.process, side.player.dead.load(Ordering::SeqCst));
                     let (stopped, others): (Vec<_>, Vec<_>) = std::mem::take(&mut playing)
                         .into_iter()

@@ -1,7 +1,7 @@
-//! A whole Bursar in one process: the program on a database of its own, its router on loopback, both vendors played
-//! beside it, and one clock for all of them that stands still until a test moves it.
+//! A whole Bursar in one process: the program on a database of its own, its router on loopback, both simulated vendors,
+//! and one clock for all that stands still until a test advances it.
 //!
-//! What is deliberately not here: its database (`database`), what happens in a test, and what must hold after it (`check`).
+//! Not here: its database (`database`), what happens in a test, and what must hold afterwards (`check`).
 
 pub mod check;
 pub mod database;
@@ -39,48 +39,45 @@ pub use database::run;
 
 pub const SECOND: i64 = 1_000_000;
 pub const DAY: i64 = 86_400 * SECOND;
-/// What sets the chance of one process apart from that of another.
+/// Separates the random streams of different processes.
 const FIRST: u64 = 0x5bd1_e995_0000;
-/// So many deliveries are no longer posted one after the other.
+/// From this many on, deliveries are posted concurrently.
 const MANY: usize = 100;
-/// To PostgreSQL, of each process: few, because each of them plans every statement for itself.
+/// The PostgreSQL connections per process: few, because each plans every statement for itself.
 pub const CONNECTIONS: u32 = 4;
 
 /// The program and everything around it.
 pub struct World {
-    /// The program.
     pub app: App,
-    /// Its workers: one, unless a test wants more. Each is what a process of its own would hold.
+    /// Its workers: one, unless a test needs more. Each has its own in-memory state, like a process.
     pub works: Vec<Work>,
-    /// The two vendors.
     pub simulator: Simulator,
-    /// An administrator.
     pub actor: Actor,
-    /// Another one, for what one person may not do alone.
+    /// A second administrator, for the two-person rule.
     pub other: Actor,
     /// The vendors' clock.
     truth: Clock,
-    /// Every clock there is: time passes for all of them.
+    /// All clocks; time passes for each of them.
     clocks: Vec<Arc<VirtualClock>>,
-    /// The doors of each process; one where the workers share theirs.
+    /// The router of each process; a single one if the workers share it.
     routers: Vec<Router>,
-    /// In place of a network, where each worker is a process of its own.
+    /// The in-process transport, if each worker is a process of its own.
     wire: Option<Arc<Wire>>,
     seed: u64,
-    /// How many processes have been started.
+    /// The number of processes started so far.
     started: u64,
-    /// A clock was moved away from the others.
+    /// Whether a clock was moved away from the others.
     moved: AtomicBool,
     received: Mutex<Vec<Delivery>>,
     servers: Vec<JoinHandle<()>>,
     _database: Database,
-    /// Where its database is, for what only a database of before can hold.
+    /// The database's URL, for test data that only direct SQL can create.
     pub database_url: String,
-    /// Another account at both vendors, opened when it is first asked for.
+    /// Another account at both vendors, opened on first use.
     other_account: OnceLock<Simulator>,
-    /// What is known of what was done here.
+    /// The record of what was done in this world.
     pub memory: Memory,
-    /// Beside this key its processes remember how far the database had come.
+    /// The key beside which its processes keep their marks.
     key: Option<PathBuf>,
 }
 
@@ -96,36 +93,36 @@ pub enum Loop {
 }
 
 impl Loop {
-    /// Those that move money; the mails are looked at where they matter.
+    /// The loops that move money; mail is handled where it matters.
     pub const ALL: [Self; 4] = [Self::Intake, Self::Settle, Self::Dispatch, Self::Reconcile];
 }
 
 impl World {
-    /// A fresh program with both vendors connected and payouts switched on. `seed` draws every id.
+    /// A fresh program with both vendors connected and payouts on. `seed` determines every id.
     pub async fn open(name: &str, seed: u64) -> Self {
         Self::open_with(name, seed, &[]).await
     }
 
-    /// The same with more flags of `serve`.
+    /// The same with additional `serve` flags.
     pub async fn open_with(name: &str, seed: u64, flags: &[(&str, &str)]) -> Self {
         Self::open_at(name, seed, flags, start()).await
     }
 
-    /// The same at another moment: now, for what shares its database with a process on the machine's clock.
+    /// The same at another time: now, if it shares its database with a process on the machine's clock.
     pub async fn open_at(name: &str, seed: u64, flags: &[(&str, &str)], at: i64) -> Self {
         let world = Self::begin(seed, flags, at, Database::fresh(name).await).await;
         world.connect().await;
         world
     }
 
-    /// A program on a database that `prepare` has filled; the vendors know nothing of what is in it.
+    /// A program on a database that `prepare` has filled; the vendors know nothing about its contents.
     pub async fn open_kept(name: &str, prepare: impl AsyncFnOnce(&str)) -> Self {
         let database = Database::empty(name).await;
         prepare(&database.url).await;
         Self::begin(1, &[], start(), database).await
     }
 
-    /// A fresh program on a database that somebody else has prepared, at the address that stands in it.
+    /// A fresh program on a database that someone else has prepared.
     pub async fn open_on(seed: u64, database: Database) -> Self {
         let world = Self::begin(seed, &[], start(), database).await;
         world.connect().await;
@@ -193,8 +190,8 @@ impl World {
         }
     }
 
-    /// A world for the simulation: no network and no threads of its own, each worker a process with a clock of its own, on
-    /// a copy of a database that is up to date already.
+    /// A world for the simulation: no network, no threads of its own, and each worker a process with its own clock, on
+    /// a copy of a migrated database.
     pub async fn swift(name: &str, seed: u64) -> Self {
         let (truth, handle) = Clock::standing_at(start(), seed);
         let told = truth.clone();
@@ -256,7 +253,7 @@ impl World {
         world
     }
 
-    /// Another process on the same database: nothing in its memory, a name of its own, and the clock that is given.
+    /// Another process on the same database: empty memory, a node id of its own, and the given clock.
     async fn process(&mut self, clock: Clock) -> (Work, Router) {
         self.started += 1;
         let app = App::new(Inner {
@@ -275,7 +272,7 @@ impl World {
         (work, router)
     }
 
-    /// With the mark beside the key, where its processes remember.
+    /// Adds the mark beside the key, if its processes keep one.
     fn remembering(&self, work: Work) -> Work {
         match &self.key {
             Some(key) => work.remembering(Mark::beside(key)),
@@ -295,14 +292,14 @@ impl World {
         .await;
     }
 
-    /// Forgets which accounts of the vendors everything belongs to: as a database is that an earlier version has written.
+    /// Clears the vendor accounts everywhere, as in a database written by an earlier version.
     pub async fn forget_accounts(&self) {
         for table in ["vendor_connection", "payout_transaction", "submission"] {
             run(&self.database_url, format!("UPDATE {table} SET vendor_account = NULL")).await;
         }
     }
 
-    /// Changes the payout settings.
+    /// Changes the payout settings, with a second person if needed.
     pub async fn set(&self, change: impl Fn(Document) -> Document + Send + Sync) {
         let save = async |by: &Actor| settings::save(&self.app, by, None, |before| Ok(change(before))).await;
         match save(&self.actor).await {
@@ -313,7 +310,7 @@ impl World {
         }
     }
 
-    /// Another account at both vendors, with credentials and books of its own.
+    /// Another account at both vendors, with its own credentials and books.
     pub fn other_account(&self) -> &Simulator {
         self.other_account.get_or_init(|| {
             let told = self.app.clock.clone();
@@ -327,23 +324,23 @@ impl World {
         })
     }
 
-    /// Microseconds UTC.
+    /// The time in microseconds UTC.
     pub fn now(&self) -> i64 {
         self.app.clock.now()
     }
 
-    /// Lets time pass, for us and for the vendors.
+    /// Advances time for the program and the vendors.
     pub fn pass(&self, us: i64) {
         self.clocks.iter().for_each(|clock| clock.pass(us));
         self.simulator.advance(self.truth.now());
     }
 
-    /// Microseconds UTC where the vendors are.
+    /// The vendors' time in microseconds UTC.
     pub fn vendors_now(&self) -> i64 {
         self.truth.now()
     }
 
-    /// Moves the clock of one process ahead of the others, or behind them. Answers whether it has one of its own.
+    /// Moves one process's clock relative to the others. Returns whether it has its own.
     pub fn move_clock(&self, worker: usize, us: i64) -> bool {
         let own = self.wire.is_some().then(|| self.clocks.get(worker + 1)).flatten();
         self.moved.store(own.is_some(), Ordering::Relaxed);
@@ -354,29 +351,29 @@ impl World {
         moved
     }
 
-    /// What was asked of the other account of the vendors, if there is one.
+    /// The number of requests to the other vendor account, if there is one.
     pub fn asked_elsewhere(&self) -> usize {
         self.other_account.get().map_or(0, |other| other.books().requests.len())
     }
 
-    /// Chains what waits to be chained, where a loop does that.
+    /// Chains the waiting audit rows, if a loop does that.
     pub async fn chain(&self) {
         while trail::once(&self.works[0], self.now()).await.unwrap() > 0 {}
     }
 
-    /// Every process's clock says what the vendors' say.
+    /// Sets every process's clock to the vendors' time.
     pub fn set_clocks_right(&self) {
         for (work, clock) in self.works.iter().zip(self.clocks.iter().skip(1)) {
             clock.pass(self.truth.now() - work.app.clock.now());
         }
     }
 
-    /// Whether two processes ever told different times.
+    /// Whether two processes' clocks ever differed.
     pub fn clocks_differed(&self) -> bool {
         self.moved.load(Ordering::Relaxed)
     }
 
-    /// Has so many workers; those there are stay.
+    /// Adds workers until there are this many.
     pub async fn employ(&mut self, count: usize) {
         while self.works.len() < count {
             if self.wire.is_none() {
@@ -392,7 +389,7 @@ impl World {
         }
     }
 
-    /// A worker's process has died: another is started on the same database, and remembers nothing.
+    /// Replaces a worker's dead process with a new one on the same database, with empty memory.
     pub async fn replace(&mut self, worker: usize) {
         if self.wire.is_none() {
             self.works[worker] = Work::new(self.app.clone(), None).unwrap();
@@ -410,13 +407,13 @@ impl World {
         self.routers[worker] = router;
     }
 
-    /// From their next start on its processes remember beside a key how far the database has come.
+    /// Makes its processes keep a mark beside a key from their next start on.
     pub fn remember(&mut self) {
         self.key = Some(self._database.folder.path().join("bursar.key"));
     }
 
-    /// Ends every process, lets something be done to the database while nobody is connected, and starts them again: they
-    /// know nothing but what lies beside the key. Answers whether they found the database to be older than they knew it.
+    /// Stops every process, changes the database while nobody is connected, and starts them again; they know only what
+    /// is beside the key. Returns whether they noticed that the database is older than they knew it.
     pub async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&Database)) -> bool {
         self.app.store.close().await;
         meanwhile(&self._database).await;
@@ -456,13 +453,14 @@ impl World {
         older
     }
 
-    /// Lets one loop work until nothing is due for it any more; how much it did. A running loop would log a step that
-    /// fails and go on; here it fails the test.
+    /// Runs one loop until nothing is due; returns how much it did. In production a failing step is logged and the loop
+    /// continues; here it fails the test.
     pub async fn tick(&self, worker: usize, which: Loop) -> usize {
         self.patient(tick(&self.works[worker], which).await)
     }
 
-    /// What one process has noted by its clock is not over yet by another's, which asks again until it is.
+    /// With differing clocks, what one process considers over may not be over for another, which asks again until it
+    /// is.
     fn patient(&self, done: Result<usize, String>) -> usize {
         match done {
             Ok(done) => done,
@@ -471,12 +469,12 @@ impl World {
         }
     }
 
-    /// Lets every loop work until nothing is due for any of them.
+    /// Runs every loop until nothing is due.
     pub async fn tick_all(&self, worker: usize) -> usize {
         self.patient(tick_all(&self.works[worker]).await)
     }
 
-    /// Lets the vendors post what is due, in order, or many at once where there are many; how many deliveries we took.
+    /// Delivers the vendors' due webhooks, in order, or concurrently if there are many; returns how many were accepted.
     pub async fn deliver(&self) -> usize {
         let mut taken = 0;
         loop {
@@ -497,29 +495,29 @@ impl World {
         }
     }
 
-    /// Posts a delivery to the route it names; the status of the answer.
+    /// Posts a delivery to its route; returns the status.
     pub async fn post(&self, delivery: &Delivery) -> u16 {
         wire::post(self.routers[0].clone(), &self.app.base_url, delivery).await
     }
 
-    /// The doors of one process.
+    /// The router of one process.
     pub fn router(&self, worker: usize) -> Router {
         self.routers.get(worker).unwrap_or(&self.routers[0]).clone()
     }
 
-    /// What the vendors have delivered and we have taken, oldest first.
+    /// The deliveries that were accepted, oldest first.
     pub fn received(&self) -> Vec<Delivery> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends the program and leaves nothing behind.
+    /// Stops the program and cleans up.
     pub async fn close(self) {
         self.servers.iter().for_each(JoinHandle::abort);
         self.app.store.close().await;
     }
 }
 
-/// Lets one loop of a process work until nothing is due for it any more; how much it did, or which step failed.
+/// Runs one loop of a process until nothing is due; returns how much it did, or which step failed.
 pub async fn tick(work: &Work, which: Loop) -> Result<usize, String> {
     let mut all = 0;
     for _ in 0..200 {
@@ -540,7 +538,7 @@ pub async fn tick(work: &Work, which: Loop) -> Result<usize, String> {
     Err(format!("{which:?} finds work for ever while the clock stands still"))
 }
 
-/// Lets every loop of a process that moves money work until nothing is due for any of them.
+/// Runs every money-moving loop of a process until nothing is due.
 pub async fn tick_all(work: &Work) -> Result<usize, String> {
     let mut all = 0;
     for _ in 0..200 {
@@ -556,7 +554,7 @@ pub async fn tick_all(work: &Work) -> Result<usize, String> {
     Err("the loops find work for each other for ever while the clock stands still".to_owned())
 }
 
-/// Everything that sends: both vendors, and the bank payouts whose money is there.
+/// Everything that sends: both vendors, and bank payouts whose money has arrived.
 pub async fn dispatching(work: &Work, now: i64) -> Done {
     let mut done = 0;
     for vendor in Vendor::ALL {
@@ -565,7 +563,7 @@ pub async fn dispatching(work: &Work, now: i64) -> Done {
     Ok(done + dispatch::funds(work, now).await?)
 }
 
-/// Everything that asks: both vendors about payments, and about accounts.
+/// Everything that polls: both vendors about payments, and about accounts.
 async fn settling(work: &Work, now: i64) -> Done {
     let mut done = 0;
     for vendor in Vendor::ALL {
@@ -574,7 +572,7 @@ async fn settling(work: &Work, now: i64) -> Done {
     Ok(done + connect::once(work, now).await?)
 }
 
-/// A Monday morning.
+/// A Monday morning, in microseconds UTC.
 fn start() -> i64 {
     clock::start_of_date("2026-03-02").unwrap() + 9 * 3_600 * SECOND
 }
@@ -596,7 +594,7 @@ async fn listener() -> (TcpListener, String) {
     (listener, at)
 }
 
-/// The configuration as the command line would read it.
+/// The configuration as the command line would parse it.
 pub(crate) fn config(flags: &[(&str, &str)]) -> Config {
     let flags = flags.iter().map(|(name, value)| format!("--{name}={value}"));
     let command = Config::augment_args(Command::new("bursar"));

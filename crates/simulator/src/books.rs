@@ -1,5 +1,5 @@
-//! What the vendors have written down, as plain data: every movement of money, every balance, every request
-//! that asked for money, every webhook. Tests compare it with what the payer believes.
+//! The vendors' records as plain data: every money movement, balance, payment request and webhook. Tests compare them
+//! with the payer's records.
 //!
 //! Not here: anything that changes the books.
 
@@ -23,7 +23,7 @@ pub struct Books {
     pub items: Vec<ItemLine>,
     pub balances: Vec<Balance>,
     pub requests: Vec<MoneyRequest>,
-    /// How many questions were asked, by vendor and the beginning of the path: `stripe /v1/payouts`.
+    /// The number of requests, by vendor and path prefix: `stripe /v1/payouts`.
     pub questions: BTreeMap<String, u64>,
     pub webhooks: Vec<WebhookLine>,
 }
@@ -74,8 +74,8 @@ pub struct PayoutLine {
     pub metadata: BTreeMap<String, String>,
     pub key: Option<String>,
     pub created_at: i64,
-    /// It came to its end when the platform had no access to the account, or was just losing it, and has none now: nobody there
-    /// can know it.
+    /// It ended while the platform had no access to the account, or just before losing it, and there still is none: the
+    /// platform cannot know the outcome.
     #[serde(default)]
     pub unseen: bool,
 }
@@ -101,7 +101,7 @@ pub struct ItemLine {
     pub receiver: String,
     pub currency: String,
     pub amount: i64,
-    /// What was really taken for it: 0 until the item is credited.
+    /// The actual fee; 0 until the item is credited.
     pub fee: i64,
     /// The `transaction_status`.
     pub status: String,
@@ -113,13 +113,13 @@ pub struct ItemLine {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Holder {
-    /// Where our balance was topped up from: minus everything that ever came in.
+    /// The source of our deposits: the negative of everything that ever came in.
     Outside,
     /// Our balance at the vendor.
     Ours,
     /// A connected account's balance at Stripe, available and pending.
     Connected(String),
-    /// Money of pending payouts at Stripe, of unclaimed items at PayPal.
+    /// The money of pending payouts at Stripe, and of unclaimed items at PayPal.
     OnItsWay,
     /// A partner's bank account or PayPal account.
     Partner(String),
@@ -128,7 +128,7 @@ pub enum Holder {
     Fees,
 }
 
-/// What one holder has in one currency.
+/// A holder's balance in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
     pub vendor: Vendor,
@@ -137,7 +137,7 @@ pub struct Balance {
     pub minor: i64,
 }
 
-/// A request for money that reached a vendor, whether or not anything came of it.
+/// A payment request that reached a vendor, whatever its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoneyRequest {
     pub vendor: Vendor,
@@ -153,7 +153,7 @@ pub struct MoneyRequest {
     pub at: i64,
 }
 
-/// One try to deliver a webhook.
+/// One attempt to deliver a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookLine {
     pub delivery_id: u64,
@@ -169,16 +169,16 @@ pub struct WebhookLine {
     pub at: i64,
 }
 
-/// What happened to the money of one transaction at one vendor in one currency.
+/// A transaction's money at one vendor in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
     pub vendor: Vendor,
     pub currency: String,
     /// Everything that left our balance for it.
     pub left_minor: i64,
-    /// What came back to our balance.
+    /// What was returned to our balance.
     pub returned_minor: i64,
-    /// What lies with the partner now: paid to the bank, or credited at PayPal.
+    /// What the partner has now: paid to the bank, or credited at PayPal.
     pub arrived_minor: i64,
 }
 
@@ -214,7 +214,7 @@ impl Books {
             let left = if line.account.is_none() { paid } else { 0 };
             add(Vendor::Stripe, &line.currency, [left, 0, paid]);
         }
-        // What a payout of ours has brought there, none of Stripe's schedule has.
+        // If our own payout paid it, no scheduled payout did.
         let brought = self.payouts.iter().any(|line| named(&line.metadata) && line.status == "paid");
         let swept = |line: &&PayoutLine| !brought && line.settles.iter().any(|group| group == transaction);
         if self.payouts.iter().filter(swept).any(|line| line.status == "paid") {
@@ -237,8 +237,9 @@ impl Books {
         found
     }
 
-    /// A payout of Stripe's own schedule that took a transaction's money, and one of ours that was made for the transaction
-    /// more than `apart` microseconds later, where neither came back: ours was paid with what had come for another.
+    /// A payout by Stripe's own schedule that took a transaction's money, and a payout of ours for the same transaction
+    /// more than `apart` microseconds later, neither of them returned: ours used money that belonged to another
+    /// transaction.
     pub fn paid_beside_the_schedule(&self, transaction: &str, apart: i64) -> Option<(&str, &str)> {
         let out = |line: &&PayoutLine| !matches!(line.status.as_str(), "failed" | "canceled");
         let took = |line: &&PayoutLine| line.settles.iter().any(|group| group == transaction);
@@ -249,16 +250,15 @@ impl Books {
         Some((&swept.id, &ours.id))
     }
 
-    /// Whether the last bank payout of a transaction came to an end that the platform has not seen and cannot see any more: its
-    /// owner has taken back the platform's access to the account.
+    /// Whether a transaction's last bank payout ended unseen by the platform and can no longer be seen, because the
+    /// owner revoked its access to the account.
     pub fn ends_unseen(&self, transaction: &str) -> bool {
         let named =
             |line: &&PayoutLine| line.metadata.get("transaction").is_some_and(|named| named == transaction);
         self.payouts.iter().filter(named).max_by_key(|line| line.created_at).is_some_and(|line| line.unseen)
     }
 
-    /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is
-    /// right.
+    /// The keys that arrived with different bodies, paths or accounts; none if the payer is correct.
     pub fn clashing_keys(&self) -> Vec<String> {
         let mut first: BTreeMap<(Vendor, &str), &MoneyRequest> = BTreeMap::new();
         let mut clashing = BTreeSet::new();
@@ -273,7 +273,7 @@ impl Books {
         clashing.into_iter().collect()
     }
 
-    /// What one holder has; zero when they are not in the books.
+    /// A holder's balance; zero if they are not in the books.
     pub fn balance(&self, vendor: Vendor, holder: &Holder, currency: &str) -> i64 {
         let matching = |line: &&Balance| {
             line.vendor == vendor && line.holder == *holder && line.currency.eq_ignore_ascii_case(currency)
@@ -281,7 +281,8 @@ impl Books {
         self.balances.iter().filter(matching).map(|line| line.minor).sum()
     }
 
-    /// Every (vendor, currency) whose balances do not sum to zero: money made or lost. Always empty.
+    /// Every vendor and currency whose balances do not sum to zero, which would mean that money was created or lost.
+    /// Always empty.
     pub fn imbalances(&self) -> Vec<(Vendor, String, i64)> {
         let mut sums: BTreeMap<(Vendor, String), i64> = BTreeMap::new();
         for line in &self.balances {

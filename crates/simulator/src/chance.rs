@@ -1,12 +1,10 @@
-//! Where every id of the two vendors comes from: one stream drawn from the seed, so that the same calls in
-//! the same order get the same ids.
+//! The source of all vendor ids: one seeded stream, so that the same calls in the same order get the same ids.
 //!
-//! Not here: keys and certificates. They protect nothing that a run may depend on, and are drawn afresh by
-//! each process (`paypal::signing`).
+//! Not here: keys and certificates. No run depends on them, and each process generates its own (`paypal::signing`).
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A stream of ids (SplitMix64 underneath).
+/// A stream of ids, based on SplitMix64.
 #[derive(Debug)]
 pub(crate) struct Ids {
     state: u64,
@@ -56,7 +54,7 @@ impl Ids {
     }
 }
 
-/// Spreads a number over all 64 bits: equal numbers give equal results, neighbours give unrelated ones.
+/// Hashes a number to 64 bits: equal inputs give equal results, neighbors give unrelated ones.
 pub(crate) fn scatter(number: u64) -> u64 {
     let mut mixed = number;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

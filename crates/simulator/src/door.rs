@@ -1,7 +1,7 @@
-//! The HTTP door: which vendor a request is for, the faults of the connection, and the control paths.
+//! The HTTP entry point: dispatch to a vendor, connection faults, and the control paths.
 //!
-//! Not here: what the vendors answer. A connection is broken by a body that fails: before its first byte, and
-//! the server closes without having sent anything; later, and it closes in the middle.
+//! Not here: the vendors' answers. A connection is broken by a body that fails: before the first byte, the server
+//! closes without sending anything; later, it closes midway.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
@@ -17,7 +17,7 @@ use crate::faults::{Call, Fault, FaultKind};
 use crate::stripe::onboarding;
 use crate::{SECOND, Simulator, Vendor, paypal, stripe};
 
-/// Both vendors refuse larger bodies; 15,000 PayPal items fit well.
+/// Both vendors reject larger bodies; 15,000 PayPal items fit easily.
 const LARGEST_BODY: usize = 64 << 20;
 
 pub(crate) struct Incoming {
@@ -29,13 +29,13 @@ pub(crate) struct Incoming {
     pub(crate) now: i64,
 }
 
-/// An answer, before any fault of the connection.
+/// An answer, before any connection fault.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
-    /// Whether the call made something new.
+    /// Whether the call created something.
     pub(crate) executed: bool,
 }
 
@@ -43,20 +43,20 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Twist {
     Plain,
-    /// Execute nothing, answer this, keep nothing.
+    /// Execute nothing, return this, store nothing.
     Instead(Trouble),
-    /// Execute nothing, answer 500, keep it under the key.
+    /// Execute nothing, return 500, store it under the key.
     Stored500,
-    /// Execute, then answer 500 and keep that under the key.
+    /// Execute, return 500, and store that under the key.
     Executed500,
     OtherAmount,
-    /// Execute, echo statuses that no document names.
+    /// Execute, and return undocumented statuses.
     OtherStatus,
-    /// Execute twice, and answer as the second time.
+    /// Execute twice, and answer as for the second request.
     Repeated,
 }
 
-/// An error that has nothing to do with what was asked.
+/// An error unrelated to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Unavailable,
@@ -66,27 +66,27 @@ pub(crate) enum Trouble {
     Unauthorized,
 }
 
-/// A request that comes without a network.
+/// A request made without a network.
 pub struct Asked {
     /// `GET`, `POST` or another.
     pub method: String,
     /// From the slash on, without the query.
     pub path: String,
-    /// What stands after the question mark; empty for none.
+    /// The part after the question mark; may be empty.
     pub query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// What comes back to whoever asked without a network.
+/// The answer to a request made without a network.
 pub struct Told {
     pub status: u16,
-    /// The headers, `Date` among them.
+    /// The headers, including `Date`.
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Whether it arrives whole; else the connection breaks, and the asker learns at most a part.
+    /// Whether it arrives completely; otherwise the connection breaks and the caller sees at most part of it.
     pub whole: bool,
-    /// What is to be delivered before the answer is.
+    /// The webhooks to deliver before the answer.
     pub early: Vec<crate::Delivery>,
 }
 
@@ -102,7 +102,7 @@ impl Incoming {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Under which address the caller reaches us: links and certificates carry it.
+    /// The base URL the caller used, for links and certificates.
     pub(crate) fn base(&self) -> String {
         format!("http://{}", self.header("host").unwrap_or("localhost"))
     }
@@ -172,7 +172,7 @@ pub(crate) fn carry(simulator: &Simulator, asked: Asked) -> Told {
     }
 }
 
-/// Takes the lock once: applies what is due, lets a fault strike, asks the vendor, notes a request for money.
+/// Locks the world once: applies what is due, triggers a fault, calls the vendor, records a payment request.
 fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<crate::outbox::Waiting>) {
     let world = &mut *simulator.world();
     world.advance(incoming.now);
@@ -187,7 +187,7 @@ fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<cr
         (_, Vendor::Stripe) => stripe::answer(world, incoming, twist),
         (_, Vendor::PayPal) => paypal::answer(world, incoming, twist),
     };
-    // What the call itself made due has happened before it is answered.
+    // Anything the call itself made due happens before the answer.
     world.advance(incoming.now);
     if call == Some(Call::Read) && !served_to_anyone {
         let start = incoming.path.split('/').take(3).collect::<Vec<_>>().join("/");
@@ -204,7 +204,7 @@ fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<cr
         };
         world.requests.push(noted);
     }
-    // Whoever is delivered to may be asking for the certificate of the delivery before.
+    // The receiver may be fetching the previous delivery's certificate.
     let early = if served_to_anyone { Vec::new() } else { world.outbox.early(incoming.now) };
     (answer, travel, early)
 }
@@ -293,13 +293,13 @@ fn send(answer: Answer, travel: Travel, now: i64) -> Response {
     builder.body(body).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// The vendors' time as HTTP writes it.
+/// The vendors' time as an HTTP date.
 fn dated(now: i64) -> Option<String> {
     let now = jiff::Timestamp::from_microsecond(now).ok()?;
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok()
 }
 
-/// A body that gives what it has, rests long enough for that to leave, and breaks.
+/// A body that sends what it has, waits for that to leave, and breaks.
 fn broken(half: Option<Bytes>) -> Body {
     let rest = half.is_some();
     let end = stream::once(async move {
@@ -311,7 +311,7 @@ fn broken(half: Option<Bytes>) -> Body {
     Body::from_stream(stream::iter(half.map(Ok)).chain(end))
 }
 
-/// A body that comes in ten parts, evenly spread.
+/// A body that arrives in ten evenly spaced parts.
 fn drip(body: &[u8], millis: u64) -> Body {
     let pause = Duration::from_millis(millis / 10);
     let parts: Vec<Bytes> = body.chunks(body.len().div_ceil(10).max(1)).map(Bytes::copy_from_slice).collect();
@@ -371,7 +371,7 @@ async fn forget_token(State(simulator): State<Simulator>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Stripe's hosted onboarding, as much of it as there is.
+/// Stripe's hosted onboarding, as far as it is simulated.
 async fn onboard(State(simulator): State<Simulator>, Path(link): Path<String>) -> Response {
     let now = simulator.now();
     let step = onboarding::open(&mut simulator.world(), &link, now);

@@ -1,7 +1,6 @@
-//! What can be made to go wrong, and when.
+//! The faults that can be planted, and when they occur.
 //!
-//! Not here: how it is done. `door` breaks connections, the vendors answer their own errors, `outbox` spoils
-//! deliveries.
+//! Not here: how. `door` breaks connections, the vendors return their own errors, `outbox` disrupts deliveries.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,8 +8,8 @@ use serde_json::Value;
 use crate::Vendor;
 use crate::door::Answer;
 
-/// One thing that is to go wrong. Faults are asked in the order in which they were planted; the first that
-/// matches a call and is not used up takes it.
+/// A planted fault. Faults are tried in the order they were planted; the first unused one that matches a call takes
+/// effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub vendor: Vendor,
@@ -19,12 +18,12 @@ pub struct Fault {
     /// Let this many matching calls pass first.
     #[serde(default)]
     pub skip: u32,
-    /// Then strike this many; one when left out of the JSON.
+    /// Then affect this many; one if omitted in the JSON.
     #[serde(default = "once")]
     pub times: u32,
 }
 
-/// Which calls a fault waits for.
+/// The calls a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
@@ -40,11 +39,11 @@ pub enum Call {
     Cancel,
     /// `POST /v1/oauth2/token`.
     Token,
-    /// Any GET of the vendor's API; fetching a webhook certificate is not one.
+    /// Any GET of the vendor's API, except fetching a webhook certificate.
     Read,
-    /// Not a call of ours: a webhook that the vendor is about to send.
+    /// Not an API call: a webhook that the vendor is about to send.
     Webhook,
-    /// Every call to the vendor, but no webhook.
+    /// Every API call to the vendor, but no webhook.
     Any,
 }
 
@@ -74,47 +73,46 @@ pub enum FaultKind {
     InUse409,
     /// 401 although the credentials are good. Nothing executed.
     Unauthorized401,
-    /// 200 with somebody else's HTML page. Nothing executed.
+    /// 200 with an unrelated HTML page. Nothing executed.
     Html200,
-    /// Executed as asked, but the answer echoes another amount (a replay tells the truth).
+    /// Executed as requested, but the answer shows another amount (a replay shows the right one).
     OtherAmount,
-    /// Executed as asked, but each status in the answer is a word that no document of the vendor's names.
+    /// Executed as requested, but with undocumented statuses in the answer.
     OtherStatus,
-    /// Executed, and something on the way sends it once more by itself: the answer is that of the second time. PayPal says
-    /// that it has this batch, and not which it is; Stripe replays the first answer.
+    /// Executed, and an intermediary repeats the request: the answer is that of the second one. PayPal says that the
+    /// batch exists, without its id; Stripe replays the first answer.
     Repeated,
-    /// Executed; the answer dribbles in over this time.
+    /// Executed; the answer arrives slowly over this time.
     SlowDrip {
         /// From the first byte of the body to the last.
         millis: u64,
     },
-    /// Webhooks only: never sent, nor tried again.
+    /// Webhooks only: never sent or retried.
     Lost,
     /// Webhooks only: the same event is sent twice.
     Doubled,
     /// Webhooks only: held back until the vendor's next one has gone out (at most an hour).
     Reordered,
-    /// Webhooks only: posted before the call that caused it is answered. Of no effect on others.
+    /// Webhooks only: posted before the call that caused it is answered. No effect on others.
     Early,
-    /// Webhooks only: leaves this much later.
+    /// Webhooks only: sent this much later.
     Late { micros: i64 },
-    /// Webhooks only: a copy with another status and a wrong signature goes ahead of the genuine one.
+    /// Webhooks only: a copy with another status and a wrong signature is sent before the genuine one.
     Forged,
 }
 
-/// What a vendor's own list of the movements on our balance says wrongly of those that were made for one payment. Balances
-/// and objects tell the truth.
+/// A false report in a vendor's list of balance transactions for one payment. Balances and objects stay correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
-    /// They are left out, or not there yet.
+    /// They are missing from the list.
     LeftOut,
-    /// Each amount is larger by so many minor units.
+    /// Each amount is larger by this many minor units.
     Amount(i64),
-    /// A fee of so many minor units more is taken.
+    /// The fee is larger by this many minor units.
     Fee(i64),
 }
 
-/// The planted faults and how far each has been used.
+/// The planted faults and how often each was used.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     planted: Vec<Fault>,
@@ -129,8 +127,7 @@ impl Faults {
         self.planted.clear();
     }
 
-    /// The fault that strikes this call, if any; counts the call against every fault that it matches up to
-    /// then.
+    /// The fault that affects this call, if any; counts the call for every fault that matches it up to that one.
     pub(crate) fn strike(&mut self, vendor: Vendor, call: Option<Call>) -> Option<FaultKind> {
         let mut struck = None;
         for fault in &mut self.planted {
@@ -160,7 +157,7 @@ fn once() -> u32 {
     1
 }
 
-/// Replaces each status in an answer, at any depth, by one that no document names.
+/// Replaces each status in an answer, at any depth, with an undocumented one.
 pub(crate) fn echo_other_status(answer: &mut Answer) {
     let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
     rename_statuses(&mut body);

@@ -1,12 +1,11 @@
-//! Stripe Connect and PayPal Payouts, played: two vendors behind one HTTP port, with their own books,
-//! idempotency tables, rate limits, webhook signing and retries. What they do follows their public documents;
-//! where those are silent, the choice is written beside the code.
+//! A simulator of Stripe Connect and PayPal Payouts: two vendors behind one HTTP port, with their own books, idempotency
+//! tables, rate limits, webhook signing and retries. They behave as publicly documented; where the documentation is
+//! silent, a comment beside the code explains the choice.
 //!
 //! # Destinations
 //!
-//! A destination that has not been seen is a good one with a bank account in every currency. Its name can
-//! script another outcome: a Stripe account `acct_sim_<scene>_<anything>`, a PayPal address
-//! `sim-<scene>-<anything>@…`.
+//! An unknown destination is valid and has a bank account in every currency. Its name can script another outcome: a
+//! Stripe account `acct_sim_<scene>_<anything>`, a PayPal address `sim-<scene>-<anything>@…`.
 //!
 //! | scene | Stripe | PayPal |
 //! | --- | --- | --- |
@@ -25,9 +24,9 @@
 //! | `minimum` | payout 400 `balance_insufficient`, though the balance is shown as available | SUCCESS |
 //! | `refused` | transfer 403 `account_invalid` | 400 `VALIDATION_ERROR` on `/items/{i}/receiver` |
 //!
-//! *Later* is after [`Pace::late_us`]. Pending payouts play an account that the platform has paused.
+//! *Later* is after [`Pace::late_us`]. A payout that stays pending represents an account that the platform has paused.
 //!
-//! [`Simulator::mend`] ends a scene: the partner has replaced the bank details, claimed the money, been
+//! [`Simulator::mend`] ends a scene: the partner has replaced the bank details, claimed the money, or been
 //! cleared.
 //!
 //! # Control over HTTP
@@ -107,36 +106,35 @@ pub struct Pace {
 /// How a pair of vendors is set up.
 #[derive(Clone)]
 pub struct Options {
-    /// Tells the time; nothing else does.
+    /// The only source of time.
     pub clock: Clock,
-    /// Ids are drawn from it: the same seed and the same calls give the same ids.
+    /// The seed of all ids: the same seed and the same calls give the same ids.
     pub seed: u64,
     pub pace: Pace,
-    /// Answer 429 beyond the published limits (Stripe 25 a second and endpoint, 15 for payouts, 100 in all
-    /// with a live key and 25 with a test key; PayPal 400 POST a minute).
+    /// Answer 429 beyond the published limits (Stripe: 25 per second and endpoint, 15 for payouts, 100 in total with a
+    /// live key and 25 with a test key; PayPal: 400 POSTs per minute).
     pub enforce_rate_limits: bool,
-    /// The one secret key that Stripe accepts. `sk_live_…` makes every object a live one.
+    /// The only secret key that Stripe accepts. `sk_live_…` makes every object live.
     pub stripe_key: String,
-    /// The id of the account that the key belongs to, as `GET /v1/account` tells it.
+    /// The id of the account the key belongs to, as in `GET /v1/account`.
     pub stripe_account: String,
     /// The client id that PayPal accepts.
     pub paypal_client_id: String,
     pub paypal_client_secret: String,
-    /// The id of the application, as an access token tells it.
+    /// The id of the application, as in an access token.
     pub paypal_app_id: String,
-    /// What lies in every currency at each vendor until [`Simulator::set_balance`] says otherwise; minor
-    /// units.
+    /// The initial balance in every currency at each vendor, until [`Simulator::set_balance`] changes it; minor units.
     pub opening_minor: i64,
-    /// Answer 422 `INSUFFICIENT_FUNDS` to a PayPal batch that the balance does not cover, rather than accept
-    /// it and make it DENIED.
+    /// Answer 422 `INSUFFICIENT_FUNDS` to a PayPal batch that the balance does not cover, instead of accepting it and
+    /// making it DENIED.
     pub refuse_uncovered_batches: bool,
-    /// How many webhooks [`Simulator::deliver_due`] posts at once; 1 keeps their order strictly.
+    /// How many webhooks [`Simulator::deliver_due`] posts at once; 1 preserves their order.
     pub deliveries_at_once: usize,
 }
 
 impl Options {
-    /// Good defaults: everything settles after a second, no rate limits, the credentials `sk_test_sim`, and
-    /// `sim_client` with `sim_secret`.
+    /// Defaults: everything settles after a second, no rate limits, the credentials `sk_test_sim`, and `sim_client`
+    /// with `sim_secret`.
     pub fn new(clock: Clock) -> Self {
         Options {
             clock,
@@ -161,20 +159,20 @@ impl Options {
     }
 }
 
-/// The two vendors. A clone is another handle on the same pair.
+/// Both vendors. A clone is another handle on the same pair.
 #[derive(Clone)]
 pub struct Simulator {
     clock: Clock,
-    /// How far `/_sim/advance` has moved the clock ahead.
+    /// How far the clock was moved ahead, including by `/_sim/advance`.
     ahead: Arc<AtomicI64>,
     deliveries_at_once: usize,
     world: Arc<Mutex<World>>,
-    /// Further accounts behind the same address.
+    /// Other accounts behind the same address.
     others: Arc<Mutex<Vec<Simulator>>>,
 }
 
 impl Simulator {
-    /// A fresh pair of vendors with nothing in their books but the opening balances.
+    /// A fresh pair of vendors with only the opening balances.
     pub fn new(options: Options) -> Simulator {
         Simulator {
             clock: Arc::clone(&options.clock),
@@ -185,24 +183,24 @@ impl Simulator {
         }
     }
 
-    /// Opens another account at both vendors, behind the same address. It is told apart by the credentials in `options`
-    /// and takes part in [`Simulator::advance`] and in the delivery of webhooks.
+    /// Opens another account at both vendors, behind the same address. It is selected by the credentials in `options`
+    /// and takes part in [`Simulator::advance`] and in webhook delivery.
     pub fn open_account(&self, options: Options) -> Simulator {
         let other = Simulator { ahead: Arc::clone(&self.ahead), ..Simulator::new(options) };
         let mut others = self.others();
-        // Deliveries are numbered apart, because whoever takes them tells them apart by number.
+        // Number deliveries in separate ranges, because receivers identify them by number.
         other.world().outbox.number_from((others.len() as u64 + 1) << 40);
         others.push(other.clone());
         other
     }
 
-    /// The account whose credentials a request carries; this one when no other's fit.
+    /// The account whose credentials a request carries; this one if no other's match.
     pub(crate) fn of(&self, incoming: &door::Incoming) -> Simulator {
         let others = self.others();
         others.iter().find(|other| other.world().is_asked(incoming)).unwrap_or(self).clone()
     }
 
-    /// This account and those that were opened beside it.
+    /// This account and those opened later.
     fn accounts(&self) -> Vec<Simulator> {
         std::iter::once(self).chain(self.others().iter()).cloned().collect()
     }
@@ -220,7 +218,7 @@ impl Simulator {
     pub async fn serve(&self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
         use axum::serve::ListenerExt;
         let listener = listener.tap_io(|stream| {
-            // An answer is small and is waited for; without this it may be held back for the next one.
+            // Answers are small; without this the kernel may delay them.
             let _ = stream.set_nodelay(true);
         });
         axum::serve(listener, self.router()).await
@@ -231,25 +229,25 @@ impl Simulator {
         door::carry(self, asked)
     }
 
-    /// When something will next happen by itself or a webhook is to leave (microseconds), if anything will.
+    /// When the next scheduled event or webhook is due (microseconds), if any.
     pub fn next_at(&self) -> Option<i64> {
         self.accounts().iter().filter_map(|account| account.world().next_at()).min()
     }
 
-    /// Lets everything happen that is due by `now` (microseconds). Doing it again changes nothing.
+    /// Runs everything due by `now` (microseconds). Idempotent.
     pub fn advance(&self, now: i64) {
         self.accounts().iter().for_each(|account| account.world().advance(now));
     }
 
-    /// The webhooks that are to leave by `now`, signed for this moment, in order. Each is handed out again
-    /// until [`Simulator::delivered`] has been told how it went.
+    /// The webhooks due by `now`, signed for this moment, in order. Each is returned again until its result is passed
+    /// to [`Simulator::delivered`].
     pub fn due_webhooks(&self, now: i64) -> Vec<Delivery> {
         let due = |account: Simulator| account.world().outbox.due(now, usize::MAX);
         self.accounts().into_iter().flat_map(due).map(|waiting| waiting.signed(now)).collect()
     }
 
-    /// Records the receiver's answer. Anything but 2xx brings the webhook back later, as that vendor does it:
-    /// with a new timestamp and a new signature. Use 0 when there was no answer at all.
+    /// Records the receiver's answer. Anything but 2xx is retried later as that vendor does, with a new timestamp and
+    /// signature. Use 0 for no answer.
     pub fn delivered(&self, delivery_id: u64, status: u16, now: i64) {
         self.accounts().iter().for_each(|account| account.world().outbox.delivered(delivery_id, status, now));
     }
@@ -268,7 +266,7 @@ impl Simulator {
         }
     }
 
-    /// Runs in real time: moves the vendors on and posts their webhooks every 50 ms, for ever.
+    /// Runs in real time: advances the vendors and posts their webhooks every 50 ms, forever.
     pub async fn run(self) {
         let mut beat = tokio::time::interval(Duration::from_millis(50));
         loop {
@@ -283,48 +281,47 @@ impl Simulator {
         self.world().faults.plant(fault);
     }
 
-    /// Nothing goes wrong any more: every planted fault is taken away.
+    /// Removes every fault that was planted.
     pub fn heal(&self) {
         self.world().faults.clear();
     }
 
-    /// Both vendors have forgotten every key that was ever used, sooner than they say: whoever uses one again has its request
-    /// carried out again.
+    /// Makes both vendors forget every idempotency key, sooner than documented: a reused key is executed again.
     pub fn forget_keys(&self) {
         let world = &mut *self.world();
         world.stripe.forget_keys();
         world.paypal.forget_keys();
     }
 
-    /// From now on PayPal does not tell which fees it takes, or tells it again.
+    /// Sets whether PayPal hides the fees of items.
     pub fn hide_fees(&self, hidden: bool) {
         self.world().paypal.fees_hidden = hidden;
     }
 
-    /// From now on PayPal lists only the first half of a batch's items until the batch is through, or all of them again.
+    /// Sets whether PayPal lists only the first half of a batch's items until the batch is done.
     pub fn list_items_late(&self, late: bool) {
         self.world().paypal.items_late = late;
     }
 
-    /// From now on no page of a list holds more than this, whatever was asked for; both vendors may do that.
+    /// Limits the page size of all lists, whatever is requested; both vendors may do that.
     pub fn longest_page(&self, most: usize) {
         let world = &mut *self.world();
         world.stripe.longest_page = most.max(1);
         world.paypal.longest_page = most.max(1);
     }
 
-    /// From now on Stripe's lists show only what was made so long ago (microseconds): a worse vendor than Stripe says it is.
+    /// Makes Stripe's lists omit objects younger than this (microseconds), which is worse than Stripe documents.
     pub fn lists_behind(&self, us: i64) {
         self.world().stripe.lists_behind_us = us;
     }
 
-    /// A copy of everything that both vendors have written down.
+    /// A copy of both vendors' books.
     pub fn books(&self) -> Books {
         Books::of(&self.world())
     }
 
-    /// Sets what is available to us at a vendor: minor units as that vendor counts them (for PayPal whole
-    /// units in HUF, JPY and TWD, hundredths otherwise). The currency is understood in either case.
+    /// Sets our available balance at a vendor, in that vendor's minor units (for PayPal whole units in HUF, JPY and
+    /// TWD, hundredths otherwise). The currency may be in either case.
     pub fn set_balance(&self, vendor: Vendor, currency: &str, minor: i64) {
         let now = self.now();
         let world = &mut *self.world();
@@ -334,47 +331,47 @@ impl Simulator {
         }
     }
 
-    /// Takes away what is available in a connected Stripe account, as if the partner had spent it: the money has
-    /// left the vendor.
+    /// Removes a connected Stripe account's available money, as if the partner had spent it: the money has left the
+    /// vendor.
     pub fn drain(&self, account: &str, currency: &str) {
         let now = self.now();
         self.world().stripe.drain(account, &currency.to_ascii_lowercase(), now);
     }
 
-    /// Reverses the newest standing transfer of a `transfer_group` in Stripe's dashboard: wholly, or a part of it in minor
-    /// units. Answers whether there was one.
+    /// Reverses the newest unreversed transfer of a `transfer_group` in Stripe's dashboard: fully, or partly in minor
+    /// units. Returns whether there was one.
     pub fn reverse(&self, group: &str, part: Option<i64>) -> bool {
         let now = self.now();
         let which = (stripe::transfer::Which::Newest, part);
         stripe::transfer::reverse_in_dashboard(&mut self.world(), group, which, now)
     }
 
-    /// The same of the first standing transfer of a group, wholly.
+    /// The same for the first unreversed transfer of a group, fully.
     pub fn reverse_first(&self, group: &str) -> bool {
         let (now, which) = (self.now(), (stripe::transfer::Which::First, None));
         stripe::transfer::reverse_in_dashboard(&mut self.world(), group, which, now)
     }
 
-    /// Has the newest paid payout of a payment reversed in Stripe's dashboard. Answers whether there was one.
+    /// Reverses the newest paid payout of a payment in Stripe's dashboard. Returns whether there was one.
     pub fn reverse_payout(&self, transaction: &str) -> bool {
         let now = self.now();
         stripe::payout::reverse_in_dashboard(&mut self.world(), transaction, now)
     }
 
-    /// Sends money to a connected account in Stripe's dashboard, for no payment of anybody's: minor units. Answers whether
-    /// the balance covered it.
+    /// Sends money to a connected account in Stripe's dashboard, for no payment: minor units. Returns whether the
+    /// balance covered it.
     pub fn send_in_dashboard(&self, account: &str, currency: &str, minor: i64) -> bool {
         let (now, currency) = (self.now(), currency.to_ascii_lowercase());
         stripe::transfer::send_in_dashboard(&mut self.world(), account, &currency, minor, now)
     }
 
-    /// From now on links to onboarding lead to this address, as where somebody answers in Stripe's place.
+    /// Makes onboarding links point to this address, for a stand-in for Stripe's pages.
     pub fn lead_to(&self, base: &str) {
         self.world().stripe.pages_at = Some(base.to_owned());
     }
 
-    /// From now on the list of movements says something wrong of those made for a payment (a `transfer_group`, a
-    /// `sender_item_id`), or the truth again.
+    /// Makes the list of balance transactions misreport a payment's movements (a `transfer_group`, a `sender_item_id`),
+    /// or report them correctly again.
     pub fn lie_about(&self, payment: &str, lie: Option<Lie>) {
         let lies = &mut self.world().lies;
         match lie {
@@ -383,18 +380,18 @@ impl Simulator {
         };
     }
 
-    /// The owner of a connected Stripe account writes over what we wrote on its payouts.
+    /// The owner of a connected Stripe account removes a metadata key of ours from its payouts.
     pub fn write_over(&self, account: &str, key: &str) {
         stripe::payout::write_over(&mut self.world(), account, key);
     }
 
-    /// Puts a connected Stripe account back on the daily schedule: at midnight Stripe pays out what it holds.
+    /// Puts a connected Stripe account back on the daily schedule: Stripe pays out its balance at midnight.
     pub fn pay_daily(&self, account: &str) {
         let now = self.now();
         stripe::account::pay_daily(&mut self.world(), account, now);
     }
 
-    /// Ends a destination's scene: its bank details were replaced, its restriction lifted, its money claimed.
+    /// Ends a destination's scene: bank details replaced, restriction lifted, money claimed.
     pub fn mend(&self, destination: &str) {
         let now = self.now();
         let world = &mut *self.world();
@@ -405,51 +402,51 @@ impl Simulator {
         }
     }
 
-    /// Takes away the bank account in which a connected Stripe account is paid a currency.
+    /// Removes a connected Stripe account's bank account for a currency.
     pub fn close_bank(&self, account: &str, currency: &str) {
         let now = self.now();
         stripe::account::close_bank(&mut self.world(), account, &currency.to_ascii_lowercase(), now);
     }
 
-    /// The owner of a connected Stripe account takes back our access to it.
+    /// The owner of a connected Stripe account revokes our access to it.
     pub fn disconnect(&self, account: &str) {
         let now = self.now();
         stripe::account::disconnect(&mut self.world(), account, now);
     }
 
-    /// The owner of a connected Stripe account gives us access to it again.
+    /// The owner of a connected Stripe account restores our access to it.
     pub fn give_access(&self, account: &str) {
         let now = self.now();
         stripe::account::give_access(&mut self.world(), account, now);
     }
 
-    /// The root, as PEM, of the certificates that sign PayPal's webhooks.
+    /// The root certificate (PEM) that PayPal's webhooks are verified against.
     pub fn ca_pem(&self) -> String {
         paypal::signing::identity().root_pem.clone()
     }
 
-    /// Makes every PayPal token that was handed out an `invalid_token`.
+    /// Makes every issued PayPal token an `invalid_token`.
     pub fn forget_token(&self) {
         self.world().paypal.forget_tokens();
     }
 
-    /// The vendors' present (microseconds UTC).
+    /// The vendors' current time (microseconds UTC).
     pub fn time(&self) -> i64 {
         self.now()
     }
 
-    /// The vendors' present: the clock, and what `/_sim/advance` has added.
+    /// The vendors' current time: the clock, plus how far it was moved.
     pub(crate) fn now(&self) -> i64 {
         (self.clock)() + self.ahead.load(Ordering::SeqCst)
     }
 
-    /// Moves the vendors' clock ahead of whoever else is told the time, or behind it.
+    /// Moves the vendors' clock relative to everyone else's, ahead or behind.
     pub fn move_ahead(&self, micros: i64) {
         self.ahead.fetch_add(micros, Ordering::SeqCst);
         self.advance(self.now());
     }
 
-    /// The state; a panic elsewhere does not make it unusable, as every change to it is small.
+    /// The state. A panic elsewhere does not make it unusable, because every change to it is small.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }

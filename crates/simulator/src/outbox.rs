@@ -1,7 +1,6 @@
-//! Webhooks on their way out: queued per endpoint, signed when they leave, brought back when they are
-//! refused.
+//! Outgoing webhooks: queued per endpoint, signed when sent, retried when rejected.
 //!
-//! Not here: what an event says (`stripe::event`, `paypal::event`) and the shapes of the signatures.
+//! Not here: event contents (`stripe::event`, `paypal::event`) and signature formats.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -11,35 +10,35 @@ use crate::books::WebhookLine;
 use crate::faults::{Call, FaultKind, Faults};
 use crate::{DAY, SECOND, Vendor, paypal, stripe};
 
-/// A webhook, ready to be posted as it is.
+/// A webhook, ready to be posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Names this delivery to [`crate::Simulator::delivered`]; the same in every try.
+    /// Identifies this delivery to [`crate::Simulator::delivered`]; the same in every attempt.
     pub id: u64,
     pub vendor: Vendor,
     pub url: String,
-    /// All headers, the signature's among them.
+    /// All headers, including the signature.
     pub headers: Vec<(String, String)>,
-    /// The bytes that were signed.
+    /// The signed bytes.
     pub body: Vec<u8>,
     /// Such as `payout.paid` or `PAYMENT.PAYOUTS-ITEM.SUCCEEDED`.
     pub event_type: String,
     /// The event's own id; a doubled event has two deliveries with one event id.
     pub event_id: String,
-    /// The payout, transfer, item, batch or account that it is about.
+    /// The payout, transfer, item, batch or account it is about.
     pub object_id: String,
 }
 
-/// With what an endpoint's deliveries are signed.
+/// How an endpoint's deliveries are signed.
 #[derive(Debug, Clone)]
 pub(crate) enum Seal {
     /// The endpoint's `whsec_…`.
     Stripe { secret: String },
-    /// The webhook id, and where we serve the certificate.
+    /// The webhook id, and the base URL of the certificate.
     PayPal { webhook_id: String, base: String },
 }
 
-/// One delivery in the queue.
+/// A delivery that is queued for sending.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     id: u64,
@@ -47,14 +46,14 @@ pub(crate) struct Waiting {
     endpoint: String,
     seal: Seal,
     event: Arc<Letter>,
-    /// How often it has been posted so far.
+    /// The number of attempts so far.
     tries: u32,
     first_at: i64,
     forged: bool,
     early: bool,
 }
 
-/// What is delivered, whichever the endpoint.
+/// The event to deliver, whatever the endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) event_id: String,
@@ -63,13 +62,13 @@ pub(crate) struct Letter {
     pub(crate) body: Vec<u8>,
 }
 
-/// All deliveries that are still to be made, and the record of those that were.
+/// All pending deliveries, and the log of past ones.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: BTreeMap<(i64, u64), Waiting>,
     due_at: HashMap<u64, i64>,
     written: u64,
-    /// The delivery of each vendor that waits for the next one to overtake it.
+    /// For each vendor, the delivery held back until the next one overtakes it.
     overtaken: HashMap<Vendor, u64>,
     pub(crate) log: Vec<WebhookLine>,
 }
@@ -86,7 +85,7 @@ impl Waiting {
         }
     }
 
-    /// Signed as of `now`: every try has its own timestamp and signature.
+    /// Signs it as of `now`: every attempt has its own timestamp and signature.
     pub(crate) fn signed(&self, now: i64) -> Delivery {
         let body = &self.event.body;
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
@@ -114,7 +113,7 @@ impl Waiting {
 }
 
 impl Outbox {
-    /// Queues one event for one endpoint, unless a fault makes something else of it.
+    /// Queues an event for an endpoint, subject to planted faults.
     pub(crate) fn send(
         &mut self,
         faults: &mut Faults,
@@ -165,17 +164,17 @@ impl Outbox {
         self.written = self.written.max(first);
     }
 
-    /// At most `most` deliveries that are to leave by `now`, in order; they stay in the queue.
+    /// At most `most` deliveries due by `now`, in order; they stay in the queue.
     pub(crate) fn due(&self, now: i64, most: usize) -> Vec<Waiting> {
         self.queue.range(..=(now, u64::MAX)).take(most).map(|(_, waiting)| waiting.clone()).collect()
     }
 
-    /// When the next delivery is to leave.
+    /// When the next delivery is due.
     pub(crate) fn next_at(&self) -> Option<i64> {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// The deliveries that are to leave before the call that caused them is answered.
+    /// The deliveries to send before the call that caused them is answered.
     pub(crate) fn early(&mut self, now: i64) -> Vec<Waiting> {
         let mut early = Vec::new();
         for waiting in self.queue.range_mut(..=(now, u64::MAX)).map(|(_, waiting)| waiting) {
@@ -186,7 +185,7 @@ impl Outbox {
         early
     }
 
-    /// Takes a delivery off the queue, or puts it back for the vendor's next try.
+    /// Removes a delivery from the queue, or requeues it for the vendor's next attempt.
     pub(crate) fn delivered(&mut self, id: u64, status: u16, now: i64) {
         let Some(at) = self.due_at.remove(&id) else { return };
         let Some(mut waiting) = self.queue.remove(&(at, id)) else { return };
@@ -213,7 +212,7 @@ impl Outbox {
         }
     }
 
-    /// Drops what is queued for an endpoint that has been deleted.
+    /// Drops queued deliveries of a deleted endpoint.
     pub(crate) fn forget(&mut self, endpoint: &str) {
         let due_at = &mut self.due_at;
         self.queue.retain(|(_, id), waiting| {
@@ -233,7 +232,7 @@ impl Outbox {
         self.written
     }
 
-    /// Lets a held-back delivery go right behind the one that has just overtaken it.
+    /// Schedules a held-back delivery right after the one that just overtook it.
     fn let_follow(&mut self, vendor: Vendor, now: i64) {
         let Some(id) = self.overtaken.remove(&vendor) else { return };
         let Some(at) = self.due_at.get(&id).copied() else { return };
@@ -244,7 +243,7 @@ impl Outbox {
     }
 }
 
-/// Posts one delivery; the receiver's status, or 0 when there was no answer.
+/// Posts a delivery; returns the receiver's status, or 0 without an answer.
 pub(crate) async fn post(delivery: Delivery) -> u16 {
     let Some(client) = client() else { return 0 };
     let mut request = client.post(&delivery.url).body(delivery.body);
@@ -267,7 +266,7 @@ fn client() -> Option<&'static reqwest::Client> {
 
 #[allow(clippy::disallowed_methods, reason = "these are the vendors' own requests, not ours to a vendor")]
 fn build_client() -> Option<reqwest::Client> {
-    // Fails when a provider is installed already, which is as good.
+    // Fails if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -277,7 +276,7 @@ fn build_client() -> Option<reqwest::Client> {
     client.inspect_err(|error| tracing::error!(%error, "webhooks cannot be posted")).ok()
 }
 
-/// Stripe tries for three days, doubling from a minute to half a day; PayPal 25 times within three days.
+/// Stripe retries for three days, doubling from a minute to half a day; PayPal 25 times within three days.
 fn until_next_try(vendor: Vendor, tries: u32) -> Option<i64> {
     let doubling = (60 * SECOND) << tries.saturating_sub(1).min(20);
     match vendor {
@@ -286,7 +285,7 @@ fn until_next_try(vendor: Vendor, tries: u32) -> Option<i64> {
     }
 }
 
-/// The same event with another status: what an attacker would like to be believed.
+/// The same event with another status, as an attacker would send it.
 fn forge(event: &Letter) -> Letter {
     let text = String::from_utf8_lossy(&event.body);
     let swaps = [
@@ -305,7 +304,7 @@ fn forge(event: &Letter) -> Letter {
     Letter { body: body.into_bytes(), ..event.clone() }
 }
 
-/// Makes the signature wrong while it still looks like one.
+/// Makes the signature wrong but well-formed.
 fn spoil(headers: &mut [(String, String)]) {
     for (name, value) in headers.iter_mut() {
         if name == "stripe-signature" {

@@ -1,6 +1,6 @@
-//! What a destination's name makes of a payment to it (the table is in the crate's own documentation).
+//! Payment outcomes scripted by a destination's name (the crate documentation has the table).
 //!
-//! Not here: what each vendor does about it (`stripe::transfer`, `stripe::payout`, `paypal::settle`).
+//! Not here: how each vendor implements them (`stripe::transfer`, `stripe::payout`, `paypal::settle`).
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scene {

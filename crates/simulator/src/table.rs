@@ -1,17 +1,16 @@
-//! Rows that are only ever added, found by id or by a named index, and listed newest first as both vendors
-//! do.
+//! Insert-only rows, found by id or by a named index, and listed newest first as both vendors do.
 //!
 //! Not here: deletion. Neither vendor forgets a movement of money.
 
 use std::collections::HashMap;
 
-/// A row that knows when it was made.
+/// A row with a creation time.
 pub(crate) trait Dated {
     /// Microseconds UTC.
     fn made_at(&self) -> i64;
 }
 
-/// Rows in the order in which they were made.
+/// Rows in order of creation.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     rows: Vec<T>,
@@ -19,13 +18,13 @@ pub(crate) struct Table<T> {
     index: HashMap<String, Vec<usize>>,
 }
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     pub(crate) limit: usize,
     /// Only rows older than this one.
     pub(crate) after: Option<String>,
-    /// Only rows newer than this one, the nearest first to be taken.
+    /// Only rows newer than this one; the nearest are taken first.
     pub(crate) before: Option<String>,
     /// Only rows made at or after this time (microseconds).
     pub(crate) from: Option<i64>,
@@ -40,7 +39,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Adds a row, to be found by `id` and in the list of every one of `keys`; answers its position.
+    /// Adds a row, found by `id` and listed under every one of `keys`; returns its position.
     pub(crate) fn add(&mut self, id: &str, keys: &[String], row: T) -> usize {
         let position = self.rows.len();
         self.rows.push(row);
@@ -51,7 +50,7 @@ impl<T> Table<T> {
         position
     }
 
-    /// Puts an existing row into one more list.
+    /// Adds an existing row to another list.
     pub(crate) fn tag(&mut self, position: usize, key: &str) {
         match self.index.get_mut(key) {
             Some(list) => list.push(position),
@@ -88,7 +87,7 @@ impl<T> Table<T> {
 }
 
 impl<T: Dated> Table<T> {
-    /// One page of the list `key` (or of everything), newest first, and whether more would follow.
+    /// One page of the list `key` (or of everything), newest first, and whether more follow.
     pub(crate) fn page(
         &self,
         key: Option<&str>,
@@ -98,7 +97,7 @@ impl<T: Dated> Table<T> {
         let listed = key.map(|key| self.listed(key));
         let count = listed.map_or(self.rows.len(), <[usize]>::len);
         let nth = |n: usize| &self.rows[listed.map_or(n, |list| list[n])];
-        // Where a row stands in this list: positions only grow along it.
+        // A row's rank in this list: positions only increase along it.
         let rank = |id: &str| {
             let position = self.position(id)?;
             Some(listed.map_or(position, |list| list.partition_point(|p| *p < position)))

@@ -1,6 +1,6 @@
-//! Everything both vendors know, behind one lock, and the agenda of what will happen to it by itself.
+//! The state of both vendors behind one lock, and the agenda of scheduled events.
 //!
-//! Not here: the rules. `advance` only hands each entry of the agenda to the vendor that wrote it.
+//! Not here: the rules. `advance` only passes each agenda entry to the vendor that scheduled it.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ pub(crate) struct World {
     pub(crate) paypal: PayPal,
     pub(crate) requests: Vec<MoneyRequest>,
     pub(crate) questions: BTreeMap<String, u64>,
-    /// By the name that we gave the payment: `transfer_group`, `sender_item_id`.
+    /// By our id of the payment: `transfer_group`, `sender_item_id`.
     pub(crate) lies: BTreeMap<String, Lie>,
 }
 
-/// Something that will happen by itself.
+/// An event that is scheduled to happen.
 #[derive(Debug)]
 pub(crate) enum Due {
     /// Transferred money becomes available in a connected account.
@@ -37,15 +37,15 @@ pub(crate) enum Due {
     Payout { id: String, step: stripe::payout::Step },
     /// An account on the daily schedule is paid out.
     Sweep { account: String, currency: String },
-    /// A PayPal batch begins to be processed.
+    /// Processing of a PayPal batch begins.
     BatchStarts { batch: usize },
     /// A PayPal item takes its next step.
     Item { item: usize, step: paypal::settle::Step },
-    /// The items of a batch that nothing holds up get their status together.
+    /// All items of a batch without a scene get their status together.
     ItemsSettle { batch: usize },
 }
 
-/// What is due when; entries for the same moment keep the order in which they were written.
+/// What is due when; entries with the same time keep their insertion order.
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
     entries: BTreeMap<(i64, u64), Due>,
@@ -81,24 +81,23 @@ impl World {
         }
     }
 
-    /// Whether a request carries the credentials of this account at the vendor it is for.
+    /// Whether a request carries this account's credentials at its vendor.
     pub(crate) fn is_asked(&self, incoming: &Incoming) -> bool {
         stripe::authorized(incoming, &self.options.stripe_key) || paypal::is_asked(self, incoming)
     }
 
-    /// What is to be told wrongly of the movements made for a payment.
+    /// The planted false report about a payment's movements, if any.
     pub(crate) fn lie_about(&self, payment: Option<&str>) -> Option<Lie> {
         payment.and_then(|payment| self.lies.get(payment)).copied()
     }
 
-    /// The earlier of the next entry of the agenda and the next webhook.
+    /// The earlier of the next agenda entry and the next webhook.
     pub(crate) fn next_at(&self) -> Option<i64> {
         let agenda = self.agenda.entries.first_key_value().map(|((at, _), _)| *at);
         agenda.into_iter().chain(self.outbox.next_at()).min()
     }
 
-    /// Applies each due entry at the moment it was due for, so that it does not matter how often this is
-    /// called.
+    /// Applies each due entry at its own time, so that it does not matter how often this is called.
     pub(crate) fn advance(&mut self, now: i64) {
         while let Some((at, due)) = self.agenda.next(now) {
             match due {

@@ -1,4 +1,4 @@
-//! The kinds of strangers, each of which once stopped the program or filled its memory.
+//! The attacks, each of which once stopped the program or filled its memory.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::Failure;
 use crate::load::{Connection, request};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-/// A form of so many fields, each with another name, is as large as 560 KB.
+/// A form with this many distinct fields is 560 KB.
 const FIELDS: usize = 40_000;
-/// The most of each kind in one round.
+/// The most requests of each kind in one round.
 const FORMS: usize = 40;
 const METHODS: usize = 6_000;
 const ADDRESSES: usize = 120;
 const ADDRESS_BYTES: usize = 1_000_000;
 const POSTS: usize = 200;
 const HALF_OPEN: usize = 50;
-/// Ten wrong passwords a second.
+/// Ten wrong passwords per second.
 const WRONG_EACH: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -29,15 +29,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub enum Attack {
     /// Two large forms at a time.
     Forms,
-    /// Requests with methods that nobody has heard of.
+    /// Requests with unknown HTTP methods.
     Methods,
-    /// Sign-ins with addresses of a megabyte.
+    /// Sign-ins with one-megabyte email addresses.
     Addresses,
-    /// Wrong passwords for the login of the visitor.
+    /// Wrong passwords for the honest user's login.
     WrongPasswords,
-    /// Connections on which half a request is sent, and no more.
+    /// Connections that send half a request and then nothing.
     HalfOpen,
-    /// Events that nobody has signed.
+    /// Webhook events without a signature.
     Unsigned,
 }
 
@@ -56,7 +56,7 @@ impl Attack {
         }
     }
 
-    /// Does it until it is over, or enough; how often it was done.
+    /// Runs the attack until it is stopped or complete; returns how often it was repeated.
     pub async fn carry_out(
         self,
         at: SocketAddr,
@@ -88,7 +88,7 @@ impl Attack {
     }
 }
 
-/// Sends one after the other; a refusal, or a connection that is closed on them, is what they are due.
+/// Sends requests one after another; rejections and closed connections are expected.
 async fn send(
     at: SocketAddr,
     most: usize,

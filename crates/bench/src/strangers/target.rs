@@ -1,4 +1,4 @@
-//! The program that strangers meet: `bursar demo` on temporary data, with both vendors simulated, as a process of its own.
+//! The program under attack: `bursar demo` on temporary data with both vendors simulated, as a separate process.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use tokio::sync::Mutex;
 use crate::Failure;
 use crate::load::{Connection, request};
 
-/// The partner who is paid.
+/// The partner to be paid.
 const PAYEE: &str = "visited";
 
-/// The running program. It ends with this.
+/// The running program, stopped when dropped.
 pub struct Target {
     pub at: SocketAddr,
-    /// The login of an administrator, who pays.
+    /// The login of an administrator who pays.
     pub email: String,
     pub password: String,
     key: String,
@@ -32,10 +32,10 @@ impl Drop for Target {
 }
 
 impl Target {
-    /// Starts it, with a partner who can be paid.
+    /// Starts it, with a payable partner.
     ///
     /// # Errors
-    /// When it does not begin.
+    /// It does not start.
     pub async fn start(program: &str) -> Result<Self, Failure> {
         let mut child = Command::new(program)
             .args(["demo", "--json", "--listen=127.0.0.1:0", "--log=error"])
@@ -49,7 +49,7 @@ impl Target {
             said.read_line(&mut line).map(|_| (line, said))
         })
         .await??;
-        // What it says later is read by nobody, and must not stop it.
+        // Drain its later output, so that the pipe never blocks it.
         std::thread::spawn(move || std::io::copy(&mut said.into_inner(), &mut std::io::sink()));
         let told: Value = serde_json::from_str(&line)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -69,10 +69,10 @@ impl Target {
         Ok(target)
     }
 
-    /// The number of a new payout of one reward, which nobody has paid yet.
+    /// Creates a payout of one reward, ready to be paid; returns its number.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// It cannot be created.
     pub async fn payout(&self) -> Result<String, Failure> {
         let mut payouts = self.payouts.lock().await;
         *payouts += 1;
@@ -87,10 +87,10 @@ impl Target {
         Ok(formed["number"].as_str().ok_or("a payout without a number")?.to_owned())
     }
 
-    /// The memory that it holds.
+    /// The resident memory of the process.
     ///
     /// # Errors
-    /// When it has ended.
+    /// The process has ended.
     pub fn memory_kib(&self) -> Result<u64, Failure> {
         let number = self.child.id();
         let status = std::fs::read_to_string(format!("/proc/{number}/status"))?;
@@ -99,10 +99,10 @@ impl Target {
         Ok(kib.parse()?)
     }
 
-    /// Ends it.
+    /// Stops it.
     ///
     /// # Errors
-    /// When it has ended before.
+    /// It had already ended.
     pub fn stop(mut self) -> Result<(), Failure> {
         match self.child.try_wait()? {
             Some(status) => Err(format!("the program ended by itself: {status}").into()),

@@ -1,5 +1,5 @@
-//! `backup` and `restore`. A SQLite database is copied while it is in use and put back while nobody serves it; for PostgreSQL,
-//! which has tools of its own for both, the commands say exactly what to run and check what they can.
+//! `backup` and `restore`. A SQLite database is copied online and restored only while nothing serves it. PostgreSQL has
+//! its own tools for both, so there the commands print exactly what to run and check what they can.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ use crate::store::{Store, copy, put_back};
 
 #[derive(Args)]
 pub(super) struct Backup {
-    /// Where to write the backup; nothing may be there
+    /// Where to write the backup; the file must not exist
     file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -32,9 +32,9 @@ pub(super) struct Backup {
 
 #[derive(Args)]
 pub(super) struct Restore {
-    /// A backup that `bursar backup` has made
+    /// A backup made by `bursar backup`
     file: PathBuf,
-    /// Only say whether the backup is whole and fits
+    /// Only check whether the backup is intact and can be restored
     #[arg(long)]
     check: bool,
     /// Print one JSON object
@@ -44,7 +44,7 @@ pub(super) struct Restore {
     config: Config,
 }
 
-/// `FILE cannot be …: why`
+/// Error text: `FILE cannot be …: why`
 fn because(file: &Path, what: &'static str) -> impl Fn(io::Error) -> Failure {
     let file = file.display().to_string();
     move |error| Failure(format!("{file} cannot be {what}: {error}."))
@@ -96,7 +96,7 @@ fn not_opened(error: crate::store::StoreError) -> Failure {
     ))
 }
 
-/// Copies the database into an unfinished file and seals it.
+/// Copies the database into a temporary file and appends the manifest.
 async fn copied(store: &Store, to: &Path) -> Result<Manifest, Failure> {
     let now = Clock::system().now();
     let mut db = store.read().await?;
@@ -136,7 +136,7 @@ fn bar(bytes: u64, what: &'static str) -> ProgressBar {
     ProgressBar::new(bytes).with_style(style).with_message(what)
 }
 
-/// PostgreSQL backs itself up. What can be checked from here is checked.
+/// PostgreSQL backs itself up; this checks what can be checked from here.
 async fn with_pg_dump(config: &Config, json: bool) -> Outcome {
     let store = Store::open_as_it_is(&config.database_url).await.map_err(not_opened)?;
     let mut db = store.read().await?;
@@ -173,7 +173,7 @@ pub(super) async fn put_back_from(options: Restore) -> Outcome {
     let Some(place) = copy::file_of(&config.database_url) else { return with_pg_restore(config) };
     let manifest = backup::manifest_of(file).map_err(because(file, "restored"))?;
     fits(&manifest)?;
-    // Held until the end: whoever starts meanwhile is told that another one is at work. Who only checks disturbs nobody.
+    // Hold the lock until the end, so that no Bursar starts serving in the meantime. `--check` takes no lock.
     let server = (!options.check).then(|| Server::of_file(&place, false));
     if place.exists() && server.as_ref().is_some_and(|server| !server.is_alone) {
         return Err(Failure(format!(
@@ -204,7 +204,7 @@ fn fits(manifest: &Manifest) -> Outcome {
     Ok(())
 }
 
-/// Unpacks the backup beside the database, proves it, brings its tables up to date and puts it into safe mode.
+/// Unpacks the backup beside the database, verifies it, migrates it and turns safe mode on.
 async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Result<Manifest, Failure> {
     clear(fresh)?;
     let bar = bar(std::fs::metadata(file)?.len(), "proving");
@@ -231,7 +231,7 @@ async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Re
     Ok(manifest)
 }
 
-/// Whether a Bursar with the key that lies here could be started on the backup.
+/// Whether Bursar could start on the backup with the current key file.
 async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
     let store = Store::open_as_it_is(url).await.map_err(|error| {
         Failure(format!(
@@ -278,7 +278,7 @@ async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
     Ok(())
 }
 
-/// The files that a SQLite database may consist of.
+/// The suffixes of a SQLite database's files.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
 fn part(of: &Path, ending: &str) -> PathBuf {
@@ -287,7 +287,7 @@ fn part(of: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Puts the present database aside and the restored one in its place; where the present one is now.
+/// Moves the current database aside and the restored one into place; returns where the current one went.
 fn exchange(place: &Path, fresh: &Path) -> io::Result<Option<PathBuf>> {
     let stamp: String =
         clock::rfc3339(Clock::system().now()).chars().filter(char::is_ascii_alphanumeric).collect();
@@ -296,7 +296,7 @@ fn exchange(place: &Path, fresh: &Path) -> io::Result<Option<PathBuf>> {
     File::open(fresh)?.sync_all()?;
     move_all(place, &aside)?;
     if let Err(error) = backup::put_in_place(fresh, place) {
-        // Without a database in place the next start would make an empty one.
+        // Without a database in place, the next start would create an empty one.
         return Err(match move_all(&aside, place) {
             Ok(()) => error,
             Err(again) => io::Error::other(format!(
@@ -308,7 +308,7 @@ fn exchange(place: &Path, fresh: &Path) -> io::Result<Option<PathBuf>> {
     Ok(was_there.then_some(aside))
 }
 
-/// The log first: a database without its log lacks its end, a log without its database is nothing.
+/// Move the log first: a database without its log lacks recent commits, but a log without its database is useless.
 fn move_all(from: &Path, to: &Path) -> io::Result<()> {
     for ending in PARTS.iter().rev().filter(|ending| part(from, ending).exists()) {
         std::fs::rename(part(from, ending), part(to, ending))?;
@@ -316,7 +316,7 @@ fn move_all(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing is left of what was not finished.
+/// Deletes the leftovers of an unfinished restore.
 fn clear(fresh: &Path) -> io::Result<()> {
     for ending in PARTS {
         match std::fs::remove_file(part(fresh, ending)) {

@@ -1,5 +1,5 @@
-//! `demo`: the whole of Bursar on temporary data and simulated vendors, with something to look at. `--auto` plays the main
-//! job (import, approve, batch, pay, follow) and prints how every payment ended and why.
+//! `demo`: all of Bursar on temporary data and simulated vendors, with sample data to explore. `--auto` runs the main
+//! workflow (import, approve, batch, pay, follow) and prints how every payment ended and why.
 
 mod play;
 mod world;
@@ -27,16 +27,16 @@ use crate::work::{self, Loops, Work, connect, movements};
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Play import, approve, batch, Pay and webhooks, and print the table of outcomes
+    /// Run import, approve, batch, Pay and webhooks, and print a table of the outcomes
     #[arg(long)]
     auto: bool,
-    /// Stop afterwards
+    /// Exit when done
     #[arg(long)]
     exit: bool,
-    /// The address to listen on; port 0 chooses one
+    /// The address to listen on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: String,
-    /// The first line printed is one JSON object: addresses, a key, logins
+    /// Print one JSON object as the first line: addresses, an API key, logins
     #[arg(long)]
     json: bool,
     /// What to log, as a `tracing` filter
@@ -44,16 +44,16 @@ pub(super) struct Options {
     log: String,
 }
 
-/// With it everybody in the demonstration signs in, and proves again who they are.
+/// The password of every demo login.
 const PASSWORD: &str = "four paper boats";
 
-/// The running demonstration. Its data are gone when it is dropped.
+/// The running demo. Its data is deleted when it is dropped.
 struct Demo {
     app: App,
     work: Work,
     loops: Loops,
     vendors: Simulator,
-    /// Nobody else serves or replaces its database.
+    /// The lock that keeps others from serving or replacing its database.
     server: serve::Server,
     _data: TempDir,
 }
@@ -87,7 +87,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     played
 }
 
-/// Temporary data, the two vendors on loopback, and the loops.
+/// Sets up temporary data, both vendors on loopback, and the loops.
 async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
     let data = tempfile::tempdir()?;
     let clock = Clock::system();
@@ -124,7 +124,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         trusted_proxies: Vec::new(),
         plain_http: true,
         raw_days: None,
-        // Whoever tries the API out or measures it here harms nobody.
+        // The API can be explored and load-tested without harm here.
         requests_per_minute: 0,
         hsts_subdomains: false,
         oidc: Oidc::default(),
@@ -160,13 +160,14 @@ async fn connect_vendors(demo: &Demo) -> Outcome {
     Ok(())
 }
 
-/// Somebody moves money in Stripe's dashboard, for no payment: the day does not tie there, and does at PayPal.
+/// Moves money by hand in Stripe's dashboard, for no payment, so that the day does not tie at Stripe but does at
+/// PayPal.
 async fn move_by_hand(demo: &Demo) -> Outcome {
     demo.vendors.send_in_dashboard("acct_demo_02", "USD", 2_500);
     movements::all(&demo.work, None).await.map_err(words)
 }
 
-/// What names the demonstration for another command: its database and key, and the vendors it plays.
+/// The environment that points another command at the demo: its database, key and simulated vendors.
 fn environment(app: &App) -> Vec<String> {
     let config = &app.config;
     let bases = [("STRIPE", &config.stripe_api_base), ("PAYPAL", &config.paypal_api_base)];
@@ -180,10 +181,10 @@ fn environment(app: &App) -> Vec<String> {
     own.into_iter().chain(bases).collect()
 }
 
-/// Prints where to look, and logins that work once.
+/// Prints the address and one-time login links.
 async fn greet(app: &App, json: bool) -> Outcome {
     let mut links = Vec::new();
-    // The partner administrator has not said yet how they are paid themselves, so that there is something to set up.
+    // This partner administrator has no payout method yet, so that there is something to set up.
     for (role, partner) in [
         (Role::Admin, None),
         (Role::Payer, None),
@@ -197,7 +198,7 @@ async fn greet(app: &App, json: bool) -> Outcome {
             partner: partner.map(str::to_owned),
             password: Some(PASSWORD.to_owned()),
         };
-        // Nobody sends these by mail, so one click is enough.
+        // These links are not mailed, so no confirmation click is needed.
         let link = people::add(app, &new).await.map_err(words)?;
         links.push((role.as_str(), new.email, format!("{link}?now=yes")));
     }

@@ -1,5 +1,5 @@
-//! `doctor`: what is wrong with this installation, what weighs most first, each with the remedy. It changes nothing, and ends
-//! with 1 when something must be done. What is deliberately not here: the findings that others tell as well (`ops::checks`).
+//! `doctor`: problems of this installation, most severe first, each with its remedy. Read-only; exits with 1 if
+//! something must be done. Not here: checks that are also reported elsewhere (`ops::checks`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::secrets::{self, MasterKey, OneKey};
 use crate::store::{Store, StoreError, copy};
 use crate::work::{Work, checkup};
 
-/// Two looks at the beats of processes lie this far apart: a process counts two in a second.
+/// The time between two reads of the nodes' heartbeats; a node beats twice per second.
 const BEATS: Duration = Duration::from_millis(1_500);
-/// Less room than this on the disk of the database is told.
+/// Report less free disk space than this for the database.
 const ROOM: u64 = 1 << 30;
 const DAY_US: i64 = 86_400_000_000;
 
@@ -29,10 +29,10 @@ const DAY_US: i64 = 86_400_000_000;
 pub(super) struct Options {
     #[command(flatten)]
     config: Config,
-    /// From how many days on a backup is old
+    /// Report a backup older than this many days
     #[arg(long, default_value_t = 2)]
     backup_days: u32,
-    /// Do not ask the vendors
+    /// Do not contact the vendors
     #[arg(long)]
     offline: bool,
     /// Print one JSON array
@@ -72,7 +72,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     }
 }
 
-/// Whether neither the key nor the database is there: nothing is lost, it was not begun, or this is another folder.
+/// Whether both key and database are missing: the installation was never started, or this is the wrong folder.
 fn is_nowhere(config: &Config) -> bool {
     let no_key = matches!(MasterKey::read(&config.master_key_file), Ok(None));
     no_key && copy::file_of(&config.database_url).is_some_and(|file| !copy::holds_something(&file))
@@ -96,7 +96,7 @@ fn broken(error: &StoreError) -> Finding {
     )
 }
 
-/// The key as it lies there.
+/// Checks the key file.
 fn key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
     let file = config.master_key_file.display();
     let remedy = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; `chmod 600` it where others can read it.";
@@ -118,7 +118,7 @@ fn key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
     None
 }
 
-/// The files of a SQLite database, and the room there is for it to grow.
+/// Checks the files of a SQLite database and the free disk space.
 fn files(config: &Config, found: &mut Vec<Finding>) {
     let Some(file) = copy::file_of(&config.database_url) else { return };
     let open: Vec<String> = ["", "-wal", "-shm"]
@@ -167,7 +167,7 @@ async fn examined(
         found.extend((!asks.opens_with(key)).then(other_key));
         found.extend(asks.key_of(key).and_then(|seals| unfinished(key, &seals)));
     }
-    // Tables of another version may lack what is asked of them.
+    // Another schema version may lack the columns of the checks below.
     if schema != store.newest_schema() {
         return Ok(());
     }
@@ -227,7 +227,7 @@ fn other_key() -> Finding {
     )
 }
 
-/// A change of the key that was begun and has not ended.
+/// A key rotation that was started but not finished.
 fn unfinished(key: &MasterKey, seals: &OneKey) -> Option<Finding> {
     let keys = key.keys();
     let first = keys.first().filter(|_| keys.len() > 1)?;
@@ -248,7 +248,7 @@ fn unfinished(key: &MasterKey, seals: &OneKey) -> Option<Finding> {
     })
 }
 
-/// What a PostgreSQL server says of its clock and its archive.
+/// Checks a PostgreSQL server's clock and WAL archiving.
 async fn server(
     db: &mut crate::store::Db,
     config: &Config,

@@ -1,5 +1,4 @@
-//! `health`: asks a running Bursar whether it can work. For whoever watches a container or a service and finds nothing else
-//! there to ask with.
+//! `health`: asks a running Bursar whether it is ready. For containers and services without another HTTP client.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -10,16 +9,16 @@ use tokio::net::TcpStream;
 
 use super::{Failure, Outcome, output};
 
-/// How long the answer may take.
+/// The timeout for the answer.
 const WITHIN: Duration = Duration::from_secs(5);
-/// An answer is shorter than this.
+/// The size limit of an answer.
 const MOST_BYTES: u64 = 64 << 10;
 
 const QUESTION: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The address it listens on
+    /// The address Bursar listens on
     #[arg(long, env = "BURSAR_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
 }
@@ -40,7 +39,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     Ok(())
 }
 
-/// Where what listens there is reached from this machine: on every address of it also means on its own.
+/// The address to connect to: loopback if it listens on all addresses.
 fn reached(listen: &str) -> String {
     match listen.parse::<SocketAddr>() {
         Ok(SocketAddr::V4(address)) if address.ip().is_unspecified() => {

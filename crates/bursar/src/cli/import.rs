@@ -1,5 +1,5 @@
-//! `import rewards|partners|accounts|activities FILE`. Rows are taken one by one: whoever calls it by a timer is told by how it
-//! exits that some were refused.
+//! `import rewards|partners|accounts|activities FILE`. Rows are imported individually; the exit code tells a scheduled
+//! caller that some were rejected.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,11 +17,11 @@ use crate::work::connect;
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// What the file holds
+    /// What the file contains
     what: What,
     /// The CSV file, UTF-8 with a header
     file: PathBuf,
-    /// Only say what an import would do
+    /// Only report what an import would do
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON object
@@ -39,16 +39,16 @@ enum What {
     Activities,
 }
 
-/// How an import exits of which some rows were refused; 0, 1 and 2 have meanings of every command.
+/// The exit code when rows were rejected; 0, 1 and 2 mean the same for every command.
 const ROWS_REFUSED: u8 = 3;
-/// How a dry run exits that would change where payees who were known before are paid.
+/// The exit code of a dry run that would change existing payees' destinations.
 const DESTINATIONS_CHANGE: u8 = 4;
 
 pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     let file = std::fs::read(&options.file)
         .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
     let app = open(options.config).await?;
-    // Only who is paid is asked about at the vendors, and only when it is entered.
+    // Only payees involve the vendors, and only in a real import.
     if !options.dry_run && matches!(options.what, What::Partners | What::Accounts) {
         with_the_same_vendors(&app).await?;
     }
@@ -83,8 +83,8 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Sets the destinations that the file names, as an administrator would; one that cannot be set is reported with its
-/// line, and the payee stays as they were.
+/// Sets the destinations in the file as an administrator would. One that cannot be set is reported with its line, and
+/// the payee keeps the old one.
 async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -> Outcome {
     if connect.is_empty() {
         return Ok(());
@@ -97,7 +97,7 @@ async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -
         let line = one.line;
         if let Err(error) = connect::set_profile(&work, &operator(), one.payee, one.destination).await {
             let Failure(detail) = words(error);
-            // A row is counted once: as refused now, and no more where it was counted when it was saved.
+            // Count each row once: move it from accepted or duplicate to rejected.
             let counted = if report.accepted > 0 { &mut report.accepted } else { &mut report.duplicates };
             *counted = counted.saturating_sub(1);
             report.destinations.retain(|destined| destined.line != line);

@@ -1,6 +1,6 @@
-//! `key …`: changing the master key, and how it stands. Each step may be the last before the process dies, and the same
-//! command goes on from there: which step is next follows from the key file and the database, and from nothing else. What is
-//! deliberately not here: what each step does (`ops::key_rotation`), and how the file is replaced (`secrets::key_file`).
+//! `key …`: rotating the master key, and its status. The process may die after any step; the same command then
+//! continues, because the key file and the database alone determine the next step. Not here: the steps themselves
+//! (`ops::key_rotation`), and replacing the file (`secrets::key_file`).
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use crate::secrets::OneKey;
 use crate::secrets::key_file::{self, Locked};
 use crate::store::sealed::Column;
 
-/// How often is looked whether everybody who serves has the new key, and how long is waited in between: a process reads a key
-/// file that has changed, and counts a beat, twice a second.
+/// How often, and at what interval, to check whether every node has the new key. A node reloads a changed key file and
+/// beats twice per second.
 const LOOKS: usize = 10;
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -34,7 +34,7 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 enum Order {
-    /// Say which key seals, which lie in the key file, and which did before; never a part of one
+    /// Show which key seals, which keys are in the key file and which were before; never prints key material
     Status {
         #[command(flatten)]
         config: Config,
@@ -42,20 +42,22 @@ enum Order {
         #[arg(long)]
         json: bool,
     },
-    /// Change the master key: make another one, seal everything with it, take the old one out of the key file. It works while
-    /// the server runs. When it was stopped, run it again: it goes on where it was. Copy the old key file first, for your
-    /// backups
+    /// Rotate the master key: create a new key, re-encrypt everything with it, and remove the old key from the key
+    /// file. Works while the server runs; if interrupted, run it again to continue. Keep a copy of the old key file for
+    /// your backups first
     Rotate {
         #[command(flatten)]
         config: Config,
-        /// The key file cannot be written, because it is mounted: write one with both keys here, and stop
+        /// For a key file that is mounted read-only: write a file with both keys here, and stop
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
-        /// Take the old key out of the key file even though values are left that no key opens; they stay as they are
+        /// Remove the old key from the key file even if some values cannot be opened with any key; they stay as they
+        /// are
         #[arg(long)]
         leave_unreadable: bool,
     },
-    /// Go on with a change that was begun, and make no key: also on each other machine that has a copy of the key file
+    /// Continue a rotation that was started, without creating a key; also for other machines with their own copy of the
+    /// key file
     Finish {
         #[command(flatten)]
         config: Config,
@@ -63,13 +65,13 @@ enum Order {
         #[arg(long)]
         leave_unreadable: bool,
     },
-    /// Write a key from before into a new file, for a backup of its time
+    /// Write a retired key to a new file, for a backup from its time
     Old {
         #[command(flatten)]
         config: Config,
-        /// The key, as `bursar key status` calls it
+        /// The key's id, as shown by `bursar key status`
         id: String,
-        /// The file, which must not be there yet
+        /// The file to write; it must not exist
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
@@ -89,7 +91,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     }
 }
 
-/// The key file, which nobody else of this program changes now, and the keys in it.
+/// Locks the key file against other `bursar key` commands; returns the lock and its keys.
 fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
     let path = &app.config.master_key_file;
     let unusable = |error: io::Error| {
@@ -119,7 +121,7 @@ async fn sealing(app: &App) -> Result<OneKey, Failure> {
     })
 }
 
-/// Changes the key, or goes on with it.
+/// Starts a rotation or continues one.
 async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
     let (mut file, keys) = locked(app)?;
     let seals = sealing(app).await?;
@@ -134,7 +136,7 @@ async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
         return Ok(());
     };
     refuse_one_from_before(app, &new).await?;
-    // Whoever wrote the file may have died before it was durable.
+    // The file's writer may have died before syncing it.
     file.make_durable().map_err(|error| {
         Failure(format!("{path} cannot be made durable ({error}), so nothing is sealed with what is in it. Run this again."))
     })?;
@@ -151,7 +153,7 @@ async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
     Ok(())
 }
 
-/// Makes a key, and puts it into the key file before anything is sealed with it.
+/// Creates a key and writes it to the key file before anything is sealed with it.
 fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<OneKey, Failure> {
     let new = OneKey::fresh(&app.clock);
     points::pass(Side::Before, "the new key in the key file");
@@ -166,7 +168,7 @@ fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<OneKey, Failure> {
     Ok(new)
 }
 
-/// Writes a key file for where the one in use cannot be written.
+/// Writes a new key file for an installation whose own is read-only.
 async fn prepare(app: &App, to: &Path) -> Outcome {
     let (_file, keys) = locked(app)?;
     let path = app.config.master_key_file.display();
@@ -187,7 +189,7 @@ async fn prepare(app: &App, to: &Path) -> Outcome {
     Ok(())
 }
 
-/// Nobody means to go back to a key that was given up.
+/// Refuses a retired key: going back to one is never intended.
 async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     if retired.iter().all(|(id, _, _)| id != new.id()) {
@@ -200,7 +202,7 @@ async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
     )))
 }
 
-/// Waits until whoever serves the database has the new key; otherwise its credentials would not open there.
+/// Waits until every node has the new key; one without it could not open credentials.
 async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
     let without = async || key_rotation::without_key(&mut app.store.read().await?, new).await;
     let first = without().await?;
@@ -212,7 +214,7 @@ async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
         tokio::time::sleep(LOOK).await;
         now = without().await?;
     }
-    // Whoever has counted no beat meanwhile is dead.
+    // A node without a heartbeat in the meantime is dead.
     let is_dead =
         |one: &&(String, i64, i64)| first.iter().any(|before| (&before.0, before.1) == (&one.0, one.1));
     let living: Vec<String> = now
@@ -231,7 +233,7 @@ async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
     )))
 }
 
-/// Seals everything anew, until a whole pass finds nothing more.
+/// Re-seals everything until a full pass finds nothing to do.
 async fn seal_all(app: &App, new: &OneKey) -> Outcome {
     loop {
         let mut all = 0;
@@ -282,7 +284,7 @@ async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
     }
 }
 
-/// Takes the old keys out of the key file.
+/// Removes the old keys from the key file.
 fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
     let path = app.config.master_key_file.display();
     points::pass(Side::Before, "the old key out of the key file");
@@ -297,7 +299,7 @@ fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
     Ok(())
 }
 
-/// Writes a key from before into a file.
+/// Writes a retired key to a file.
 async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     let Some((_, _, kept)) = retired.into_iter().find(|(known, _, _)| known == id) else {

@@ -1,7 +1,6 @@
-//! Accepting connections: so many at a time, and so many of one network, each with a bounded time for what comes before a
-//! body and for taking an answer. A stranger who opens many and says nothing, or reads nothing, holds none of them for long
-//! and never all of them. What is deliberately not here: how long a body may take
-//! (`web::kit::extract`), and what is answered.
+//! Accepting connections: at most so many in total and per network, with timeouts for receiving headers and for sending
+//! an answer. A client that opens many connections and then sends or reads nothing holds each only briefly, and never
+//! all of them. Not here: the time limit for bodies (`web::kit::extract`), and the answers.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,20 +22,20 @@ use super::patient::Patient;
 use crate::config::Range;
 use crate::web::kit::client::Network;
 
-/// What a connection may take.
+/// Limits that apply to all connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// How many are open at once; the next ones wait to be accepted.
+    /// How many may be open at once; further ones wait to be accepted.
     pub connections: usize,
-    /// How many of them one network may have; one that is opened beyond it is closed at once.
+    /// How many one network may have; further ones are closed at once.
     pub of_a_network: usize,
-    /// How long the other end may take nothing of what it is sent.
+    /// How long a client may read nothing of what it is sent.
     pub unread: Duration,
-    /// How long a request's line and headers may take, and how long a connection may be idle.
+    /// How long the request line and headers may take, and how long a connection may be idle.
     pub header: Duration,
-    /// The most bytes of a request's line and headers.
+    /// The most bytes in a request's line and headers.
     pub header_bytes: usize,
-    /// How long open requests may go on after the stop was asked for.
+    /// How long open requests may continue after a stop is requested.
     pub stop: Duration,
 }
 
@@ -51,16 +50,16 @@ impl Bounds {
     };
 }
 
-/// How many connections each network has.
+/// Counts the connections of each network.
 #[derive(Clone, Default)]
 struct Shares(Arc<Mutex<HashMap<Network, usize>>>);
 
-/// One connection of a network, while it is held.
+/// A counted connection; dropping it frees its place.
 struct Share(Shares, Option<Network>);
 
 impl Shares {
-    /// A share for a connection from there, unless that network has all of its own. Addresses that are nobody's on the open
-    /// net, and those of named proxies, stand for many and are not counted.
+    /// A place for a connection from this address; `None` if its network is at the limit. Private addresses and
+    /// configured proxies stand for many clients and are not counted.
     fn take(&self, from: IpAddr, proxies: &[Range], most: usize) -> Option<Share> {
         if is_private(from) || proxies.iter().any(|range| range.holds(from)) {
             return Some(Share(self.clone(), None));
@@ -98,8 +97,8 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Serves until `stop`; then open requests get a while, because a live page would never end by itself. `proxies` are those
-/// that the operator named.
+/// Serves until `stop`, then gives open requests some time, because a live page never ends by itself. `proxies` are
+/// those the operator configured.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -126,20 +125,20 @@ pub(super) async fn serve(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                // Out of files, most likely: the next one would fail at once, and so on.
+                // Most likely out of file descriptors; retrying immediately would fail again.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Some(share) = shares.take(peer.ip(), proxies, bounds.of_a_network) else { continue };
-        // An answer is small and is waited for; without this it may be held back for the next one.
+        // Answers are small; without this the kernel may delay them.
         let _ = stream.set_nodelay(true);
         let Ok(router) = connecting.call(peer).await;
         let answer = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
         let connection = http1.serve_connection(TokioIo::new(Patient::new(stream, bounds.unread)), answer);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // Whoever breaks off, or says nothing for too long, is not worth a line.
+            // A client that disconnects or times out is not worth logging.
             let _ = connection.await;
             drop((place, share));
         });
@@ -191,7 +190,7 @@ mod tests {
         let mut slow = TcpStream::connect(address).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
         let mut rest = Vec::new();
-        // Without a bound this would not end.
+        // Without the limit this would never end.
         tokio::time::timeout(Duration::from_secs(20), slow.read_to_end(&mut rest)).await.unwrap().unwrap();
         assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
 
@@ -202,8 +201,8 @@ mod tests {
         assert!(!ask(&mut stream, &long).await.contains("200 OK"));
     }
 
-    /// Two lengths for one body are how a request is hidden in another one. The chunks alone count, whichever stands first,
-    /// and lengths that contradict each other are refused.
+    /// Two lengths for one body enable request smuggling. Chunked encoding wins regardless of header order, and
+    /// contradictory lengths are rejected.
     #[tokio::test]
     async fn a_body_has_one_length() {
         let (address, _stop) = listening(Bounds::USUAL).await;

@@ -1,6 +1,6 @@
-//! The log, on standard error, so that standard output holds results alone. What others said stands in it word for word, and
-//! so nothing that they say may end a line or move a terminal's cursor: in the text format everything that is not written to
-//! be read is escaped here, at the last moment, whoever logs it. What is deliberately not here: what is logged.
+//! The log, on standard error, so that standard output contains results only. It quotes others verbatim, and nothing
+//! they send may end a line or move a terminal's cursor, so in the text format every unprintable character is escaped
+//! here, whoever logs it. Not here: what is logged.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -8,13 +8,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::output;
 
-/// Begins to log, for as long as the process lives.
+/// Starts logging for the lifetime of the process.
 pub(super) fn begin(filter: &str, format: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    // A full disk or a collector that has gone away takes lines, and nothing else: without this the library would panic.
+    // A full disk or a missing log collector loses lines; without this the library would panic.
     let logs = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let begun = if format == "json" {
-        // Escaped already, as JSON has it.
+        // The JSON format escapes by itself.
         logs.with_writer(io::stderr).with_ansi(false).json().try_init()
     } else {
         let colours = io::stderr().is_terminal();
@@ -26,10 +26,10 @@ pub(super) fn begin(filter: &str, format: &str) {
     }
 }
 
-/// Writes what is logged at a time as one line.
+/// Writes each log record as a single line.
 struct OneLine<W> {
     to: W,
-    /// The words for colours pass: they change how a line looks, and nothing that it says.
+    /// Pass color escape sequences through; they change only how a line looks.
     colours: bool,
 }
 
@@ -44,7 +44,7 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// The same without anything that ends a line, moves a cursor or turns the direction of letters, but for the end of the whole.
+/// Escapes everything that ends a line, moves the cursor or changes text direction, except the final newline.
 fn escaped(line: &str, colours: bool) -> String {
     let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
     let mut rest = line;
@@ -66,15 +66,15 @@ fn escaped(line: &str, colours: bool) -> String {
 }
 
 fn is_read(letter: char) -> bool {
-    // Ends of a line and of a paragraph, and marks of direction.
+    // Line and paragraph separators, and direction marks.
     let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
         || ('\u{202a}'..='\u{202e}').contains(&letter)
         || ('\u{2066}'..='\u{2069}').contains(&letter);
     !letter.is_control() && !turns
 }
 
-/// How long the words for a colour are with which a text begins: `ESC [`, a number, `m`. Of those only what this log itself
-/// writes passes: none that hides letters.
+/// The length of a color escape sequence at the start of a text: `ESC [`, numbers, `m`. Only the ones this log writes
+/// itself are allowed: none that hides text.
 fn colour_of(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
     let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// What stands in the log where an error has these words.
+    /// How an error with this text appears in the log.
     fn logged(words: &str, colours: bool) -> String {
         let kept = Kept::default();
         let to = kept.clone();

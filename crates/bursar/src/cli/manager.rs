@@ -1,5 +1,5 @@
-//! What the service manager is told (systemd, `Type=notify`): that Bursar works, that it is stopping, and, while its loops go
-//! round, that it lives. Without a manager nothing is told. What is deliberately not here: what a loop is late by (`pulse`).
+//! Notifications to the service manager (systemd, `Type=notify`): ready, stopping, and a watchdog ping while the loops
+//! run. Without a manager nothing is sent. Not here: when a loop counts as late (`pulse`).
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,16 +12,16 @@ use std::time::Duration;
 use crate::app::App;
 use crate::pulse::Age;
 
-/// The one that started this process, where it wants to be told.
+/// The service manager that started this process, if it wants notifications.
 #[derive(Clone, Default)]
 pub(super) struct Manager {
     socket: Option<Arc<UnixDatagram>>,
-    /// Within what time it wants to hear that this process lives.
+    /// The watchdog interval it expects.
     within: Option<Duration>,
 }
 
 impl Manager {
-    /// As the environment names it: `NOTIFY_SOCKET`, and `WATCHDOG_USEC` for this process.
+    /// Reads the environment: `NOTIFY_SOCKET`, and `WATCHDOG_USEC` if it is for this process.
     pub(super) fn from_environment() -> Self {
         let var = |name| std::env::var(name).ok();
         let socket = std::env::var_os("NOTIFY_SOCKET").filter(|place| !place.is_empty());
@@ -35,7 +35,7 @@ impl Manager {
         Self { socket, within: within(var("WATCHDOG_USEC"), var("WATCHDOG_PID"), std::process::id()) }
     }
 
-    /// Tells it; what it does not take is not worth a payment.
+    /// Sends a notification; a failure must not stop payments.
     pub(super) fn tell(&self, what: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(what.as_bytes()) {
@@ -43,9 +43,9 @@ impl Manager {
         }
     }
 
-    /// Tells it that this process lives, for as long as any of its loops does. Where all stand still nothing is told, and the
-    /// manager ends this process and starts another: what it held in the database lapses. One loop that stands still, behind a
-    /// mail server or a vendor that does not answer, is no reason to end the others; health, metrics and the log tell of it.
+    /// Sends watchdog pings as long as any loop is alive. If all stall, the pings stop, and the manager restarts the
+    /// process; its leases in the database lapse. A single stalled loop, for example behind an unresponsive mail server
+    /// or vendor, does not stop the others; health, metrics and the log report it.
     pub(super) async fn watch(self, app: App) {
         let Some(within) = self.within.filter(|_| self.socket.is_some()) else { return };
         loop {
@@ -61,7 +61,7 @@ fn alive(ages: &[Age]) -> bool {
     ages.iter().any(|age| !age.late)
 }
 
-/// A socket to a place in the file system, or to an abstract one, which begins with `@`. It never waits.
+/// A non-blocking socket connected to a path, or to an abstract address that begins with `@`.
 fn connected(place: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     let address = match place.as_bytes().split_first() {
@@ -73,7 +73,7 @@ fn connected(place: &OsStr) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// What the environment says of the watchdog, where it is said to this process.
+/// The watchdog interval in the environment, if it is meant for this process.
 fn within(usec: Option<String>, of: Option<String>, process: u32) -> Option<Duration> {
     let ours = of.is_none_or(|of| of.parse() == Ok(process));
     let usec: u64 = usec.filter(|_| ours)?.parse().ok()?;

@@ -1,7 +1,7 @@
-//! The command line: every setting an environment variable and a flag, `--json` on whatever prints a result.
+//! The command line: every setting is an environment variable and a flag, and every command with a result has `--json`.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an import refused rows (those that it could take are in), 4 an import with
-//! `--dry-run` would change where payees are paid.
+//! Exit codes: 0 success; 1 failure; 2 wrong usage; 3 an import rejected rows (the valid ones are imported); 4 an
+//! import with `--dry-run` would change where payees are paid.
 
 mod backup;
 #[cfg(feature = "demo")]
@@ -43,7 +43,7 @@ use crate::work::clients::without_its_stand_in;
 #[cfg(not(feature = "demo"))]
 use without_demo::{self as demo, self as simulator};
 
-/// What the program calls itself: whoever has installed it sees whether it holds what a server does not need.
+/// The version shown, which also says whether the demo is built in, since a server does not need it.
 const VERSION: &str = if cfg!(feature = "demo") {
     concat!(env!("CARGO_PKG_VERSION"), " (with the demonstration)")
 } else {
@@ -60,52 +60,54 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole: pages, API, webhooks and the loops that pay
+    /// Run the server: pages, API, webhooks and the loops that pay
     Serve(WithConfig),
-    /// Prepare the database and the master key, and stop
+    /// Prepare the database and the master key, and exit
     Init(Init),
-    /// Bring the tables up to date, and stop: for the role that owns them, where `serve` runs as one that may not change them
+    /// Run database migrations and exit; use the role that owns the tables if `serve` runs as a role that may not
+    /// change them
     Migrate(WithJson),
-    /// Show what Bursar does, on temporary data and simulated vendors
+    /// Explore Bursar on temporary data and simulated vendors
     #[cfg_attr(not(feature = "demo"), command(hide = true))]
     Demo(demo::Options),
-    /// Play Stripe and PayPal on a port of their own
+    /// Run simulated Stripe and PayPal APIs on their own port
     #[cfg_attr(not(feature = "demo"), command(hide = true))]
     Simulator(simulator::Options),
-    /// Look at the configuration
+    /// Check the configuration
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Enter, disable and reset people
+    /// Add, disable and reset people
     User(people::Users),
-    /// Make API keys
+    /// Create API keys
     ApiKey(people::Keys),
-    /// Change the master key, which encrypts the vendors' credentials and the tax numbers; say how it stands
+    /// Rotate the master key, which encrypts vendor credentials and tax numbers, or show its status
     Key(key::Options),
-    /// Import a CSV file; exits with 3 when rows were refused, and with 4 when a dry run would change where payees are paid
+    /// Import a CSV file; exits with 3 if rows were rejected, and with 4 if a dry run would change where payees are
+    /// paid
     Import(import::Options),
-    /// Say why a reward, a payout, a payment or a payee is not paid, and who must act
+    /// Explain why a reward, payout, payment or payee is not being paid, and who must act
     Why(why::Options),
-    /// Read what the vendors say of our balance and hold it against the books; exits with 1 when a day does not tie
+    /// Read the vendors' records of our balance and reconcile them with the books; exits with 1 if a day does not tie
     Reconcile(reconcile::Options),
-    /// Copy a SQLite database while it is in use; for PostgreSQL, say how
+    /// Copy a SQLite database while it is in use; for PostgreSQL, print what to run
     Backup(backup::Backup),
-    /// Put a backup in the place of the database, in safe mode; the present one is kept
+    /// Replace the database with a backup, in safe mode; the current database is kept
     Restore(backup::Restore),
-    /// Say how safe mode stands; switch it on or off
+    /// Show the status of safe mode, or turn it on or off
     SafeMode(safe_mode::Options),
-    /// Derive a payment's status again from what is kept of it word for word, and say where it differs
+    /// Recompute a payment's status from the stored raw messages, and show any difference
     Replay(replay::Options),
-    /// Say what is wrong with this installation, and what to do; exits with 1 when something must be done
+    /// Report problems of this installation and how to fix them; exits with 1 if something must be done
     Doctor(doctor::Options),
-    /// Ask the Bursar that runs here whether it can work; exits with 1 when it cannot
+    /// Ask the running Bursar whether it is ready; exits with 1 if not
     Health(health::Options),
-    /// Check every invariant; exits with 1 when one does not hold
+    /// Check every invariant; exits with 1 if one is violated
     Verify(verify::Options),
-    /// Say whether a broken rule has stopped payments; --release lets them go on
+    /// Show whether a violated invariant has stopped payments; --release resumes them
     Brake(verify::BrakeOptions),
-    /// Look at the audit trail
+    /// Verify, sign and prove the audit trail
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
@@ -134,29 +136,29 @@ struct Init {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// The key this database was sealed with is lost: take the one in the key file, or a new one. What the lost one
-    /// sealed, vendors' credentials and tax numbers, must be entered again
+    /// The key this database was sealed with is lost: use the one in the key file, or a new one. Everything the lost
+    /// key encrypted, vendor credentials and tax numbers, must be entered again
     #[arg(long)]
     key_is_lost: bool,
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Print what is in force and what is missing, secrets masked
+    /// Print the effective settings and what is missing, with secrets masked
     Check(WithJson),
 }
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Walk the audit chain from its first row; with --signed, compare it with what was put on record
+    /// Verify the whole audit chain; with --signed, compare it with a signature made earlier
     Verify(verify::ChainOptions),
-    /// Print how far the log reaches now, signed, to be kept outside the database
+    /// Print a signature of the log's current end, to keep outside the database
     Sign(WithJson),
-    /// Prove that one row is in the log, as JSON for whoever does not see the others
+    /// Prove that a row is in the log, as JSON for someone who cannot see the other rows
     Prove(verify::ProveOptions),
 }
 
-/// Why a command failed, in words for whoever called it.
+/// Why a command failed, for the person who ran it.
 pub struct Failure(String);
 
 impl<E: std::fmt::Display> From<E> for Failure {
@@ -165,10 +167,10 @@ impl<E: std::fmt::Display> From<E> for Failure {
     }
 }
 
-/// What a command answers.
+/// The result of a command.
 type Outcome = Result<(), Failure>;
 
-/// Words for a verb that did not do what was asked.
+/// The message for a verb that failed.
 fn words(error: OpsError) -> Failure {
     match error {
         OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
@@ -190,7 +192,7 @@ fn words(error: OpsError) -> Failure {
     }
 }
 
-/// The same of a thing that somebody has named: where there is none, in these words.
+/// The same for an object that somebody named; `told` is the message if it does not exist.
 fn unknown(error: OpsError, told: &str) -> Failure {
     match error {
         OpsError::Missing => Failure(told.to_owned()),
@@ -202,7 +204,7 @@ fn unknown(error: OpsError, told: &str) -> Failure {
     }
 }
 
-/// Reads the command line and runs what it says.
+/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -259,8 +261,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Opens the database that is there. A command that made an empty one in the wrong folder would answer from it: that every
-/// rule holds, that nothing stops payments, that safe mode is on, while the real one goes on paying.
+/// Opens an existing database. A command that created an empty one in the wrong folder would report from it: that all
+/// invariants hold, that nothing stops payments, that safe mode is on, while the real one keeps paying.
 async fn open(config: Config) -> Result<App, Failure> {
     let known = copy::is_there(&config.database_url).await.map_err(unusable)?;
     if !known {
@@ -272,15 +274,16 @@ async fn open(config: Config) -> Result<App, Failure> {
     open_or_make(config, None).await
 }
 
-/// Refuses to go on where a vendor's own address would be asked with credentials that were saved against a stand-in, as by
-/// whoever rehearses and has opened another terminal.
+/// Fails if a vendor's real API would be called with credentials saved against a stand-in, as after rehearsing in
+/// another terminal.
 async fn with_the_same_vendors(app: &App) -> Outcome {
     let all = crate::store::vendors::all(&mut app.store.read().await?).await?;
     let told: Vec<String> = all.iter().filter_map(|one| without_its_stand_in(app, one)).collect();
     if told.is_empty() { Ok(()) } else { Err(Failure(format!("Nothing was done. {}", told.join("\n")))) }
 }
 
-/// Where a database is, for people: a file with its folder, since the address of one may name it from the present folder.
+/// A database's location for people: for a file an absolute path, because its URL may be relative to the current
+/// folder.
 fn place(database_url: &str) -> String {
     match copy::file_of(database_url) {
         Some(file) => std::path::absolute(&file).unwrap_or(file).display().to_string(),
@@ -288,8 +291,8 @@ fn place(database_url: &str) -> String {
     }
 }
 
-/// Opens the database and the master key; makes both on the first start, and never another key for a database that has
-/// one.
+/// Opens the database and the master key; creates both on the first start, but never a new key for a database that
+/// already has one.
 async fn open_or_make(config: Config, base_url: Option<String>) -> Result<App, Failure> {
     let (store, clock) = (open_store(&config).await?, Clock::system());
     let master_key = master_key_of(&config, &store, &clock).await?;
@@ -307,7 +310,7 @@ fn unusable(error: StoreError) -> Failure {
     Failure(format!("the database cannot be used: {error}. Check BURSAR_DATABASE_URL; nothing was changed."))
 }
 
-/// The master key, where it is the one the database was sealed with.
+/// The master key, if it is the one the database was sealed with.
 async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<MasterKey, Failure> {
     let file = config.master_key_file.display();
     let unusable =
@@ -334,7 +337,7 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
     Err(Failure(format!("the key in {file} is not the one that encrypted this database. {lost}")))
 }
 
-/// Takes the key that is there, or a new one, because the one before is lost.
+/// Uses the existing key file, or a new key, because the previous key is lost.
 async fn replace_lost_key(config: &Config) -> Outcome {
     let (store, clock) = (open_store(config).await?, Clock::system());
     let file = config.master_key_file.display();
@@ -349,7 +352,7 @@ async fn replace_lost_key(config: &Config) -> Outcome {
     Ok(())
 }
 
-/// Whoever sits at the command line of the machine itself.
+/// The person at the machine's command line.
 fn operator() -> Actor {
     Actor {
         id: PersonId::fresh(0, 0),

@@ -1,26 +1,26 @@
-//! What a command says: results to standard output, everything else to standard error. Whoever stops reading (a pager, a
-//! `head`) has read enough; that is no failure.
+//! Command output: results to standard output, everything else to standard error. A reader that closes early (a pager,
+//! `head`) is not an error.
 
 use std::io::Write as _;
 
 use serde::Serialize;
 
-/// A line of a result.
+/// Prints a line of a result.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A result for a program: one JSON object on one line.
+/// Prints a result for programs: one JSON object on one line.
 pub fn json(value: &impl Serialize) {
     say(&serde_json::to_string(value).unwrap_or_default());
 }
 
-/// What went wrong, or is worth knowing beside the result.
+/// Prints an error or a remark beside the result.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// A table whose columns are as wide as they need to be; a column of numbers stands to the right.
+/// Prints a table with columns as wide as needed; columns of numbers are right-aligned.
 pub fn table(head: &[&str], rows: &[Vec<String>]) {
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
     let columns: Vec<(usize, bool)> = (0..head.len())
@@ -44,7 +44,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A number, perhaps with its currency behind it.
+/// A number, optionally followed by a currency.
 fn is_amount(cell: &str) -> bool {
     let number = cell.split(' ').next().unwrap_or("").trim_start_matches('-');
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')

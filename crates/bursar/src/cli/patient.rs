@@ -1,6 +1,5 @@
-//! A connection whose other end must take what it is sent: one that takes nothing for too long is given up. Without this,
-//! whoever asks and never reads keeps a connection for as long as they like. What is deliberately not here: how many there
-//! are (`listen`).
+//! A write timeout for connections: one whose client reads nothing for too long is dropped. Without it, a client that
+//! never reads could hold a connection forever. Not here: how many connections there are (`listen`).
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Patient<S> {
     stream: S,
     within: Duration,
-    /// Since when the other end has taken nothing.
+    /// The pending timeout while the client reads nothing.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
@@ -22,7 +21,7 @@ impl<S> Patient<S> {
         Self { stream, within, waits: None }
     }
 
-    /// What became of a write, or that it has waited for too long.
+    /// Passes a write result on, or fails if the client has read nothing for too long.
     fn waited<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waits = None;

@@ -1,4 +1,4 @@
-//! `user …` and `api-key …`. They work while the server runs.
+//! The commands `user …` and `api-key …`. They work while the server runs.
 
 use clap::{Args, Subcommand};
 use payout::access::Role;
@@ -18,11 +18,11 @@ pub(super) struct Users {
 
 #[derive(Subcommand)]
 enum UserCommand {
-    /// Enter a person; prints a one-time link to sign in with
+    /// Add a person; prints a one-time sign-in link
     Add {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         #[arg(long)]
         email: String,
         /// The name shown in history
@@ -31,60 +31,60 @@ enum UserCommand {
         /// admin, program_manager, preparer, payer, auditor, partner_admin or partner
         #[arg(long, value_parser = role)]
         role: Role,
-        /// The partner they are, by your own id; for the partner roles
+        /// The partner, by your own id; for the partner roles
         #[arg(long)]
         partner: Option<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Let a person sign in no more; their sessions end
+    /// Disable a person's login; their sessions end
     Disable {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         #[arg(long)]
         email: String,
     },
-    /// Let a person sign in again who was shut out
+    /// Enable a person's disabled login
     Enable {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         #[arg(long)]
         email: String,
     },
-    /// Take a person's second factor away, app and passkeys, for whoever lost it; they and all administrators are told
+    /// Remove a person's second factor, app and passkeys, if they lost it; they and all administrators are notified
     MfaReset {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         address: String,
     },
-    /// Unlink a person from who they are at the provider that people sign in with; that account opens their login no more
+    /// Unlink a person from their account at the identity provider; that account can no longer open their login
     Unlink {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         #[arg(long)]
         email: String,
     },
-    /// Let one account at the provider be linked to a person from whom one was unlinked
+    /// Allow one account at the identity provider to be linked to a person whose account was unlinked
     Relink {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         #[arg(long)]
         email: String,
-        /// The account: its subject (sub) at the provider; not needed where one was unlinked and is meant
+        /// The account's subject (sub) at the provider; not needed for the account that was unlinked
         #[arg(long)]
         subject: Option<String>,
     },
-    /// Take a person's password and sessions away; prints a one-time link
+    /// Reset a person's password and end their sessions; prints a one-time link
     Reset {
         #[command(flatten)]
         config: Config,
-        /// Where they sign in with
+        /// The email address they sign in with
         #[arg(long)]
         email: String,
         /// Print one JSON object
@@ -101,7 +101,7 @@ pub(super) struct Keys {
 
 #[derive(Subcommand)]
 enum KeyCommand {
-    /// Make a key and print it, this once
+    /// Create a key and print it; it is shown only once
     Create {
         #[command(flatten)]
         config: Config,
@@ -114,14 +114,15 @@ enum KeyCommand {
         /// The partner it acts for, by your own id; for the partner roles
         #[arg(long)]
         partner: Option<String>,
-        /// read, write or both; and release, with which a payer or admin may be the second person where two are needed.
-        /// Narrower than write: rewards:write, payees:write, batches:prepare, pay, release, settings
+        /// read, write or both; and release, which lets a key with the payer or admin role act as the second person
+        /// under the two-person rule. Narrower than write: rewards:write, payees:write, batches:prepare, pay, release,
+        /// settings
         #[arg(long, default_value = "read,write")]
         scopes: String,
-        /// When it ends: days like 90d, or its last day like 2027-01-31; without it, never
+        /// When it expires: after days such as 90d, or after a date such as 2027-01-31; if not set, never
         #[arg(long)]
         expires: Option<String>,
-        /// The addresses or networks it is taken from, like 203.0.113.7,10.0.0.0/8; without them, from anywhere
+        /// The client addresses or networks it is accepted from, such as 203.0.113.7,10.0.0.0/8; if not set, any
         #[arg(long)]
         cidr: Vec<String>,
         /// Print one JSON object
@@ -208,7 +209,7 @@ async fn unlink(app: &App, email: &str) -> Outcome {
     Ok(())
 }
 
-/// What a new password or link leaves as it is.
+/// Prints what a new password or link does not change.
 async fn tell_what_still_opens(app: &App, email: &str) -> Outcome {
     let passkeys = people::passkeys::names(app, email).await.map_err(words)?;
     if !passkeys.is_empty() {
@@ -229,7 +230,7 @@ fn nobody(email: &str) -> String {
     format!("Nobody signs in with {email}. The page People lists everybody.")
 }
 
-/// The user of the operating system who runs this, as the trail names them. Whoever becomes another user by sudo is named too.
+/// The operating-system user who runs this, for the audit trail. With sudo, the original user is named too.
 pub(super) fn system_user() -> String {
     let sudo = std::env::var("SUDO_USER").ok().filter(|from| !from.is_empty());
     let sudo = sudo.map(|from| format!(", by sudo from {from}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `reconcile`: reads what the vendors say of our balance now, holds it against the books, and prints the days.
+//! `reconcile`: reads the vendors' balance transactions now, reconciles them with the books, and prints the days.
 
 use clap::Args;
 use payout::money::Sum;
@@ -12,22 +12,22 @@ use crate::web::reconciliation::DayJson;
 use crate::work::{Work, movements};
 
 const HOUR_US: i64 = 3_600_000_000;
-/// So many days are printed at the most.
+/// The most days to print.
 const MOST: i64 = 10_000;
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// From when on to read and to print: hours or days back, like 48h or 7d
+    /// How far back to read and print: hours or days, such as 48h or 7d
     #[arg(long, default_value = "48h", value_parser = span)]
     since: i64,
     #[command(flatten)]
     config: Config,
-    /// Print one JSON object, with the days as the API answers them
+    /// Print one JSON object, with the days as in the API
     #[arg(long)]
     json: bool,
 }
 
-/// Hours or days, in microseconds.
+/// Parses hours or days into microseconds.
 fn span(text: &str) -> Result<i64, String> {
     let told = || "write hours or days, like 48h or 7d".to_owned();
     let (count, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
@@ -65,15 +65,15 @@ pub(super) async fn run(options: Options) -> Outcome {
     judge(&days, &pulls, &earlier)
 }
 
-/// What waits for a person on days that are not printed.
+/// Open cases on days that are not printed.
 struct Earlier {
     count: i64,
-    /// The oldest day of anything that waits for one.
+    /// The oldest day with an open case.
     oldest: Option<String>,
 }
 
 impl Earlier {
-    /// A sentence about it; none about nothing.
+    /// A sentence about them; `None` if there are none.
     fn told(&self) -> Option<String> {
         let oldest = self.oldest.as_deref().unwrap_or_default();
         match self.count {
@@ -86,7 +86,7 @@ impl Earlier {
     }
 }
 
-/// Prints every day there is.
+/// Prints all reconciled days, up to [`MOST`].
 #[cfg(feature = "demo")]
 pub(super) async fn print_all(app: &crate::app::App) -> Outcome {
     let mut db = app.store.read().await?;
@@ -136,14 +136,14 @@ fn tell(case: &Case) {
     output::say(&format!("    {}", case.remedy()));
 }
 
-/// What could not be read of an account, in words.
+/// Why an account could not be read, in words.
 fn failed(pull: &Pull) -> Option<String> {
     let (at, why) = pull.failed.as_ref()?;
     let vendor = pull.of.vendor.label();
     Some(format!("{vendor} ({}) could not be read on {}: {why}", pull.of.name, clock::told(*at)))
 }
 
-/// An error where a day does not tie, printed or not, or where that is not known because a vendor could not be read.
+/// An error if a day does not tie, printed or not, or if a vendor that could not be read leaves it unknown.
 fn judge(days: &[DayView], pulls: &[Pull], earlier: &Earlier) -> Outcome {
     let off = days.iter().filter(|day| day.standing() == DayStanding::DoesNotTie).count();
     let off = (off > 0).then(|| format!("{off} of {} days do not tie", days.len()));

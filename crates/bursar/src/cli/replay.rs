@@ -1,5 +1,5 @@
-//! `replay`: a payment's status derived again from what is kept word for word, step by step, and where it is not what is
-//! stored. It changes nothing and asks nobody.
+//! `replay`: recomputes a payment's status step by step from the stored raw messages, and shows where it differs from
+//! the stored status. Read-only; contacts no vendor.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `safe-mode`: how it stands, switching it on and off, and settling what was found. It works while the server runs.
+//! `safe-mode`: its status, turning it on and off, and resolving found payments. Works while the server runs.
 
 use clap::{Args, Subcommand};
 use payout::money::Vendor;
@@ -8,7 +8,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::ops::safe_mode::{self, Report, STEPS, Said, Shown, Vouched};
 
-/// So many found payments are listed.
+/// The most found payments to list.
 const MOST_FOUND: i64 = 1_000;
 
 #[derive(Args)]
@@ -24,33 +24,34 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 enum Order {
-    /// Send nothing and change no payment from now on
+    /// Stop sending and changing payments from now on
     On {
-        /// The database was put back as it was then (RFC 3339): what was paid since is searched at the vendors
+        /// The time the restored database dates from (RFC 3339); payments made since are searched for at the vendors
         #[arg(long, value_parser = moment)]
         put_back_from: Option<i64>,
-        /// Why, for whoever reads it
+        /// The reason, for others to read
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Go on sending, once everything that was not over is looked up
+    /// Resume sending, once everything unfinished has been looked up
     Off {
-        /// I have compared this vendor's payments by hand, because Bursar cannot: stripe, paypal or both
+        /// Confirm that you compared this vendor's payments by hand, because Bursar cannot: stripe, paypal or both
         #[arg(long, value_delimiter = ',', value_parser = vendor)]
         compared_by_hand: Vec<Vendor>,
         /// After a restore or failover: I entered the lost holds, closed payees and changed destinations again
         #[arg(long)]
         reentered: bool,
     },
-    /// Say what was done about a payment that a vendor has and this database does not know of
+    /// Record what was done about a payment that a vendor has and this database does not know
     Settle {
         /// The vendor's id of it
         object: String,
         /// What was done, such as which rewards were voided
         #[arg(long)]
         note: String,
-        /// I have looked at the rewards that can be paid as soon as it is settled, and it paid none of them, or its money
-        /// came back; or, where it holds nobody, whoever it paid is on hold: the word that `bursar safe-mode` prints below it
+        /// Confirm that you checked the rewards that become payable once this is settled and that it paid none of them,
+        /// or that its money came back; or, if it holds nobody, that the payee is on hold. Give the word that `bursar
+        /// safe-mode` prints below it
         #[arg(long, value_name = "WORD")]
         none_of: Option<String>,
     },
@@ -122,7 +123,7 @@ fn row(of: &Shown) -> serde_json::Value {
         "unpaid": unpaid.collect::<Vec<_>>(), "none_of": of.none_of() })
 }
 
-/// What names a payment of this database is settled there.
+/// A found payment that names a payment here is settled on that payment.
 fn with_payment(number: i64) -> String {
     format!(": settle it on PT-{number:06}, by hand, as made under this id")
 }
@@ -157,7 +158,7 @@ fn tell(report: &Report) {
     }
 }
 
-/// What was found and is open, with the steps that settle it.
+/// Prints the open found payments and the steps to settle them.
 fn tell_found(found: &[Shown]) {
     let open: Vec<&Shown> = found.iter().filter(|one| one.listed.settled.is_none()).collect();
     if open.is_empty() {

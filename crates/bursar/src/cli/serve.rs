@@ -1,4 +1,4 @@
-//! `serve`, `init` and `config check`.
+//! The commands `serve`, `init`, `migrate` and `config check`.
 
 use std::fs::TryLockError;
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     let here = format!("http://{address}");
     provider::settings(&config.oidc).map_err(Failure)?;
     check_plain_http(config.base_url.as_deref().unwrap_or(&here), config.plain_http)?;
-    // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
+    // Before the database is opened: closing another handle of the file would release SQLite's own locks.
     let server = Server::alone(&config.database_url).await?;
     let app = open_or_make(config, Some(here)).await?;
     if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
@@ -69,7 +69,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     Ok(())
 }
 
-/// Sessions and passwords would travel readable.
+/// Refuses plain http, where sessions and passwords could be intercepted.
 fn check_plain_http(base_url: &str, allowed: bool) -> Outcome {
     let Ok(url) = url::Url::parse(base_url) else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
@@ -92,25 +92,26 @@ fn check_plain_http(base_url: &str, allowed: bool) -> Outcome {
     }
 }
 
-/// A lock on a SQLite database, held while the process lives: whoever has it is the only one that serves this database, and
-/// those before it are dead. It is a lock of the file itself, so another name for it (a symbolic or hard link, a folder
-/// mounted elsewhere) is no other lock. SQLite locks in another way and is not disturbed.
+/// A lock on a SQLite database, held while the process lives: its holder is the only process that serves the database,
+/// and earlier ones are dead. It locks the file itself, so another name for it (a symbolic or hard link, a folder
+/// mounted elsewhere) shares the same lock. SQLite's own locks are unaffected.
 pub(super) struct Server {
-    /// Kept open for as long as the database is, whether it holds the lock or not.
+    /// Kept open as long as the database is, whether or not it holds the lock.
     _file: Option<std::fs::File>,
-    /// Nobody else serves this database. Never so for PostgreSQL, which many serve.
+    /// Nobody else serves this database. Always false for PostgreSQL, which many nodes may serve.
     pub(super) is_alone: bool,
-    /// Another process has the lock.
+    /// Whether another process has the lock.
     taken: bool,
 }
 
-/// How often a start looks whether the process before it has stopped, which it does within half a minute, and how long it waits
-/// in between.
+/// How often, and at what interval, a start checks whether the previous process has stopped, which takes up to half a
+/// minute.
 const LOOKS: usize = 70;
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Server {
-    /// Waits for a process that is stopping. Two that serve one SQLite database would each take the other for dead.
+    /// Waits for a process that is stopping. Two processes that serve one SQLite database would each consider the other
+    /// dead.
     pub(super) async fn alone(database_url: &str) -> Result<Self, Failure> {
         for _ in 0..LOOKS {
             let server = Self::of(database_url);
@@ -132,9 +133,9 @@ impl Server {
         }
     }
 
-    /// The same by the file, which is made where it is not there and `make` says so.
+    /// The same by path; `make` creates a missing file.
     pub(super) fn of_file(path: &std::path::Path, make: bool) -> Self {
-        // What cannot be opened here is told of when the database is.
+        // Opening the database will report the error.
         let Ok(file) = secrets::for_its_owner().read(true).create(make).open(path) else {
             return Self { _file: None, is_alone: false, taken: false };
         };
@@ -156,7 +157,7 @@ pub(super) async fn bind(listen: &str) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Serves until `stop`; then open requests get a few seconds, because a live page would never end by itself.
+/// Serves until `stop`, then gives open requests a few seconds, because a live page never ends by itself.
 pub(super) async fn until_stopped(
     listener: TcpListener,
     work: Work,
@@ -166,8 +167,8 @@ pub(super) async fn until_stopped(
     listen::serve(listener, web::router(work), Bounds::USUAL, &proxies, stop).await.map_err(Failure::from)
 }
 
-/// SIGTERM or an interrupt from the keyboard. They are listened for from the call on: one that comes sooner than somebody waits
-/// for it would end the process as if nobody listened.
+/// Completes on SIGTERM or Ctrl-C. The handlers are installed by the call itself, because a signal that arrives before
+/// anyone awaits would otherwise kill the process.
 pub(super) fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
     let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
     async move {
@@ -201,9 +202,9 @@ pub(super) async fn init(config: Config, json: bool) -> Outcome {
     Ok(())
 }
 
-/// Changes the tables and nothing else: no key is needed, none is made.
+/// Runs migrations only: no key is needed or created.
 pub(super) async fn migrate(config: &Config, json: bool) -> Outcome {
-    // Without its address, which a shell may not have, it would make an empty database and call it up to date.
+    // Without the right URL, which a new shell may lack, this would create an empty database and call it up to date.
     if let Some(file) = store::copy::file_of(&config.database_url).filter(|file| !file.exists()) {
         let file = file.display();
         return Err(Failure(format!(
@@ -221,7 +222,7 @@ pub(super) async fn migrate(config: &Config, json: bool) -> Outcome {
     Ok(())
 }
 
-/// What is in force, and what is missing.
+/// Prints the effective settings and what is missing.
 pub(super) async fn check(config: &Config, json: bool) -> Outcome {
     let rows = in_force(config);
     let missing = missing(config).await?;
@@ -327,7 +328,7 @@ fn trusted_proxies(config: &Config) -> String {
     }
 }
 
-/// What must still be set up. Looks only: nothing is made here.
+/// What still needs to be set up. Read-only.
 async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     let mut missing = Vec::new();
     if !config.master_key_file.exists() {
@@ -360,7 +361,7 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     Ok(missing)
 }
 
-/// The address of the database without what opens it: the password, and whatever a query says beside harmless words.
+/// The database URL without secrets: the password, and all query parameters except harmless ones.
 pub(super) fn without_password(address: &str) -> String {
     const HARMLESS: [&str; 4] = ["sslmode", "application_name", "mode", "cache"];
     if address.starts_with("sqlite:") {

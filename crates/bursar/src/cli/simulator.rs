@@ -1,4 +1,4 @@
-//! `simulator`: the two vendors alone, on a port of their own.
+//! `simulator`: only the two simulated vendors, on a port of their own.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use simulator::Simulator;
 use super::{Outcome, log, output, serve};
 use crate::clock::Clock;
 
-/// How the outcome of a payment is scripted, for whoever has the program and not its source.
+/// How to script a payment's outcome, for people who have the program but not its source.
 const SCENES: &str = "\
 The name of a destination scripts how its payments end: a Stripe account acct_sim_SCENE_ANYTHING, a PayPal address
 sim-SCENE-ANYTHING@example.com (with - in place of each _ of the scene). Any other destination is paid.
@@ -32,10 +32,10 @@ sim-SCENE-ANYTHING@example.com (with - in place of each _ of the scene). Any oth
 #[derive(Args)]
 #[command(after_help = SCENES)]
 pub(super) struct Options {
-    /// The address to listen on; port 0 chooses one
+    /// The address to listen on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:12111")]
     listen: String,
-    /// Answer 429 beyond the vendors' published limits
+    /// Answer 429 above the vendors' published rate limits
     #[arg(long)]
     enforce_rate_limits: bool,
     /// How long a payment takes to settle, in milliseconds

@@ -1,4 +1,4 @@
-//! `verify`, `brake`, and `audit` with its verbs.
+//! The commands `verify` and `brake`, and `audit` with its subcommands.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::ops::safe_mode;
 use crate::ops::verify::{self, Invariant};
 use crate::store::{Db, StoreError, external_ids};
 
-/// So many ids that read alike are named.
+/// The most colliding external ids to list.
 const MOST_ALIKE: i64 = 100;
 
 #[derive(Args)]
@@ -50,7 +50,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     }
 }
 
-/// Whether payments go on while something is broken: this command looks and changes nothing.
+/// Whether payments continue despite a violated invariant; this command only reports.
 async fn sending_stopped(db: &mut Db) -> Result<&'static str, StoreError> {
     Ok(match (brake::on(db).await?, safe_mode::on(db).await?) {
         (true, _) => "Payments are stopped: see `bursar brake`.",
@@ -68,10 +68,10 @@ pub(super) struct ChainOptions {
     /// Print the same JSON as the API
     #[arg(long)]
     json: bool,
-    /// Compare with how far the log reached when this was signed: `bursar audit sign` or the daily mail prints it
+    /// Compare with the log's end in this signature, from `bursar audit sign` or the daily mail
     #[arg(long, value_name = "SIGNATURE")]
     signed: Option<String>,
-    /// Check a proof that `bursar audit prove` has printed
+    /// Check a proof printed by `bursar audit prove`
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
 }
@@ -130,7 +130,7 @@ pub(super) async fn sign(options: WithJson) -> Outcome {
 pub(super) struct ProveOptions {
     #[command(flatten)]
     config: Config,
-    /// The row, as `bursar audit verify` and the export of the activity log number it
+    /// The row's number in `bursar audit verify` and the activity log export
     row: i64,
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn prove(options: ProveOptions) -> Outcome {
 pub(super) struct BrakeOptions {
     #[command(flatten)]
     config: Config,
-    /// Let payments go on: what it was, and why they may
+    /// Resume payments; the note says what the problem was and why payments may continue
     #[arg(long, value_name = "NOTE")]
     release: Option<String>,
     /// Print one JSON object
@@ -154,7 +154,7 @@ pub(super) struct BrakeOptions {
     json: bool,
 }
 
-/// Says whether something has stopped all payments, and lets them go on.
+/// Reports whether something has stopped all payments, and resumes them.
 pub(super) async fn brake(options: BrakeOptions) -> Outcome {
     let app = open(options.config).await?;
     if let Some(note) = &options.release {
@@ -190,7 +190,7 @@ pub(super) async fn brake(options: BrakeOptions) -> Outcome {
     Ok(())
 }
 
-/// Prints the invariants; an error when one does not hold.
+/// Prints the invariants; an error if one is violated.
 pub(super) fn tell(found: &[Invariant], json: bool) -> Outcome {
     if json {
         let rows: Vec<serde_json::Value> = found

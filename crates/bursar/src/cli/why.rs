@@ -1,4 +1,4 @@
-//! `why`: what stands between a reward, a payout, a payment or a payee and being paid, in the words of every other face.
+//! `why`: what keeps a reward, payout, payment or payee from being paid, in the same words as everywhere else.
 
 use clap::Args;
 use payout::eligibility::{Blocker, Code, Who};
@@ -49,9 +49,9 @@ fn nothing(name: &str) -> String {
     )
 }
 
-/// What is printed for people.
+/// The text output for people.
 pub fn lines(why: &Why) -> Vec<String> {
-    // Of a payment, what stops it is told with how it stands.
+    // For a payment, its blockers appear with its status.
     let blockers = why.blockers.iter().filter(|_| !why.of_payment);
     let mut lines: Vec<String> = blockers.chain(&why.stopped).flat_map(gate).collect();
     lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against, moved(why))));
@@ -73,7 +73,7 @@ pub fn lines(why: &Why) -> Vec<String> {
     lines
 }
 
-/// Whether the payee of the payment has another destination by now.
+/// Whether the payment's payee has a different destination by now.
 fn moved(why: &Why) -> bool {
     placed::elsewhere(&why.closed)
 }
@@ -85,7 +85,7 @@ fn gate(blocker: &Blocker) -> [String; 2] {
     [named, format!("    {}. {}", blocker.who().label(), blocker.remedy())]
 }
 
-/// How a payment stands, why, and what can be done about it.
+/// A payment's status, its reason, and the available remedies.
 fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec<String> {
     let status = label_of(payment);
     let detail = detail_of(payment).map(|detail| format!(", {detail}")).unwrap_or_default();
@@ -118,8 +118,8 @@ fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec
     lines
 }
 
-/// What is printed for programs: as `GET /rewards/{id}/eligibility` answers, and beside it the payment, where it is about
-/// one, and the gates at which that payment would be refused if it were resubmitted.
+/// The JSON output: as `GET /rewards/{id}/eligibility`, plus the payment, if it is about one, and the gates that would
+/// refuse to resubmit it.
 pub fn as_json(why: &Why) -> Value {
     let rows: Vec<Value> = why.blockers.iter().map(problem::blocker).collect();
     let payment = why.payment.as_deref().map(|payment| {
@@ -147,7 +147,7 @@ pub fn as_json(why: &Why) -> Value {
     let eligible = why.blockers.is_empty() && why.payment.is_none();
     let closed: Vec<Value> = why.closed.iter().map(problem::blocker).collect();
     let next = why.next.as_ref().map(|(who, words)| json!({ "who": who.as_str(), "words": words }));
-    // Of what is no payment, what stops it are the gates that are closed.
+    // For anything but a payment, the closed gates are what stops it.
     let stopped = if why.payment.is_some() { &why.stopped } else { &why.blockers };
     let stopped: Vec<Value> = stopped.iter().map(problem::blocker).collect();
     json!({

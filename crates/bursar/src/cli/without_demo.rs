@@ -1,11 +1,11 @@
-//! `demo` and `simulator` where the program was built without them: each says so. What is deliberately not here: the two
+//! `demo` and `simulator` in a build without them: each prints that it is missing. Not here: the two commands
 //! themselves.
 
 use clap::Args;
 
 use super::{Failure, Outcome};
 
-/// Whatever the real ones take, so that the answer is the same with it.
+/// Accepts any arguments of the real commands, so that the answer is the same.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct Options {

@@ -1,6 +1,5 @@
-//! The columns of each export: name, words and how a row is read for them, in one table that CSV, spreadsheets and the
-//! chooser share. What is deliberately not here, whoever asks for it: secrets, tax numbers, the fields of a reward's form,
-//! and destinations unmasked.
+//! The columns of each export: name, label and value, in one table shared by CSV, spreadsheets and the column chooser.
+//! Never included: secrets, tax numbers, form data of rewards, and unmasked destinations.
 
 use payout::ledger::Payee;
 use payout::money::{Sum, Vendor};
@@ -15,7 +14,7 @@ use crate::store::programs::Worth;
 use crate::store::rewards::Reward;
 use crate::store::transactions::Transaction;
 
-/// A column of rows of one kind.
+/// A column for rows of one kind.
 struct Column<R: 'static> {
     heading: Heading,
     read: fn(&R) -> Cell,
@@ -32,9 +31,9 @@ const fn rare<R>(name: &'static str, words: &'static str, read: fn(&R) -> Cell) 
 /// A reward as it is exported.
 pub struct RewardRow {
     pub reward: Reward,
-    /// What stands in the way of its payment, in words, where that was asked for.
+    /// Its blockers in words, if requested.
     pub blockers: String,
-    /// Its status is that of this moment.
+    /// The time its status is computed for.
     pub now: i64,
 }
 
@@ -43,7 +42,7 @@ pub struct TransactionRow {
     pub transaction: Transaction,
     pub named: Option<Named>,
     pub batch: String,
-    /// What the vendor took, in minor units, where it was told.
+    /// The vendor's fee in minor units, if reported.
     pub fee_taken: Option<i128>,
 }
 
@@ -52,18 +51,18 @@ pub struct EarningsRow {
     pub year: i32,
     pub payee: Payee,
     pub named: Option<Named>,
-    /// What was approved for them in that year.
+    /// Rewards approved for them in that year.
     pub earned: Sum,
     /// What left us for them.
     pub paid: Sum,
-    /// What of it did not stay with them.
+    /// What they did not keep of it.
     pub back: Back,
     pub net: Sum,
-    /// What of it is not at their bank yet.
+    /// What is not at their bank yet.
     pub to_bank: Sum,
-    /// What stayed with them through Stripe, through PayPal, and outside Bursar.
+    /// What they kept through Stripe, through PayPal, and outside Bursar.
     pub by: [Sum; 3],
-    /// How their tax report stands.
+    /// The state of their tax report.
     pub report: String,
     /// `over` or `under` the reporting threshold; empty for currencies that have none.
     pub line: &'static str,
@@ -202,7 +201,7 @@ const AUDIT: &[Column<audit::Row>] = &[
     rare("hash", "Hash", |row| Cell::text(row.hash.as_str())),
 ];
 
-/// A vendor's own words may name the address that it could not pay to.
+/// The reason in words. A vendor's message may contain the address it could not pay to, so that is masked.
 fn reason(row: &TransactionRow) -> Cell {
     let transaction = &row.transaction;
     let code = transaction.reason.as_ref().map(|reason| reason.code.as_str());
@@ -213,7 +212,7 @@ fn reason(row: &TransactionRow) -> Cell {
     Cell::text(words.replace(transaction.destination.address(), &transaction.destination.masked()))
 }
 
-/// Where a vendor's share stands in [`EarningsRow::by`].
+/// The index of a vendor's share in [`EarningsRow::by`].
 pub fn share(vendor: Option<Vendor>) -> usize {
     match vendor {
         Some(Vendor::Stripe) => 0,
@@ -222,7 +221,7 @@ pub fn share(vendor: Option<Vendor>) -> usize {
     }
 }
 
-/// The columns there are of a kind, in their order. The journal's depend on who reads it, see [`super::journal`].
+/// The columns of a kind, in order. The journal's depend on its layout, see [`super::journal`].
 pub fn headings(kind: Kind) -> Vec<Heading> {
     fn of<R>(columns: &[Column<R>]) -> Vec<Heading> {
         columns.iter().map(|column| column.heading).collect()

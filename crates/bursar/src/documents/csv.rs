@@ -1,28 +1,28 @@
-//! CSV as RFC 4180 has it: commas, quotes only where they are needed, CR LF at the end of every row. What is deliberately
-//! not here: dialects. A program that needs another separator reads the spreadsheet.
+//! CSV per RFC 4180: commas, quotes only where needed, CR LF after every row. Not here: dialects. A program that needs
+//! another separator can use the spreadsheet.
 
 use std::borrow::Cow;
 
 use super::Cell;
 use crate::clock::rfc3339;
 
-/// What Excel needs at the beginning of a text to see that it is UTF-8.
+/// The byte-order mark by which Excel recognizes UTF-8.
 pub const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Rows as CSV. The columns' names are a row of words like any other.
+/// Rows as CSV; the header is an ordinary row of text.
 pub fn written(rows: &[Vec<Cell>]) -> Vec<u8> {
     let mut writer = ::csv::WriterBuilder::new()
         .terminator(::csv::Terminator::CRLF)
         .flexible(true)
         .from_writer(Vec::new());
     for row in rows {
-        // Writing to memory does not fail, and rows may be of any width.
+        // Writing to memory does not fail, and rows may have any width.
         let _ = writer.write_record(row.iter().map(|cell| told(cell).into_owned()));
     }
     writer.into_inner().unwrap_or_default()
 }
 
-/// The columns' names, as the first row.
+/// The header row of column names.
 pub fn head<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     written(&[names.into_iter().map(|name| Cell::Text(name.to_owned())).collect()])
 }
@@ -31,7 +31,7 @@ fn told(cell: &Cell) -> Cow<'_, str> {
     match cell {
         Cell::Empty => Cow::Borrowed(""),
         Cell::Text(words) => harmless(words),
-        // An amount is written by us, digit by digit: its minus begins no formula.
+        // We format amounts ourselves, so a minus sign cannot start a formula.
         Cell::Amount(money) => Cow::Owned(money.decimal()),
         Cell::Count(number) => Cow::Owned(number.to_string()),
         Cell::Moment(at) => Cow::Owned(rfc3339(*at)),
@@ -39,7 +39,7 @@ fn told(cell: &Cell) -> Cow<'_, str> {
     }
 }
 
-/// Words that a spreadsheet would run as a formula get an apostrophe before them, which makes them words again.
+/// Prefixes an apostrophe to text that a spreadsheet would evaluate as a formula.
 pub fn harmless(words: &str) -> Cow<'_, str> {
     match words.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
         true => Cow::Owned(format!("'{words}")),

@@ -1,9 +1,9 @@
-//! The books for an accounting program: entries that balance, in debits and credits, in the shapes that QuickBooks
-//! Online, Xero and NetSuite import, and in a shape of our own. Nothing is rounded: amounts are the ledger's.
+//! The ledger for accounting programs: balanced entries of debits and credits, in the import formats of QuickBooks
+//! Online, Xero and NetSuite, and in a format of our own. Amounts are the ledger's, unrounded.
 //!
-//! Every entry is of one currency: a journal of the ledger that held two would become two entries. What is owed to the
-//! payees is one account, and the payee stands beside it as the name. What is deliberately not here: exchange rates, tax,
-//! and charts of accounts; names of accounts are given by the operator ([`Names`]).
+//! Every entry has one currency; a journal in two currencies would become two entries. All payables are one account,
+//! with the payee as the name. Not here: exchange rates, tax, and charts of accounts; the operator configures account
+//! names ([`Names`]).
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::clock::date;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layout {
-    /// Anybody: every column there is.
+    /// Any program: every column there is.
     Generic,
     /// QuickBooks Online, *Import data, Journal entries*.
     QuickBooks,
@@ -25,10 +25,10 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// All, in the order pages offer them.
+    /// All layouts, in the order pages offer them.
     pub const ALL: [Self; 4] = [Self::Generic, Self::QuickBooks, Self::Xero, Self::NetSuite];
 
-    /// The spelling in the database, the API and addresses.
+    /// The spelling in the database, the API and URLs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Generic => "generic",
@@ -38,7 +38,7 @@ impl Layout {
         }
     }
 
-    /// Reads [`Layout::as_str`].
+    /// Parses [`Layout::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|layout| layout.as_str() == text)
     }
@@ -70,7 +70,7 @@ const fn named(name: &'static str) -> Heading {
     Heading { name, words: name, usual: true }
 }
 
-/// Our own columns.
+/// The columns of our own format.
 pub const GENERIC: [Heading; 12] = [
     column("entry", "Entry"),
     column("date", "Date"),
@@ -96,7 +96,7 @@ const QUICKBOOKS: [Heading; 9] = [
     named("Description"),
     named("Name"),
 ];
-/// QuickBooks Online takes journal numbers of so many letters.
+/// The length limit of a journal number in QuickBooks Online.
 const QUICKBOOKS_MOST: usize = 21;
 const XERO: [Heading; 8] = [
     named("*Narration"),
@@ -119,13 +119,13 @@ const NETSUITE: [Heading; 8] = [
     named("Name"),
 ];
 
-/// What the accounts of the ledger are called in the operator's accounting program.
+/// The ledger accounts' names in the operator's accounting program.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Names {
-    /// By the ledger's name; `payable` stands for those of all payees.
+    /// By ledger account; `payable` stands for all payees' accounts.
     pub accounts: BTreeMap<String, String>,
-    /// The tax rate that every line names, which Xero demands.
+    /// The tax rate for every line, which Xero requires.
     pub xero_tax_rate: String,
 }
 
@@ -137,7 +137,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The accounts there are: the ledger's name, what it is, and what it is called where nobody says otherwise.
+    /// The available accounts: ledger name, description, and default name.
     pub fn known() -> Vec<(String, String, String)> {
         let mut known = vec![
             row("reward_expense", "What rewards have cost (expense)", "Partner Rewards"),
@@ -191,7 +191,7 @@ impl Names {
         known
     }
 
-    /// What an account of the ledger is called.
+    /// The configured name of a ledger account.
     pub fn of<'a>(&'a self, ledger_account: &'a str) -> &'a str {
         let key = if ledger_account.starts_with("payable:") { "payable" } else { ledger_account };
         self.accounts.get(key).map_or(key, String::as_str)
@@ -202,20 +202,20 @@ fn row(key: &str, what: &str, usual: &str) -> (String, String, String) {
     (key.to_owned(), what.to_owned(), usual.to_owned())
 }
 
-/// A line of an entry, with everything any layout tells.
+/// A line of an entry, with everything that any layout shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line {
-    /// Names the entry: the same on all its lines, another on every other entry's, and the same whenever it is exported.
+    /// The entry's id: shared by all its lines, unique, and the same in every export.
     pub entry: String,
-    /// When it was written; of a day's sum, the beginning of the day.
+    /// When it was posted; for a daily total, the start of the day.
     pub at: i64,
-    /// Why the money moved; empty for a day's sum.
+    /// Why the money moved; empty for a daily total.
     pub movement: String,
-    /// The number of the reward or payment it is about; empty for a day's sum.
+    /// The number of its reward or payment; empty for a daily total.
     pub about: String,
-    /// As the ledger calls it.
+    /// The account's name in the ledger.
     pub ledger_account: String,
-    /// Whose it is: name and the caller's id.
+    /// The payee: name and external id.
     pub payee: Option<(String, String)>,
     pub money: Sum,
 }
@@ -235,7 +235,7 @@ impl Line {
         if told.is_empty() { format!("Bursar, sums of {}", date(self.at)) } else { format!("Bursar: {told}") }
     }
 
-    /// The entry's name as QuickBooks takes it. The end of a name is its random part, so it still names no other entry.
+    /// The entry id shortened for QuickBooks. Its end is the random part, so it stays unique.
     fn number(&self) -> &str {
         let over = self.entry.len().saturating_sub(QUICKBOOKS_MOST);
         self.entry.get(over..).unwrap_or(&self.entry)
@@ -263,7 +263,8 @@ impl Line {
                 Cell::text(self.memo()),
                 self.name(),
             ],
-            // Lines with the same narration and date become one journal, so the entry is part of the narration.
+            // Xero merges lines with the same narration and date into one journal, so the narration includes the entry
+            // id.
             Layout::Xero => vec![
                 Cell::text(format!("{} ({}, {})", self.memo(), self.entry, self.money.currency)),
                 Cell::text(by_slashes(self.at, false)),
@@ -309,12 +310,12 @@ impl Line {
     }
 }
 
-/// The name of a journal's entry in one currency.
+/// The id of a journal's entry in one currency.
 pub fn entry_of(journal: &str, currency: Currency) -> String {
     format!("{}-{currency}", journal.trim_start_matches("jrn_"))
 }
 
-/// The name of a day's entry in one currency.
+/// The id of a day's entry in one currency.
 pub fn entry_of_day(at: i64, currency: Currency) -> String {
     format!("BURSAR-{}-{currency}", date(at))
 }

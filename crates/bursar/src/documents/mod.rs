@@ -1,6 +1,5 @@
-//! What files say that leave the house: which columns an export has and how each is read, how a cell is written in CSV
-//! and in a spreadsheet, what accounting programs expect, and the statement as a PDF. What is deliberately not here:
-//! reading the database (`ops::exports` gathers the rows), and who may take what (the route table).
+//! File contents: export columns and values, CSV and spreadsheet formatting, accounting formats, and the PDF statement.
+//! Not here: reading the database (`ops::exports` collects the rows), and permissions (the route table).
 
 pub mod columns;
 pub mod csv;
@@ -16,19 +15,19 @@ use serde_json::{Value, json};
 pub enum Kind {
     Rewards,
     Transactions,
-    /// What each payee earned and was paid in a tax year.
+    /// Each payee's earnings and payments in a tax year.
     Earnings,
     Journal,
-    /// Who did what.
+    /// The activity log: who did what.
     Audit,
 }
 
 impl Kind {
-    /// All, in the order pages offer them.
+    /// All kinds, in the order pages offer them.
     pub const ALL: [Self; 5] =
         [Self::Rewards, Self::Transactions, Self::Earnings, Self::Journal, Self::Audit];
 
-    /// The spelling in the database, the API and addresses.
+    /// The spelling in the database, the API and URLs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rewards => "rewards",
@@ -39,7 +38,7 @@ impl Kind {
         }
     }
 
-    /// Reads [`Kind::as_str`].
+    /// Parses [`Kind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -55,7 +54,7 @@ impl Kind {
     }
 }
 
-/// How a file is written.
+/// The file format of an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// Text, RFC 4180.
@@ -66,7 +65,7 @@ pub enum Format {
 impl Format {
     pub const ALL: [Self; 2] = [Self::Csv, Self::Xlsx];
 
-    /// The spelling in the database, the API, addresses and names of files.
+    /// The spelling in the database, the API, URLs and file names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -74,7 +73,7 @@ impl Format {
         }
     }
 
-    /// Reads [`Format::as_str`].
+    /// Parses [`Format::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.as_str() == text)
     }
@@ -87,13 +86,13 @@ impl Format {
     }
 }
 
-/// What stands in a cell. A kind of value, not a text: CSV and spreadsheets write each in their own way.
+/// A cell's value, typed rather than formatted: CSV and spreadsheets each format it in their own way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cell {
     Empty,
-    /// Words, which nobody may mistake for a formula.
+    /// Text, which must never be evaluated as a formula.
     Text(String),
-    /// An amount; its currency stands in a column of its own.
+    /// An amount; its currency is in a column of its own.
     Amount(Sum),
     Count(i64),
     /// Microseconds UTC.
@@ -103,23 +102,23 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// Words, where there are any.
+    /// A text cell, or an empty one.
     pub fn text(words: impl Into<String>) -> Self {
         let words = words.into();
         if words.is_empty() { Self::Empty } else { Self::Text(words) }
     }
 
-    /// Words that may be absent.
+    /// Text that may be absent.
     pub fn maybe(words: Option<&String>) -> Self {
         words.map_or(Self::Empty, |words| Self::text(words.as_str()))
     }
 
-    /// A moment that may not have come.
+    /// A time that may be unset.
     pub fn at(moment: Option<i64>) -> Self {
         moment.map_or(Self::Empty, Self::Moment)
     }
 
-    /// As rows wait in the database to be put into a spreadsheet.
+    /// The stored form of a cell in rows collected for a spreadsheet.
     pub fn json(&self) -> Value {
         match self {
             Self::Empty => Value::Null,
@@ -131,7 +130,7 @@ impl Cell {
         }
     }
 
-    /// Reads [`Cell::json`].
+    /// Parses [`Cell::json`].
     pub fn read(value: &Value) -> Option<Self> {
         if value.is_null() {
             return Some(Self::Empty);
@@ -145,7 +144,7 @@ impl Cell {
             "m" => number().map(Self::Moment),
             "a" => {
                 let currency = Currency::parse(value.get(2)?.as_str()?).ok()?;
-                // As a text, because a sum may be wider than a number of JSON.
+                // A string, because a sum may exceed a JSON number.
                 let minor = value.get(1)?;
                 let wide = || minor.as_str()?.parse().ok();
                 Some(Self::Amount(Sum::new(minor.as_i64().map(i128::from).or_else(wide)?, currency)))
@@ -155,14 +154,14 @@ impl Cell {
     }
 }
 
-/// The head of a column.
+/// The header of a column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heading {
-    /// For programs: in CSV, and to choose it by.
+    /// For programs: in CSV, and to choose the column.
     pub name: &'static str,
-    /// For people: in spreadsheets, and in the chooser.
+    /// For people: in spreadsheets, and in the column chooser.
     pub words: &'static str,
-    /// It is exported where nobody chose.
+    /// Whether it is included by default.
     pub usual: bool,
 }
 

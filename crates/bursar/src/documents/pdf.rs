@@ -1,8 +1,8 @@
-//! Marks on pages as a PDF, with a structure that a screen reader can follow: a title, paragraphs, one table. The same
-//! marks make the same bytes. What is deliberately not here: what a document says and where, which its own file lays out.
+//! Pages of text as a PDF with structure tags for screen readers: a title, paragraphs, one table. The same input
+//! produces the same bytes. Not here: contents and layout, which are in each document's own file.
 //!
-//! The typeface is DejaVu Sans (`assets/fonts`), which has Latin, Greek, Cyrillic, Arabic, Hebrew and more; a letter it has
-//! not is drawn as a box.
+//! The font is DejaVu Sans (`assets/fonts`), which covers Latin, Greek, Cyrillic, Arabic, Hebrew and more; missing
+//! characters are drawn as a box.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -22,58 +22,58 @@ use krilla::tagging::{
 use krilla::text::{Font, TextDirection};
 use ttf_parser::Face;
 
-/// A length on paper: hundredths of a point, of which 72 are an inch. Whole numbers, like everything that is reckoned here.
+/// A length in hundredths of a point (72 points are an inch), as an integer like all values here.
 pub type Length = i32;
 
-/// A4, upright.
+/// A4 portrait width.
 pub const WIDTH: Length = 59_500;
-/// A4, upright.
+/// A4 portrait height.
 pub const HEIGHT: Length = 84_200;
 
 const TYPEFACE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
-/// What stands for a letter that the typeface has not.
+/// The replacement for a character missing in the font.
 const BOX: char = '\u{25a1}';
 
 static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(TYPEFACE, 0).ok());
 
-/// What a mark is to a reader who does not see it.
+/// The structural role of a text, for screen readers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// What the document is called.
+    /// The title of the document.
     Title,
     /// A paragraph before the table.
     Before(usize),
-    /// The head of a column.
+    /// A header cell of the table.
     Head(usize),
     /// A cell of the table: row and column.
     Cell(usize, usize),
     /// A paragraph after the table.
     After(usize),
-    /// Repeated on every page, and no part of what is read.
+    /// Repeated on every page and skipped by screen readers.
     Repeated,
 }
 
-/// Words at a place: their left end and the line they stand on, from the top left of the page.
+/// Text at a position: its left end and baseline, from the top left of the page.
 #[derive(Clone, Debug)]
 pub struct Mark {
     pub x: Length,
     pub y: Length,
-    /// The size of the letters.
+    /// The font size, in the units of [`Length`].
     pub size: Length,
     pub text: String,
     pub pale: bool,
     pub role: Role,
 }
 
-/// A page: words, and the heights at which a line goes across.
+/// A page: texts and horizontal lines.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     pub marks: Vec<Mark>,
-    /// Lines across, each between two places from the left.
+    /// Horizontal lines: left end, right end, and distance from the top.
     pub rules: Vec<(Length, Length, Length)>,
 }
 
-/// The text with a box for every letter that the typeface has not.
+/// Replaces every character that the font lacks with a box.
 pub fn drawable(text: &str) -> String {
     let has = |letter: char| FACE.as_ref().is_some_and(|face| face.glyph_index(letter).is_some());
     let drawn = |letter: char| match letter {
@@ -84,7 +84,7 @@ pub fn drawable(text: &str) -> String {
     text.chars().map(drawn).collect()
 }
 
-/// How wide words are.
+/// The width of a text.
 pub fn width(text: &str, size: Length) -> Length {
     let Some(face) = FACE.as_ref() else { return 0 };
     let advance =
@@ -94,7 +94,7 @@ pub fn width(text: &str, size: Length) -> Length {
     Length::try_from(wide).unwrap_or(Length::MAX)
 }
 
-/// Words in lines that are no wider than `most`: broken between words, and inside one only where it is wider itself.
+/// Wraps text into lines no wider than `most`: between words, and inside a word only if it is too wide itself.
 pub fn lines(text: &str, size: Length, most: Length) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -113,7 +113,7 @@ pub fn lines(text: &str, size: Length, most: Length) -> Vec<String> {
     lines
 }
 
-/// A word in pieces that each fit.
+/// Splits a word into pieces that each fit.
 fn pieces(word: &str, size: Length, most: Length) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for letter in word.chars() {
@@ -130,10 +130,10 @@ fn pieces(word: &str, size: Length, most: Length) -> Vec<String> {
     pieces
 }
 
-/// The pages as a PDF.
+/// Renders the pages as a PDF.
 ///
 /// # Errors
-/// When it cannot be made, which would be our fault.
+/// The PDF cannot be made, which would be a bug.
 pub fn written(title: &str, pages: &[Page]) -> Result<Vec<u8>, String> {
     let font = Font::new(TYPEFACE.into(), 0).ok_or("the typeface cannot be read")?;
     let mut document = krilla::Document::new_with(SerializeSettings::default());
@@ -196,13 +196,13 @@ fn rule(surface: &mut Surface<'_>, from: Length, to: Length, y: Length) {
     surface.end_tagged();
 }
 
-/// Written out and read again rather than divided: nothing is reckoned with floating point numbers.
+/// Formats and parses instead of dividing, to avoid floating-point arithmetic.
 fn points(length: Length) -> f32 {
     let (sign, length) = if length < 0 { ("-", length.unsigned_abs()) } else { ("", length.unsigned_abs()) };
     format!("{sign}{}.{:02}", length / 100, length % 100).parse().unwrap_or_default()
 }
 
-/// What was drawn, in the order in which it is read.
+/// The rendered texts in reading order.
 #[derive(Default)]
 struct Read {
     parts: BTreeMap<Role, Vec<Identifier>>,
@@ -219,7 +219,7 @@ impl Read {
         let mut tree = TagTree::new().with_lang(Some("en".to_owned()));
         let (mut head, mut heads, mut after) = (TagGroup::new(Tag::TR), 0, Vec::new());
         let mut rows: Vec<(usize, TagGroup)> = Vec::new();
-        // Roles are in the order in which they are read: title, before, heads, cells row by row, after.
+        // Roles sort in reading order: title, before, headers, cells row by row, after.
         for (role, identifiers) in self.parts {
             match role {
                 Role::Title => tree.push(group(TagGroup::new(Tag::Hn(NonZeroU16::MIN, None)), identifiers)),

@@ -1,5 +1,5 @@
-//! A payee's year as a statement on paper: who was paid, every payment, the sums, and what the paper is not. What is
-//! deliberately not here: which payments those are (`ops::statements`).
+//! A payee's yearly statement on paper: who was paid, every payment, the totals, and what the paper is not. Not here:
+//! choosing the payments (`ops::statements`).
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::pdf::{self, HEIGHT, Length, Mark, Page, Role, WIDTH, drawable, width}
 
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// Who was paid.
+    /// The name of the payee.
     pub payee: String,
     /// Their company, unless it is the payee itself.
     pub company: Option<String>,
     pub year: i32,
-    /// What was known on this day, `YYYY-MM-DD`.
+    /// The date the data is as of, `YYYY-MM-DD`.
     pub as_of: String,
     pub payments: Vec<Payment>,
 }
@@ -25,28 +25,28 @@ pub struct Payment {
     pub number: String,
     /// The day the money left, `YYYY-MM-DD`.
     pub day: String,
-    /// Through whom, and where to, masked.
+    /// The vendor and the masked destination.
     pub to: String,
     pub amount: Money,
-    /// What of it the payee bore as a fee.
+    /// The part of the fee that the payee bore.
     pub fee: Money,
-    /// What was paid.
+    /// The net amount that was paid.
     pub net: Money,
     pub status: String,
-    /// It stayed with the payee, and so is in the sums.
+    /// Not returned, and therefore part of the totals.
     pub counts: bool,
 }
 
 const LEFT: Length = 4_800;
 const RIGHT: Length = WIDTH - LEFT;
 const TOP: Length = 6_000;
-/// The table goes down to here; below stands the foot of the page.
+/// The bottom edge of the table; the footer is below it.
 const BOTTOM: Length = HEIGHT - 6_500;
 const SMALL: Length = 750;
 const TEXT: Length = 950;
 const STEP: Length = 1_050;
 
-/// The columns: head, left end, right end, and whether its words end at the right.
+/// The columns: header, left edge, right edge, and whether text is right-aligned.
 const COLUMNS: [(&str, Length, Length, bool); 7] = [
     ("Payment", LEFT, 9_900, false),
     ("Date", 9_900, 14_900, false),
@@ -57,16 +57,16 @@ const COLUMNS: [(&str, Length, Length, bool); 7] = [
     ("Status", 48_300, RIGHT, false),
 ];
 
-/// The statement as a PDF. The same statement makes the same bytes.
+/// Renders the statement as a PDF. The same statement produces the same bytes.
 ///
 /// # Errors
-/// When it cannot be made, which would be our fault.
+/// The PDF cannot be made, which would be a bug.
 pub fn pdf(of: &Statement) -> Result<Vec<u8>, String> {
     let title = format!("Statement of payments {}: {}", of.year, of.payee);
     pdf::written(&title, &laid_out(of))
 }
 
-/// Where the next words go, page after page.
+/// The current position across pages.
 struct Paper {
     pages: Vec<Page>,
     y: Length,
@@ -86,7 +86,7 @@ impl Paper {
         self.page().marks.push(mark);
     }
 
-    /// A paragraph over the whole width, and room below it.
+    /// A full-width paragraph followed by some space.
     fn paragraph(&mut self, size: Length, text: &str, pale: bool, role: Role) {
         for line in pdf::lines(&drawable(text), size, RIGHT - LEFT) {
             if self.y > BOTTOM + 1_500 {
@@ -107,7 +107,7 @@ impl Paper {
         self.page().rules.push((LEFT, RIGHT, y));
     }
 
-    /// The heads of the columns; after the first page they only repeat.
+    /// The column headers; after the first page they only repeat.
     fn heads(&mut self, first: bool) {
         for (place, (head, left, right, at_right)) in COLUMNS.into_iter().enumerate() {
             let x = if at_right { right - width(head, SMALL) } else { left };
@@ -216,7 +216,7 @@ fn sums(paper: &mut Paper, of: &Statement) {
     }
 }
 
-/// The foot of every page: whose statement, and which page of how many.
+/// The footer of every page: whose statement, and the page number of how many.
 fn feet(paper: &mut Paper, of: &Statement) {
     let count = paper.pages.len();
     let whose = pdf::lines(&drawable(&format!("{} · {}", of.payee, of.year)), SMALL, RIGHT - LEFT - 8_000);

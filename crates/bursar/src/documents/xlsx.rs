@@ -1,8 +1,8 @@
-//! A spreadsheet of one sheet, written row after row: a row that was written is kept on disk, not in memory.
+//! A spreadsheet with one sheet, written row by row; written rows are kept on disk, not in memory.
 //!
-//! A spreadsheet knows no numbers but floating point ones. Nothing is reckoned with them here: the exact decimal is read
-//! as the nearest number, and up to fifteen digits that number shows the same decimal again. A longer amount is written
-//! as words, so that no digit is lost unseen.
+//! Spreadsheets store only floating-point numbers. Nothing is calculated with them here: the exact decimal becomes the
+//! nearest double, which displays the same decimal up to fifteen digits. Longer amounts are written as text, so that no
+//! digit is lost unnoticed.
 
 use std::collections::HashMap;
 
@@ -11,21 +11,21 @@ use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet,
 use super::Cell;
 use crate::clock::{date, rfc3339};
 
-/// So many digits come back from a floating point number as they went in.
+/// The decimal digits that survive a round trip through a double.
 const MOST_DIGITS: usize = 15;
-/// The most characters of a cell.
+/// The most characters in a cell.
 const MOST_CHARACTERS: usize = 32_767;
-/// The most rows of a spreadsheet that we write; Excel itself ends at about a million.
+/// Our row limit for a spreadsheet; Excel's own is about a million.
 pub const MOST_ROWS: i64 = 200_000;
 
-/// What went wrong: there is no room on the disk, or a rule of spreadsheets was broken, which would be our fault.
+/// A full disk, or a violated spreadsheet rule, which would be a bug.
 pub type Error = XlsxError;
 
 /// A sheet that is being written.
 pub struct Sheet {
     book: Workbook,
     row: u32,
-    /// How amounts are shown, by the digits of their currency.
+    /// The number formats for amounts, by decimal digits of the currency.
     amounts: HashMap<u32, Format>,
     count: Format,
     moment: Format,
@@ -33,10 +33,10 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// A sheet with these columns. `at` is when it was made: the same rows make the same bytes.
+    /// A sheet with these columns. `at` is its creation time: the same rows produce the same bytes.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// Writing to disk fails.
     pub fn new(title: &str, columns: &[&str], at: i64) -> Result<Self, Error> {
         let mut book = Workbook::new();
         let made = ExcelDateTime::from_timestamp(at.div_euclid(1_000_000))?;
@@ -64,10 +64,10 @@ impl Sheet {
         })
     }
 
-    /// Writes a row below the others.
+    /// Appends a row to the sheet.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// Writing to disk fails.
     pub fn add(&mut self, cells: &[Cell]) -> Result<(), Error> {
         let row = self.row;
         for (place, cell) in (0u16..).zip(cells) {
@@ -102,16 +102,16 @@ impl Sheet {
         Ok(())
     }
 
-    /// The whole file.
+    /// The finished file.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// Writing to disk fails.
     pub fn finish(mut self) -> Result<Vec<u8>, Error> {
         self.book.save_to_buffer()
     }
 }
 
-/// What a file is called: by what it holds and the day it was made.
+/// The file name: contents and creation date.
 pub fn name(what: &str, number: &str, at: i64, ending: &str) -> String {
     format!("bursar-{what}-{}-{}.{ending}", date(at), number.to_lowercase())
 }
@@ -124,7 +124,7 @@ fn shown(digits: u32) -> &'static str {
     }
 }
 
-/// A cell of words is never read as a formula: its kind says that it is words.
+/// Writes a text cell; its type keeps it from being evaluated as a formula.
 fn text(sheet: &mut Worksheet, row: u32, place: u16, words: &str) -> Result<(), Error> {
     let fitting: String = words.chars().take(MOST_CHARACTERS).collect();
     sheet.write_string(row, place, fitting)?;

@@ -1,5 +1,5 @@
-//! The built-in templates of each language, read from a text file per language, and what a partner is told in it. What is
-//! deliberately not here: the templates that an administrator has written (`store::templates`).
+//! The built-in templates of each language, loaded from one text file per language, and a partner's gate and failure
+//! texts. Not here: templates written by an administrator (`store::templates`).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -20,22 +20,22 @@ impl Language {
         self.told(Template { subject: subject.to_owned(), body: body.trim().to_owned() })
     }
 
-    /// The words a mail begins with, as a template of `name`.
+    /// The greeting of a mail, as a template of `name`.
     pub(super) fn greeting(self) -> Template {
         self.told(Template { subject: self.section("greeting").trim().to_owned(), body: String::new() })
     }
 
-    /// The words at the foot of every mail.
+    /// The footer of every mail.
     pub(super) fn footer(self) -> String {
         self.told(Template { subject: self.section("footer").trim().to_owned(), body: String::new() }).subject
     }
 
-    /// A gate and what a partner can do about it, in their words.
+    /// A gate and what a partner can do about it, in their language.
     pub fn gate(self, code: Code) -> (String, String) {
         self.in_words(told::gate(self, code))
     }
 
-    /// Why a payment did not arrive, by its reason's code, and what its receiver can do, in their words.
+    /// Why a payment did not arrive, by reason code, and what the payee can do, in their language.
     pub fn reason(self, code: &str) -> (String, String) {
         self.in_words(told::reason(self, code))
     }
@@ -80,7 +80,8 @@ impl Language {
     }
 }
 
-/// English with other letters, in brackets line by line; what stands in braces and what marks a line stays.
+/// Pseudo-localized English: changed letters, in brackets line by line; placeholders in braces and line markers are
+/// kept.
 fn pseudo(text: &str) -> String {
     text.lines().map(pseudo_line).collect::<Vec<_>>().join("\n")
 }
@@ -98,7 +99,7 @@ fn pseudo_line(line: &str) -> String {
     }
 }
 
-/// The words with other letters; what stands in braces stays.
+/// Changes the letters of a text, except in braces.
 fn other_letters(mut rest: &str) -> String {
     let mut told = String::new();
     while let Some(at) = rest.find(['{', '}']) {

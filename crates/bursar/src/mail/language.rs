@@ -1,4 +1,4 @@
-//! The languages mails are written in, and how each writes a number. What is deliberately not here: their words (`built_in`).
+//! The languages of mails and their number formats. Not here: the texts (`built_in`).
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Language {
@@ -7,12 +7,12 @@ pub enum Language {
     Fr,
     Es,
     Ja,
-    /// English with every letter changed, for tests: what is not changed was never meant to be translated.
+    /// English with every letter changed, for tests: unchanged text was not marked for translation.
     Pseudo,
 }
 
 impl Language {
-    /// Those a partner may have.
+    /// The languages a partner may choose.
     pub const ALL: [Self; 5] = [Self::En, Self::De, Self::Fr, Self::Es, Self::Ja];
 
     /// The spelling in the database and the API.
@@ -27,19 +27,18 @@ impl Language {
         }
     }
 
-    /// Reads [`Language::as_str`].
+    /// Parses [`Language::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().chain([Self::Pseudo]).find(|language| language.as_str() == text)
     }
 
-    /// The one to write somebody in whose language is written like this (`de`, `de-AT`, `pt_BR`); English when we do not
-    /// have it.
+    /// The language for a tag such as `de`, `de-AT` or `pt_BR`; English if unsupported.
     pub fn of(written: Option<&str>) -> Self {
         let first = written.and_then(|text| text.split(['-', '_']).next()).unwrap_or("");
         Self::parse(&first.to_lowercase()).unwrap_or(Self::En)
     }
 
-    /// Its own name.
+    /// The language's name in itself.
     pub fn label(self) -> &'static str {
         match self {
             Self::En => "English",
@@ -51,7 +50,7 @@ impl Language {
         }
     }
 
-    /// What parts the groups of an amount's digits, and what its decimals.
+    /// The thousands separator and the decimal mark.
     pub fn marks(self) -> (char, char) {
         match self {
             Self::En | Self::Ja | Self::Pseudo => (',', '.'),
@@ -60,7 +59,7 @@ impl Language {
         }
     }
 
-    /// An amount such as `-1234567.50 USD` as this language writes it; what is no amount stays as it is.
+    /// Formats an amount such as `-1234567.50 USD` for this language; anything else stays as it is.
     pub fn amount(self, written: &str) -> String {
         let (number, unit) = written.split_once(' ').unwrap_or((written, ""));
         if !number.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit()) {
@@ -70,7 +69,7 @@ impl Language {
         if unit.is_empty() { number } else { format!("{number} {unit}") }
     }
 
-    /// `-1234567.50` in groups, with this language's marks.
+    /// Formats `-1234567.50` with thousands separators.
     pub fn decimal(self, decimal: &str) -> String {
         let (group, point) = self.marks();
         let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal), |rest| ("−", rest));

@@ -1,13 +1,13 @@
-//! The small markup that a rendered template is written in, and the two parts of a mail made from it.
+//! The markup of rendered templates, and the two parts of a mail made from it.
 //!
 //! | lines of a block | become |
 //! | --- | --- |
 //! | `- words` | a list |
 //! | `= label \| value` | a table of facts |
-//! | `> words \| address` | a button; only for an address of our own |
+//! | `> words \| address` | a button; only for a URL of our own |
 //! | anything else | a paragraph |
 //!
-//! Empty lines part blocks. The HTML is made of MJML, which is what many mail programs can be trusted to show.
+//! Blank lines separate blocks. The HTML is generated with MJML, for wide support across mail clients.
 
 use super::language::Language;
 
@@ -15,7 +15,7 @@ use super::language::Language;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parts {
     pub text: String,
-    /// A whole HTML document, without scripts, images or anything that is fetched.
+    /// A complete HTML document without scripts, images or external resources.
     pub html: String,
 }
 
@@ -27,7 +27,7 @@ enum Block<'a> {
 }
 
 impl Parts {
-    /// The parts of a mail with this subject and markup. `ours` is what every address of ours begins with.
+    /// Builds the parts of a mail from its subject and markup. `ours` is the prefix of our own URLs.
     pub fn of(language: Language, subject: &str, body: &str, ours: &str) -> Self {
         let blocks = blocks(body, ours);
         let footer = language.footer();
@@ -35,7 +35,7 @@ impl Parts {
     }
 }
 
-/// Reads the markup. Whatever does not fit its mark is a paragraph: a mail that says too much beats one that is lost.
+/// Parses the markup. A line that does not fit its marker becomes a paragraph: an ugly mail is better than a lost one.
 fn blocks<'a>(body: &'a str, ours: &str) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
     for part in body.split("\n\n") {
@@ -61,7 +61,7 @@ fn blocks<'a>(body: &'a str, ours: &str) -> Vec<Block<'a>> {
     blocks
 }
 
-/// A button leads to us or nowhere: a value that looked like one would otherwise be a way to phish in our name.
+/// A button may only link to us; otherwise a value that resembles one could be used to phish in our name.
 fn is_ours(address: &str, ours: &str) -> bool {
     let rest = address.strip_prefix(ours);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -108,7 +108,7 @@ fn html(blocks: &[Block<'_>], language: Language, subject: &str, footer: &str) -
             .map_err(|error| error.to_string())
     });
     rendered.unwrap_or_else(|error| {
-        // Ours and escaped, so it does not happen; and if it did, the words must still arrive.
+        // The input is ours and escaped, so this should not happen; if it does, the text must still arrive.
         tracing::error!(error, "a mail's layout could not be made; its text is sent");
         format!(
             "<!doctype html><title>{}</title><pre>{}</pre>",

@@ -1,8 +1,8 @@
-//! What a mail says: a template with a notice's variables becomes a subject and a text in a small markup, and that
-//! becomes the two parts of a mail, plain text and HTML.
+//! Mail contents: a template and a notice's variables become a subject and marked-up text, which becomes the plain-text
+//! and HTML parts.
 //!
-//! Pure: nothing here reads the database, sends, or knows the time. What is deliberately not here: who is written to
-//! (`ops::notices`), where the facts come from (`ops::notices::facts`), and SMTP (`work::mailer`).
+//! Pure: no database, no sending, no clock. Not here: recipients (`ops::notices`), variables' values
+//! (`ops::notices::facts`), and SMTP (`work::mailer`).
 
 mod built_in;
 mod language;

@@ -1,6 +1,6 @@
-//! Templates that an administrator may edit: a subject and a body in minijinja, of the variables of its notice and
-//! nothing else. There is no loader, no include, no import, no macro and no file; of filters there are `join` and
-//! `length`; and how long a template may be, how long it may run and how much it may write is bounded.
+//! Templates that administrators can edit: subject and body in minijinja, limited to the variables of their notice. No
+//! loader, include, import, macro or file access; the only filters are `join` and `length`; and source length, running
+//! time and output size are bounded.
 
 use std::collections::BTreeSet;
 
@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 use super::language::Language;
 use super::variables::{sample, variables};
 
-/// What a template may do in one rendering, in minijinja's instructions.
+/// The instruction limit of one rendering, in minijinja's fuel units.
 const FUEL: u64 = 50_000;
-/// The longest subject and body, in bytes, as they are written.
+/// The longest subject and body in bytes, as source.
 const MOST_WRITTEN: (usize, usize) = (500, 10_000);
-/// The longest subject and body, in bytes, as they come out.
+/// The longest subject and body in bytes, as rendered.
 const MOST_RENDERED: (usize, usize) = (500, 50_000);
-/// What may stand between `{%` and `%}`. `set` is not among it: without it nothing can grow from step to step.
+/// The statements allowed between `{%` and `%}`. Without `set`, no value can grow from step to step.
 const STATEMENTS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 
-/// A subject and a body, as they are written.
+/// A subject and body as source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Template {
     pub subject: String,
-    /// The markup (see `markup`), with minijinja in it.
+    /// The markup (see `markup`) with minijinja in it.
     pub body: String,
 }
 
-/// A subject and a body, as they came out.
+/// A subject and body as rendered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rendered {
     pub subject: String,
@@ -42,7 +42,7 @@ pub struct Rendered {
 pub struct Broken {
     /// `subject` or `body`.
     pub field: &'static str,
-    /// The line, from 1, where it is known.
+    /// The line, from 1, if known.
     pub line: Option<usize>,
     pub what: String,
 }
@@ -52,7 +52,7 @@ impl Broken {
         Self { field, line, what: what.into() }
     }
 
-    /// For the person who wrote it, with what they may use instead.
+    /// A message for the author, with what they may use instead.
     pub fn sentence(&self, notice: Notice) -> String {
         let place = match self.line {
             Some(line) if self.field == "body" => format!("Line {line} of the body"),
@@ -64,7 +64,7 @@ impl Broken {
 }
 
 impl Template {
-    /// Whether it can be used for a notice: it is not too long, names only what it may, and renders for every reader.
+    /// Checks a template for a notice: not too long, only allowed names, and renders for every reader.
     ///
     /// # Errors
     /// What is wrong, and on which line.
@@ -94,12 +94,12 @@ impl Template {
         Ok(())
     }
 
-    /// Fills it in for a notice. Where its link opens a login, the link comes out nowhere but where a button leads: only
-    /// there is it hidden from others than its reader. What comes out with another link must be the same but for that, so
-    /// no part of it gets anywhere by some other way.
+    /// Renders a template for a notice. If its link signs the reader in, the link may appear only as a button's target,
+    /// because only there is it hidden from others who see the mail. Rendering with a different link must give the same
+    /// result except for that link, so no part of it can leak another way.
     ///
     /// # Errors
-    /// As [`Template::render`], and when the link stands elsewhere.
+    /// As [`Template::render`], and if the link appears elsewhere.
     pub fn fill(&self, notice: Notice, language: Language, facts: &Value) -> Result<Rendered, Broken> {
         let rendered = self.render(language, facts)?;
         let Some(link) = facts[LINK].as_str().filter(|_| notice.carries_secret()) else {
@@ -120,7 +120,7 @@ impl Template {
         Ok(rendered)
     }
 
-    /// Whether it names the link nowhere but where a button leads, as far as can be seen without filling it in.
+    /// Whether the link is used only as a button's target, as far as the source shows.
     fn keeps_the_link(&self) -> Result<(), Broken> {
         let environment = environment();
         let buttons_aside: Vec<String> = self.body.lines().map(without_its_address).collect();
@@ -135,10 +135,10 @@ impl Template {
         Ok(())
     }
 
-    /// Fills it in. `facts` is an object of the notice's variables; `greeting` is added here.
+    /// Renders a template. `facts` is an object of the notice's variables; `greeting` is added here.
     ///
     /// # Errors
-    /// When it names what is not there, runs too long or writes too much.
+    /// The template uses an undefined name, runs too long or writes too much.
     pub fn render(&self, language: Language, facts: &Value) -> Result<Rendered, Broken> {
         let mut facts = plain(facts.clone());
         let greeting = evaluated("subject", &language.greeting().subject, &facts, MOST_RENDERED.0)?;
@@ -154,7 +154,7 @@ impl Template {
 const LINK: &str = "link";
 const LINK_ELSEWHERE: &str = "`link` opens the reader's login, so it may stand only where a button leads, on a line of its own like `> Choose a password | {{ link }}`, and never in the subject";
 
-/// A mail with its link taken out of where buttons lead; elsewhere it stays as it is.
+/// A mail with the link removed from button targets; elsewhere the link is kept.
 fn with_bare_buttons(rendered: &Rendered, link: &str) -> (String, Vec<String>) {
     let bare = |line: &str| match line.strip_prefix("> ").and_then(|line| line.split_once(" | ")) {
         Some((words, address)) if address.trim() == link => format!("> {words} | "),
@@ -163,7 +163,7 @@ fn with_bare_buttons(rendered: &Rendered, link: &str) -> (String, Vec<String>) {
     (rendered.subject.clone(), rendered.body.lines().map(bare).collect())
 }
 
-/// A button's line without where it leads, when that is the link and nothing else; any other line as it is.
+/// A button line without its target, if that is exactly the link; any other line unchanged.
 fn without_its_address(line: &str) -> String {
     let parts = line.strip_prefix("> ").and_then(|rest| rest.split_once(" | "));
     let address = parts.and_then(|(_, address)| address.trim().strip_prefix("{{")?.strip_suffix("}}"));
@@ -231,7 +231,7 @@ fn evaluated(field: &'static str, source: &str, facts: &Value, most: usize) -> R
     }
 }
 
-/// A buffer that takes no more than it may.
+/// A write buffer with a size limit.
 struct Bounded {
     bytes: Vec<u8>,
     most: usize,
@@ -261,7 +261,7 @@ fn told(field: &'static str, error: &Error) -> Broken {
     Broken::of(field, error.line(), what)
 }
 
-/// The facts with every text on one line and without the marks that begin one: a value is words, never structure.
+/// The facts with each text on one line and without leading markers: a value is text, never markup.
 fn plain(facts: Value) -> Value {
     match facts {
         Value::String(text) => {

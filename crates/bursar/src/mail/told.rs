@@ -1,6 +1,6 @@
-//! What keeps money from a partner, and what they can do about it, in their own words and language: mails and the portal
-//! both tell it from here, so that they agree. A code without words in one of the languages does not compile. What is
-//! deliberately not here: what our own people are told (`payout::eligibility`, `payout::reason`).
+//! What keeps a partner from being paid and what they can do about it, in their language; shared by mails and the
+//! portal so that they agree. A code without text in any language fails to compile. Not here: the texts for staff
+//! (`payout::eligibility`, `payout::reason`).
 
 mod de;
 mod en;
@@ -13,10 +13,10 @@ use payout::reason::Cause;
 
 use super::Language;
 
-/// What stands in the way, and what the partner can do about it.
+/// A problem, and what the partner can do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Told {
-    /// What stands in the way.
+    /// What keeps them from being paid.
     pub message: &'static str,
     pub remedy: &'static str,
 }
@@ -35,7 +35,7 @@ pub fn gate(language: Language, code: Code) -> Told {
     }
 }
 
-/// What kept a payment from arriving.
+/// Why a payment did not arrive.
 pub fn cause(language: Language, cause: Cause) -> Told {
     match language {
         Language::En | Language::Pseudo => en::cause(cause),
@@ -46,7 +46,7 @@ pub fn cause(language: Language, cause: Cause) -> Told {
     }
 }
 
-/// The reason of a payment, by its code: a gate's or the vendor's.
+/// A payment's reason by code: a gate's or the vendor's.
 pub fn reason(language: Language, code: &str) -> Told {
     Code::parse(code).map_or_else(|| cause(language, Cause::of(code)), |code| gate(language, code))
 }
@@ -55,7 +55,7 @@ pub fn reason(language: Language, code: &str) -> Told {
 mod tests {
     use super::*;
 
-    /// Whoever reads is spoken to: no sentence speaks of them as somebody else.
+    /// The texts address the reader; none speaks of them in the third person.
     #[test]
     fn every_language_has_words_of_its_own_for_everything() {
         let words = |language| {

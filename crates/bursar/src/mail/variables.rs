@@ -1,15 +1,15 @@
-//! The variables that the templates of each notice may use, what each holds, and an example of all of them. A template
-//! sees these and nothing else: what is not listed here cannot get into a mail.
+//! The variables available to each notice's templates, with a description and sample values. A template sees only
+//! these: nothing else can get into a mail.
 
 use payout::notice::Notice;
 use serde_json::{Value, json};
 
-/// A variable and what it holds.
+/// A variable and its description.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Variable {
     /// Its name in the template.
     pub name: &'static str,
-    /// What it holds, for whoever writes a template.
+    /// Its description, for template authors.
     pub told: &'static str,
 }
 
@@ -69,13 +69,13 @@ const PROFILE: [Variable; 11] = [
     is("changed_by", "who of our own people set it; empty in the partner's mail"),
     is("contact", "whom a partner can write to: the owner of their account; empty where there is none"),
 ];
-/// What must hold and does not.
+/// For invariants that are violated.
 const BROKEN: [Variable; 3] = [
     is("broken", "the first twenty things that are broken, a sentence each"),
     is("more", "how many there are beyond the first twenty"),
     is("stopped", "true where nothing is sent until an administrator has looked"),
 ];
-/// What differs between a vendor and the books.
+/// For differences between a vendor and the books.
 const CASES: [Variable; 3] = [
     is("cases", "the first twenty things that differ; each has vendor, day, what, moved and booked"),
     is("count", "how many there are"),
@@ -234,7 +234,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
     ANY.iter().chain(own.iter().copied().flatten()).copied().collect()
 }
 
-/// An example of a notice's variables, to check and show a template with when there is nothing real yet.
+/// Sample values for checking and previewing a template when there is no real notice yet.
 pub fn sample(notice: Notice) -> Value {
     let mut all = json!({
         "name": "Ana Lima", "greeting": "", "link": "https://bursar.example/page", "for_partner": true,
@@ -276,7 +276,7 @@ pub fn sample(notice: Notice) -> Value {
     Value::Object(picked)
 }
 
-/// What means something else in this notice than in others, or stands in it alone.
+/// Sample values that are specific to this notice.
 fn sample_of(notice: Notice) -> Value {
     if notice == Notice::BooksDoNotBalance {
         let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";

@@ -1,5 +1,5 @@
-//! The key file: a key a line, the one that is to seal first. It is read strictly, and replaced in one step: whoever dies in
-//! between leaves the one from before or the one after. What is deliberately not here: what its keys do (`master`).
+//! The key file: one key per line, the sealing key first. It is parsed strictly and replaced atomically, so a crash
+//! leaves either the old file or the new one. Not here: using the keys (`master`).
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::one_key::OneKey;
 use super::{for_its_owner, make_durable, must_be_kept};
 
-/// Reads the keys in a file; `None` when there is none.
+/// Reads the keys in a file; `None` if there is no file.
 ///
 /// # Errors
-/// When it cannot be read, others on the machine can read it too, or it holds anything but keys.
+/// The file cannot be read, other users on the machine can read it, or it contains anything but keys.
 pub fn read(path: &Path) -> io::Result<Option<Vec<OneKey>>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -31,10 +31,10 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<OneKey>>> {
     Ok(Some(each))
 }
 
-/// Makes a file that is not there yet, for its owner alone.
+/// Creates a new key file that only its owner can access.
 ///
 /// # Errors
-/// When it is there already, or cannot be made; then nothing is left of it.
+/// The file exists already or cannot be created; nothing is left behind.
 pub fn make(path: &Path, keys: &[OneKey]) -> io::Result<()> {
     let mut file = for_its_owner().create_new(true).open(path)?;
     let made = fill(&mut file, keys).and_then(|()| make_durable(path));
@@ -50,12 +50,12 @@ fn fill(file: &mut File, keys: &[OneKey]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Which file lies at a place: another one, or one that was written since, has another stamp.
+/// Identifies a file's version: a different or rewritten file has a different stamp.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stamp([i64; 7]);
 
 impl Stamp {
-    /// Of the file that lies there now, wherever links lead; nothing when there is none.
+    /// The stamp of the file now at this path, following links; `None` if there is none.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|file| Self::read(&file))
     }
@@ -78,53 +78,53 @@ impl Stamp {
     }
 }
 
-/// A key file that nobody else of this program changes while this is held.
+/// A key file locked against other processes of this program.
 #[derive(Debug)]
 pub struct Locked {
-    /// Where the file itself is, behind all links.
+    /// The path of the file itself, with links resolved.
     place: PathBuf,
-    /// The file, and those that took its place since: each carries its lock.
+    /// The file and its replacements since; each holds its own lock.
     held: Vec<File>,
-    /// Whether locks can be had here.
+    /// Whether this file system supports locks.
     is_alone: bool,
 }
 
 impl Locked {
-    /// Takes the file. A link stays a link: what it leads to is replaced.
+    /// Locks the file. A link is kept; its target is what gets replaced.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] when another process has it; otherwise when it is not there, or cannot be read.
+    /// [`ErrorKind::WouldBlock`] if another process holds the lock; otherwise the file is missing or cannot be read.
     pub fn of(path: &Path) -> io::Result<Self> {
         let place = std::fs::canonicalize(path)?;
         let file = File::open(&place)?;
         let is_alone = lock(&file)?;
-        // Whoever had it before may have put another file in its place meanwhile.
+        // The previous holder may have replaced the file in the meantime.
         if Stamp::read(&file.metadata()?).0[..2] != Stamp::read(&std::fs::metadata(&place)?).0[..2] {
             return Err(io::Error::new(ErrorKind::WouldBlock, "it was replaced just now"));
         }
         let locked = Self { place, held: vec![file], is_alone };
-        // Of a run that was killed: keys lie in it.
+        // Left by a killed run, with keys in it.
         let _ = std::fs::remove_file(locked.beside());
         Ok(locked)
     }
 
-    /// Whether nobody else can have it: not every file system has locks.
+    /// Whether the lock is exclusive; some file systems have no locks.
     pub fn is_alone(&self) -> bool {
         self.is_alone
     }
 
-    /// Where a new file is written before it takes the place.
+    /// The temporary path of the new file.
     fn beside(&self) -> PathBuf {
         let name = self.place.file_name().unwrap_or_default().to_string_lossy();
         self.place.with_file_name(format!(".{name}.unfinished"))
     }
 
-    /// Replaces the file with one of these keys, of the same owner, group and mode: all of it or nothing. When this returns, it
-    /// is there also after the power has failed.
+    /// Atomically replaces the file with one that holds these keys, keeping owner, group and mode. Once this returns,
+    /// the new file survives a power failure.
     ///
     /// # Errors
-    /// When a file cannot be written beside it, or not given to its owner. Then it is as it was, unless only the folder could
-    /// not be made durable.
+    /// The temporary file cannot be written or given to its owner. The old file is then unchanged, unless only syncing
+    /// the folder failed.
     pub fn write(&mut self, keys: &[OneKey]) -> io::Result<()> {
         let beside = self.beside();
         match std::fs::remove_file(&beside) {
@@ -144,24 +144,24 @@ impl Locked {
         make_durable(&self.place)
     }
 
-    /// Makes sure that what lies there stays also when the power fails: whoever wrote it may have died before that.
+    /// Syncs the existing file, since its writer may have died before doing so.
     ///
     /// # Errors
-    /// When that cannot be had.
+    /// Syncing fails.
     pub fn make_durable(&self) -> io::Result<()> {
         let sync = || {
             File::open(&self.place)?.sync_all()?;
             make_durable(&self.place)
         };
         match sync() {
-            // What cannot be written here was written elsewhere.
+            // On a read-only file system, another system wrote the file.
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(()),
             done => done,
         }
     }
 }
 
-/// Whether it is locked now; false where there are no locks.
+/// Takes the lock; `false` if the file system has no locks.
 fn lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -170,7 +170,7 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Gives a new file the owner, the group and the mode of the one whose place it is to take.
+/// Copies owner, group and mode from the file that is about to be replaced.
 fn give_as(file: &File, there: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(read(&file).unwrap(), Some(vec![key(1)]));
         assert_eq!(make(&file, &[key(2)]).unwrap_err().kind(), ErrorKind::AlreadyExists);
         let (one, two) = (key(1).line(), key(2).line());
-        // As it was written when it held one key.
+        // The file format for a single key.
         for (text, keys) in [(one.clone(), vec![1]), (format!("{two}\r\n{one}\n"), vec![2, 1])] {
             std::fs::write(&file, text).unwrap();
             assert_eq!(read(&file).unwrap(), Some(keys.into_iter().map(key).collect::<Vec<_>>()));
@@ -261,7 +261,7 @@ mod tests {
         let file = folder.path().join("bursar.key");
         make(&file, &[key(1)]).unwrap();
         let mut held = Locked::of(&file).unwrap();
-        // Something that cannot be taken away where the new file is made: so it is also for root.
+        // An obstacle at the temporary path that stops root too.
         std::fs::create_dir(folder.path().join(".bursar.key.unfinished")).unwrap();
         assert!(held.write(&[key(2), key(1)]).is_err());
         assert_eq!(read(&file).unwrap(), Some(vec![key(1)]));

@@ -1,6 +1,6 @@
-//! The master key: one key that seals, and those from before it that still open what they have sealed. What is deliberately not
-//! here: one key by itself (`one_key`), the file (`key_file`), which of its keys seals what is stored (`ops::master_key`: the
-//! database says), and sealing all of it anew (`ops::key_rotation`).
+//! The master key: the key that seals, plus earlier keys that can still open old values. Not here: a single key
+//! (`one_key`), the file (`key_file`), choosing which key seals stored values (`ops::master_key`; the database
+//! decides), and re-sealing everything (`ops::key_rotation`).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,30 +10,30 @@ use super::key_file::{self, Stamp};
 use super::one_key::{OneKey, Place, Written};
 use crate::clock::Clock;
 
-/// The master key: the keys that lie in its file. It lies beside the database, never in it and never in a backup. Clones are
-/// the same one.
+/// The master key: all keys in the key file. The file lives beside the database, never in it and never in a backup.
+/// Clones share state.
 #[derive(Clone)]
 pub struct MasterKey(Arc<Ring>);
 
 struct Ring {
     file: Option<PathBuf>,
     held: RwLock<Held>,
-    /// The database is sealed with a key that is not here.
+    /// The database is sealed with a key that this process does not have.
     lacking: AtomicBool,
 }
 
 struct Held {
     keys: Vec<OneKey>,
-    /// So many of them, the first ones, lie in the file; the others did before.
+    /// The number of leading keys that are still in the file; the rest were removed from it.
     in_file: usize,
-    /// Which of them seals, by its place.
+    /// The index of the key that seals.
     seals: usize,
-    /// The file as it was last read.
+    /// The file's stamp when it was last read.
     read: Option<Stamp>,
 }
 
 impl Held {
-    /// A key that has left the file opens nothing any more once the one that seals lies there.
+    /// Once the sealing key is in the file, keys removed from the file no longer open anything.
     fn forget(&mut self) {
         if self.seals < self.in_file {
             self.keys.truncate(self.in_file);
@@ -48,7 +48,7 @@ impl std::fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// One key that lies in no file.
+    /// A single key, not from a file.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self::of(vec![OneKey::new(bytes)], None, None)
     }
@@ -58,26 +58,26 @@ impl MasterKey {
         Self(Arc::new(Ring { file, held, lacking: AtomicBool::new(false) }))
     }
 
-    /// Reads the key file; `None` when there is none.
+    /// Reads the key file; `None` if there is none.
     ///
     /// # Errors
-    /// When it cannot be read, others on the machine can read it too, or it holds anything but keys.
+    /// The file cannot be read, other users on the machine can read it, or it contains anything but keys.
     pub fn read(path: &Path) -> std::io::Result<Option<Self>> {
         let stamp = Stamp::of(path);
         Ok(key_file::read(path)?.map(|keys| Self::of(keys, Some(path.to_owned()), stamp)))
     }
 
-    /// Makes a key, in a file that only its owner can read.
+    /// Creates a key, in a file that only its owner can read.
     ///
     /// # Errors
-    /// When the file cannot be made, or is there already.
+    /// The file cannot be created or exists already.
     pub fn make(path: &Path, clock: &Clock) -> std::io::Result<Self> {
         let keys = vec![OneKey::fresh(clock)];
         key_file::make(path, &keys)?;
         Ok(Self::of(keys, Some(path.to_owned()), Stamp::of(path)))
     }
 
-    /// These keys and more, which lie in no file: for what was signed long ago.
+    /// These keys plus others that are in no file, to verify old signatures.
     pub fn with(&self, more: impl IntoIterator<Item = OneKey>) -> Self {
         let mut keys = self.held().keys.clone();
         keys.extend(more);
@@ -88,7 +88,7 @@ impl MasterKey {
         self.0.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The keys, as they stand in the file.
+    /// The keys, in file order.
     pub fn keys(&self) -> Vec<OneKey> {
         self.held().keys.clone()
     }
@@ -98,7 +98,7 @@ impl MasterKey {
         held.keys.get(held.seals).cloned()
     }
 
-    /// From now on this one seals; false when it is not here.
+    /// Makes this the sealing key; `false` if this process does not have it.
     pub fn take(&self, key: &OneKey) -> bool {
         if self.sealing().as_ref() == Some(key) {
             return true;
@@ -110,18 +110,18 @@ impl MasterKey {
         place.is_some()
     }
 
-    /// Notes whether the database is sealed with a key that is not here; answers what was noted before.
+    /// Records whether the database is sealed with a key we do not have; returns the previous value.
     pub fn note_lacking(&self, lacking: bool) -> bool {
         self.0.lacking.swap(lacking, Ordering::Relaxed)
     }
 
-    /// Whether the database was sealed with a key that is not here, when somebody last looked.
+    /// Whether the database was sealed with a missing key at the last check.
     pub fn is_lacking(&self) -> bool {
         self.0.lacking.load(Ordering::Relaxed)
     }
 
-    /// Reads the file again where it is not the one that was last read: each is read once, however often somebody asks. A key
-    /// that is not in it any more is kept while it is the one that seals.
+    /// Re-reads the file if it changed since the last read. Keeps a key that was removed from the file as long as it is
+    /// the sealing key.
     pub fn look_again(&self) {
         let Some(file) = &self.0.file else { return };
         let Some(stamp) = Stamp::of(file) else { return };
@@ -153,17 +153,17 @@ impl MasterKey {
         self.held().keys.iter().find(|one| one.id() == id).cloned()
     }
 
-    /// Seals with the key that seals: for what a browser keeps. What is stored is sealed by `ops::master_key::seal`.
+    /// Seals with the current key, for values a browser keeps. Stored values use `ops::master_key::seal`.
     pub fn seal(&self, clock: &Clock, place: &Place, plain: &str) -> String {
         self.sealing().map(|key| key.seal(clock, place, plain)).unwrap_or_default()
     }
 
-    /// Opens what was sealed; `None` in another place, or when its key is not here.
+    /// Opens a sealed value; `None` if it belongs to another place or its key is missing.
     pub fn open(&self, place: &Place, sealed: &str) -> Option<String> {
         self.opened(place, sealed).map(|(_, plain)| plain)
     }
 
-    /// The key that has sealed this.
+    /// The key that sealed this value.
     pub fn key_of(&self, place: &Place, sealed: &str) -> Option<OneKey> {
         self.opened(place, sealed).map(|(key, _)| key)
     }
@@ -185,12 +185,12 @@ impl MasterKey {
         }
     }
 
-    /// Signs a message, in hexadecimal.
+    /// Signs a message; returns the tag in hexadecimal.
     pub fn sign(&self, message: &str) -> String {
         self.sealing().map(|key| key.sign(message)).unwrap_or_default()
     }
 
-    /// Whether one of the keys has signed a message so. Compared in constant time by the library.
+    /// Whether `tag` is one of our keys' signature of the message. The library compares in constant time.
     pub fn has_signed(&self, message: &str, tag: &str) -> bool {
         let byte = |at| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
         let Some(bytes) = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {

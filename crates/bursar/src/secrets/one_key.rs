@@ -1,6 +1,6 @@
-//! One key, what it seals, and where that lies. A value says which key has sealed it, `v1.<id>.<base64>`, and is bound to its
-//! table, column and row. One from before values said so has no such head and is bound to what its place was called then. What
-//! is deliberately not here: which key is used (`master`).
+//! A single key and the format of sealed values. A value, `v1.<id>.<base64>`, names its key and is bound to its table,
+//! column and row. Values from before that format have no such header and are bound to their place's older name. Not
+//! here: choosing a key (`master`).
 
 use std::sync::Arc;
 
@@ -12,39 +12,38 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 
-/// The one format that names its key.
+/// The format that names its key.
 const FORMAT: &str = "v1";
-/// How many hexadecimal figures an id has.
+/// The length of a key id in hexadecimal digits.
 const ID_LENGTH: usize = 16;
-/// How long the head of a value is, `v1.<id>.`.
+/// The length of the header, `v1.<id>.`.
 pub const HEAD_LENGTH: usize = FORMAT.len() + ID_LENGTH + 2;
 
-/// Where a sealed value lies: it opens nowhere else.
+/// Where a sealed value belongs; it does not open anywhere else.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
     pub(super) bound: String,
-    /// What a value of this place was bound to before values named their key.
+    /// The binding used before values named their key.
     pub(super) before: Option<String>,
 }
 
 impl Place {
-    /// A column of a row.
+    /// A column of a table row.
     pub fn stored(table: &str, column: &str, row: &str) -> Self {
         Self { bound: format!("{FORMAT}\n{table}\n{column}\n{row}"), before: None }
     }
 
-    /// What a browser keeps under a name.
+    /// A cookie or other value that a browser keeps.
     pub fn kept_by_browser(name: &str, what: &str) -> Self {
         Self { bound: format!("{FORMAT}\nbrowser\n{name}\n{what}"), before: None }
     }
 
-    /// The same, where values from before are bound to less.
+    /// The same, with the binding of older values.
     pub fn once(self, before: impl Into<String>) -> Self {
         Self { before: Some(before.into()), ..self }
     }
 }
 
-/// One key of 32 bytes.
 #[derive(Clone)]
 pub struct OneKey(Arc<Inside>);
 
@@ -69,9 +68,8 @@ impl PartialEq for OneKey {
 impl Eq for OneKey {}
 
 impl OneKey {
-    /// A key from its bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        // A hash under a label of its own, cut short: nothing about the key can be learned from it.
+        // A truncated hash with its own label, so the id reveals nothing about the key.
         let digest = Sha256::new().chain_update("bursar master key id\n").chain_update(bytes).finalize();
         let id = digest.iter().take(ID_LENGTH / 2).map(|byte| format!("{byte:02x}")).collect();
         Self(Arc::new(Inside { id, bytes, cipher: XChaCha20Poly1305::new(&Key::from(bytes)) }))
@@ -84,39 +82,38 @@ impl OneKey {
         Self::new(bytes)
     }
 
-    /// Reads a line of a key file.
+    /// Parses a line of a key file.
     pub fn parse(line: &str) -> Option<Self> {
         let bytes = STANDARD.decode(line).ok()?;
         <[u8; 32]>::try_from(bytes).ok().map(Self::new)
     }
 
-    /// As it stands in a key file. This is the key itself: it is written there, or sealed with another one, and nowhere else.
+    /// The key as a line of the key file. This is the raw key: write it only there, or sealed with another key.
     pub fn line(&self) -> String {
         STANDARD.encode(self.0.bytes)
     }
 
-    /// What it is called by.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// What every value begins with that it has sealed.
+    /// The header of every value this key seals.
     pub fn head(&self) -> String {
         format!("{FORMAT}.{}.", self.0.id)
     }
 
-    /// Encrypts `plain` so that it opens in its place alone: a secret cannot be moved to another row.
+    /// Encrypts `plain`, bound to its place, so that the ciphertext cannot be moved to another row.
     pub fn seal(&self, clock: &Clock, place: &Place, plain: &str) -> String {
         let mut nonce = [0u8; 24];
         nonce[..16].copy_from_slice(&clock.chance().to_be_bytes());
         nonce[16..].copy_from_slice(&clock.chance().to_be_bytes()[..8]);
         let payload = Payload { msg: plain.as_bytes(), aad: place.bound.as_bytes() };
-        // Encryption fails only for messages of many gigabytes, which nothing here can hold.
+        // Encryption fails only for messages of many gigabytes, which cannot occur here.
         let sealed = self.0.cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
         format!("{}{}", self.head(), STANDARD.encode([nonce.as_slice(), sealed.as_slice()].concat()))
     }
 
-    /// Opens the rest of what it has sealed, where it is bound to this.
+    /// Decrypts a body with the given binding.
     pub(super) fn open(&self, bound: &str, body: &str) -> Option<String> {
         let bytes = STANDARD.decode(body).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(24)?;
@@ -125,14 +122,14 @@ impl OneKey {
         String::from_utf8(self.0.cipher.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
     }
 
-    /// The tag of an empty message, under a nonce that follows from what is signed, so that no nonce is used for two messages.
+    /// The authentication tag of an empty message, with the message as associated data. The nonce is derived from the
+    /// message, so no nonce serves two messages.
     pub(super) fn sign(&self, message: &str) -> String {
         let payload = Payload { msg: b"", aad: message.as_bytes() };
         let tag = self.0.cipher.encrypt(&nonce_of(message), payload).unwrap_or_default();
         tag.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Whether it has signed a message so.
     pub(super) fn has_signed(&self, message: &str, tag: &[u8]) -> bool {
         let payload = Payload { msg: tag, aad: message.as_bytes() };
         self.0.cipher.decrypt(&nonce_of(message), payload).is_ok_and(|plain| plain.is_empty())
@@ -146,25 +143,25 @@ fn nonce_of(message: &str) -> XNonce {
     XNonce::from(nonce)
 }
 
-/// A sealed value, as far as it can be read without a key.
+/// A parsed sealed value, not yet decrypted.
 pub(super) enum Written<'a> {
-    /// With the id of its key, and the rest.
+    /// With the key's id, and the body.
     By(&'a str, &'a str),
-    /// From before values named their key.
+    /// The older format, which names no key.
     Before(&'a str),
 }
 
 impl<'a> Written<'a> {
-    /// Nothing for a format that is not known, or an id that cannot be one.
+    /// `None` for an unknown format or a malformed id.
     pub(super) fn read(text: &'a str) -> Option<Self> {
-        // Base64 has no dot, so what has one names its format.
+        // Base64 has no dot, so a dot means a format header.
         let Some((format, rest)) = text.split_once('.') else { return Some(Self::Before(text)) };
         let (id, body) = rest.split_once('.')?;
         (format == FORMAT && id.len() == ID_LENGTH).then_some(Self::By(id, body))
     }
 }
 
-/// The id of the key that has sealed a value; nothing where it names none.
+/// The id of the key that sealed a value; `None` if it names none.
 pub fn id_in(sealed: &str) -> Option<&str> {
     match Written::read(sealed)? {
         Written::By(id, _) => Some(id),
@@ -174,7 +171,7 @@ pub fn id_in(sealed: &str) -> Option<&str> {
 
 #[cfg(test)]
 impl OneKey {
-    /// As values were sealed before they named their key.
+    /// Seals in the older format, which names no key.
     pub(crate) fn sealed_before(&self, bound: &str, plain: &str) -> String {
         let nonce = [5u8; 24];
         let payload = Payload { msg: plain.as_bytes(), aad: bound.as_bytes() };

@@ -1,5 +1,5 @@
-//! What the address of a PostgreSQL may say: one server, and how the way to it is protected. What is deliberately not here:
-//! what the server itself must be (`super`).
+//! Checks on a PostgreSQL URL: a single server, and a stated TLS mode. Not here: what the server itself must provide
+//! (`super`).
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::{Result, StoreError};
 
-/// One server is named: which one of several is the primary now, something before them must say.
+/// Require a single host: choosing the primary among several is a proxy's job.
 pub(super) fn check(url: &str) -> Result<()> {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
     if host.rsplit('@').next().is_some_and(|host| host.contains(',')) {
@@ -18,15 +18,15 @@ pub(super) fn check(url: &str) -> Result<()> {
     check_encrypted(url)
 }
 
-/// What lies in the database, and its password, would travel readable: without `sslmode` the driver does as with `prefer`.
+/// Without `sslmode` the driver behaves like `prefer`, so data and password could travel unencrypted.
 fn check_encrypted(url: &str) -> Result<()> {
     let Ok(read) = Url::parse(url) else { return Ok(()) };
     let named = |wanted: &str| {
         read.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
     };
-    // A host that is named there takes the place of the other one.
+    // A `host` parameter overrides the URL's host.
     let here = named("host").map_or_else(|| is_here(&read), |host| host.starts_with('/'));
-    // `prefer` and `allow` take a plain connection where the server offers no other.
+    // `prefer` and `allow` fall back to plain text if the server offers no TLS.
     let said = named("sslmode").or_else(|| named("ssl-mode"));
     let said = said.is_some_and(|mode| matches!(&*mode, "disable" | "require" | "verify-ca" | "verify-full"));
     if here || said {
@@ -40,7 +40,7 @@ fn check_encrypted(url: &str) -> Result<()> {
 
 fn is_here(url: &Url) -> bool {
     match url.host() {
-        // An address of numbers is no more than a name where the scheme is none of a browser's.
+        // For a non-web scheme, `Url` parses an IPv4 address as a domain.
         Some(Host::Domain(name)) => {
             let socket = name.starts_with("%2F") || name.starts_with("%2f");
             socket || name == "localhost" || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())

@@ -1,12 +1,12 @@
-//! Payments whose record trips up a whole set: set aside, so that the others go on, and never out of sight. Ids are taken as
-//! they are written, because reading the record is what fails.
+//! Payments whose records cannot be processed. They are set aside so that the others in the same pass can proceed, and
+//! they stay visible. Ids are taken as text, because parsing the record is what fails.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Value, Where};
 
-/// Sets aside the payment of a queued attempt: it is tried again at `again_at`.
+/// Sets aside the payment of a queued attempt; retried at `again_at`.
 pub async fn attempt(tx: &mut Tx, id: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
     let sql = "UPDATE attempt SET next_at = $2 WHERE id = $1 AND state = 'queued'";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(again_at)).await?;
@@ -18,15 +18,15 @@ pub async fn attempt(tx: &mut Tx, id: &str, why: &str, again_at: i64, now: i64) 
     note(tx, &transaction, why, now).await
 }
 
-/// Sets aside a payment that a vendor was to be asked about: it is asked about again at `again_at`.
+/// Sets aside a payment that is due for a look-up; asked about again at `again_at`.
 pub async fn question(tx: &mut Tx, transaction: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET ask_at = $2, ask_lease_until = 0 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(transaction.to_owned()).bind(again_at)).await?;
     note(tx, transaction, why, now).await
 }
 
-/// Sets aside the payments that a submission carries: it is due again at `again_at`, and its lease under this fence ends.
-/// That it may have been sent stays noted.
+/// Sets aside the payments in a submission, which becomes due again at `again_at`, and ends its lease under this fence.
+/// Still counts as possibly sent.
 pub async fn submission(
     tx: &mut Tx,
     (id, fence): (&str, i64),
@@ -48,7 +48,7 @@ pub async fn submission(
     Ok(())
 }
 
-/// Sets aside a submission that an event names, and the payments that it carries: it is looked at again at `again_at`.
+/// Sets aside a submission named by an event, and its payments; looked at again at `again_at`.
 pub async fn named(tx: &mut Tx, submission: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
     let sql = "UPDATE named_object SET look_at = $2 WHERE submission_id = $1 AND look_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(again_at)).await?;
@@ -68,14 +68,14 @@ async fn note(tx: &mut Tx, transaction: &str, why: &str, now: i64) -> Result<()>
     Ok(())
 }
 
-/// Why a payment was set aside, since when and when last; nothing where it never was.
+/// Why a payment was set aside, since when, and when last; `None` if it never was.
 pub async fn of(db: &mut Db, transaction: &str) -> Result<Option<(String, i64, i64)>> {
     let sql = "SELECT why, first_at, last_at FROM set_aside WHERE transaction_id = $1";
     let row = db.optional(sqlx::query(sql).bind(transaction.to_owned())).await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).transpose()
 }
 
-/// The payments that were set aside since this moment, by id.
+/// The ids of payments set aside since this moment.
 pub async fn since(db: &mut Db, moment: i64, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("last_at > ?", [Value::from(moment)]);

@@ -1,7 +1,7 @@
 //! The audit trail: append-only, each row hashing the one before it, written in the same transaction as the change.
 //!
-//! On SQLite a row is chained in that transaction too. On PostgreSQL it waits in `audit_waiting`, and is chained once it is
-//! committed, by whichever node comes first: nothing that is held until a commit stands in every other node's way.
+//! On SQLite a row is also chained in that transaction. On PostgreSQL it waits in `audit_waiting` until some node
+//! chains it after the commit, so that no transaction holds a lock that every other node needs.
 
 use std::collections::HashMap;
 
@@ -13,35 +13,34 @@ use super::{Db, Result, Rows, Tx, Value};
 /// Who did what to what. `detail` is JSON and holds no secret.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// When (microseconds UTC).
+    /// When, in microseconds UTC.
     pub at: i64,
     /// A person's id, or the name of a loop.
     pub actor: String,
-    /// What was done, snake_case: `reward_approved`.
+    /// The action in snake case: `reward_approved`.
     pub action: &'static str,
-    /// The id of what it was done to.
+    /// The id of the affected object.
     pub subject: String,
     pub detail: String,
 }
 
-/// A row of the trail.
+/// A row of the audit trail.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Its place in the chain, from 1.
+    /// Its position in the chain, from 1.
     pub seq: i64,
     pub at: i64,
     pub actor: String,
     pub action: String,
     pub subject: String,
     pub detail: String,
-    /// The hash of the row before it.
+    /// The hash of the previous row.
     pub previous_hash: String,
-    /// The hash of this row.
     pub hash: String,
 }
 
 impl Row {
-    /// The hash that follows from what the row says and from the row before it.
+    /// Recomputes the hash from the row's content and the previous hash.
     pub fn computed_hash(&self) -> String {
         let parts = [&self.actor, &self.action, &self.subject, &self.detail];
         hash(&self.previous_hash, self.seq, self.at, parts.map(String::as_str))
@@ -52,13 +51,13 @@ fn hash(previous: &str, seq: i64, at: i64, parts: [&str; 4]) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{previous}\n{seq}\n{at}\n"));
     for part in parts {
-        // The length first, so that no two rows can be told in the same bytes.
+        // Prefix the length so that no two rows hash the same bytes.
         hash.update(format!("{}:{part}\n", part.len()));
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What one row says: actor, action, subject and detail.
+/// A row's content: actor, action, subject and detail.
 struct Line {
     at: i64,
     parts: [String; 4],
@@ -71,12 +70,12 @@ impl From<Entry> for Line {
     }
 }
 
-/// Chains and writes the rows of a change in its own transaction.
+/// Chains and writes a change's rows in its own transaction.
 pub(super) async fn write(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     append(tx, entries.into_iter().map(Line::from).collect()).await
 }
 
-/// The hash over all rows that one transaction writes, begun with how many they are.
+/// A hash over all rows of one transaction, seeded with their count.
 #[derive(Clone)]
 struct ChangeHash(Sha256);
 
@@ -96,7 +95,7 @@ impl ChangeHash {
     }
 }
 
-/// Writes the rows to be chained later, with a hash over all of them.
+/// Queues the rows for chaining, with a hash over all of them.
 pub(super) async fn put_down(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
@@ -126,8 +125,8 @@ pub(super) async fn put_down(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     Ok(())
 }
 
-/// Chains rows that are committed and wait, oldest first, at most so many; how many. Nodes that do so at the same moment
-/// wait here for each other, and nobody else waits for them.
+/// Chains at most `most` committed rows, oldest first; returns how many. Nodes that do this at the same time wait for
+/// each other here; nothing else waits for them.
 pub async fn chain_waiting(tx: &mut Tx, most: i64) -> Result<u64> {
     tx.run(sqlx::query("UPDATE counter SET value = value WHERE name = 'audit'")).await?;
     let sql = "SELECT place, at, actor, action, subject, detail FROM audit_waiting ORDER BY place LIMIT $1";
@@ -140,35 +139,33 @@ pub async fn chain_waiting(tx: &mut Tx, most: i64) -> Result<u64> {
         lines.push(Line { at: row.try_get(1)?, parts });
     }
     append(tx, lines).await?;
-    // By the bound they are found through the index. What has committed since below it is not among them.
+    // The bound lets this use the index. Rows with a lower place that committed since are not in the list.
     let sql = "WITH v (place) AS (VALUES {rows}) \
                DELETE FROM audit_waiting WHERE place <= $1 AND place IN (SELECT place FROM v)";
     tx.bulk(sql, &[last.into()], places).await
 }
 
-/// Whether any row waits to be chained.
+/// Whether any row is waiting to be chained.
 pub async fn any_waits(db: &mut Db) -> Result<bool> {
     Ok(db.optional(sqlx::query("SELECT place FROM audit_waiting LIMIT 1")).await?.is_some())
 }
 
-/// Rows that wait to be chained.
+/// The rows waiting to be chained.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting {
     pub count: i64,
-    /// What is not as it was written: changes of which a row is missing or another one.
+    /// Integrity violations: changes with a missing or altered row.
     pub violations: Vec<String>,
 }
 
-/// A change of which some rows were read: the line that must come next, and the hash so far where it was read from its
-/// first.
+/// A partly read change: the next expected line, and the hash so far if it was read from the first line.
 struct Seen {
     next: i64,
     lines: i64,
     hash: Option<ChangeHash>,
 }
 
-/// Looks at the rows that wait. Of a change that is being chained the first rows are gone already; the others must all be
-/// there.
+/// Verifies the waiting rows. The first rows of a change may already be chained; the rest must all be there.
 pub async fn waiting(db: &mut Db) -> Result<Waiting> {
     let sql = "SELECT place, at, actor, action, subject, detail, line_number, line_count, change_hash \
                FROM audit_waiting WHERE place > $1 ORDER BY place LIMIT 5000";
@@ -208,8 +205,7 @@ pub async fn waiting(db: &mut Db) -> Result<Waiting> {
     Ok(found)
 }
 
-/// Chains and writes the rows. The head is locked by the update of its counter, so rows of concurrent transactions
-/// cannot fork the chain.
+/// Chains and writes the rows. Updating the counter locks the head, so concurrent transactions cannot fork the chain.
 async fn append(tx: &mut Tx, lines: Vec<Line>) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
@@ -244,7 +240,7 @@ async fn append(tx: &mut Tx, lines: Vec<Line>) -> Result<()> {
     Ok(())
 }
 
-/// Rows from `after` on, oldest first, for verifying the chain and for export.
+/// Rows after `after`, oldest first, for verification and export.
 pub async fn rows(db: &mut Db, after: i64, limit: i64) -> Result<Vec<Row>> {
     let sql = "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit \
                WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -252,25 +248,25 @@ pub async fn rows(db: &mut Db, after: i64, limit: i64) -> Result<Vec<Row>> {
     rows.iter().map(read).collect()
 }
 
-/// The hashes of rows from `after` on, oldest first.
+/// The hashes of rows after `after`, oldest first.
 pub async fn hashes(db: &mut Db, after: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(after).bind(limit)).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// What the rows after one, up to another, are about.
+/// The subjects of the rows after `after`, up to `last`.
 pub async fn subjects(db: &mut Db, after: i64, last: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT subject FROM audit WHERE seq > $1 AND seq <= $2";
     let rows = db.all(sqlx::query(sql).bind(after).bind(last)).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Rows that wait, as they will stand in the chain if nothing else comes between: their hashes are not known yet.
+/// Waiting rows with their expected position, as if nothing else were chained first. Their hashes are not known yet.
 const WAITING: &str = "SELECT place - (SELECT MIN(place) FROM audit_waiting) + 1 + COALESCE((SELECT value FROM counter WHERE name = 'audit'), 0) AS seq, \
      at, actor, action, subject, detail, '' AS previous_hash, '' AS hash FROM audit_waiting";
 
-/// The newest rows, of one subject if it is named.
+/// The newest rows, optionally of one subject.
 pub async fn newest(db: &mut Db, subject: Option<&str>, before: i64, limit: i64) -> Result<Vec<Row>> {
     let mut conditions = super::Where::default();
     conditions.and("seq < ?", [Value::from(before)]);
@@ -286,21 +282,21 @@ pub async fn newest(db: &mut Db, subject: Option<&str>, before: i64, limit: i64)
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// What the activity log is narrowed to.
+/// The filter of the activity log.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Who: people's or keys' ids, or the names of loops; any of them.
+    /// Any of these actors: ids of people or keys, or names of loops.
     pub actors: Option<Vec<String>>,
     pub action: Option<String>,
-    /// The id of what it was done to.
+    /// The id of the affected object.
     pub subject: Option<String>,
     pub from: Option<i64>,
     pub to: Option<i64>,
-    /// Older than the row of this moment and place in the chain.
+    /// Older than the row with this time and position.
     pub before: Option<(i64, i64)>,
 }
 
-/// The rows of a filter, newest first.
+/// The rows that match, newest first.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>> {
     let sql = format!(
         "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM (\
@@ -336,7 +332,7 @@ fn narrowed(filter: &Filter) -> super::Where {
     conditions
 }
 
-/// Every kind of change that was ever noted, by going from one to the next in the index.
+/// Every action ever recorded, found by skipping through the index.
 pub async fn actions(db: &mut Db) -> Result<Vec<String>> {
     let sql = "WITH RECURSIVE kind (action) AS (SELECT MIN(action) FROM audit UNION ALL \
                SELECT (SELECT MIN(a.action) FROM audit a WHERE a.action > k.action) FROM kind k \
@@ -345,8 +341,7 @@ pub async fn actions(db: &mut Db) -> Result<Vec<String>> {
     db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// What the things of these ids are called: numbers of what is counted, names of the others. What has been deleted has
-/// none.
+/// Display names for these ids: the number if it has one, otherwise the name. Deleted objects have none.
 pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>> {
     let tables = [
         ("rwd_", "SELECT id, CAST(number AS TEXT) FROM reward {where}"),
@@ -382,7 +377,7 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
     Ok(called)
 }
 
-/// How many rows a filter finds.
+/// How many rows match the filter.
 pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM audit {{where}}) + (SELECT COUNT(*) FROM ({WAITING}) waiting {{where}})"

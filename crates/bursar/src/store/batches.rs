@@ -1,4 +1,4 @@
-//! Batches and what is in them. Forming and paying are set-based: no statement per reward.
+//! Batches and their contents. Forming and paying a batch are set-based: no statement per reward.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,30 +14,28 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, people, readable, sums, word};
 
-/// A batch as it is kept; its claims and its status are computed.
+/// A stored batch; its claims and status are computed.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Its id.
     pub id: BatchId,
     /// `PB-2026-0042`.
     pub number: String,
-    /// Who formed it, and when.
+    /// Who created it, and when.
     pub created: (String, i64),
-    /// Who changed it last, and when.
+    /// Who last changed it, and when.
     pub changed: (String, i64),
-    /// Goes up with every change.
     pub version: i64,
-    /// When its preparer asked for the release.
+    /// When the preparer asked for a release.
     pub release_asked_at: Option<i64>,
     pub release_asked_by: Option<String>,
-    /// Since when a release is void because the batch was changed after it.
+    /// When a release became void because the batch changed afterwards.
     pub release_voided_at: Option<i64>,
     /// Who released which digest, and when.
     pub released: Option<(String, String, i64)>,
     pub deleted_at: Option<i64>,
     /// Who pressed Pay, and when.
     pub paid: Option<(String, i64)>,
-    /// The digest that was paid.
+    /// The digest at the time of Pay.
     pub digest: Option<String>,
 }
 
@@ -87,7 +85,7 @@ pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Batch> {
     batch(&db.one(conditions.query(&format!("{BATCH} {{where}}"))).await?)
 }
 
-/// The open draft, if there is one: the oldest when there are several.
+/// The oldest open draft, if any.
 pub async fn open_draft(db: &mut Db) -> Result<Option<Batch>> {
     let mut conditions = Where::default();
     conditions.and("deleted_at IS NULL AND pay_pressed_at IS NULL", []);
@@ -112,8 +110,8 @@ pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -
     laid_hand_on(tx, id, by, at).await
 }
 
-/// Notes that somebody had a hand in forming the batch: created it, changed it, or asked for its release. With an API key
-/// its owner had, whatever becomes of either later.
+/// Records that someone took part in forming the batch: created it, changed it, or asked for its release. An API key
+/// counts for its creator as well, even if either is removed later.
 async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()> {
     let sql = "INSERT INTO batch_hand (batch_id, person, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let behind = people::behind(tx, by, at).await?;
@@ -123,7 +121,7 @@ async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()>
     Ok(())
 }
 
-/// Whether somebody had a hand in forming the batch, by whichever login or API key of theirs, and so cannot be the second
+/// Whether someone took part in forming the batch, through any of their logins or API keys, and so cannot be the second
 /// person who releases it.
 pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str, now: i64) -> Result<bool> {
     let behind = people::behind(db, person, now).await?;
@@ -132,7 +130,7 @@ pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str, now: i64) -> Re
     Ok(db.optional(query).await?.is_some())
 }
 
-/// The draft that would pay this payee something in this currency; the oldest when several do.
+/// The oldest draft that would pay this payee in this currency.
 pub async fn draft_with(db: &mut Db, payee: Payee, currency: Currency) -> Result<Option<BatchId>> {
     let sql = "SELECT b.id FROM batch b WHERE b.deleted_at IS NULL AND b.pay_pressed_at IS NULL \
                AND EXISTS (SELECT 1 FROM reward r WHERE r.batch_id = b.id AND r.payee = $1 AND r.currency = $2 \
@@ -143,8 +141,8 @@ pub async fn draft_with(db: &mut Db, payee: Payee, currency: Currency) -> Result
     word(BatchId::parse(&id), &id).map(Some)
 }
 
-/// Takes the batch for a change by `by`, if it is still a draft: its version goes up and a release is void. The row is
-/// then this transaction's until it ends, so Pay and Delete cannot both find a draft.
+/// Locks the batch for a change by `by`, if it is still a draft. Increments its version and voids any release. The row
+/// stays locked until the transaction ends, so Pay and Delete cannot both find a draft.
 pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET changed_by = $2, changed_at = $3, version = version + 1, \
                release_voided_at = CASE WHEN released_at IS NULL THEN release_voided_at ELSE $3 END, \
@@ -157,7 +155,7 @@ pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<b
     Ok(taken)
 }
 
-/// Marks the draft deleted, if it still is one.
+/// Marks the batch deleted if it is still a draft.
 pub async fn mark_deleted(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
     let sql = match payout::planted::on("deleted_though_paid") {
         true => {
@@ -171,7 +169,7 @@ pub async fn mark_deleted(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await? == 1)
 }
 
-/// Marks the draft paid, if it still is a draft. Only one transaction ever gets `true` for a batch.
+/// Marks the batch paid if it is still a draft. Only one transaction ever gets `true` for a batch.
 pub async fn mark_paid(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET pay_pressed_by = $2, pay_pressed_at = $3, digest = $4, version = version + 1 \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
@@ -179,7 +177,7 @@ pub async fn mark_paid(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64
     Ok(tx.run(query).await? == 1)
 }
 
-/// Notes a release of exactly this digest.
+/// Records a release of exactly this digest.
 pub async fn mark_released(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET released_by = $2, released_at = $3, released_digest = $4, \
                release_voided_at = NULL \
@@ -188,26 +186,26 @@ pub async fn mark_released(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at:
     Ok(tx.run(query).await? == 1)
 }
 
-/// A reward as the gates and the claims see it.
+/// A reward as input to the gates and claims.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub id: RewardId,
     /// `RW-000231` without its prefix.
     pub number: i64,
-    /// Who would be paid; `None` for points.
+    /// The payee; `None` for points.
     pub payee: Option<Payee>,
-    /// What it adds to a claim; a clawback is negative. `None` for points.
+    /// Its share of a claim; negative for a clawback, `None` for points.
     pub adds: Option<Money>,
     pub facts: RewardFacts,
 }
 
 impl Candidate {
-    /// The payee's claim that it is part of; `None` for points.
+    /// The claim it belongs to; `None` for points.
     pub fn claim(&self) -> Option<(Payee, Currency)> {
         Some((self.payee?, self.adds?.currency))
     }
 
-    /// The draft it is in, if it is in one.
+    /// The draft it is in, if any.
     pub fn draft(&self) -> Option<BatchId> {
         match self.facts.placement {
             Placement::InBatch(batch) => Some(batch),
@@ -215,7 +213,7 @@ impl Candidate {
         }
     }
 
-    /// It takes off what was paid wrongly.
+    /// Whether it reduces the claim: a clawback.
     pub fn takes_off(&self) -> bool {
         self.adds.is_some_and(|adds| adds.minor < 0)
     }
@@ -262,17 +260,15 @@ fn candidate(row: &AnyRow) -> Result<Candidate> {
 pub enum Pick<'a> {
     Of(BatchId),
     Named(&'a [RewardId]),
-    /// The approved cash rewards that are in no batch and no payment, of one owner, account, program, activity or
-    /// currency where named.
+    /// Approved cash rewards in no batch and no payment, narrowed by the filter.
     Pool(&'a PoolFilter),
-    /// The clawbacks of these payees that are in no batch and no payment, or by themselves in a draft.
+    /// The clawbacks of these payees that are in no batch and no payment, or in a draft with no other reward.
     Clawbacks(&'a [Payee]),
 }
 
-/// What narrows the pool. Values are our ids; the currency is its code.
+/// A filter for the pool. Values are our ids; the currency is its code.
 #[derive(Clone, Debug, Default)]
 pub struct PoolFilter {
-    /// The partner who earned it.
     pub owner: Option<String>,
     pub account: Option<String>,
     pub program: Option<String>,
@@ -284,7 +280,7 @@ pub struct PoolFilter {
     pub payees: Option<Vec<Payee>>,
 }
 
-/// Reads rewards for their gates, by payee and currency.
+/// Reads rewards for gate checks, by payee and currency.
 pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
     let sql = format!("{CANDIDATE} {{where}} ORDER BY payee, currency, id");
     let mut found = Vec::new();
@@ -355,17 +351,17 @@ fn pool(filter: &PoolFilter) -> Where {
     conditions
 }
 
-/// Puts rewards into a batch, those that are still approved and free; answers how many it took.
+/// Adds rewards to a batch if they are still approved and free; returns how many were added.
 pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
-    // The guard stands inside CASE, where SQLite's planner cannot see it: for a long list it would rather go through
-    // everything that is approved, once for each statement.
+    // CASE hides the condition from SQLite's planner. For a long list it would otherwise scan all approved rewards once
+    // per statement.
     let sql = "UPDATE reward SET batch_id = $1, version = version + 1 WHERE id IN ({ids}) \
                AND CASE WHEN status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL \
                AND paid_at IS NULL THEN 1 ELSE 0 END = 1";
     tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 
-/// Takes named rewards out of a draft; answers the numbers of those that it held.
+/// Removes these rewards from a draft; returns the numbers of those that were in it.
 pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<Vec<i64>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN ({ids}) \
                AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1 RETURNING number";
@@ -377,18 +373,18 @@ fn numbers(rows: &[AnyRow]) -> Result<Vec<i64>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Takes every reward out of a draft; answers the numbers of those that it held.
+/// Removes every reward from a draft; returns their numbers.
 pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<Vec<i64>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 \
                WHERE batch_id = $1 AND transaction_id IS NULL RETURNING number";
     numbers(&tx.all(sqlx::query(sql).bind(batch.to_string())).await?)
 }
 
-/// A reward of a batch that is being paid, its transaction, and what it adds in minor units.
+/// A reward of a batch being paid, its transaction, and its share in minor units.
 pub type Joined = (RewardId, payout::ids::TransactionId, i64);
 
-/// Joins the rewards of a batch that is being paid to their transactions, and writes down what each adds; answers how
-/// many it joined.
+/// Links the rewards of a batch being paid to their transactions and records each one's share; returns how many were
+/// linked.
 pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -> Result<u64> {
     let (mut covered, mut places) = (Rows::default(), Rows::default());
     for (reward, transaction, minor) in joined {
@@ -397,16 +393,16 @@ pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -
     }
     let sql = "INSERT INTO transaction_reward (transaction_id, reward_id, amount_minor) VALUES {rows}";
     tx.bulk(sql, &[], covered).await?;
-    // The batch is compared through COALESCE so that PostgreSQL joins by the rewards' ids: it may believe that a batch
-    // formed a moment ago is empty, and would go through all of it once for every row of the list.
+    // COALESCE makes PostgreSQL join by reward id. Its statistics may say that a batch formed a moment ago is empty,
+    // and it would then scan the whole batch for every row.
     let sql = "WITH v (id, transaction_id) AS (VALUES {rows}) \
                UPDATE reward SET transaction_id = v.transaction_id, version = version + 1 FROM v \
                WHERE reward.id = v.id AND COALESCE(reward.batch_id, '') = $1 AND reward.transaction_id IS NULL";
     tx.bulk(sql, &[batch.to_string().into()], places).await
 }
 
-/// The states of a batch's transactions, whether their payees were paid in another way, and how many there are of each. Those
-/// whose record cannot be read are not among them.
+/// A batch's transactions by state and by whether the payee was paid in another way, with counts. Omits those with
+/// unreadable records.
 pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(State, bool, i64)>> {
     let sql = "SELECT state, COUNT(outside_at), COUNT(*) FROM payout_transaction WHERE batch_id = $1 \
                GROUP BY state, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
@@ -418,21 +414,21 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(State, bool, i64
     readable(db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read))
 }
 
-/// Transactions of a batch that stand alike.
+/// A batch's transactions with the same status and currency.
 #[derive(Clone, Copy, Debug)]
 pub struct Alike {
-    /// How they stand at the vendor.
+    /// The state at the vendor.
     pub state: State,
-    /// Their payees were paid in another way.
+    /// The payees were paid in another way.
     pub outside: bool,
     pub count: i64,
-    /// How many of them their vendor contradicts.
+    /// How many of them the vendor contradicts.
     pub contradicted: i64,
-    /// What the vendor was told to pay.
+    /// The amount the vendors were instructed to pay.
     pub net: Sum,
 }
 
-/// A batch's transactions by how they stand and by currency, but those of these numbers, whose record cannot be read.
+/// A batch's transactions grouped by status and currency, except those with unreadable records, named in `without`.
 pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<Alike>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
@@ -456,12 +452,12 @@ pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Ve
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
-/// How the transactions of one batch stand, each with whether its payee was paid in another way, and their amounts by
+/// The states of a batch's transactions, each with whether its payee was paid in another way, and their amounts by
 /// currency.
 pub type Paid = (Vec<(State, bool)>, BTreeMap<Currency, i128>);
 
-/// How the transactions of several batches stand and what they come to. Of one whose record cannot be read a person must find
-/// out how it stands; it is in no sum.
+/// States and totals of several batches' transactions. One with an unreadable record counts as needing review and is
+/// left out of the totals.
 pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, Paid>> {
     let sql = "SELECT batch_id, state, currency, COUNT(outside_at), {sum(amount_minor)} FROM payout_transaction {where} \
                GROUP BY batch_id, state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
@@ -495,7 +491,7 @@ pub async fn paid(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, 
     Ok(all)
 }
 
-/// What the rewards of several drafts come to, by currency. Points are in none of it, nor what cannot be read.
+/// The totals of several drafts' rewards by currency. Omits points and unreadable rewards.
 pub async fn held(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, BTreeMap<Currency, i128>>> {
     let sql = "SELECT batch_id, currency, {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                FROM reward {where} GROUP BY batch_id, currency";
@@ -516,14 +512,14 @@ pub async fn held(db: &mut Db, batches: &[BatchId]) -> Result<BTreeMap<BatchId, 
     Ok(all)
 }
 
-/// A number that goes up with every change of a batch's transactions, whichever process makes it.
+/// A number that increases with every change to a batch's transactions, by any process.
 pub async fn change_number(db: &mut Db, id: BatchId) -> Result<i64> {
     let sql = "SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM payout_transaction WHERE batch_id = $1";
     Ok(db.one(sqlx::query(sql).bind(id.to_string())).await?.try_get(0)?)
 }
 
-/// What the vendors were told to pay for a batch, by how its transactions stand and by currency. Those whose record cannot be
-/// read are not among them.
+/// The amounts the vendors were instructed to pay for a batch, by state and currency. Omits transactions with
+/// unreadable records.
 pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
@@ -538,9 +534,8 @@ pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
-/// What is needed at the vendors for payments on which Pay was pressed and whose money is not known to have left: those that
-/// were not sent yet, those of which the answer is not known, and those that left since then, when a balance was read that may
-/// hold them yet.
+/// The vendor balance needed for payments whose money is not known to have left: those not sent yet, those with an
+/// unknown outcome, and those that left since `since`, which a balance read at that time may still include.
 pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
     let mut conditions = Where::default();
     let unsent = [State::Queued, State::Sending, State::Unknown, State::Review];
@@ -557,7 +552,7 @@ pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
-/// How many rewards each transaction of a batch covers.
+/// The number of rewards per transaction of a batch.
 pub async fn reward_counts(
     db: &mut Db,
     batch: BatchId,
@@ -573,20 +568,20 @@ pub async fn reward_counts(
     db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
 }
 
-/// Holds the draft's row until the transaction ends, without changing it. `false` when it is no draft any more.
+/// Locks the draft's row until the transaction ends, without changing it. `false` if it is no longer a draft.
 pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
     let sql =
         "UPDATE batch SET version = version WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string())).await? == 1)
 }
 
-/// Waits until every other Pay has ended, and lets no other one begin before this transaction ends.
+/// Waits for every other Pay to finish, and blocks new ones until this transaction ends.
 pub async fn lock_pays(tx: &mut Tx) -> Result<()> {
     super::next_numbers(tx, "pays", 1).await?;
     Ok(())
 }
 
-/// Notes who asked for the release.
+/// Records who asked for the release.
 pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET release_asked_by = $2, release_asked_at = $3 \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
@@ -597,7 +592,7 @@ pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> 
     Ok(asked)
 }
 
-/// Our id of a `partner`, `account`, `program` or `activity` that is named by it or by the caller's own.
+/// Our id of a `partner`, `account`, `program` or `activity`, given our id or the caller's.
 pub async fn our_id(db: &mut Db, kind: &str, name: &str) -> Result<Option<String>> {
     if external::is_ours(name) {
         return Ok(Some(name.to_owned()));

@@ -1,8 +1,8 @@
-//! Many rows in one statement: what makes forming a batch and recording an answer set-based on both engines.
+//! Many rows in one statement, which makes forming a batch and recording answers set-based on both engines.
 //!
-//! Rows travel as one JSON value, which both engines unfold by the same words. A parameter for each value would be a
-//! different statement for each number of rows, to be read and planned anew each time; and SQLite finds each numbered
-//! parameter by walking all of them.
+//! Rows travel as one JSON value that both engines unfold with the same SQL. One parameter per value would produce a
+//! different statement for each row count, to be parsed and planned again each time, and SQLite looks up each numbered
+//! parameter by scanning all of them.
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
@@ -46,10 +46,10 @@ impl From<Option<String>> for Value {
     }
 }
 
-/// Rows of values, all of one width and of one kind in each column.
+/// Rows of values with the same width and column types.
 #[derive(Default)]
 pub struct Rows {
-    /// The columns into which each row is unfolded.
+    /// The columns each row unfolds into.
     columns: String,
     /// The rows as JSON arrays.
     rows: Vec<String>,
@@ -67,12 +67,12 @@ impl Rows {
         self.rows.is_empty()
     }
 
-    /// The columns of all rows, unfolded from the parameter `mark` stands for; and what is bound to it.
+    /// The SQL that unfolds all rows from the parameter `mark`, and the value to bind to it.
     pub(super) fn unfolded(&self, mark: &str) -> (String, Value) {
         (unfolded(&self.columns, mark), object(&self.rows))
     }
 
-    /// The same as as many statements as it takes, in each of which the rows take the place of `hole`.
+    /// The same, split into as many statements as needed; in each, the rows replace `hole`.
     fn statements<'a>(
         &'a self,
         sql: &str,
@@ -95,7 +95,7 @@ impl<const N: usize> FromIterator<[Value; N]> for Rows {
     }
 }
 
-/// `WHERE true` because SQLite would take the `ON CONFLICT` that may follow for part of a join.
+/// `WHERE true`, because otherwise SQLite parses a following `ON CONFLICT` as part of a join.
 fn unfolded(columns: &str, mark: &str) -> String {
     format!("SELECT {columns} FROM jsonb_each(jsonb(CAST({mark} AS TEXT))) WHERE true")
 }
@@ -107,8 +107,7 @@ fn column((place, value): (usize, &Value)) -> String {
     }
 }
 
-/// A NUL is text for SQLite and an error for PostgreSQL, which would then refuse the whole set for it. It says nothing to
-/// anybody, so it is left out of both.
+/// Strip NUL characters: SQLite accepts them in text, but PostgreSQL would reject the whole set.
 fn json(value: Value) -> serde_json::Value {
     match value {
         Value::Text(Some(text)) if text.contains('\0') => text.replace('\0', "").into(),
@@ -117,22 +116,22 @@ fn json(value: Value) -> serde_json::Value {
     }
 }
 
-/// `{"0":["a",1],"1":["b",null]}`: an object, because PostgreSQL's `jsonb_each` takes no arrays.
+/// `{"0":["a",1],"1":["b",null]}`: an object, because PostgreSQL's `jsonb_each` does not take arrays.
 fn object(rows: &[String]) -> Value {
     let members: Vec<String> =
         rows.iter().enumerate().map(|(place, row)| format!("\"{place}\":{row}")).collect();
     Value::from(format!("{{{}}}", members.join(",")))
 }
 
-/// How many rows one statement takes: enough for its own cost to vanish, few enough to be held in memory twice.
+/// The rows per statement: enough to amortize its cost, few enough to hold in memory twice.
 pub(super) const MOST_VALUES: usize = 1_000;
 
 impl Tx {
-    /// Runs `sql` with `VALUES {rows}` replaced by the rows, in as many statements as it takes; answers how many rows
-    /// they touched. `sql` may name fixed values as `$1…`, given in `fixed`.
+    /// Runs `sql` with `VALUES {rows}` replaced by the rows, in as many statements as needed; returns how many rows
+    /// were affected. `fixed` holds the values of `$1…` in `sql`.
     ///
     /// # Errors
-    /// When the database refuses any of it.
+    /// The database rejects a statement; earlier ones are rolled back with the transaction.
     pub async fn bulk(&mut self, sql: &str, fixed: &[Value], rows: Rows) -> Result<u64> {
         let mut touched = 0;
         for query in rows.statements(sql, "VALUES {rows}", fixed) {
@@ -141,10 +140,10 @@ impl Tx {
         Ok(touched)
     }
 
-    /// The same for a statement that ends in `RETURNING`; answers the rows it returns.
+    /// The same for a statement that ends in `RETURNING`; returns its rows.
     ///
     /// # Errors
-    /// When the database refuses any of it.
+    /// The database rejects a statement.
     pub(super) async fn bulk_returning(
         &mut self,
         sql: &str,
@@ -158,11 +157,11 @@ impl Tx {
         Ok(returned)
     }
 
-    /// Runs `sql` with `{ids}` replaced by the ids, in as many statements as it takes; answers how many rows they
-    /// touched. `sql` may name fixed values as `$1…`, given in `fixed`.
+    /// Runs `sql` with `{ids}` replaced by the ids, in as many statements as needed; returns how many rows were
+    /// affected. `fixed` holds the values of `$1…` in `sql`.
     ///
     /// # Errors
-    /// When the database refuses any of it.
+    /// The database rejects a statement.
     pub async fn among(
         &mut self,
         sql: &str,
@@ -177,10 +176,10 @@ impl Tx {
         Ok(touched)
     }
 
-    /// The same for a statement that ends in `RETURNING`; answers the rows it returns.
+    /// The same for a statement that ends in `RETURNING`; returns its rows.
     ///
     /// # Errors
-    /// When the database refuses any of it.
+    /// The database rejects a statement.
     pub(super) async fn among_returning(
         &mut self,
         sql: &str,

@@ -1,5 +1,5 @@
-//! What is kept about the claims of batches beside their rewards: overrides of the earning threshold, and claims that
-//! were passed over. A claim itself is computed.
+//! What is stored about claims besides their rewards: overrides of the earning threshold, and skipped claims. Claims
+//! themselves are computed.
 
 use payout::eligibility::Code;
 use payout::ids::BatchId;
@@ -10,20 +10,19 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
-/// A claim that is paid although its total is under the earning threshold. It is for exactly this total.
+/// Allows paying a claim below its earning threshold. Valid only for exactly this total.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Override {
     pub batch: BatchId,
     pub payee: Payee,
-    /// Its total when it was decided.
+    /// The claim's total when it was decided.
     pub total: Money,
     pub reason: String,
-    /// Who decided it.
     pub actor: String,
     pub at: i64,
 }
 
-/// Writes an override, in the place of the one the claim had.
+/// Stores an override, replacing any earlier one for the claim.
 pub async fn put_override(tx: &mut Tx, new: &Override) -> Result<()> {
     let sql = "INSERT INTO threshold_override (batch_id, payee, currency, total_minor, reason, actor, at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (batch_id, payee, currency) DO UPDATE SET \
@@ -35,7 +34,7 @@ pub async fn put_override(tx: &mut Tx, new: &Override) -> Result<()> {
     Ok(())
 }
 
-/// The overrides of several batches.
+/// The overrides in these batches.
 pub async fn overrides(db: &mut Db, batches: &[BatchId]) -> Result<Vec<Override>> {
     let sql =
         "SELECT batch_id, payee, currency, total_minor, reason, actor, at FROM threshold_override {where}";
@@ -60,21 +59,21 @@ pub async fn overrides(db: &mut Db, batches: &[BatchId]) -> Result<Vec<Override>
     found.iter().map(read).collect()
 }
 
-/// A claim that a payout went on without, or could not be paid because of.
+/// A claim that was skipped, or that blocked its payout.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Skipped {
     pub batch: BatchId,
-    /// The batch's number; what is written needs none.
+    /// The batch's number; not needed when writing.
     pub number: String,
     pub payee: Payee,
-    /// What it would have paid.
+    /// The amount it would have paid.
     pub total: Money,
     pub codes: Vec<Code>,
-    /// When it was last found so.
+    /// When it was last found blocked.
     pub at: i64,
 }
 
-/// Notes claims that were passed over; the same claim for the same reasons is noted once for a batch.
+/// Records skipped claims, once per batch, claim and set of reasons.
 pub async fn note_skipped(tx: &mut Tx, skipped: &[Skipped]) -> Result<()> {
     let mut rows = Rows::default();
     for one in skipped {
@@ -111,8 +110,7 @@ fn skipped(row: &AnyRow) -> Result<Skipped> {
     })
 }
 
-/// The claims of a payee that were passed over, newest first; `before` is where a page before ended: the time and batch
-/// of its last row.
+/// A payee's skipped claims, newest first; `before` is the page cursor: the time and batch of the last row.
 pub async fn skipped_of(
     db: &mut Db,
     payee: Payee,
@@ -128,7 +126,7 @@ pub async fn skipped_of(
     db.all(conditions.query(&sql)).await?.iter().map(skipped).collect()
 }
 
-/// The claims that a batch went on without.
+/// The claims skipped in a batch.
 pub async fn skipped_in(db: &mut Db, batch: BatchId, limit: i64) -> Result<Vec<Skipped>> {
     let mut conditions = Where::default();
     conditions.and("s.batch_id = ?", [Value::from(batch.to_string())]);

@@ -1,5 +1,5 @@
-//! Clawbacks beside what they take back: how much of a reward, why, and whether it came off a claim yet. What is deliberately
-//! not here: entering one (`ops::rewards`), and taking one back because a second payment came back (`second_payments`).
+//! Clawbacks and the rewards they reverse: the amount, the reason, and whether it has been deducted yet. Not here:
+//! entering one (`ops::rewards`), and withdrawing one because a second payment was returned (`second_payments`).
 
 use payout::ids::RewardId;
 use payout::ledger::Payee;
@@ -13,18 +13,17 @@ use super::{Db, Result, Value, Where, word};
 #[derive(Clone, Debug)]
 pub struct Clawback {
     pub number: i64,
-    /// The number of the reward that it takes back.
+    /// The number of the reward it claws back.
     pub of: i64,
-    /// How much it takes off.
     pub value: Money,
-    /// Approved, or void where it was withdrawn.
+    /// Approved, or void if it was withdrawn.
     pub status: RewardStatus,
     pub reason: Option<String>,
-    /// When it came off a payment that was made.
+    /// When it was deducted from a completed payment.
     pub taken_at: Option<i64>,
-    /// The number of the payment that it is in.
+    /// The number of the payment it is in.
     pub payment: Option<i64>,
-    /// The number of the draft that it is in.
+    /// The number of the draft it is in.
     pub draft: Option<String>,
 }
 
@@ -53,14 +52,14 @@ async fn read(db: &mut Db, mut conditions: Where) -> Result<Vec<Clawback>> {
     db.all(conditions.query(READ)).await?.iter().map(clawback).collect()
 }
 
-/// What takes these rewards back, those that were withdrawn among them.
+/// The clawbacks of these rewards, including withdrawn ones.
 pub async fn of_rewards(db: &mut Db, rewards: impl IntoIterator<Item = RewardId>) -> Result<Vec<Clawback>> {
     let mut conditions = Where::default();
     conditions.among("c.form_reference", rewards.into_iter().map(|id| Value::from(id.to_string())));
     read(db, conditions).await
 }
 
-/// What is still to be taken off claims of a payee.
+/// A payee's clawbacks that have not been deducted yet.
 pub async fn open_of(db: &mut Db, payee: Payee) -> Result<Vec<Clawback>> {
     let mut conditions = Where::default();
     conditions.and("c.payee = ?", [Value::from(payee.to_string())]);

@@ -1,6 +1,6 @@
-//! Payments about which the vendor has said something else than was final here, and the rewards that must not be paid
-//! again until somebody has settled it; and what one person has said about a payment that another must confirm. What a
-//! contradiction is, is `payout::law`.
+//! Payments whose vendor contradicted a final state here, and the rewards that must not be paid again until someone
+//! resolves it; also what one person has decided about a payment and another must confirm. `payout::law` defines what a
+//! contradiction is.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,12 +10,12 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
-/// The payments that may have been made although they ended here as not made: those that their vendor contradicts, and those
-/// that an event names by our key after people or two looks had called them not made, until the vendor was asked about what it
-/// names. There are hardly ever any, and every pass asks: each question is one that an index answers, whatever a database
-/// believes of how many rows there are.
+/// Payments that may have been made although they ended here as not made: those the vendor contradicts, and those an
+/// event names by our key after people or two look-ups had called them not made, until the vendor has been asked about
+/// the named object. There are hardly ever any, but every pass asks, so each query is answered by an index whatever the
+/// database's statistics say.
 async fn held(db: &mut Db) -> Result<Vec<Value>> {
-    // What is named is marked as contradicted in one commit. Read last, that is seen whenever it was made.
+    // One commit moves a payment from named to contradicted. Reading contradictions last finds it in one of the two.
     let named = "SELECT submission_id FROM named_object \
                  WHERE vendor IN ('stripe', 'paypal') AND look_at IS NOT NULL AND told_at IS NULL";
     let named = texts(&db.all(sqlx::query(named)).await?)?;
@@ -35,7 +35,7 @@ fn texts(rows: &[AnyRow]) -> Result<Vec<Value>> {
     rows.iter().map(|row| Ok(Value::from(row.try_get::<String, _>(0)?))).collect()
 }
 
-/// The rewards that any such payment has ever covered, whether it is closed or not.
+/// Every reward such a payment has ever covered, whether or not the payment is closed.
 pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
     let mut found = HashSet::new();
     for some in held(db).await?.chunks(MOST_VALUES) {
@@ -49,7 +49,7 @@ pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
     Ok(found)
 }
 
-/// The payments that cover such a reward: those themselves and any other of the same reward.
+/// Those payments, and any other payment that covers one of their rewards.
 pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
     let mut found = HashSet::new();
     for some in held(db).await?.chunks(MOST_VALUES) {
@@ -65,7 +65,7 @@ pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
     Ok(found)
 }
 
-/// The numbers of the payments that their vendor contradicts, oldest first.
+/// The numbers of the payments their vendor contradicts, oldest first.
 pub async fn numbers(db: &mut Db) -> Result<Vec<String>> {
     let sql = "SELECT number FROM payout_transaction WHERE contradicted_at IS NOT NULL";
     let read = |row: &AnyRow| row.try_get::<i64, _>(0);
@@ -75,8 +75,8 @@ pub async fn numbers(db: &mut Db) -> Result<Vec<String>> {
     Ok(found.into_iter().map(|number| format!("PT-{number:06}")).collect())
 }
 
-/// A person has settled what the vendor contradicted of this attempt, or of all of the payment's where none is named. The
-/// payment is held for as long as anything is left.
+/// A person resolved the contradiction of this attempt, or of all the payment's attempts if none is named. The payment
+/// stays held while any remains.
 pub async fn settle(tx: &mut Tx, id: TransactionId, attempt: Option<AttemptId>) -> Result<()> {
     let sql = "UPDATE attempt SET contradicted_at = NULL WHERE transaction_id = $1 AND contradicted_at IS NOT NULL \
                AND id = COALESCE($2, id)";
@@ -88,23 +88,23 @@ pub async fn settle(tx: &mut Tx, id: TransactionId, attempt: Option<AttemptId>) 
     Ok(())
 }
 
-/// Takes back why an attempt had failed, that people called it not made or what its vendor said then: it is known now that it
-/// was paid, and what its vendor tells of it contradicts nothing any more.
+/// Clears an attempt's failure reason now that it is known to have been paid, so that the vendor's next report
+/// contradicts nothing.
 pub async fn withdraw_failure(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
     let sql = "UPDATE attempt SET reason_code = NULL WHERE id = $1 AND state = 'failed'";
     tx.run(sqlx::query(sql).bind(attempt.to_string())).await?;
     Ok(())
 }
 
-/// Notes what is known of an attempt, so that its vendor contradicts nothing by telling it again.
+/// Records what is known of an attempt, so that hearing it from the vendor again contradicts nothing.
 pub async fn note_reason(tx: &mut Tx, attempt: AttemptId, code: &str) -> Result<()> {
     let sql = "UPDATE attempt SET reason_code = $2 WHERE id = $1 AND state = 'succeeded'";
     tx.run(sqlx::query(sql).bind(attempt.to_string()).bind(code.to_owned())).await?;
     Ok(())
 }
 
-/// Which attempts carry these objects of a vendor: its id, the attempt. A payout of Stripe's own schedule pays several, so
-/// payouts are left out.
+/// The attempts behind these vendor objects: vendor id, attempt. Omits payouts, since one on Stripe's own schedule pays
+/// several.
 pub async fn carriers(db: &mut Db, vendor_ids: &[String]) -> Result<Vec<(String, AttemptId)>> {
     let mut found = Vec::new();
     for some in vendor_ids.chunks(MOST_VALUES) {
@@ -120,7 +120,7 @@ pub async fn carriers(db: &mut Db, vendor_ids: &[String]) -> Result<Vec<(String,
     found.iter().map(read).collect()
 }
 
-/// How often the books of each of these payments were corrected; the others are not named.
+/// How often each payment's books were corrected; omits those that never were.
 pub async fn corrections(db: &mut Db, transactions: &[&str]) -> Result<HashMap<String, i64>> {
     let mut found = HashMap::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -135,29 +135,29 @@ pub async fn corrections(db: &mut Db, transactions: &[&str]) -> Result<HashMap<S
     Ok(found)
 }
 
-/// Where the rewards that a closed payment covered are now.
+/// The current location of a reward that a closed payment covered.
 #[derive(Clone, Debug)]
 pub struct Whereabouts {
     pub reward: RewardId,
     /// `RW-000231` without its prefix.
     pub number: i64,
-    /// The number of the draft that it is in.
+    /// The number of the draft it is in.
     pub draft: Option<String>,
-    /// It is in another payment, or was paid some other way.
+    /// In another payment, or paid some other way.
     pub elsewhere: bool,
-    /// The number of that other payment, while it has not paid and may be sent yet, or once more: `PT-000231` without its
+    /// The number of that other payment, if it has not paid and may still be sent or resent: `PT-000231` without its
     /// prefix.
     pub may_be_sent: Option<i64>,
-    /// That other payment's money lies in the same balance at the vendor as this one's did.
+    /// The other payment's money is in the vendor balance that this one's was in.
     pub beside: bool,
-    /// It was voided, or edited, and is not what the payment paid for any more.
+    /// Voided or edited, so no longer what the payment paid for.
     pub changed: bool,
 }
 
-/// What a reward adds to a payment, in minor units.
+/// A reward's share of a payment, in minor units.
 const ADDS: &str = "CASE WHEN reward.entry = 'clawback' THEN -reward.value_minor ELSE reward.value_minor END";
 
-/// Where the rewards of a payment that gave them back are now.
+/// The current location of the rewards that a payment released.
 pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabouts>> {
     let sql = format!(
         "SELECT reward.id, reward.number, CASE WHEN reward.transaction_id IS NULL THEN b.number END, \
@@ -189,8 +189,7 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// Takes the free rewards of a payment that gave them back into it again, as long as they are what it paid, and opens it;
-/// answers how many.
+/// Puts a payment's released rewards back into it if they are free and unchanged, and reopens it; returns how many.
 pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> Result<u64> {
     let sql = format!(
         "UPDATE reward SET transaction_id = $1, paid_at = $2, version = version + 1, \
@@ -207,24 +206,23 @@ pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> 
     Ok(taken)
 }
 
-/// What one person has said about a payment and another must confirm.
+/// One person's decision about a payment that another must confirm.
 #[derive(Clone, Debug)]
 pub struct Opinion {
-    /// What is to be done.
     pub deed: String,
-    /// Why it takes two: `two_person_rule`, `vendor_not_looked_through`, `nothing_proves_it`.
+    /// Why it needs two people: `two_person_rule`, `vendor_not_looked_through`, `nothing_proves_it`.
     pub why: String,
-    /// How it was found out.
+    /// How the person found out.
     pub note: String,
-    /// By whom: a login or an API key.
+    /// The login or API key that asked.
     pub asked_by: String,
-    /// The person behind it, as it was then.
+    /// The person behind it at the time.
     pub asked_person: String,
     pub asked_name: String,
     pub asked_at: i64,
 }
 
-/// What waits for a second person about a payment.
+/// The decision awaiting a second person's confirmation.
 pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> {
     let sql = "SELECT deed, note, asked_by, asked_name, asked_at, why, asked_person FROM second_opinion \
          WHERE transaction_id = $1";
@@ -243,7 +241,7 @@ pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> 
     row.as_ref().map(read).transpose()
 }
 
-/// Writes down what one person says, in place of what was said before.
+/// Records a person's decision, replacing any earlier one.
 pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Result<()> {
     forget_opinion(tx, id).await?;
     let sql = "INSERT INTO second_opinion (transaction_id, deed, note, asked_by, asked_name, asked_at, why, \
@@ -261,13 +259,13 @@ pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Re
     Ok(())
 }
 
-/// Nothing waits for a second person about this payment any more.
+/// Removes the pending decision about this payment.
 pub async fn forget_opinion(tx: &mut Tx, id: TransactionId) -> Result<()> {
     tx.run(sqlx::query("DELETE FROM second_opinion WHERE transaction_id = $1").bind(id.to_string())).await?;
     Ok(())
 }
 
-/// The same about several payments.
+/// Removes the pending decisions about several payments.
 pub async fn forget_opinions(tx: &mut Tx, ids: &[TransactionId]) -> Result<()> {
     if !ids.is_empty() {
         let sql = "DELETE FROM second_opinion WHERE transaction_id IN ({ids})";

@@ -1,5 +1,5 @@
-//! A whole copy of a database while it is in use, what a database says of its version, and what a PostgreSQL server says of
-//! its archive. What is deliberately not here: what a copy is called and how it is checked (`backup`).
+//! Online copies of a database, its schema version, and a PostgreSQL server's archiving status. Not here: naming and
+//! verifying copies (`backup`).
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::{Db, Engine, Result, Store, StoreError, schema};
 
-/// The file of a SQLite database; `None` for PostgreSQL, and for one that lives in memory.
+/// The file of a SQLite database; `None` for PostgreSQL and for in-memory databases.
 pub fn file_of(url: &str) -> Option<PathBuf> {
     if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
         return None;
@@ -17,25 +17,24 @@ pub fn file_of(url: &str) -> Option<PathBuf> {
     Some(options.get_filename().to_path_buf())
 }
 
-/// The number of the newest migration that this program has for a SQLite file, which is what a backup is.
+/// The newest migration this program has for SQLite, the format of every backup.
 pub fn newest_schema() -> i64 {
     schema::newest(Engine::Sqlite)
 }
 
-/// The number of the newest migration that a database has.
+/// The newest migration applied to a database.
 ///
 /// # Errors
-/// When the database does not answer, or is none of Bursar's.
+/// The database does not answer, or is not Bursar's.
 pub async fn schema_of(db: &mut Db) -> Result<i64> {
     let sql = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
     Ok(db.raw().fetch_one(sql).await?.try_get(0)?)
 }
 
-/// Whether a database of Bursar's is there: on SQLite its file, on PostgreSQL its tables. One that lives in memory is made
-/// by whoever opens it.
+/// Whether a Bursar database exists: on SQLite its file, on PostgreSQL its tables. An in-memory database always exists.
 ///
 /// # Errors
-/// When PostgreSQL does not answer.
+/// PostgreSQL does not answer.
 pub async fn is_there(url: &str) -> Result<bool> {
     if url.starts_with("sqlite:") {
         return Ok(file_of(url).is_none_or(|file| holds_something(&file)));
@@ -51,40 +50,40 @@ pub async fn is_there(url: &str) -> Result<bool> {
     Ok(tables > 0)
 }
 
-/// Whether a file holds anything. SQLite takes an empty one for an empty database, and nobody means that.
+/// Whether a file has any content. SQLite opens an empty file as an empty database, which nobody intends.
 pub fn holds_something(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|about| about.len() > 0)
 }
 
-/// How many bytes a SQLite database has, as a whole.
+/// The total size of a SQLite database in bytes.
 pub async fn bytes_of(db: &mut Db) -> Result<i64> {
     let pages: i64 = db.raw().fetch_one("PRAGMA page_count").await?.try_get(0)?;
     let size: i64 = db.raw().fetch_one("PRAGMA page_size").await?.try_get(0)?;
     Ok(pages.saturating_mul(size))
 }
 
-/// Whether every page of a SQLite database can be read and fits the others; what is wrong where not.
+/// Runs SQLite's quick integrity check; the error says what it found.
 pub async fn is_sound(db: &mut Db) -> Result<std::result::Result<(), String>> {
     let told: String = db.raw().fetch_one("PRAGMA quick_check(1)").await?.try_get(0)?;
     Ok(if told == "ok" { Ok(()) } else { Err(told) })
 }
 
-/// What a PostgreSQL server says of itself: its version, and whether and when it last archived its log.
+/// A PostgreSQL server's version and WAL archiving status.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     pub version: String,
     /// `archive_mode`.
     pub archive_mode: String,
-    /// When the last file of the log was archived, microseconds UTC.
+    /// When the last WAL file was archived, microseconds UTC.
     pub archived_at: Option<i64>,
-    /// Why the last try failed, where it was the last.
+    /// The most recent archive attempt failed.
     pub failed: bool,
     pub standbys: i64,
-    /// What time it is there, microseconds UTC.
+    /// The server's time, microseconds UTC.
     pub now: i64,
 }
 
-/// Asks a PostgreSQL server about its version, its archive, its standbys and its clock.
+/// Queries a PostgreSQL server's version, archiving, standbys and clock.
 pub async fn server(db: &mut Db) -> Result<Server> {
     let version = db.raw().fetch_one("SHOW server_version").await?.try_get(0)?;
     let archive_mode = db.raw().fetch_one("SHOW archive_mode").await?.try_get(0)?;
@@ -104,10 +103,10 @@ pub async fn server(db: &mut Db) -> Result<Server> {
 }
 
 impl Store {
-    /// Opens a database as it is: it is not made, no table is changed, and one of another version is opened as well.
+    /// Opens an existing database unchanged, whatever its schema version, without creating or migrating it.
     ///
     /// # Errors
-    /// When it is not there or cannot be reached.
+    /// The database does not exist or cannot be reached.
     pub async fn open_as_it_is(url: &str) -> Result<Self> {
         sqlx::any::install_default_drivers();
         if let Some(file) = file_of(url).filter(|file| !file.exists()) {
@@ -120,10 +119,10 @@ impl Store {
         }
     }
 
-    /// Writes a copy of a SQLite database into an empty file, as it is at one moment, while others go on writing.
+    /// Writes a consistent copy of a SQLite database into an empty file while writers continue.
     ///
     /// # Errors
-    /// When the file is not empty or the disk is full; [`StoreError::Conflict`] on PostgreSQL.
+    /// The file is not empty or the disk is full; [`StoreError::Conflict`] on PostgreSQL.
     pub async fn copy_into(&self, file: &Path) -> Result<()> {
         if self.engine != Engine::Sqlite {
             return Err(StoreError::Conflict("only a SQLite database is copied by Bursar".to_owned()));

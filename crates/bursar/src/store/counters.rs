@@ -1,4 +1,4 @@
-//! Rows of numbers: those that people see, and how often something was done. What is deliberately not here: what is numbered.
+//! Counters: the numbers people see, and how often something happened. Not here: what is numbered.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,7 @@ use sqlx::Row as _;
 
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where};
 
-/// Takes the next `count` numbers of a row of numbers people see (`reward`, `transaction`, `batch:2026`); answers the
-/// first of them.
+/// Reserves `count` numbers of a sequence that people see (`reward`, `transaction`, `batch:2026`); returns the first.
 pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
     let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) \
                ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
@@ -15,8 +14,8 @@ pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
     Ok(row.try_get::<i64, _>(0)? - count + 1)
 }
 
-/// Adds to what a row has counted and answers what it is then: at most as much as a column holds, which is above any limit.
-/// The row is this transaction's until it ends.
+/// Adds to a counter and returns the new value, saturating at the largest `BIGINT`. Locks the row until the transaction
+/// ends.
 pub async fn count_up(tx: &mut Tx, name: &str, by: i64) -> Result<i64> {
     let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
                value = CASE WHEN counter.value > 9223372036854775807 - excluded.value THEN 9223372036854775807 \
@@ -25,14 +24,14 @@ pub async fn count_up(tx: &mut Tx, name: &str, by: i64) -> Result<i64> {
     Ok(row.try_get(0)?)
 }
 
-/// How far a row of [`next_numbers`] has come; 0 when nothing was taken of it yet.
+/// The last number taken by [`next_numbers`]; 0 if none.
 pub async fn counted(db: &mut Db, name: &str) -> Result<i64> {
     let sql = "SELECT value FROM counter WHERE name = $1";
     let row = db.optional(sqlx::query(sql).bind(name.to_owned())).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
 }
 
-/// The same of several rows; what nothing was taken of is left out.
+/// The same for several counters; omits those never used.
 pub async fn counted_each(db: &mut Db, names: &[String]) -> Result<HashMap<String, i64>> {
     let mut found = HashMap::new();
     for some in names.chunks(MOST_VALUES) {
@@ -45,7 +44,7 @@ pub async fn counted_each(db: &mut Db, names: &[String]) -> Result<HashMap<Strin
     Ok(found)
 }
 
-/// Takes the next number of each of these rows, and holds them in the order of their names, so that nobody waits in a circle.
+/// Takes the next number of each counter, locking them in name order to avoid deadlocks.
 pub async fn next_of_each(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, i64>> {
     let sql = "WITH v (name, value) AS (VALUES {rows}) \
                INSERT INTO counter (name, value) SELECT name, value FROM v WHERE true ORDER BY name \

@@ -1,6 +1,6 @@
-//! Read models of the dashboard's summary: what was paid, what is under way, what failed and what waits, by currency.
-//! Amounts are sums of the books where the books have them, and of the payments and rewards that the books agree with
-//! otherwise. What is deliberately not here: what each payee earned in a year; that is `earnings`.
+//! Read models of the dashboard summary, by currency: paid, in flight, failed and waiting. Amounts are sums of ledger
+//! postings where there are any, otherwise of payments and rewards that agree with the ledger. Not here: yearly
+//! earnings per payee (`earnings`).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::clock::date;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// A span of time, open where it has no end: microseconds UTC, its first and the first after it.
+/// A half-open time range in microseconds UTC; an unset end is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
     pub from: Option<i64>,
@@ -25,7 +25,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Narrows a list to what the column says is in it.
+    /// Adds the range as conditions on a column.
     fn narrow(self, conditions: &mut Where, from: &str, to: &str) {
         if let Some(moment) = self.from {
             conditions.and(from, [moment.into()]);
@@ -40,21 +40,21 @@ impl Range {
     }
 }
 
-/// What reached payees in one month (UTC) in one currency.
+/// One month's payments (UTC) in one currency.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Month {
     /// `YYYY-MM`.
     pub month: String,
     /// What left our balance at a vendor.
     pub paid: Sum,
-    /// What of it did not stay with payees.
+    /// What payees did not keep of it.
     pub back: Back,
-    /// What was marked as paid outside, on the date that was named.
+    /// Payments marked as paid outside, by the date given.
     pub outside: Sum,
 }
 
 impl Month {
-    /// A month in which nothing moved.
+    /// A month without any payments.
     pub fn nothing(month: &str, currency: Currency) -> Self {
         let zero = Sum::nothing(currency);
         Self { month: month.to_owned(), paid: zero, back: Back::nothing(currency), outside: zero }
@@ -70,8 +70,8 @@ fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
     word(Currency::parse(&code).ok(), &code)
 }
 
-/// What stands in a row; nothing, and a note of it, where that cannot be read: one record must not take the others out of
-/// sight.
+/// The row's value; `None`, with a log entry, if the record is unreadable, so that one bad record does not hide the
+/// rest.
 fn skip<T>(read: Result<T>, unread: &mut bool) -> Result<Option<T>> {
     match read {
         Err(error) if error.about_a_row() => {
@@ -96,8 +96,8 @@ fn payee(row: &AnyRow, column: usize) -> Result<Payee> {
     word(Payee::parse(&id), &id)
 }
 
-/// What was paid and came back, by month and currency, oldest first; `unread` is set where something of it cannot be read.
-/// It is summed by the day, which both databases can tell from a moment by division, and by the month here.
+/// Paid and returned amounts by month and currency, oldest first; sets `unread` if a record is unreadable. Summed by
+/// day in SQL, where integer division works on both databases, and by month here.
 pub async fn months(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Month>> {
     let mut found: BTreeMap<(String, Currency), Month> = BTreeMap::new();
     let mut conditions = Where::default();
@@ -106,8 +106,8 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool)
     range.narrow(&mut conditions, "j.at >= ?", "j.at < ?");
     scope.narrow(&mut conditions);
     conditions.and("p.journal_id = j.id", []);
-    // Of everybody the payments need not be read, and SQLite is told where to begin: with the few movements that count,
-    // not with every posting there is. Of some it may begin with their payments.
+    // For everybody, skip the payments table, and make SQLite start from the few relevant journals rather than from
+    // every posting. For a narrower scope it may start from their payments.
     let from = match scope.is_everybody() {
         true => "journal j CROSS JOIN posting p",
         false => {
@@ -140,8 +140,8 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool)
     Ok(found.into_values().collect())
 }
 
-/// What was marked as paid outside, by day and currency; and beside it what was settled as paid otherwise out of a payee's
-/// balance, which has left us before and lies there no more.
+/// Payments marked as paid outside, by day and currency. The second value is the part settled out of a payee's vendor
+/// balance, which had left us earlier.
 async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>> {
     let mut conditions = Where::default();
     conditions.and("outside_on IS NOT NULL", []);
@@ -158,16 +158,16 @@ async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>
     db.all(conditions.query(sql)).await
 }
 
-/// How many payments stand in one state, and what they come to.
+/// The count and total of payments in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
     pub state: State,
     pub count: i64,
-    /// What they promise: the rewards' sum.
+    /// The amount promised: the sum of the rewards.
     pub amount: Sum,
 }
 
-/// The payments of which something is still to come or to be done: under way, or failed with their rewards nowhere else.
+/// Payments that are not finished: in flight, or failed and still holding their rewards.
 pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Standing>> {
     let mut conditions = Where::default();
     let open = State::ALL.iter().filter(|state| **state != State::Success);
@@ -185,8 +185,8 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut boo
     readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
-/// How many payments have left us and are not at their payees' banks yet, and what of what was paid that is; a range is about
-/// the day on which they left, as it is of what was paid.
+/// Payments that have left us but have not reached the payee's bank, counted and summed as part of what was paid. The
+/// range applies to the day they left.
 pub async fn to_bank(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<(i64, Sum)>> {
     let mut conditions = Where::default();
     let going = State::ALL.iter().filter(|state| state.to_bank());
@@ -200,22 +200,22 @@ pub async fn to_bank(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool
     readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
-/// What is approved and in no payment, in one currency; clawbacks count against it.
+/// Approved rewards in no payment, in one currency, net of clawbacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Waiting {
-    /// How many rewards wait to be paid.
+    /// The number of rewards waiting to be paid.
     pub count: i64,
-    /// What they come to, payee by payee: where clawbacks of one come to more, they owe us and it is not counted here.
+    /// Their total per payee, excluding payees whose clawbacks exceed their rewards.
     pub amount: Sum,
-    /// What payees owe us by clawbacks that come to more than what they are owed.
+    /// What payees owe us where clawbacks exceed their rewards.
     pub owed_to_us: Sum,
-    /// How many expired before they were in a payout.
+    /// How many expired before being added to a payout.
     pub expired_count: i64,
-    /// What those come to: it is in the books still, and not payable.
+    /// Their total: still in the books, but not payable.
     pub expired: Sum,
 }
 
-/// Rewards that are approved and in no payment, by currency; a range is about the day of their approval.
+/// Approved rewards in no payment, by currency; the range applies to the approval date.
 pub async fn waiting(
     db: &mut Db,
     scope: &Scope,
@@ -229,7 +229,7 @@ pub async fn waiting(
     conditions.and("currency IS NOT NULL", []);
     range.narrow(&mut conditions, "decided_at >= ?", "decided_at < ?");
     scope.narrow(&mut conditions);
-    // Being in a batch stops the clock of a reward that expires.
+    // A reward in a batch does not expire.
     let sql = "SELECT currency, CASE WHEN batch_id IS NULL AND expires_at <= $1 THEN 'expired' ELSE '' END, \
                COUNT(*), \
                {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
@@ -254,13 +254,13 @@ pub async fn waiting(
     Ok(found.into_values().collect())
 }
 
-/// By currency, what payees owe us whose clawbacks come to more than their rewards that wait.
+/// By currency, what payees owe us whose clawbacks exceed their waiting rewards.
 async fn owed_to_us(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Vec<Sum>> {
     let mut conditions = Where::beside([now.into()]);
     conditions.and("status = 'approved' AND transaction_id IS NULL AND paid_at IS NULL", []);
     conditions.and("currency IS NOT NULL", []);
     conditions.and("(batch_id IS NOT NULL OR expires_at IS NULL OR expires_at > $1)", []);
-    // The payees without a clawback owe nothing, and they are nearly all.
+    // Payees without clawbacks, nearly all of them, owe nothing.
     conditions.and(
         "payee IN (SELECT c.payee FROM reward c WHERE c.entry = 'clawback' AND c.status = 'approved' \
          AND c.transaction_id IS NULL AND c.paid_at IS NULL)",
@@ -281,25 +281,25 @@ async fn owed_to_us(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resul
     Ok(owed.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect())
 }
 
-/// Payments that failed for one reason, in one currency.
+/// Failed payments with the same reason, in one currency.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The reason's code; where the vendor gave none, how the payment stands.
+    /// The reason code; if the vendor gave none, the payment's state.
     pub code: String,
-    /// How they stand, where all stand alike: where the money is decides what the code means.
+    /// Their state, if all share it: where the money is decides what the code means.
     pub state: Option<State>,
     pub count: i64,
     pub amount: Sum,
 }
 
-/// The payments that stand as failed or came back, whatever was done about them since, by reason; the most frequent first.
+/// Failed and returned payments, regardless of later remedies, by reason; most frequent first.
 pub async fn failures(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Failure>> {
     let mut conditions = Where::default();
     let failed = State::ALL.iter().filter(|state| has_failed(**state));
     conditions.among("state", failed.map(|state| Value::from(state.as_str())));
     range.narrow_pressed(&mut conditions);
     scope.narrow(&mut conditions);
-    // The vendors have fewer reasons than that.
+    // The vendors have fewer reasons than the limit.
     let sql = "SELECT COALESCE(reason_code, state), currency, COUNT(*), MIN(state), MAX(state), {sum(amount_minor)} \
                FROM payout_transaction {where} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 100";
     let read = |row: &AnyRow| {
@@ -315,16 +315,16 @@ fn has_failed(state: State) -> bool {
     matches!(state.status(), Status::Failed | Status::PayoutFailed)
 }
 
-/// How long payments through a vendor took from Pay to Success: half took no longer.
+/// The median time from Pay to Success for one vendor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Median {
     pub vendor: Vendor,
-    /// The time of the middle one, in microseconds; of an even number, of the quicker of the two.
+    /// The median in microseconds; for an even count, the lower middle value.
     pub took_us: i64,
     pub count: i64,
 }
 
-/// The median time from Pay to Success of each vendor: the middle row is counted out, nothing is averaged.
+/// Each vendor's median time from Pay to Success, read as the middle row.
 pub async fn medians(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Median>> {
     let mut conditions = Where::default();
     conditions.and("state = 'success' AND settled_at IS NOT NULL", []);
@@ -342,15 +342,15 @@ pub async fn medians(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool
     readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
-/// A payee to whom much was paid.
+/// A payee with one of the largest totals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Top {
     pub payee: Payee,
-    /// What left us for them through the vendors and stayed with them.
+    /// What left us for them through the vendors, net of returns.
     pub net: Sum,
 }
 
-/// The payees to whom most was paid through the vendors: five in each currency, by currency.
+/// The five payees paid most through the vendors in each currency.
 pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Top>> {
     let mut conditions = Where::default();
     conditions.and("{moved}", []);
@@ -358,7 +358,7 @@ pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) ->
     conditions.and("p.journal_id = j.id AND t.id = j.subject", []);
     range.narrow(&mut conditions, "j.at >= ?", "j.at < ?");
     scope.narrow(&mut conditions);
-    // As for the months.
+    // Same join order as for the months.
     let from = match scope.is_everybody() {
         true => "journal j CROSS JOIN payout_transaction t CROSS JOIN posting p",
         false => {

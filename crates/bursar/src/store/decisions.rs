@@ -1,5 +1,5 @@
-//! Decisions about many rewards at once: what was decided, what each reward was before, and what can still be taken
-//! back. What the decision itself changes is in [`super::rewards`].
+//! Bulk decisions on rewards: what was decided, each reward's previous state, and what can still be undone. Applying
+//! the decision is in [`super::rewards`].
 
 use payout::ids::{PartnerId, RewardId};
 use payout::ledger::Payee;
@@ -10,59 +10,57 @@ use sqlx::any::AnyRow;
 use super::programs::Worth;
 use super::{Db, Result, Rows, Tx, Value, Where, word};
 
-/// A decision about many rewards.
+/// A bulk decision on rewards.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// Its id, `dec_…`.
     pub id: String,
     pub verdict: RewardStatus,
-    /// Why, where a reason was given.
+    /// The reason, if one was given.
     pub reason: Option<String>,
     pub at: i64,
     pub by: String,
-    /// The query string of the list it was taken from.
+    /// The query string of the list it was made from.
     pub list: String,
-    /// How many were decided about.
+    /// How many rewards it decided.
     pub done: i64,
-    /// How many were passed over.
     pub skipped: i64,
-    /// When and by whom it was taken back.
+    /// When and by whom it was undone.
     pub undone: Option<(i64, String)>,
 }
 
-/// One reward of a decision, as it was decided about and as it is now.
+/// A reward in a decision: its state before the decision and now.
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub id: RewardId,
-    /// Why it was passed over.
+    /// Why it was skipped, if it was.
     pub skipped: Option<String>,
     pub before: Option<RewardStatus>,
-    /// The version that the decision left.
+    /// The version after the decision.
     pub version: Option<i64>,
-    /// When this one was taken back.
+    /// When this reward was undone.
     pub undone_at: Option<i64>,
-    /// How it is now; none when it was deleted.
+    /// Its current state; `None` if it was deleted.
     pub now: Option<Now>,
 }
 
-/// How a reward is now.
+/// The current state of a reward.
 #[derive(Clone, Debug)]
 pub struct Now {
-    /// The number people see, without its prefix.
+    /// The public number without its prefix.
     pub number: i64,
     pub owner: PartnerId,
     pub owner_name: String,
-    /// Who is paid; cash only.
+    /// The payee; `None` for points.
     pub payee: Option<Payee>,
     pub worth: Worth,
-    /// What is decided.
     pub status: RewardStatus,
     /// In a batch, in flight or paid.
     pub placed: bool,
     pub version: i64,
 }
 
-/// Writes what was decided. Before the rewards change, [`keep`] writes what they are.
+/// Inserts the decision. [`keep`] records the rewards' state before they change.
 pub async fn insert(tx: &mut Tx, decision: &Decision) -> Result<()> {
     let sql = "INSERT INTO decision (id, verdict, reason, decided_at, decided_by, list, done_count, skipped_count) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -79,14 +77,14 @@ pub async fn insert(tx: &mut Tx, decision: &Decision) -> Result<()> {
     Ok(())
 }
 
-/// Adds what a further unit of a decision has decided about and passed over; 0 when it was taken back meanwhile.
+/// Adds the counts of a further chunk of the decision; 0 if the decision was undone in the meantime.
 pub async fn add(tx: &mut Tx, id: &str, done: i64, skipped: i64) -> Result<u64> {
     let sql = "UPDATE decision SET done_count = done_count + $2, skipped_count = skipped_count + $3 \
                WHERE id = $1 AND undone_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(done).bind(skipped)).await
 }
 
-/// Writes down what these rewards are, which are about to be decided about, and the version they will then have.
+/// Records the current state of rewards about to be decided, and the version they will then have.
 pub async fn keep(tx: &mut Tx, decision: &str, rewards: impl IntoIterator<Item = RewardId>) -> Result<u64> {
     let sql = "INSERT INTO decision_reward (decision_id, reward_id, version, before_status, before_reason, \
                before_shown_at, before_decided_at, before_decided_by, before_held_until) \
@@ -95,7 +93,7 @@ pub async fn keep(tx: &mut Tx, decision: &str, rewards: impl IntoIterator<Item =
     tx.among(sql, &[decision.into()], rewards.into_iter().map(|id| id.to_string())).await
 }
 
-/// Writes down which rewards were passed over, and why.
+/// Records which rewards were skipped, and why.
 pub async fn pass_over(tx: &mut Tx, decision: &str, skipped: &[(RewardId, &str)]) -> Result<u64> {
     let sql = "INSERT INTO decision_reward (decision_id, reward_id, skipped) VALUES {rows} \
                ON CONFLICT (decision_id, reward_id) DO NOTHING";
@@ -127,16 +125,16 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Decision> {
     })
 }
 
-/// Which rewards of a decision are read.
+/// Which of a decision's rewards to read.
 #[derive(Clone, Copy, Debug)]
 pub enum Which<'a> {
-    /// Those it was about, by id, after this one.
+    /// Those decided, by id, after this one.
     Done(Option<&'a str>),
-    /// Those that were passed over, by id, after this one.
+    /// Those skipped, by id, after this one.
     Skipped(Option<&'a str>),
 }
 
-/// Rewards of a decision, as they were and as they are; all of them without a limit.
+/// A decision's rewards with their previous and current state; all of them if there is no limit.
 pub async fn kept(db: &mut Db, decision: &str, which: Which<'_>, limit: Option<i64>) -> Result<Vec<Kept>> {
     let mut conditions = Where::default();
     conditions.and("d.decision_id = ?", [decision.into()]);
@@ -196,9 +194,9 @@ fn read_now(row: &AnyRow, number: i64) -> Result<Now> {
     })
 }
 
-/// Gives every reward of a decision that is still as the decision left it back what it was; answers how many.
+/// Restores every reward that is unchanged since the decision; returns how many.
 pub async fn give_back(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i64) -> Result<u64> {
-    // That it was approved once stays: the books tell of it, so it is never deleted.
+    // Approval history stays: the books refer to the reward, so it must never be deleted.
     let sql = "UPDATE reward SET status = d.before_status, reason = d.before_reason, \
                reason_shown_at = d.before_shown_at, decided_at = d.before_decided_at, \
                decided_by = d.before_decided_by, held_until = d.before_held_until, version = reward.version + 1 \
@@ -213,13 +211,13 @@ pub async fn give_back(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i6
     Ok(given)
 }
 
-/// Notes that a decision was taken back, if nobody has done so yet.
+/// Marks a decision undone unless it already is.
 pub async fn mark_undone(tx: &mut Tx, id: &str, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE decision SET undone_at = $2, undone_by = $3 WHERE id = $1 AND undone_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(at).bind(by.to_owned())).await? == 1)
 }
 
-/// Takes back what was to be told of these rewards and lies in the outbox still; answers how many notices that were.
+/// Cancels notices about these rewards that are still in the outbox; returns how many.
 pub async fn untell(tx: &mut Tx, decided_at: i64, rewards: &[RewardId], at: i64) -> Result<u64> {
     let sql = "UPDATE outbox SET expanded_at = $1 WHERE expanded_at IS NULL AND due_at > $2 \
                AND notice IN ('reward_approved', 'reward_rejected') AND created_at = $2 AND subject IN ({ids})";

@@ -1,4 +1,4 @@
-//! The list of payees: partners or companies by name, each with what decides whether they can be paid.
+//! The payee list: partners or companies by name, each with what decides whether they can be paid.
 
 use payout::eligibility::PayeeStanding;
 use payout::external;
@@ -10,99 +10,99 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Value, Where, search, word};
 
-/// A payee as a line of the list.
+/// A row of the payee list.
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub payee: Payee,
     /// The caller's own id.
     pub external_id: String,
     pub name: String,
-    /// The company's id and name; a company's own.
+    /// The company's id and name; for a company, its own.
     pub account: (String, String),
     pub country: Option<String>,
-    /// As on their own page: the strictest of their own standing, their company's, and what holds them beside.
+    /// As on the payee's page: the strictest of their own standing, their company's, and any other hold.
     pub standing: PayeeStanding,
-    /// What holds them beside what somebody has written down.
+    /// A hold that nobody set by hand.
     pub held_by: Option<HeldBy>,
-    /// The vendor and the masked destination, if they have chosen.
+    /// The vendor and masked destination, if chosen.
     pub destination: Option<(Vendor, String)>,
-    /// The vendor would pay to it.
+    /// Whether the vendor would pay to it.
     pub payable: bool,
-    /// Another payee has the same destination, and nobody has said that this is right.
+    /// Another payee has the same destination, and nobody has cleared it.
     pub shared: bool,
-    /// The tax form on file, and until when it holds.
+    /// The tax form on file, and its expiry.
     pub tax: Option<(Form, Option<i64>)>,
     pub created_at: i64,
 }
 
-/// What holds a payee whom nobody has put on hold.
+/// A hold on a payee that nobody set by hand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeldBy {
     Company,
-    /// A payment that was found at a vendor after the database was put back.
+    /// A payment found at a vendor after the database was restored.
     Found,
-    /// A destination that another payee has too.
+    /// A destination shared with another payee.
     Shared,
 }
 
-/// How a payout profile stands.
+/// The state of a payout profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProfileState {
     Missing,
     /// The vendor would not pay to it yet.
     NotReady,
-    /// Shared with another payee, and not looked at.
+    /// Shared with another payee and not cleared.
     Shared,
     Ready,
 }
 
-/// How a tax report stands.
+/// The state of a tax report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TaxState {
     Missing,
     Expired,
-    /// On file and in date.
+    /// On file and not expired.
     OnFile,
 }
 
-/// How the list is sorted; equal ones stand by id.
+/// The sort order; ties are broken by id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sort {
-    /// By name, from A on.
+    /// By name, A to Z.
     #[default]
     Name,
-    /// By name, from Z on.
+    /// By name, Z to A.
     NameBack,
     Newest,
     Oldest,
 }
 
-/// What the list is narrowed to.
+/// The filter of the payee list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub companies: bool,
-    /// A word of the name, the caller's id or the partner's address begins with this.
+    /// The start of a word in the name, of the caller's id or of the partner's email address.
     pub q: Option<String>,
-    /// In this country; an empty one stands for none.
+    /// The country code; empty for no country.
     pub country: Option<String>,
     /// Paid through this vendor.
     pub vendor: Option<Vendor>,
-    /// Of this company: our id or the caller's.
+    /// In this company: our id or the caller's.
     pub account: Option<String>,
-    /// How they stand, whatever holds them: [`Listed::standing`].
+    /// The effective standing, as in [`Listed::standing`].
     pub standing: Option<PayeeStanding>,
-    /// How the payout profile stands.
+    /// The state of the payout profile.
     pub profile: Option<ProfileState>,
-    /// How the tax report stands at `now`.
+    /// The state of the tax report at `now`.
     pub tax: Option<TaxState>,
     pub sort: Sort,
-    /// After this name, or moment of entry, and id.
+    /// The page cursor: name or creation time, and id.
     pub after: Option<(String, String)>,
     /// Microseconds UTC.
     pub now: i64,
 }
 
-/// What a filter asks of each row.
+/// The filter's conditions on each row.
 fn narrowed(filter: &Filter) -> Where {
     let mut conditions = Where::default();
     if let Some(q) = &filter.q {
@@ -172,10 +172,10 @@ fn narrowed(filter: &Filter) -> Where {
     conditions
 }
 
-/// Payees in the order that is asked for.
+/// Payees in the requested order.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
     let conditions = narrowed(filter);
-    // A company stands beside itself, so that both lists are one text.
+    // Join a company to itself so that both lists share one query text.
     let whose = match filter.companies {
         true => "account p JOIN account a ON a.id = p.id",
         false => "partner p JOIN account a ON a.id = p.account_id",
@@ -198,7 +198,7 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
     db.all(conditions.query(&sql)).await?.iter().map(listed).collect()
 }
 
-/// How many payees a filter finds, wherever its page begins, counted up to `limit`.
+/// How many payees match the filter regardless of the page, counted up to `limit`.
 pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
     let filter = Filter { after: None, ..filter.clone() };
     let whose = match filter.companies {
@@ -212,7 +212,7 @@ pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
     Ok(db.one(narrowed(&filter).query(&sql)).await?.try_get(0)?)
 }
 
-/// The countries that partners (or accounts) are in, by going from one to the next in the index.
+/// The countries of partners (or accounts), found by skipping through the index.
 pub async fn countries(db: &mut Db, companies: bool) -> Result<Vec<String>> {
     let partners = "WITH RECURSIVE one (country) AS (SELECT MIN(country) FROM partner UNION ALL \
                     SELECT (SELECT MIN(p.country) FROM partner p WHERE p.country > o.country) FROM one o \

@@ -1,14 +1,14 @@
-//! Times at which something is due, brought back to a sane measure: a clock that jumped ahead and was set right again
-//! leaves waits and leases that lie far in the future, and nothing else would ever look at them.
+//! Clamps due times. A clock that jumped ahead and was corrected leaves retries and leases far in the future, which
+//! nothing else would ever pick up.
 
 use super::{Result, Tx};
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
-/// Makes due what waits longer than anything ever has to, and ends leases that nobody can have taken by a clock that was
-/// right; answers how many there were. A vendor's own `Retry-After` is left alone up to a day. `poll_us` is how often a
-/// vendor is asked about what is on its way.
+/// Makes overly long waits due, and ends leases that no correct clock could have issued; returns how many. Leaves a
+/// vendor's `Retry-After` alone up to one day. `poll_us` is the interval at which vendors are polled about payments in
+/// flight.
 pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
     let waits = [
         (

@@ -1,5 +1,5 @@
-//! Read models of what payees earned and were paid in a calendar year, each with whom and in which currency. What one
-//! payee was paid is `tax`; here are the lists of all of them.
+//! Read models of what payees earned and were paid in a calendar year, by payee and currency. A single payee's payments
+//! are in `tax`; these are the lists of all payees.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::scope::Scope;
 use super::tax::{self, Span, Total};
 use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
-/// What one payee earned and was paid in one currency.
+/// One payee's year in one currency.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Earning {
     pub payee: Payee,
-    /// What was approved for them, by the day of approval; clawbacks count against it.
+    /// Rewards approved, by approval date, net of clawbacks.
     pub earned: Sum,
-    /// What they were paid, by vendor; what was paid outside has none.
+    /// Payments by vendor; payments outside have none.
     pub totals: Vec<Total>,
 }
 
@@ -32,19 +32,19 @@ impl Earning {
         Sum::new(self.totals.iter().map(of).sum(), self.earned.currency)
     }
 
-    /// What left us for them, dated by when it left.
+    /// What left us for them, by the date it left.
     pub fn paid(&self) -> Sum {
         self.sum(|total| total.paid.minor)
     }
 
-    /// What of it did not stay with them, dated by when it came back, was refused or given up.
+    /// What they did not keep of it, by the date it was returned, refused or written off.
     pub fn back(&self) -> Back {
         let mut back = Back::nothing(self.earned.currency);
         self.totals.iter().for_each(|total| back.add(&total.back));
         back
     }
 
-    /// What has left us and is not at their bank yet; part of what stayed.
+    /// What has left us but has not reached their bank; part of what was not returned.
     pub fn to_bank(&self) -> Sum {
         self.sum(|total| total.to_bank.minor)
     }
@@ -64,8 +64,8 @@ fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
     word(Currency::parse(&code).ok(), &code)
 }
 
-/// The payees of a page by name: those who earned or were paid anything in the year, each with their name. `after` is the
-/// name and id of the last one of the page before.
+/// A page of payees by name with any earnings or payments in the year. `after` is the name and id of the previous
+/// page's last row.
 pub async fn by_name(
     db: &mut Db,
     scope: &Scope,
@@ -99,10 +99,10 @@ pub async fn by_name(
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// Where a page by net ended: the currency, the net and the payee of its last row.
+/// The cursor of a page sorted by net: the currency, net and payee of its last row.
 pub type NetPlace = (String, i128, String);
 
-/// The payees of a page by net, the most first within each currency: those to whom anything was paid in the year.
+/// A page of payees paid in the year by net, highest first within each currency.
 pub async fn by_net(
     db: &mut Db,
     scope: &Scope,
@@ -138,7 +138,7 @@ pub async fn by_net(
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// What these payees earned and were paid in the year: by payee, then currency.
+/// What these payees earned and were paid in the year, by payee, then currency.
 pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(Payee, Currency), Earning>> {
     let mut found: BTreeMap<(Payee, Currency), Earning> = BTreeMap::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -163,7 +163,7 @@ pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(
     Ok(found)
 }
 
-/// What everybody in scope earned in the year, by currency.
+/// Total earnings in scope in the year, by currency.
 pub async fn earned(db: &mut Db, scope: &Scope, span: &Span) -> Result<Vec<Sum>> {
     let mut conditions = Where::default();
     approved_in(&mut conditions, span);
@@ -181,7 +181,7 @@ fn approved_in(conditions: &mut Where, span: &Span) {
     conditions.and("decided_at >= ? AND decided_at < ?", values);
 }
 
-/// When the first payment was made, if any was: no year before it has anything to show.
+/// When the first payment was made; earlier years have nothing to show.
 pub async fn first_payment(db: &mut Db) -> Result<Option<i64>> {
     let sql = "SELECT MIN(created_at) FROM payout_transaction";
     Ok(db.one(sqlx::query(sql)).await?.try_get(0)?)

@@ -1,4 +1,4 @@
-//! What vendors tell us: stored before it is acknowledged, linked to its transaction, applied once.
+//! Vendor events: stored before they are acknowledged, linked to their transaction, applied once.
 
 use payout::ids::TransactionId;
 use payout::money::Vendor;
@@ -13,23 +13,23 @@ pub struct New {
     /// Our id.
     pub id: String,
     pub vendor: Vendor,
-    /// Which address it came to.
+    /// The endpoint that received it.
     pub endpoint: &'static str,
     /// The vendor's id.
     pub event_id: String,
-    /// The vendor's word for what happened.
+    /// The type in the vendor's own terms.
     pub event_type: String,
     pub account: Option<String>,
-    /// The object by which it is matched: a transfer, a payout, a PayPal batch.
+    /// The object used to match it: a transfer, a payout, a PayPal batch.
     pub object_id: Option<String>,
-    /// The bytes as they came.
+    /// The raw bytes as received.
     pub body: String,
     /// The headers that were verified, as JSON.
     pub headers: String,
     pub received_at: i64,
 }
 
-/// Stores events; one that is there already is not stored again. Answers how many were new.
+/// Stores events and skips duplicates; returns how many were new.
 pub async fn store(tx: &mut Tx, events: &[New]) -> Result<u64> {
     let mut rows = Rows::default();
     for event in events {
@@ -52,27 +52,27 @@ pub async fn store(tx: &mut Tx, events: &[New]) -> Result<u64> {
     tx.bulk(sql, &[], rows).await
 }
 
-/// The type under which an event is stored that is signed and cannot be read.
+/// The type of a stored event whose signature is valid but whose body cannot be parsed.
 pub const UNREADABLE: &str = "unreadable";
 
-/// A stored event that nobody has looked at.
+/// A stored event that has not been processed.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     /// Our id.
     pub id: String,
     pub vendor: Vendor,
-    /// Which address it came to.
+    /// The endpoint that received it.
     pub endpoint: String,
-    /// The vendor's word for what happened.
+    /// The type in the vendor's own terms.
     pub event_type: String,
     pub account: Option<String>,
-    /// The object by which it is matched.
+    /// The object used to match it.
     pub object_id: Option<String>,
-    /// The bytes as they came.
+    /// The raw bytes as received.
     pub body: String,
 }
 
-/// Events to look at, oldest first, as many as their bodies fit into `bytes` together, and at least one.
+/// Unprocessed events, oldest first: as many as fit into `bytes` in total, and at least one.
 pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>> {
     let sql = "SELECT id, CAST(OCTET_LENGTH(body) AS BIGINT) FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
@@ -110,7 +110,7 @@ pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>
     Ok(found)
 }
 
-/// Whether anything is to be done about events: some wait to be looked at, or were parked since this moment.
+/// Whether there are events to process: unprocessed ones, or ones parked since this moment.
 pub async fn any_to_look_at(db: &mut Db, parked_since: i64) -> Result<bool> {
     let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL) \
@@ -119,8 +119,8 @@ pub async fn any_to_look_at(db: &mut Db, parked_since: i64) -> Result<bool> {
     Ok(db.optional(sqlx::query(sql).bind(parked_since)).await?.is_some())
 }
 
-/// The transactions whose attempt the vendor calls by one of these ids, with the destination that must match:
-/// vendor id, transaction, destination.
+/// The transactions with an attempt under one of these vendor ids, with the destination that must match: vendor id,
+/// transaction, destination.
 pub async fn by_vendor_id(
     db: &mut Db,
     vendor: Vendor,
@@ -142,7 +142,7 @@ pub async fn by_vendor_id(
     found.iter().map(read).collect()
 }
 
-/// The transactions that a PayPal batch carries.
+/// The transactions in a PayPal batch.
 pub async fn by_paypal_batch(db: &mut Db, payout_batch_id: &str) -> Result<Vec<TransactionId>> {
     let sql = "SELECT a.transaction_id FROM attempt a JOIN submission s ON s.id = a.submission_id \
                WHERE s.vendor_id = $1 AND s.vendor = 'paypal'";
@@ -153,7 +153,7 @@ pub async fn by_paypal_batch(db: &mut Db, payout_batch_id: &str) -> Result<Vec<T
     db.all(sqlx::query(sql).bind(payout_batch_id.to_owned())).await?.iter().map(read).collect()
 }
 
-/// Links events to the transactions they are about: the vendor is to be asked about those now.
+/// Links events to their transactions, so that the vendor is asked about those now.
 pub async fn link(tx: &mut Tx, links: &[(String, TransactionId)], now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for (event, transaction) in links {
@@ -166,23 +166,23 @@ pub async fn link(tx: &mut Tx, links: &[(String, TransactionId)], now: i64) -> R
     Ok(())
 }
 
-/// Parks events about objects that we do not know yet: our own answer may still be on its way.
+/// Parks events about objects we do not know yet: our own request's answer may still be on its way.
 pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
     let sql = "UPDATE vendor_event SET parked_at = $1 WHERE id IN ({ids}) AND linked_at IS NULL";
     tx.among(sql, &[now.into()], ids.iter().cloned()).await?;
     Ok(())
 }
 
-/// Takes events out of the park whose object we have just learnt of, those too that were laid aside, as long as what they say
-/// is kept. Answers how many.
+/// Unparks events, including those set aside, whose object has just become known, if their body is still kept. Returns
+/// how many.
 pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
     let sql = "UPDATE vendor_event SET parked_at = NULL, applied_at = NULL, effect = NULL \
                WHERE parked_at IS NOT NULL AND linked_at IS NULL AND body_hash IS NULL AND object_id IN ({ids})";
     tx.among(sql, &[], objects.iter().cloned()).await
 }
 
-/// Takes events out of the park, parked since this moment, whose object is one of ours after all. Answers how many. Stripe's
-/// are known by their attempts: one that only a request knows was called not made, and is back.
+/// Unparks events parked since this moment whose object turned out to be ours. Returns how many. Matches Stripe's by
+/// attempt only: if only a submission knows the object, it was called not made and its money returned.
 pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
     let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at >= $1 AND parked_at IS NOT NULL \
                AND linked_at IS NULL AND applied_at IS NULL AND (EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = vendor_event.object_id) \
@@ -190,15 +190,14 @@ pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(since)).await
 }
 
-/// Whether any event was parked before this moment and is not laid aside.
+/// Whether any event was parked before this moment and has not been set aside.
 pub async fn any_parked_before(db: &mut Db, before: i64) -> Result<bool> {
     let sql = "SELECT 1 FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
                AND linked_at IS NULL AND applied_at IS NULL LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(before)).await?.is_some())
 }
 
-/// Lays events aside that were parked before this moment: their object is not one of ours. Answers how many, at most
-/// `limit`.
+/// Sets aside at most `limit` events parked before this moment: their object is not ours. Returns how many.
 pub async fn lay_aside(tx: &mut Tx, before: i64, now: i64, limit: i64) -> Result<u64> {
     let sql = "UPDATE vendor_event SET applied_at = $2, effect = 'about an object that is not ours' \
                WHERE id IN (SELECT id FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
@@ -206,7 +205,7 @@ pub async fn lay_aside(tx: &mut Tx, before: i64, now: i64, limit: i64) -> Result
     tx.run(sqlx::query(sql).bind(before).bind(now).bind(limit)).await
 }
 
-/// Marks events as dealt with, and what they changed.
+/// Marks events as applied, with what they changed.
 pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for (id, effect) in effects {
@@ -218,7 +217,7 @@ pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -
     Ok(())
 }
 
-/// A linked event that the next answer about its transaction settles.
+/// A linked event that the next answer about its transaction will settle.
 #[derive(Clone, Debug)]
 pub struct Linked {
     /// Our id.
@@ -229,14 +228,14 @@ pub struct Linked {
     pub event_type: String,
     /// The object it is about.
     pub object_id: Option<String>,
-    /// The bytes as they came, where what they say is not in the columns: of PayPal's.
+    /// The raw bytes, where the columns lack the details: PayPal's events.
     pub body: Option<String>,
     pub transaction: TransactionId,
-    /// When it was linked to it.
+    /// When it was linked to the transaction.
     pub linked_at: i64,
 }
 
-/// The events linked to these transactions before the vendor was asked, and not yet applied.
+/// Unapplied events linked to these transactions before `before`, the time of the vendor query.
 pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) -> Result<Vec<Linked>> {
     let mut found = Vec::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -264,7 +263,7 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
     found.iter().map(read).collect()
 }
 
-/// The objects that events name which are linked to these payments and not applied yet, with the payment.
+/// The objects named by unapplied events linked to these payments, each with its payment.
 pub async fn objects(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<(TransactionId, String)>> {
     let mut found = Vec::new();
     for some in transactions.chunks(MOST_VALUES) {
@@ -282,7 +281,7 @@ pub async fn objects(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<
     found.iter().map(read).collect()
 }
 
-/// How many events wait to be looked at, are linked and unapplied, or parked.
+/// The number of events that are unprocessed, linked but unapplied, and parked.
 pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
     let sql = "SELECT COUNT(CASE WHEN linked_at IS NULL AND parked_at IS NULL THEN 1 END), \
                COUNT(CASE WHEN linked_at IS NOT NULL THEN 1 END), \
@@ -292,7 +291,7 @@ pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
     Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
 }
 
-/// An event as it is listed.
+/// An event as shown in the list.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// Our id.
@@ -304,24 +303,24 @@ pub struct Listed {
     /// The object it is about.
     pub object_id: Option<String>,
     pub received_at: i64,
-    /// The number of the transaction it is about.
+    /// The number of its transaction.
     pub transaction: Option<i64>,
-    /// Since when it waits for an object that we do not know.
+    /// Since when it has waited for an object we do not know.
     pub parked_at: Option<i64>,
-    /// When it was dealt with, and what it changed.
+    /// When it was applied, and what it changed.
     pub applied: Option<(i64, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub vendor: Option<Vendor>,
-    /// Those whose type contains this.
+    /// Events whose type contains this.
     pub kind: Option<String>,
-    /// Those that are about no payment of ours.
+    /// Events that belong to no payment of ours.
     pub without_payment: bool,
 }
 
-/// Events, newest first; `before` is where a page before ended: the time and id of its last row.
+/// Events, newest first; `before` is the page cursor: the time and id of the last row.
 pub async fn newest(
     db: &mut Db,
     filter: &Filter,
@@ -365,7 +364,7 @@ pub async fn newest(
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// What the events that were dealt with were found to mean, newest first: for the page that shows them.
+/// The recorded effects of applied events, newest first, for the events page.
 pub async fn effects(db: &mut Db) -> Result<Vec<String>> {
     let sql = "SELECT effect FROM vendor_event WHERE effect IS NOT NULL ORDER BY received_at DESC, id DESC LIMIT 200";
     db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()

@@ -1,6 +1,5 @@
-//! What vendors said, as it came: their answers to money requests, the events about a payment, and what they said when
-//! they were asked. Requests are kept with their submissions. What is deliberately not here: who may read it, and masking
-//! (`ops::evidence`).
+//! Vendors' raw answers: responses to money requests, events about a payment, and look-up results. Requests are kept
+//! with their submissions. Not here: who may read it, and masking (`ops::evidence`).
 
 use payout::ids::TransactionId;
 use sqlx::Row as _;
@@ -9,12 +8,11 @@ use sqlx::any::AnyRow;
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where};
 
 pub struct New {
-    /// Its id.
     pub id: String,
     pub submission: String,
     pub at: i64,
     pub status: i64,
-    /// The id under which the vendor's support finds it.
+    /// The vendor's request id, for its support.
     pub request_id: Option<String>,
     pub body: String,
 }
@@ -36,19 +34,18 @@ pub async fn keep(tx: &mut Tx, new: &[New]) -> Result<()> {
     Ok(())
 }
 
-/// An answer as it was kept.
+/// A stored answer to a money request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its id.
     pub id: String,
     pub submission: String,
     pub at: i64,
     pub status: i64,
-    /// The id under which the vendor's support finds it.
+    /// The vendor's request id, for its support.
     pub request_id: Option<String>,
-    /// The body; empty once it was forgotten.
+    /// The body; empty once purged.
     pub body: String,
-    /// The hash of a body that was forgotten.
+    /// The hash of a purged body.
     pub body_hash: Option<String>,
 }
 
@@ -76,23 +73,23 @@ pub async fn answers(db: &mut Db, submissions: &[String]) -> Result<Vec<Answer>>
     found.iter().map(read).collect()
 }
 
-/// An event about a payment, as it came.
+/// A stored event about a payment.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Our id.
     pub id: String,
     /// The vendor's id.
     pub event_id: String,
-    /// The vendor's word for what happened.
+    /// The type in the vendor's own terms.
     pub event_type: String,
     pub received_at: i64,
-    /// What it changed, once it was dealt with.
+    /// What it changed, once it was applied.
     pub effect: Option<String>,
-    /// The bytes as they came; empty once they were forgotten.
+    /// The raw bytes as received; empty once purged.
     pub body: String,
     /// The headers that were verified, as JSON.
     pub headers: String,
-    /// The hash of bytes that were forgotten.
+    /// The hash of a purged body.
     pub body_hash: Option<String>,
 }
 
@@ -115,22 +112,22 @@ pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
     db.all(sqlx::query(sql).bind(of.to_string())).await?.iter().map(read).collect()
 }
 
-/// What a vendor said whenever it was asked about a payment.
+/// What a vendor answered to look-ups of a payment.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Its words, as we tell them.
+    /// The answer, as Bursar words it.
     pub said: String,
-    /// When it first said so.
+    /// When the vendor first gave this answer.
     pub first_at: i64,
-    /// When it last did.
+    /// When the vendor last gave this answer.
     pub last_at: i64,
     pub times: i64,
 }
 
-/// The longest words that are kept of an answer, in letters.
+/// The longest stored answer, in characters.
 const MOST_SAID: usize = 300;
 
-/// Notes what a vendor said when it was asked about payments now.
+/// Records what a vendor just answered about payments.
 pub async fn note_asked(
     tx: &mut Tx,
     said: impl IntoIterator<Item = (TransactionId, &str)>,
@@ -148,7 +145,7 @@ pub async fn note_asked(
     Ok(())
 }
 
-/// What a vendor said about a payment, oldest first.
+/// A vendor's answers about a payment, oldest first.
 pub async fn asked(db: &mut Db, of: TransactionId) -> Result<Vec<Asked>> {
     let sql = "SELECT said, first_at, last_at, times_count FROM asked WHERE transaction_id = $1 \
                ORDER BY first_at, said LIMIT 500";

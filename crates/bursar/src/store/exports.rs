@@ -1,22 +1,22 @@
-//! What was exported: each run, and the parts of the files that are kept for some days.
+//! Exports: each run, and the parts of its file, which are kept for some days.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Value, Where, word};
 
-/// How far an export has come.
+/// The progress of an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Its rows are being gathered, some at a time.
+    /// Its rows are being collected in chunks.
     Gathering,
-    /// All rows are there; the file is to be made of them.
+    /// All rows are collected; the file is being built.
     Packing,
-    /// The file can be downloaded, while it is kept.
+    /// The file can be downloaded until it expires.
     Ready,
-    /// It was answered as it was asked for, and is not kept.
+    /// It was sent in the response and is not kept.
     Sent,
-    /// It could not be made.
+    /// It could not be produced.
     Failed,
 }
 
@@ -44,38 +44,37 @@ pub struct Run {
     pub id: String,
     /// `EX-000012` without its prefix.
     pub number: i64,
-    /// What: rewards, transactions and so on.
+    /// What is exported: rewards, transactions and so on.
     pub kind: String,
     /// `csv` or `xlsx`.
     pub format: String,
-    /// Filters, columns and the rest of what was asked, as JSON.
+    /// The filters, columns and other request options, as JSON.
     pub asked: String,
     pub told: String,
-    /// How far it has come.
     pub state: State,
-    /// How many rows there were when it was asked for.
+    /// The number of rows when it was requested.
     pub rows_expected: i64,
-    /// How many are in it.
+    /// The number of rows written so far.
     pub rows_done: i64,
-    /// The size of the file.
+    /// The file size in bytes.
     pub bytes: i64,
-    /// How many parts are written of what is being written.
+    /// The number of parts written in the current state.
     pub parts: i64,
-    /// Where the next rows begin.
+    /// The cursor for the next rows.
     pub place: Option<String>,
-    /// Who took it: id and name.
+    /// Who requested it: id and name.
     pub by: (String, String),
-    /// When it was asked for. Everything in it is told as of then.
+    /// When it was requested. All content is as of this time.
     pub created_at: i64,
-    /// When the file was whole.
+    /// When the file was complete.
     pub finished_at: Option<i64>,
-    /// When and why it was given up.
+    /// When and why it failed.
     pub failed: Option<(i64, String)>,
-    /// Until when the file is kept.
+    /// The time until which the file is kept.
     pub kept_until: Option<i64>,
-    /// When the file was thrown away.
+    /// When the file was deleted.
     pub forgotten_at: Option<i64>,
-    /// Goes up with every lease, so that whoever slept through theirs writes nothing.
+    /// Incremented with every lease, so that a worker with an expired lease cannot write.
     pub fence: i64,
 }
 
@@ -84,17 +83,17 @@ impl Run {
         format!("EX-{:06}", self.number)
     }
 
-    /// The file can be downloaded.
+    /// Still collecting rows or building the file.
     pub fn is_moving(&self) -> bool {
         matches!(self.state, State::Gathering | State::Packing)
     }
 
-    /// Goes up with every unit of work, and once more at its end.
+    /// Increases with every unit of work and once more when finished.
     pub fn change_number(&self) -> i64 {
         self.fence * 2 + i64::from(!self.is_moving())
     }
 
-    /// Its file can be downloaded.
+    /// Whether the file can be downloaded.
     pub fn is_kept(&self) -> bool {
         self.state == State::Ready && self.forgotten_at.is_none()
     }
@@ -145,7 +144,7 @@ pub async fn insert(tx: &mut Tx, run: &Run) -> Result<()> {
 /// An export by its number.
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn find(db: &mut Db, number: i64) -> Result<Run> {
     let mut conditions = Where::default();
     conditions.and("number = ?", [number.into()]);
@@ -155,14 +154,14 @@ pub async fn find(db: &mut Db, number: i64) -> Result<Run> {
 /// An export by its id.
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn by_id(db: &mut Db, id: &str) -> Result<Run> {
     let mut conditions = Where::default();
     conditions.and("id = ?", [id.into()]);
     run(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM export_run {{where}}"))).await?)
 }
 
-/// Exports, newest first, of these kinds.
+/// Exports of these kinds, newest first.
 pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) -> Result<Vec<Run>> {
     let mut conditions = Where::default();
     conditions.among("kind", kinds.iter().map(|kind| Value::from(*kind)));
@@ -173,14 +172,14 @@ pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) 
     db.all(conditions.query(&sql)).await?.iter().map(run).collect()
 }
 
-/// Whether an export waits for the next piece of work on it.
+/// Whether an export is due for a unit of work.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql =
         "SELECT id FROM export_run WHERE state IN ('gathering', 'packing') AND lease_until <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
-/// Takes the oldest export that is not finished, for one piece of work.
+/// Leases the oldest unfinished export for one unit of work.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
     let sql = format!(
         "UPDATE export_run SET lease_until = $2, lease_node = $3, fence = fence + 1 WHERE id IN (SELECT id FROM export_run \
@@ -195,7 +194,7 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
         .transpose()
 }
 
-/// Writes how far a leased export has come and gives it back. Zero rows when another lease was given meanwhile.
+/// Saves a leased export's progress and releases the lease. Returns zero rows if the lease was taken over.
 pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
     let sql = "UPDATE export_run SET state = $3, rows_done = $4, bytes = $5, parts = $6, place = $7, finished_at = $8, \
                failed_at = $9, failed_why = $10, kept_until = $11, lease_until = 0 WHERE id = $1 AND fence = $2";
@@ -205,10 +204,9 @@ pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
     tx.run(query.bind(run.finished_at).bind(failed_at).bind(failed_why).bind(run.kept_until)).await
 }
 
-/// What a part is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// Rows that wait to be put into a spreadsheet.
+    /// Rows collected for a spreadsheet.
     Rows,
     File,
 }
@@ -222,34 +220,34 @@ impl Part {
     }
 }
 
-/// Writes a part of an export.
+/// Writes one part of an export.
 pub async fn put_part(tx: &mut Tx, id: &str, of: Part, place: i64, body: String) -> Result<()> {
     let sql = "INSERT INTO export_part (run_id, kind, place, body) VALUES ($1, $2, $3, $4)";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place).bind(body)).await?;
     Ok(())
 }
 
-/// A part of an export.
+/// Reads one part of an export.
 pub async fn part(db: &mut Db, id: &str, of: Part, place: i64) -> Result<Option<String>> {
     let sql = "SELECT body FROM export_part WHERE run_id = $1 AND kind = $2 AND place = $3";
     let row = db.optional(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place)).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-/// Throws away every part of a kind.
+/// Deletes every part of a kind.
 pub async fn drop_parts(tx: &mut Tx, id: &str, of: Part) -> Result<u64> {
     let sql = "DELETE FROM export_part WHERE run_id = $1 AND kind = $2";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str())).await
 }
 
-/// Some exports whose files are kept no longer.
+/// Exports whose files have passed their retention.
 pub async fn overdue(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT id FROM export_run WHERE kept_until <= $1 AND forgotten_at IS NULL ORDER BY kept_until LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(now).bind(limit)).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Notes that a file was thrown away.
+/// Records that a file was deleted.
 pub async fn mark_forgotten(tx: &mut Tx, id: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE export_run SET forgotten_at = $2 WHERE id = $1 AND forgotten_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await

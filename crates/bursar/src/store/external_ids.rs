@@ -1,5 +1,6 @@
-//! External ids that were stored before they had a normal form: brought into it once, when a version that has it first
-//! starts, because no statement can do that alike on both databases. What collides stays as it is and is noted for people.
+//! One-time normalization of external ids stored before they had a normal form. It runs when the first version with
+//! that form starts, because no SQL does it identically on both databases. Ids that collide stay as they are and are
+//! recorded for people to resolve.
 
 use payout::external;
 use sqlx::Row as _;
@@ -7,12 +8,12 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Rows, Store, Tx, meta};
 
-/// How ids are written. Another normal form gets another number, and all are looked at anew.
+/// The version of the normal form. Increasing it normalizes every id again.
 const WAY: &str = "1";
-/// How many are looked at at a time.
+/// How many rows to process at once.
 const AT_ONCE: i64 = 1_000;
 
-/// The statements about the ids of one kind of thing.
+/// The statements for one kind of object.
 struct Of {
     kind: &'static str,
     page: &'static str,
@@ -53,21 +54,21 @@ const ALL: [Of; 5] = [
     },
 ];
 
-/// An id that was not in its normal form.
+/// An id that was not in normal form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
-    /// Our id of the thing.
+    /// Our id of the object.
     pub subject: String,
     /// `account`, `partner`, `program`, `activity` or `reward`.
     pub kind: String,
-    /// The external id as it was, with its signs.
+    /// The original external id, including invisible characters.
     pub was: String,
     pub normal: String,
-    /// Our id of what has this external id; `None` when the thing itself has it now.
+    /// Our id of the object that already has the normalized id; `None` if this object has it now.
     pub other: Option<String>,
 }
 
-/// Brings every stored id into its normal form where that was never done; answers how many collide.
+/// Normalizes every stored id if that has not been done yet; returns how many collide.
 pub(super) async fn fill(store: &Store) -> Result<usize> {
     let name = "external_id_way";
     if meta::get(&mut store.read().await?, name).await?.as_deref() == Some(WAY) {
@@ -105,7 +106,7 @@ pub(super) async fn fill(store: &Store) -> Result<usize> {
     Ok(collisions)
 }
 
-/// Gives a thing its id in the normal form, unless nothing is left of it or another thing has it.
+/// Normalizes an object's external id, unless the result is empty or taken by another object.
 async fn settle(tx: &mut Tx, of: &Of, id: &str, was: &str, normal: String) -> Result<Found> {
     let holder = tx.optional(sqlx::query(of.holder).bind(normal.clone())).await?;
     let holder: Option<String> = holder.map(|row| row.try_get(0)).transpose()?;
@@ -134,7 +135,7 @@ async fn note(tx: &mut Tx, found: &[Found]) -> Result<()> {
     Ok(())
 }
 
-/// The ids that read like the id of another thing.
+/// The ids that collide with another object's id.
 pub async fn collisions(db: &mut Db, limit: i64) -> Result<Vec<Found>> {
     let sql = "SELECT subject, kind, was, normal, other FROM external_id_review WHERE other IS NOT NULL \
                ORDER BY kind, normal, subject LIMIT $1";

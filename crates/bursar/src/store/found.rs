@@ -1,6 +1,6 @@
-//! Found payments and payees: whom each may have paid, by which a payee is held, and which rewards of theirs can still be paid,
-//! so that one of them would be paid twice; and how each stands at its vendor by now. What is deliberately not here: the found
-//! payments themselves (`put_back`), and what people say of them (`ops::safe_mode`).
+//! Found payments and payees: whom each may have paid, what holds a payee, which of their rewards are still payable and
+//! would therefore be paid twice, and each payment's current status at its vendor. Not here: the found payments
+//! themselves (`put_back`), and how people resolve them (`ops::safe_mode`).
 
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
@@ -10,20 +10,21 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
-/// What waits at its vendor is asked about so often; what was paid may come back, and is asked about once a day.
+/// How often to ask about payments that are still pending. Completed ones can still be returned and are asked about
+/// daily.
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
-/// How a found payment stands at its vendor.
+/// The status of a found payment at its vendor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stands {
-    /// It is on its way, held or not claimed: it may arrive, or come back.
+    /// In flight, on hold or unclaimed: it may still arrive or be returned.
     Waits,
-    /// It was made, and has not come back.
+    /// Completed, and not returned since.
     Paid,
-    /// Its money is in the payee's Stripe balance, and no bank payout of ours takes it from there.
+    /// The money is in the payee's Stripe balance, with no bank payout of ours taking it from there.
     Lies,
-    /// Its money came back, or never left.
+    /// The money was returned or never left.
     CameBack,
 }
 
@@ -45,24 +46,24 @@ impl Stands {
     }
 }
 
-/// A found payment that its vendor is to be asked about.
+/// A found payment due for a look-up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToAsk {
     pub vendor: Vendor,
     /// The vendor's id of it.
     pub object: String,
-    /// To whom: the Stripe account or the PayPal address.
+    /// The recipient: a Stripe account or a PayPal address.
     pub destination: String,
-    /// The id of ours that it carries.
+    /// Our id that the payment carries.
     pub our_id: String,
-    /// The vendor's account that it was found in.
+    /// The vendor account it was found in.
     pub account: Option<String>,
-    /// When it was made, or found, where the vendor does not say when it was made.
+    /// When it was made, or when it was found if the vendor does not say.
     pub made_at: i64,
 }
 
-/// Those that are due, what was asked about longest ago first: all that nobody has settled, and for a while what somebody has
-/// settled by their word, until the money has come back.
+/// Those due for a look-up, least recently asked first: all unresolved ones, and for a while those that someone
+/// resolved by their own word, until the money is returned.
 pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
     let sql = "SELECT vendor, object_id, destination, our_id, vendor_account, COALESCE(made_at, found_at) \
                FROM found_payment \
@@ -84,9 +85,9 @@ pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// The vendor was asked about a found payment; `says` is how that stands, and the vendor's word for it, where it told that.
-/// What was settled by somebody's word and has come back, to us or to the payee's Stripe balance, is open again. Answers
-/// whether it is.
+/// Records a look-up of a found payment; `says` is its status and the vendor's term for it, if the answer had one.
+/// Reopens a payment that was resolved by someone's word if its money has come back to us or to the payee's Stripe
+/// balance. Returns whether it did.
 pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>, now: i64) -> Result<bool> {
     let asked = "UPDATE found_payment SET asked_at = $2 WHERE object_id = $1";
     tx.run(sqlx::query(asked).bind(object.to_owned()).bind(now)).await?;
@@ -104,39 +105,38 @@ pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>
     Ok(opened > 0)
 }
 
-/// Holds a found payment until the end of the transaction: whoever settles it, and whoever notes how it stands, sees what the
-/// other has done.
+/// Locks a found payment until the transaction ends, so that resolving it and recording its status see each other's
+/// changes.
 pub async fn hold(tx: &mut Tx, object: &str) -> Result<()> {
     let sql = "UPDATE found_payment SET asked_at = asked_at WHERE object_id = $1";
     tx.run(sqlx::query(sql).bind(object.to_owned())).await?;
     Ok(())
 }
 
-/// What somebody has settled by their word is asked about until then.
+/// Keeps asking about a payment resolved by someone's word until then.
 pub async fn watch(tx: &mut Tx, object: &str, until: i64) -> Result<()> {
     let sql = "UPDATE found_payment SET watched_until = $2 WHERE object_id = $1";
     tx.run(sqlx::query(sql).bind(object.to_owned()).bind(until)).await?;
     Ok(())
 }
 
-/// A cash reward that is neither paid, rejected nor void, and is in no payment that pays it now; or a clawback that was not
-/// taken off yet.
+/// A cash reward that is not paid, rejected or void, and is in no payment or in one that is waiting, in doubt or failed;
+/// or a clawback not deducted yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unpaid {
     pub number: i64,
     pub payee: Payee,
     pub value: Money,
-    /// It is taken off the payee's next claim.
+    /// It is deducted from the payee's next claim.
     pub clawback: bool,
-    /// What was decided.
     pub status: RewardStatus,
-    /// The number of the draft that it is in.
+    /// The number of the draft it is in.
     pub draft: Option<String>,
-    /// The number of the payment that it is in, which waits or has failed.
+    /// The number of the payment it is in, which is waiting or has failed.
     pub payment: Option<i64>,
 }
 
-/// Whom a found payment may have paid: who was noted when it was found, and who is paid at its destination now.
+/// Whom a found payment may have paid: the payees recorded when it was found, and those now paid at its destination.
 pub async fn payees_of(db: &mut Db, vendor: Vendor, object: &str) -> Result<Vec<Payee>> {
     let sql = "SELECT p.payee FROM found_payee p WHERE p.vendor = $1 AND p.object_id = $2 \
                UNION SELECT f.payee FROM found_payment x CROSS JOIN payout_profile f \
@@ -157,7 +157,7 @@ pub struct Holds {
     pub amount: Money,
 }
 
-/// The found payments that hold a payee until they are settled.
+/// The unresolved found payments that hold a payee.
 pub async fn holding(db: &mut Db, payee: Payee) -> Result<Vec<Holds>> {
     let sql = "SELECT x.vendor, x.object_id, x.amount_minor, x.currency FROM found_payment x WHERE x.settled_at IS NULL \
                AND (EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id \
@@ -177,7 +177,7 @@ pub async fn holding(db: &mut Db, payee: Payee) -> Result<Vec<Holds>> {
     db.all(sqlx::query(sql).bind(payee.to_string())).await?.iter().map(read).collect()
 }
 
-/// What these payees have in a currency that can still be paid: what is exactly `like` first, then by number.
+/// These payees' rewards in a currency that are still payable: exact matches of `like` first, then by number.
 pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<Unpaid>> {
     let mut found = Vec::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -187,7 +187,7 @@ pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<U
         conditions.and("r.reward_type = 'cash'", []);
         conditions.and("r.status IN ('submitted', 'in_review', 'approved')", []);
         conditions.and("r.paid_at IS NULL", []);
-        // What has failed can be sent again, and what waits or is in doubt goes on by itself, or by a Refresh.
+        // Failed payments can be resent; waiting or unknown ones proceed by themselves or by a Refresh.
         conditions.and(
             "(r.transaction_id IS NULL OR t.state IN ('queued', 'sending', 'unknown', 'review', 'transferred', \
              'payout_sending', 'payout_unknown', 'payout_review', 'failed', 'returned', 'blocked', 'refunded', \
@@ -219,7 +219,7 @@ fn read(row: &AnyRow) -> Result<Unpaid> {
     })
 }
 
-/// The numbers of these payees' payments that a hold has stopped before they were sent, and that nobody has taken further.
+/// The numbers of these payees' payments that a hold stopped before sending and nobody has followed up.
 pub async fn stopped(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
     let mut found = Vec::new();
     for some in payees.chunks(MOST_VALUES) {

@@ -1,6 +1,5 @@
-//! What the first page counts: heaps of rewards with their sums, payees whom something keeps from being paid, and how far an
-//! installation has come. Each is one statement with a bound, because the page is opened all day. What is deliberately not
-//! here: what waits for whom (`ops::home`).
+//! Counts for the home page: groups of rewards with totals, payees who cannot be paid yet, and setup progress. Each is
+//! one bounded query, because the page is opened all day. Not here: whose turn it is to act (`ops::home`).
 
 use payout::ids::BatchId;
 use payout::money::{Currency, Sum};
@@ -8,36 +7,36 @@ use sqlx::Row as _;
 
 use super::{Db, Result, Where, sums};
 
-/// So many are counted and no more.
+/// Counting stops at this many.
 pub const MOST: i64 = 10_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {
-    /// Those that wait for a decision.
+    /// Those waiting for a decision.
     Pending,
-    /// Approved ones in no payout that have not expired.
+    /// Approved, not in a payout, not expired.
     Free,
     Of(BatchId),
 }
 
-/// How many rewards, and what they come to.
+/// A group of rewards: count and totals.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Heap {
-    /// How many; more than [`MOST`] where there are more, and then the sums are of the first of them.
+    /// The count. Above [`MOST`] means there are more, and the totals cover only the first ones.
     pub count: i64,
-    /// What they come to, by currency; clawbacks are taken off.
+    /// Totals by currency, net of clawbacks.
     pub sums: Vec<Sum>,
     pub points: i128,
 }
 
 impl Heap {
-    /// There are more than were counted.
+    /// Whether counting stopped at the limit.
     pub fn is_cut(&self) -> bool {
         self.count > MOST
     }
 }
 
-/// How many rewards there are and what they come to.
+/// Counts and sums the rewards of a group.
 pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
     let mut conditions = Where::default();
     match which {
@@ -65,7 +64,7 @@ pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
         match code.as_deref().map(Currency::parse) {
             None => heap.points += minor,
             Some(Ok(currency)) => heap.sums.push(Sum::new(minor, currency)),
-            // One record that cannot be read takes the page from nobody; it is counted.
+            // A bad record must not break the page; it still counts.
             Some(Err(_)) => {
                 tracing::error!(code, "rewards in a currency that there is not are left out of a sum")
             }
@@ -74,15 +73,15 @@ pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
     Ok(heap)
 }
 
-/// How many rewards wait for a decision, counted up to `most`.
+/// The number of rewards waiting for a decision, counted up to `most`.
 pub async fn pending_up_to(db: &mut Db, most: i64) -> Result<i64> {
     let sql =
         "SELECT COUNT(*) FROM (SELECT id FROM reward WHERE status IN ('submitted', 'in_review') LIMIT $1) h";
     Ok(db.one(sqlx::query(sql).bind(most)).await?.try_get(0)?)
 }
 
-/// How many payees have approved rewards and lack what is needed to pay them: a payout method that the vendor pays to and,
-/// where `tax` asks for it, a tax form that is in date. Counted up to [`MOST`].
+/// The number of payees with approved rewards who lack a payout method that the vendor pays to or, if `tax` requires
+/// one, a valid tax form. Counted up to [`MOST`].
 pub async fn unready(db: &mut Db, tax: bool, now: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM (SELECT DISTINCT payee FROM reward WHERE status = 'approved' AND batch_id IS NULL \
                AND transaction_id IS NULL AND paid_at IS NULL AND payee IS NOT NULL \
@@ -93,7 +92,7 @@ pub async fn unready(db: &mut Db, tax: bool, now: i64) -> Result<i64> {
     Ok(row.try_get(0)?)
 }
 
-/// How far an installation has come.
+/// The setup steps an installation has completed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Milestones {
     pub activities: bool,
@@ -102,7 +101,7 @@ pub struct Milestones {
     pub payments: bool,
 }
 
-/// How far this one has come.
+/// The setup steps completed so far.
 pub async fn milestones(db: &mut Db) -> Result<Milestones> {
     let sql = "SELECT (SELECT COUNT(*) FROM (SELECT id FROM activity LIMIT 1) a), \
                (SELECT COUNT(*) FROM (SELECT id FROM partner LIMIT 1) b), \

@@ -1,26 +1,26 @@
-//! Answers that are given again when a request is repeated under the same key.
+//! Idempotency keys: stored responses that are replayed when a request is repeated.
 
 use sqlx::Row as _;
 
 use super::{Db, Result, Tx};
 
-/// What is kept under a key. `status`, `content_type` and `body` are empty while the first request still runs.
+/// A stored key. `status`, `content_type` and `body` are empty while the first request is running.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// What the request said.
+    /// The hash of the request.
     pub request_hash: String,
-    /// Until when the running request is taken for alive.
+    /// Until when the running request counts as alive.
     pub lease_until: i64,
-    /// Which of its holders runs.
+    /// The fence of the current holder.
     pub fence: i64,
-    /// The answer's status, once there is an answer.
+    /// The response status, once there is one.
     pub status: Option<i64>,
     pub content_type: Option<String>,
-    /// Its bytes.
+    /// The response body, once there is one.
     pub body: Option<String>,
 }
 
-/// Marks a key as running, unless it is known already.
+/// Marks a key as running unless it already exists.
 pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, lease: i64) -> Result<bool> {
     let sql = "INSERT INTO idempotency (person_id, key, request_hash, lease_until, created_at, lease_node, fence) \
                VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (person_id, key) DO NOTHING";
@@ -29,7 +29,7 @@ pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, le
     Ok(tx.run(query).await? == 1)
 }
 
-/// What is kept under a key.
+/// The stored entry of a key.
 pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> {
     let sql = "SELECT request_hash, lease_until, status, content_type, body, fence FROM idempotency \
                WHERE person_id = $1 AND key = $2";
@@ -47,7 +47,7 @@ pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> 
     .transpose()
 }
 
-/// Takes over a running mark whose lease ran out or whose process is gone; false when somebody else was faster.
+/// Takes over a running key whose lease expired or whose process died; `false` if someone else was faster.
 pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_fence: i64, lease: i64) -> Result<bool> {
     let sql = "UPDATE idempotency SET lease_until = $1, lease_node = $5, fence = fence + 1 \
                WHERE person_id = $2 AND key = $3 AND fence = $4 AND status IS NULL";
@@ -56,7 +56,7 @@ pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_fence: i64, lea
     Ok(tx.run(query).await? == 1)
 }
 
-/// Holds a running mark longer.
+/// Extends the lease of a running key.
 pub async fn renew(tx: &mut Tx, person: &str, key: &str, fence: i64, lease: i64) -> Result<u64> {
     let sql = "UPDATE idempotency SET lease_until = $1 \
                WHERE person_id = $2 AND key = $3 AND fence = $4 AND status IS NULL";
@@ -64,9 +64,9 @@ pub async fn renew(tx: &mut Tx, person: &str, key: &str, fence: i64, lease: i64)
     tx.run(query).await
 }
 
-/// Writes the answer; false when the mark is no longer ours. The `first` answer, which goes with the effect, is also
-/// false where there is one already; the one that was given in the end is written over it: between the two, a reversal
-/// may have been answered, or the rest of the object been read.
+/// Stores the response; `false` if the lease was lost. The `first` response is committed with the effect and fails if
+/// there already is one. The final response overwrites it, because in between a reversal may have been answered or more
+/// of the object read.
 pub async fn answer(
     tx: &mut Tx,
     person: &str,
@@ -83,14 +83,14 @@ pub async fn answer(
     Ok(tx.run(query).await? == 1)
 }
 
-/// Takes a running mark away, so that the request can be tried again.
+/// Deletes a running key, so that the request can be retried.
 pub async fn forget(tx: &mut Tx, person: &str, key: &str, fence: i64) -> Result<u64> {
     let sql = "DELETE FROM idempotency \
                WHERE person_id = $1 AND key = $2 AND fence = $3 AND status IS NULL";
     tx.run(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned()).bind(fence)).await
 }
 
-/// Forgets what is older than `before`.
+/// Deletes keys created before `before`.
 pub async fn forget_old(tx: &mut Tx, before: i64) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(before)).await
 }

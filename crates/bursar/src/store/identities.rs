@@ -1,5 +1,5 @@
-//! Who our people are at the provider they sign in with. What is deliberately not here: what the provider says of somebody,
-//! which is believed once (`work::provider`), and what follows (`ops::people::provider`).
+//! Links between our logins and identities at an OpenID Connect provider. Not here: the provider's claims, which are
+//! trusted once (`work::provider`), and their effects (`ops::people::provider`).
 
 use payout::ids::PersonId;
 use sqlx::Row as _;
@@ -7,19 +7,19 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Where, word};
 
-/// Who somebody is at a provider.
+/// An identity at a provider.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
-    /// The provider.
+    /// The provider's issuer URL.
     pub issuer: String,
     pub subject: String,
-    /// Whose login it is here.
+    /// Our login it belongs to.
     pub person: PersonId,
-    /// Since when; 0 where it was never linked.
+    /// When it was linked; 0 if it never was.
     pub linked_at: i64,
-    /// Until when, where it was taken away: it is not linked again by itself.
+    /// When it was unlinked, if it was: it is not linked again automatically.
     pub unlinked_at: Option<i64>,
-    /// Since when it may be linked again, where it was taken away.
+    /// When linking it again was allowed, if it was.
     pub allowed_at: Option<i64>,
 }
 
@@ -37,7 +37,7 @@ fn read(row: &AnyRow) -> Result<Identity> {
     })
 }
 
-/// An identity, as far as it is known here.
+/// An identity, if known.
 pub async fn known(db: &mut Db, issuer: &str, subject: &str) -> Result<Option<Identity>> {
     let mut conditions = Where::default();
     conditions.and("issuer = ?", [issuer.into()]);
@@ -46,7 +46,7 @@ pub async fn known(db: &mut Db, issuer: &str, subject: &str) -> Result<Option<Id
     db.optional(conditions.query(&sql)).await?.map(|row| read(&row)).transpose()
 }
 
-/// Everything that somebody is or was at providers, the newest first.
+/// A person's current and former identities, newest first.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Identity>> {
     let mut conditions = Where::default();
     conditions.and("person_id = ?", [person.to_string().into()]);
@@ -54,7 +54,7 @@ pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Identity>> {
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// Links an identity to somebody; false when they have another one there, or it is or was somebody else's.
+/// Links an identity to a person; `false` if they have another one at the provider, or if it is or was someone else's.
 pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, now: i64) -> Result<bool> {
     let sql = "INSERT INTO login_identity (issuer, subject, person_id, linked_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT DO NOTHING";
@@ -62,7 +62,7 @@ pub async fn link(tx: &mut Tx, issuer: &str, subject: &str, person: PersonId, no
     Ok(tx.run(query.bind(person.to_string()).bind(now)).await? == 1)
 }
 
-/// Links an identity again that was taken away from somebody and that may be linked again; false for any other.
+/// Relinks an unlinked identity if that is allowed; `false` otherwise.
 pub async fn link_again(
     tx: &mut Tx,
     issuer: &str,
@@ -76,8 +76,8 @@ pub async fn link_again(
     Ok(tx.run(query.bind(person.to_string()).bind(now)).await? == 1)
 }
 
-/// Takes somebody's identities away, and remembers which they were: issuer and subject of each. None may be linked again until
-/// that is allowed anew.
+/// Unlinks a person's identities and returns issuer and subject of each. None can be linked again until someone allows
+/// it.
 pub async fn unlink(tx: &mut Tx, person: PersonId, now: i64) -> Result<Vec<(String, String)>> {
     let sql = "UPDATE login_identity SET allowed_at = NULL WHERE person_id = $1 AND allowed_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(person.to_string())).await?;
@@ -87,8 +87,8 @@ pub async fn unlink(tx: &mut Tx, person: PersonId, now: i64) -> Result<Vec<(Stri
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Lets one identity be linked to somebody again from whom it was taken away, and no other there; forgets others that never
-/// came, as when one was mistyped: they may be somebody else's.
+/// Allows relinking one unlinked identity to a person, and no other at that provider. Deletes expected identities that
+/// never signed in, such as mistyped ones, because they may belong to someone else.
 pub async fn allow(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -> Result<()> {
     let sql = "DELETE FROM login_identity \
                WHERE issuer = $1 AND subject <> $2 AND person_id = $3 AND linked_at = 0";
@@ -102,7 +102,7 @@ pub async fn allow(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -
     Ok(())
 }
 
-/// Notes an identity that was never here as one that may be linked to somebody; false when it is or was somebody's.
+/// Records an identity never seen here as one that may be linked to a person; `false` if it is or was someone's.
 pub async fn expect(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) -> Result<bool> {
     let sql = "INSERT INTO login_identity (issuer, subject, person_id, linked_at, unlinked_at, allowed_at) \
                VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT DO NOTHING";
@@ -110,21 +110,21 @@ pub async fn expect(tx: &mut Tx, one: (&str, &str), person: PersonId, now: i64) 
     Ok(tx.run(query.bind(person.to_string()).bind(now)).await? == 1)
 }
 
-/// Notes that the provider gave an identity no role; false when that was so the last time too.
+/// Records that the provider gave an identity no role; `false` if that was already recorded.
 pub async fn refuse(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Result<bool> {
     let sql =
         "UPDATE login_identity SET refused_at = $3 WHERE issuer = $1 AND subject = $2 AND refused_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(issuer.to_owned()).bind(subject.to_owned()).bind(now)).await? == 1)
 }
 
-/// Notes that a claim that must hold of everybody does not hold of an identity; false when that was so the last time too.
+/// Records that an identity lacks a required claim; `false` if that was already recorded.
 pub async fn lacks(tx: &mut Tx, issuer: &str, subject: &str, now: i64) -> Result<bool> {
     let sql =
         "UPDATE login_identity SET lacks_at = $3 WHERE issuer = $1 AND subject = $2 AND lacks_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(issuer.to_owned()).bind(subject.to_owned()).bind(now)).await? == 1)
 }
 
-/// Notes that an identity comes in: it has a role, and what must hold of it holds.
+/// Clears both records: the identity has a role and all required claims.
 pub async fn accept(tx: &mut Tx, issuer: &str, subject: &str) -> Result<u64> {
     let sql = "UPDATE login_identity SET refused_at = NULL, lacks_at = NULL \
                WHERE issuer = $1 AND subject = $2 AND (refused_at IS NOT NULL OR lacks_at IS NOT NULL)";

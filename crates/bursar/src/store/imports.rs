@@ -1,5 +1,5 @@
-//! Files that are imported by the pages: how far each has come, the file itself, its refused rows, and which of our
-//! columns a header stood for the last time. What is deliberately not here: reading a file (`ops::import`).
+//! Files imported through the pages: progress, the file itself, its rejected rows, and remembered column mappings. Not
+//! here: parsing a file (`ops::import`).
 
 use payout::ids::ImportId;
 use sqlx::Row as _;
@@ -12,14 +12,14 @@ pub enum What {
     Rewards,
     Partners,
     Accounts,
-    /// Activities, and the programmes they belong to.
+    /// Activities together with their programs.
     Activities,
 }
 
 impl What {
     pub const ALL: [Self; 4] = [Self::Rewards, Self::Partners, Self::Accounts, Self::Activities];
 
-    /// The spelling in the database and in addresses.
+    /// The spelling in the database and in URLs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rewards => "rewards",
@@ -29,7 +29,7 @@ impl What {
         }
     }
 
-    /// Reads [`What::as_str`].
+    /// Parses [`What::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|what| what.as_str() == text)
     }
@@ -46,15 +46,15 @@ impl What {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ImportState {
-    /// The file is here; nobody has said yet what its columns are.
+    /// Uploaded; its columns have not been mapped yet.
     Uploaded,
-    /// Its rows are being looked at.
+    /// Its rows are being checked.
     Checking,
-    /// It is known what an import would do.
+    /// The result of an import is known; nothing is entered yet.
     Checked,
     /// Its rows are being entered.
     Importing,
-    /// Every row is entered or refused.
+    /// Every row is entered or rejected.
     Done,
     /// It stopped and needs a person.
     Failed,
@@ -72,7 +72,7 @@ impl ImportState {
         Self::Canceled,
     ];
 
-    /// The spelling in the database and in addresses.
+    /// The spelling in the database and in URLs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Uploaded => "uploaded",
@@ -85,7 +85,7 @@ impl ImportState {
         }
     }
 
-    /// Reads [`ImportState::as_str`].
+    /// Parses [`ImportState::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
@@ -102,45 +102,42 @@ impl ImportState {
         }
     }
 
-    /// A worker has something to do for it.
+    /// Whether a worker has work to do on it.
     pub fn moving(self) -> bool {
         matches!(self, Self::Checking | Self::Importing)
     }
 }
 
-/// What became of a file's rows, or would.
+/// What happened, or would happen, to a file's rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     pub accepted: i64,
-    /// There already, with the same content.
+    /// Already stored with the same content.
     pub duplicates: i64,
     pub rejected: i64,
 }
 
-/// A file that is imported.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// The id.
     pub id: ImportId,
     /// `IM-000012` without its prefix.
     pub number: i64,
     pub what: What,
-    /// What the file was called.
+    /// The file name at upload.
     pub file_name: String,
     /// Its size in bytes.
     pub size: i64,
-    /// How it is written, as JSON.
+    /// The file's format, as JSON.
     pub layout: String,
-    /// What its headers stand for, as JSON, once somebody has said so.
+    /// The column mapping, as JSON, once chosen.
     pub mapping: Option<String>,
-    /// Its first rows as they will be entered, as JSON, once it is checked.
+    /// The first rows as they will be entered, as JSON, once checked.
     pub sample: Option<String>,
     pub state: ImportState,
-    /// How many rows it has.
     pub total: i64,
-    /// How many of them are entered or refused.
+    /// The number of rows entered or rejected.
     pub done: i64,
-    /// What became of them, or would.
+    /// What happened, or would happen, to the rows.
     pub counts: Counts,
     /// The last line whose payout destination was set.
     pub connected_line: i64,
@@ -148,18 +145,18 @@ pub struct Import {
     pub created_by: String,
     pub came_from: String,
     pub checked_at: Option<i64>,
-    /// When somebody pressed Import, and who.
+    /// When and by whom Import was pressed.
     pub started: Option<(i64, String)>,
-    /// When its last row was done.
+    /// When the last row was done.
     pub finished_at: Option<i64>,
     pub canceled_at: Option<i64>,
-    /// When it stopped by itself, and why.
+    /// When and why it stopped by itself.
     pub failed: Option<(i64, String)>,
-    /// When the file was forgotten.
+    /// When the file was deleted.
     pub forgotten_at: Option<i64>,
-    /// What tells the worker that holds it from one that slept.
+    /// Incremented with every lease; fences off a worker whose lease has expired.
     pub fence: i64,
-    /// How often it was taken up since something of it was done.
+    /// The number of attempts since it last made progress.
     pub tries: i64,
 }
 
@@ -210,7 +207,7 @@ fn import(row: &AnyRow) -> Result<Import> {
     })
 }
 
-/// Keeps a file that was just uploaded.
+/// Stores a newly uploaded file.
 pub async fn insert(tx: &mut Tx, it: &Import, body: &str) -> Result<()> {
     let sql = "INSERT INTO import_run (id, number, what, file_name, size_count, layout, state, total_count, done_count, \
                accepted_count, duplicate_count, rejected_count, connected_line, created_at, created_by, came_from, \
@@ -234,7 +231,7 @@ pub async fn insert(tx: &mut Tx, it: &Import, body: &str) -> Result<()> {
     Ok(())
 }
 
-/// Which imports of a list.
+/// The filter of the import list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub what: Option<What>,
@@ -258,10 +255,10 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Import
     db.all(conditions.query(&sql)).await?.iter().map(import).collect()
 }
 
-/// An import by its number or id.
+/// An import by number or id.
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn find(db: &mut Db, named: &str) -> Result<Import> {
     let mut conditions = Where::default();
     match named.strip_prefix("IM-").and_then(|digits| digits.parse::<i64>().ok()) {
@@ -271,21 +268,21 @@ pub async fn find(db: &mut Db, named: &str) -> Result<Import> {
     import(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM import_run {{where}}"))).await?)
 }
 
-/// The file, as long as it is kept.
+/// The file, if it is still kept.
 pub async fn body(db: &mut Db, id: ImportId) -> Result<Option<String>> {
     let sql = "SELECT body FROM import_file WHERE import_id = $1";
     let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-/// Whether an import waits for a worker.
+/// Whether an import is due for a worker.
 pub async fn any_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql =
         "SELECT 1 FROM import_run WHERE state IN ('checking', 'importing') AND lease_until <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
-/// Takes the import that has waited longest for a worker; nobody else gets it before `until`.
+/// Leases the import that has waited longest, until `until`.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Import>> {
     let sql = format!(
         "UPDATE import_run SET lease_until = $1, lease_node = $3, fence = fence + 1, tries = tries + 1 \
@@ -298,8 +295,8 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Import>> 
     row.as_ref().map(import).transpose()
 }
 
-/// Writes how an import stands now, where it still stands as it was read and is held by the same worker; says whether it
-/// did. The next worker may take it from `free_at` on.
+/// Saves an import's progress if it is unchanged since it was read and its lease is still ours; returns whether it was.
+/// The next worker may take it from `free_at` on.
 pub async fn save(tx: &mut Tx, before: &Import, it: &Import, free_at: i64) -> Result<bool> {
     let sql = "UPDATE import_run SET mapping = $1, sample = $2, state = $3, done_count = $4, accepted_count = $5, \
                duplicate_count = $6, rejected_count = $7, connected_line = $8, checked_at = $9, started_at = $10, \
@@ -331,21 +328,21 @@ pub async fn save(tx: &mut Tx, before: &Import, it: &Import, free_at: i64) -> Re
     Ok(tx.run(query).await? == 1)
 }
 
-/// A row that was refused.
+/// A rejected row of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
     /// The line on which it begins; the header is line 1.
     pub line: i64,
-    /// The column; empty when the row as a whole is wrong.
+    /// The column; empty if the whole row is wrong.
     pub field: String,
     pub code: String,
-    /// What is wrong and what to write instead.
+    /// What is wrong and what to enter instead.
     pub detail: String,
-    /// What the file has there; empty where it has nothing, and for rows that were refused before it was kept.
+    /// The value in the file; empty if there is none, or for rows rejected before values were stored.
     pub value: String,
 }
 
-/// The refused rows of an import, by line; of as many as `limit`.
+/// At most `limit` rejected rows of an import, by line.
 pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refused>> {
     let sql = "SELECT line_number, field, code, detail, file_value FROM import_refused WHERE import_id = $1 \
                ORDER BY line_number LIMIT $2";
@@ -362,7 +359,7 @@ pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refuse
     rows.iter().map(read).collect()
 }
 
-/// Notes rows that were refused; what was said of the same line before is replaced.
+/// Records rejected rows, replacing earlier entries for the same lines.
 pub async fn note_refused(tx: &mut Tx, id: ImportId, refused: &[Refused]) -> Result<()> {
     let sql = "INSERT INTO import_refused (import_id, line_number, field, code, detail, file_value) VALUES {rows} \
                ON CONFLICT (import_id, line_number) DO UPDATE SET field = excluded.field, code = excluded.code, \
@@ -383,21 +380,21 @@ pub async fn note_refused(tx: &mut Tx, id: ImportId, refused: &[Refused]) -> Res
     Ok(())
 }
 
-/// Forgets which rows were refused: they are looked at anew.
+/// Deletes the rejected rows, so that a new check starts clean.
 pub async fn clear_refused(tx: &mut Tx, id: ImportId) -> Result<()> {
     let sql = "DELETE FROM import_refused WHERE import_id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string())).await?;
     Ok(())
 }
 
-/// What headers of such files stood for the last time: our column, or nothing where it was left out.
+/// The last mapping of headers in such files: our column, or `None` if it was left out.
 pub async fn headers(db: &mut Db, what: What) -> Result<Vec<(String, Option<String>)>> {
     let sql = "SELECT header, field FROM import_header WHERE what = $1";
     let rows = db.all(sqlx::query(sql).bind(what.as_str())).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Remembers what headers stand for.
+/// Remembers a header mapping for the next file.
 pub async fn remember_headers(
     tx: &mut Tx,
     what: What,
@@ -413,14 +410,14 @@ pub async fn remember_headers(
     Ok(())
 }
 
-/// Whether a file is still kept that was uploaded before then.
+/// Whether any file uploaded before that time is still kept.
 pub async fn any_kept(db: &mut Db, before: i64) -> Result<bool> {
     let sql = "SELECT 1 FROM import_run WHERE forgotten_at IS NULL AND created_at < $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(before)).await?.is_some())
 }
 
-/// Forgets the files of imports uploaded before then, with their refused rows. What was not finished is canceled: without
-/// its file it cannot go on. Answers how many.
+/// Deletes files uploaded before `before`, with their rejected rows. Cancels unfinished imports, which cannot continue
+/// without the file. Returns how many.
 pub async fn forget_files(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
     for sql in [
         "DELETE FROM import_file WHERE import_id IN \

@@ -1,24 +1,24 @@
-//! What must always hold, asked of the database: each statement names the rows that break a rule, and there are none.
+//! Invariants checked in the database: each query returns the rows that violate one, and must return none.
 
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Db, MOST_VALUES, Result, Value, Where, spelled_out};
 
-/// A rule that one statement checks.
+/// A rule checked by one query.
 pub struct Rule {
     /// The invariant's number in the payment protocol.
     pub id: &'static str,
     pub says: &'static str,
-    /// It is about money: while it is broken, nothing is sent.
+    /// It concerns money: while it is violated, nothing is sent.
     pub stops: bool,
-    /// Names what breaks it. `{PAYMENTS}` stands for the payments it is asked of: all of them, or some.
+    /// Selects violations. `{PAYMENTS}` stands for the payments to check: all of them, or some.
     breaks: &'static str,
-    /// How many things it was asked of.
+    /// Counts how many objects were checked.
     counts: &'static str,
 }
 
-/// The rules that the database can tell by itself. Sums are counted wider than a column, so that no amount breaks one off.
-/// The vendors' own books are compared by the tests, from outside.
+/// The rules that the database alone can check. Sums use a wider type than the columns, so that no amount overflows
+/// one. Tests compare the vendors' own books from outside.
 pub const RULES: &[Rule] = &[
     Rule {
         id: "I01",
@@ -99,9 +99,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "I04",
-        // What was paid a second time counts a second time, and stands in the books as owed by the payee: beside another
-        // attempt, after its rewards were paid anew, or by the vendor as well as outside. The clawback of that books nothing
-        // by itself, but forgiving it does; where the second payment came back, it is void and nothing is booked.
+        // A second payment counts again, and the books show it as owed by the payee: an extra attempt, rewards paid
+        // again, or paid both by the vendor and outside. Its clawback posts nothing by itself, but forgiving it does.
+        // If the second payment is returned, the clawback is void and nothing is posted.
         says: "each payee is owed exactly what was approved and is neither promised nor paid",
         stops: true,
         breaks: "SELECT payee || ' ' || currency FROM (SELECT payee, currency, {sum(minor) AS off} FROM (\
@@ -225,7 +225,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// What breaks a rule, and how many things it was asked of.
+/// A rule's violations, and how many objects were checked.
 pub async fn check(db: &mut Db, rule: &Rule) -> Result<(Vec<String>, i64)> {
     let sql = spelled_out(&rule.breaks.replace(HOLE, PAYMENTS));
     let rows = db.all(sqlx::query(AssertSqlSafe(sql))).await?;
@@ -233,18 +233,18 @@ pub async fn check(db: &mut Db, rule: &Rule) -> Result<(Vec<String>, i64)> {
     Ok((broken, db.one(sqlx::query(rule.counts)).await?.try_get(0)?))
 }
 
-/// What the hole `{PAYMENTS}` is filled with where every payment is meant.
+/// The replacement for `{PAYMENTS}` when every payment is checked.
 const PAYMENTS: &str = "payout_transaction";
 const HOLE: &str = "{PAYMENTS}";
 
 impl Rule {
-    /// It can be asked of some payments alone.
+    /// Whether the rule can be checked for some payments only.
     pub fn is_of_payments(&self) -> bool {
         self.breaks.contains(HOLE)
     }
 }
 
-/// What breaks a rule among some payments; nothing where it cannot be asked of payments.
+/// A rule's violations among some payments; none if it is not about payments.
 pub async fn check_some(db: &mut Db, rule: &Rule, payments: &[String]) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for some in payments.chunks(MOST_VALUES).filter(|_| rule.is_of_payments()) {

@@ -1,5 +1,4 @@
-//! The books as they are exported: journals with their postings by time, and sums by day. Writing them is in
-//! [`super::ledger`].
+//! The ledger for export: journals with their postings by time, and sums by day. Writing is in [`super::ledger`].
 
 use payout::ids::{RewardId, TransactionId};
 use payout::money::{Currency, Money, Sum};
@@ -11,11 +10,11 @@ use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 pub struct Filter {
     pub from: Option<i64>,
     pub before: Option<i64>,
-    /// Postings of this currency only.
+    /// Postings in this currency only.
     pub currency: Option<String>,
 }
 
-/// A posting with the journal it belongs to.
+/// A posting and its journal.
 #[derive(Clone, Debug)]
 pub struct Posted {
     pub journal: String,
@@ -38,7 +37,7 @@ fn in_time(filter: &Filter) -> Where {
     conditions
 }
 
-/// The postings of the next `limit` journals after one, oldest first, and where to go on after them.
+/// The postings of up to `limit` journals after the cursor, oldest first, and the next cursor.
 pub async fn entries(
     db: &mut Db,
     filter: &Filter,
@@ -89,13 +88,13 @@ async fn postings<'a>(db: &mut Db, filter: &Filter, ids: impl Iterator<Item = &'
     Ok(lines)
 }
 
-/// When the first journal at or after a moment was written.
+/// The time of the first journal in the filter's range.
 pub async fn first(db: &mut Db, filter: &Filter) -> Result<Option<i64>> {
     let query = in_time(filter).query("SELECT at FROM journal {where} ORDER BY at LIMIT 1");
     db.optional(query).await?.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-/// What was debited to each account in each currency, and what was credited, apart: account, amount.
+/// Total debits and total credits per account and currency, as separate rows: account, amount.
 pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Sum)>> {
     let mut conditions = Where::default();
     let bounds = [("j.at >= ?", filter.from), ("j.at < ?", filter.before)];
@@ -125,7 +124,7 @@ pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Sum)>> {
     Ok(found)
 }
 
-/// How many sums there are by day, account and side.
+/// The number of sums by day, account and side.
 pub async fn count_by_day(db: &mut Db, filter: &Filter) -> Result<i64> {
     let mut conditions = Where::default();
     conditions.and("p.amount_minor <> 0", []);
@@ -143,7 +142,7 @@ pub async fn count_by_day(db: &mut Db, filter: &Filter) -> Result<i64> {
     Ok(db.one(conditions.query(sql)).await?.try_get(0)?)
 }
 
-/// How many postings there are.
+/// The number of postings in the filter's range.
 pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM posting p JOIN journal j ON j.id = p.journal_id {where}";
     let mut conditions = Where::default();
@@ -159,7 +158,7 @@ pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
     Ok(db.one(conditions.query(sql)).await?.try_get(0)?)
 }
 
-/// The numbers people see of rewards and payments, by their ids.
+/// The public numbers of rewards and payments by id.
 pub async fn numbers(db: &mut Db, ids: &[String]) -> Result<std::collections::HashMap<String, String>> {
     let mut found = std::collections::HashMap::new();
     let tables = [

@@ -1,4 +1,4 @@
-//! The books: journals and postings, only ever added. Balances are sums.
+//! The ledger: journals and postings, insert-only. Balances are sums.
 
 use payout::ids::AttemptId;
 use payout::ledger::{Journal, Movement};
@@ -7,17 +7,17 @@ use sqlx::Row as _;
 use super::{Db, Result, Rows, Tx, Where, sums};
 use crate::clock::Clock;
 
-/// Writes journals, each with the id of what it is about.
+/// Writes journals, each with the id of its subject.
 pub async fn write(tx: &mut Tx, at: i64, clock: &Clock, entries: &[(String, Journal)]) -> Result<()> {
     let entries = entries.iter().map(|(subject, journal)| (subject.as_str(), None, journal));
     write_all(tx, at, clock, entries).await
 }
 
-/// The same of payments, each with what it comes of: an attempt, or the payment itself. A movement that one of these can
-/// cause only once has its id from both, so that it cannot be written a second time.
+/// Writes payments' journals, each with its cause: an attempt, or the payment itself. For a movement that one cause can
+/// produce only once, the journal id is derived from both, so it cannot be posted twice.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] for a movement that is there already.
+/// [`super::StoreError::Conflict`] if such a movement is already posted.
 pub async fn write_once(
     tx: &mut Tx,
     at: i64,
@@ -29,24 +29,24 @@ pub async fn write_once(
     write_all(tx, at, clock, entries).await
 }
 
-/// The cause of the entry for an attempt that has paid beside another attempt of the same payment.
+/// The journal cause for an attempt that paid in addition to another attempt of the same payment.
 pub fn beside(attempt: AttemptId) -> String {
     format!("{attempt}_beside")
 }
 
-/// The cause of the entry for what was paid in the place of an attempt that its bank has paid after all.
+/// The journal cause for the replacement payment of an attempt that the bank did pay after all.
 pub fn in_place_of(attempt: AttemptId) -> String {
     format!("{attempt}_in_place")
 }
 
-/// Whether the books hold already that an attempt has paid beside another.
+/// Whether the ledger already records that an attempt paid in addition to another.
 pub async fn holds_beside(db: &mut Db, attempt: AttemptId) -> Result<bool> {
     let id = format!("jrn_{}_{}", beside(attempt), Movement::Post.as_str());
     Ok(db.optional(sqlx::query("SELECT id FROM journal WHERE id = $1").bind(id)).await?.is_some())
 }
 
-/// Whether one cause can lead to a movement only once. A fee is told in parts, and a transfer comes back in parts; a reward
-/// is approved again after the approval was taken back, and that is guarded by its version.
+/// Whether one cause can produce this movement only once. Fees and partial reversals arrive in parts. A reward can be
+/// approved again after an approval is undone, which its version guards.
 fn only_once(movement: Movement) -> bool {
     match movement {
         Movement::Reserve
@@ -97,7 +97,7 @@ async fn write_all<'a>(
     Ok(())
 }
 
-/// The balance of every ledger account in every currency, debit positive: account, currency, minor units.
+/// The balance of every ledger account per currency, debit positive: account, currency, minor units.
 pub async fn balances(db: &mut Db) -> Result<Vec<(String, String, i128)>> {
     let sql = "SELECT account, currency, {sum(amount_minor)} FROM posting {where} \
                GROUP BY account, currency ORDER BY account, currency";

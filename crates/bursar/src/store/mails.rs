@@ -1,5 +1,4 @@
-//! Mails: one for each notice and reader, with what became of it; the addresses that no longer take any; who a partner
-//! is to be written to.
+//! Mails: one per notice and reader, with its delivery status; suppressed addresses; and who receives a payee's mail.
 
 use payout::access::Role;
 use payout::ids::TransactionId;
@@ -13,12 +12,12 @@ use super::{Db, Result, Rows, Tx, Value, Where, word};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MailState {
     Waiting,
-    /// The mail server has taken it.
+    /// Accepted by the mail server.
     Sent,
-    /// It will not be tried again.
+    /// Given up; it will not be retried.
     Failed,
     Suppressed,
-    /// It waited for so long that what it tells is old.
+    /// It waited so long that its content is outdated.
     Lapsed,
 }
 
@@ -36,7 +35,7 @@ impl MailState {
         }
     }
 
-    /// Reads [`MailState::as_str`].
+    /// Parses [`MailState::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
@@ -52,42 +51,41 @@ impl MailState {
     }
 }
 
-/// A mail as it is kept.
+/// A mail as stored for one reader.
 #[derive(Clone, Debug)]
 pub struct Mail {
     /// Its id, `mail_…`.
     pub id: String,
-    /// The notice it tells; none for a test.
+    /// The outbox notice; `None` for a test.
     pub outbox_id: Option<String>,
     pub notice: Notice,
-    /// The id of what it is about.
+    /// The id of its subject.
     pub about: String,
     pub recipient: String,
-    /// Whose it is; empty where that is not known.
+    /// The reader's name; empty if unknown.
     pub recipient_name: String,
     /// The language it is written in.
     pub language: String,
     pub title: String,
-    /// Its text, in the mails' own markup.
+    /// The text, in mail markup.
     pub body: String,
     /// The version of the template; 0 is the built-in one.
     pub template_version: i64,
     pub state: MailState,
     pub created_at: i64,
-    /// When it is tried next.
+    /// When to try it next.
     pub next_at: i64,
-    /// What tells the worker that holds it from one that slept.
+    /// Incremented with every lease; fences off a worker whose lease has expired.
     pub fence: i64,
-    /// How often it was tried.
     pub tries: i64,
-    /// What the mail server last said.
+    /// The mail server's last reply.
     pub answer: Option<String>,
-    /// When the mail server took it.
+    /// When the mail server accepted it.
     pub sent_at: Option<i64>,
 }
 
 impl Mail {
-    /// The address for people to see. One that a notice names by itself is a destination, and those are shown masked.
+    /// The address for display. An address that came with the notice itself is a payout destination and is masked.
     pub fn shown_recipient(&self) -> String {
         let named = self.notice.audience().contains(&Audience::Named) && self.recipient_name.is_empty();
         match self.recipient.split_once('@').filter(|_| named) {
@@ -123,7 +121,7 @@ fn mail(row: &AnyRow) -> Result<Mail> {
     })
 }
 
-/// Writes mails; one that is there for its notice and recipient stays as it is.
+/// Inserts mails; an existing mail for the same notice and recipient is kept.
 pub async fn insert(tx: &mut Tx, mails: Vec<Mail>) -> Result<u64> {
     let mut rows = Rows::default();
     for mail in mails {
@@ -153,13 +151,13 @@ pub async fn insert(tx: &mut Tx, mails: Vec<Mail>) -> Result<u64> {
     tx.bulk(sql, &[], rows).await
 }
 
-/// Whether a mail waits to be sent.
+/// Whether a mail is due.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql = "SELECT id FROM mail WHERE state = 'waiting' AND next_at <= $1 AND lease_until <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
-/// Leases mails that are due, so that no two workers send the same one at a time.
+/// Leases due mails, so that no two workers send the same one at once.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<Mail>> {
     let sql = format!(
         "UPDATE mail SET lease_until = $2, lease_node = $4, fence = fence + 1, tries = tries + 1 WHERE id IN (SELECT id FROM mail \
@@ -169,11 +167,11 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(limit);
     let query = query.bind(tx.node.clone());
     let mut leased = tx.all(query).await?.iter().map(mail).collect::<Result<Vec<_>>>()?;
-    leased.sort_by(|one, other| one.id.cmp(&other.id)); // What an UPDATE returns comes in any order.
+    leased.sort_by(|one, other| one.id.cmp(&other.id)); // UPDATE … RETURNING has no defined order.
     Ok(leased)
 }
 
-/// Notes what became of a try. False when another worker has taken the mail since.
+/// Records the result of an attempt; `false` if another worker has leased the mail since.
 pub async fn note(
     tx: &mut Tx,
     mail: &Mail,
@@ -196,20 +194,20 @@ pub async fn note(
     Ok(true)
 }
 
-/// Writes another text in place of a mail's own.
+/// Replaces the text of a mail.
 pub async fn put_body(tx: &mut Tx, id: &str, body: &str) -> Result<u64> {
     let sql = "UPDATE mail SET body = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(body.to_owned())).await
 }
 
-/// Lets a mail that was given up wait to be sent again; false when it is not given up.
+/// Queues a given-up mail again; `false` if it was not given up.
 pub async fn wait_again(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
     let sql = "UPDATE mail SET state = 'waiting', next_at = $2, lease_until = 0, tries = 0 \
                WHERE id = $1 AND state IN ('failed', 'suppressed', 'lapsed')";
     Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await? == 1)
 }
 
-/// What a list of mails is narrowed to.
+/// The filter of the mail list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub notice: Option<Notice>,
@@ -241,14 +239,14 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Mail>>
 /// A mail by its id.
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn find(db: &mut Db, id: &str) -> Result<Mail> {
     let mut conditions = Where::default();
     conditions.and("id = ?", [Value::from(id)]);
     mail(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM mail {{where}}"))).await?)
 }
 
-/// When a mail of this notice was last written to an address.
+/// When a mail of this notice was last addressed to this recipient.
 pub async fn last_to(db: &mut Db, recipient: &str, notice: Notice) -> Result<Option<i64>> {
     let sql =
         "SELECT created_at FROM mail WHERE recipient = $1 AND notice = $2 ORDER BY created_at DESC LIMIT 1";
@@ -256,14 +254,14 @@ pub async fn last_to(db: &mut Db, recipient: &str, notice: Notice) -> Result<Opt
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-/// The tries of a mail, oldest first: when, and what was answered.
+/// The attempts to send a mail, oldest first: time and server reply.
 pub async fn tries(db: &mut Db, id: &str) -> Result<Vec<(i64, String)>> {
     let sql = "SELECT at, answer FROM mail_try WHERE mail_id = $1 ORDER BY number";
     let rows = db.all(sqlx::query(sql).bind(id.to_owned())).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// How many mails wait, and how many were given up.
+/// How many mails are waiting, and how many failed.
 pub async fn backlog(db: &mut Db) -> Result<(i64, i64)> {
     let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), 0) AS BIGINT), \
                CAST(COALESCE(SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0) AS BIGINT) \
@@ -272,23 +270,23 @@ pub async fn backlog(db: &mut Db) -> Result<(i64, i64)> {
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// An address that takes no mails.
+/// An address that mail is no longer sent to.
 #[derive(Clone, Debug)]
 pub struct Suppression {
-    /// The address, in lower case.
+    /// The address in lower case.
     pub address: String,
-    /// What the mail server said.
+    /// What the mail server replied.
     pub why: String,
     pub at: i64,
 }
 
-/// The suppression of an address, if there is one.
+/// The suppression of an address, if any.
 pub async fn suppression(db: &mut Db, address: &str) -> Result<Option<Suppression>> {
     let sql = "SELECT address, why, at FROM mail_suppression WHERE address = $1";
     db.optional(sqlx::query(sql).bind(address.to_lowercase())).await?.as_ref().map(suppressed).transpose()
 }
 
-/// Every suppressed address, the newest first.
+/// Every suppressed address, newest first.
 pub async fn suppressions(db: &mut Db, limit: i64) -> Result<Vec<Suppression>> {
     let sql = "SELECT address, why, at FROM mail_suppression ORDER BY at DESC, address LIMIT $1";
     db.all(sqlx::query(sql).bind(limit)).await?.iter().map(suppressed).collect()
@@ -298,7 +296,7 @@ fn suppressed(row: &AnyRow) -> Result<Suppression> {
     Ok(Suppression { address: row.try_get(0)?, why: row.try_get(1)?, at: row.try_get(2)? })
 }
 
-/// Writes no more to an address.
+/// Stops sending to an address.
 pub async fn suppress(tx: &mut Tx, address: &str, why: &str, mail: &str, now: i64) -> Result<u64> {
     let sql = "INSERT INTO mail_suppression (address, why, mail_id, at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (address) DO NOTHING";
@@ -306,19 +304,19 @@ pub async fn suppress(tx: &mut Tx, address: &str, why: &str, mail: &str, now: i6
     tx.run(query.bind(now)).await
 }
 
-/// Writes to an address again; false when nothing was held against it.
+/// Lifts a suppression; `false` if there was none.
 pub async fn lift(tx: &mut Tx, address: &str) -> Result<bool> {
     let sql = "DELETE FROM mail_suppression WHERE address = $1";
     Ok(tx.run(sqlx::query(sql).bind(address.to_lowercase())).await? == 1)
 }
 
-/// Somebody to be written to.
+/// A recipient, with name and language.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reader {
     pub address: String,
-    /// The name; empty where it is not known.
+    /// The name; empty if unknown.
     pub name: String,
-    /// The language; not known for our own people.
+    /// The language; unknown for staff.
     pub language: Option<String>,
 }
 
@@ -326,8 +324,8 @@ fn reader(row: &AnyRow) -> Result<Reader> {
     Ok(Reader { address: row.try_get(0)?, name: row.try_get(1)?, language: row.try_get(2)? })
 }
 
-/// Whoever is to hear what concerns a payee: the partner alone; for an account those who administer it in the portal, or,
-/// while nobody does, its active partners.
+/// Who receives mail about a payee: for a partner, that partner; for an account, its portal administrators, or all its
+/// active partners if it has none.
 pub async fn partners_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
     let found = in_charge_of(db, payee).await?;
     if !found.is_empty() {
@@ -338,8 +336,8 @@ pub async fn partners_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
     db.all(sqlx::query(sql).bind(payee.to_string())).await?.iter().map(reader).collect()
 }
 
-/// Whoever is to hear of a payment: as of its payee, but while nobody administers an account, of its partners only those
-/// who earned something in it. What was paid is no matter of the others.
+/// Who receives mail about a payment: the same as for its payee, except that for an account without an administrator
+/// only partners with rewards in the payment do. The others must not learn the amount.
 pub async fn partners_of_payment(db: &mut Db, payee: Payee, payment: TransactionId) -> Result<Vec<Reader>> {
     let found = in_charge_of(db, payee).await?;
     if !found.is_empty() {
@@ -351,7 +349,7 @@ pub async fn partners_of_payment(db: &mut Db, payee: Payee, payment: Transaction
     db.all(sqlx::query(sql).bind(payment.to_string())).await?.iter().map(reader).collect()
 }
 
-/// A partner alone, or those who administer an account in the portal.
+/// The partner itself, or the portal administrators of an account.
 async fn in_charge_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
     let sql = match payee {
         Payee::Partner(_) => "SELECT email, name, language FROM partner WHERE id = $1",
@@ -364,7 +362,7 @@ async fn in_charge_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
     db.all(sqlx::query(sql).bind(payee.to_string())).await?.iter().map(reader).collect()
 }
 
-/// The address of our person who looks after a payee's account.
+/// The email address of the staff member who manages a payee's account.
 pub async fn account_owner(db: &mut Db, payee: Payee) -> Result<Option<String>> {
     let sql = match payee {
         Payee::Partner(_) => {
@@ -386,7 +384,7 @@ pub async fn people_of(db: &mut Db, roles: &[Role]) -> Result<Vec<Reader>> {
     db.all(conditions.query(sql)).await?.iter().map(named).collect()
 }
 
-/// One person, if they can sign in.
+/// A person, if they can sign in.
 pub async fn person(db: &mut Db, id: &str) -> Result<Option<Reader>> {
     let sql = "SELECT email, name FROM person WHERE id = $1 AND kind = 'person' AND disabled_at IS NULL \
                AND email IS NOT NULL";

@@ -1,10 +1,9 @@
-//! What the database knows of itself: its id, and whether it is in safe mode.
+//! The database's facts about itself: its id, and whether it is in safe mode.
 
 use sqlx::Row as _;
 
 use super::{Db, Result, StoreError, Tx};
 
-/// A value by its name.
 pub async fn get(db: &mut Db, name: &str) -> Result<Option<String>> {
     let row =
         db.optional(sqlx::query("SELECT value FROM meta WHERE name = $1").bind(name.to_owned())).await?;
@@ -18,14 +17,14 @@ pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// A value by its name, held until the end of the transaction.
+/// A value by name, with its row locked until the transaction ends.
 pub async fn hold(tx: &mut Tx, name: &str) -> Result<Option<String>> {
     let sql = "UPDATE meta SET value = value WHERE name = $1 RETURNING value";
     let row = tx.optional(sqlx::query(sql).bind(name.to_owned())).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Sets a value where it still is what was read, or where there still is none; whether it was so.
+/// Compare-and-set: sets a value if it is still as read, or still absent. Returns whether it did.
 pub async fn replace(tx: &mut Tx, name: &str, read: Option<&str>, value: &str) -> Result<bool> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value = $3";
@@ -33,14 +32,14 @@ pub async fn replace(tx: &mut Tx, name: &str, read: Option<&str>, value: &str) -
     Ok(tx.run(query.bind(read.unwrap_or_default().to_owned())).await? == 1)
 }
 
-/// Sets a value unless there is one; answers the one there is then.
+/// Sets a value unless there is one; returns the stored value.
 pub async fn keep_first(tx: &mut Tx, name: &str, value: &str) -> Result<String> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     tx.run(sqlx::query(sql).bind(name.to_owned()).bind(value.to_owned())).await?;
     get(tx, name).await?.ok_or(StoreError::Missing)
 }
 
-/// Takes a value away where it still is what was read; whether it was.
+/// Deletes a value if it is still as read; returns whether it did.
 pub async fn unset_as(tx: &mut Tx, name: &str, read: &str) -> Result<bool> {
     let sql = "DELETE FROM meta WHERE name = $1 AND value = $2";
     let query = sqlx::query(sql).bind(name.to_owned()).bind(read.to_owned());

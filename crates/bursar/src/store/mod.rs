@@ -1,8 +1,9 @@
-//! All SQL and nothing else: one text for SQLite and PostgreSQL, plain `$1` statements through sqlx's `Any` driver.
+//! All SQL, and nothing else. One SQL text serves SQLite and PostgreSQL: plain `$1` statements through sqlx's `Any`
+//! driver.
 //!
-//! Reads take a [`Db`]; every write takes a [`Tx`], which only a verb (`ops`) opens. What is deliberately not here:
-//! decisions. A statement guards what the database can guard (unique, still in this state) and says how many rows it
-//! touched; what that means is said by the caller.
+//! Reads take a [`Db`]; every write takes a [`Tx`], which only a verb (`ops`) opens. Not here: decisions. A statement
+//! enforces what the database can (unique, still in this state) and returns the number of affected rows; the caller
+//! decides what that means.
 #![allow(clippy::disallowed_methods, reason = "this is the one place where SQL is")]
 
 mod address;
@@ -88,17 +89,17 @@ pub use bulk::{Rows, Value};
 pub use counters::{count_up, counted, counted_each, next_numbers, next_of_each};
 use step::Point;
 
-/// What the database answers when it does not answer with rows.
+/// Why a database operation failed.
 #[derive(Debug)]
 pub enum StoreError {
     Missing,
-    /// Somebody else changed it first, or it would break a rule the database keeps.
+    /// A concurrent change, or a violated constraint.
     Conflict(String),
     /// A stored value that this program cannot have written.
     Corrupt(String),
-    /// Another transaction entered the same thing first: the whole of it may be tried again.
+    /// A concurrent transaction inserted the same thing first: retry the whole transaction.
     Overtaken,
-    /// The database itself: unreachable, full, broken.
+    /// A database failure: unreachable, full, broken.
     Db(sqlx::Error),
 }
 
@@ -127,10 +128,10 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// How many times the whole transaction is worth another try: six when the database gave it up because of another one
-    /// (PostgreSQL 40001 and 40P01, SQLite's busy codes), which ends in milliseconds; twice when a row was not let go for
-    /// seconds (55P03), or when this process slept so long in the middle that the database ended it (25P03). What ran out of
-    /// its time (57014) would do so again.
+    /// How many times the whole transaction is worth retrying: six if the database aborted it in favor of another one
+    /// (PostgreSQL 40001 and 40P01, SQLite's busy codes), which clears in milliseconds; two if a row stayed locked for
+    /// seconds (55P03) or this process stalled so long mid-transaction that the database ended it (25P03). A statement
+    /// timeout (57014) would happen again.
     pub fn tries(&self) -> u32 {
         let error = match self {
             Self::Overtaken => return 6,
@@ -145,13 +146,12 @@ impl StoreError {
         }
     }
 
-    /// Another try is worth it.
     pub fn try_again(&self) -> bool {
         self.tries() > 0
     }
 
-    /// The error is about a row: a stored value that cannot be read, or one that the database does not take (SQLSTATE
-    /// classes 22 and 23). Anything else may be the database's own trouble.
+    /// The error concerns a row: a stored value that cannot be read, or one that the database rejects (SQLSTATE classes
+    /// 22 and 23). Other errors may be a failure of the database itself.
     pub fn about_a_row(&self) -> bool {
         match self {
             Self::Corrupt(_) | Self::Missing => true,
@@ -164,30 +164,29 @@ impl StoreError {
         }
     }
 
-    /// The database cannot be reached, is too busy to be, or is being stopped, started or taken over.
+    /// The database is unreachable, overloaded, or being stopped, started or failed over.
     pub fn away(&self) -> bool {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls};
         let Self::Db(error) = self else { return self.try_again() };
         let code = error.as_database_error().and_then(|told| told.code());
-        // A proxy before a server that is gone takes connections and closes them, which is no protocol.
+        // A proxy whose server is down accepts connections and closes them, which surfaces as a protocol error.
         matches!(error, Io(_) | PoolTimedOut | PoolClosed | Protocol(_) | Tls(_))
-            // It ran out of its time, the server is shutting down, has crashed or is starting, has no connection left, or is a
-            // standby that is not promoted yet; 08 are the connections.
+            // Statement timeout, server shutting down, crashed, starting up or out of connections, or a standby not
+            // promoted yet; class 08 covers connection errors.
             || matches!(code.as_deref(), Some("57014" | "57P01" | "57P02" | "57P03" | "53300" | "25006"))
             || code.is_some_and(|code| code.starts_with("08"))
             || self.cannot_write()
             || self.try_again()
     }
 
-    /// The disk of the database is full, or does not do what it is told.
+    /// The database's disk is full or failing.
     pub fn cannot_write(&self) -> bool {
         let Self::Db(error) = self else { return false };
         let code = error.as_database_error().and_then(|told| told.code());
         match code.as_deref() {
-            // PostgreSQL: disk full, an error of the disk.
+            // PostgreSQL: disk full, I/O error.
             Some("53100" | "58030") => true,
-            // SQLite's own codes are numbers whose last byte is the kind: an error of the disk, full, a file that cannot be
-            // opened.
+            // The last byte of a SQLite code is its kind: I/O error, full, cannot open.
             Some(code) if code.len() < 5 => {
                 code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 10 | 13 | 14))
             }
@@ -195,7 +194,7 @@ impl StoreError {
         }
     }
 
-    /// A row that somebody else holds was not let go in the time a statement waits for one.
+    /// A lock timeout: another transaction holds the row.
     pub fn held_elsewhere(&self) -> bool {
         let Self::Db(error) = self else { return false };
         let code = error.as_database_error().and_then(|told| told.code());
@@ -203,18 +202,18 @@ impl StoreError {
     }
 }
 
-/// What a read or write answers.
+/// The result of a read or write.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// Reads a stored word back into its enum or id.
+/// Parses a stored string into its enum or id.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when this program cannot have written it.
+/// [`StoreError::Corrupt`] if this program cannot have written it.
 pub fn word<T>(read: Option<T>, text: &str) -> Result<T> {
     read.ok_or_else(|| StoreError::Corrupt(text.to_owned()))
 }
 
-/// What can be read of some rows. A row that cannot be is told of in the log: it must not take the others out of sight.
+/// Keeps the readable rows. Logs each unreadable one, because it must not hide the rest.
 fn readable<T>(read: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let unread = |one: &Result<T>| match one {
         Err(error) if error.about_a_row() => {
@@ -232,39 +231,39 @@ enum Engine {
     Postgres,
 }
 
-/// The database: a pool to read from and, on SQLite, one connection to write through, so that writers queue fairly
-/// instead of waiting on a lock.
+/// The database: a pool for reads and, on SQLite, a single write connection, so that writers queue fairly instead of
+/// contending for a lock.
 #[derive(Clone)]
 pub struct Store {
     engine: Engine,
     readers: AnyPool,
     writer: AnyPool,
-    /// Which process this is, where it serves: leases are held in its name.
+    /// The id of this process if it serves; its leases carry it.
     node: Arc<OnceLock<String>>,
 }
 
-/// SQLite before this version can corrupt its write-ahead log.
+/// Earlier SQLite versions can corrupt the write-ahead log.
 const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
 
 const SCHEMES: &str = "BURSAR_DATABASE_URL must begin with sqlite:// or postgres://";
 
-/// Waiting longer than this for a connection is worth a line in the log.
+/// Log a warning if acquiring a connection takes longer than this.
 const SLOW: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// Opens the database, checks what must be true of it and brings its tables up to date.
+    /// Opens the database, verifies its requirements and runs migrations.
     ///
     /// # Errors
-    /// When it cannot be reached, is too old, does not keep what it acknowledges, or has tables of a newer program.
+    /// It is unreachable, too old, does not keep commits durably, or was migrated by a newer program.
     pub async fn open(url: &str) -> Result<Self> {
         Self::open_with(url, CONNECTIONS).await
     }
 
-    /// The same with at most so many connections to PostgreSQL. They take turns, and each of them has every statement planned
-    /// for itself, which is most of what a short life does.
+    /// The same with at most `connections` PostgreSQL connections. Each connection plans every statement for itself,
+    /// which is most of a short-lived process's work.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// Same as [`Store::open`].
     pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let store = match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -275,8 +274,8 @@ impl Store {
                 store
             }
             Some("postgres" | "postgresql") => {
-                // One connection first: a pool would go on trying and in the end say only that it took too long. A
-                // migration may take longer than a statement may otherwise, so it runs before that is set.
+                // Connect once without the pool, which would retry and finally report only a timeout. Migrations run
+                // before the statement timeout is set, because they may exceed it.
                 address::check(url)?;
                 let mut first = <AnyConnection as sqlx::Connection>::connect(url).await?;
                 check_postgres(&mut first).await?;
@@ -306,7 +305,7 @@ impl Store {
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(30))
                 .acquire_slow_threshold(SLOW)
-                // A file does not go away like a server does, so nobody need ask first whether it is there.
+                // A file does not disappear as a server does, so skip the check.
                 .test_before_acquire(false)
                 .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
                 .after_connect(move |connection, _| {
@@ -317,8 +316,8 @@ impl Store {
                         connection.execute("PRAGMA foreign_keys = ON").await?;
                         connection.execute(cache).await?;
                         connection.execute("PRAGMA temp_store = MEMORY").await?;
-                        // An UPDATE joined to a list of ids would go through the whole table and index the list,
-                        // instead of going through the list and finding each id by the index that is there.
+                        // For an UPDATE joined to a list of ids, SQLite would scan the whole table and index the list,
+                        // instead of finding each id through the existing index.
                         connection.execute("PRAGMA automatic_index = OFF").await?;
                         Ok(())
                     })
@@ -327,7 +326,7 @@ impl Store {
         let store = Self {
             engine: Engine::Sqlite,
             node: Arc::default(),
-            // What a reader has cached is worthless after the next commit of the writer, so it gets little.
+            // A commit by the writer invalidates readers' caches, so keep those small.
             writer: pool(1, "PRAGMA cache_size = -65536").connect(&url).await?,
             readers: pool(8, "PRAGMA cache_size = -8192").connect(&url).await?,
         };
@@ -335,7 +334,7 @@ impl Store {
         Ok(store)
     }
 
-    /// What SQLite acknowledges must survive a power loss, and the library must be one that keeps its log whole.
+    /// SQLite's commits must survive a power failure, and its version must not corrupt the write-ahead log.
     async fn check_sqlite(&self) -> Result<()> {
         let mut db = self.read().await?;
         let version = db.one(sqlx::query("SELECT sqlite_version()")).await?.try_get::<String, _>(0)?;
@@ -376,15 +375,15 @@ impl Store {
         Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool, node: Arc::default() })
     }
 
-    /// A connection to read through. What several statements read may differ in time; a decision belongs into a [`Tx`].
+    /// A connection for reads. Several statements may see different moments; decisions belong in a [`Tx`].
     pub async fn read(&self) -> Result<Db> {
         Ok(Db { connection: Connection::Pooled(self.readers.acquire().await?) })
     }
 
-    /// Begins a database transaction to write in. Dropped without [`Tx::commit`], it leaves nothing behind.
+    /// Begins a write transaction. Dropped without [`Tx::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Tx> {
         step::at(Point::Begin).await?;
-        // A deferred SQLite transaction that reads first and writes later can fail in the middle; this one cannot.
+        // A deferred SQLite transaction that reads before it writes can fail midway; an immediate one cannot.
         let begun = match self.engine {
             Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
             Engine::Postgres => silent::begun(self.writer.begin()).await?,
@@ -398,23 +397,23 @@ impl Store {
         })
     }
 
-    /// The same database as another process sees it: with a name of its own.
+    /// The same database as seen by another process, without this one's node id.
     pub fn of_another_process(&self) -> Self {
         Self { node: Arc::default(), ..self.clone() }
     }
 
-    /// Names this process, once: from now on its leases are held in this name.
+    /// Sets this process's node id, once; its leases carry it from now on.
     pub fn serves_as(&self, node: &str) {
         let _ = self.node.set(node.to_owned());
     }
 
-    /// The name of this process, where it serves.
+    /// This process's node id, if it serves.
     pub fn node(&self) -> Option<&str> {
         self.node.get().map(String::as_str)
     }
 
-    /// How many writers keep the database busy: SQLite has one at a time; PostgreSQL takes what one sends while it makes
-    /// durable what another has sent.
+    /// How many concurrent writers keep the database busy: one on SQLite; on PostgreSQL two, so that one sends while
+    /// the other's commit is being synced.
     pub fn writers(&self) -> usize {
         match self.engine {
             Engine::Sqlite => 1,
@@ -422,7 +421,7 @@ impl Store {
         }
     }
 
-    /// Rows of the trail are chained by a loop, after their transaction was committed.
+    /// Whether audit rows are chained by a loop after the commit.
     pub fn chains_later(&self) -> bool {
         match self.engine {
             Engine::Sqlite => false,
@@ -430,12 +429,12 @@ impl Store {
         }
     }
 
-    /// The number of the newest migration that this program has for this database.
+    /// The newest migration this program has for this database.
     pub fn newest_schema(&self) -> i64 {
         schema::newest(self.engine)
     }
 
-    /// `sqlite` or `postgres`, for people.
+    /// `sqlite` or `postgres`, for display.
     pub fn engine_name(&self) -> &'static str {
         match self.engine {
             Engine::Sqlite => "sqlite",
@@ -443,27 +442,27 @@ impl Store {
         }
     }
 
-    /// Closes every connection, once what is under way has ended.
+    /// Waits for running operations and closes every connection.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 }
 
-/// Whether a connection may be used again. SQLite ends a transaction by itself when its disk is full or fails; the rollback
-/// that follows then fails too, and the connection would count as being in that transaction for ever. Of one connection to
-/// write through, nothing would be left.
+/// Whether a connection can be reused. When the disk is full or failing, SQLite rolls back by itself; the rollback that
+/// follows then fails too, and sqlx would consider the connection in a transaction forever. With a single write
+/// connection, writing would stop entirely.
 async fn has_no_transaction(connection: &mut AnyConnection) -> std::result::Result<bool, sqlx::Error> {
     use sqlx::Connection as _;
     if !connection.is_in_transaction() {
         return Ok(true);
     }
-    // A rollback may still be on its way; what is asked after it is answered after it.
+    // A rollback may still be in progress; the ping completes after it.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
 }
 
-/// The database holds what nobody else on the machine may read. SQLite gives the files beside it the mode it has itself.
+/// Makes the database file private to its owner. SQLite gives its auxiliary files the same mode.
 fn keep_to_owner(url: &str) -> Result<()> {
     let options: SqliteConnectOptions = url.parse()?;
     let path = options.get_filename();
@@ -486,12 +485,12 @@ fn keep_to_owner(url: &str) -> Result<()> {
     }
 }
 
-/// So many connections to PostgreSQL one process holds at most.
+/// The most PostgreSQL connections per process.
 const CONNECTIONS: u32 = 24;
 
-/// What every connection to PostgreSQL is told. Nobody waits for a row without end, and no transaction holds one without
-/// end: a node that is frozen, cut off or forgotten in the middle of a transaction stops the others for seconds. Whoever
-/// asked is answered 503 and may ask again; a loop takes the work up again.
+/// Session settings of every PostgreSQL connection. They bound how long a statement waits for a lock and how long a
+/// transaction can hold one, so a node that hangs or is cut off mid-transaction blocks the others for seconds only. A
+/// request that times out gets a 503 and can be retried; a loop picks the work up again.
 const POSTGRES_SESSION: &[(&str, &str)] = &[
     ("lock_timeout", "5s"),
     ("statement_timeout", "60s"),
@@ -501,11 +500,12 @@ const POSTGRES_SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_count", "3"),
 ];
 
-/// A commit is on disk before it is answered; where the server waits for a standby to show it too, that stays so.
+/// Commits must be on disk before they are acknowledged. Keeps `remote_apply` if the server is configured to wait for a
+/// standby.
 const KEEPS_ITS_COMMITS: &str = "SELECT pg_catalog.set_config('synchronous_commit', \
                                  CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
-/// What this connection was told, with what is in force of it; nothing on SQLite.
+/// The session settings with their effective values; empty on SQLite.
 pub async fn session(db: &mut Db) -> Result<Vec<(String, String)>> {
     if !matches!(db.raw().backend_name(), "PostgreSQL") {
         return Ok(Vec::new());
@@ -518,7 +518,7 @@ pub async fn session(db: &mut Db) -> Result<Vec<(String, String)>> {
     Ok(told)
 }
 
-/// The server is new enough, and what it acknowledges survives a power loss.
+/// The server must be recent enough, and its commits must survive a power failure.
 async fn check_postgres(connection: &mut AnyConnection) -> Result<()> {
     let version = connection.fetch_one("SHOW server_version_num").await?.try_get::<String, _>(0)?;
     if version.parse::<u32>().unwrap_or(0) < 150_000 {
@@ -533,9 +533,9 @@ async fn check_postgres(connection: &mut AnyConnection) -> Result<()> {
     Ok(())
 }
 
-/// Each connection of ours is one of the server's while it is open. A pooler that hands the server's connections around among
-/// ours runs a statement that was prepared on one of them on another one, where the same name may stand for another statement;
-/// and what a connection was told (`POSTGRES_SESSION`) holds for somebody else.
+/// Each of our connections must be one server session. A transaction pooler runs a statement prepared in one session in
+/// another, where its name may refer to a different statement, and leaks our session settings (`POSTGRES_SESSION`) to
+/// other clients.
 async fn check_sessions(first: &mut AnyConnection, url: &str) -> Result<()> {
     for _ in 0..3 {
         let ours = process(first).await?;
@@ -554,7 +554,7 @@ async fn check_sessions(first: &mut AnyConnection, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Which process of the server answers.
+/// The server process id of a connection.
 async fn process(connection: &mut AnyConnection) -> Result<String> {
     let row = connection.fetch_one("SELECT CAST(pg_backend_pid() AS TEXT)").await?;
     Ok(row.try_get(0)?)
@@ -611,15 +611,15 @@ impl Db {
     }
 }
 
-/// A database transaction: the only thing that can be written through. It derefs to [`Db`], so that a decision reads
-/// and writes in one.
+/// A write transaction, the only way to write. Derefs to [`Db`], so that a decision reads and writes in one
+/// transaction.
 pub struct Tx {
     db: Db,
     engine: Engine,
-    /// In whose name leases are taken.
+    /// The node id that leases are taken under.
     node: Option<String>,
     audit: Vec<audit::Entry>,
-    /// What its commit is called.
+    /// The point name of its commit.
     named: &'static str,
 }
 
@@ -638,12 +638,12 @@ impl std::ops::DerefMut for Tx {
 }
 
 impl Tx {
-    /// Makes everything written in it durable, the audit rows of the change with it. On SQLite, where one transaction
-    /// writes at a time, they are chained here; on PostgreSQL the head of the chain would be a lock that every node waits
-    /// for, so they are only written here and chained once they are committed ([`audit::chain_waiting`]).
+    /// Commits all writes together with their audit rows. On SQLite, with one writer at a time, the rows are chained
+    /// here. On PostgreSQL the head of the chain would be a lock that every node waits for, so rows are only stored
+    /// here and chained after the commit ([`audit::chain_waiting`]).
     ///
     /// # Errors
-    /// When the database refuses; then nothing was written.
+    /// The database rejects the commit; nothing was written.
     pub async fn commit(mut self) -> Result<()> {
         let entries = std::mem::take(&mut self.audit);
         match self.engine {
@@ -663,33 +663,33 @@ impl Tx {
         step::at(Point::Committed).await
     }
 
-    /// The commit of it is a point of this name.
+    /// Sets the point name of the commit.
     pub fn named(&mut self, named: &'static str) {
         self.named = named;
     }
 
-    /// Notes who did what, in the same transaction as the change.
+    /// Adds an audit entry, committed with the change.
     pub fn audit(&mut self, entry: audit::Entry) {
         self.audit.push(entry);
     }
 }
 
-/// Conditions of a list, numbered as they are added.
+/// A query's conditions, numbered as they are added.
 #[derive(Default)]
 pub(crate) struct Where {
     conditions: Vec<String>,
-    /// From this one on they are out of a planner's sight.
+    /// Conditions from this index on are hidden from the planner.
     unseen: Option<usize>,
     values: Vec<Value>,
 }
 
 impl Where {
-    /// Conditions of a statement that itself names these values as `$1…`.
+    /// Conditions for a statement that itself uses these values as `$1…`.
     pub(crate) fn beside(values: impl IntoIterator<Item = Value>) -> Self {
         Self { values: values.into_iter().collect(), ..Self::default() }
     }
 
-    /// Adds a condition; each `?` in it stands for the next of `values`.
+    /// Adds a condition; each `?` in it binds the next of `values`.
     pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         let mut text = String::new();
         let mut values = values.into_iter();
@@ -715,7 +715,7 @@ impl Where {
         self.and(&format!("{column} IN ({list})"), [values]);
     }
 
-    /// What is added from here on stands inside `CASE`, so that no planner chooses an index for it.
+    /// Wraps the conditions added from here on in `CASE`, so that no planner picks an index for them.
     pub(crate) fn unseen(&mut self) {
         self.unseen = Some(self.conditions.len());
     }
@@ -735,7 +735,7 @@ impl Where {
     }
 }
 
-/// The statement with the words of [`moved`] and the sums of [`sums`] in it spelled out.
+/// Expands the placeholders of [`moved`] and [`sums`] in a statement.
 pub fn spelled_out(sql: &str) -> String {
     sums::spelled_out(&moved::spelled_out(sql))
 }

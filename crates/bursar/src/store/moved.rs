@@ -1,27 +1,27 @@
-//! What left us for payees and what became of it, as the books say it: the one reading of the journal that the dashboard, the
-//! earnings, the tax figures, the exports and the statements have in common.
+//! Money that left us for payees and what happened to it, according to the ledger. The dashboard, earnings, tax
+//! figures, exports and statements all use this one definition.
 //!
-//! *Left us* is what was taken off our balance at a vendor: once for each payment, however often its bank leg is tried.
-//! What did not stay with payees is told in three: what *came back* to our balance; what *lies* refused in a payee's balance
-//! at the vendor, less what was sent on from there, fetched back or settled; and what was *given up* there. Of one payment that
-//! failed twice at the bank and then arrived, so much left us as it was, and nothing came back. Each of the three can be less
-//! than nothing in a span of time: then money went on that had been there before it.
+//! *Left us* is what was taken off our balance at a vendor: once per payment, however often its bank payout is retried.
+//! Money that payees did not keep falls into three parts: what was *returned* to our balance; what a bank refused and
+//! is *held* in the payee's vendor balance, less what was resent, recalled or settled; and what was *written off*
+//! there. A payment that failed twice at the bank and then arrived left us once, and nothing was returned. Each part
+//! can be negative in a given period, when money from before it moves on.
 //!
-//! Fees are not the payee's and so in none of them.
+//! Vendor fees are not the payee's and are in none of these.
 
 use payout::money::{Currency, Sum};
 use sqlx::any::AnyRow;
 
 use super::{Result, sums};
 
-/// What of the money that left us did not stay with payees.
+/// The part of the money that left us that payees did not keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Back {
-    /// Came back to our balance at the vendor.
+    /// Returned to our balance at the vendor.
     pub to_us: Sum,
-    /// Lies in payees' balances at the vendor: ours, and to be decided about.
+    /// In payees' balances at the vendor: ours, awaiting a decision.
     pub in_balances: Sum,
-    /// Lay there and was given up by two people: lost.
+    /// Was there and was written off by two people.
     pub given_up: Sum,
 }
 
@@ -31,29 +31,28 @@ impl Back {
         Self { to_us: zero, in_balances: zero, given_up: zero }
     }
 
-    /// All that did not stay with payees.
     pub fn total(&self) -> Sum {
         Sum::new(self.to_us.minor + self.in_balances.minor + self.given_up.minor, self.to_us.currency)
     }
 
-    /// Adds what is in the same currency.
+    /// Adds another value in the same currency.
     pub fn add(&mut self, other: &Self) {
         self.to_us.minor += other.to_us.minor;
         self.in_balances.minor += other.in_balances.minor;
         self.given_up.minor += other.given_up.minor;
     }
 
-    /// What stands in the six columns of `{back}`.
+    /// Reads the six columns of `{back}`.
     ///
     /// # Errors
-    /// When there are none.
+    /// The columns are missing.
     pub(super) fn read(row: &AnyRow, column: usize, currency: Currency) -> Result<Self> {
         let sum = |place: usize| Ok::<_, super::StoreError>(Sum::new(sums::read(row, place)?, currency));
         Ok(Self { to_us: sum(column)?, in_balances: sum(column + 2)?, given_up: sum(column + 4)? })
     }
 }
 
-/// The words that a statement says for it. Its journals are `j` and their postings `p`.
+/// The SQL behind each placeholder. Journals are aliased `j` and their postings `p`.
 const WORDS: [(&str, &str); 7] = [
     ("{moved}", "j.movement IN ('post', 'park', 'unpark', 'reverse', 'recall', 'write_off')"),
     (
@@ -73,7 +72,7 @@ const WORDS: [(&str, &str); 7] = [
     ("{given_up}", "CASE WHEN p.account LIKE 'written_off:%' THEN p.amount_minor ELSE 0 END"),
 ];
 
-/// The statement with these words spelled out.
+/// Expands these placeholders in a statement.
 pub fn spelled_out(sql: &str) -> String {
     WORDS.iter().fold(sql.to_owned(), |sql, (word, means)| sql.replace(word, means))
 }

@@ -1,5 +1,5 @@
-//! Submissions that an event names by our own key: the vendor has something under it, and says under which id. Looking at
-//! that object is `work::named`; everything else about submissions is [`super::submissions`].
+//! Submissions that an event names by our own key: the vendor has an object for them and reports its id. `work::named`
+//! looks that object up; everything else about submissions is in [`super::submissions`].
 
 use payout::ids::{AttemptId, TransactionId};
 use payout::money::Vendor;
@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, submissions, word};
 
-/// The submissions that were committed under these keys: key, id, vendor, account.
+/// The submissions committed under these keys: key, id, vendor, account.
 pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String, Vendor, Option<String>)>> {
     let mut found = Vec::new();
     for some in keys.chunks(MOST_VALUES) {
@@ -25,9 +25,9 @@ pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String,
     found.iter().map(read).collect()
 }
 
-/// Writes down under which ids the vendor is said to have these submissions, to be looked at from `at` on. One that is
-/// known to be accepted under that id already needs no look, unless people have called something of it not made; nor does one
-/// that people have counted.
+/// Records the ids under which the vendor reportedly has these submissions, due for a look-up at `at`. A submission
+/// already accepted under that id needs none unless people called part of it not made; nor does one that people have
+/// counted.
 pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()> {
     let mut rows = Rows::default();
     let distinct: std::collections::BTreeSet<&(String, String)> = named.iter().collect();
@@ -47,22 +47,22 @@ pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()
     Ok(())
 }
 
-/// An object that a vendor is said to have under a key of ours.
+/// An object that a vendor reportedly has under one of our keys.
 #[derive(Clone, Debug)]
 pub struct Named {
-    /// The submission that was committed under the key.
+    /// The submission committed under the key.
     pub submission: submissions::Submission,
     /// The vendor's id of the object.
     pub object: String,
-    /// Since when it is said to have it.
+    /// When it was first reported.
     pub since: i64,
-    /// How often it was looked at without finding out anything.
+    /// The number of inconclusive look-ups.
     pub looks: i64,
-    /// A person was told of it.
+    /// Whether a person was told of it.
     pub told: bool,
 }
 
-/// Leases the named objects whose look is due. One whose submission's record cannot be read is left out until its lease ends.
+/// Leases the named objects due for a look-up. Leaves out those with unreadable submissions until their lease ends.
 pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64) -> Result<Vec<Named>> {
     let sql = format!(
         "UPDATE named_object SET look_at = $2 WHERE (submission_id, object_id) IN (SELECT submission_id, object_id \
@@ -75,7 +75,7 @@ pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64
     for row in tx.all(query).await? {
         rows.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?));
     }
-    // In one order, whatever order the database answers in.
+    // The database returns rows in no particular order.
     rows.sort();
     let wanted: Vec<String> = rows.iter().map(|(id, ..)| id.clone()).collect();
     let readable = submissions::several_readable(tx, &wanted).await?;
@@ -86,14 +86,13 @@ pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64
     Ok(named.collect())
 }
 
-/// Whether people have called anything not made that a submission carries.
+/// Whether people called any attempt of a submission not made.
 pub async fn called_not_made(db: &mut Db, submission: &str) -> Result<bool> {
     let sql = "SELECT id FROM attempt WHERE submission_id = $1 AND state = 'failed' AND reason_code = 'not_made' LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(submission.to_owned())).await?.is_some())
 }
 
-/// A look has found out what there was to find out, or is not repeated; with `again_at`, it has found out nothing and is
-/// repeated then.
+/// Records a look-up: conclusive, or not to be repeated; with `again_at`, inconclusive and repeated then.
 pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Option<i64>) -> Result<()> {
     let sql =
         "UPDATE named_object SET look_at = $3, looks = looks + 1 WHERE submission_id = $1 AND object_id = $2";
@@ -102,7 +101,7 @@ pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Optio
     Ok(())
 }
 
-/// What a vendor is said to have under our keys for a payment and nothing here counts: its ids, and since when.
+/// What a vendor reportedly has under our keys for a payment but the books do not include: its ids, and since when.
 pub async fn of_payment(db: &mut Db, payment: TransactionId) -> Result<Vec<(String, i64)>> {
     let sql = "SELECT n.object_id, MIN(n.named_at) FROM attempt a JOIN named_object n ON n.submission_id = a.submission_id \
                WHERE a.transaction_id = $1 AND n.counted_at IS NULL AND (n.look_at IS NOT NULL OR n.told_at IS NOT NULL) \
@@ -112,14 +111,14 @@ pub async fn of_payment(db: &mut Db, payment: TransactionId) -> Result<Vec<(Stri
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// A person was told of an object that cannot be seen.
+/// Records that a person was told of an object that we cannot see.
 pub async fn told(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Result<()> {
     let sql = "UPDATE named_object SET told_at = $3 WHERE submission_id = $1 AND object_id = $2";
     tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(now)).await?;
     Ok(())
 }
 
-/// What is not seen of an account is looked at again now: the payee may have given us access to it.
+/// Makes unseen objects of an account due for a look-up now: the payee may have given us access.
 pub async fn look_again(tx: &mut Tx, account: &str, now: i64) -> Result<()> {
     let sql = "UPDATE named_object SET look_at = $2 WHERE look_at IS NOT NULL AND look_at > $2 AND EXISTS (\
                SELECT 1 FROM submission s WHERE s.id = named_object.submission_id AND s.account = $1)";
@@ -127,9 +126,9 @@ pub async fn look_again(tx: &mut Tx, account: &str, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// The vendor has a submission under this id. One that is open ends as accepted, and whoever has it on the wire records
-/// nothing any more; one that had ended as not carried out keeps its end, and learns the id. An id that is known is never
-/// replaced: answers whether this is its object.
+/// Records the vendor's id of a submission. An open submission ends as accepted, and fences off a worker that is still
+/// sending it. One that ended as refused stays so and gains the id. A known id is never replaced; returns whether this
+/// is the submission's object.
 pub async fn adopt(tx: &mut Tx, submission: &str, vendor_id: &str, now: i64) -> Result<bool> {
     let sql = "UPDATE submission SET vendor_id = $2, fence = fence + 1, lease_until = 0, sending_since = NULL, \
                ended_at = COALESCE(ended_at, $3), last_why = 'found', last_detail = $2, \
@@ -139,8 +138,8 @@ pub async fn adopt(tx: &mut Tx, submission: &str, vendor_id: &str, now: i64) -> 
     Ok(tx.run(query).await? == 1)
 }
 
-/// The same where a person has proven that this is the object of an attempt that had ended here. The one that was known is
-/// over, and gives way to it, unless something else that the submission carries is still there.
+/// The same after a person has proven that this object belongs to an attempt that had ended here. It replaces the known
+/// object, unless another attempt in the submission is still alive.
 pub async fn adopt_proven(
     tx: &mut Tx,
     submission: &str,
@@ -156,7 +155,7 @@ pub async fn adopt_proven(
     looked(tx, submission, vendor_id, None).await
 }
 
-/// People have settled that this object was paid beside the one that the books hold: it is told of no more.
+/// People have established that this object was paid in addition to the one in the books: stop reporting it.
 pub async fn counted(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO named_object (submission_id, object_id, vendor, named_at, looks, counted_at) \
                SELECT s.id, $2, s.vendor, CAST($3 AS BIGINT), 0, CAST($3 AS BIGINT) FROM submission s WHERE s.id = $1 \
@@ -166,7 +165,7 @@ pub async fn counted(tx: &mut Tx, submission: &str, object: &str, now: i64) -> R
     Ok(())
 }
 
-/// Under which ids a submission is said to be with the vendor.
+/// The vendor ids reported for a submission.
 pub async fn of(db: &mut Db, submission: &str) -> Result<Vec<String>> {
     let sql = "SELECT object_id FROM named_object WHERE submission_id = $1 ORDER BY named_at, object_id";
     let read = |row: &AnyRow| Ok(row.try_get(0)?);

@@ -1,24 +1,23 @@
-//! The processes that serve this database, and the leases that end with them. When one is dead is said by `ops::nodes`.
+//! The processes that serve this database, and the leases that end with them. `ops::nodes` decides when one is dead.
 
 use sqlx::Row as _;
 
 use super::{Db, Result, Tx};
 
-/// Enters a process, with the ids of the keys that it has.
+/// Registers a process, with the ids of its keys.
 pub async fn enter(tx: &mut Tx, id: &str, key_ids: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO node (id, beats, key_ids, started_at) VALUES ($1, 0, $2, $3) ON CONFLICT (id) DO NOTHING";
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(key_ids.to_owned()).bind(now)).await?;
     Ok(())
 }
 
-/// Counts a beat of a process, and notes the keys that it has now; false when it was taken for dead and is not entered any
-/// more.
+/// Records a heartbeat and the process's current keys; `false` if it was declared dead and removed.
 pub async fn beat(tx: &mut Tx, id: &str, key_ids: &str) -> Result<bool> {
     let sql = "UPDATE node SET beats = beats + 1, key_ids = $2 WHERE id = $1";
     Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(key_ids.to_owned())).await? == 1)
 }
 
-/// Every process that does not have a key of this id: its name, its beats, and since when it runs.
+/// The processes without a key of this id: name, heartbeats and start time.
 pub async fn without_key(db: &mut Db, key: &str) -> Result<Vec<(String, i64, i64)>> {
     let rows = db.all(sqlx::query("SELECT id, beats, started_at, key_ids FROM node ORDER BY id")).await?;
     let mut without = Vec::new();
@@ -31,13 +30,13 @@ pub async fn without_key(db: &mut Db, key: &str) -> Result<Vec<(String, i64, i64
     Ok(without)
 }
 
-/// Every process and its beats.
+/// All processes and their heartbeat counts.
 pub async fn all(db: &mut Db) -> Result<Vec<(String, i64)>> {
     let rows = db.all(sqlx::query("SELECT id, beats FROM node ORDER BY id")).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Takes a process out and ends every lease that it held; answers how many.
+/// Removes a process and ends all its leases; returns how many.
 pub async fn bury(tx: &mut Tx, id: &str) -> Result<u64> {
     let leases = [
         "UPDATE submission SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \

@@ -1,5 +1,5 @@
-//! What lies between a partner's wish to be paid somewhere and their payout profile: connected accounts that are being made
-//! at Stripe, the one-time way back from its pages, PayPal addresses that are not confirmed yet. Only hashes of secrets.
+//! Payout setup in progress: connected accounts being created at Stripe, one-time return links from its pages, and
+//! unconfirmed PayPal addresses. Secrets are stored as hashes only.
 
 use payout::ids::{AccountId, PersonId};
 use payout::ledger::Payee;
@@ -8,12 +8,12 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, word};
 
-/// A connected account that is to be made, or was.
+/// A connected account, created or about to be.
 #[derive(Clone, Debug)]
 pub struct Intended {
-    /// Which of the payee's, from 1.
+    /// Its number among the payee's accounts, from 1.
     pub number: i64,
-    /// The idempotency key under which Stripe is asked.
+    /// The idempotency key of the request to Stripe.
     pub key: String,
     pub country: String,
     pub email: String,
@@ -21,15 +21,15 @@ pub struct Intended {
     pub business_type: String,
     /// `full` or `recipient`.
     pub service_agreement: String,
-    /// `acct_…`, once it is made.
+    /// `acct_…`, once it is created.
     pub account: Option<String>,
-    /// When Stripe refused to make it or said that it is no longer ours.
+    /// When Stripe refused to create it or said that it is no longer ours.
     pub refused_at: Option<i64>,
-    /// When it was written down, before Stripe was asked.
+    /// When it was recorded, before the request to Stripe.
     pub intended_at: i64,
 }
 
-/// The newest connected account of a payee, made or not.
+/// The newest connected account of a payee, created or not.
 pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
     let sql = "SELECT number, key, country, email, business_type, service_agreement, account, refused_at, \
                intended_at FROM connected_account WHERE payee = $1 ORDER BY number DESC LIMIT 1";
@@ -50,7 +50,7 @@ pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
     .transpose()
 }
 
-/// Writes down that an account is to be made; false when another was intended at the same moment.
+/// Records an account about to be created; `false` if another was recorded at the same moment.
 pub async fn intend(tx: &mut Tx, payee: Payee, new: &Intended, by: &str) -> Result<bool> {
     let sql = "INSERT INTO connected_account (payee, number, key, country, email, business_type, \
                service_agreement, intended_at, intended_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -61,14 +61,14 @@ pub async fn intend(tx: &mut Tx, payee: Payee, new: &Intended, by: &str) -> Resu
     Ok(tx.run(query).await? == 1)
 }
 
-/// The connected accounts that a payee has or had.
+/// The connected accounts a payee has or had.
 pub async fn accounts_of(db: &mut Db, payee: Payee) -> Result<Vec<String>> {
     let sql = "SELECT account FROM connected_account WHERE payee = $1 AND account IS NOT NULL";
     let rows = db.all(sqlx::query(sql).bind(payee.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Writes down which account Stripe has made.
+/// Records the account Stripe created.
 pub async fn made(tx: &mut Tx, payee: Payee, number: i64, account: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE connected_account SET account = $3, made_at = $4 \
                WHERE payee = $1 AND number = $2 AND account IS NULL";
@@ -76,7 +76,7 @@ pub async fn made(tx: &mut Tx, payee: Payee, number: i64, account: &str, now: i6
     tx.run(query.bind(account.to_owned()).bind(now)).await
 }
 
-/// Writes down that Stripe refuses it, so that the next one is another.
+/// Records that Stripe refused the account, so that the next attempt creates a different one.
 pub async fn refused(tx: &mut Tx, payee: Payee, number: i64, why: &str, now: i64) -> Result<u64> {
     let sql =
         "UPDATE connected_account SET refused_at = $3, refused_why = $4 WHERE payee = $1 AND number = $2";
@@ -84,7 +84,7 @@ pub async fn refused(tx: &mut Tx, payee: Payee, number: i64, why: &str, now: i64
     tx.run(query.bind(now).bind(why.to_owned())).await
 }
 
-/// Writes down a way back from Stripe's pages, for one session and one payee.
+/// Records a return link from Stripe's pages, for one session and one payee.
 pub async fn open_state(
     tx: &mut Tx,
     state_hash: &str,
@@ -101,8 +101,8 @@ pub async fn open_state(
     Ok(())
 }
 
-/// Uses a way back up and answers the account it was for and when it ends; `None` when it is unknown, used, too old, or
-/// another session's or payee's.
+/// Consumes a return link; returns its account and expiry. `None` if it is unknown, used, expired, or for another
+/// session or payee.
 pub async fn use_state(
     tx: &mut Tx,
     state_hash: &str,
@@ -117,13 +117,12 @@ pub async fn use_state(
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// An address that waits for its confirmation.
+/// A PayPal address waiting for confirmation.
 #[derive(Clone, Debug)]
 pub struct Unconfirmed {
     pub payee: Payee,
     pub address: String,
     pub person: PersonId,
-    /// Until when it can be confirmed.
     pub expires_at: i64,
 }
 
@@ -137,7 +136,7 @@ fn unconfirmed(row: &AnyRow) -> Result<Unconfirmed> {
     })
 }
 
-/// Writes down an address that is to be confirmed; whatever of the payee waited before waits no more.
+/// Records an address to confirm, replacing the payee's pending one.
 pub async fn ask_to_confirm(tx: &mut Tx, token_hash: &str, new: &Unconfirmed, now: i64) -> Result<()> {
     let sql = "DELETE FROM address_confirmation WHERE payee = $1 AND used_at IS NULL";
     tx.run(sqlx::query(sql).bind(new.payee.to_string())).await?;
@@ -149,7 +148,7 @@ pub async fn ask_to_confirm(tx: &mut Tx, token_hash: &str, new: &Unconfirmed, no
     Ok(())
 }
 
-/// What can be confirmed with this token.
+/// The pending confirmation for this token.
 pub async fn to_confirm(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Unconfirmed>> {
     let sql = "SELECT payee, address, person_id, expires_at FROM address_confirmation \
                WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2";
@@ -157,7 +156,7 @@ pub async fn to_confirm(db: &mut Db, token_hash: &str, now: i64) -> Result<Optio
     row.as_ref().map(unconfirmed).transpose()
 }
 
-/// What of a payee waits for its confirmation.
+/// A payee's pending confirmation, if any.
 pub async fn waiting(db: &mut Db, payee: Payee, now: i64) -> Result<Option<Unconfirmed>> {
     let sql = "SELECT payee, address, person_id, expires_at FROM address_confirmation \
                WHERE payee = $1 AND used_at IS NULL AND expires_at > $2 ORDER BY created_at DESC LIMIT 1";
@@ -165,7 +164,7 @@ pub async fn waiting(db: &mut Db, payee: Payee, now: i64) -> Result<Option<Uncon
     row.as_ref().map(unconfirmed).transpose()
 }
 
-/// Uses a confirmation up and answers what it confirms.
+/// Consumes a confirmation; returns the confirmed address.
 pub async fn confirm(tx: &mut Tx, token_hash: &str, now: i64) -> Result<Option<Unconfirmed>> {
     let sql = "UPDATE address_confirmation SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL \
                AND expires_at > $2 RETURNING payee, address, person_id, expires_at";
@@ -173,7 +172,7 @@ pub async fn confirm(tx: &mut Tx, token_hash: &str, now: i64) -> Result<Option<U
     row.as_ref().map(unconfirmed).transpose()
 }
 
-/// The names of those who look after an account in the portal.
+/// The names of an account's portal administrators.
 pub async fn administrators(db: &mut Db, account: AccountId) -> Result<Vec<String>> {
     let sql = "SELECT p.name FROM person p JOIN partner t ON t.id = p.partner_id WHERE t.account_id = $1 \
                AND p.role = 'partner_admin' AND p.kind = 'person' AND p.disabled_at IS NULL ORDER BY p.name LIMIT 5";

@@ -1,4 +1,4 @@
-//! Notices to be turned into mails, written in the same transaction as the change they tell of.
+//! The outbox: notices to be turned into mails, written in the same transaction as the change they report.
 
 use payout::notice::Notice;
 use sqlx::Row as _;
@@ -7,19 +7,19 @@ use sqlx::any::AnyRow;
 use super::{Db, Result, Rows, Tx, Value, word};
 use crate::clock::Clock;
 
-/// A notice as it lies in the outbox.
+/// A notice in the outbox.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// Its id.
     pub id: String,
     pub notice: Notice,
-    /// The id of what it is about.
+    /// The id of its subject.
     pub about: String,
     pub detail: String,
     pub at: i64,
 }
 
-/// Writes notices: what happened, the id of what it happened to, and particulars as JSON.
+/// Writes notices: what happened, the id of its subject, and details as JSON.
 pub async fn write(
     tx: &mut Tx,
     clock: &Clock,
@@ -29,7 +29,7 @@ pub async fn write(
     write_due(tx, clock, now, 0, notices).await
 }
 
-/// The same, to be told from `due` on.
+/// The same, due at `due`.
 pub async fn write_due(
     tx: &mut Tx,
     clock: &Clock,
@@ -48,13 +48,13 @@ pub async fn write_due(
     Ok(())
 }
 
-/// Whether a notice waits to be turned into mails.
+/// Whether a notice is due to be turned into mails.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql = "SELECT id FROM outbox WHERE expanded_at IS NULL AND due_at <= $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
-/// Takes the oldest notices that are due: they are this transaction's, and expanded when it commits.
+/// Takes the oldest due notices; they count as expanded once this transaction commits.
 pub async fn take(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<Told>> {
     let sql = "UPDATE outbox SET expanded_at = $1 WHERE id IN (SELECT id FROM outbox \
                WHERE expanded_at IS NULL AND due_at <= $1 ORDER BY due_at, id LIMIT $2) \
@@ -65,7 +65,7 @@ pub async fn take(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<Told>> {
     Ok(taken)
 }
 
-/// Takes every notice of a kind about a partner's rewards that waits, due or not.
+/// Takes every pending notice of a kind about a partner's rewards, due or not.
 pub async fn take_all_of_owner(tx: &mut Tx, notice: Notice, owner: &str, now: i64) -> Result<Vec<Told>> {
     let sql = "UPDATE outbox SET expanded_at = $3 WHERE id IN (SELECT o.id FROM outbox o \
                JOIN reward r ON r.id = o.subject WHERE o.notice = $1 AND o.expanded_at IS NULL \
@@ -77,32 +77,32 @@ pub async fn take_all_of_owner(tx: &mut Tx, notice: Notice, owner: &str, now: i6
     Ok(taken)
 }
 
-/// Puts notices back, to be taken again at `due`.
+/// Puts notices back, due again at `due`.
 pub async fn put_back(tx: &mut Tx, ids: Vec<String>, due: i64) -> Result<u64> {
     let sql = "UPDATE outbox SET expanded_at = NULL, due_at = $1 WHERE id IN ({ids})";
     tx.among(sql, &[Value::from(due)], ids).await
 }
 
-/// Takes the particulars off a notice, once nothing reads them any more.
+/// Deletes a notice's details once nothing reads them any more.
 pub async fn forget_detail(tx: &mut Tx, id: &str) -> Result<u64> {
     tx.run(sqlx::query("UPDATE outbox SET detail = $2 WHERE id = $1").bind(id.to_owned()).bind("{}")).await
 }
 
-/// The newest notice of a kind, to show a template with.
+/// The newest notice of a kind, as sample data for a template.
 pub async fn newest(db: &mut Db, notice: Notice) -> Result<Option<Told>> {
     let sql = "SELECT id, notice, subject, detail, created_at FROM outbox WHERE notice = $1 \
                ORDER BY id DESC LIMIT 1";
     db.optional(sqlx::query(sql).bind(notice.as_str())).await?.as_ref().map(told).transpose()
 }
 
-/// The notices about something, oldest first.
+/// The notices about a subject, oldest first.
 pub async fn about(db: &mut Db, about: &str) -> Result<Vec<Told>> {
     let sql =
         "SELECT id, notice, subject, detail, created_at FROM outbox WHERE subject = $1 ORDER BY id LIMIT 500";
     db.all(sqlx::query(sql).bind(about.to_owned())).await?.iter().map(told).collect()
 }
 
-/// Whether this may be told now: it was never told, or not since `before`. Whoever asks first has told it.
+/// Whether to send this notice now: never sent before, or not since `before`. Records it as sent for the first caller.
 pub async fn may_tell(tx: &mut Tx, what: &str, about: &str, now: i64, before: i64) -> Result<bool> {
     let sql = "INSERT INTO notice_told (notice, about, told_at) VALUES ($1, $2, $3) \
                ON CONFLICT (notice, about) DO UPDATE SET told_at = excluded.told_at \
@@ -111,7 +111,7 @@ pub async fn may_tell(tx: &mut Tx, what: &str, about: &str, now: i64, before: i6
     Ok(tx.run(query).await? == 1)
 }
 
-/// When this was last told.
+/// When this notice was last sent.
 pub async fn last_told(db: &mut Db, what: &str, about: &str) -> Result<Option<i64>> {
     let sql = "SELECT told_at FROM notice_told WHERE notice = $1 AND about = $2";
     let row = db.optional(sqlx::query(sql).bind(what.to_owned()).bind(about.to_owned())).await?;

@@ -1,6 +1,5 @@
-//! What is sent, or sent again under its key, once nothing is stopped: payments, bank payouts of money that is at Stripe
-//! already, and what asks money back. What is deliberately not here: whether a gate keeps it waiting, which is asked before
-//! each sending.
+//! What would be sent, or resent under its key, if nothing were paused: payments, bank payouts of money already at
+//! Stripe, and requests for money back. Not here: gates, which are checked before each send.
 
 use payout::money::{Currency, Money, Sum};
 use sqlx::Row as _;
@@ -8,18 +7,18 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Value, Where, readable, sums, word};
 
-/// What of a payment waits.
+/// The part of a payment that is waiting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
     /// All of it, or the answer to its first request.
     Out,
-    /// Its money is at Stripe, and its way to the bank is what waits.
+    /// The money is at Stripe; its bank payout is waiting.
     Bank,
-    /// Somebody has asked for it back: out of the payee's balance at Stripe, or as an unclaimed payment at PayPal.
+    /// A recall: from the payee's Stripe balance, or of an unclaimed PayPal payment.
     Back,
 }
 
-/// Payments in one currency that wait alike.
+/// Waiting payments of one kind and currency.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     pub way: Way,
@@ -27,7 +26,8 @@ pub struct Waiting {
     pub net: Sum,
 }
 
-/// What waits to be sent, or asked back, or has had no answer, by way and currency. What the vendor contradicts is not sent.
+/// Payments and recalls waiting to be sent or answered, by kind and currency. Payments that the vendor contradicts are
+/// not sent.
 pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
     let mut conditions = Where::default();
     let asked_back = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id AND a.leg = 'cancel' \
@@ -59,16 +59,16 @@ pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
         .collect()
 }
 
-/// Money that is on its way, or may be, from a connected balance to the bank.
+/// Money that is, or may be, moving from a connected account's balance to the bank.
 pub struct UnderWay {
     pub account: String,
-    /// How much, of all payouts in this currency.
+    /// The total of all payouts in this currency.
     pub net: Money,
 }
 
-/// What payouts that are committed but not known to be made take from these accounts' balances. One that waits for a person
-/// without a request, or that Stripe is known to have made, takes nothing more. What cannot be read is left out and told of
-/// in the log: it must not keep every other payout from the bank.
+/// The amounts that committed but unconfirmed bank payouts will take from these accounts' balances. Excludes a payout
+/// in review that has no request or that Stripe is known to have made. Unreadable records are logged and left out,
+/// because they must not block all other payouts.
 pub async fn under_way(db: &mut Db, accounts: &[&str]) -> Result<Vec<UnderWay>> {
     let mut conditions = Where::default();
     conditions.among("destination", accounts.iter().map(|account| Value::from(*account)));

@@ -1,5 +1,4 @@
-//! Passkeys, and the challenges that wait for one. What is deliberately not here: what is checked of them
-//! (`ops::people::passkeys`).
+//! Passkeys and pending challenges. Not here: verifying them (`ops::people::passkeys`).
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -14,12 +13,12 @@ pub struct Passkey {
     pub person: PersonId,
     pub credential_id: String,
     pub public_key: String,
-    /// What its owner calls it.
+    /// The name its owner gave it.
     pub name: String,
     pub made_at: i64,
-    /// When it was last shown.
+    /// When it was last used to sign in.
     pub used_at: Option<i64>,
-    /// Whether it stays on one device or is on many, where its device has said so.
+    /// Whether it is device-bound or synced, if the device has said so.
     pub devices: Option<String>,
 }
 
@@ -37,14 +36,14 @@ fn read(row: &AnyRow) -> Result<Passkey> {
     })
 }
 
-/// The passkeys of somebody, the oldest first.
+/// A person's passkeys, oldest first.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Passkey>> {
     let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at, devices FROM passkey \
                WHERE person_id = $1 ORDER BY made_at, id LIMIT 100";
     db.all(sqlx::query(sql).bind(person.to_string())).await?.iter().map(read).collect()
 }
 
-/// The passkey that browsers call so.
+/// The passkey with this credential id.
 pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>> {
     let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at, devices FROM passkey \
                WHERE credential_id = $1";
@@ -52,7 +51,7 @@ pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>>
     row.map(|row| read(&row)).transpose()
 }
 
-/// Keeps a passkey; false when browsers call another one so.
+/// Stores a passkey; `false` if its credential id is already taken.
 pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
     let sql = "INSERT INTO passkey (id, person_id, credential_id, public_key, name, use_count, made_at, devices) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (credential_id) DO NOTHING";
@@ -61,9 +60,9 @@ pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
     Ok(tx.run(query.bind(count).bind(one.made_at).bind(one.devices.clone())).await? == 1)
 }
 
-/// Notes that a passkey was used, and how often its device says that it was; false when it was said to have been used as
-/// often before, by whichever node. A device that says 0 does not count. On how many devices
-/// it is now is kept as well.
+/// Records a use with the device's signature counter; `false` if the counter has not increased, on any node, which
+/// means a clone or a replay. A device that always reports 0 keeps no counter. Also stores whether the passkey is now
+/// synced.
 pub async fn used(tx: &mut Tx, id: &str, count: i64, devices: &'static str, now: i64) -> Result<bool> {
     let sql = "UPDATE passkey SET use_count = $2, used_at = $3, devices = $4 WHERE id = $1 \
                AND (use_count < $2 OR use_count = 0 AND $2 = 0)";
@@ -71,31 +70,30 @@ pub async fn used(tx: &mut Tx, id: &str, count: i64, devices: &'static str, now:
     Ok(tx.run(query.bind(devices)).await? == 1)
 }
 
-/// Takes one passkey of somebody away; false when they have none of this id.
+/// Removes one of a person's passkeys; `false` if they have none with this id.
 pub async fn remove(tx: &mut Tx, person: PersonId, id: &str) -> Result<bool> {
     let sql = "DELETE FROM passkey WHERE person_id = $1 AND id = $2";
     Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await? == 1)
 }
 
-/// A challenge that waits for a passkey.
+/// A challenge waiting for a passkey.
 #[derive(Clone, Debug)]
 pub struct Challenge {
-    /// What is signed, in base64url.
+    /// The value to sign, in base64url.
     pub challenge: String,
     pub purpose: &'static str,
-    /// By whom it can be answered.
+    /// The person or browser that may answer it.
     pub bound_to: String,
-    /// What is done by it.
     pub deed: String,
     pub nonce: String,
     pub expires_at: i64,
 }
 
-/// Another node's clock may be behind ours by so much: what it asked for still waits there.
+/// How far another node's clock may be behind, in microseconds: its challenges are still valid there.
 const BEHIND_US: i64 = 60 * 60 * 1_000_000;
 
-/// Keeps a challenge, and forgets those that nobody answered: those that ended long ago, and of whoever this one is bound to
-/// all but the last four.
+/// Stores a challenge and deletes unanswered ones: those that expired long ago, and all but the last four bound to the
+/// same person or browser.
 pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
     let over = sqlx::query("DELETE FROM passkey_challenge WHERE expires_at < $1").bind(now - BEHIND_US);
     tx.run(over).await?;
@@ -109,8 +107,8 @@ pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Uses a challenge up, whichever node asked for it: the deed and the chance in it; nothing when there is none, it is for
-/// something or somebody else, or it waits no more.
+/// Consumes a challenge, whichever node issued it; returns its action and nonce. `None` if there is none, it has
+/// expired, or it is for another purpose or owner.
 pub async fn take(
     tx: &mut Tx,
     challenge: &str,
@@ -125,7 +123,7 @@ pub async fn take(
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// The last challenge for this purpose that waits for whoever it is bound to.
+/// The latest pending challenge for this purpose and owner.
 pub async fn waiting(db: &mut Db, purpose: &'static str, bound_to: &str, now: i64) -> Result<Option<String>> {
     let sql = "SELECT challenge FROM passkey_challenge WHERE bound_to = $1 AND purpose = $2 AND expires_at > $3 \
                ORDER BY expires_at DESC LIMIT 1";

@@ -1,5 +1,5 @@
-//! What payees were paid before, read in sets: what a payment is measured by before Pay is pressed. What is deliberately
-//! not here: what of it is unusual (`payout::unusual`).
+//! Payees' payment history, read in sets, as the baseline for checks before Pay. Not here: what counts as unusual
+//! (`payout::unusual`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use super::{Db, MOST_VALUES, Result, Tx, Value, Where, meta, readable, sums, wor
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The past of these payees; whoever was never paid is not among them.
+/// These payees' history; omits payees who were never paid.
 pub async fn of(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, Past>> {
     let mut past: HashMap<Payee, Past> = HashMap::new();
     for some in payees.chunks(MOST_VALUES - 20) {
@@ -59,7 +59,7 @@ async fn paid_to(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo)>> 
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// What went to a destination and did not stay there. What simply failed never went anywhere.
+/// Payments that went to a destination and did not stay there. A failed payment never went anywhere.
 async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack)>> {
     let mut conditions = among(payees);
     conditions.and(
@@ -77,14 +77,13 @@ async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// The attempts of a payment of which nothing that the vendor has said proves that they were not made, whatever ended the
-/// payment after them.
+/// Attempts that ended without proof from the vendor that they were not made, however the payment ended afterwards.
 const UNPROVEN: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = q.id AND a.leg NOT IN ('reversal', 'cancel') \
                         AND a.state = 'failed' \
                         AND a.reason_code IN ('not_made', 'not_found_at_vendor'))";
 
-/// The earlier payments that these rewards were in and that have given them back, save those that the vendor refused: of them
-/// nothing ever moved. That one was not made because nothing was found, or because people said so, may turn out wrong.
+/// The earlier payments that released these rewards, except those the vendor rejected, where nothing ever moved. A
+/// payment called not made because nothing was found, or by people, may turn out to have been made.
 pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>> {
     let mut found = Vec::new();
     for some in rewards.chunks(MOST_VALUES - 20) {
@@ -112,7 +111,7 @@ pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>
     Ok(found)
 }
 
-/// Every payment that a reward was ever in.
+/// Every payment a reward was ever in.
 pub async fn payments_of(db: &mut Db, reward: RewardId) -> Result<Vec<TransactionId>> {
     let sql = "SELECT transaction_id FROM transaction_reward WHERE reward_id = $1 ORDER BY transaction_id";
     let read = |row: &AnyRow| {
@@ -122,15 +121,15 @@ pub async fn payments_of(db: &mut Db, reward: RewardId) -> Result<Vec<Transactio
     db.all(sqlx::query(sql).bind(reward.to_string())).await?.iter().map(read).collect()
 }
 
-/// Payments of the same amount to a payee, as one: the last.
+/// Payments of the same amount to a payee, represented by the latest.
 fn recent_of(row: &AnyRow) -> Result<(Payee, Recent)> {
     let number: i64 = row.try_get(3)?;
     let amount = Money::new(row.try_get(2)?, currency(row)?);
     Ok((payee(row)?, Recent { number: format!("PT-{number:06}"), amount, at: row.try_get(4)? }))
 }
 
-/// What is released has given its rewards back: paying them again is what is wanted. What failed and still holds them
-/// counts, because it can be sent again: then a reward that somebody has entered anew would be paid twice.
+/// Excludes released payments, because paying their rewards again is intended. Includes failed payments that still hold
+/// their rewards: they can be resent, and would then duplicate a reward entered anew.
 async fn recent_rows(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<AnyRow>> {
     let mut conditions = among(payees);
     conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
@@ -143,8 +142,8 @@ async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee,
     readable(recent_rows(db, payees, since).await?.iter().map(recent_of))
 }
 
-/// Whose payments of these days cannot all be read, each with the number of one that cannot: whether something is paid to them
-/// again is not known.
+/// Payees with unreadable payments in the recent days, each with the number of one: whether they are being paid twice
+/// is unknown.
 pub async fn unread(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, String>> {
     let since = now - DUPLICATE_DAYS * DAY_US;
     let mut doubtful = HashSet::new();
@@ -182,17 +181,17 @@ fn looked(number: i64) -> String {
     format!("looked_at:PT-{number:06}")
 }
 
-/// Who has said of a payment whose record cannot be read that they looked, as it was noted.
+/// Who confirmed that they checked an unreadable payment, as recorded.
 pub async fn looked_at(db: &mut Db, number: i64) -> Result<Option<String>> {
     meta::get(db, &looked(number)).await
 }
 
-/// Notes that somebody has looked: it holds its payee no more.
+/// Records that someone checked an unreadable payment, which then no longer holds its payee.
 pub async fn note_looked(tx: &mut Tx, number: i64, by: &str) -> Result<()> {
     meta::set(tx, &looked(number), by).await
 }
 
-/// What a vendor has paid and this database has lost: to a destination, perhaps for the same.
+/// Payments that a vendor made and this database lost: they went to a destination, possibly for the same rewards.
 async fn found(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo, Recent)>> {
     let mut conditions = Where::default();
     conditions.among("p.payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -222,9 +221,9 @@ async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Pay
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
-/// Whose payments through which vendor have borne, since a moment, what the vendor takes once a month. A payment of which
-/// nothing moved has borne nothing once its rewards are elsewhere; until then it may be sent again. Of a payment from before
-/// this was noted it is believed.
+/// The payees and vendors whose payments since then bore the vendor's monthly fee. A payment of which nothing moved
+/// bears it only while it may be resent, not once its rewards are released. Payments from before the fee was recorded
+/// are assumed to have borne it.
 pub async fn billed_since(db: &mut Db, payees: &[Payee], since: i64) -> Result<HashSet<(Payee, Vendor)>> {
     let mut found = HashSet::new();
     for some in payees.chunks(MOST_VALUES) {

@@ -1,4 +1,4 @@
-//! Payees: partners and accounts as receivers, their payout profiles and tax reports.
+//! Payees: partners and accounts as recipients, their payout profiles and tax reports.
 
 use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
 use payout::external;
@@ -12,16 +12,16 @@ use std::collections::HashMap;
 
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, put_back, word};
 
-/// A payout profile as it is kept.
+/// A payout profile as stored.
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub payee: Payee,
     pub destination: Destination,
-    /// Since when the vendor would pay to it; `None` while it would not.
+    /// Since when the vendor would pay to it; `None` if it would not.
     pub payable_at: Option<i64>,
-    /// Why the vendor would not.
+    /// Why the vendor would not pay.
     pub not_payable_why: Option<String>,
-    /// The currencies it has a bank account in, where the vendor says.
+    /// The currencies it has a bank account in, if the vendor reports them.
     pub currencies: Option<Vec<Currency>>,
     /// When it was first set.
     pub set_at: i64,
@@ -29,7 +29,7 @@ pub struct Profile {
     pub changed_at: Option<i64>,
     /// When the vendor was last asked about it.
     pub checked_at: Option<i64>,
-    /// Another payee has the same destination, and nobody has said that this is right.
+    /// Another payee has the same destination, and nobody has cleared it.
     pub shared: bool,
 }
 
@@ -67,12 +67,11 @@ fn write_currencies(list: &[Currency]) -> String {
     list.iter().map(|currency| currency.code()).collect::<Vec<_>>().join(" ")
 }
 
-/// The payout profile of a payee, if there is one.
+/// A payee's payout profile, if any.
 pub async fn profile_of(db: &mut Db, payee: Payee) -> Result<Option<Profile>> {
     Ok(profiles_of(db, &[payee]).await?.remove(&payee))
 }
 
-/// The profiles of several payees.
 pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Profile>> {
     let mut found = HashMap::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -86,7 +85,7 @@ pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee,
     Ok(found)
 }
 
-/// The profiles with this destination: whom an event is about, and who shares it.
+/// The profiles with this destination: the payees an event concerns, and those who share it.
 pub async fn profiles_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<Vec<Profile>> {
     let mut conditions = Where::default();
     conditions.and("f.address = ?", [Value::from(address)]);
@@ -94,7 +93,7 @@ pub async fn profiles_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<V
     db.all(profiles(conditions)).await?.iter().map(profile).collect()
 }
 
-/// Locks a payee, so that two who set their profile at the same moment do it one after the other; whether there is one.
+/// Locks a payee, so that concurrent changes to their profile are serialized. Returns whether the payee exists.
 pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
     let sql = match payee {
         Payee::Partner(_) => "UPDATE partner SET updated_at = updated_at WHERE id = $1",
@@ -103,13 +102,13 @@ pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(payee.to_string())).await? == 1)
 }
 
-/// Holds a destination until the transaction ends, so that two payees who are given the same one at the same moment come one
-/// after the other, and the second sees the first.
+/// Locks a destination until the transaction ends, so that of two payees given the same one concurrently, the second
+/// sees the first.
 pub async fn lock_destination(tx: &mut Tx, destination: &Destination) -> Result<()> {
     super::count_up(tx, &format!("destination:{}", destination.fingerprint()), 1).await.map(drop)
 }
 
-/// Says whether we deal with a payee, and why. Nothing else writes these two columns of a payee that exists.
+/// Sets a payee's standing and note. Nothing else updates these two columns.
 pub async fn set_standing(
     tx: &mut Tx,
     payee: Payee,
@@ -125,13 +124,13 @@ pub async fn set_standing(
     tx.run(query.bind(note.map(str::to_owned)).bind(now)).await
 }
 
-/// Notes the language a partner reads.
+/// Sets a partner's preferred language.
 pub async fn set_language(tx: &mut Tx, partner: PartnerId, code: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE partner SET language = $2, updated_at = $3 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(partner.to_string()).bind(code.to_owned()).bind(now)).await
 }
 
-/// Who has the same destination as this payee without anybody's word that this is right.
+/// The payees who share this payee's destination without clearance.
 pub async fn sharing(db: &mut Db, payee: Payee) -> Result<Vec<Payee>> {
     let sql = "SELECT other FROM shared_unseen WHERE payee = $1 ORDER BY other";
     let rows = db.all(sqlx::query(sql).bind(payee.to_string())).await?;
@@ -142,7 +141,7 @@ pub async fn sharing(db: &mut Db, payee: Payee) -> Result<Vec<Payee>> {
     rows.iter().map(read).collect()
 }
 
-/// A second person's word that two payees rightly share a destination.
+/// Records a second person's clearance of a destination shared by two payees.
 pub async fn clear_shared(
     tx: &mut Tx,
     payees: (Payee, Payee),
@@ -160,7 +159,8 @@ pub async fn clear_shared(
     Ok(())
 }
 
-/// Writes a profile, replacing the payee's former one. A payment that was found after a restore and went there holds them.
+/// Writes a profile, replacing the payee's previous one. If a payment found after a restore went to its destination, it
+/// holds the payee.
 pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
     let sql = "INSERT INTO payout_profile (payee, vendor, address, fingerprint, masked, payable_at, \
                not_payable_why, currencies, set_at, changed_at, checked_at) \
@@ -191,16 +191,16 @@ pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
 #[derive(Clone, Debug)]
 pub struct Moved {
     pub at: i64,
-    /// Who did it: a person's id.
+    /// The id of the person who made it.
     pub actor: String,
-    /// From where: the address and browser of a page, an API key, the command line.
+    /// The origin: a page's address and browser, an API key, or the command line.
     pub came_from: Option<String>,
-    /// The destination before, masked; none for a first one.
+    /// The previous destination, masked; `None` for the first.
     pub old: Option<String>,
     pub new: String,
 }
 
-/// Notes a change of destination in the payee's history.
+/// Records a change of destination in the payee's history.
 pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &Moved) -> Result<()> {
     let sql = "INSERT INTO profile_change (id, payee, at, actor, came_from, old_masked, new_masked) \
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -227,13 +227,13 @@ pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Moved>
     rows.iter().map(read).collect()
 }
 
-/// Asks for the profiles at this address to be read from the vendor again.
+/// Makes the profiles at this address due to be refreshed from the vendor.
 pub async fn ask_again(tx: &mut Tx, vendor: Vendor, address: &str, at: i64) -> Result<u64> {
     let sql = "UPDATE payout_profile SET check_at = $3 WHERE address = $1 AND vendor = $2";
     tx.run(sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str()).bind(at)).await
 }
 
-/// Addresses whose profiles are to be read again.
+/// Addresses whose profiles are due for a refresh.
 pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT address FROM payout_profile \
                WHERE check_at IS NOT NULL AND check_at <= $2 AND vendor = $1 LIMIT $3";
@@ -241,12 +241,12 @@ pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Resu
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// That an account has no bank account in the currency of a reward of its payee's.
+/// The account has no bank account in the currency of one of its payee's rewards.
 const LACKS: &str = "p.vendor = 'stripe' AND p.payable_at IS NOT NULL AND p.currencies IS NOT NULL AND r.currency IS NOT NULL \
                      AND ' ' || p.currencies || ' ' NOT LIKE '% ' || r.currency || ' %'";
 
-/// Asks for the accounts to be read again that have no bank account in a currency in which their payee is owed, and that were
-/// read last at `before`: the payee may have added one, and the vendor's word of it may be lost. Answers how many.
+/// Makes accounts due for a refresh if they lack a bank account in a currency their payee is owed and were last read at
+/// or before `before`: the payee may have added one, and the vendor's event may have been lost. Returns how many.
 pub async fn ask_for_banks(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
     let sql = format!(
         "UPDATE payout_profile SET check_at = $1 WHERE check_at IS NULL AND (checked_at IS NULL OR checked_at <= $2) \
@@ -256,7 +256,7 @@ pub async fn ask_for_banks(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
     tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(before)).await
 }
 
-/// The same of the rewards in open drafts: the addresses, the one that was read longest ago first.
+/// The same for rewards in open drafts: returns addresses, least recently read first.
 pub async fn lacking_in_drafts(db: &mut Db, before: i64, limit: i64) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT p.address FROM batch b CROSS JOIN reward r CROSS JOIN payout_profile p \
@@ -268,10 +268,9 @@ pub async fn lacking_in_drafts(db: &mut Db, before: i64, limit: i64) -> Result<V
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// What the vendor said of a destination when it was asked at `asked_at`, written to every profile that uses it. What was
-/// said to a later question stays, unless that lies in the future, where only a clock that was wrong can have put it; and so
-/// does a wish to read it again that came after the question. One that is not
-/// payable is read again at `again_at`, whether an event tells of it or not.
+/// Applies a vendor's answer about a destination, asked at `asked_at`, to every profile that uses it. Keeps a newer
+/// answer, unless it is dated in the future, which only a wrong clock can have caused, and keeps a refresh requested
+/// after the question. A destination that is not payable is read again at `again_at`, with or without an event.
 pub async fn note_standing(
     tx: &mut Tx,
     vendor: Vendor,
@@ -290,24 +289,24 @@ pub async fn note_standing(
     tx.run(query.bind(said.asked_at).bind(said.again_at)).await
 }
 
-/// What a vendor said of a destination.
+/// A vendor's answer about a destination.
 pub struct Said<'a> {
-    /// Why it would not pay to it; `None` when it would.
+    /// Why it would not pay to it; `None` if it would.
     pub why_not: Option<&'a str>,
-    /// The currencies it has a bank account in, where the vendor says.
+    /// The currencies it has a bank account in, if the vendor reports them.
     pub currencies: Option<&'a [Currency]>,
     pub asked_at: i64,
-    /// When it is asked again while it would not pay.
+    /// When to ask again while it would not pay.
     pub again_at: i64,
 }
 
-/// What is known of several payees, for their gates. A payee that does not exist is left out.
+/// Gate inputs for several payees. Payees that do not exist are left out.
 pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, PayeeFacts>> {
     let profiles = profiles_of(db, payees).await?;
     facts_beside(db, payees, &profiles).await
 }
 
-/// The same where the payees' profiles have been read already.
+/// The same with profiles that have already been read.
 pub async fn facts_beside(
     db: &mut Db,
     payees: &[Payee],
@@ -350,7 +349,7 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<&Profile>) -
     let country: Option<String> = row.try_get(2)?;
     let form = row.try_get::<Option<String>, _>(3)?;
     let form = form.map(|form| word(Form::parse(&form), &form)).transpose()?;
-    // The stricter of the partner's and their company's: active, on hold, closed.
+    // The stricter of the partner's and the company's standing: active, on hold, closed.
     let (own, company) = (standing(1)?, standing(5)?);
     let shared = profile.is_some_and(|profile| profile.shared);
     let mut facts = PayeeFacts {
@@ -378,11 +377,11 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<&Profile>) -
     Ok(facts)
 }
 
-/// A destination that somebody else has too holds its payee until a second person has looked at it.
+/// A destination shared with another payee holds its payee until a second person clears it.
 const SHARED: &str = "another payee has the same destination, and a second person must clear it";
 const PAID_ELSEWHERE: &str = "the vendor has a payment to this payee that this database does not know of, because it was put back; an administrator settles it under Safe mode";
 
-/// What holds a payee beside what somebody has written down.
+/// Adds a hold that nobody set by hand.
 fn hold(facts: &mut PayeeFacts, why: &str) {
     let said = facts.note.take().filter(|_| facts.standing != PayeeStanding::Active).unwrap_or_default();
     let said = said.trim().trim_end_matches('.');
@@ -390,7 +389,7 @@ fn hold(facts: &mut PayeeFacts, why: &str) {
     facts.standing = facts.standing.max(PayeeStanding::OnHold);
 }
 
-/// Who a payee is, for people: external id, name, e-mail address, country.
+/// A payee for display: external id, name, email address, country.
 #[derive(Clone, Debug)]
 pub struct Named {
     /// The caller's own id.
@@ -428,8 +427,8 @@ pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named
     Ok(names)
 }
 
-/// Whom a name may mean: the one that has it as our id, or else whoever has it as the caller's own id, which a partner
-/// and an account may share.
+/// The payees a name may refer to: the one with this id of ours, or those with it as external id, which a partner and
+/// an account may share.
 pub async fn named(db: &mut Db, name: &str) -> Result<Vec<Payee>> {
     let name = external::folded(name);
     let sql = match Payee::parse(&name) {
@@ -447,20 +446,20 @@ pub async fn named(db: &mut Db, name: &str) -> Result<Vec<Payee>> {
     rows.iter().map(read).collect()
 }
 
-/// Asks for every profile at a vendor to be read from it again: its account may be another one now.
+/// Makes every profile of a vendor due for a refresh, because our account there may have changed.
 pub async fn ask_all_again(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<u64> {
     let sql = "UPDATE payout_profile SET check_at = $2 WHERE vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await
 }
 
-/// The payees that are an account and its users.
+/// The ids of an account and its partners, as payees.
 pub async fn of_account(db: &mut Db, account: payout::ids::AccountId) -> Result<Vec<String>> {
     let sql = "SELECT id FROM partner WHERE account_id = $1 UNION ALL SELECT id FROM account WHERE id = $1";
     let rows = db.all(sqlx::query(sql).bind(account.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The payees a partner may look at: themselves, or their whole account with its users.
+/// The payees that a partner may view: themselves, or their whole account with its partners.
 pub async fn of_partner(
     db: &mut Db,
     partner: payout::ids::PartnerId,

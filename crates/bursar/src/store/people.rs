@@ -1,5 +1,5 @@
-//! People and API keys, and their one-time login links. Only hashes of secrets are here. What is deliberately not here: where
-//! people are signed in (`sessions`).
+//! People, API keys and their one-time login links. Secrets are stored as hashes only. Not here: active sessions
+//! (`sessions`).
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -12,7 +12,7 @@ use super::preferences::{self, Preferences};
 use super::sessions::UsedSince;
 use super::{Db, Result, Tx, factors, sessions, word};
 
-/// A person or an API key: whoever acts.
+/// An actor: a person or an API key.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The id.
@@ -21,42 +21,41 @@ pub struct Person {
     pub kind: String,
     /// The name shown in history.
     pub name: String,
-    /// Where a person signs in with.
+    /// The email address a person signs in with.
     pub email: Option<String>,
     pub role: Role,
-    /// The scopes of a key (`payout::scope`), with commas between.
+    /// A key's scopes (`payout::scope`), separated by commas.
     pub scopes: String,
-    /// The partner it is, for the partner roles.
+    /// The partner, for the partner roles.
     pub partner: Option<PartnerId>,
     /// The slow hash of the password.
     pub password_hash: Option<String>,
-    /// When it was shut out.
     pub disabled_at: Option<i64>,
-    /// When it was last here, to about five minutes.
+    /// When it was last active, accurate to about five minutes.
     pub last_seen_at: Option<i64>,
 }
 
 const COLUMNS: &str = "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at, \
                        p.last_seen_at";
 
-/// An API key, with all that decides whether it is taken.
+/// An API key with everything that decides whether it is accepted.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// The key as whoever acts.
+    /// The key as an actor.
     pub person: Person,
-    /// When it ends by itself.
+    /// When it expires, if it does.
     pub ends_at: Option<i64>,
-    /// The addresses that it is taken from, with commas between; empty for any.
+    /// The allowed client addresses, separated by commas; empty for any.
     pub networks: String,
-    /// The address it was last used from, where that was known.
+    /// The client address of its last use, if known.
     pub seen_from: Option<String>,
-    /// Whoever made it, where they are kept here: their role, and since when they are shut out.
+    /// Its creator, if stored here: their role, and when they were disabled.
     pub maker: Option<(Role, Option<i64>)>,
-    /// What is decided here about keys, as it is kept.
+    /// The stored settings for API keys.
     pub rules: Option<String>,
 }
 
-/// The API key of this hash, disabled ones included.
+/// The API key with this hash, including disabled ones.
 pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Key>> {
     let mut conditions = super::Where::default();
     conditions.and("p.key_hash = ?", [hash.into()]);
@@ -84,17 +83,17 @@ pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Key>> {
     db.optional(conditions.query(&sql)).await?.map(key).transpose()
 }
 
-/// The person who signs in with this address (lower case), disabled ones included.
+/// The person who signs in with this address (lower case), including disabled ones.
 pub async fn by_email(db: &mut Db, email: &str) -> Result<Option<Person>> {
     one(db, "p.email = ?", email).await
 }
 
-/// The person or key of this id.
+/// The person or key with this id.
 pub async fn by_id(db: &mut Db, id: PersonId) -> Result<Option<Person>> {
     one(db, "p.id = ?", &id.to_string()).await
 }
 
-/// The person or key of this id, held until the end of the transaction: what is decided by how it stands is decided once.
+/// The person or key with this id, locked until the transaction ends, so that nobody changes it in the meantime.
 pub async fn hold(tx: &mut Tx, id: PersonId) -> Result<Option<Person>> {
     tx.run(sqlx::query("UPDATE person SET kind = kind WHERE id = $1").bind(id.to_string())).await?;
     by_id(tx, id).await
@@ -107,11 +106,11 @@ async fn one(db: &mut Db, condition: &str, value: &str) -> Result<Option<Person>
     db.optional(conditions.query(&sql)).await?.map(|row| read(&row)).transpose()
 }
 
-/// How far it is followed who is behind a login.
+/// How many links to follow to the person behind a login.
 const MOST_BEHIND: usize = 8;
 
-/// The person behind a login or an API key: a key is whoever made it, and a login whose link somebody else was shown is
-/// theirs for as long as its row says. Of whom nothing is kept (the command line) it is that name itself.
+/// The person behind a login or API key: for a key, its creator; for a login whose link was shown to someone else, that
+/// person until `stands_until`. An actor that is not stored here (the command line) stands for itself.
 pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
     let sql = "SELECT stands_for FROM person WHERE id = $1 AND stands_for IS NOT NULL \
                AND (stands_until IS NULL OR stands_until > $2)";
@@ -125,23 +124,23 @@ pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
     Ok(behind)
 }
 
-/// Notes that a login stands for whoever was shown its link, until then: they could have opened it themselves.
+/// Records that a login stands for whoever was shown its link, until then: they could have opened it themselves.
 pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Result<u64> {
     let sql = "UPDATE person SET stands_for = $2, stands_until = $3 WHERE id = $1 AND id <> $2";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(whom.to_owned()).bind(until)).await
 }
 
-/// Whether somebody counts where two persons are needed.
+/// Whether an actor counts toward the two-person rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counts {
     Yes,
-    /// It is an API key without the scope for it, [`Scope::Release`].
+    /// An API key without the required scope, [`Scope::Release`].
     KeyMayNot,
-    /// The login, or that of whoever made the key, has been allowed to pay for less than a day: it counts from then on.
+    /// The login, or the key creator's login, has had permission to pay for less than a day; it counts from this time.
     From(i64),
 }
 
-/// Whether somebody counts where two persons are needed. Of whom nothing is kept (the command line) it is not asked.
+/// Whether an actor counts toward the two-person rule. One that is not stored here (the command line) always does.
 pub async fn counts(db: &mut Db, id: &str, now: i64) -> Result<Counts> {
     let sql = "SELECT p.kind, p.scopes, p.counts_from, m.counts_from FROM person p \
                LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for WHERE p.id = $1";
@@ -154,14 +153,14 @@ pub async fn counts(db: &mut Db, id: &str, now: i64) -> Result<Counts> {
     Ok(own.max(makers).filter(|from| *from > now).map_or(Counts::Yes, Counts::From))
 }
 
-/// Notes from when a login counts where two persons are needed.
+/// Sets when a login starts to count toward the two-person rule.
 pub async fn count_from(tx: &mut Tx, id: PersonId, from: i64) -> Result<u64> {
     let sql = "UPDATE person SET counts_from = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(from)).await
 }
 
-/// Whether whoever released a payout may still: they are not shut out, and their role still pays. Whoever is not kept here
-/// (nobody, but for databases put together by hand) is not asked about.
+/// Whether the person who released a payout still has the permission: not disabled, not expired, and with a role that
+/// allows it. An actor that is not stored here passes, which occurs only in hand-assembled databases.
 pub async fn may_still(db: &mut Db, id: &str, permission: Permission, now: i64) -> Result<bool> {
     let sql = "SELECT p.role, p.disabled_at, p.ends_at, m.role, m.disabled_at FROM person p \
                LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' WHERE p.id = $1";
@@ -173,30 +172,30 @@ pub async fn may_still(db: &mut Db, id: &str, permission: Permission, now: i64) 
     let (disabled_at, ends_at): (Option<i64>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
     let makers_end: Option<i64> = row.try_get(4)?;
     let may = role(0)?.is_some_and(|role| allows(role, permission));
-    // A key goes with whoever made it.
+    // A key is only as valid as its creator.
     let maker_may =
         role(3)?.is_none_or(|maker| allows(maker, Permission::Administer)) && makers_end.is_none();
     Ok(may && maker_may && disabled_at.is_none() && ends_at.is_none_or(|at| now < at))
 }
 
-/// Whether somebody could sign in, or call, as an administrator.
+/// Whether any enabled administrator login exists.
 pub async fn has_administrator(db: &mut Db) -> Result<bool> {
     let sql =
         "SELECT id FROM person WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL LIMIT 1";
     Ok(db.optional(sqlx::query(sql)).await?.is_some())
 }
 
-/// What an API key is stored as: its hash, and its end, by which people tell it from others; and how far it goes.
+/// An API key as stored: its hash, its last characters for people to recognize it, and its limits.
 pub struct KeyMark {
     pub hash: String,
     pub hint: String,
-    /// When it ends by itself.
+    /// When it expires, if it does.
     pub ends_at: Option<i64>,
-    /// The addresses that it is taken from, with commas between; nothing for any.
+    /// The allowed client addresses, separated by commas; `None` for any.
     pub networks: Option<String>,
 }
 
-/// Enters a person (`key` empty) or an API key (`key` given), made by `by`. False when the address is taken.
+/// Inserts a person (`key` is `None`) or an API key, created by `by`. `false` if the email address is taken.
 pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &str, now: i64) -> Result<bool> {
     let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, key_hint, \
                made_by, created_at, stands_for, ends_at, networks) \
@@ -220,7 +219,7 @@ pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &st
     Ok(tx.run(query).await? == 1)
 }
 
-/// Shuts a person or key out and ends its sessions; 0 when it was out already.
+/// Disables a person or key and ends its sessions; 0 if it was disabled already.
 pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
     let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
@@ -229,14 +228,14 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     Ok(done)
 }
 
-/// Lets a person in again; 0 when they were not out.
+/// Enables a person again; 0 if they were not disabled.
 pub async fn enable(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// The administrators who can sign in, held until the end of the transaction: of two that take each other's role at the
-/// same moment, the second sees what the first did.
+/// The enabled administrators, with their rows locked until the transaction ends: if two remove each other's role at
+/// once, the second sees what the first did.
 pub async fn hold_administrators(tx: &mut Tx) -> Result<Vec<PersonId>> {
     let sql = "UPDATE person SET role = 'admin' WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL \
                RETURNING id";
@@ -248,15 +247,15 @@ pub async fn hold_administrators(tx: &mut Tx) -> Result<Vec<PersonId>> {
     rows.iter().map(read).collect()
 }
 
-/// How many administrators can sign in beside this one.
+/// The number of enabled administrators besides this one.
 pub async fn other_administrators(db: &mut Db, id: PersonId) -> Result<usize> {
     let sql = "SELECT id FROM person \
                WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL AND id <> $1 LIMIT 100";
     Ok(db.all(sqlx::query(sql).bind(id.to_string())).await?.len())
 }
 
-/// Whether an administrator beside this one can come in: with a password, with a passkey, or by the provider of this address,
-/// who must have been here after `seen`.
+/// Whether another administrator can actually sign in: with a password, with a passkey, or through this provider, used
+/// after `seen`.
 pub async fn has_another_usable_administrator(
     db: &mut Db,
     id: PersonId,
@@ -273,14 +272,14 @@ pub async fn has_another_usable_administrator(
     Ok(db.optional(query).await?.is_some())
 }
 
-/// Notes when somebody was last here, unless that is known to be later than `before`.
+/// Updates when someone was last active, unless it was recorded at or after `before`.
 pub async fn seen(tx: &mut Tx, id: PersonId, now: i64, before: i64) -> Result<u64> {
     let sql =
         "UPDATE person SET last_seen_at = $1 WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
     tx.run(sqlx::query(sql).bind(now).bind(id.to_string()).bind(before)).await
 }
 
-/// Notes when an API key was last used and from where, unless that is known to be later than `before`.
+/// Updates when and from where an API key was last used, unless that was recorded at or after `before`.
 pub async fn key_used(tx: &mut Tx, id: PersonId, from: Option<&str>, now: i64, before: i64) -> Result<u64> {
     let sql = "UPDATE person SET last_seen_at = $1, seen_from = $4 \
                WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
@@ -288,20 +287,21 @@ pub async fn key_used(tx: &mut Tx, id: PersonId, from: Option<&str>, now: i64, b
     tx.run(query.bind(from.map(str::to_owned))).await
 }
 
-/// Gives an API key other addresses that it is taken from, with commas between; empty for any.
+/// Sets an API key's allowed client addresses, separated by commas; empty for any.
 pub async fn set_networks(tx: &mut Tx, id: PersonId, networks: &str) -> Result<u64> {
     let sql = "UPDATE person SET networks = NULLIF($2, '') WHERE id = $1 AND kind = 'api_key'";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(networks.to_owned())).await
 }
 
-/// The names of the API keys that somebody made and that are not revoked.
+/// The names of unrevoked API keys that this person created.
 pub async fn keys_made_by(db: &mut Db, maker: PersonId) -> Result<Vec<String>> {
     let sql = "SELECT name FROM person WHERE kind = 'api_key' AND disabled_at IS NULL AND stands_for = $1 ORDER BY id";
     let rows = db.all(sqlx::query(sql).bind(maker.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The scopes of an API key, and whether somebody made it who is kept here, not the command line; `None` for a person.
+/// An API key's scopes, and whether its creator is a person stored here rather than the command line; `None` for a
+/// person.
 pub async fn how_key_was_made(db: &mut Db, id: PersonId) -> Result<Option<(String, bool)>> {
     let sql = "SELECT p.scopes, m.id FROM person p LEFT JOIN person m ON m.id = p.stands_for AND m.kind = 'person' \
                WHERE p.id = $1 AND p.kind = 'api_key'";
@@ -310,8 +310,7 @@ pub async fn how_key_was_made(db: &mut Db, id: PersonId) -> Result<Option<(Strin
     Ok(Some((row.try_get(0)?, maker.is_some())))
 }
 
-/// The API keys that are not revoked, with what they may do and the addresses they are taken from (empty for any): name, role,
-/// scopes, addresses.
+/// Unrevoked API keys: name, role, scopes, and allowed addresses (empty for any).
 pub async fn keys_and_networks(db: &mut Db) -> Result<Vec<(String, Role, String, String)>> {
     let sql = "SELECT name, role, scopes, COALESCE(networks, '') FROM person \
                WHERE kind = 'api_key' AND disabled_at IS NULL ORDER BY id";
@@ -322,7 +321,7 @@ pub async fn keys_and_networks(db: &mut Db) -> Result<Vec<(String, Role, String,
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
-/// The people, not the keys, who sign in as this partner, the oldest first.
+/// The logins, not keys, that belong to this partner, oldest first.
 pub async fn of_partner(db: &mut Db, partner: PartnerId) -> Result<Vec<Person>> {
     let mut conditions = super::Where::default();
     conditions.and("p.partner_id = ?", [partner.to_string().into()]);
@@ -331,13 +330,13 @@ pub async fn of_partner(db: &mut Db, partner: PartnerId) -> Result<Vec<Person>> 
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// Gives a person another role.
+/// Gives a person a different role.
 pub async fn set_role(tx: &mut Tx, id: PersonId, role: Role) -> Result<u64> {
     let sql = "UPDATE person SET role = $1 WHERE id = $2";
     tx.run(sqlx::query(sql).bind(role.as_str()).bind(id.to_string())).await
 }
 
-/// Gives a person another password, or none, and ends the sessions begun with the old one.
+/// Changes or removes a person's password and ends their sessions.
 pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Result<u64> {
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     let done = tx.run(sqlx::query(sql).bind(hash.map(str::to_owned)).bind(id.to_string())).await?;
@@ -346,40 +345,40 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
     Ok(done)
 }
 
-/// Gives a person another name and address to sign in with.
+/// Changes a person's name and sign-in address.
 pub async fn introduce(tx: &mut Tx, id: PersonId, name: &str, email: &str) -> Result<u64> {
     let sql = "UPDATE person SET name = $1, email = $2 WHERE id = $3";
     tx.run(sqlx::query(sql).bind(name.to_owned()).bind(email.to_owned()).bind(id.to_string())).await
 }
 
-/// Gives a person another password and leaves their sessions as they are.
+/// Changes a person's password without ending their sessions.
 pub async fn keep_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64> {
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await
 }
 
-/// Whoever holds a session, with what every page needs of them.
+/// A signed-in person, with everything a page needs.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub person: Person,
     pub id: String,
-    /// The word that every form of the session carries.
+    /// The CSRF token of the session's forms.
     pub csrf: String,
-    /// When they last gave their password, or came by a one-time link.
+    /// The last step-up: when they gave their password or used a one-time link.
     pub proved_at: Option<i64>,
-    /// When it was last used, to about a minute.
+    /// When it was last used, accurate to about a minute.
     pub seen_at: i64,
     /// Since when they have an authenticator app.
     pub factor_at: Option<i64>,
     /// Since when they have a passkey.
     pub passkey_at: Option<i64>,
-    /// When they came by the provider with it.
+    /// When they signed in through the identity provider, if they did.
     pub provider_at: Option<i64>,
     /// How pages look to them.
     pub preferences: Preferences,
 }
 
-/// Whoever signed in with this token. Nothing when it is over or they are shut out.
+/// The person of this session token; `None` if the session has ended or they are disabled.
 pub async fn in_session(
     db: &mut Db,
     token_hash: &str,
@@ -419,9 +418,9 @@ pub async fn in_session(
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkFor {
     Login,
-    /// Choosing a password first. It travels by mail, so opening it does nothing.
+    /// To set a first password. It is sent by mail, so opening it changes nothing.
     Join,
-    /// Choosing another password in the place of a forgotten one. It travels by mail too, and nobody but its owner has seen it.
+    /// To reset a forgotten password. It is also sent by mail, and only its owner has seen it.
     Password,
 }
 
@@ -447,7 +446,8 @@ pub async fn add_link(
     Ok(())
 }
 
-/// Whose a link is that could still be used for this; `None` when it is unknown, used, too old or for something else.
+/// The owner of a link that is still valid for this purpose; `None` if it is unknown, used, expired or for another
+/// purpose.
 pub async fn waiting_link(
     db: &mut Db,
     token_hash: &str,
@@ -474,27 +474,26 @@ pub async fn waiting_link(
     Ok(by_id(db, word(PersonId::parse(&id), &id)?).await?.filter(|person| person.disabled_at.is_none()))
 }
 
-/// Takes away every link of somebody that was not used yet.
+/// Deletes a person's unused links.
 pub async fn drop_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "DELETE FROM login_link WHERE person_id = $1 AND used_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Takes away every link for a forgotten password of somebody that was not used yet; their invitation, if it waits, stays:
-/// anybody may ask for such a link.
+/// Deletes a person's unused password-reset links. Keeps a pending invitation, because anyone can request a reset.
 pub async fn drop_password_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "DELETE FROM login_link WHERE person_id = $1 AND purpose = 'password' AND used_at IS NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Uses a link up and answers whose it was; `None` when it is unknown, used, too old or for something else.
+/// Consumes a link and returns its owner; `None` if it is unknown, used, expired or for another purpose.
 pub async fn use_link(tx: &mut Tx, token_hash: &str, purpose: LinkFor, now: i64) -> Result<Option<PersonId>> {
     let sql = match purpose {
         LinkFor::Login => {
             "UPDATE login_link SET used_at = $1 \
              WHERE token_hash = $2 AND purpose = 'login' AND used_at IS NULL AND expires_at > $1 RETURNING person_id"
         }
-        // Whoever could sign in at once may as well choose a password.
+        // A link that signs in directly may also set a password.
         LinkFor::Join => {
             "UPDATE login_link SET used_at = $1 \
              WHERE token_hash = $2 AND purpose IN ('login', 'join') AND used_at IS NULL AND expires_at > $1 \

@@ -1,4 +1,4 @@
-//! Read models of the partners' portal: where a payee's money is, by currency; and payees' wishes to be paid.
+//! Read models of the partner portal: where a payee's money is, by currency; and payout requests.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Value, Where, sums as wide, word};
 
-/// What the vendors were told to pay in payments that stand in one state.
+/// The amount vendors were instructed to pay for payments in one state.
 #[derive(Clone, Copy, Debug)]
 pub struct Sum {
     pub state: State,
@@ -19,15 +19,15 @@ pub struct Sum {
 
 #[derive(Clone, Debug)]
 pub enum Which {
-    /// Those whose rewards are not elsewhere meanwhile.
+    /// Those whose rewards were not released or paid outside.
     Open,
-    /// Those that succeeded and whose money left in this span of time.
+    /// Successful ones whose money left in this period.
     PaidBetween(i64, i64),
-    /// Those marked as paid outside on one of these dates, the last one not included.
+    /// Those marked as paid outside from the first date up to but excluding the last.
     OutsideBetween(String, String),
 }
 
-/// The payments to some payees, by currency and state.
+/// These payees' payments by currency and state.
 pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Sum>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -42,7 +42,7 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
             conditions.and("outside_on >= ? AND outside_on < ?", values);
         }
     }
-    // As [`super::transactions::Transaction::given`] has it; what the vendor has paid as well is told by itself.
+    // As in [`super::transactions::Transaction::given`]; the vendor's part is reported separately.
     let outside = "SELECT currency, state, {sum(CASE WHEN otherwise_at IS NULL THEN amount_minor ELSE net_minor END)} \
                    FROM payout_transaction {where} GROUP BY currency, state ORDER BY currency, state";
     let by_vendor = "SELECT currency, state, {sum(net_minor)} \
@@ -62,7 +62,7 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// The rewards of some payees that are in a batch that was not paid yet: how many, and their sum, by payee and currency.
+/// These payees' rewards in an unpaid batch: count and total by payee and currency.
 pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, i64, money::Sum)>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -80,7 +80,7 @@ pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee,
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// Those of some payees for whom anything was ever entered.
+/// Those of these payees who have any rewards.
 pub async fn earning(db: &mut Db, payees: &[Payee]) -> Result<Vec<Payee>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
@@ -92,7 +92,7 @@ pub async fn earning(db: &mut Db, payees: &[Payee]) -> Result<Vec<Payee>> {
     rows.iter().map(read).collect()
 }
 
-/// Notes that a payee wishes to be paid.
+/// Records a payee's payout request.
 pub async fn request(tx: &mut Tx, payee: Payee, by: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO payout_request (payee, payout_requested_at, requested_by) VALUES ($1, $2, $3) \
                ON CONFLICT (payee) DO UPDATE SET payout_requested_at = excluded.payout_requested_at, \
@@ -101,7 +101,7 @@ pub async fn request(tx: &mut Tx, payee: Payee, by: &str, now: i64) -> Result<()
     Ok(())
 }
 
-/// The payees who wish to be paid and were not since, and when they said so.
+/// Payees with a payout request and no payment since, and when they asked.
 pub async fn requests(db: &mut Db) -> Result<HashMap<Payee, i64>> {
     let sql = "SELECT payee, payout_requested_at FROM payout_request WHERE NOT EXISTS (\
                SELECT id FROM payout_transaction \

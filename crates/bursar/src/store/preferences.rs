@@ -1,5 +1,5 @@
-//! How pages look to whoever is signed in. They are read with their session (`people::in_session`). What is deliberately
-//! not here: the language of mails and of the portal, which belongs to a partner.
+//! Display preferences of a signed-in person, read together with the session (`people::in_session`). Not here: the
+//! language of mails and of the portal, which belongs to a partner.
 
 use payout::ids::PersonId;
 use sqlx::Row as _;
@@ -9,7 +9,7 @@ use super::{Result, Tx, word};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Theme {
-    /// As the reader's system has it.
+    /// Follow the reader's system setting.
     #[default]
     System,
     Light,
@@ -32,17 +32,17 @@ impl Theme {
     }
 }
 
-/// What somebody prefers; without a choice of theirs, what is usual.
+/// A person's preferences, or the defaults.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Preferences {
     pub theme: Theme,
-    /// The name of the zone that times are told in; UTC without one.
+    /// The time zone name for displayed times; UTC if unset.
     pub zone: Option<String>,
-    /// When they switched single keys off.
+    /// When they turned single-key shortcuts off.
     pub shortcuts_off_at: Option<i64>,
 }
 
-/// What was joined from the left: all of it is empty for whoever has not chosen yet.
+/// From a left join: all columns are NULL if the person has no preferences.
 pub(super) fn read(row: &AnyRow) -> Result<Preferences> {
     let theme: Option<String> = row.try_get("theme")?;
     let theme = theme.map(|text| word(Theme::parse(&text), &text)).transpose()?;

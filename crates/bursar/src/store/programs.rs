@@ -1,4 +1,4 @@
-//! The catalogue: accounts, partners, programs and reward activities, each known to callers by an id of their own.
+//! The catalog: accounts, partners, programs and reward activities, each with a caller's external id.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Account {
     pub external_id: String,
     pub name: String,
     pub country: Option<String>,
-    /// Our person who looks after it.
+    /// The email address of the staff member who manages it.
     pub owner_email: Option<String>,
     /// Whether we deal with it.
     pub standing: PayeeStanding,
@@ -63,7 +63,7 @@ pub struct Program {
     pub name: String,
     pub reward_type: RewardType,
     pub manager_email: Option<String>,
-    /// How long a reward waits before it can be paid.
+    /// The hold period of a reward, in days.
     pub hold_days: i64,
     /// Microseconds UTC.
     pub created_at: i64,
@@ -71,7 +71,7 @@ pub struct Program {
     pub updated_at: i64,
 }
 
-/// What an activity gives when a reward does not say.
+/// The default value of an activity's rewards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Worth {
     Cash(Money),
@@ -96,7 +96,7 @@ impl Worth {
         }
     }
 
-    /// The currency; none for points.
+    /// The currency; `None` for points.
     pub fn currency(self) -> Option<Currency> {
         match self {
             Self::Cash(money) => Some(money.currency),
@@ -104,10 +104,10 @@ impl Worth {
         }
     }
 
-    /// From what is stored.
+    /// From stored values.
     ///
     /// # Errors
-    /// When the currency is not one.
+    /// The currency code is unknown.
     pub fn read(minor: i64, currency: Option<&str>) -> Result<Self> {
         match currency {
             Some(code) => Ok(Self::Cash(Money::new(minor, word(Currency::parse(code).ok(), code)?))),
@@ -122,15 +122,15 @@ pub struct Activity {
     pub id: ActivityId,
     /// The caller's id.
     pub external_id: String,
-    /// The programme: our id and the caller's.
+    /// The program: our id and the caller's.
     pub program: (ProgramId, String),
-    /// Money or points, as the programme.
+    /// Cash or points, as the program.
     pub reward_type: RewardType,
     pub hold_days: i64,
     pub name: String,
-    /// What it gives when a reward does not say.
+    /// The value of a reward that does not specify one.
     pub worth: Option<Worth>,
-    /// Since when it gives nothing any more.
+    /// Since when it earns nothing any more.
     pub inactive_at: Option<i64>,
     /// Microseconds UTC.
     pub created_at: i64,
@@ -144,12 +144,12 @@ const PROGRAM: &str = "SELECT p.* FROM program p {where}";
 const ACTIVITY: &str = "SELECT c.*, p.external_id AS program_external_id, p.reward_type, p.hold_days \
                         FROM activity c JOIN program p ON p.id = c.program_id {where}";
 
-/// How one thing of the catalogue is named.
+/// How a catalog item is referenced.
 #[derive(Clone, Copy, Debug)]
 pub enum Named<'a> {
     /// By the caller's id.
     External(&'a str),
-    /// By our id or the caller's: what has the form of an id of ours is one.
+    /// By our id or the caller's; anything in our id format is taken as ours.
     Either(&'a str),
 }
 
@@ -167,7 +167,7 @@ impl Named<'_> {
         conditions
     }
 
-    /// Our id or the caller's, as one is written that somebody filters by.
+    /// Filters by our id or the caller's.
     fn narrow(to: &mut Where, table: &str, id: &str) {
         match external::is_ours(id) {
             true => to.and(&format!("{table}.id = ?"), [id.into()]),
@@ -184,7 +184,7 @@ pub async fn partner(db: &mut Db, named: Named<'_>) -> Result<Option<Partner>> {
     db.optional(named.condition("p").query(PARTNER)).await?.map(|row| read_partner(&row)).transpose()
 }
 
-/// Our id of a partner whom the caller names by theirs.
+/// Our id of a partner with this external id.
 pub async fn partner_id(db: &mut Db, external_id: &str) -> Result<Option<PartnerId>> {
     Ok(partner(db, Named::External(external_id)).await?.map(|partner| partner.id))
 }
@@ -193,7 +193,7 @@ pub async fn program(db: &mut Db, named: Named<'_>) -> Result<Option<Program>> {
     db.optional(named.condition("p").query(PROGRAM)).await?.map(|row| read_program(&row)).transpose()
 }
 
-/// Every programme; there are few.
+/// Every program; there are few.
 pub async fn all_programs(db: &mut Db) -> Result<Vec<Program>> {
     db.all(Where::default().query(PROGRAM)).await?.iter().map(read_program).collect()
 }
@@ -207,18 +207,18 @@ pub async fn all_activities(db: &mut Db) -> Result<Vec<Activity>> {
     db.all(Where::default().query(ACTIVITY)).await?.iter().map(read_activity).collect()
 }
 
-/// A page of a list of the catalogue, by id.
+/// The filter of a catalog page, ordered by id.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// The name, the caller's id or the e-mail address contains this.
+    /// Contained in the name, the external id or the email address.
     pub q: Option<String>,
-    /// The name is this one, in capitals or not.
+    /// The exact name, ignoring case.
     pub name: Option<String>,
     pub account: Option<String>,
     pub program: Option<String>,
-    /// Only this partner, and nothing of others: what a partner may see.
+    /// Only this partner's data: what a partner may see.
     pub own: Option<PartnerId>,
-    /// After this id.
+    /// The page cursor: after this id.
     pub after: Option<String>,
     pub limit: i64,
 }
@@ -278,7 +278,7 @@ pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
     db.all(query).await?.iter().map(read_activity).collect()
 }
 
-/// Partners by the caller's ids, with their accounts: what an import looks up.
+/// Partners by external id, with their accounts, for an import.
 pub async fn partners_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Partner>> {
     let mut found = Vec::new();
     for some in external_ids.chunks(MOST_VALUES) {
@@ -304,7 +304,7 @@ pub async fn accounts_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<
     Ok(found)
 }
 
-/// Locks the accounts of these callers' ids, so that what is read of them next stays until the change is made.
+/// Locks accounts by external id, so that what is read of them next stays valid until the change.
 pub async fn lock_accounts(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     let sql = "UPDATE account SET updated_at = updated_at WHERE external_id IN ({ids})";
     tx.among(sql, &[], external_ids.iter().cloned()).await?;
@@ -323,7 +323,7 @@ pub async fn lock_programs(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The longest hold period of all programmes, in days; 0 without any.
+/// The longest hold period of any program, in days; 0 if there are none.
 pub async fn longest_hold(db: &mut Db) -> Result<i64> {
     let sql = "SELECT COALESCE(MAX(hold_days), 0) FROM program";
     Ok(db.one(sqlx::query(sql)).await?.try_get(0)?)
@@ -335,16 +335,16 @@ pub async fn lock_activities(tx: &mut Tx, external_ids: &[String]) -> Result<()>
     Ok(())
 }
 
-/// A row of another id stands under the caller's id: somebody entered it after it was looked for.
+/// Fewer saved rows mean that another id took the external id in the meantime.
 fn all_saved(saved: u64, wanted: usize) -> Result<()> {
     if saved == wanted as u64 { Ok(()) } else { Err(StoreError::Overtaken) }
 }
 
-/// Enters accounts, or gives those already known by the caller's id their new contents; all but whether we deal with
-/// them and why, which only [`super::payees::set_standing`] changes. What exists must be locked first.
+/// Inserts accounts, or updates those whose external id exists, except standing and note, which only
+/// [`super::payees::set_standing`] changes. Lock existing rows first.
 ///
 /// # Errors
-/// [`StoreError::Overtaken`] when one of them was entered by somebody else meanwhile.
+/// [`StoreError::Overtaken`] if someone else inserted one of them concurrently.
 pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<()> {
     let sql = "INSERT INTO account (id, external_id, name, country, owner_email, standing, note, created_at, updated_at) \
                VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, country = excluded.country, \
@@ -373,11 +373,11 @@ pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<()> {
     search::write(tx, &words.collect::<Vec<_>>()).await
 }
 
-/// Enters partners, or gives those already known by the caller's id their new contents; all but whether we deal with
-/// them and why, which only [`super::payees::set_standing`] changes. What exists must be locked first.
+/// Inserts partners, or updates those whose external id exists, except standing and note, which only
+/// [`super::payees::set_standing`] changes. Lock existing rows first.
 ///
 /// # Errors
-/// [`StoreError::Overtaken`] when one of them was entered by somebody else meanwhile.
+/// [`StoreError::Overtaken`] if someone else inserted one of them concurrently.
 pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<()> {
     let sql = "INSERT INTO partner (id, external_id, account_id, name, email, country, language, standing, note, \
                created_at, updated_at) VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET \
@@ -410,10 +410,10 @@ pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<()> {
     search::write(tx, &words.collect::<Vec<_>>()).await
 }
 
-/// Enters a programme, or gives the one already known by the caller's id its new contents. It must be locked first.
+/// Inserts a program, or updates the one whose external id exists. Lock an existing row first.
 ///
 /// # Errors
-/// [`StoreError::Overtaken`] when it was entered by somebody else meanwhile.
+/// [`StoreError::Overtaken`] if someone else inserted it concurrently.
 pub async fn save_program(tx: &mut Tx, program: &Program) -> Result<()> {
     let sql = "INSERT INTO program (id, external_id, name, reward_type, manager_email, hold_days, created_at, updated_at) \
                VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, \
@@ -433,10 +433,10 @@ pub async fn save_program(tx: &mut Tx, program: &Program) -> Result<()> {
     all_saved(tx.bulk(sql, &[], rows).await?, 1)
 }
 
-/// Enters an activity, or gives the one already known by the caller's id its new contents. It must be locked first.
+/// Inserts an activity, or updates the one whose external id exists. Lock an existing row first.
 ///
 /// # Errors
-/// [`StoreError::Overtaken`] when it was entered by somebody else meanwhile.
+/// [`StoreError::Overtaken`] if someone else inserted it concurrently.
 pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<()> {
     let sql = "INSERT INTO activity (id, external_id, program_id, name, value_minor, currency, inactive_at, created_at, \
                updated_at) VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET program_id = excluded.program_id, \
@@ -458,7 +458,7 @@ pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<()> {
     all_saved(tx.bulk(sql, &[], rows).await?, 1)
 }
 
-/// Whether a programme has rewards, so that its type cannot change any more.
+/// Whether a program has rewards, so that its type can no longer change.
 pub async fn has_rewards(db: &mut Db, program: ProgramId) -> Result<bool> {
     let sql = "SELECT id FROM reward WHERE program_id = $1 LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(program.to_string())).await?.is_some())

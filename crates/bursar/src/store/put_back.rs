@@ -1,6 +1,6 @@
-//! What a database needs to know when it is older than the payments made since: how far it had come, which requests are in
-//! doubt because of it, which payments must be looked for before they are sent, and what the vendors have that it does not
-//! know of. What is deliberately not here: when it is taken to be older (`ops::epoch`), and looking (`work::search`).
+//! Recovery from a restored database that is older than payments made since: how far it had progressed, which requests
+//! are in doubt, which payments to look up before sending, and what vendors have that it does not know of. Not here:
+//! deciding that it is older (`ops::epoch`), and the look-ups (`work::search`).
 
 use std::collections::HashSet;
 
@@ -15,25 +15,25 @@ use super::{
     Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, meta, named, submissions, word,
 };
 
-/// Counts what was about to be sent.
+/// Counter of requests committed for sending.
 const SENT: &str = "sent";
-/// Counts how often the database was found to be older than what was done with it.
+/// Counts how often a restore was detected.
 const EPOCH: &str = "epoch";
-/// The name of the moment at which the database was last found to be put back.
+/// The meta key of when a restore was last detected.
 const BEGAN: &str = "put_back_at";
-/// Questions that nothing waits for are spread over so long.
+/// Non-urgent look-ups are spread over this many microseconds.
 const SPREAD_US: i64 = 6 * 3_600_000_000;
-/// The name of the moment at which the database was last known to be the one that is worked on.
+/// The meta key of when the database was last known to be current.
 const CURRENT: &str = "current_at";
-/// Payments whose requests have ended here or wait for a person: where those were promised before the database was put back,
-/// they are looked through before anybody frees them or gives them up. An index has the same words.
+/// Payments whose requests ended here or are in review. If they date from before the restore, they are searched for
+/// before anyone releases or writes them off. An index has the same condition.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
                           ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed', \
                           'recalling')";
-/// That a payment is the one that a found object names, and has not given its rewards back. However it stands here, that may be
-/// old: what it has at the vendor may have come back in the time that is lost.
+/// The payment that a found object names, if it still holds its rewards. Its state here may be outdated: the money may
+/// have been returned in the lost period.
 const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL";
-/// What makes a request doubtful: it may have been sent, carried out and ended since. Nobody who holds it records it any more.
+/// Puts a request in doubt: it may have been sent, executed and finished since. Fences off any worker that holds it.
 const DOUBT: &str = "UPDATE submission SET doubts = doubts + 1, refusals = 0, same_errors = 0, looks = 0, looked_at = NULL, \
                      first_sent_at = COALESCE(first_sent_at, created_at), next_at = $1, lease_until = 0, lease_node = NULL, \
                      fence = fence + 1, sending_since = NULL, \
@@ -43,53 +43,52 @@ const DOUBT: &str = "UPDATE submission SET doubts = doubts + 1, refusals = 0, sa
                      state = CASE WHEN vendor = 'stripe' THEN 'looking' ELSE 'unknown' END \
                      WHERE state IN ('intended', 'unknown', 'looking')";
 
-/// How far a database has come.
+/// How far a database has progressed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Progress {
-    /// How often it was put back and found out.
+    /// The number of detected restores.
     pub epoch: i64,
-    /// How many requests were about to be sent.
+    /// The number of requests committed for sending.
     pub sent: i64,
 }
 
-/// How far this database has come.
 pub async fn progress(db: &mut Db) -> Result<Progress> {
     Ok(Progress { epoch: counted(db, EPOCH).await?, sent: counted(db, SENT).await? })
 }
 
-/// Counts requests that are about to be sent, in the transaction that says so.
+/// Counts requests about to be sent, in the transaction that commits them.
 pub async fn count_sent(tx: &mut Tx, how_many: usize) -> Result<Progress> {
     let by = i64::try_from(how_many).unwrap_or(i64::MAX);
     let sent = count_up(tx, SENT, by).await?;
     Ok(Progress { epoch: counted(tx, EPOCH).await?, sent })
 }
 
-/// Begins another epoch, above `beyond`.
+/// Starts a new epoch, above `beyond`.
 pub async fn begin_epoch(tx: &mut Tx, beyond: i64) -> Result<i64> {
     let known = counted(tx, EPOCH).await?;
     count_up(tx, EPOCH, beyond.max(known) - known + 1).await
 }
 
-/// Whether this request is known here as one that was about to be sent.
+/// Whether this database knows the request as one about to be sent.
 pub async fn knows_sent(db: &mut Db, submission: &str) -> Result<bool> {
     let sql = "SELECT first_sent_at FROM submission WHERE id = $1";
     let row = db.optional(sqlx::query(sql).bind(submission.to_owned())).await?;
     Ok(row.map(|row| row.try_get::<Option<i64>, _>(0)).transpose()?.flatten().is_some())
 }
 
-/// Notes that this database is the one that is worked on at this moment.
+/// Records that the database is current at this moment.
 pub async fn say_current(tx: &mut Tx, now: i64) -> Result<()> {
     meta::set(tx, CURRENT, &now.to_string()).await
 }
 
-/// When this database was last noted to be the one that is worked on.
+/// When the database was last recorded as current.
 pub async fn said_current(db: &mut Db) -> Result<Option<i64>> {
     Ok(meta::get(db, CURRENT).await?.and_then(|at| at.parse().ok()))
 }
 
-/// From when on requests may be missing here: from when it was last known to be the one that is worked on. Where nobody has
-/// said so, from the last request that it knows of: a row that was written after it was put back, as when somebody switched
-/// safe mode on, is no sign that it knows of what was sent meanwhile.
+/// From when on requests may be missing here: when the database was last known to be current or, if never recorded, its
+/// last sent request. A row written after the restore, for example by turning safe mode on, does not show that it knows
+/// what was sent in between.
 pub async fn known_until(db: &mut Db) -> Result<i64> {
     let current = said_current(db).await?;
     let row = db.one(sqlx::query("SELECT MAX(last_sent_at) FROM submission")).await?;
@@ -97,7 +96,7 @@ pub async fn known_until(db: &mut Db) -> Result<i64> {
     Ok(current.or(sent).into_iter().chain(alive).min().unwrap_or(0))
 }
 
-/// When anything last happened here: the newest row of the trail and the newest request.
+/// The last activity here: the newest audit row or the newest payment.
 async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
     let asked = [
         "SELECT at FROM audit ORDER BY seq DESC LIMIT 1",
@@ -112,30 +111,29 @@ async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
     Ok(last)
 }
 
-/// Holds what is about to be sent until the end of the transaction, and answers the epoch. Whoever begins an epoch, and whoever
-/// commits what is about to be sent, does so first: each sees all that the other has done, or nothing.
+/// Locks the send counter until the transaction ends, and returns the epoch. Both starting an epoch and committing
+/// requests to send take this lock first, so each sees all of the other's changes or none.
 pub async fn hold(tx: &mut Tx) -> Result<i64> {
     count_up(tx, SENT, 0).await?;
     counted(tx, EPOCH).await
 }
 
-/// Takes everything that was not over for doubtful. Answers how many.
+/// Puts every unfinished request in doubt. Returns how many.
 pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
     tx.run(sqlx::query(DOUBT).bind(now)).await
 }
 
-/// The vendor is asked about every payment once more that had succeeded since then: its money may have come back in the time
-/// that is lost, and whoever was told of that was the lost database. There may be very many, so they are spread over the next
-/// hours; what is due already stays due.
+/// Makes every payment that succeeded since `over_since` due for another look-up: its money may have been returned in
+/// the lost period, with the news lost as well. They may be many, so they are spread over the next hours; those already
+/// due stay due.
 pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at <= $1 THEN ask_at \
                ELSE $1 + settled_at % $3 END WHERE state = 'success' AND settled_at >= $2";
     tx.run(sqlx::query(sql).bind(now).bind(over_since).bind(SPREAD_US)).await
 }
 
-/// The same at once, and until the vendor has said how it stands, for whom payments that were found just now may have paid:
-/// those may have paid anew what had come back. What was paid from another account than the connected one cannot be asked
-/// about.
+/// The same immediately, and until the vendor answers, for payees that the just-found payments may have paid: those may
+/// be replacements for returned payments. Payments from another account than the connected one cannot be looked up.
 pub async fn ask_payees(tx: &mut Tx, over_since: i64, found_at: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) WHERE state = 'success' \
                AND settled_at >= $2 AND payee IN (SELECT p.payee FROM found_payment x JOIN found_payee p \
@@ -145,8 +143,8 @@ pub async fn ask_payees(tx: &mut Tx, over_since: i64, found_at: i64) -> Result<u
     tx.run(sqlx::query(sql).bind(found_at).bind(over_since)).await
 }
 
-/// The numbers of these payees' payments that had succeeded and are asked about once more, of which the connected account of
-/// their vendor has said nothing yet.
+/// The numbers of these payees' successful payments whose renewed look-up the connected vendor account has not answered
+/// yet.
 pub async fn still_asked(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
     let mut found = Vec::new();
     for some in payees.chunks(MOST_VALUES) {
@@ -167,25 +165,25 @@ pub async fn still_asked(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
     Ok(found)
 }
 
-/// Takes these requests for doubtful: they were decided by the database of an epoch before.
+/// Puts these requests in doubt: they were decided in an earlier epoch.
 pub async fn doubt(tx: &mut Tx, submissions: &[String], now: i64) -> Result<u64> {
     let sql = format!("{DOUBT} AND id IN ({{ids}})");
     tx.among(&sql, &[now.into()], submissions.iter().cloned()).await
 }
 
-/// The vendor was looked through for these requests: they are of this epoch from now on.
+/// Moves these requests to this epoch, after the vendor was searched for them.
 pub async fn renew(tx: &mut Tx, submissions: &[String], epoch: i64) -> Result<()> {
     let sql = "UPDATE submission SET epoch = $1 WHERE id IN ({ids})";
     tx.among(sql, &[epoch.into()], submissions.iter().cloned()).await?;
     Ok(())
 }
 
-/// Every payment of an earlier epoch is looked for from now on before it is sent.
+/// From now on, payments of earlier epochs are looked up before they are sent.
 pub async fn look_from(tx: &mut Tx, now: i64) -> Result<()> {
     meta::set(tx, BEGAN, &now.to_string()).await
 }
 
-/// Of these payments, the ones that must be looked for before anything of them is sent.
+/// Those of these payments that must be looked up before anything of them is sent.
 pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<TransactionId>> {
     let epoch = counted(db, EPOCH).await?;
     if epoch == 0 {
@@ -205,7 +203,7 @@ pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<Tr
     Ok(found)
 }
 
-/// Payments that are to be looked through, from `apart` after the database was put back on, whose turn it is.
+/// Payments due to be searched for, starting `apart` after the restore.
 pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<Vec<TransactionId>> {
     let epoch = counted(db, EPOCH).await?;
     let began = meta::get(db, BEGAN).await?.and_then(|moment| moment.parse().ok()).unwrap_or(0_i64);
@@ -225,14 +223,15 @@ pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<V
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// A payment is looked through again at this moment.
+/// Schedules the next search for a payment.
 pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET look_next_at = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await?;
     Ok(())
 }
 
-/// People have compared what Stripe has by hand: nothing is looked through any more that Stripe has nothing unknown of.
+/// Staff have compared Stripe's records by hand: mark all payments as searched, except those with an unresolved found
+/// payment.
 pub async fn take_as_looked(tx: &mut Tx) -> Result<u64> {
     let sql = format!(
         "UPDATE payout_transaction SET looked_epoch = $1 WHERE id IN (SELECT t.id FROM payout_transaction t \
@@ -242,35 +241,35 @@ pub async fn take_as_looked(tx: &mut Tx) -> Result<u64> {
     tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await
 }
 
-/// The vendor was looked through for these payments, in this epoch of the database, and shows nothing of what was asked about.
+/// Records that the vendor was searched for these payments in this epoch, without a finding.
 pub async fn looked_for(tx: &mut Tx, of: &[TransactionId], epoch: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET looked_epoch = $1 WHERE looked_epoch < $1 AND id IN ({ids})";
     tx.among(sql, &[epoch.into()], of.iter().map(ToString::to_string)).await?;
     Ok(())
 }
 
-/// What is not looked up yet.
+/// The look-ups that are still open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Open {
-    /// Requests that are looked for at Stripe.
+    /// Requests being looked for at Stripe.
     pub looking: i64,
-    /// Queued payments of Stripe that nobody has looked for yet.
+    /// Queued Stripe payments not yet looked for.
     pub queued: i64,
-    /// Payments of Stripe that ended or wait for a person and were not looked through; what has been found of one is told.
+    /// Stripe payments that ended or are in review and have not been searched for; findings are listed separately.
     pub unlooked: i64,
     /// PayPal batches that were found and are being compared.
     pub named: i64,
-    /// Requests that wait for a person.
+    /// Payments waiting for a person.
     pub review: i64,
-    /// Payments that the vendors have and this database does not know of, not settled.
+    /// Unresolved found payments, which the vendors have and this database does not know.
     pub found: i64,
-    /// Those of them whose destination no payee here has, so that nobody is held by them.
+    /// Those whose destination no payee here uses, so that they hold nobody.
     pub strangers: i64,
-    /// Those of them that name a payment here which holds its rewards: that payment is held.
+    /// Those that name a payment here which still holds its rewards; they hold that payment.
     pub naming: i64,
 }
 
-/// How many of each there are.
+/// Counts the look-ups that are open.
 pub async fn open(db: &mut Db) -> Result<Open> {
     let epoch = counted(db, EPOCH).await?;
     let sql = format!(
@@ -298,24 +297,24 @@ pub async fn open(db: &mut Db) -> Result<Open> {
     Ok(Open { looking, queued, unlooked, named, review, found, strangers, naming })
 }
 
-/// A payment that a vendor has and this database does not know of.
+/// A payment that a vendor has and this database does not know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
     pub vendor: Vendor,
     /// The vendor's id of it.
     pub object_id: String,
-    /// The id of ours that it carries: the payment was promised after what is in this database.
+    /// Our id that it carries: created after this database's last commit.
     pub our_id: String,
-    /// To whom: the Stripe account or the PayPal address.
+    /// The recipient: a Stripe account or a PayPal address.
     pub destination: String,
     pub amount: Money,
-    /// When it was made, where the vendor says so.
+    /// When it was made, if the vendor says.
     pub made_at: Option<i64>,
-    /// PayPal's own id of the payment that an item is paid by, once there is one: its reports know it by this alone.
+    /// PayPal's payment id of the item, once paid; its reports know the item only by this id.
     pub reference: Option<String>,
 }
 
-/// Writes down what was found; what is there already stays as it is. Answers how many were new.
+/// Stores found payments; existing ones stay as they are. Returns how many were new.
 pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     let mut rows = Rows::default();
     for one in found {
@@ -343,7 +342,8 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     Ok(new)
 }
 
-/// Whom what was just found may have paid: who is paid there now, who was paid there before, and whose payment it names.
+/// Records whom new findings may have paid: current and former payees at the destination, and the payee of the named
+/// payment.
 async fn note_payees(tx: &mut Tx, found_at: i64) -> Result<()> {
     for sql in [
         "INSERT INTO found_payee (vendor, object_id, payee) SELECT x.vendor, x.object_id, f.payee \
@@ -359,7 +359,8 @@ async fn note_payees(tx: &mut Tx, found_at: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whoever is paid from now on where a found payment went is held by it, wherever they are paid later: it may have paid them.
+/// Holds a payee who starts using the destination of a found payment, even if they move on later: it may have paid
+/// them.
 pub async fn note_payee(tx: &mut Tx, payee: Payee, vendor: Vendor, address: &str) -> Result<()> {
     let sql = "INSERT INTO found_payee (vendor, object_id, payee) SELECT x.vendor, x.object_id, $1 FROM found_payment x \
                WHERE x.settled_at IS NULL AND x.vendor = $2 AND x.destination = $3 \
@@ -369,7 +370,7 @@ pub async fn note_payee(tx: &mut Tx, payee: Payee, vendor: Vendor, address: &str
     Ok(())
 }
 
-/// What was found is no longer unknown where an attempt here is known to have led to it. Answers how many.
+/// Resolves found payments that an attempt here is now known to have caused. Returns how many.
 pub async fn settle_known(tx: &mut Tx, now: i64) -> Result<u64> {
     let sql = "UPDATE found_payment SET settled_at = $1, settled_by = 'search', note = 'It is known here by now.' \
                WHERE settled_at IS NULL AND EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = found_payment.object_id \
@@ -377,14 +378,14 @@ pub async fn settle_known(tx: &mut Tx, now: i64) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(now)).await
 }
 
-/// Whether anything is open that was found, or only what was found of this payment.
+/// Whether any found payment is unresolved, optionally only for one payment.
 pub async fn any_found(db: &mut Db, of: Option<TransactionId>) -> Result<bool> {
     let sql = "SELECT object_id FROM found_payment WHERE settled_at IS NULL \
                AND (CAST($1 AS TEXT) IS NULL OR our_id = $1) LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(of.map(|id| id.to_string()))).await?.is_some())
 }
 
-/// The payments here of which something was found that nobody has settled: nothing more of them is sent.
+/// The payments here with unresolved findings; nothing more of them is sent.
 pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
     let sql = "SELECT DISTINCT our_id FROM found_payment WHERE settled_at IS NULL";
     let mut found = HashSet::new();
@@ -394,10 +395,10 @@ pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
     Ok(found)
 }
 
-/// A person has found what a lost database had sent for an attempt, in this batch of PayPal's: the request for it is this one,
-/// which is kept as one whose end is not known yet. The request that was known before is never sent again: its bytes name the
-/// payment. What else that one carries is found out about for each by itself. Answers false, and changes nothing that counts,
-/// where that one may be on its way.
+/// A person found what a lost database sent for an attempt, in this PayPal batch. Assigns the attempt to that request,
+/// stored as one whose outcome is unknown. The previously known request is never sent again, because its bytes name the
+/// payment; its other items are resolved one by one. Returns `false`, and changes nothing that matters, if that request
+/// may be in flight.
 pub async fn carry(
     tx: &mut Tx,
     attempt: AttemptId,
@@ -424,8 +425,8 @@ pub async fn carry(
     Ok(true)
 }
 
-/// The request here that stands for the lost one of a payment: the one that has its batch already, or has its key and names the
-/// payment, or a new one. Where two databases gave the key out for different payments, it is told apart by the batch.
+/// The local request that represents a payment's lost one: the one that already has its batch, or its key and names the
+/// payment, or a new one. If two databases used the key for different payments, the batch id is added to it.
 async fn lost_carrier(
     tx: &mut Tx,
     of: &str,
@@ -452,14 +453,14 @@ async fn lost_carrier(
     Ok(id)
 }
 
-/// What was found of a payment and people have settled: they have said what it is.
+/// The found payments of a payment that people have resolved.
 pub async fn settled_by_people(db: &mut Db, of: TransactionId) -> Result<HashSet<String>> {
     let sql = "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NOT NULL";
     let rows = db.all(sqlx::query(sql).bind(of.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The objects that were found of a payment and that nobody has settled.
+/// The unresolved findings for a payment.
 pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
     let sql =
         "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NULL ORDER BY object_id";
@@ -467,7 +468,7 @@ pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The number of the payment here that a found object names, where that holds its rewards: the object is settled with it.
+/// The number of the payment that a found object names, if it still holds its rewards; the object is resolved with it.
 pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
     let sql = format!(
         "SELECT t.number FROM found_payment x JOIN payout_transaction t ON {NAMED_OPEN} \
@@ -477,32 +478,32 @@ pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
     Ok(db.optional(query).await?.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// The vendor's account that an object was found in, where that is known.
+/// The vendor account in which an object was found, if known.
 pub async fn account_of(db: &mut Db, object: &str) -> Result<Option<String>> {
     let sql = "SELECT vendor_account FROM found_payment WHERE object_id = $1";
     let row = db.optional(sqlx::query(sql).bind(object.to_owned())).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
 }
 
-/// Whether an object of a vendor was found as one of this payment's, settled or not.
+/// Whether a vendor object was found for this payment, resolved or not.
 pub async fn was_found(db: &mut Db, of: TransactionId, object: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM found_payment WHERE our_id = $1 AND object_id = $2";
     let query = sqlx::query(sql).bind(of.to_string()).bind(object.to_owned());
     Ok(db.optional(query).await?.is_some())
 }
 
-/// A found payment as it is listed.
+/// A found payment as shown in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
     pub found: Found,
     pub found_at: i64,
-    /// When, by whom and with which words it was settled.
+    /// When, by whom and with what note it was resolved.
     pub settled: Option<(i64, String, String)>,
-    /// The number of the payment here that it is settled with.
+    /// The number of the payment it is resolved with.
     pub payment: Option<i64>,
-    /// How it stands at its vendor, with the vendor's word for it, where that was told.
+    /// Its status at the vendor, and the vendor's term for it, if reported.
     pub stands: Option<(Stands, String)>,
-    /// By whom and with which words it had been settled before its money came back.
+    /// Who resolved it, with what note, before its money came back.
     pub settled_before: Option<(String, String)>,
 }
 
@@ -543,7 +544,7 @@ fn read_listed(row: &AnyRow) -> Result<Listed> {
     })
 }
 
-/// What was found, what is open first, at most so many.
+/// Found payments, unresolved first, up to `limit`.
 pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
     let sql = format!(
         "SELECT {LISTED} FROM found_payment x \
@@ -554,7 +555,7 @@ pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
     db.all(query).await?.iter().map(read_listed).collect()
 }
 
-/// A found payment that nobody has settled.
+/// An unresolved found payment by its object id.
 pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
     let sql = format!(
         "SELECT {LISTED} FROM found_payment x LEFT JOIN payout_transaction t ON {NAMED_OPEN} \
@@ -564,7 +565,7 @@ pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
     db.optional(query).await?.as_ref().map(read_listed).transpose()
 }
 
-/// Notes as what payments PayPal has paid found items: item, payment.
+/// Records the PayPal payment ids of found items: item, payment.
 pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Result<()> {
     let rows: Rows =
         paid_as.iter().map(|(item, paid)| [item.as_str().into(), paid.as_str().into()]).collect();
@@ -576,7 +577,7 @@ pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Resul
     Ok(())
 }
 
-/// Somebody has settled a found payment; answers 0 when there is no such one, or it was settled before.
+/// Marks a found payment resolved by a person; 0 if it does not exist or already was.
 pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, now: i64) -> Result<u64> {
     let sql = "UPDATE found_payment SET settled_at = $2, settled_by = $3, note = $4 \
                WHERE object_id = $1 AND settled_at IS NULL";
@@ -584,8 +585,8 @@ pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, no
     tx.run(query.bind(note.to_owned())).await
 }
 
-/// The payees whom a found payment that is not settled may have paid, wherever they are paid now: it may have paid what they
-/// are owed here. One that belongs to a payment which is open here holds that payment instead: its rewards are in it.
+/// The payees that an unresolved found payment may have paid for rewards still owed here, wherever they are paid now. A
+/// found payment that belongs to an open payment here holds that payment instead, since its rewards are in it.
 pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
     let sql = "SELECT payee FROM held_payee";
     let read = |row: &AnyRow| {
@@ -595,7 +596,7 @@ pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
-/// The batches that an account of PayPal is known to have taken from this database since then.
+/// The batches that a PayPal account is known to have accepted from this database since then.
 pub async fn batches_since(db: &mut Db, account: Option<String>, since: i64) -> Result<Vec<String>> {
     let sql = "SELECT vendor_id FROM submission WHERE created_at >= $1 AND vendor = 'paypal' AND kind = 'batch' \
                AND state = 'accepted' AND vendor_id IS NOT NULL AND tries > 0 AND vendor_account = $2";
@@ -603,7 +604,7 @@ pub async fn batches_since(db: &mut Db, account: Option<String>, since: i64) -> 
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Which of these objects of a vendor some request or attempt here is known to have led to.
+/// Those of these vendor objects that a known request or attempt produced.
 pub async fn known(db: &mut Db, objects: &[String]) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
     for some in objects.chunks(MOST_VALUES) {

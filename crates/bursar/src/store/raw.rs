@@ -1,6 +1,6 @@
-//! What vendors said word for word, forgotten after its time: the text goes, its hash and everything that was read of it
-//! stay. A later delivery of the same event is known by its id, as before. What is deliberately not here: what we sent.
-//! The exact bytes of a request are kept as long as its payment, because the same key must never carry others.
+//! Retention of vendors' raw messages: after the retention period the text is deleted; its hash and everything parsed
+//! from it remain. A later duplicate event is still recognized by its id. Not here: our requests. Their exact bytes are
+//! kept as long as the payment, because the same idempotency key must never carry different bytes.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -9,7 +9,7 @@ use super::{Db, Result, Rows, Tx};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Events that were dealt with.
+    /// Events that have been processed.
     Events,
     Answers,
 }
@@ -17,7 +17,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 2] = [Self::Events, Self::Answers];
 
-    /// What its ids begin with.
+    /// The prefix of its ids.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Events => "evt_",
@@ -25,7 +25,7 @@ impl Kind {
         }
     }
 
-    /// Under which name it is kept how far it was forgotten.
+    /// The meta key of how far the purge has progressed.
     pub fn cursor(self) -> &'static str {
         match self {
             Self::Events => "raw_events_forgotten",
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// Under which name it is kept from where on texts were left that waited: they are come back to.
+    /// The meta key of where skipped unprocessed texts begin, to be revisited.
     pub fn left(self) -> &'static str {
         match self {
             Self::Events => "raw_events_left",
@@ -42,18 +42,18 @@ impl Kind {
     }
 }
 
-/// A text that may be forgotten.
+/// A raw text that may be purged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text {
     /// Its id.
     pub id: String,
-    /// What was said.
+    /// The raw text of the vendor.
     pub body: String,
-    /// Nobody has dealt with it yet, so it is kept until somebody has.
+    /// Not processed yet, so it must be kept.
     pub waits: bool,
 }
 
-/// Texts after one id and before another, by id, which is by time.
+/// Texts between two ids; ids are ordered by time.
 pub async fn between(
     db: &mut Db,
     kind: Kind,
@@ -77,7 +77,7 @@ pub async fn between(
     db.all(query).await?.iter().map(text).collect()
 }
 
-/// Forgets texts, of which these are the hashes; an event that nobody has dealt with keeps its own. Answers how many.
+/// Purges texts and stores their hashes; an unprocessed event keeps its text. Returns how many.
 pub async fn forget(tx: &mut Tx, kind: Kind, hashes: &[(String, String)]) -> Result<u64> {
     let sql = match kind {
         Kind::Events => {

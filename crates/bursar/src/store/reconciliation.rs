@@ -1,5 +1,5 @@
-//! What the vendors say of our balance, as it was read, and what of it is which of our postings. What is deliberately not
-//! here: what belongs together and what its difference means (`payout::reconciliation`), and what pages read (`days`).
+//! Vendors' balance transactions as read, and the postings they match. Not here: matching and what a difference means
+//! (`payout::reconciliation`), and the read models of pages (`days`).
 
 mod case;
 pub mod days;
@@ -20,34 +20,33 @@ pub use case::{
 };
 pub use fitting::Known;
 
-/// The account of a vendor that something is read from.
+/// The vendor account that is read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Account {
     pub vendor: Vendor,
-    /// Which, as the connection names it: `acct_…/live`.
+    /// Its name as in the connection: `acct_…/live`.
     pub name: String,
 }
 
-/// How far an account has been read.
+/// The read progress of an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pull {
     pub of: Account,
-    /// What is older is held against nobody.
+    /// Older transactions are not matched against anything.
     pub begun_at: i64,
-    /// Everything before was read at least once.
+    /// Everything before this time has been read at least once.
     pub read_until: i64,
-    /// What is being read: from when, up to when.
+    /// The time range being read: from, until.
     pub slice: Option<(i64, i64)>,
-    /// Where to go on in it.
+    /// The vendor's page cursor within it.
     pub after_page: Option<String>,
-    /// When to look further back the next time.
+    /// When the next read of an older range is due.
     pub deep_at: i64,
     pub due_at: i64,
-    /// Goes up with every lease.
     pub fence: i64,
-    /// When a slice was last read to its end.
+    /// When a time range was last read completely.
     pub pulled_at: Option<i64>,
-    /// How many lines could not be read.
+    /// The number of unreadable lines.
     pub unread: i64,
     /// Since when reading fails, and why.
     pub failed: Option<(i64, String)>,
@@ -75,13 +74,12 @@ fn read_pull(row: &AnyRow) -> Result<Pull> {
     })
 }
 
-/// Every account that was ever read.
 pub async fn pulls(db: &mut Db) -> Result<Vec<Pull>> {
     let sql = format!("SELECT {PULL} FROM vendor_pull ORDER BY vendor, vendor_account");
     db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read_pull).collect()
 }
 
-/// Enters an account to be read from `begun_at` on, unless it is entered.
+/// Registers an account to be read from `begun_at`, unless it already is.
 pub async fn enter(tx: &mut Tx, of: &Account, begun_at: i64) -> Result<()> {
     let sql = "INSERT INTO vendor_pull (vendor, vendor_account, begun_at, read_until, deep_at, due_at, lease_until, fence, \
                unread) VALUES ($1, $2, $3, $3, 0, 0, 0, 0, 0) ON CONFLICT (vendor, vendor_account) DO NOTHING";
@@ -89,7 +87,7 @@ pub async fn enter(tx: &mut Tx, of: &Account, begun_at: i64) -> Result<()> {
     Ok(())
 }
 
-/// Leases the reading of an account, where it is due and nobody reads it.
+/// Leases the reading of an account, if it is due and not leased.
 pub async fn lease(tx: &mut Tx, of: &Account, now: i64, until: i64) -> Result<Option<Pull>> {
     let sql = format!(
         "UPDATE vendor_pull SET lease_until = $4, lease_node = $5, fence = fence + 1 \
@@ -100,10 +98,10 @@ pub async fn lease(tx: &mut Tx, of: &Account, now: i64, until: i64) -> Result<Op
     tx.optional(query).await?.as_ref().map(read_pull).transpose()
 }
 
-/// Holds a lease, and makes it longer.
+/// Verifies and extends a lease.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] where somebody else has it now.
+/// [`StoreError::Conflict`] if someone else holds it now.
 pub async fn hold(tx: &mut Tx, pull: &Pull, until: i64) -> Result<()> {
     let sql =
         "UPDATE vendor_pull SET lease_until = $4 WHERE vendor = $1 AND vendor_account = $2 AND fence = $3";
@@ -114,7 +112,7 @@ pub async fn hold(tx: &mut Tx, pull: &Pull, until: i64) -> Result<()> {
     }
 }
 
-/// Notes how far a held reading has come.
+/// Saves the progress of a leased read.
 pub async fn note(tx: &mut Tx, pull: &Pull) -> Result<()> {
     let sql = "UPDATE vendor_pull SET read_until = $3, slice_from = $4, slice_until = $5, after_page = $6, deep_at = $7, \
                due_at = $8, pulled_at = $9, unread = $10, failed_at = $11, failed_why = $12 \
@@ -136,7 +134,7 @@ pub async fn let_go(tx: &mut Tx, pull: &Pull) -> Result<()> {
     Ok(())
 }
 
-/// Makes every reading due at once, and further back than usual; from `since` on where that is given.
+/// Makes every account due now, including an older range; starting at `since` if given.
 pub async fn hurry(tx: &mut Tx, now: i64, since: Option<i64>) -> Result<()> {
     let sql = "UPDATE vendor_pull SET due_at = $1, deep_at = $1 WHERE due_at > $1 OR deep_at > $1";
     tx.run(sqlx::query(sql).bind(now)).await?;
@@ -149,36 +147,36 @@ pub async fn hurry(tx: &mut Tx, now: i64, since: Option<i64>) -> Result<()> {
     Ok(())
 }
 
-/// A line of a vendor's account of our balance, as it was read.
+/// A balance transaction as read from the vendor.
 #[derive(Clone, Debug)]
 pub struct NewMovement {
     /// Our id for it.
     pub id: String,
     /// The vendor's own id.
     pub vendor_id: String,
-    /// The vendor's own word for it.
+    /// The type in the vendor's own terms.
     pub kind: String,
-    /// What came in or went out.
+    /// The gross amount in or out.
     pub amount: Money,
-    /// What the vendor kept of it.
+    /// The vendor's fee in it.
     pub fee: Money,
-    /// By how much the balance changed.
+    /// The change of the balance.
     pub net: Money,
     pub created_at: i64,
-    /// When it may be used.
+    /// When the money becomes available.
     pub available_at: Option<i64>,
     /// The day it happened on.
     pub day: String,
     pub source: Option<String>,
     /// The object it belongs to.
     pub object: String,
-    /// What we wrote on that object.
+    /// Our ids in that object's metadata.
     pub names: Option<String>,
     pub body_hash: String,
 }
 
-/// Writes lines, each once by the vendor's own id, and the days they are on. One that says something else of the money than
-/// it did before is taken as it says now, and held against the books anew.
+/// Stores balance transactions, once per vendor id, and their days. If the vendor now reports different amounts for
+/// one, the new amounts are stored and matched again.
 pub async fn keep(tx: &mut Tx, of: &Account, lines: &[NewMovement], now: i64) -> Result<()> {
     let (mut rows, mut seen) = (Rows::default(), BTreeSet::new());
     for line in lines.iter().filter(|line| seen.insert(line.vendor_id.clone())) {
@@ -217,7 +215,7 @@ pub async fn keep(tx: &mut Tx, of: &Account, lines: &[NewMovement], now: i64) ->
     note_days(tx, of, days).await
 }
 
-/// Enters days on which something is to be shown.
+/// Adds days that have something to show.
 async fn note_days(tx: &mut Tx, of: &Account, days: impl Iterator<Item = (String, Currency)>) -> Result<()> {
     let days: BTreeSet<(String, &str)> = days.map(|(day, currency)| (day, currency.code())).collect();
     let row = |(day, currency): (String, &str)| {
@@ -230,8 +228,8 @@ async fn note_days(tx: &mut Tx, of: &Account, days: impl Iterator<Item = (String
     Ok(())
 }
 
-/// Notes a balance that the vendor told, in place of what it told on the same day before. Nothing in a currency in which
-/// nothing ever moved is not worth a day.
+/// Stores a balance reported by the vendor, replacing the same day's earlier one. Skips a zero balance in a currency
+/// without any transactions.
 pub async fn note_balance(
     tx: &mut Tx,
     of: &Account,
@@ -254,7 +252,7 @@ pub async fn note_balance(
     Ok(())
 }
 
-/// Which of these lines are there already, by the vendor's ids.
+/// Those of these vendor ids that are stored already.
 pub async fn known(db: &mut Db, of: &Account, ids: &[String]) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -269,7 +267,7 @@ pub async fn known(db: &mut Db, of: &Account, ids: &[String]) -> Result<BTreeSet
     Ok(found)
 }
 
-/// PayPal's batches that hold items of which its own id of the payment is not known here, newest first.
+/// PayPal batches with items whose PayPal payment id is still unknown, newest first.
 pub async fn batches_to_look_into(db: &mut Db, account: &str, from: i64, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("s.vendor = 'paypal' AND s.kind = 'batch' AND s.vendor_id IS NOT NULL", []);
@@ -284,14 +282,14 @@ pub async fn batches_to_look_into(db: &mut Db, account: &str, from: i64, limit: 
     db.all(conditions.query(&sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Whether a line that is part of some payment, by its kind, is known to belong to none yet.
+/// Whether a payment-related transaction exists that has not been assigned to a payment.
 pub async fn any_of_nobody(db: &mut Db, of: &Account) -> Result<bool> {
     let sql = "SELECT id FROM vendor_movement WHERE vendor = $1 AND vendor_account = $2 AND tied_at IS NULL \
                AND transaction_id IS NULL LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(of.vendor.as_str()).bind(of.name.clone())).await?.is_some())
 }
 
-/// Notes as what payments PayPal paid these items: item, payment.
+/// Records the PayPal payment ids of these items: item, payment.
 pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Result<()> {
     let rows: Rows =
         paid_as.iter().map(|(item, paid)| [item.as_str().into(), paid.as_str().into()]).collect();
@@ -302,7 +300,7 @@ pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Resul
     Ok(())
 }
 
-/// Finds the payments that lines belong to: by the vendor's object, else by what we wrote on it.
+/// Assigns balance transactions to payments: by the vendor's object, otherwise by our ids in its metadata.
 pub async fn find_owners(tx: &mut Tx, of: &Account) -> Result<()> {
     let sql = "UPDATE vendor_movement SET transaction_id = COALESCE(\
                (SELECT MIN(a.transaction_id) FROM attempt a WHERE a.vendor_id = vendor_movement.object), \
@@ -313,9 +311,9 @@ pub async fn find_owners(tx: &mut Tx, of: &Account) -> Result<()> {
     Ok(())
 }
 
-/// What is to be held against each other: payments, and objects that belong to none.
+/// What to reconcile: payments, and objects that belong to none.
 pub async fn subjects(db: &mut Db, of: &Account, booked_from: i64) -> Result<BTreeSet<String>> {
-    // CROSS JOIN, because SQLite would begin with every payment there is.
+    // CROSS JOIN, because otherwise SQLite would start from every payment.
     let sql = "SELECT COALESCE(transaction_id, object) FROM vendor_movement \
                WHERE vendor = $1 AND vendor_account = $2 AND tied_at IS NULL \
                UNION SELECT subject FROM reconciliation_case \
@@ -329,29 +327,29 @@ pub async fn subjects(db: &mut Db, of: &Account, booked_from: i64) -> Result<BTr
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// A line as it is held against postings.
+/// A balance transaction to match against postings.
 #[derive(Clone, Debug)]
 pub struct Held {
     /// Our id for it.
     pub id: String,
-    /// The payment, or the object of nobody's.
+    /// The payment, or the unassigned object.
     pub subject: String,
-    /// The payment, where it is one of ours.
+    /// The payment, if it is ours.
     pub transaction: Option<String>,
-    /// The vendor's own word.
+    /// The type in the vendor's own terms.
     pub kind: String,
-    /// What came in or went out.
+    /// The gross amount in or out.
     pub amount: Money,
-    /// What the vendor kept of it.
+    /// The vendor's fee in minor units.
     pub fee_minor: i64,
     pub created_at: i64,
-    /// The posting that it is: journal and line.
+    /// The matching posting: journal and line.
     pub posting: Option<(String, i64)>,
     /// Since when everything it belongs to ties.
     pub tied_at: Option<i64>,
 }
 
-/// The lines of these subjects that are part of some payment by their kind.
+/// The payment-related balance transactions of these subjects.
 pub async fn held(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<Held>> {
     let mut found = Vec::new();
     for some in subjects.chunks(MOST_VALUES) {
@@ -392,19 +390,19 @@ pub async fn held(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<
     found.iter().map(read).collect()
 }
 
-/// A posting on the account of our balance at a vendor.
+/// A posting on the ledger account of our balance at a vendor.
 #[derive(Clone, Debug)]
 pub struct Posted {
     pub subject: String,
     pub journal: String,
     pub line: i64,
     pub movement: Booked,
-    /// Debit positive: what came in.
+    /// Money in is positive (a debit).
     pub money: Money,
     pub at: i64,
 }
 
-/// The postings of these payments on the account of our balance at a vendor.
+/// These payments' postings on the ledger account of our balance at a vendor.
 pub async fn posted(db: &mut Db, vendor: Vendor, subjects: &[String]) -> Result<Vec<Posted>> {
     let mut found = Vec::new();
     for some in subjects.chunks(MOST_VALUES) {
@@ -430,7 +428,7 @@ pub async fn posted(db: &mut Db, vendor: Vendor, subjects: &[String]) -> Result<
     found.iter().map(read).collect()
 }
 
-/// How payments stand: id, state.
+/// The states of payments: id, state.
 pub async fn states(db: &mut Db, ids: &[String]) -> Result<Vec<(String, State)>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -445,8 +443,7 @@ pub async fn states(db: &mut Db, ids: &[String]) -> Result<Vec<(String, State)>>
     found.iter().map(read).collect()
 }
 
-/// Notes which postings lines are: line, journal and its line. Who is none of them is taken out first, so that two can
-/// change places.
+/// Stores matches: transaction, journal and line. Clears old matches first, so that two can be swapped.
 pub async fn pair(tx: &mut Tx, pairs: &[(String, Option<(String, i64)>)]) -> Result<()> {
     let sql = "UPDATE vendor_movement SET journal_id = NULL, line = NULL WHERE id IN ({ids})";
     tx.among(sql, &[], pairs.iter().map(|(id, _)| id.clone())).await?;
@@ -461,7 +458,7 @@ pub async fn pair(tx: &mut Tx, pairs: &[(String, Option<(String, i64)>)]) -> Res
     Ok(())
 }
 
-/// Notes since when lines tie, or that they do not.
+/// Sets since when transactions tie, or clears it.
 pub async fn tie(tx: &mut Tx, ids: Vec<String>, at: Option<i64>) -> Result<()> {
     let sql = "UPDATE vendor_movement SET tied_at = $1 WHERE id IN ({ids})";
     tx.among(sql, &[at.into()], ids).await?;

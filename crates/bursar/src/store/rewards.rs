@@ -1,5 +1,5 @@
-//! Rewards: reading them one by one, entering many at once, and recording what was decided; lists are in [`list`].
-//! Being put into batches and payments is in [`super::batches`] and [`super::transactions`].
+//! Rewards: reading single ones, inserting many at once, and recording decisions; lists are in [`list`]. Adding rewards
+//! to batches and payments is in [`super::batches`] and [`super::transactions`].
 
 mod filter;
 mod list;
@@ -22,7 +22,7 @@ use list::{narrowed, page};
 use super::programs::Worth;
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
-/// A thing that a reward belongs to: its id, the caller's id for it, its name.
+/// A reference to something a reward belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Of<I> {
     /// Our id.
@@ -32,7 +32,7 @@ pub struct Of<I> {
     pub name: String,
 }
 
-/// What is entered of a reward and never changes by itself.
+/// The data entered for a reward.
 #[derive(Clone, Debug)]
 pub struct Entered {
     /// The id.
@@ -41,20 +41,19 @@ pub struct Entered {
     pub number: i64,
     /// The caller's id.
     pub external_id: String,
-    /// What tells the same reward sent again from another one under its id.
+    /// Distinguishes a resent reward from a different one under the same external id.
     pub content_hash: String,
     pub program: ProgramId,
     pub activity: ActivityId,
     pub owner: PartnerId,
     pub account: AccountId,
     pub reward_type: RewardType,
-    /// Who is paid; cash only.
+    /// Individual or organization; cash only.
     pub payment_type: Option<PaymentType>,
-    /// Who that is; cash only.
+    /// The payee; `None` for points.
     pub payee: Option<Payee>,
     pub entry: Entry,
     pub worth: Worth,
-    /// What was decided.
     pub status: RewardStatus,
     pub reason: Option<String>,
     /// The record or form behind it.
@@ -64,40 +63,38 @@ pub struct Entered {
     pub note: Option<String>,
     /// The date it was earned.
     pub earned_on: Option<String>,
-    /// Not payable from here on.
+    /// Not payable from this time on.
     pub expires_at: Option<i64>,
     pub held_until: Option<i64>,
     pub created_at: i64,
     pub created_by: String,
-    /// When it was decided.
     pub decided_at: Option<i64>,
     pub decided_by: Option<String>,
     /// When it was first approved.
     pub first_approved_at: Option<i64>,
 }
 
-/// A reward as it is read, with the names of what it belongs to.
+/// A reward with the names of what it belongs to.
 #[derive(Clone, Debug)]
 pub struct Reward {
     pub entered: Entered,
     pub program: Of<ProgramId>,
     pub activity: Of<ActivityId>,
-    /// The owner's names.
+    /// The owner: id and names.
     pub owner: Of<PartnerId>,
     pub account: Of<AccountId>,
-    /// When the partner was let see the reason.
+    /// When the partner was shown the reason.
     pub reason_shown_at: Option<i64>,
     /// The batch it is in: id and number.
     pub batch: Option<(BatchId, String)>,
-    /// The payment it is in: id and number without prefix.
+    /// The payment it is in: id, and number without prefix.
     pub transaction: Option<(TransactionId, i64)>,
-    /// When it was paid.
     pub paid_at: Option<i64>,
     pub version: i64,
 }
 
 impl Reward {
-    /// Where it is on its way to being paid.
+    /// Where it is in the payment process.
     pub fn placement(&self) -> Placement<BatchId> {
         match (self.paid_at, &self.transaction, &self.batch) {
             (Some(at), _, _) => Placement::Paid(at),
@@ -116,8 +113,8 @@ impl Reward {
     }
 }
 
-/// One reward, by its id, its number (`RW-000231`) or the caller's id. What has the form of an id or number of ours is
-/// one: a caller's id that looks the same is found by [`find_external`] alone, so that nobody decides about another reward.
+/// A reward by its id, number (`RW-000231`) or external id. Anything in our id or number format is taken as ours; an
+/// external id that looks the same is found only by [`find_external`], so that nobody decides on the wrong reward.
 pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
     match (RewardId::parse(id), number(id)) {
@@ -128,14 +125,14 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
     db.optional(page(conditions, 1)).await?.as_ref().map(read).transpose()
 }
 
-/// One reward, by the caller's id alone: it may look like a number of another one.
+/// A reward by external id only, even if it looks like another reward's number.
 pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
     conditions.and("external_id = ?", [external::folded(external_id).into()]);
     db.optional(page(conditions, 1)).await?.as_ref().map(read).transpose()
 }
 
-/// The rewards of these ids, in no order.
+/// The rewards with these ids, in no order.
 pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -148,19 +145,19 @@ pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
     Ok(found)
 }
 
-/// Cash rewards of a payee that are neither paid nor in the pool, and stand alike.
+/// A group of a payee's cash rewards that are neither paid nor in the pool.
 #[derive(Clone, Debug)]
 pub struct Elsewhere {
     /// The draft they are in.
     pub batch: Option<BatchId>,
-    /// The payment they are in. In neither, they are not approved.
+    /// The payment they are in. If neither is set, they are not approved.
     pub transaction: Option<TransactionId>,
     pub count: i64,
-    /// The number of the first.
+    /// The number of the first one.
     pub first: i64,
 }
 
-/// Where a payee's cash rewards are that are neither paid nor in the pool, the oldest first.
+/// Where a payee's unpaid cash rewards outside the pool are, oldest first.
 pub async fn elsewhere(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Elsewhere>> {
     let mut conditions = Where::default();
     conditions.and("payee = ? AND paid_at IS NULL AND reward_type = 'cash'", [payee.to_string().into()]);
@@ -184,34 +181,33 @@ pub async fn elsewhere(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Else
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// Reads `RW-000231` as 231.
+/// Parses `RW-000231` as 231.
 fn number(text: &str) -> Option<i64> {
     text.strip_prefix("RW-")?.parse().ok()
 }
 
-/// What decides about a reward, read for many at once.
+/// A reward's inputs to a decision, read in bulk.
 #[derive(Clone, Debug)]
 pub struct Brief {
     /// The id.
     pub id: RewardId,
-    /// The number people see, without its prefix.
+    /// The public number without its prefix.
     pub number: i64,
     pub owner: PartnerId,
-    /// Who is paid; cash only.
+    /// The payee; `None` for points.
     pub payee: Option<Payee>,
     pub worth: Worth,
-    /// What was decided.
     pub status: RewardStatus,
     /// In a batch, in flight or paid.
     pub placed: bool,
-    /// It was approved at some time.
+    /// It has been approved at some time.
     pub ever_approved: bool,
     /// The date it was earned.
     pub earned_on: Option<String>,
     pub created_at: i64,
-    /// The programme's wait, in days.
+    /// The program's hold period, in days.
     pub hold_days: i64,
-    /// The version that was read, which is the one that is decided about.
+    /// The version that was read, and that the decision applies to.
     pub version: i64,
 }
 
@@ -219,7 +215,7 @@ const BRIEF: &str = "SELECT id, number, owner_id, payee, value_minor, currency, 
                      paid_at, first_approved_at, earned_on, created_at, \
                      (SELECT hold_days FROM program WHERE program.id = reward.program_id) AS hold_days, version FROM reward";
 
-/// What decides about these rewards.
+/// The decision inputs of these rewards.
 pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Briefs> {
     let mut found = Briefs::default();
     for some in ids.chunks(MOST_VALUES) {
@@ -230,7 +226,7 @@ pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Briefs> {
     Ok(found)
 }
 
-/// What decides about all the rewards that a filter finds, by id.
+/// The decision inputs of all rewards that match a filter, by id.
 pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Briefs> {
     let query = narrowed(filter, now).query(&format!("{BRIEF} {{where}} ORDER BY id"));
     let mut found = Briefs::default();
@@ -238,14 +234,14 @@ pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Briefs>
     Ok(found)
 }
 
-/// The ids of all the rewards that a filter finds, in their order; no more than `limit`.
+/// The ids of rewards that match a filter, in id order, at most `limit`.
 pub async fn ids_of(db: &mut Db, filter: &Filter, now: i64, limit: i64) -> Result<Vec<RewardId>> {
     let sql = format!("SELECT id FROM reward {{where}} ORDER BY id LIMIT {limit}");
     let rows = db.all(narrowed(filter, now).query(&sql)).await?;
     rows.iter().map(|row| parsed(row, "id", RewardId::parse)).collect()
 }
 
-/// What decides about those of these rewards that a filter still finds.
+/// The decision inputs of those of these rewards that still match a filter.
 pub async fn briefs_among(db: &mut Db, filter: &Filter, now: i64, ids: &[RewardId]) -> Result<Briefs> {
     let mut found = Briefs::default();
     for some in ids.chunks(MOST_VALUES) {
@@ -256,12 +252,11 @@ pub async fn briefs_among(db: &mut Db, filter: &Filter, now: i64, ids: &[RewardI
     Ok(found)
 }
 
-/// What was found. A record that cannot be read must not keep the others from being decided about.
+/// The readable and unreadable rewards: an unreadable record must not block decisions on the others.
 #[derive(Default)]
 pub struct Briefs {
-    /// What decides about each.
     pub readable: Vec<Brief>,
-    /// Those whose record cannot be read.
+    /// Those whose records cannot be read.
     pub unreadable: Vec<RewardId>,
 }
 
@@ -303,7 +298,7 @@ fn read_brief(row: &AnyRow) -> Result<Brief> {
     })
 }
 
-/// Which of the caller's ids are known, and with what content.
+/// The external ids that exist already, with their content hashes.
 pub async fn known(db: &mut Db, external_ids: &[&str]) -> Result<HashMap<String, String>> {
     let mut known = HashMap::new();
     for some in external_ids.chunks(MOST_VALUES) {
@@ -316,7 +311,7 @@ pub async fn known(db: &mut Db, external_ids: &[&str]) -> Result<HashMap<String,
     Ok(known)
 }
 
-/// Enters rewards; answers how many, which is fewer where a caller's id was entered meanwhile.
+/// Inserts rewards; returns how many, which is fewer if an external id was inserted concurrently.
 pub async fn insert(tx: &mut Tx, rewards: &[Entered]) -> Result<u64> {
     let sql = "INSERT INTO reward (id, number, external_id, content_hash, program_id, activity_id, owner_id, account_id, \
                reward_type, payment_type, payee, entry, value_minor, currency, status, reason, form_reference, \
@@ -358,20 +353,19 @@ pub async fn insert(tx: &mut Tx, rewards: &[Entered]) -> Result<u64> {
     tx.bulk(sql, &[], rows).await
 }
 
-/// A decision about rewards that are not in a batch or a payment.
+/// A decision on rewards that are in no batch or payment.
 #[derive(Clone, Debug)]
 pub struct Decision {
     pub status: RewardStatus,
     pub reason: Option<String>,
-    /// When the partner was let see the reason.
+    /// When the partner was shown the reason.
     pub reason_shown_at: Option<i64>,
-    /// When it was decided.
     pub at: i64,
     pub by: String,
 }
 
-/// Records a decision about many rewards at once that stand in status `from`, each in the version that was read and
-/// with the moment until which it is held where it becomes approved. Answers how many still stood so.
+/// Records a decision on many rewards that are in status `from`, each at the version that was read, with the end of its
+/// hold period if it becomes approved. Returns how many still matched.
 pub async fn decide(
     tx: &mut Tx,
     decision: &Decision,
@@ -392,9 +386,8 @@ pub async fn decide(
         approved_at.into(),
         from.as_str().into(),
     ];
-    // Only the id joins the two. What guards the row stands inside CASE, where the planner cannot see it: on a table
-    // that PostgreSQL has no statistics of yet it takes these conditions to leave a single row, begins with it, and
-    // compares every reward with every row of the list.
+    // Join on the id only; CASE hides the other conditions from the planner. On a table without statistics, PostgreSQL
+    // expects them to leave a single row, starts there, and compares every reward with every row of the list.
     let sql = "WITH v (id, version, held_until) AS (VALUES {rows}) \
                UPDATE reward SET status = $1, reason = $2, reason_shown_at = $3, decided_at = $4, decided_by = $5, \
                first_approved_at = COALESCE(reward.first_approved_at, $6), \
@@ -405,19 +398,19 @@ pub async fn decide(
     tx.bulk(sql, &fixed, rows).await
 }
 
-/// What is edited of a reward: its whole editable part as it will be.
+/// The new content of a reward's editable fields.
 #[derive(Clone, Debug)]
 pub struct Edited {
-    /// How much, in minor units or points.
+    /// The value in minor units or points.
     pub value_minor: i64,
     pub status: RewardStatus,
     pub reason: Option<String>,
     pub note: Option<String>,
-    /// Not payable from here on.
+    /// Not payable from this time on.
     pub expires_at: Option<i64>,
 }
 
-/// Edits a reward that is still in the version that was read and in no batch or payment; false when it is not.
+/// Edits a reward if its version is unchanged and it is in no batch or payment; `false` otherwise.
 pub async fn edit(tx: &mut Tx, id: RewardId, version: i64, edited: &Edited) -> Result<bool> {
     let sql = "UPDATE reward SET value_minor = $1, status = $2, reason = $3, note = $4, expires_at = $5, \
                version = version + 1 WHERE id = $6 AND version = $7 \
@@ -433,21 +426,20 @@ pub async fn edit(tx: &mut Tx, id: RewardId, version: i64, edited: &Edited) -> R
     Ok(tx.run(query).await? == 1)
 }
 
-/// Deletes a reward that was never approved and is still in the version that was read; false when it is not.
+/// Deletes a reward that was never approved, if its version is unchanged; `false` otherwise.
 pub async fn delete(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
     let sql = "DELETE FROM reward WHERE id = $1 AND version = $2 AND first_approved_at IS NULL \
                AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(version)).await? == 1)
 }
 
-/// Takes note that a reward changed, if it is still in the version that was read; false when it is not.
+/// Increments a reward's version if it is unchanged; `false` otherwise.
 pub async fn touch(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
     let sql = "UPDATE reward SET version = version + 1 WHERE id = $1 AND version = $2";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(version)).await? == 1)
 }
 
-/// How many minor units have been clawed back of a reward, and how many clawbacks were entered, those that were taken back
-/// among them.
+/// The amount clawed back from a reward, in minor units, and the number of its clawbacks, including withdrawn ones.
 pub async fn clawed_back(db: &mut Db, of: RewardId) -> Result<(i64, i64)> {
     let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN status = 'void' THEN 0 ELSE value_minor END), 0) AS BIGINT), \
                COUNT(*) FROM reward WHERE form_reference = $1 AND entry = 'clawback'";

@@ -1,5 +1,4 @@
-//! People and API keys as an administrator lists them. What is deliberately not here: who they are when they act
-//! (`people`).
+//! The administrator's lists of people and API keys. Not here: people as actors (`people`).
 
 use payout::access::Role;
 use payout::ids::{PartnerId, PersonId};
@@ -8,59 +7,58 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Value, Where, word};
 
-/// Which of them a list shows.
+/// Which of them to list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Kind {
-    /// Our own people.
+    /// Staff: people who are not partners.
     #[default]
     Ours,
     Partners,
     Keys,
 }
 
-/// A person or a key as a line of its list.
+/// A person or an API key in the list.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// The id.
     pub id: PersonId,
     /// The name shown in history.
     pub name: String,
-    /// Where a person signs in with.
+    /// The email address a person signs in with.
     pub email: Option<String>,
     pub role: Role,
-    /// The scopes of a key, with commas between.
+    /// A key's scopes, separated by commas.
     pub scopes: String,
-    /// The partner it is: their id and name.
+    /// The partner, for partner logins: id and name.
     pub partner: Option<(PartnerId, String)>,
-    /// They have a password; without one they have not come yet.
+    /// Whether they have a password; without one they have not accepted their invitation.
     pub has_password: bool,
-    /// The end of a key.
+    /// The last characters of a key.
     pub hint: Option<String>,
-    /// Who made it: a person's id or the command line.
+    /// Its creator: a person's id or the command line.
     pub made_by: Option<String>,
     pub created_at: i64,
-    /// When it was shut out.
     pub disabled_at: Option<i64>,
-    /// When it was last here, to about five minutes.
+    /// When it was last active, accurate to about five minutes.
     pub last_seen_at: Option<i64>,
-    /// When a key ends by itself.
+    /// When a key expires, if it does.
     pub ends_at: Option<i64>,
-    /// The addresses that a key is taken from, with commas between; empty for any.
+    /// A key's allowed client addresses, separated by commas; empty for any.
     pub networks: String,
-    /// The address that a key was last used from.
+    /// The client address of a key's last use.
     pub seen_from: Option<String>,
-    /// Whoever made a key, where they are kept here: their role, and since when they are shut out.
+    /// A key's creator, if stored here: their role, and when they were disabled.
     pub maker: Option<(Role, Option<i64>)>,
 }
 
-/// What a list is narrowed to.
+/// The filter of the list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub kind: Kind,
-    /// The name or the address contains this.
+    /// Contained in the name or the address.
     pub q: Option<String>,
     pub role: Option<Role>,
-    /// Only who may come in, or only who may not.
+    /// Only disabled ones, or only enabled ones.
     pub disabled: Option<bool>,
     pub before: Option<String>,
 }
@@ -72,7 +70,7 @@ const LISTED: &str = "SELECT p.id, p.name, p.email, p.role, p.scopes, p.partner_
                       FROM person p LEFT JOIN partner t ON t.id = p.partner_id \
                       LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' {where}";
 
-/// People or keys, the newest first.
+/// People or keys, newest first.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
     let mut conditions = Where::default();
     let kind = match filter.kind {

@@ -1,4 +1,4 @@
-//! Saved views of the list of rewards: a query string under a name, its saver's own or shared with everybody who reads.
+//! Saved views of the reward list: a named query string, private or shared with everyone who may read rewards.
 
 use payout::ids::PersonId;
 use sqlx::Row as _;
@@ -15,14 +15,14 @@ pub struct SavedView {
     pub name: String,
     /// The query string of the list.
     pub query: String,
-    /// Since when it is shared.
+    /// When it was shared, if it is.
     pub shared_at: Option<i64>,
 }
 
 const VIEW: &str = "SELECT v.id, v.person_id, p.name, v.name, v.query, v.shared_at FROM saved_view v \
                     JOIN person p ON p.id = v.person_id";
 
-/// The views somebody finds: their own and those that are shared, by name.
+/// The views a person can use: their own and shared ones, by name.
 pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<SavedView>> {
     let mut conditions = Where::default();
     conditions.and("(v.person_id = ? OR v.shared_at IS NOT NULL)", [person.to_string().into()]);
@@ -30,7 +30,7 @@ pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<SavedView>> {
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// A view, if whoever asks may see it.
+/// A view, if this person may see it.
 pub async fn find(db: &mut Db, id: &str, person: PersonId) -> Result<Option<SavedView>> {
     let mut conditions = Where::default();
     conditions.and("v.id = ?", [id.into()]);
@@ -39,13 +39,13 @@ pub async fn find(db: &mut Db, id: &str, person: PersonId) -> Result<Option<Save
     db.optional(query).await?.as_ref().map(read).transpose()
 }
 
-/// How many views somebody has saved.
+/// How many views a person has saved.
 pub async fn count(db: &mut Db, person: PersonId) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM saved_view WHERE person_id = $1";
     Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
 }
 
-/// Keeps a view, in the place of their own of the same name; answers its id.
+/// Saves a view, replacing the person's view of the same name; returns its id.
 pub async fn save(tx: &mut Tx, view: &SavedView, at: i64) -> Result<String> {
     let sql = "INSERT INTO saved_view (id, person_id, name, query, shared_at, created_at, updated_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (person_id, name) DO UPDATE SET \
@@ -61,17 +61,17 @@ pub async fn save(tx: &mut Tx, view: &SavedView, at: i64) -> Result<String> {
     Ok(tx.one(query).await?.try_get(0)?)
 }
 
-/// Gives a view another name, and shares it or not; false when it is gone.
+/// Renames a view and sets whether it is shared; `false` if it does not exist.
 ///
 /// # Errors
-/// When the database does not answer, or another of theirs has this name.
+/// The database does not answer, or the person has another view with this name.
 pub async fn rename(tx: &mut Tx, id: &str, name: &str, shared_at: Option<i64>, at: i64) -> Result<bool> {
     let sql = "UPDATE saved_view SET name = $2, shared_at = $3, updated_at = $4 WHERE id = $1";
     let query = sqlx::query(sql).bind(id.to_owned()).bind(name.to_owned()).bind(shared_at).bind(at);
     Ok(tx.run(query).await? == 1)
 }
 
-/// Deletes a view; false when it is gone.
+/// Deletes a view; `false` if it does not exist.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool> {
     Ok(tx.run(sqlx::query("DELETE FROM saved_view WHERE id = $1").bind(id.to_owned())).await? == 1)
 }

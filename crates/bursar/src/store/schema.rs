@@ -1,16 +1,16 @@
-//! The tables and how they came to be: one row of migrations for both databases, and beside it, in a folder of each, what
-//! only that one can be told (its triggers). What is deliberately not here: statements; they stand with what they are for.
+//! Schema migrations: one sequence shared by both databases, and a folder per database for what only that one supports
+//! (its triggers). Not here: queries, which are in the modules that use them.
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{AnyConnection, Executor as _, Row as _};
 
 use super::{Engine, StoreError};
 
-/// Brings the tables up to date. Advisory locks are not to be had on every database that speaks like PostgreSQL; the key of
-/// the table of migrations serves.
+/// Runs pending migrations. Not every PostgreSQL-compatible database has advisory locks, so the migrations table's key
+/// serializes concurrent runs.
 ///
-/// A role that serves and owns no table may not even ask for one to be made unless it is there, so on PostgreSQL nothing is
-/// asked for where nothing is missing.
+/// A role without tables of its own may not even run `CREATE TABLE IF NOT EXISTS`, so on PostgreSQL nothing runs if
+/// nothing is pending.
 pub(super) async fn bring_up_to_date(
     connection: &mut AnyConnection,
     engine: Engine,
@@ -31,7 +31,7 @@ pub(super) async fn bring_up_to_date(
     }
 }
 
-/// Whether every migration of ours has run, and no other one.
+/// Whether exactly our migrations have run.
 async fn is_up_to_date(connection: &mut AnyConnection) -> sqlx::Result<bool> {
     let asked = "SELECT version, checksum, CAST(success AS INTEGER) FROM _sqlx_migrations ORDER BY version";
     let ran = connection.fetch_all(asked).await?;
@@ -47,14 +47,14 @@ async fn is_up_to_date(connection: &mut AnyConnection) -> sqlx::Result<bool> {
     Ok(ran.len() == ours.len())
 }
 
-/// Whether what is missing is the right to do it.
+/// Whether the error is a missing privilege.
 fn is_forbidden(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|told| told.code()).as_deref() == Some("42501")
 }
 
 const ROLES: &str = "deploy/postgres-roles.sql";
 
-/// Why this role does not bring the tables up to date, and who does.
+/// Explains why this role cannot run migrations, and which role can.
 async fn not_by_this_role(connection: &mut AnyConnection) -> String {
     let role = role(connection).await;
     let newest = newest(Engine::Postgres);
@@ -80,7 +80,8 @@ async fn role(connection: &mut AnyConnection) -> String {
     told.and_then(|row| row.try_get(0)).unwrap_or_else(|_| "this role".to_owned())
 }
 
-/// A table that came with an upgrade is no role's but its owner's. That it cannot be read is told at the start, not on payday.
+/// Tables added by an upgrade belong to their owner only. Report a missing read privilege at startup rather than on
+/// payday.
 async fn may_read_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let asked = "SELECT CAST(relname AS TEXT) FROM pg_catalog.pg_class WHERE relkind IN ('r', 'v') AND relnamespace = \
                  (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')) \
@@ -102,12 +103,12 @@ async fn may_read_all(connection: &mut AnyConnection) -> Result<(), StoreError> 
     )))
 }
 
-/// The number of the newest migration of a database. What only the other one can be told counts nothing here.
+/// The newest migration for a database, ignoring those of the other one.
 pub(super) fn newest(engine: Engine) -> i64 {
     migrations(engine).iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// Those of both and those of one, by their numbers: the two folders never use the same.
+/// The shared migrations and those of one database, by number; the two folders never reuse a number.
 fn migrations(engine: Engine) -> Vec<Migration> {
     let both = sqlx::migrate!("src/store/migrations");
     let own = match engine {

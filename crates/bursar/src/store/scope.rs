@@ -1,19 +1,19 @@
-//! Whose payments and rewards are looked at: what the filters of the dashboard and of the payments have in common. What
-//! is deliberately not here: when. A date means something else of a payment than of a reward.
+//! The payees whose payments and rewards are shown: the filter shared by the dashboard and the payment list. Not here:
+//! the period, because a date means something different for a payment than for a reward.
 
 use payout::ids::{AccountId, PartnerId};
 use payout::reward::PaymentType;
 
 use super::{Value, Where};
 
-/// Everybody's, unless something narrows it. What narrows it holds all at once.
+/// Everyone, unless narrowed. All conditions apply together.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// Only what is paid to these: what whoever asks may see.
+    /// Only these payees: what the caller may see.
     pub own: Option<Vec<String>>,
     /// To individuals, or to organizations.
     pub payment_type: Option<PaymentType>,
-    /// To this company and to its users.
+    /// To this company and its partners.
     pub account: Option<AccountId>,
     pub partner: Option<PartnerId>,
 }
@@ -23,7 +23,7 @@ impl Scope {
         self.own.is_none() && self.payment_type.is_none() && self.account.is_none() && self.partner.is_none()
     }
 
-    /// Narrows a list that has one column `payee`.
+    /// Narrows a query that has a single column named `payee`.
     pub(super) fn narrow(&self, conditions: &mut Where) {
         if let Some(own) = &self.own {
             conditions.among("payee", own.iter().map(|payee| Value::from(payee.as_str())));

@@ -1,5 +1,5 @@
-//! Every column that holds what is sealed with the master key, and where each of its values is bound to. What is deliberately
-//! not here: sealing and opening (`secrets`), the check by which the database knows its key (`meta`), and what each value is.
+//! Every column with values sealed by the master key, and what each value is bound to. Not here: sealing and opening
+//! (`secrets`), the check value that identifies the database's key (`meta`), and the meaning of each value.
 
 use sqlx::Row as _;
 
@@ -9,17 +9,17 @@ use crate::secrets::{HEAD_LENGTH, Place};
 /// A column of sealed values.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Column {
-    /// The credentials of a vendor, by its word.
+    /// A vendor's credentials, by vendor.
     Connection,
-    /// A tax number, by its payee.
+    /// A tax number, by payee.
     TaxNumber,
-    /// The secret of an authenticator app, by whose it is.
+    /// An authenticator app's secret, by person.
     Factor,
-    /// One that is being set up.
+    /// An authenticator secret being set up, by person.
     FactorBegun,
-    /// What the provider signed about somebody who has come half way, by the hash of their token.
+    /// The provider's claims about a pending login, by the hash of its token.
     HalfLogin,
-    /// A key from before the one that seals, by its id.
+    /// A retired master key, by its id.
     RetiredKey,
 }
 
@@ -33,7 +33,7 @@ impl Column {
         Self::RetiredKey,
     ];
 
-    /// Its table and its name.
+    /// The table and the column name.
     pub fn name(self) -> (&'static str, &'static str) {
         match self {
             Self::Connection => ("vendor_connection", "sealed"),
@@ -45,7 +45,7 @@ impl Column {
         }
     }
 
-    /// Where the value of a row is bound to. Those from before values named their key are bound to less.
+    /// The place a row's value is bound to. Values from before they named their key have a weaker binding.
     pub fn place(self, row: &str) -> Place {
         let (table, column) = self.name();
         let place = Place::stored(table, column, row);
@@ -58,18 +58,18 @@ impl Column {
         }
     }
 
-    /// Whether its rows are those of people, who are held while theirs are changed.
+    /// Whether its rows belong to people, whose rows are locked while these change.
     pub fn is_of_people(self) -> bool {
         matches!(self, Self::Factor | Self::FactorBegun)
     }
 
-    /// Whether a value is of use for minutes only, and is begun anew by whoever needs it.
+    /// Whether its values are needed for minutes only and can be recreated by starting over.
     pub fn is_passing(self) -> bool {
         matches!(self, Self::FactorBegun | Self::HalfLogin)
     }
 }
 
-/// Values of a column that do not begin with this head, from behind a row on: row and value, in the order of the rows.
+/// A column's values that do not begin with this header, after a row, in row order: row and value.
 pub async fn others(
     db: &mut Db,
     column: Column,
@@ -108,7 +108,7 @@ pub async fn others(
     db.all(query).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Puts a value in the place of another one, where that still is what was read; whether it was.
+/// Replaces a value if it is still as read; returns whether it was.
 pub async fn exchange(tx: &mut Tx, column: Column, row: &str, read: &str, value: &str) -> Result<bool> {
     let sql = match column {
         Column::Connection => "UPDATE vendor_connection SET sealed = $3 WHERE vendor = $1 AND sealed = $2",
@@ -122,7 +122,7 @@ pub async fn exchange(tx: &mut Tx, column: Column, row: &str, read: &str, value:
     Ok(tx.run(query).await? == 1)
 }
 
-/// Keeps a key that does not seal any more, sealed with the one that does.
+/// Stores a retired key, sealed with the current one.
 pub async fn retire(tx: &mut Tx, id: &str, sealed: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO retired_key (id, sealed, retired_at) VALUES ($1, $2, $3) \
                ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed";
@@ -130,7 +130,7 @@ pub async fn retire(tx: &mut Tx, id: &str, sealed: &str, now: i64) -> Result<()>
     Ok(())
 }
 
-/// The keys that do not seal any more: id, the key as it is sealed, and since when, the latest first.
+/// The retired keys, latest first: id, sealed key, and retirement time.
 pub async fn retired(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
     let sql = "SELECT id, sealed, retired_at FROM retired_key ORDER BY retired_at DESC, id";
     let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));

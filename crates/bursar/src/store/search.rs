@@ -1,8 +1,8 @@
-//! What people are found by: beginnings of the words of partners and accounts, and the vendors' ids of payments.
+//! Search by prefix: words of partners and accounts, and vendors' ids of payments.
 //!
-//! A search is for how something begins, from any of its words on, so that an index answers it among any number:
-//! `lim` and `ana li` find Ana Lima, `nal` does not. What is deliberately not here: what has a number or an id of our
-//! own, which is looked up where it lives.
+//! A search matches a prefix at the start of any word, so that an index can answer it at any size: `lim` and `ana li`
+//! find Ana Lima, `nal` does not. Not here: things with a number or an id of our own, which are looked up in their own
+//! modules.
 
 use payout::ids::TransactionId;
 use payout::ledger::Payee;
@@ -11,17 +11,17 @@ use sqlx::Row as _;
 use super::{Db, Result, Rows, Store, Tx, Where, meta, word};
 use crate::letters::folded;
 
-/// How many letters of a beginning are kept; who types more is answered by these.
+/// The longest stored prefix in characters; longer search terms are truncated.
 const MOST_LETTERS: usize = 48;
-/// From how many words of one text a search may begin.
+/// The most words of one text that are indexed.
 const MOST_WORDS: usize = 6;
-/// How the beginnings are written. Another way of writing them gets another number, and all are written anew.
+/// The version of the key format. Increasing it rebuilds the index.
 const WAY: &str = "2";
-/// How many are written anew at a time.
+/// How many to rebuild at once.
 const AT_ONCE: usize = 1_000;
 
-/// A beginning as it is stored and looked for. The first digit says of what kind, so that a search for a single letter
-/// does not go through a hundred thousand partners to find three accounts.
+/// The index key of a prefix. The first digit is the kind, so that searching a single letter does not scan a hundred
+/// thousand partners to find three accounts.
 fn key(companies: bool, folded: &str) -> String {
     let mut key = String::from(if companies { "0" } else { "1" });
     let kept = folded.chars().take(MOST_LETTERS).collect::<String>();
@@ -29,7 +29,7 @@ fn key(companies: bool, folded: &str) -> String {
     key
 }
 
-/// What a text reads like from each of its first words on.
+/// A text's keys, one starting at each of its first words.
 fn beginnings(companies: bool, text: &str, most: usize) -> Vec<String> {
     let folded = folded(text);
     let starts = std::iter::once(0).chain(folded.match_indices(' ').map(|(at, _)| at + 1));
@@ -37,7 +37,7 @@ fn beginnings(companies: bool, text: &str, most: usize) -> Vec<String> {
     parts.map(|part| key(companies, part)).collect()
 }
 
-/// What a payee is found by.
+/// The searchable texts of a payee.
 pub(super) struct Words {
     /// A partner's or an account's id.
     pub(super) subject: String,
@@ -54,7 +54,7 @@ impl Words {
         keys.extend(beginnings(companies, &self.external_id, MOST_WORDS));
         if let Some(email) = &self.email {
             keys.extend(beginnings(companies, email, 1));
-            // Whoever has an address of this house; what stands behind its first dot tells nobody apart.
+            // Index the domain from its start only, which finds everyone at a company; its later parts distinguish nobody.
             keys.extend(email.split_once('@').and_then(|(_, house)| beginnings(companies, house, 1).pop()));
         }
         keys.sort_unstable();
@@ -63,7 +63,7 @@ impl Words {
     }
 }
 
-/// Writes what these are found by, in place of what they were found by before.
+/// Replaces the index entries of these payees.
 pub(super) async fn write(tx: &mut Tx, all: &[Words]) -> Result<()> {
     let ids = all.iter().map(|one| one.subject.clone());
     tx.among("DELETE FROM search_word WHERE subject IN ({ids})", &[], ids).await?;
@@ -76,8 +76,7 @@ pub(super) async fn write(tx: &mut Tx, all: &[Words]) -> Result<()> {
     Ok(())
 }
 
-/// Writes what everybody is found by where that was never done, or in another way: no statement can fold letters
-/// alike on both databases.
+/// Builds the index if it is missing or in an older format. SQL cannot normalize text the same way on both databases.
 pub(super) async fn fill(store: &Store) -> Result<()> {
     let name = "search_way";
     if meta::get(&mut store.read().await?, name).await?.as_deref() == Some(WAY) {
@@ -112,7 +111,7 @@ pub(super) async fn fill(store: &Store) -> Result<()> {
     tx.commit().await
 }
 
-/// The range of what begins so: from the first to before the second. Behind every hexadecimal digit comes `g`.
+/// The key range of a prefix, end excluded: `g` sorts after every hexadecimal digit.
 pub(super) fn range(text: &str, companies: bool) -> Option<(String, String)> {
     let folded = folded(text);
     let from = key(companies, &folded);
@@ -120,12 +119,12 @@ pub(super) fn range(text: &str, companies: bool) -> Option<(String, String)> {
     (!folded.is_empty()).then_some((from, to))
 }
 
-/// Partners (or accounts) of which a word begins so, the shortest match first, at most `limit`.
+/// At most `limit` partners (or accounts) with a matching word, shortest match first.
 pub async fn payees(db: &mut Db, text: &str, companies: bool, limit: usize) -> Result<Vec<Payee>> {
     let Some((from, to)) = range(text, companies) else { return Ok(Vec::new()) };
     let mut found: Vec<Payee> = Vec::new();
     let (mut from, mut after) = (from, String::new());
-    // One may match by several words; so it may take more than one page until there are enough.
+    // A payee can match through several words, so filling the limit may take several pages.
     for _ in 0..8 {
         let mut conditions = Where::default();
         conditions.and("w.beginning < ?", [to.as_str().into()]);
@@ -148,8 +147,7 @@ pub async fn payees(db: &mut Db, text: &str, companies: bool, limit: usize) -> R
     Ok(found)
 }
 
-/// The payments that a vendor, or we towards a vendor, know by this: a transfer, a payout, an item or a batch of them,
-/// an event, an idempotency key.
+/// The payments with this id at the vendor: a transfer, payout, item, batch or event id, or our idempotency key.
 pub async fn transactions(db: &mut Db, text: &str, limit: i64) -> Result<Vec<TransactionId>> {
     let sql = "SELECT transaction_id FROM attempt WHERE vendor_id = $1 \
                UNION SELECT a.transaction_id FROM submission s JOIN attempt a ON a.submission_id = s.id \
@@ -165,7 +163,7 @@ pub async fn transactions(db: &mut Db, text: &str, limit: i64) -> Result<Vec<Tra
     rows.iter().map(read).collect()
 }
 
-/// The payees who are paid to exactly this: an account at Stripe, an address at PayPal.
+/// The payees with exactly this destination: a Stripe account or a PayPal address.
 pub async fn paid_to(db: &mut Db, address: &str, limit: i64) -> Result<Vec<Payee>> {
     let sql = "SELECT payee FROM payout_profile WHERE address = $1 ORDER BY payee LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(address.to_owned()).bind(limit)).await?;

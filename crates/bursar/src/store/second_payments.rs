@@ -1,19 +1,19 @@
-//! Clawbacks of what a payment had paid a second time, each with that payment: when it comes back, they are withdrawn. What is
-//! deliberately not here: the clawbacks themselves, which are rewards.
+//! Clawbacks of duplicate payments, each with the payment it is for: when that payment is returned, the clawback is
+//! withdrawn. Not here: the clawbacks themselves, which are rewards.
 
 use payout::ids::{RewardId, TransactionId};
 use sqlx::Row as _;
 
 use super::{MOST_VALUES, Result, Tx, Value, Where, word};
 
-/// Notes which payment a clawback is for.
+/// Records which payment a clawback is for.
 pub async fn note(tx: &mut Tx, clawback: RewardId, payment: TransactionId) -> Result<()> {
     let sql = "INSERT INTO second_payment (clawback_id, transaction_id) VALUES ($1, $2)";
     tx.run(sqlx::query(sql).bind(clawback.to_string()).bind(payment.to_string())).await?;
     Ok(())
 }
 
-/// The clawbacks for these payments that stand, each with the number of its payment.
+/// The active clawbacks for these payments, each with the number of its payment.
 pub async fn standing(tx: &mut Tx, payments: &[TransactionId]) -> Result<Vec<(RewardId, i64)>> {
     let mut found = Vec::new();
     for some in payments.chunks(MOST_VALUES) {
@@ -30,7 +30,7 @@ pub async fn standing(tx: &mut Tx, payments: &[TransactionId]) -> Result<Vec<(Re
     Ok(found)
 }
 
-/// The second payment of a clawback came back, and the clawback was withdrawn.
+/// Records that the duplicate payment was returned and its clawback withdrawn.
 pub async fn settle(tx: &mut Tx, clawback: RewardId, at: i64) -> Result<()> {
     let sql = "UPDATE second_payment SET settled_at = $2 WHERE clawback_id = $1";
     tx.run(sqlx::query(sql).bind(clawback.to_string()).bind(at)).await?;

@@ -1,5 +1,5 @@
-//! Where people are signed in. Only hashes of tokens are here, and a token is replaced after each proof, so a session has a
-//! name of its own beside it. What is deliberately not here: how long a session lasts (`ops::people`).
+//! Active sessions. Tokens are stored as hashes only, and every step-up replaces the token, so a session also has a
+//! stable id. Not here: how long a session lasts (`ops::people`).
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -8,10 +8,10 @@ use payout::ids::PersonId;
 
 use super::{Db, Result, Tx, Where};
 
-/// Since when a session must have been used, else it is over: for our own people, and for partners.
+/// The idle limits: a session last used before this time has ended, for staff and for partners.
 #[derive(Clone, Copy, Debug)]
 pub struct UsedSince {
-    /// Our own people.
+    /// For staff, in microseconds UTC.
     pub ours: i64,
     pub partners: i64,
 }
@@ -24,20 +24,20 @@ impl UsedSince {
     }
 }
 
-/// A session as its owner is shown it.
+/// A session as shown to its owner.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: String,
-    /// What the browser calls itself.
+    /// The browser's name for itself.
     pub device: Option<String>,
-    /// The address it was last used from.
+    /// The client address of its last use.
     pub address: Option<String>,
     pub created_at: i64,
-    /// When it was last used, to about a minute.
+    /// When it was last used, accurate to about a minute.
     pub seen_at: i64,
 }
 
-/// The sessions somebody has, the newest first.
+/// A person's sessions, newest first.
 pub async fn list(db: &mut Db, id: PersonId, now: i64, since: UsedSince) -> Result<Vec<Session>> {
     let mut conditions = Where::default();
     conditions.and("s.person_id = ?", [id.to_string().into()]);
@@ -61,15 +61,15 @@ pub async fn list(db: &mut Db, id: PersonId, now: i64, since: UsedSince) -> Resu
 
 #[derive(Clone, Debug)]
 pub struct New<'a> {
-    /// What its token is stored as.
+    /// The hash of its token.
     pub token_hash: &'a str,
     pub id: &'a str,
     pub person: PersonId,
-    /// The word that every form of it carries.
+    /// The CSRF token of its forms.
     pub csrf: &'a str,
-    /// What the browser calls itself.
+    /// The browser's name for itself.
     pub device: &'a str,
-    /// The address it comes from.
+    /// The client address it comes from.
     pub address: &'a str,
     /// When it ends, however much it is used.
     pub expires_at: i64,
@@ -88,13 +88,13 @@ pub async fn begin(tx: &mut Tx, new: &New<'_>, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Notes of a session that the provider signed for when that was, and when it says that they proved who they are.
+/// Records that a session began through the identity provider, and when the provider says the person authenticated.
 pub async fn by_provider(tx: &mut Tx, token_hash: &str, proved_at: Option<i64>, now: i64) -> Result<u64> {
     let sql = "UPDATE session SET proved_at = $2, provider_at = $3 WHERE token_hash = $1";
     tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(proved_at).bind(now)).await
 }
 
-/// Notes when and from where a session was used, unless that is known to be later than `before`.
+/// Updates when and from where a session was used, unless that was recorded at or after `before`.
 pub async fn used(tx: &mut Tx, token_hash: &str, address: &str, now: i64, before: i64) -> Result<u64> {
     let sql = "UPDATE session SET seen_at = $2, address = $3 \
                WHERE token_hash = $1 AND COALESCE(seen_at, created_at) < $4";
@@ -102,41 +102,40 @@ pub async fn used(tx: &mut Tx, token_hash: &str, address: &str, now: i64, before
     tx.run(query.bind(before)).await
 }
 
-/// Notes that whoever holds this session has just proved who they are, and stores it under another token from now on. False
-/// when the session has ended meanwhile.
+/// Records a step-up and replaces the session's token. `false` if the session has ended in the meantime.
 pub async fn proved(tx: &mut Tx, token_hash: &str, next_hash: &str, now: i64) -> Result<bool> {
-    // Whoever is called by their token's hash keeps that name.
+    // Sessions that used their token's hash as id keep it.
     let sql = "UPDATE session SET token_hash = $2, public_id = COALESCE(public_id, token_hash), proved_at = $3, \
                seen_at = $3 WHERE token_hash = $1";
     let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(next_hash.to_owned());
     Ok(tx.run(query.bind(now)).await? == 1)
 }
 
-/// Gives a session another token and leaves it when they proved who they are as it is. False when it has ended meanwhile.
+/// Replaces a session's token without recording a step-up. `false` if the session has ended in the meantime.
 pub async fn renamed(tx: &mut Tx, token_hash: &str, next_hash: &str) -> Result<bool> {
     let sql = "UPDATE session SET token_hash = $2, public_id = COALESCE(public_id, token_hash) WHERE token_hash = $1";
     let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(next_hash.to_owned());
     Ok(tx.run(query).await? == 1)
 }
 
-/// Ends every session of somebody; how many.
+/// Ends all of a person's sessions; returns how many.
 pub async fn end_all(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
-/// Ends the sessions that somebody began by the provider; how many.
+/// Ends a person's sessions that began through the identity provider; returns how many.
 pub async fn end_by_provider(tx: &mut Tx, id: PersonId) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND provider_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Ends somebody's sessions but the one of this name; how many.
+/// Ends a person's sessions except the one with this id; returns how many.
 pub async fn end_others(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND COALESCE(public_id, token_hash) <> $2";
     tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await
 }
 
-/// Ends one session of somebody; 0 when they have none of this name.
+/// Ends one of a person's sessions; 0 if they have none with this id.
 pub async fn end_one(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND COALESCE(public_id, token_hash) = $2";
     tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await

@@ -1,4 +1,4 @@
-//! Settings, each a JSON text under a name, with a version that a change must know.
+//! Settings: a named JSON text each, with a version for optimistic locking.
 
 use sqlx::Row as _;
 
@@ -11,7 +11,7 @@ pub async fn get(db: &mut Db, name: &str) -> Result<Option<(String, i64)>> {
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// Saves a setting over the version that was read (0: never saved). False when somebody else saved it meanwhile.
+/// Saves a setting if its version is still `over` (0: never saved); `false` if someone else saved it in the meantime.
 pub async fn put(tx: &mut Tx, name: &str, value: &str, over: i64, now: i64) -> Result<bool> {
     let sql = "INSERT INTO setting (name, value, version, updated_at) VALUES ($1, $2, $3 + 1, $4) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version, \

@@ -1,7 +1,7 @@
-//! A server that has fallen silent: its machine is gone, or what lies between drops everything, and nobody says that the
-//! connection is closed. Whoever waited for an answer would wait without end, and with every loop waiting no payment would go
-//! on although another server has taken over. So each question to PostgreSQL has an end, and a connection that does not answer
-//! is closed and not used again. What is deliberately not here: what the server itself limits (`POSTGRES_SESSION`).
+//! Timeouts for an unresponsive server: its host is down or the network drops packets, so nothing closes the
+//! connection. A caller would wait forever, and with every loop waiting, payments would stop even after a failover. So
+//! every request to PostgreSQL has a timeout, and a connection that misses it is closed and not reused. Not here: the
+//! server's own timeouts (`POSTGRES_SESSION`).
 
 use std::io;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyPoolOptions;
 
-/// The server gives a statement up after 60 s. A commit may wait longer, for a standby; after this nobody knows whether it was
-/// made, as when a connection is lost in it, and whoever asked is told so.
+/// The server aborts a statement after 60 s. A commit may take longer, waiting for a standby. After this timeout its
+/// outcome is unknown, as after a lost connection, and the caller is told so.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(70);
 
-/// So long a connection that nobody uses may take to say that it leads somewhere.
+/// The timeout for checking an idle connection.
 const THERE_WITHIN: Duration = Duration::from_secs(5);
 
-/// One that was given back so lately was asked then.
+/// A connection released less than this ago was checked on release.
 const JUST_NOW: Duration = Duration::from_millis(200);
 
-/// How long an answer is waited for; without end on SQLite, which is no server.
+/// The response timeout; none on SQLite, which is not a server.
 pub(super) fn patience(connection: &AnyConnection) -> Option<Duration> {
     (connection.backend_name() == "PostgreSQL").then_some(ANSWERS_WITHIN)
 }
 
-/// Waits for an answer, at most so long.
+/// Waits for an answer up to the timeout.
 pub(super) async fn within<T>(
     most: Option<Duration>,
     answer: impl Future<Output = sqlx::Result<T>>,
@@ -36,13 +36,13 @@ pub(super) async fn within<T>(
     })
 }
 
-/// The same for a transaction that is only beginning.
+/// The same for starting a transaction.
 pub(super) async fn begun<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     within(Some(ANSWERS_WITHIN), answer).await
 }
 
-/// A pool that asks each connection, when it is given back and before it is used, whether it still leads to the server, and
-/// does not wait without end for that either. One on which something was not answered is closed by this.
+/// A pool that checks each connection on release and before use, with a timeout. A connection that fails the check is
+/// closed.
 pub(super) fn asks(options: AnyPoolOptions) -> AnyPoolOptions {
     options
         .test_before_acquire(false)

@@ -1,7 +1,6 @@
-//! The points of whatever is done to the database, for whoever watches a task from outside: a test that puts another
-//! transaction between any two statements, a simulation in which a process dies between any two commits or a statement
-//! fails. Where nobody watches nothing waits here. What is deliberately not here: what is done at a point, and what must
-//! come of it.
+//! Hooks around every database operation, for tests that observe a task from outside: one test interleaves another
+//! transaction between any two statements, and the simulation kills a process between any two commits or makes a
+//! statement fail. Without an observer they do nothing. Not here: what happens at a hook, and what must result from it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,36 +13,36 @@ tokio::task_local! {
     static WATCH: Arc<dyn Watch>;
 }
 
-/// Where a task stands with the database.
+/// A task's position relative to the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Point {
     /// A transaction is about to begin.
     Begin,
     /// A statement of a transaction is about to run.
     Statement,
-    /// A statement outside of a transaction is about to run.
+    /// A statement outside a transaction is about to run.
     Read,
     /// A transaction is about to be committed.
     Commit,
-    /// It is committed, and whoever committed it does not know it yet.
+    /// It is committed, but the caller does not know yet.
     Committed,
 }
 
-/// The task goes on when this ends; where it ends in an error, the database is taken to have answered so.
+/// The task continues when this completes; an error counts as the database's answer.
 pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
-/// Whoever is asked at every point.
+/// An observer that is called at every hook.
 pub trait Watch: Send + Sync {
-    /// A task has come to this point.
+    /// Called when a task reaches this point.
     fn pass(&self, at: Point) -> Passing<'_>;
 }
 
-/// Runs `future` under watch; what it spawns is not watched.
+/// Runs `future` under an observer; tasks it spawns are not observed.
 pub async fn watched<T>(watch: Arc<dyn Watch>, future: impl Future<Output = T>) -> T {
     WATCH.scope(watch, future).await
 }
 
-/// Asks whoever watches, if anybody does.
+/// Calls the observer, if there is one.
 pub(super) async fn at(point: Point) -> Result<()> {
     match WATCH.try_with(Arc::clone) {
         Ok(watch) => watch.pass(point).await,
@@ -51,7 +50,7 @@ pub(super) async fn at(point: Point) -> Result<()> {
     }
 }
 
-/// A leash on whatever writes under it: each statement of a transaction, and its commit, waits to be let go.
+/// Step-by-step control of a writer: each statement of its transaction, and its commit, waits for permission.
 pub struct Walk {
     allowed: Semaphore,
     stopped: Notify,
@@ -64,17 +63,17 @@ impl Default for Walk {
 }
 
 impl Walk {
-    /// Runs `future` on the leash.
+    /// Runs `future` step by step.
     pub async fn lead<T>(self: Arc<Self>, future: impl Future<Output = T>) -> T {
         watched(self, future).await
     }
 
-    /// Lets so many more statements go.
+    /// Allows this many more statements to run.
     pub fn allow(&self, statements: usize) {
         self.allowed.add_permits(statements);
     }
 
-    /// Returns once what is on the leash waits before a statement.
+    /// Returns once the task waits before a statement.
     pub async fn stopped(&self) {
         self.stopped.notified().await;
     }

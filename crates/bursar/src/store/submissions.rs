@@ -1,4 +1,4 @@
-//! Submissions: one idempotent request to a vendor each, its key and exact bytes stored before it is sent.
+//! Submissions: idempotent requests to a vendor. Key and exact bytes are stored before the request is sent.
 
 use payout::ids::BatchId;
 use payout::money::Vendor;
@@ -7,17 +7,17 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
-/// Why a request is looked for: the database was put back, so what it knows of it may be old.
+/// The look-up reason after a restore: the database's knowledge of the request may be outdated.
 pub const PUT_BACK: &str = "put_back";
 
-/// How a submission stands: the spelling in the database.
+/// A submission's state, as spelled in the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SubmissionState {
-    /// Committed; not sent yet, or not carried out for certain.
+    /// Committed; not sent yet, or known not to have been executed.
     Intended,
-    /// Sent, and it may have been carried out.
+    /// It was sent and may have been executed.
     Unknown,
-    /// No longer sent: being looked for at the vendor.
+    /// No longer sent: being looked up at the vendor.
     Looking,
     Accepted,
     Refused,
@@ -46,7 +46,7 @@ impl SubmissionState {
     }
 }
 
-/// A submission as it is kept.
+/// A submission as it is stored.
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// Its id.
@@ -54,10 +54,10 @@ pub struct Submission {
     /// The vendor's idempotency key: `tr:…:1`, `po:…:2`, `rv:…:1`, `pb:…:0:1`.
     pub key: String,
     pub vendor: Vendor,
-    /// What: the vendors crate's spelling.
+    /// The kind, as spelled in the vendors crate.
     pub kind: String,
     pub path: String,
-    /// On behalf of which connected account.
+    /// The connected account it is made for.
     pub account: Option<String>,
     /// The exact bytes.
     pub body: String,
@@ -67,29 +67,29 @@ pub struct Submission {
     pub fence: i64,
     /// How often it was sent.
     pub tries: i64,
-    /// How many of the tries may have been carried out.
+    /// How many of the tries may have been executed.
     pub doubts: i64,
-    /// How many stored errors in a row.
+    /// The number of consecutive stored errors.
     pub same_errors: i64,
-    /// How many refusals after a doubtful try.
+    /// The number of rejections after a try that may have been executed.
     pub refusals: i64,
-    /// How many looks found nothing.
+    /// The number of look-ups without a finding.
     pub looks: i64,
-    /// When it was last looked for, or last refused after a doubt.
+    /// When it was last looked up, or last rejected after a doubtful try.
     pub looked_at: Option<i64>,
-    /// What was last said.
+    /// The last answer: code and detail.
     pub last: Option<(String, String)>,
     /// The vendor's id of it, once known.
     pub vendor_id: Option<String>,
-    /// When it was decided: when what it rests on was begun to be read.
+    /// When it was decided: when reading the data behind the decision began.
     pub created_at: i64,
-    /// When its first byte may have left.
+    /// When its first byte may have been sent.
     pub first_sent_at: Option<i64>,
-    /// When its bytes may last have left.
+    /// When its bytes may last have been sent.
     pub last_sent_at: Option<i64>,
-    /// The vendor's account it was intended for: it is sent to no other.
+    /// The vendor account it is meant for; it is never sent to another.
     pub vendor_account: Option<String>,
-    /// The epoch of the database that it was decided by.
+    /// The database epoch that it was decided in.
     pub epoch: i64,
 }
 
@@ -130,7 +130,7 @@ fn submission(row: &AnyRow) -> Result<Submission> {
     Ok(if again { under_another_key(read) } else { read })
 }
 
-/// One of the wrong turns.
+/// One of the planted faults.
 fn under_another_key(of: Submission) -> Submission {
     let key = format!("{}:2", of.key);
     Submission { body: of.body.replace(&of.key, &key), key, ..of }
@@ -148,17 +148,16 @@ pub struct New {
     /// The exact bytes.
     pub body: String,
     pub batch: BatchId,
-    /// To which account of the vendor.
+    /// The vendor account to send it to.
     pub vendor_account: Option<String>,
-    /// It is looked up before it is sent: the database was put back, so it may have been sent before.
+    /// Look it up before sending: after a restore, it may have been sent before.
     pub looks: bool,
 }
 
-/// Commits intentions that were decided by a database of this epoch. They are free to be leased at once, to be sent or to be
-/// looked up.
+/// Inserts submissions decided in this epoch. They can be leased at once, to be sent or looked up.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] when a key was used before.
+/// [`super::StoreError::Conflict`] if a key was used before.
 pub async fn insert(tx: &mut Tx, new: Vec<New>, epoch: i64, now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for one in new {
@@ -195,7 +194,7 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, epoch: i64, now: i64) -> Result<
     Ok(())
 }
 
-/// Only Stripe can be looked through; at PayPal the same bytes are the look.
+/// Only Stripe can be searched; at PayPal, resending the same bytes is the look-up.
 fn first_state(of: &New) -> SubmissionState {
     match (of.looks, of.vendor) {
         (false, _) => SubmissionState::Intended,
@@ -204,15 +203,16 @@ fn first_state(of: &New) -> SubmissionState {
     }
 }
 
-/// Leases submissions of a vendor that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence
-/// goes up, so that a worker that slept through its lease cannot record over a newer one.
+/// Leases a vendor's due submissions, to be sent (`intended`, `unknown`) or looked up (`looking`). Increments the
+/// fence, so that a worker whose lease expired cannot record over a newer one.
 ///
-/// A lease alone is no doubt: whoever held it may have died long before a byte left. Only what [`begin`] was called for
-/// and nobody recorded since may have been sent: that is a doubt, whatever the one before learnt. So is a lease that names
-/// no process, where a first sending is noted: a program of a version before this one took it, for which a lease was the
-/// intention to send, and which may serve the same database while its processes are replaced one after the other.
+/// A lease alone does not mean that the request was sent: its holder may have died before the first byte. A submission
+/// counts as possibly sent only if [`begin`] was called and nothing was recorded since, whatever earlier tries
+/// established. The same applies to a lease without a node and with a first send time: it was taken by an older
+/// version, for which a lease meant the intention to send, and which may still serve the same database during a rolling
+/// upgrade.
 ///
-/// One that cannot be read is left out and told of in the log: it must not keep every other one from being sent.
+/// Unreadable submissions are logged and left out, because they must not block the others.
 pub async fn lease(
     tx: &mut Tx,
     vendor: Vendor,
@@ -230,8 +230,8 @@ pub async fn lease(
              sending_since = NULL",
         ),
     };
-    // All three states are named as well: they are the index of what is due, which SQLite uses for nothing less. The guard
-    // stands inside CASE, where PostgreSQL cannot see it: it would go through all that is due for each that is taken.
+    // Listing all three states matches the partial index of due rows, which SQLite uses only then. CASE hides the
+    // recheck from PostgreSQL's planner, which would otherwise scan all due rows for each one taken.
     let sql = format!(
         "UPDATE submission SET lease_until = $2, lease_node = $4, fence = fence + 1{sends} WHERE id IN (SELECT id FROM submission \
          WHERE vendor = $3 AND state IN ('intended', 'unknown', 'looking') AND state IN ({states}) \
@@ -241,11 +241,11 @@ pub async fn lease(
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
     let query = query.bind(tx.node.clone());
     let mut leased = tx.all(query).await?.iter().filter_map(readable).collect::<Result<Vec<_>>>()?;
-    leased.sort_by(|one, other| one.id.cmp(&other.id)); // What an UPDATE returns comes in any order.
+    leased.sort_by(|one, other| one.id.cmp(&other.id)); // UPDATE … RETURNING has no defined order.
     Ok(leased)
 }
 
-/// What stands in a row; nothing, and an alarm, where it cannot be read: the others go on.
+/// The row's submission; `None`, with an error log, if it is unreadable, so that the others proceed.
 fn readable(row: &AnyRow) -> Option<Result<Submission>> {
     match submission(row) {
         Err(error) if error.about_a_row() => {
@@ -257,9 +257,9 @@ fn readable(row: &AnyRow) -> Option<Result<Submission>> {
     }
 }
 
-/// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
-/// that are still held, and when each was first sent; the others must not be sent. The age of a key counts from the first
-/// time this was said of it.
+/// The last commit before any byte is sent: marks these submissions, under these fences, as about to be sent. Returns
+/// the ids still held and when each was first sent; the others must not be sent. A key's age counts from its first such
+/// mark.
 pub async fn begin(
     tx: &mut Tx,
     held: &[(String, i64)],
@@ -275,7 +275,7 @@ pub async fn begin(
     begun.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Holds leases a little longer; answers how many are still held.
+/// Extends leases; returns how many are still held.
 pub async fn renew(tx: &mut Tx, held: &[(String, i64)], until: i64) -> Result<u64> {
     let mut rows = Rows::default();
     held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
@@ -284,7 +284,7 @@ pub async fn renew(tx: &mut Tx, held: &[(String, i64)], until: i64) -> Result<u6
     tx.bulk(sql, &[until.into()], rows).await
 }
 
-/// What an answer makes of a submission.
+/// The result of an answer for a submission.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub id: String,
@@ -293,21 +293,21 @@ pub struct Outcome {
     pub state: SubmissionState,
     /// When it is due again.
     pub next_at: i64,
-    /// What was said.
+    /// The answer: code and detail.
     pub last: (String, String),
     /// The vendor's id of it.
     pub vendor_id: Option<String>,
-    /// The counters: tries, doubts, same errors, refusals, looks.
+    /// The counters: tries, doubts, same errors, rejections, look-ups.
     pub counts: [i64; 5],
-    /// When it was last looked for, or refused after a doubt.
+    /// When it was last looked up, or rejected after a doubtful try.
     pub looked_at: Option<i64>,
-    /// When its bytes first and last may have left.
+    /// When its bytes may have been sent first and last.
     pub sent: (Option<i64>, Option<i64>),
     pub ended_at: Option<i64>,
 }
 
-/// Records answers under the fences they were sent under; answers the ids that were still held. What a sleeping worker
-/// brings under an old fence is not among them and must be dropped.
+/// Records answers under the fences of their leases; returns the ids still held. Results under an old fence are not
+/// among them and must be dropped.
 pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
     let mut rows = Rows::default();
     for one in outcomes {
@@ -361,7 +361,7 @@ pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     Ok(found)
 }
 
-/// Submissions by id, without those whose record cannot be read.
+/// Submissions by id, without unreadable ones.
 pub async fn several_readable(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -377,7 +377,7 @@ pub async fn several_readable(db: &mut Db, ids: &[String]) -> Result<Vec<Submiss
     Ok(found)
 }
 
-/// What the vendor calls these submissions, by their id; those that it has not named are left out.
+/// The vendor's ids of these submissions, by our id; omits those without one.
 pub async fn vendor_ids(db: &mut Db, ids: impl IntoIterator<Item = String>) -> Result<Vec<(String, String)>> {
     let ids: Vec<String> = ids.into_iter().collect();
     let mut found = Vec::new();
@@ -392,14 +392,14 @@ pub async fn vendor_ids(db: &mut Db, ids: impl IntoIterator<Item = String>) -> R
     Ok(found)
 }
 
-/// The keys of a batch's submissions to PayPal: what the number of its next chunk follows from.
+/// The keys of a batch's PayPal submissions, from which the next chunk number follows.
 pub async fn chunk_keys(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
     let sql = "SELECT key FROM submission WHERE batch_id = $1 AND kind = 'batch'";
     let rows = db.all(sqlx::query(sql).bind(batch.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Lets everything of a vendor that waits for credentials go on now.
+/// Makes everything due that was waiting for a vendor's credentials.
 pub async fn wake(tx: &mut Tx, vendor: Vendor, now: i64) -> Result<()> {
     let sql = "UPDATE submission SET next_at = $2 WHERE vendor = $1 AND next_at > $2 \
                AND state IN ('intended', 'unknown', 'looking')";
@@ -409,7 +409,7 @@ pub async fn wake(tx: &mut Tx, vendor: Vendor, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Submissions that are neither ended nor with a person: state and count.
+/// Submissions that have not ended and are not in review: state and count.
 pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
     let sql = "SELECT state, COUNT(*) FROM submission WHERE state IN ('intended', 'unknown', 'looking') \
                GROUP BY state";
@@ -417,8 +417,8 @@ pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Takes submissions that wait for a person up again: Stripe is looked through once more, PayPal is sent the same bytes,
-/// if every gate is open. Whatever waits for a person may have been carried out, so that is a doubt.
+/// Resumes submissions in review: Stripe is searched again; PayPal gets the same bytes again, if every gate is open. A
+/// submission in review may have been executed, so this counts as a doubt.
 pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64> {
     let sql = "UPDATE submission SET state = CASE vendor WHEN 'stripe' THEN 'looking' ELSE 'unknown' END, \
                next_at = $1, doubts = doubts + 1, looks = 0, looked_at = NULL, refusals = 0, ended_at = NULL \
@@ -428,9 +428,9 @@ pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64>
     tx.among(sql, &[now.into()], ids.iter().cloned()).await
 }
 
-/// Ends a submission that waits for a person, by what they found: the vendor has it under this id, or never carried it
-/// out. It is neither sent nor looked for any more. Answers 0 when it was taken up again meanwhile and may be on the wire,
-/// or when the vendor is known to have it and it is called not carried out.
+/// Ends a submission in review by a person's finding: the vendor has it under this id, or never executed it. It is no
+/// longer sent or looked up. Returns 0 if it was resumed in the meantime and may be in flight, or if it is called not
+/// executed although the vendor is known to have it.
 pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i64) -> Result<u64> {
     let sql = "UPDATE submission SET state = CASE WHEN $2 = '' THEN 'refused' ELSE 'accepted' END, \
                vendor_id = CASE WHEN $2 = '' THEN vendor_id ELSE $2 END, ended_at = $3 \
@@ -439,7 +439,7 @@ pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i6
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(vendor_id).bind(now)).await
 }
 
-/// The vendor's id of the newest transfer or batch that it has accepted.
+/// The vendor's id of the most recent transfer or batch it accepted.
 pub async fn newest_accepted(db: &mut Db, vendor: Vendor) -> Result<Option<String>> {
     let sql = "SELECT vendor_id FROM submission WHERE vendor = $1 AND state = 'accepted' \
                AND kind IN ('transfer', 'batch') ORDER BY created_at DESC, id DESC LIMIT 1";

@@ -1,9 +1,8 @@
-//! Sums that no number of amounts overflows. SQLite breaks off a sum that is larger than a column, and a sum that
-//! PostgreSQL has counted wider does not fit one; so every amount is summed in two halves, its upper and its lower 32
-//! bits, and the halves are put together here.
+//! Sums that cannot overflow. SQLite aborts a sum larger than a column, and PostgreSQL's wider sums do not fit one; so
+//! every amount is summed in two halves, its upper and lower 32 bits, which are combined here.
 //!
-//! A statement says `{sum(amount_minor)}` for the two columns, or `{sum(amount_minor) AS net}` for two columns that are
-//! called `net_high` and `net_low`; ordered by both, they order by the sum.
+//! In a statement, `{sum(amount_minor)}` expands to these two columns, and `{sum(amount_minor) AS net}` names them
+//! `net_high` and `net_low`; ordering by both orders by the sum.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -13,7 +12,7 @@ use super::Result;
 /// The lower 32 bits.
 const LOW: i128 = 0xFFFF_FFFF;
 
-/// The statement with every sum spelled out.
+/// Expands every sum in a statement.
 pub fn spelled_out(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut rest = sql;
@@ -31,8 +30,8 @@ pub fn spelled_out(sql: &str) -> String {
     text + rest
 }
 
-/// The upper and the lower half of a sum. The lower one is carried over into the upper one, so that it lies between 0 and
-/// 2³² and each sum has one pair of halves.
+/// The upper and lower half of a sum. The lower half carries into the upper one, so that it is between 0 and 2³² and
+/// each sum has a single representation.
 fn halves(of: &str) -> [String; 2] {
     let low = format!("COALESCE(CAST(SUM(({of}) & {LOW}) AS BIGINT), 0)");
     [format!("COALESCE(CAST(SUM(({of}) >> 32) AS BIGINT), 0) + ({low} >> 32)"), format!("{low} & {LOW}")]
@@ -41,13 +40,13 @@ fn halves(of: &str) -> [String; 2] {
 /// The sum in this column and the next.
 ///
 /// # Errors
-/// When there is none.
+/// The columns are missing.
 pub fn read(row: &AnyRow, column: usize) -> Result<i128> {
     let (high, low): (i64, i64) = (row.try_get(column)?, row.try_get(column + 1)?);
     Ok((i128::from(high) << 32) + i128::from(low))
 }
 
-/// The halves of a sum, to compare the columns with.
+/// The halves of a sum, for comparison with the columns.
 pub fn split(sum: i128) -> (i64, i64) {
     let half = |part: i128| i64::try_from(part).unwrap_or(if part < 0 { i64::MIN } else { i64::MAX });
     (half(sum >> 32), half(sum & LOW))

@@ -1,4 +1,4 @@
-//! Tax reports as they are filed, and what payees were paid in a year. Deciding what may be filed is for `payout::tax`.
+//! Filed tax reports, and payees' payments in a year. `payout::tax` decides what may be filed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use super::moved::Back;
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, sums, word};
 
-/// A tax report as it is kept; the number itself is sealed.
+/// A filed tax report; the tax number is sealed.
 #[derive(Clone, Debug)]
 pub struct Filed {
     pub payee: Payee,
@@ -27,7 +27,7 @@ pub struct Filed {
     pub filed: (i64, String),
 }
 
-/// Writes a tax report, replacing the former one.
+/// Writes a tax report, replacing the previous one.
 pub async fn put(tx: &mut Tx, tax: &Filed) -> Result<()> {
     let sql = "INSERT INTO tax_report (payee, form, name, signed_on, sealed_tin, masked_tin, expires_at, \
                filed_at, filed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -41,7 +41,7 @@ pub async fn put(tx: &mut Tx, tax: &Filed) -> Result<()> {
     Ok(())
 }
 
-/// The tax report of a payee, if one is on file.
+/// A payee's tax report, if one is on file.
 pub async fn of(db: &mut Db, payee: Payee) -> Result<Option<Filed>> {
     let sql = "SELECT form, name, signed_on, sealed_tin, masked_tin, expires_at, filed_at, filed_by \
                FROM tax_report WHERE payee = $1";
@@ -59,7 +59,7 @@ pub async fn of(db: &mut Db, payee: Payee) -> Result<Option<Filed>> {
     }))
 }
 
-/// The newest numbers as they are sealed, each with whose it is.
+/// The most recently filed sealed tax numbers, each with its payee.
 pub async fn newest_sealed(db: &mut Db, most: i64) -> Result<Vec<(Payee, String)>> {
     let sql = "SELECT payee, sealed_tin FROM tax_report WHERE sealed_tin IS NOT NULL \
                ORDER BY filed_at DESC LIMIT $1";
@@ -71,42 +71,42 @@ pub async fn newest_sealed(db: &mut Db, most: i64) -> Result<Vec<(Payee, String)
     rows.iter().map(read).collect()
 }
 
-/// What a payee was paid in a span of time in one currency, one way.
+/// A payee's payments in a period, in one currency, through one vendor or outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Total {
     pub payee: Payee,
-    /// Through whom; `None` for what was paid outside Bursar.
+    /// The vendor; `None` for payments made outside Bursar.
     pub vendor: Option<Vendor>,
-    /// What left us for them, dated by when it left.
+    /// What left us for them, by the date it left.
     pub paid: Sum,
-    /// What of it did not stay with them, dated by when it came back, was refused or given up.
+    /// What they did not keep of it, by the date it was returned, refused or written off.
     pub back: Back,
-    /// What of it has left us and is not at their bank yet, as it stands now.
+    /// What has left us but is not at their bank yet, as of now.
     pub to_bank: Sum,
 }
 
 impl Total {
-    /// What stayed with them, also what is on its way to their bank.
+    /// What they kept, including what is on its way to their bank.
     pub fn net(&self) -> Sum {
         Sum::new(self.paid.minor - self.back.total().minor, self.paid.currency)
     }
 }
 
-/// A span of time: its first moment and the first after it, and the dates of its first and last day.
+/// A period: its bounds as moments, and its first and last day.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Microseconds UTC, the first of it and the first after it.
+    /// Microseconds UTC; the end is excluded.
     pub moments: (i64, i64),
-    /// `YYYY-MM-DD`, both in it.
+    /// `YYYY-MM-DD`; both days are included.
     pub days: (String, String),
 }
 
-/// What payees were paid: by payee, then vendor and currency. The books are read, not the transactions: money counts
-/// from the moment it left our balance, stops counting when it came back or waits at the vendor, and what was marked as
-/// paid outside counts on the date that was named. What was settled as paid otherwise out of a payee's balance is paid
-/// through the vendor, on the date that was named.
+/// Payments to payees: by payee, then vendor and currency. Computed from the ledger, not from transactions: money
+/// counts from the moment it left our balance and stops counting when it is returned or held at the vendor. Payments
+/// marked as paid outside count on the date given. Money in a payee's vendor balance that was settled as paid otherwise
+/// counts as paid through the vendor, on the date given.
 pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Total>> {
-    // Fees are not the payee's, and what waits in their balance after their bank refused it is ours.
+    // Fees are not the payee's, and money held in their balance after a bank refusal is ours.
     let sql = "SELECT t.payee, t.vendor, p.currency, \
                {sum({left_us})}, {back} \
                FROM payout_transaction t JOIN journal j ON j.subject = t.id \
@@ -163,18 +163,18 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
     Ok(found.into_values().collect())
 }
 
-/// A payment that was sent in one year and whose money is counted in another, because it was known only then to have left.
+/// A payment sent in one year whose money counts in another, because only then was it known to have left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Late {
     pub number: i64,
-    /// What the vendor was told to pay.
+    /// The amount the vendor was instructed to pay.
     pub net: Money,
     pub sent_at: i64,
-    /// When its money was booked as gone, and so counts.
+    /// When its money was posted as gone, which is when it counts.
     pub counted_at: i64,
 }
 
-/// Those of a payee that were sent or are counted in a span of time, and not both.
+/// A payee's payments that were sent in the period or counted in it, but not both.
 pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
     let (first, after) = span.moments;
     let mut conditions = Where::default();
@@ -197,7 +197,7 @@ pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// Whose, through whom and in which currency.
+/// The payee, vendor and currency of a total.
 type Way = (Payee, Option<Vendor>, Currency);
 
 fn nothing((payee, vendor, currency): Way) -> Total {
@@ -205,7 +205,7 @@ fn nothing((payee, vendor, currency): Way) -> Total {
     Total { payee, vendor, paid, back: Back::nothing(currency), to_bank }
 }
 
-/// The way that a row is about, and the sum behind it.
+/// The row's payee, vendor and currency, and its sum.
 fn paid(row: &AnyRow) -> Result<(Way, Sum)> {
     let (payee, vendor, code): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let currency = word(Currency::parse(&code).ok(), &code)?;

@@ -1,4 +1,4 @@
-//! The templates an administrator has written, with every version before them.
+//! Notice templates edited by an administrator, with all earlier versions.
 
 use payout::notice::Notice;
 use sqlx::Row as _;
@@ -6,14 +6,13 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, word};
 
-/// A version of a template.
 #[derive(Clone, Debug)]
 pub struct Version {
     pub notice: Notice,
     pub language: String,
-    /// From 1.
+    /// The version number, from 1.
     pub version: i64,
-    /// Subject and body; none where the built-in one was restored.
+    /// Subject and body; `None` if the built-in template was restored.
     pub words: Option<(String, String)>,
     pub saved_at: i64,
     pub saved_by: String,
@@ -32,7 +31,7 @@ fn version(row: &AnyRow) -> Result<Version> {
     })
 }
 
-/// The versions of a template, the newest first.
+/// The versions of a template, newest first.
 pub async fn versions(db: &mut Db, notice: Notice, language: &str, limit: i64) -> Result<Vec<Version>> {
     let sql = "SELECT notice, language, version, subject, body, saved_at, saved_by FROM notice_template \
                WHERE notice = $1 AND language = $2 ORDER BY version DESC LIMIT $3";
@@ -40,7 +39,7 @@ pub async fn versions(db: &mut Db, notice: Notice, language: &str, limit: i64) -
     db.all(query).await?.iter().map(version).collect()
 }
 
-/// The templates in force that are not the built-in ones: notice and language.
+/// The edited templates that are in effect: notice and language.
 pub async fn edited(db: &mut Db) -> Result<Vec<(String, String)>> {
     let sql = "SELECT t.notice, t.language FROM notice_template t WHERE t.subject IS NOT NULL AND t.version = \
                (SELECT MAX(n.version) FROM notice_template n WHERE n.notice = t.notice AND n.language = t.language)";
@@ -48,7 +47,7 @@ pub async fn edited(db: &mut Db) -> Result<Vec<(String, String)>> {
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Saves a version after the one that was read; false when somebody else has saved one since.
+/// Saves the version after the one that was read; `false` if someone else has saved one since.
 pub async fn insert(tx: &mut Tx, of: &Version) -> Result<bool> {
     let sql = "INSERT INTO notice_template (notice, language, version, subject, body, saved_at, saved_by) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";

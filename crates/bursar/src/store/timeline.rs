@@ -1,5 +1,5 @@
-//! The timeline of a payment: what was sent, answered, told and done, in order. What the vendors' answers and events said
-//! word for word is in [`super::evidence`].
+//! A payment's timeline: requests, answers, events and actions in order. Vendors' raw messages are in
+//! [`super::evidence`].
 
 use payout::ids::TransactionId;
 use sqlx::Row as _;
@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Rows, Tx};
 
-/// A line of a transaction's timeline.
+/// An entry of a payment's timeline.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub transaction: TransactionId,
@@ -16,11 +16,11 @@ pub struct Line {
     pub source: &'static str,
     pub effect: String,
     pub detail: Option<String>,
-    /// The vendor's event, where a webhook told it.
+    /// The vendor's event, if it came by webhook.
     pub event_id: Option<String>,
 }
 
-/// Adds lines to timelines; `first` gives each its id, so that lines of one moment keep their order.
+/// Appends timeline entries; ids count up from `first`, so that entries with the same time keep their order.
 pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<()> {
     let mut rows = Rows::default();
     for (place, line) in (0u128..).zip(lines) {
@@ -39,10 +39,10 @@ pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<
     Ok(())
 }
 
-/// A line as it is read back.
+/// A timeline entry as read back.
 #[derive(Clone, Debug)]
 pub struct ReadLine {
-    /// What tells it from the others of its transaction.
+    /// Its id within the transaction.
     pub id: String,
     pub at: i64,
     pub source: String,

@@ -1,4 +1,4 @@
-//! Transactions and their attempts: read and written in sets, because answers and facts come in sets.
+//! Transactions and their attempts, read and written in sets, because answers and facts arrive in sets.
 
 mod as_text;
 mod asking;
@@ -27,7 +27,7 @@ use sqlx::any::AnyRow;
 pub use super::timeline::{Line, ReadLine, timeline, write_timeline};
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, put_back, word};
 
-/// A transaction as it is kept.
+/// A transaction as it is stored.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     /// Its id.
@@ -41,56 +41,56 @@ pub struct Transaction {
     pub fee: Money,
     /// The destination frozen at Pay.
     pub destination: Destination,
-    /// The destination's fingerprint as it was frozen.
+    /// The fingerprint of the frozen destination.
     pub fingerprint: String,
     pub state: State,
-    /// Why, if there is a reason.
+    /// The reason for the state, if any.
     pub reason: Option<Reason>,
-    /// The gate it waits at before a send.
+    /// The gate that keeps it from being sent, if any.
     pub waiting: Option<String>,
     pub created_at: i64,
-    /// Since when it stands so.
+    /// When it entered this state.
     pub state_at: i64,
-    /// When the vendor is to be asked again.
+    /// When to ask the vendor again.
     pub ask_at: Option<i64>,
-    /// When it was last asked, and what it said.
+    /// When the vendor was last asked, and its answer.
     pub asked: Option<(i64, String)>,
     /// When its money left us, if it did.
     pub left_at: Option<i64>,
     /// When it succeeded or failed.
     pub settled_at: Option<i64>,
-    /// When its rewards went back to the pool.
+    /// When its rewards were released to the pool.
     pub released_at: Option<i64>,
-    /// When, on which date and with which reference it was marked as paid outside.
+    /// When it was marked as paid outside, for which date and with which reference.
     pub outside: Option<(i64, String, String)>,
-    /// When two people settled what lay in the payee's balance as paid otherwise: then it is paid, out of that money.
+    /// When two people settled the money in the payee's balance as paid otherwise; it then counts as paid with that
+    /// money.
     pub otherwise_at: Option<i64>,
-    /// When the vendor contradicted what is final here.
+    /// When the vendor contradicted a final state here.
     pub contradicted_at: Option<i64>,
-    /// Goes up with every change.
     pub version: i64,
-    /// The vendor's account it is paid from, where that is known.
+    /// The vendor account it is paid from, if known.
     pub vendor_account: Option<String>,
-    /// `live`, `test` or `sandbox`, where that is known.
+    /// `live`, `test` or `sandbox`, if known.
     pub mode: Option<String>,
-    /// Since when the vendor, asked about it, shows nothing of it.
+    /// Since when the vendor, when asked, shows nothing of it.
     pub unseen_since: Option<i64>,
-    /// Since when the vendor says that its transfer was reversed and does not show what took the money before.
+    /// Since when the vendor reports its transfer as reversed without showing what took the money.
     pub reversal_seen_at: Option<i64>,
-    /// Since when an event, or a person, has asked for the vendor to be asked, or when it is asked again for that.
+    /// When an event or a person last requested a look-up, or when that is to be repeated.
     pub hinted_at: Option<i64>,
-    /// It stands where somebody must decide, and an attempt of it is called not made by people alone: whatever else has ended
-    /// it since, that attempt may have been made.
+    /// It needs a decision, and people alone called one of its attempts not made: however it ended since, that attempt
+    /// may have been made.
     pub called_not_made: bool,
 }
 
 impl Transaction {
-    /// Its rewards are elsewhere now: nothing more can be asked of it.
+    /// Whether its rewards were released or paid outside, so that no more commands apply.
     pub fn closed(&self) -> bool {
         self.closed_as().is_some()
     }
 
-    /// Why nothing more can be asked of it, where its rewards are elsewhere.
+    /// Why no more commands apply, if none do.
     pub fn closed_as(&self) -> Option<NotNow> {
         match (&self.outside, self.released_at) {
             (Some(_), _) => Some(NotNow::PaidOutside),
@@ -99,7 +99,7 @@ impl Transaction {
         }
     }
 
-    /// What its payee gets: all of it where somebody has paid them outside, else what the vendor is told to pay.
+    /// What the payee receives: the full amount if paid outside, otherwise what the vendor is instructed to pay.
     pub fn given(&self) -> Money {
         match (&self.outside, self.otherwise_at) {
             (Some(_), None) => self.terms.amount,
@@ -184,19 +184,19 @@ pub struct Attempt {
     /// The vendor's id of it: `tr_…`, `po_…`, `trr_…`, a payout item id.
     pub vendor_id: Option<String>,
     pub reason_code: Option<String>,
-    /// When its first byte may have left.
+    /// When its first byte may have been sent.
     pub first_sent_at: Option<i64>,
     pub ended_at: Option<i64>,
-    /// What the books hold of the vendor's fee for it.
+    /// The vendor fee posted for it.
     pub fee_minor: i64,
-    /// What the books hold as come back of it while it was not all of it.
+    /// The amount posted as returned by a partial reversal.
     pub reversed_minor: i64,
-    /// When the vendor contradicted how it ended, until somebody has settled it.
+    /// When the vendor contradicted its outcome, until someone resolves it.
     pub contradicted_at: Option<i64>,
 }
 
 impl Attempt {
-    /// One that begins: the `number`th of its leg.
+    /// A new attempt, the `number`th of its leg.
     pub fn new(id: AttemptId, transaction: TransactionId, (leg, number): (Leg, i64)) -> Self {
         Self {
             id,
@@ -239,10 +239,10 @@ fn attempt(row: &AnyRow) -> Result<Attempt> {
     })
 }
 
-/// A transaction by its id or number (`PT-000977`).
+/// A transaction by id or number (`PT-000977`).
 ///
 /// # Errors
-/// [`super::StoreError::Missing`] when there is none.
+/// [`super::StoreError::Missing`] if there is none.
 pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Transaction> {
     let number = id_or_number.strip_prefix("PT-").and_then(|digits| digits.parse::<i64>().ok());
     let mut conditions = Where::default();
@@ -252,13 +252,13 @@ pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Transaction> {
     )
 }
 
-/// Whether anything was ever paid, or is to be.
+/// Whether there is any transaction.
 pub async fn any(db: &mut Db) -> Result<bool> {
     Ok(db.optional(sqlx::query("SELECT id FROM payout_transaction LIMIT 1")).await?.is_some())
 }
 
-/// Transactions, newest first. One that cannot be read is left out and told of in the log: it must not take every other
-/// one out of sight with it. Whoever reads page by page ends at a short one, so another one stands in its place.
+/// Transactions, newest first. Unreadable ones are logged and left out, because one must not hide the rest, and later
+/// ones take their place: callers treat a short page as the last.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
     let (mut found, mut filter) = (Vec::new(), filter.clone());
     loop {
@@ -284,7 +284,7 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
     }
 }
 
-/// A batch's transactions, and the numbers of those whose record cannot be read, which are in none of its lists and sums.
+/// A batch's transactions, and the numbers of unreadable ones, which are missing from its lists and sums.
 pub async fn of_batch(db: &mut Db, batch: BatchId) -> Result<(Vec<Transaction>, Vec<String>)> {
     let filter = Filter { batch: Some(batch), ..Default::default() };
     let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY number");
@@ -301,7 +301,7 @@ pub async fn of_batch(db: &mut Db, batch: BatchId) -> Result<(Vec<Transaction>, 
     Ok((found, unreadable))
 }
 
-/// The numbers of the first of all transactions whose state, vendor or currency is no word that is known here.
+/// The numbers of the first transactions with an unknown state, vendor or currency.
 pub async fn unreadable_anywhere(db: &mut Db, limit: i64) -> Result<Vec<String>> {
     let states: Vec<Value> = State::ALL.iter().map(|state| state.as_str().into()).collect();
     let vendors: Vec<Value> = Vendor::ALL.iter().map(|vendor| vendor.as_str().into()).collect();
@@ -316,14 +316,14 @@ pub async fn unreadable_anywhere(db: &mut Db, limit: i64) -> Result<Vec<String>>
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-/// The numbers of transactions as people see them, the oldest first, at most so many; also of those that cannot be read.
+/// The public numbers of at most `limit` transactions, oldest first, including unreadable ones.
 pub async fn labels(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<String>> {
     let sql = format!("SELECT number FROM payout_transaction {{where}} ORDER BY number LIMIT {limit}");
     let read = |row: &AnyRow| Ok(format!("PT-{:06}", row.try_get::<i64, _>(0)?));
     db.all(narrowed(filter).query(&sql)).await?.iter().map(read).collect()
 }
 
-/// How many transactions there are, counted up to `limit`.
+/// How many transactions match, counted up to `limit`.
 pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
     let sql =
         format!("SELECT COUNT(*) FROM (SELECT id FROM payout_transaction {{where}} LIMIT {limit}) counted");
@@ -346,8 +346,7 @@ pub async fn several(db: &mut Db, ids: &[TransactionId]) -> Result<Vec<Transacti
     Ok(found)
 }
 
-/// Locks several transactions for a change and reads them as they are now: whoever comes second waits, then sees what
-/// the first has written.
+/// Locks several transactions and reads their current state: a second writer waits, then sees what the first one wrote.
 pub async fn lock(tx: &mut Tx, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Transaction>> {
     let mut sorted: Vec<String> = ids.iter().map(ToString::to_string).collect();
     sorted.sort();
@@ -382,7 +381,7 @@ pub async fn attempts(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec
     Ok(found)
 }
 
-/// The attempts that a submission carries.
+/// The attempts in these submissions.
 pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
     for some in submissions.chunks(MOST_VALUES) {
@@ -396,7 +395,7 @@ pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Res
     Ok(found)
 }
 
-/// Queued attempts of one leg whose time has come, oldest first.
+/// Due queued attempts of one leg, oldest first.
 pub async fn queued(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<Attempt>> {
     let mut conditions = Where::default();
     conditions.and("state = 'queued' AND next_at <= ?", [Value::from(now)]);
@@ -415,7 +414,7 @@ pub async fn queued_ids(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<V
     db.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Attempts by their ids as they are written, in any order.
+/// Attempts by id as stored text, in any order.
 pub async fn attempts_named(db: &mut Db, ids: &[String]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
     for some in ids.chunks(MOST_VALUES) {
@@ -428,7 +427,7 @@ pub async fn attempts_named(db: &mut Db, ids: &[String]) -> Result<Vec<Attempt>>
     Ok(found)
 }
 
-/// Lets queued attempts wait until `next_at`.
+/// Postpones queued attempts until `next_at`.
 pub async fn let_wait(
     tx: &mut Tx,
     rows: &[(AttemptId, TransactionId, Option<&str>)],
@@ -446,7 +445,7 @@ pub async fn let_wait(
     Ok(())
 }
 
-/// Lets the queued attempts of these transactions wait until then.
+/// Postpones these transactions' queued attempts until `next_at`.
 pub async fn postpone(tx: &mut Tx, transactions: &[TransactionId], next_at: i64) -> Result<()> {
     let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND transaction_id IN ({ids})";
     tx.among(sql, &[next_at.into()], transactions.iter().map(ToString::to_string)).await?;
@@ -460,13 +459,13 @@ pub struct New<'a> {
     pub number: i64,
     pub terms: Terms,
     pub fee: Money,
-    /// What of it the vendor takes once a month for the payee.
+    /// The part of the fee that the vendor charges once a month per payee.
     pub monthly: Money,
     pub destination: &'a Destination,
     pub attempt: AttemptId,
 }
 
-/// Writes the transactions of a batch and their first attempts.
+/// Inserts a batch's transactions and their first attempts.
 pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> Result<()> {
     let epoch = put_back::progress(tx).await?.epoch;
     let (mut transactions, mut attempts) = (Rows::default(), Rows::default());
@@ -515,10 +514,10 @@ pub fn new_attempt(id: AttemptId, transaction: TransactionId, leg: Leg, number: 
     ]
 }
 
-/// Writes new attempts made by [`new_attempt`].
+/// Inserts rows made by [`new_attempt`].
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] when a leg has a live attempt already.
+/// [`super::StoreError::Conflict`] if a leg already has a live attempt.
 pub async fn insert_attempts(tx: &mut Tx, rows: Rows) -> Result<()> {
     let sql =
         "INSERT INTO attempt (id, transaction_id, leg, number, state, next_at, created_at) VALUES {rows}";
@@ -526,7 +525,7 @@ pub async fn insert_attempts(tx: &mut Tx, rows: Rows) -> Result<()> {
     Ok(())
 }
 
-/// What a step changes of a transaction.
+/// The changes of a step to a transaction.
 pub struct Change {
     pub id: TransactionId,
     pub state: State,
@@ -536,13 +535,13 @@ pub struct Change {
     pub settled_at: Option<i64>,
     /// When its money left, if it did.
     pub left_at: Option<i64>,
-    /// When the vendor is to be asked next.
+    /// When to ask the vendor next.
     pub ask_at: Option<i64>,
     /// When the vendor contradicted it.
     pub contradicted_at: Option<i64>,
 }
 
-/// Writes what steps change of locked transactions.
+/// Writes steps' changes to locked transactions.
 pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
     let mut rows = Rows::default();
     for change in changes {
@@ -562,7 +561,7 @@ pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
             change.contradicted_at.into(),
         ]);
     }
-    // What an event or a person asked for is asked for still when the payment has ended.
+    // A look-up that an event or a person requested stays due even after the payment has ended.
     let sql = "WITH v (id, state, state_at, code, message, settled_at, left_at, ask_at, contradicted_at) \
                AS (VALUES {rows}) \
                UPDATE payout_transaction SET state = v.state, state_at = v.state_at, reason_code = v.code, \
@@ -575,7 +574,7 @@ pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
     Ok(())
 }
 
-/// What a step changes of an attempt.
+/// The changes of a step to an attempt.
 pub struct AttemptChange {
     pub id: AttemptId,
     pub state: AttemptState,
@@ -584,18 +583,18 @@ pub struct AttemptChange {
     /// The submission that carries it.
     pub submission: Option<String>,
     pub reason_code: Option<String>,
-    /// When its first byte may have left.
+    /// When its first byte may have been sent.
     pub first_sent_at: Option<i64>,
     pub ended_at: Option<i64>,
-    /// What the books hold of the vendor's fee for it.
+    /// The vendor fee posted for it.
     pub fee_minor: i64,
-    /// What the books hold as come back of it while it was not all of it.
+    /// The amount posted as returned by a partial reversal.
     pub reversed_minor: i64,
-    /// When the vendor contradicted how it ended, until somebody has settled it.
+    /// When the vendor contradicted its outcome, until someone resolves it.
     pub contradicted_at: Option<i64>,
 }
 
-/// Writes what steps change of attempts.
+/// Writes steps' changes to attempts.
 pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()> {
     let mut rows = Rows::default();
     for change in changes {
@@ -622,7 +621,7 @@ pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()
     Ok(())
 }
 
-/// Dates the rewards of transactions that succeeded, and undoes it for those that came back.
+/// Sets the paid date of successful transactions' rewards, and clears it if the money is returned.
 pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i64>)]) -> Result<()> {
     let mut rows = Rows::default();
     for (id, paid_at) in transactions {
@@ -635,7 +634,7 @@ pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i6
     Ok(())
 }
 
-/// Puts the rewards of a dead transaction back into the pool; answers how many. What an event asked for is asked all the same.
+/// Releases the rewards of a dead transaction to the pool; returns how many. Keeps a requested look-up due.
 pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET released_at = $2, \
                ask_at = CASE WHEN state = 'written_off' OR hinted_at IS NOT NULL THEN ask_at END \
@@ -648,19 +647,19 @@ pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// How a payment was paid that its vendor did not carry out.
+/// How a payment was made that its vendor did not execute.
 #[derive(Clone, Copy, Debug)]
 pub struct PaidOutside<'a> {
     pub on: &'a str,
     /// The first moment of that date.
     pub at: i64,
-    /// The reference, as the proof.
+    /// The reference that proves it.
     pub reference: &'a str,
-    /// Out of the money that lay in the payee's balance at the vendor.
+    /// Paid with the money that was in the payee's vendor balance.
     pub otherwise: bool,
 }
 
-/// Closes a dead transaction as paid outside. What an event asked for is asked all the same.
+/// Closes a dead transaction as paid outside. Keeps a requested look-up due.
 pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_>, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET outside_at = $2, outside_on = $3, outside_reference = $4, \
                otherwise_at = $5, \
@@ -680,7 +679,7 @@ pub struct Covered {
     /// Our id.
     pub id: String,
     pub number: i64,
-    /// What it adds, in minor units.
+    /// Its share of the payment, in minor units.
     pub amount_minor: i64,
 }
 
@@ -694,7 +693,7 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
 }
 
-/// The command a person may still give, for pages: whether the law allows a resubmission now.
+/// Whether the law allows resubmitting now, for pages.
 pub fn may_resubmit(transaction: &Transaction) -> bool {
     !transaction.closed() && law::resubmit(transaction.state, &transaction.terms).is_ok()
 }

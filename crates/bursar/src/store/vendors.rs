@@ -1,4 +1,4 @@
-//! The connections to the vendors: sealed credentials, what they last said about them, and what arrives from them.
+//! Vendor connections: sealed credentials, their last known status, and webhook statistics.
 
 use payout::eligibility::VendorFacts;
 use payout::ids::{BatchId, TransactionId};
@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::{Db, Result, Tx, word};
 
-/// A connection as it is kept; `sealed` is JSON under the master key.
+/// A stored connection; `sealed` is JSON encrypted with the master key.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub vendor: Vendor,
@@ -15,21 +15,21 @@ pub struct Connection {
     pub mode: String,
     /// The encrypted credentials and webhook secrets.
     pub sealed: String,
-    /// The end of the credential, to recognise it by.
+    /// The end of the credential, for people to recognize it.
     pub last_four: String,
     pub connected_at: i64,
-    /// Since when the vendor refuses the credentials: payments to it are paused.
+    /// Since when the vendor rejects the credentials: payments through it are paused.
     pub rejected_at: Option<i64>,
-    /// What it said.
+    /// The vendor's reason for rejecting them.
     pub rejected_why: Option<String>,
     pub retry_at: Option<i64>,
-    /// How many webhooks came with a signature that does not fit.
+    /// How many webhooks had an invalid signature.
     pub bad_signatures: i64,
-    /// How many were signed and could not be read.
+    /// How many webhooks were signed but unreadable.
     pub unreadable_events: i64,
-    /// When the last good one came.
+    /// When the last valid webhook arrived.
     pub last_event_at: Option<i64>,
-    /// The vendor's account and mode, as the vendor told them: `acct_…/live`. `None` until they were read.
+    /// The vendor's account and mode as reported by the vendor: `acct_…/live`. `None` until they are read.
     pub account: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
-/// Writes a connection, replacing the former one; saving takes a pause off.
+/// Saves a connection, replacing the previous one; this ends a pause.
 pub async fn put(tx: &mut Tx, connection: &Connection) -> Result<()> {
     let sql = "INSERT INTO vendor_connection (vendor, mode, sealed, last_four, connected_at, vendor_account, bad_signatures) \
                VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (vendor) DO UPDATE SET mode = excluded.mode, \
@@ -68,16 +68,15 @@ pub async fn put(tx: &mut Tx, connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Holds a vendor's connection, or every one, so that what belongs to its account and which account it is change one
-/// after the other.
+/// Locks one or all connections, so that a change of account and writes that depend on the account are serialized.
 pub async fn hold(tx: &mut Tx, vendor: Option<Vendor>) -> Result<()> {
     let sql = "UPDATE vendor_connection SET mode = mode WHERE CAST($1 AS TEXT) IS NULL OR vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.map(Vendor::as_str))).await?;
     Ok(())
 }
 
-/// Binds payments to the accounts that are connected now: those of a batch that is being paid. The connections are held
-/// from here on, so this comes last. False when a vendor of one is not connected any more.
+/// Binds a batch's payments to the connected accounts. Call this last, because it locks the connections. `false` if the
+/// vendor of one is no longer connected.
 pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<bool> {
     hold(tx, None).await?;
     let sql = format!("{BIND} WHERE batch_id = $1");
@@ -87,7 +86,7 @@ pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<bool> {
     Ok(tx.optional(sqlx::query(sql).bind(batch.to_string())).await?.is_none())
 }
 
-/// The same for one payment, of which nothing is at the vendor and which is sent again from the beginning.
+/// The same for one payment that has nothing at the vendor and is sent again from the start.
 pub async fn bind_again(tx: &mut Tx, id: TransactionId) -> Result<()> {
     hold(tx, None).await?;
     let sql = format!("{BIND} WHERE id = $1");
@@ -99,19 +98,19 @@ const BIND: &str = "UPDATE payout_transaction SET \
     vendor_account = (SELECT c.vendor_account FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor), \
     mode = (SELECT c.mode FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor)";
 
-/// What of a vendor is not over: under way, parked in a payee's balance there, contradicted by it, or a success that is still
-/// watched.
+/// A payment through a vendor that is not over: in flight, parked in a payee's balance there, contradicted, or a
+/// success still being watched.
 const NOT_OVER: &str = "(ask_at IS NOT NULL OR contradicted_at IS NOT NULL OR (released_at IS NULL AND outside_at IS NULL \
                         AND state NOT IN ('success', 'failed', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', \
                         'written_off')))";
 
-/// What people have called not made since then, and of which PayPal may tell yet that it was.
+/// A payment that people called not made since then, and that PayPal may still report as made.
 const MAY_TURN_UP: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id \
                            AND a.leg = 'item' AND a.state = 'failed' AND a.reason_code = 'not_made' \
                            AND a.ended_at > $3)";
 
-/// How many payments through a vendor are not over, or may turn up yet that were called not made since then, and are bound to
-/// another account than this one, or to one that is not known; with the requests that have no end yet.
+/// How many of a vendor's payments that are not over, or were called not made since then and may still turn up, are
+/// bound to a different or unknown account; plus its unfinished requests.
 pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str, since: i64) -> Result<i64> {
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM payout_transaction WHERE vendor = $1 \
@@ -123,8 +122,8 @@ pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str, since: 
     Ok(db.one(query.bind(since)).await?.try_get(0)?)
 }
 
-/// Says to which account everything of a vendor belongs that is not over and bound to none, because it is from before
-/// accounts were recorded.
+/// Binds a vendor's unfinished payments and requests without an account, from before accounts were recorded, to this
+/// one.
 pub async fn adopt(tx: &mut Tx, vendor: Vendor, account: &str, mode: &str) -> Result<()> {
     let sql = format!(
         "UPDATE payout_transaction SET vendor_account = $2, mode = $3 WHERE vendor = $1 \
@@ -138,7 +137,7 @@ pub async fn adopt(tx: &mut Tx, vendor: Vendor, account: &str, mode: &str) -> Re
     Ok(())
 }
 
-/// Notes at which gate the payments wait that these requests carry.
+/// Records the gate at which the payments of these requests wait.
 pub async fn note_elsewhere(tx: &mut Tx, code: &str, submissions: &[String]) -> Result<()> {
     let sql = "UPDATE payout_transaction SET waiting_code = $1 WHERE id IN \
                (SELECT transaction_id FROM attempt WHERE submission_id IN ({ids}))";
@@ -146,7 +145,7 @@ pub async fn note_elsewhere(tx: &mut Tx, code: &str, submissions: &[String]) -> 
     Ok(())
 }
 
-/// Notes which account the saved credentials belong to; false when other ones were saved meanwhile, or it is known.
+/// Records the account of the saved credentials; `false` if they were replaced in the meantime or the account is known.
 pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, mode: &str) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET vendor_account = $3, mode = $4 \
                WHERE vendor = $1 AND sealed = $2 AND vendor_account IS NULL";
@@ -154,8 +153,8 @@ pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, 
     Ok(tx.run(query.bind(account.to_owned()).bind(mode.to_owned())).await? == 1)
 }
 
-/// Takes a connection away, unless something of the vendor is still to be sent, asked about, watched or called back, or may
-/// turn up yet that people have called not made since then; answers whether it did.
+/// Deletes a connection, unless something of the vendor is still to be sent, looked up, watched or recalled, or may
+/// turn up after people called it not made since then; returns whether it did.
 pub async fn remove(tx: &mut Tx, vendor: Vendor, since: i64) -> Result<bool> {
     let sql = "DELETE FROM vendor_connection WHERE vendor = $1 AND NOT EXISTS (SELECT 1 FROM payout_transaction t \
                WHERE t.vendor = $1 AND (t.settled_at IS NULL OR t.ask_at IS NOT NULL \
@@ -166,7 +165,7 @@ pub async fn remove(tx: &mut Tx, vendor: Vendor, since: i64) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(since)).await? == 1)
 }
 
-/// Pauses a vendor that refuses our credentials; answers whether it was not paused before.
+/// Pauses a vendor that rejects our credentials; returns whether it was not paused before.
 pub async fn pause(tx: &mut Tx, vendor: Vendor, why: &str, now: i64, retry_at: i64) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET retry_at = $3 WHERE vendor = $1 AND rejected_at IS NOT NULL \
                AND rejected_at <= $2";
@@ -177,14 +176,14 @@ pub async fn pause(tx: &mut Tx, vendor: Vendor, why: &str, now: i64, retry_at: i
     Ok(tx.run(query).await? > 0 && again == 0)
 }
 
-/// The vendor took our credentials again.
+/// Ends the pause: the vendor accepts our credentials again.
 pub async fn resume(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET rejected_at = NULL, rejected_why = NULL, retry_at = NULL \
                WHERE vendor = $1 AND rejected_at IS NOT NULL";
     Ok(tx.run(sqlx::query(sql).bind(vendor.as_str())).await? > 0)
 }
 
-/// Counts events that are signed and cannot be read.
+/// Counts signed events that cannot be read.
 pub async fn count_unreadable(tx: &mut Tx, vendor: Vendor, count: usize) -> Result<()> {
     let sql = "UPDATE vendor_connection SET unreadable_events = unreadable_events + $2 WHERE vendor = $1";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -192,7 +191,7 @@ pub async fn count_unreadable(tx: &mut Tx, vendor: Vendor, count: usize) -> Resu
     Ok(())
 }
 
-/// Counts webhooks whose signature does not fit.
+/// Counts webhooks with an invalid signature.
 pub async fn count_bad_signatures(tx: &mut Tx, vendor: Vendor, count: usize) -> Result<()> {
     let sql = "UPDATE vendor_connection SET bad_signatures = bad_signatures + $2 WHERE vendor = $1";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -200,14 +199,14 @@ pub async fn count_bad_signatures(tx: &mut Tx, vendor: Vendor, count: usize) -> 
     Ok(())
 }
 
-/// Notes when a good webhook last came.
+/// Records when a valid webhook last arrived.
 pub async fn note_event(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<()> {
     let sql = "UPDATE vendor_connection SET last_event_at = $2 WHERE vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await?;
     Ok(())
 }
 
-/// What the gates ask of the vendors.
+/// The vendor facts that gates need.
 pub async fn facts(db: &mut Db) -> Result<VendorFacts> {
     let all = all(db).await?;
     let rejected = all.iter().filter(|connection| connection.rejected_at.is_some());
@@ -217,7 +216,7 @@ pub async fn facts(db: &mut Db) -> Result<VendorFacts> {
     })
 }
 
-/// The payees whose profile at a vendor is not payable for this reason, by name: kind, the caller's own id, name.
+/// The payees whose profile at a vendor is not payable for this reason, by name: kind, external id, name.
 pub async fn payees_stopped(
     db: &mut Db,
     vendor: Vendor,

@@ -1,4 +1,4 @@
-//! What the watch looks for: payments without an answer, tax reports that are missing or end soon, batches that ended.
+//! Queries for alerts: unanswered payments, tax reports that are missing or expiring, and finished batches.
 
 use payout::ids::BatchId;
 use payout::money::Vendor;
@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Value, Where, word};
 
-/// The vendors that hold something of ours without an end, each with when the oldest of it was sent.
+/// The vendors with unfinished payments of ours, each with when the oldest was sent.
 pub async fn unanswered(db: &mut Db) -> Result<Vec<(Vendor, i64)>> {
     let mut conditions = Where::default();
     let waiting = State::ALL.iter().filter(|state| !state.settled() && **state != State::Unclaimed);
@@ -23,7 +23,7 @@ pub async fn unanswered(db: &mut Db) -> Result<Vec<(Vendor, i64)>> {
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// Tax reports that end in this time: payee, form, end.
+/// Tax reports expiring in this period: payee, form, expiry.
 pub async fn tax_ending(db: &mut Db, from: i64, to: i64, limit: i64) -> Result<Vec<(String, String, i64)>> {
     let sql = "SELECT t.payee, t.form, t.expires_at FROM tax_report t WHERE t.expires_at > $1 AND t.expires_at <= $2 \
                AND NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'tax_report_expiring' \
@@ -32,22 +32,22 @@ pub async fn tax_ending(db: &mut Db, from: i64, to: i64, limit: i64) -> Result<V
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
 }
 
-/// An API key that ends soon.
+/// An API key that is about to expire.
 pub struct KeyEnding {
     /// Its id.
     pub id: String,
     pub name: String,
     pub hint: String,
     pub role: String,
-    /// The name of whoever made it, where they are kept here.
+    /// The name of its creator, if stored here.
     pub made_by: Option<String>,
     pub ends_at: i64,
     /// When it was last used.
     pub used_at: i64,
 }
 
-/// The API keys that end in this time, were used since `used`, and of whose end nobody was told. A key that has ended with its
-/// maker is none of them.
+/// API keys that expire in this period, were used since `used`, and whose expiry has not been announced. Excludes keys
+/// that ended with their creator.
 pub async fn keys_ending(db: &mut Db, from: i64, to: i64, used: i64, limit: i64) -> Result<Vec<KeyEnding>> {
     let sql = "SELECT k.id, k.name, COALESCE(k.key_hint, ''), k.role, m.name, k.ends_at, k.last_seen_at FROM person k \
                LEFT JOIN person m ON m.id = k.stands_for AND m.kind = 'person' \
@@ -70,7 +70,7 @@ pub async fn keys_ending(db: &mut Db, from: i64, to: i64, used: i64, limit: i64)
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// Payees with approved rewards that wait in the pool, and no tax report that holds.
+/// Payees with approved rewards in the pool and no valid tax report.
 pub async fn tax_missing(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT r.payee FROM reward r WHERE r.status = 'approved' AND r.batch_id IS NULL \
                AND r.transaction_id IS NULL AND r.paid_at IS NULL AND r.payee IS NOT NULL \
@@ -78,13 +78,13 @@ pub async fn tax_missing(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String
                AND (t.expires_at IS NULL OR t.expires_at > $1)) \
                AND NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'tax_report_needed' \
                AND n.about = r.payee AND n.told_at > $2) ORDER BY r.payee LIMIT $3";
-    // As long as a partner is not asked again: thirty days.
+    // A partner is asked again only after thirty days.
     let asked = now - 30 * 86_400_000_000;
     let rows = db.all(sqlx::query(sql).bind(now).bind(asked).bind(limit)).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Batches that were paid, have no payment under way, and whose end nobody was told.
+/// Paid batches with no payment in flight whose completion has not been announced.
 pub async fn ended_batches(db: &mut Db, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("b.pay_pressed_at IS NOT NULL", []);
@@ -98,7 +98,7 @@ pub async fn ended_batches(db: &mut Db, limit: i64) -> Result<Vec<String>> {
     db.all(conditions.query(&sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Those of these batches that have no payment under way.
+/// Those of these batches with no payment in flight.
 pub async fn ended_among(db: &mut Db, batches: &[BatchId]) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.among("b.id", batches.iter().map(|batch| Value::from(batch.to_string())));

@@ -1,24 +1,24 @@
-//! What a device says, byte by byte (authenticator data, §6.1): 32 bytes of the hash of the site's name, one of flags, four of
-//! the count of uses, and for a new passkey its id and key. What is deliberately not here: what must be so of it.
+//! Parses authenticator data (§6.1): a 32-byte hash of the relying party id, one flags byte, a four-byte signature
+//! counter, and for a new passkey its id and key. Not here: which values are acceptable.
 
 const PRESENT: u8 = 0x01;
-/// The device asked for a PIN, a finger or a face.
+/// The device verified the user by PIN, fingerprint or face.
 const VERIFIED: u8 = 0x04;
-/// The passkey may be copied to other devices of its owner (BE).
+/// The passkey may be synced to the owner's other devices (BE).
 const MANY: u8 = 0x08;
 const COPIED: u8 = 0x10;
 const ATTESTED: u8 = 0x40;
-/// Extensions follow, which nobody asked for.
+/// Extensions follow, which we never request.
 const EXTENDED: u8 = 0x80;
 
-/// The longest id of a passkey.
+/// The longest credential id, in bytes.
 const MOST_ID_BYTES: usize = 1_023;
 
 pub struct Data<'a> {
-    /// The hash of the name of the site that the passkey belongs to.
+    /// The hash of the relying party id that the passkey belongs to.
     pub site_hash: &'a [u8],
     flags: u8,
-    /// How often the passkey was used; 0 where the device does not count.
+    /// The signature counter; 0 if the device keeps none.
     pub count: u32,
     rest: &'a [u8],
 }
@@ -29,7 +29,7 @@ impl<'a> Data<'a> {
         let (flags, rest) = rest.split_first()?;
         let (count, rest) = rest.split_first_chunk::<4>()?;
         let data = Self { site_hash, flags: *flags, count: u32::from_be_bytes(*count), rest };
-        // Whatever is there is said to be there.
+        // Data after the header requires a flag that announces it.
         (data.has(ATTESTED | EXTENDED) || rest.is_empty()).then_some(data)
     }
 
@@ -37,22 +37,21 @@ impl<'a> Data<'a> {
         self.flags & any_of != 0
     }
 
-    /// Whether somebody touched the device.
+    /// Whether the user touched the device.
     pub fn is_present(&self) -> bool {
         self.has(PRESENT)
     }
 
-    /// Whether the device asked for a PIN, a finger or a face.
+    /// Whether the device verified the user by PIN, fingerprint or face.
     pub fn is_verified(&self) -> bool {
         self.has(VERIFIED)
     }
 
-    /// Whether the passkey may be on many devices; nothing where the device contradicts itself: one that may not is said to be.
+    /// Whether the passkey may be synced; `None` if it is flagged as backed up but not eligible for backup.
     pub fn is_for_many(&self) -> Option<bool> {
         (self.has(MANY) || !self.has(COPIED)).then_some(self.has(MANY))
     }
 
-    /// The id and the key of a new passkey.
     pub fn attested(&self) -> Option<(&'a [u8], &'a [u8])> {
         if !self.has(ATTESTED) {
             return None;

@@ -1,5 +1,5 @@
-//! The public key of a passkey: a `COSE_Key` (RFC 9052, RFC 9053, RFC 8230), which is a small map in CBOR (RFC 8949), and what
-//! it signed. Of CBOR only that is read of which these keys are made. The arithmetic is ring's.
+//! A passkey's public key: a `COSE_Key` (RFC 9052, RFC 9053, RFC 8230), which is a small CBOR map (RFC 8949), and
+//! signature verification with ring. Parses only the subset of CBOR that these keys use.
 
 use std::ops::RangeInclusive;
 
@@ -7,18 +7,18 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-/// The most entries that a key has.
+/// The most entries in a key's map.
 const MOST_ENTRIES: u64 = 8;
 
-/// How long the modulus of an RSA key is, in bytes: what ring checks signatures of.
+/// The RSA modulus sizes, in bytes, for which ring verifies signatures.
 const RSA_BYTES: RangeInclusive<usize> = 256..=1_024;
-/// How long its exponent is at most.
+/// The longest RSA exponent in bytes.
 const MOST_EXPONENT_BYTES: usize = 8;
 
-/// A public key of one of the algorithms that are asked for.
+/// A public key of a requested algorithm.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Key {
-    /// ES256: a point of P-256, uncompressed.
+    /// ES256: an uncompressed P-256 point.
     P256(Vec<u8>),
     /// EdDSA with Ed25519.
     Ed25519(Vec<u8>),
@@ -27,7 +27,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Reads a key; nothing when it is of another algorithm, or not one.
+    /// Parses a key; `None` if it is malformed or of another algorithm.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (entries, rest) = entries(bytes)?;
         if !rest.is_empty() {
@@ -43,7 +43,7 @@ impl Key {
             Value::Number(_) => None,
         };
         let coordinate = |label| part(label).filter(|bytes| bytes.len() == 32);
-        // Kind and algorithm, then the curve; what follows depends on them.
+        // Key type and algorithm, then the curve; the remaining labels depend on them.
         match (number(1)?, number(3)?) {
             (2, -7) if number(-1)? == 1 => {
                 Some(Self::P256([vec![4], coordinate(-2)?, coordinate(-3)?].concat()))
@@ -57,7 +57,7 @@ impl Key {
         }
     }
 
-    /// Whether this key signed that.
+    /// Whether `signature` is this key's signature of `signed`.
     pub fn signed(&self, signed: &[u8], signature: &[u8]) -> bool {
         let answer = match self {
             Self::P256(point) => {
@@ -72,7 +72,7 @@ impl Key {
     }
 }
 
-/// The key that bytes begin with, and what follows it.
+/// Splits off the key at the start of the bytes.
 pub fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, rest) = entries(bytes)?;
     bytes.split_at_checked(bytes.len() - rest.len())
@@ -84,7 +84,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The entries of the map that bytes begin with, and what follows it.
+/// The entries of the map at the start of the bytes, and the remaining bytes.
 type Entries<'a> = (Vec<(i64, Value<'a>)>, &'a [u8]);
 
 fn entries(bytes: &[u8]) -> Option<Entries<'_>> {
@@ -97,7 +97,7 @@ fn entries(bytes: &[u8]) -> Option<Entries<'_>> {
         let (label, after) = value(rest)?;
         let (held, after) = value(after)?;
         let Value::Number(label) = label else { return None };
-        // What is there twice could be read in two ways.
+        // A duplicate label would be ambiguous.
         if found.iter().any(|(known, _)| *known == label) {
             return None;
         }
@@ -120,7 +120,7 @@ fn value(bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
     }
 }
 
-/// What kind of thing bytes begin with, the number that goes with it, and what follows.
+/// The CBOR major type and argument at the start, and the remaining bytes.
 fn head(bytes: &[u8]) -> Option<(u8, u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     let short = first & 31;
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(Key::read(&weak), None, "1,024 bits");
         let twice = [&[0xa5, 1, 1, 3, 0x27, 0x20, 6, 1, 1, 0x21, 0x58, 32][..], &[9; 32]].concat();
         assert_eq!(Key::read(&twice), None);
-        // A map of more entries than there are bytes, and one that holds a map.
+        // A map with more entries than bytes, and a nested map.
         assert_eq!(Key::read(&[0xbb, 255, 255, 255, 255, 255, 255, 255, 255]), None);
         assert_eq!(Key::read(&[0xa1, 1, 0xa0]), None);
     }

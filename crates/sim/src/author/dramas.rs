@@ -1,11 +1,11 @@
-//! Dramas: what goes wrong in several steps that chance alone would hardly draw in this order, each about somebody who joins
-//! for it. Which of the steps are taken, and how long they last, is drawn. What is deliberately not here: what comes of them.
+//! Dramas: multi-step failure sequences that random choice would rarely produce in order, each with its own payee.
+//! Which steps happen, and how long they last, is random. Not here: the expected results.
 
 use super::Author;
 
 impl Author {
     pub(super) fn drama(&mut self) {
-        // Whoever joins is asked about at the vendor, which must answer.
+        // Adding a payee asks the vendor about the destination, so the vendor must answer.
         self.line("heal");
         match self.below(22) {
             0 | 1 => self.called_not_made(),
@@ -29,7 +29,7 @@ impl Author {
         }
     }
 
-    /// Somebody who is paid through this vendor has earned something, and a batch of it alone is about to be paid.
+    /// Adds a payee at this vendor with one reward, to be paid in a batch of its own.
     fn one_payment(&mut self, vendor: &str, scene: Option<&str>) -> (String, String) {
         let who = self.joins(vendor, scene);
         let reward = self.earned(&who, "25.00 USD approved");
@@ -54,8 +54,8 @@ impl Author {
         self.line(format!("vendor {vendor} 503 on any times 100000"));
     }
 
-    /// Nobody can find out whether a payment was made; two people say that it was not, and its rewards are given back. Then
-    /// the vendor is there again, and tells of it, or does not.
+    /// Nobody can find out whether a payment was made. Two people say it was not, and its rewards are released. Then
+    /// the vendor is back, and may or may not report it.
     fn called_not_made(&mut self) {
         let (who, reward) = self.one_payment("paypal", None);
         let untold = self.chance.one_in(2);
@@ -77,7 +77,7 @@ impl Author {
         self.line(format!("hold {who} off"));
         self.line(format!("try return {who}"));
         if untold {
-            // Where PayPal never told of it, nobody could know.
+            // If PayPal never reported it, nobody could know.
             self.line(format!("maybe webhook {who} succeeded"));
         }
         self.lives(&["1 minutes", "10 minutes"]);
@@ -85,14 +85,14 @@ impl Author {
         self.lives(&["10 minutes", "2 days"]);
     }
 
-    /// The vendor may have paid, and is away; meanwhile the payee is put on hold, and nobody opens it for long.
+    /// The vendor may have paid and is down. Meanwhile the payee is put on hold for a long time.
     fn held_in_doubt(&mut self) {
         let vendor = self.of(&["stripe", "paypal"]);
         let (who, reward) = self.one_payment(vendor, None);
         self.pays(&reward);
         let fault = self.of(&["503", "answer lost", "executed 500", "other amount", "repeated", "repeated"]);
         let call = if vendor == "stripe" { self.of(&["transfer", "payout"]) } else { "batch" };
-        // For a moment, or for so long that it is sent again while they are on hold.
+        // Once, or often enough that it is resent during the hold.
         let times = self.of(&["1", "1", "6"]);
         self.line(format!("vendor {vendor} {fault} on {call} times {times}"));
         if self.chance.one_in(2) {
@@ -102,7 +102,7 @@ impl Author {
         self.line(format!("hold {who} on"));
         self.lives(&["10 minutes", "3 hours"]);
         if self.chance.one_in(2) {
-            // Whoever does so while the gate is closed must not have it called failed.
+            // A refresh while the gate is closed must not mark it failed.
             self.line(format!("try refresh {who}"));
             self.lives(&["10 minutes", "3 hours"]);
         }
@@ -111,7 +111,7 @@ impl Author {
         self.lives(&["10 minutes", "1 days"]);
     }
 
-    /// A payment waits, and where it goes is changed meanwhile.
+    /// A destination changes while its payment is waiting.
     fn moves_while_it_waits(&mut self) {
         let vendor = self.of(&["stripe", "paypal"]);
         let scene = if vendor == "stripe" && self.chance.one_in(2) { Some("slow") } else { None };
@@ -128,7 +128,7 @@ impl Author {
         self.lives(&["1 hours", "3 days", "6 days"]);
     }
 
-    /// The database is older than what was paid since.
+    /// The database is older than payments made since.
     fn safe_mode(&mut self) {
         let vendor = self.of(&["stripe", "paypal"]);
         let scene = self.of(&["closed", "slow", "unclaimed"]);
@@ -151,7 +151,7 @@ impl Author {
         self.pays(&waits);
     }
 
-    /// The credentials of another account lie beneath the program for a while.
+    /// The credentials are swapped for another account's for a while.
     fn another_account(&mut self) {
         let vendor = self.of(&["stripe", "stripe", "paypal"]);
         let (who, reward) = self.one_payment(vendor, None);
@@ -170,7 +170,7 @@ impl Author {
         self.lives(&["10 minutes", "1 days"]);
     }
 
-    /// Our clock is wrong, and what Stripe answers to a payout cannot be believed.
+    /// Our clock is wrong, and Stripe's answer to a payout is unusable.
     fn clock_is_wrong(&mut self) {
         let (_, reward) = self.one_payment("stripe", None);
         let off = self.of(&["100", "90", "-100", "70"]);
@@ -185,8 +185,8 @@ impl Author {
         ));
     }
 
-    /// A clock jumps ahead just before a bank payout is sent, whose answer is lost, and Stripe is away until the key of it may
-    /// be forgotten: it is looked for by when it seems to have been sent.
+    /// A clock jumps ahead just before a bank payout is sent. Its answer is lost, and Stripe is down until the
+    /// idempotency key may have expired, so the payout is searched for by its apparent send time.
     fn clock_jumps(&mut self) {
         let (_, reward) = self.one_payment("stripe", None);
         self.line("vendor stripe webhook lost times 500");
@@ -204,7 +204,7 @@ impl Author {
         self.lives(&["1 hours", "1 days"]);
     }
 
-    /// What Stripe has just made is not in its lists yet.
+    /// Stripe's lists do not include objects it has just created.
     fn lists_are_late(&mut self) {
         let (_, reward) = self.one_payment("stripe", None);
         self.line("lists late");
@@ -218,7 +218,7 @@ impl Author {
         self.line("lists shown");
     }
 
-    /// PayPal tells later what it took.
+    /// PayPal reports its fee later.
     fn fees_are_told_late(&mut self) {
         let (_, reward) = self.one_payment("paypal", None);
         self.line("fees hidden");
@@ -227,7 +227,7 @@ impl Author {
         self.line("fees shown");
     }
 
-    /// Two payments of the same amount to one account: one is made, the other is not, and somebody takes them for each other.
+    /// Two payments of the same amount to one account: one is made, the other is not, and someone confuses them.
     fn taken_for_another(&mut self) {
         let (who, reward) = self.one_payment("stripe", None);
         self.pays(&reward);
@@ -238,7 +238,7 @@ impl Author {
         self.line("vendor stripe stored 500 on payout");
         self.pays(&again);
         self.line("tick dispatch");
-        // Nobody can read what Stripe has, until a person is asked.
+        // Nobody can read Stripe's data until a person is asked.
         self.line("vendor stripe html on read times 100000");
         self.line("live 3 days");
         self.line("heal");
@@ -246,7 +246,7 @@ impl Author {
         self.lives(&["10 minutes", "1 days"]);
     }
 
-    /// Stripe pays out by itself what was about to be paid out.
+    /// Stripe's automatic schedule pays out money we were about to pay out.
     fn swept(&mut self) {
         let (who, reward) = self.one_payment("stripe", Some("slow"));
         self.pays(&reward);
@@ -255,8 +255,8 @@ impl Author {
         self.lives(&["2 days", "4 days"]);
     }
 
-    /// Bank payouts are away overnight, and Stripe's own schedule pays out what one of them was to pay. What lies there by then
-    /// is another payment's.
+    /// Bank payouts fail overnight, and Stripe's automatic schedule pays out the money of one of them. What is in the
+    /// balance afterwards belongs to another payment.
     fn swept_before_it_is_paid(&mut self) {
         let (who, reward) = self.one_payment("stripe", None);
         let fault = self.of(&["503", "503", "503", "in use"]);
@@ -272,7 +272,7 @@ impl Author {
         self.lives(&["1 days", "4 days"]);
     }
 
-    /// What was paid is taken back, of a claim that others are asked to pay by name.
+    /// A clawback of a paid reward, deducted from a claim that others try to pay by name.
     fn clawed_back(&mut self) {
         let vendor = self.of(&["stripe", "paypal"]);
         let (who, reward) = self.one_payment(vendor, None);
@@ -286,7 +286,7 @@ impl Author {
         self.lives(&["10 minutes", "1 days"]);
     }
 
-    /// The owner of an account takes back our access while money is on its way there.
+    /// An account's owner revokes our access while money is on its way there.
     fn disconnected(&mut self) {
         let (who, reward) = self.one_payment("stripe", Some("slow"));
         self.pays(&reward);
@@ -298,7 +298,7 @@ impl Author {
         }
     }
 
-    /// A process falls asleep with a refusal in its hands; meanwhile another sends the same bytes, and they are taken.
+    /// A process stalls while holding a rejection; meanwhile another sends the same bytes and they are accepted.
     fn old_answer(&mut self) {
         let (who, reward) = self.one_payment("paypal", Some("refused"));
         self.pays(&reward);
@@ -313,7 +313,7 @@ impl Author {
         self.lives(&["5 minutes", "1 days"]);
     }
 
-    /// A process falls asleep with what PayPal said just before it said something else.
+    /// A process stalls while holding an answer from PayPal that PayPal then changes.
     fn old_news(&mut self) {
         let (who, reward) = self.one_payment("paypal", Some("slow"));
         self.pays(&reward);
@@ -327,7 +327,7 @@ impl Author {
         self.lives(&["5 minutes", "1 days"]);
     }
 
-    /// Events that are signed and say what is not so.
+    /// Validly signed events with false content.
     fn lied_to(&mut self) {
         let scene = self.of(&["slow", "closed", "held"]);
         let scene = Some(scene).filter(|_| !self.chance.one_in(3));
@@ -342,7 +342,7 @@ impl Author {
         }
     }
 
-    /// What vendors tell cannot be stored for a while.
+    /// Vendor events cannot be stored for a while.
     fn storage_fails(&mut self) {
         let vendor = self.of(&["stripe", "stripe", "paypal"]);
         let scene = if self.chance.one_in(2) { Some("closed") } else { None };

@@ -1,38 +1,38 @@
-//! A database that is put back in the middle of a life: the life is written as ever, and then a moment at which it is saved,
-//! and a later one at which it is put back, are drawn for it, wherever they fall. From there on people say nothing that is
-//! not so, settle what is found, and leave safe mode when they may. It has a chance of its own, so that the lives without it
-//! stay what they were. What is deliberately not here: what people do in detail (`stage::found`).
+//! Restores in the middle of a scenario: the scenario is generated as usual, then random moments are chosen at which
+//! the database is saved and later restored. From there on people only make true statements, resolve found payments,
+//! and leave safe mode when allowed. Uses a random stream of its own, so that scenarios without a restore stay the
+//! same. Not here: what people do in detail (`stage::found`).
 
 use std::collections::BTreeSet;
 
 use crate::chance::Chance;
 
-/// One life in so many has it.
+/// One scenario in this many has a restore.
 const ONE_IN: u64 = 5;
 const WHICH: u64 = 4;
-/// At most so much is lost, in hours: PayPal tells no more than 30 days of what it was sent.
+/// The most history that is lost, in hours: PayPal reports at most 30 days of what it was sent.
 const MOST_HOURS: u64 = 8 * 24;
-/// What sets this chance apart from that of the life.
+/// Separates this random stream from the scenario's.
 const APART: u64 = 0x9d5c_0f3b_71e4_2a86;
 
-/// A life in which it is put back.
+/// Adds a restore to a scenario.
 pub struct PutBack {
     chance: Chance,
     batches: usize,
-    /// Who is there to be settled with.
+    /// The payees that can be resolved.
     names: Vec<String>,
 }
 
 impl PutBack {
-    /// Where this seed's life has it.
+    /// The restore for this seed, if it has one.
     pub fn of(seed: u64) -> Option<Self> {
         let chance = Chance::new(seed ^ APART);
         (seed % ONE_IN == WHICH).then(|| Self { chance, batches: 0, names: Vec::new() })
     }
 
-    /// Tells a life with it: the lines of `text`, of which the first `first` set the stage.
+    /// Adds the restore to the scenario `text`, whose first `first` lines are setup.
     pub fn tell(&mut self, text: &str, first: usize) -> String {
-        // What only a lost event has told, nobody knows any more: in these lives nobody says what is not so at any time.
+        // Information from a lost event is gone for good, so in these scenarios people only make true statements.
         let text: Vec<String> = text.lines().map(truly).collect();
         let lines: Vec<&str> = text.iter().map(String::as_str).collect();
         let (saved, lost) = self.moments(&lines, first);
@@ -52,9 +52,9 @@ impl PutBack {
         }
         let moved = last_changes(&told);
         told.push("put-back".to_owned());
-        // As docs/operating.md has it: where people are paid is set again, which also holds them for what was paid there.
+        // As in docs/operating.md: set destinations again, which also holds the payee for payments found there.
         told.extend(moved);
-        // Whoever saved credentials in the lost time saves them again.
+        // Credentials saved in the lost period are saved again.
         for vendor in ["stripe", "paypal"] {
             let saved_anew = format!("maybe reconnect {vendor}");
             if lines[saved..lost].contains(&saved_anew.as_str()) {
@@ -81,7 +81,7 @@ impl PutBack {
         told.join("\n") + "\n"
     }
 
-    /// When it is saved, and when it is put back: with somebody who is paid between, if any try finds them.
+    /// Chooses when to save and when to restore, with a payment to someone in between if one of the tries finds that.
     fn moments(&mut self, lines: &[&str], first: usize) -> (usize, usize) {
         let rest = lines.len().saturating_sub(first).max(1);
         let mut drawn = (lines.len(), lines.len());
@@ -103,7 +103,7 @@ impl PutBack {
         drawn
     }
 
-    /// Somebody looks at how it stands, and does what they may.
+    /// Someone checks the status and does what they are allowed to.
     fn people_look(&mut self, told: &mut Vec<String>) {
         self.time_passes(told);
         if !self.chance.one_in(3) {
@@ -139,7 +139,7 @@ impl PutBack {
         self.is_paid(&format!("P{number}"), "all", told);
     }
 
-    /// Everything is well again, and people take care of all of it.
+    /// Ends all faults, and people resolve everything.
     pub fn heal(&mut self) -> String {
         let mut told: Vec<String> =
             ["heal", "healed", "fees shown", "items shown", "lists shown"].map(str::to_owned).to_vec();
@@ -166,15 +166,15 @@ impl PutBack {
     }
 }
 
-/// People about whom all of it turns, and the payouts that they are in.
+/// The payees around a restore, and their payouts.
 struct Company {
     names: Vec<String>,
     payouts: usize,
-    /// PayPal will have refused their batch for the first of them.
+    /// PayPal will refuse their batch because of the first payee.
     bad: bool,
 }
 
-/// What a payment to them can come to, by the vendor.
+/// The possible outcomes of a payment to them, by vendor.
 const STRIPE: [&str; 6] = [
     "acct_",
     "acct_",
@@ -185,9 +185,9 @@ const STRIPE: [&str; 6] = [
 ];
 const PAYPAL: [&str; 7] = ["", "", "", "sim-refused-", "sim-blocked-", "sim-denied-", "sim-unclaimed-"];
 
-/// Those few of whom much happens around the moment at which the database is saved.
+/// The payees with much activity around the save.
 impl PutBack {
-    /// They are paid once or twice, and something may be in the way.
+    /// They are paid once or twice, possibly with faults.
     fn company(&mut self, told: &mut Vec<String>) -> Company {
         told.push("heal".to_owned());
         if self.chance.one_in(4) {
@@ -227,7 +227,7 @@ impl PutBack {
                 if vendor == "paypal" { "batch" } else { ["transfer", "payout"][self.chance.below(2)] };
             told.push(format!("vendor {vendor} {} on {call}", faults[self.chance.below(faults.len())]));
         }
-        // The last one may be paid only in the time that is lost.
+        // The last payout may happen only in the lost period.
         let promised = payouts - self.chance.below(2);
         for payout in 0..promised {
             let of = names.iter().map(|name| format!("Q{payout}{name}")).collect::<Vec<_>>().join(" ");
@@ -248,8 +248,8 @@ impl PutBack {
         Company { names, payouts, bad: false }
     }
 
-    /// PayPal will refuse their batch for one of them, and pay the others under another key: what is known when the database is
-    /// put back is the first key only, which would pay them again as soon as PayPal takes it.
+    /// PayPal refuses their batch because of one payee and pays the others under another key. The restored database
+    /// knows only the first key, which would pay them again as soon as PayPal accepts it.
     fn one_bad_item(&mut self, told: &mut Vec<String>) -> Company {
         let names: Vec<String> = (0..2 + self.chance.below(2)).map(|number| format!("q{number}")).collect();
         for (number, name) in names.iter().enumerate() {
@@ -265,7 +265,7 @@ impl PutBack {
         Company { names, payouts: 1, bad: true }
     }
 
-    /// Some of what people and vendors do with them; `truth` when the database was put back.
+    /// Random actions of people and vendors on them; `truth` after the restore.
     fn they_go_on(&mut self, company: &Company, truth: bool, told: &mut Vec<String>) {
         for _ in 0..1 + self.chance.below(6) {
             let name = company.names[self.chance.below(company.names.len())].clone();
@@ -286,7 +286,7 @@ impl PutBack {
                 11 | 12 => self.everything_is_paid(told),
                 13 => told.push("tick dispatch".to_owned()),
                 14 => {
-                    // Where another of them is paid, who agrees to it.
+                    // A shared destination, which someone confirms.
                     told.push(format!("try change {name} paypal q0@example.com"));
                     told.push(format!("maybe clear {name}"));
                     told.push("live 73 hours".to_owned());
@@ -305,7 +305,7 @@ impl PutBack {
         }
     }
 
-    /// Safe mode cannot be left for longer than Stripe keeps keys.
+    /// A vendor is down, so that safe mode lasts longer than Stripe keeps idempotency keys.
     fn a_vendor_is_away(&mut self, told: &mut Vec<String>) {
         if self.chance.one_in(2) {
             return;
@@ -324,12 +324,12 @@ impl PutBack {
     }
 }
 
-/// Whose name a line begins with.
+/// The name at the start of a line.
 fn name(line: &str) -> Option<String> {
     line.split_whitespace().next().map(str::to_owned)
 }
 
-/// The last change of where each payee is paid since the database was saved.
+/// Each payee's last change of destination since the save.
 fn last_changes(told: &[String]) -> Vec<String> {
     let lost = told.iter().rev().take_while(|line| *line != "save");
     let mut seen = BTreeSet::new();
@@ -341,7 +341,7 @@ fn last_changes(told: &[String]) -> Vec<String> {
     changes
 }
 
-/// For how many hours a line lets time pass.
+/// How many hours a line lasts.
 fn lasts(line: &str) -> u64 {
     let words: Vec<&str> = line.split_whitespace().collect();
     let ["live" | "later", count, unit] = words.as_slice() else { return 0 };
@@ -353,7 +353,7 @@ fn lasts(line: &str) -> u64 {
     }
 }
 
-/// What somebody says of a payment, as whoever has looked says it.
+/// Replaces a statement about a payment with a true one.
 fn truly(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
@@ -363,8 +363,7 @@ fn truly(line: &str) -> String {
     }
 }
 
-/// A line as it is after the database was put back: what it names may not be there any more, and what it expects may
-/// not be known yet.
+/// Adapts a line for after the restore: what it names may be gone, and what it expects may be unknown.
 fn afterwards(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {

@@ -1,7 +1,6 @@
-//! The words that are drawn: scenes of destinations, faults of vendors, what becomes of webhooks. What is deliberately not
-//! here: how often each is drawn.
+//! The vocabulary to draw from: destination scenes, vendor faults, webhook faults. Not here: how often each is drawn.
 
-/// What a destination's name makes of a payment to it.
+/// Outcomes scripted by a destination's name.
 pub const SCENES: [&str; 12] = [
     "closed",
     "no_account",
@@ -17,7 +16,7 @@ pub const SCENES: [&str; 12] = [
     "denied",
 ];
 
-/// What goes wrong with a request.
+/// Faults of a single request.
 pub const FAULTS: [&str; 16] = [
     "answer lost",
     "answer lost",
@@ -37,7 +36,7 @@ pub const FAULTS: [&str; 16] = [
     "executed 500",
 ];
 
-/// Which requests of each vendor.
+/// The affected requests at each vendor.
 pub const CALLS: [&[&str]; 2] = [
     &["transfer", "transfer", "payout", "payout", "reversal", "read", "any"],
     &["batch", "batch", "batch", "cancel", "read", "token", "any"],

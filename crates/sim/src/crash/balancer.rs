@@ -1,5 +1,5 @@
-//! What stands before several nodes: a connection goes to the next node that lives, as a proxy with a health check sends it.
-//! What is deliberately not here: the nodes (`process`).
+//! A load balancer for several nodes: each connection goes to the next live node, like a proxy with health checks. Not
+//! here: the nodes (`process`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 
 use super::leader::Records;
 
-/// A node as it is seen from before it.
+/// A node behind the balancer.
 pub struct Node {
     pub address: String,
-    /// Which process it is now.
+    /// Its current process id.
     pub pid: Box<dyn Fn() -> u32 + Send + Sync>,
 }
 
-/// Takes connections at an address and hands them on; ends when the handle is aborted.
+/// Accepts connections at an address and forwards them; runs until the handle is aborted.
 pub fn stand(address: &str, nodes: Vec<Node>, records: Records) -> JoinHandle<()> {
     let address = address.to_owned();
     let shared = Arc::new((nodes, records, AtomicUsize::new(0)));

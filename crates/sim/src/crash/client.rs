@@ -1,5 +1,5 @@
-//! An honest client of the API: it asks again, with the same words under the same key, until it is answered; and it takes no
-//! other answer for one. What is deliberately not here: what it wants (`errand`).
+//! An honest API client: it retries with the same body under the same idempotency key until it is answered, and accepts
+//! nothing else as an answer. Not here: what it requests (`errand`).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use vendors::http::{Answer, HeaderName, HeaderValue, Http, Method, Request};
 use super::place::Place;
 
 const PATIENCE_US: i64 = 90_000_000;
-/// How long it waits for one answer: a node that stands still must not hold it up when another would answer.
+/// The timeout per request: a frozen node must not delay the client when another could answer.
 const WAIT: Duration = Duration::from_secs(12);
 
-/// A client with a key.
+/// A client with an API key.
 pub struct Client {
     http: Http,
     base_url: String,
@@ -28,12 +28,12 @@ pub struct Client {
 struct Seen {
     longest_away_us: i64,
     last: String,
-    /// Answers that say that the program is at fault.
+    /// Answers that report an internal error.
     faults: Vec<String>,
 }
 
 impl Client {
-    /// One that asks the process of a place.
+    /// A client of a place's processes.
     pub fn of(place: &Place) -> Self {
         Self::at(&place.base_url, &place.api_key)
     }
@@ -48,22 +48,22 @@ impl Client {
         }
     }
 
-    /// The longest time for which nothing was answered that could be used.
+    /// The longest time without a usable answer, in microseconds.
     pub fn longest_away_us(&self) -> i64 {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).longest_away_us
     }
 
-    /// What it asked last, and what came of it.
+    /// The last request and its result.
     pub fn last(&self) -> String {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
     }
 
-    /// The answers that said that the program is at fault.
+    /// The answers that reported an internal error.
     pub fn faults(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.clone()
     }
 
-    /// Asks until it is answered; the body of an answer that says yes.
+    /// Retries until answered; returns the body of a successful answer.
     pub async fn yes(&self, method: &str, path: &str, body: &Value, key: &str) -> Result<Value, String> {
         let (status, answer) = self.ask(method, path, body, key).await?;
         match status {
@@ -76,7 +76,7 @@ impl Client {
         self.yes("GET", path, &Value::Null, "").await
     }
 
-    /// Asks until it is answered. An empty key is none.
+    /// Retries until answered. An empty key means none.
     pub async fn ask(
         &self,
         method: &str,

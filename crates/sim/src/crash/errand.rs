@@ -1,6 +1,6 @@
-//! The errand: people are entered, rewards imported and approved, two batches paid while the vendors misbehave, and what
-//! failed, came back or was never claimed is taken to its end. Every call is one that may be repeated, and every end is the
-//! same whenever a process dies. What is deliberately not here: what must hold afterwards (`judge`).
+//! The workload: payees are added, rewards imported and approved, two batches paid while the vendors misbehave, and
+//! failed, returned and unclaimed payments followed up. Every call is idempotent, and the final state does not depend
+//! on when a process dies. Not here: what must hold afterwards (`judge`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::judge;
 use super::place::Place;
 use crate::world::SECOND;
 
-/// Who is paid where, and how much at first.
+/// Payees with their destinations and first amounts.
 const PAYEES: [(&str, &str, &str); 9] = [
     ("ana", "ana@example.com", "10.00"),
     ("bo", "acct_bo", "21.50"),
@@ -26,14 +26,14 @@ const PAYEES: [(&str, &str, &str); 9] = [
     ("ida", "acct_ida", "98.00"),
 ];
 
-/// How often it is looked whether something is so, with how long between, and after how many looks time is moved on.
+/// How often to check a condition, at what interval, and after how many checks to advance time.
 const LOOKS: u32 = 1_200;
 const EACH: Duration = Duration::from_millis(50);
 const STEP: u32 = 60;
 
 type Done<T> = Result<T, String>;
 
-/// Does all of it; what there is in the end, as the API tells of it.
+/// Runs the whole workload; returns the final state as reported by the API.
 pub async fn run(place: &Place, client: &Client) -> Done<String> {
     let rewards = enter(client).await?;
     let first = pay(place, client, "first", misbehave).await?;
@@ -51,7 +51,7 @@ pub async fn run(place: &Place, client: &Client) -> Done<String> {
     {
         client.get(path).await?;
     }
-    // What is told by no event is found by asking.
+    // Changes without an event are found by polling.
     for _ in 0..2 {
         judge::settled(place).await?;
         place.pass(90 * SECOND);
@@ -60,7 +60,7 @@ pub async fn run(place: &Place, client: &Client) -> Done<String> {
     table(client).await
 }
 
-/// People, and what they have earned: approved, and not paid. Answers the ids of the rewards.
+/// Adds payees with approved, unpaid rewards; returns the rewards' ids.
 async fn enter(client: &Client) -> Done<BTreeMap<String, String>> {
     let put = async |path: &str, body: Value| client.yes("PUT", path, &body, "").await;
     put("/accounts/acme", json!({ "name": "Acme" })).await?;
@@ -95,7 +95,7 @@ async fn enter(client: &Client) -> Done<BTreeMap<String, String>> {
     Ok(ids)
 }
 
-/// What the vendors do wrong from now on.
+/// Plants the faults of both vendors.
 fn misbehave(place: &Place) {
     let plant = |vendor, call, kind, skip, times| {
         place.simulator.plant(Fault { vendor, call, kind, skip, times });
@@ -108,7 +108,7 @@ fn misbehave(place: &Place) {
     plant(Vendor::PayPal, Call::Webhook, FaultKind::Lost, 1, 2);
 }
 
-/// Forms a batch of all that may be paid, and pays exactly what it shows. Answers the batch.
+/// Forms a batch of everything payable and pays exactly what it shows; returns the batch.
 async fn pay(place: &Place, client: &Client, key: &str, before: impl Fn(&Place)) -> Done<String> {
     let all = json!({ "all_eligible": true });
     let formed = client.yes("POST", "/batches", &all, &format!("form-{key}")).await?;
@@ -120,7 +120,7 @@ async fn pay(place: &Place, client: &Client, key: &str, before: impl Fn(&Place))
     Ok(text(&formed, "id"))
 }
 
-/// What failed or came back is taken to where it can be paid again, or is closed.
+/// Follows up failed and returned payments until they can be paid again or are closed.
 async fn mend(place: &Place, stand: &Stand<'_>) -> Done<()> {
     let act = async |who: &str, deed: &str, body: Value| {
         let path = format!("/transactions/{}/{deed}", stand.id(who).await?);
@@ -137,7 +137,7 @@ async fn mend(place: &Place, stand: &Stand<'_>) -> Done<()> {
     stand.until(&[("hal", "payout_failed"), ("di", "success")]).await?;
     place.simulator.mend("sim-unclaimed-hal@example.com");
     act("hal", "return-to-pool", json!({})).await?;
-    // Both were paid, and it did not last.
+    // Both were paid, and the money was returned later.
     place.pass(15 * SECOND);
     stand.until(&[("ed", "payout_failed"), ("flo", "payout_failed")]).await?;
     act("ed", "mark-paid-outside", json!({ "reference": "a cheque", "paid_on": "2026-01-15" })).await?;
@@ -147,7 +147,7 @@ async fn mend(place: &Place, stand: &Stand<'_>) -> Done<()> {
     stand.released(&["cy", "gus", "hal"]).await
 }
 
-/// What is done to rewards after a first payment: one is taken back in part, one is new, one void; a draft is deleted.
+/// Changes rewards after the first payment: one partly clawed back, one new, one void; a draft is deleted.
 async fn edit(client: &Client, rewards: &BTreeMap<String, String>) -> Done<()> {
     let post = async |path: &str, body: Value, key: &str| client.yes("POST", path, &body, key).await;
     let again = json!({ "standing": "active", "note": "the question is answered" });
@@ -180,7 +180,7 @@ fn new_reward(name: &str, owner: &str, value: &str) -> Value {
     json!({ "external_id": name, "activity": "deal", "owner": owner, "value": worth })
 }
 
-/// How the payments of a batch stand.
+/// The payments of a batch, as reported by the API.
 struct Stand<'a> {
     place: &'a Place,
     client: &'a Client,
@@ -199,7 +199,7 @@ impl Stand<'_> {
         found.map(|row| text(row, "id")).ok_or_else(|| format!("{who} has no payment in {}", self.batch))
     }
 
-    /// Waits until each payment of these stands so; an empty status is any that money has left under.
+    /// Waits until each payee's payment has this status; an empty status means any in which money has left.
     async fn until(&self, wanted: &[(&str, &str)]) -> Done<()> {
         let so = async || {
             let all = self.rows().await?;
@@ -217,7 +217,7 @@ impl Stand<'_> {
         }
     }
 
-    /// Waits until the rewards of these are free.
+    /// Waits until these payees' rewards are released.
     async fn released(&self, wanted: &[&str]) -> Done<()> {
         let so = async || {
             let all = self.rows().await?;
@@ -231,7 +231,7 @@ impl Stand<'_> {
     }
 }
 
-/// Waits until these may be paid: what is known of an account at the vendor may be old where an event was lost.
+/// Waits until these rewards are payable: after a lost event, an account's stored status may be outdated.
 async fn eligible(place: &Place, client: &Client, wanted: &[&str]) -> Done<()> {
     let missing = async || {
         let listed = client.get("/rewards?view=eligible&limit=200").await?;
@@ -244,7 +244,7 @@ async fn eligible(place: &Place, client: &Client, wanted: &[&str]) -> Done<()> {
     }
 }
 
-/// Waits until it is so. What the program waits minutes or hours for is brought nearer by `step_us` every few seconds.
+/// Waits for a condition. Advances time by `step_us` every few seconds, to shorten waits of minutes or hours.
 async fn wait(place: &Place, step_us: i64, mut so: impl AsyncFnMut() -> Done<bool>) -> Done<bool> {
     for look in 1..=LOOKS {
         if so().await? {
@@ -258,7 +258,7 @@ async fn wait(place: &Place, step_us: i64, mut so: impl AsyncFnMut() -> Done<boo
     Ok(false)
 }
 
-/// Rewards and payments, each on a line, without what differs from one run to another.
+/// Rewards and payments, one per line, without anything that differs between runs.
 async fn table(client: &Client) -> Done<String> {
     let rewards = client.get("/rewards?view=all&limit=200").await?;
     let mut lines: Vec<String> = rows(&rewards)

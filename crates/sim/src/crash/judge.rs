@@ -1,5 +1,5 @@
-//! Whether all is well in the end: nothing is left open, the program's own checks find nothing, and what must hold is held
-//! against the vendors' books from outside. What is deliberately not here: what was done (`errand`).
+//! Checks the final state: nothing is left open, the program's own checks pass, and the invariants hold against the
+//! vendors' books. Not here: the workload (`errand`).
 
 use std::path::Path;
 use std::process::Command;
@@ -11,20 +11,20 @@ use super::place::Place;
 use crate::invariants;
 use crate::outside::Outside;
 
-/// So long it may take until nothing is open any more.
+/// The time limit until nothing is open.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is not over, by kind.
+/// Counts unfinished work, by kind.
 const OPEN: &str = "SELECT 'requests', COUNT(*) FROM submission WHERE state IN ('intended', 'unknown', 'looking') \
     UNION ALL SELECT 'attempts', COUNT(*) FROM attempt WHERE state = 'queued' \
     UNION ALL SELECT 'payments', COUNT(*) FROM payout_transaction WHERE state NOT IN ('success', 'failed', \
         'payout_failed', 'payout_canceled', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', 'written_off') \
     UNION ALL SELECT 'events', COUNT(*) FROM vendor_event WHERE parked_at IS NULL AND applied_at IS NULL";
 
-/// On PostgreSQL the trail is chained after the commit.
+/// On PostgreSQL audit rows are chained after the commit.
 const UNCHAINED: &str = "SELECT 'rows of the trail', COUNT(*) FROM audit_waiting";
 
-/// Events that nobody has acted on, with the payment each is about.
+/// Unprocessed events, each with its payment.
 const WAITING: &str = "SELECT e.event_type, e.received_at, e.linked_at, t.number, t.state, t.ask_at \
     FROM vendor_event e LEFT JOIN payout_transaction t ON t.id = e.transaction_id \
     WHERE e.parked_at IS NULL AND e.applied_at IS NULL";
@@ -32,7 +32,7 @@ const WAITING: &str = "SELECT e.event_type, e.received_at, e.linked_at, t.number
 /// Waits until nothing is open and nothing is due.
 ///
 /// # Errors
-/// What is open still, after a minute.
+/// What is still open after a minute.
 pub async fn settled(place: &Place) -> Result<(), String> {
     let outside = Outside::of(&place.database_url).await;
     let mut last = String::new();
@@ -62,7 +62,7 @@ pub async fn settled(place: &Place) -> Result<(), String> {
     done.map_err(|_| format!("not everything ends: {last}; it is {}; {}", place.now(), events.join("; ")))
 }
 
-/// What the program's own commands find.
+/// The findings of the program's own commands.
 pub async fn commands(place: &Place, binary: &Path) -> Vec<String> {
     let mut told = Vec::new();
     for words in [&["verify"][..], &["audit", "verify"]] {
@@ -84,7 +84,7 @@ pub async fn commands(place: &Place, binary: &Path) -> Vec<String> {
     told
 }
 
-/// What does not hold, by the vendors' books and the database; and what its log must not say.
+/// Violations according to the vendors' books and the database, and forbidden content in the log.
 pub async fn broken(place: &Place) -> Vec<String> {
     let outside = Outside::of(&place.database_url).await;
     let mut told = invariants::broken_by(&outside, place.known()).await;
@@ -94,7 +94,7 @@ pub async fn broken(place: &Place) -> Vec<String> {
     told
 }
 
-/// Lines that only one of the two has.
+/// The lines that only one of the two texts has.
 pub fn difference(expected: &str, found: &str) -> String {
     let missing = expected.lines().filter(|line| !found.lines().any(|other| other == *line));
     let missing = missing.map(|line| format!("  - {line}"));

@@ -1,5 +1,5 @@
-//! Whoever leads a process: at each of its points it asks here, and is let go, killed or frozen, or something befalls its
-//! machine. What is deliberately not here: the points (`bursar::points`), and how the process is started again (`process`).
+//! The harness side of named points: at each point a process asks here and is allowed on, killed or frozen, or its
+//! machine fails. Not here: the points (`bursar::points`), and restarting the process (`process`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ use tokio::task::JoinHandle;
 
 use super::trouble::Trouble;
 
-/// What befalls a process at a point.
+/// What happens to a process at a point.
 #[derive(Clone)]
 pub enum Deed {
-    /// SIGKILL: nothing of it runs any more.
+    /// SIGKILL: the process ends at once.
     Kill,
-    /// SIGSTOP: it stands still with all it holds, for so long.
+    /// SIGSTOP: it freezes, holding everything it has, for this long.
     Freeze(Duration),
-    /// Something befalls its machine, for so long.
+    /// A machine failure for this long.
     Trouble(Arc<dyn Trouble>, Duration),
-    /// The clocks of all processes are wrong by so many microseconds, for so long.
+    /// All processes' clocks are wrong by this many microseconds, for this long.
     WrongClock(i64, Duration),
 }
 
-/// Something that befalls a process when it comes to a point for the n-th time in its life.
+/// What happens when a process reaches a point for the n-th time in its life.
 #[derive(Clone)]
 pub struct Strike {
     /// Such as `after work::begin::all` or `before POST /v1/transfers`.
@@ -56,20 +56,20 @@ impl std::fmt::Display for Strike {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// How far it has been moved on.
+    /// How far it has been advanced.
     ahead_us: AtomicI64,
     wrong_us: AtomicI64,
 }
 
 #[derive(Default)]
 struct State {
-    /// The first of them is awaited; the next when it has befallen.
+    /// The pending strikes, in order; only the first can occur next.
     strikes: VecDeque<Strike>,
     struck: Vec<String>,
     passed: BTreeMap<String, u32>,
     killed: Vec<i32>,
     frozen: Vec<i32>,
-    /// The wrong turn that is taken, or nothing.
+    /// The planted fault, or an empty string.
     planted: &'static str,
 }
 
@@ -78,7 +78,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It has come to a point for so many times: what befalls it.
+    /// Counts a visit to a point; returns the strike that is due, if any.
     fn befalls(&self, point: &str, times: u32) -> Option<Deed> {
         let mut state = self.state();
         *state.passed.entry(point.to_owned()).or_default() += 1;
@@ -90,16 +90,16 @@ impl Shared {
     }
 }
 
-/// Listens at a socket for the processes that are led.
+/// Listens on a socket for the processes under test.
 pub struct Leader {
     shared: Arc<Shared>,
-    /// What a process is told of it by.
+    /// The path passed to the processes.
     pub socket: PathBuf,
     task: JoinHandle<()>,
 }
 
 impl Leader {
-    /// Leads whoever connects there, into a wrong turn where one is named, and strikes in this order.
+    /// Controls every process that connects, with an optional planted fault and these strikes in order.
     pub fn listen(socket: &Path, strikes: Vec<Strike>, planted: Option<&'static str>) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let shared = Arc::<Shared>::default();
@@ -114,42 +114,42 @@ impl Leader {
         Self { shared, socket: socket.to_owned(), task }
     }
 
-    /// The strikes that befell somebody, in order.
+    /// The strikes that occurred, in order.
     pub fn struck(&self) -> Vec<String> {
         self.shared.state().struck.clone()
     }
 
-    /// How often each point was come to.
+    /// How often each point was reached.
     pub fn passed(&self) -> BTreeMap<String, u32> {
         self.shared.state().passed.clone()
     }
 
-    /// What was done to whom, for whoever keeps a process running.
+    /// The record of kills and freezes, for process supervision.
     pub fn records(&self) -> Records {
         Records(self.shared.clone())
     }
 
-    /// From their next points on the clocks of all processes are ahead by so much.
+    /// From their next point on, all processes' clocks run ahead by this much.
     pub fn set_ahead(&self, us: i64) {
         self.shared.ahead_us.store(us, Ordering::Relaxed);
     }
 
-    /// How far the clocks of the processes are ahead of the machine's.
+    /// How far the processes' clocks are ahead of the machine's.
     pub fn ahead_us(&self) -> i64 {
         self.shared.ahead_us.load(Ordering::Relaxed)
     }
 }
 
-/// What was done to whom.
+/// The record of kills and freezes.
 pub struct Records(Arc<Shared>);
 
 impl Records {
-    /// Whether this process was killed by the leader.
+    /// Whether the harness killed this process.
     pub fn has_killed(&self, pid: u32) -> bool {
         i32::try_from(pid).is_ok_and(|pid| self.0.state().killed.contains(&pid))
     }
 
-    /// Whether this process stands still.
+    /// Whether the harness froze this process.
     pub fn is_frozen(&self, pid: u32) -> bool {
         i32::try_from(pid).is_ok_and(|pid| self.0.state().frozen.contains(&pid))
     }

@@ -1,5 +1,5 @@
-//! Where an errand is done: a database, both vendors on loopback in the machine's own time, a master key, and a key for
-//! whoever asks. What is deliberately not here: the process (`process`) and what is done (`errand`).
+//! The environment of a workload: a database, both simulated vendors on loopback in the machine's real time, a master
+//! key, and an API key. Not here: the process (`process`) and the workload (`errand`).
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ use crate::world::database::Database;
 use crate::world::memory::Lost;
 use crate::world::{SECOND, config};
 
-/// How much later than it was decided a request may reach a vendor here: a process may be dead or frozen meanwhile.
+/// How long after its decision a request may still reach a vendor here, because a process may be dead or frozen in
+/// between.
 const LATITUDE_US: i64 = 60 * SECOND;
 
 pub struct Place {
@@ -35,15 +36,15 @@ pub struct Place {
     pub leader: Leader,
     pub api_key: String,
     pub base_url: String,
-    /// Where the nodes listen; where there is one, the base URL leads to it.
+    /// The nodes' addresses; with a single node, the base URL points to it.
     pub listen: Vec<String>,
     pub database_url: String,
     pub vendors_url: String,
-    /// The key file of each node: beside it each keeps a mark of its own.
+    /// Each node's key file, so that each keeps its own mark.
     pub key_files: Vec<PathBuf>,
     pub roots_file: PathBuf,
     pub clock: Clock,
-    /// Time was moved on by more than an event may be old.
+    /// Whether time was advanced by more than an event's maximum age.
     leapt: AtomicBool,
     engine: &'static str,
     database: Database,
@@ -51,7 +52,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A fresh one, with both vendors connected and payouts switched on.
+    /// A fresh one, with both vendors connected and payouts on.
     pub async fn open(number: u64, plan: &Plan) -> Self {
         let clock = Clock::system();
         let simulator = vendors(&clock);
@@ -95,7 +96,7 @@ impl Place {
         place
     }
 
-    /// What an administrator does before anybody is paid.
+    /// The administrator's setup before anyone is paid.
     async fn furnish(&mut self) {
         let app = App::new(Inner {
             store: Store::open(&self.database_url).await.unwrap(),
@@ -122,15 +123,15 @@ impl Place {
         app.store.close().await;
     }
 
-    /// Lets time pass for the vendors and for the processes, which hear of it at their next points: an event that is posted in
-    /// between comes from another time.
+    /// Advances time for the vendors and the processes, which learn of it at their next point; an event posted in
+    /// between has an outdated timestamp.
     pub fn pass(&self, us: i64) {
         self.leapt.fetch_or(us > OLD_US, Ordering::Relaxed);
         self.leader.set_ahead(self.leader.ahead_us() + us);
         self.simulator.move_ahead(us);
     }
 
-    /// Whether an event may have looked too old, or not of this time yet.
+    /// Whether an event may have looked too old or dated in the future.
     pub fn leapt(&self) -> bool {
         self.leapt.load(Ordering::Relaxed)
     }
@@ -157,7 +158,7 @@ impl Place {
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
-    /// What is known beside the database.
+    /// What is known besides the database.
     pub fn known(&self) -> Known {
         Known {
             books: self.simulator.books(),
@@ -183,7 +184,7 @@ impl Place {
 
 const KEY: [u8; 32] = [7; 32];
 
-/// A little less than how old an event of Stripe's may be.
+/// Slightly below the maximum age of a Stripe event.
 const OLD_US: i64 = 250 * SECOND;
 
 fn write_key(path: &Path) {
@@ -192,7 +193,7 @@ fn write_key(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// Both vendors, who settle within moments.
+/// Both vendors, with payments that settle almost immediately.
 fn vendors(clock: &Clock) -> Simulator {
     let told = clock.clone();
     let mut options = Options::new(Arc::new(move || told.now()));
@@ -213,7 +214,7 @@ fn administrator(app: &App) -> Actor {
     }
 }
 
-/// A port that nobody listens at, below those that connections are given: a process that is started again must find it free.
+/// A free port below the ephemeral range, so that it is still free when a process restarts.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + u16::try_from(std::process::id() % 8_000).unwrap_or(0);

@@ -1,5 +1,4 @@
-//! `bursar serve` as an operator would start it, and whoever starts it again when it has ended. What is deliberately not
-//! here: what ends it (`leader`).
+//! Runs `bursar serve` as an operator would, with a supervisor that restarts it. Not here: what ends it (`leader`).
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -15,28 +14,28 @@ use super::Plan;
 use super::leader::Records;
 use super::place::Place;
 
-/// How long a process may take to stop when it is asked to.
+/// How long a process may take to stop when asked.
 const STOP: Duration = Duration::from_secs(40);
-/// How often it is looked whether it lives.
+/// How often to check whether it is alive.
 const LOOK: Duration = Duration::from_millis(5);
-/// A process that ends so often by itself is not started again.
+/// How often a process may exit by itself before it is no longer restarted.
 const MOST: usize = 100;
-/// What ended by itself is started again after so long.
+/// The delay before restarting a process that exited by itself.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How a process is started.
+/// How to start a process.
 #[derive(Clone)]
 pub struct Recipe {
     binary: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     log: PathBuf,
-    /// It may end by itself, because it cannot work where it is.
+    /// It may exit by itself, because it cannot work in its environment.
     may_end: bool,
 }
 
 impl Recipe {
-    /// One of the nodes of a place, on its database and its vendors, led from there.
+    /// A node of a place, with its database, vendors and harness socket.
     pub fn of(place: &Place, binary: &Path, node: usize, plan: &Plan) -> Self {
         let arguments = vec![
             "serve".to_owned(),
@@ -80,7 +79,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts a process and starts it again whenever it has ended.
+    /// Starts a process and restarts it whenever it exits.
     pub fn start(place: &Place, recipe: Recipe) -> Self {
         let may_end = recipe.may_end;
         let child = Arc::new(Mutex::new(recipe.start()));
@@ -95,13 +94,13 @@ impl Keeper {
         Self { child, stopping, ended, task, records: place.leader.records(), may_end }
     }
 
-    /// Tells its number with the system, whichever process it is by then.
+    /// Returns its current process id.
     pub fn pid(&self) -> Box<dyn Fn() -> u32 + Send + Sync> {
         let child = self.child.clone();
         Box::new(move || child.lock().unwrap_or_else(PoisonError::into_inner).id())
     }
 
-    /// Asks it to stop and waits until it has; says what was wrong with how it ended, then or before.
+    /// Stops it and waits; returns what was wrong with how it ended, now or earlier.
     pub async fn stop(mut self) -> Vec<String> {
         self.stopping.store(true, Ordering::SeqCst);
         signal(self.pid()(), Signal::TERM);

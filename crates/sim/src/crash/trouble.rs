@@ -1,5 +1,5 @@
-//! What befalls a machine rather than a process: the disk is full, it does not write, the clock is wrong. Each lasts a while
-//! and is over by itself. What is deliberately not here: when it befalls (`leader`).
+//! Machine failures: a full disk, failing writes, a wrong clock. Each lasts a while and ends by itself. Not here: when
+//! they occur (`leader`).
 
 use std::fs::File;
 use std::io::Write as _;
@@ -8,19 +8,19 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Something that goes wrong and is put right again.
+/// A failure that can start and end.
 pub trait Trouble: Send + Sync {
     fn begin(&self);
     fn end(&self);
 }
 
-/// No byte more fits on the disk where a folder is.
+/// The disk that holds a folder is full.
 pub struct FullDisk {
     ballast: PathBuf,
 }
 
 impl FullDisk {
-    /// The disk of a folder, which holds nothing that others need.
+    /// The disk of a folder that nobody else needs.
     pub fn of(folder: &Path) -> Self {
         Self { ballast: folder.join("ballast") }
     }
@@ -39,7 +39,7 @@ impl Trouble for FullDisk {
     }
 }
 
-/// Nothing that is written reaches the disk: `fsync` and `fdatasync` answer EIO.
+/// Writes never reach the disk: `fsync` and `fdatasync` return EIO.
 pub struct NoSync {
     folder: TempDir,
 }
@@ -47,7 +47,7 @@ pub struct NoSync {
 const LIBRARY: &str = "eio.so";
 const SWITCH: &str = "eio";
 
-/// While the file that `BURSAR_EIO` names is there, nothing is synced.
+/// While the file named by `BURSAR_EIO` exists, syncing fails.
 const SHIM: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -70,10 +70,10 @@ int fdatasync(int fd) {
 "#;
 
 impl NoSync {
-    /// Makes the library that a process loads first, so that it is told so.
+    /// Builds the preload library that makes syncing fail.
     ///
     /// # Errors
-    /// When there is no C compiler.
+    /// There is no C compiler.
     pub fn make() -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (source, library) = (folder.path().join("eio.c"), folder.path().join(LIBRARY));
@@ -87,7 +87,7 @@ impl NoSync {
         }
     }
 
-    /// What a process needs in its environment.
+    /// The environment variables for a process.
     pub fn variables(&self) -> Vec<(String, String)> {
         let text = |name: &str| self.folder.path().join(name).display().to_string();
         vec![("LD_PRELOAD".to_owned(), text(LIBRARY)), ("BURSAR_EIO".to_owned(), text(SWITCH))]

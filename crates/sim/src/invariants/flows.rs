@@ -1,17 +1,17 @@
-//! What really moved for a payment, by the vendors' books. The currencies that are drawn have the same minor units at both
-//! vendors as here, so amounts are compared as they stand. What is deliberately not here: what the program says of it.
+//! The actual money movements of a payment, from the vendors' books. The currencies used have the same minor units at
+//! both vendors as here, so amounts compare directly. Not here: what the program reports.
 
 use simulator::Books;
 
 use super::sight::Payment;
 
-/// One movement to or towards a partner.
+/// A movement to or toward a partner.
 pub struct Movement {
     pub id: String,
     pub amount: i64,
     pub currency: String,
     pub destination: String,
-    /// Its money lies with the partner.
+    /// The money is with the partner.
     pub arrived: bool,
 }
 
@@ -20,20 +20,20 @@ pub struct Flow {
     pub left: i64,
     pub back: i64,
     pub arrived: i64,
-    /// What the vendor took for itself.
+    /// The vendor's own fees.
     pub fees: i64,
-    /// What of it went elsewhere than to that vendor.
+    /// Part of it went through a different vendor, or to our own bank.
     pub elsewhere: bool,
     pub movements: Vec<Movement>,
 }
 
 impl Flow {
-    /// What is gone from our balance.
+    /// What has left our balance, net of returns.
     pub fn gone(&self) -> i64 {
         self.left - self.back
     }
 
-    /// What the books of both vendors hold of a payment.
+    /// A payment's movements in both vendors' books.
     pub fn of(payment: &Payment, books: &Books) -> Self {
         let mut flow = Self::default();
         let ours = |named: Option<&str>| named == Some(payment.id.as_str());
@@ -51,7 +51,7 @@ impl Flow {
                 arrived: paid,
             });
         }
-        // What our own payout has brought there, no payout of Stripe's schedule has.
+        // If our own payout paid it, no scheduled payout did.
         let brought = flow.arrived > 0;
         for line in books.transfers.iter().filter(|line| ours(line.transfer_group.as_deref())) {
             flow.elsewhere |= payment.vendor != "stripe";

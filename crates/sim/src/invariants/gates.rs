@@ -1,5 +1,5 @@
-//! Gates: nothing is sent for what was deleted, to whom is on hold or is paid elsewhere by now, to another account than was
-//! promised, nor in safe mode, in which nobody pays or deletes either. What is deliberately not here: the money that was sent
+//! Gates: nothing is sent for a deleted batch, to a payee on hold, to a destination that has changed, from a different
+//! account than promised, or in safe mode, in which nobody can pay or delete either. Not here: the money that was sent
 //! (`money`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +16,10 @@ pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i30_safe_mode_stops(sight, told);
 }
 
-/// A request that pays, and a payment that it carried.
+/// A request that pays, its key, and a payment in it.
 type Sent<'a> = (&'a MoneyRequest, &'a str, &'a Payment);
 
-/// What was asked for under keys that we know. What takes our own money back is not among it: that is asked for whatever the
-/// gates say.
+/// Payment requests under known keys. Excludes reversals, which recall our own money whatever the gates say.
 fn sent(sight: &Sight) -> Vec<Sent<'_>> {
     let payments: BTreeMap<&str, &Payment> =
         sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
@@ -36,7 +35,7 @@ fn sent(sight: &Sight) -> Vec<Sent<'_>> {
         carried.entry(submission).or_default().push(payment);
     }
     let mut sent = Vec::new();
-    // Whom a lost database held, nobody knows any more.
+    // Holds set in the lost period are unknown.
     for request in sight.books.requests.iter().filter(|request| !sight.lost.within(request.at)) {
         let Some(key) = request.key.as_deref().filter(|key| !key.starts_with("rv:")) else { continue };
         let Some(submission) = submissions.get(key) else { continue };
@@ -64,7 +63,7 @@ fn i10_nothing_for_the_deleted_or_held(sight: &Sight, sent: &[Sent<'_>], told: &
     }
 }
 
-/// From when until when each payee was on hold, by the trail.
+/// The periods in which each payee was on hold, from the audit trail.
 fn holds(sight: &Sight) -> BTreeMap<&str, Vec<(i64, i64)>> {
     let mut held: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
     for row in sight.trail.iter().filter(|row| row.action == "payee_standing_changed") {
@@ -80,13 +79,13 @@ fn holds(sight: &Sight) -> BTreeMap<&str, Vec<(i64, i64)>> {
     held
 }
 
-/// I10, I24: nothing is sent to where somebody was paid before they changed it.
+/// I10, I24: nothing is sent to a payee's former destination.
 fn i10_nothing_to_where_somebody_was_paid_before(sight: &Sight, sent: &[Sent<'_>], told: &mut Vec<String>) {
     for (request, key, payment) in sent {
         let aims = sight.aims.iter().filter(|aim| aim.payee == payment.payee && aim.at <= request.at);
         let aims: Vec<_> = aims.collect();
         let since = request.at - sight.latitude;
-        // Where they were paid at some moment between then and now.
+        // Any destination that was valid between then and now.
         let stood = |place: usize| aims.get(place + 1).is_none_or(|next| next.at >= since);
         let right =
             aims.iter().enumerate().any(|(place, aim)| stood(place) && aim.address == payment.destination);
@@ -99,16 +98,16 @@ fn i10_nothing_to_where_somebody_was_paid_before(sight: &Sight, sent: &[Sent<'_>
     }
 }
 
-/// I10: no other account of a vendor is asked for what was promised from the one that was connected.
+/// I10: no payment is requested from a different vendor account than the connected one.
 fn i10_nothing_from_another_account(sight: &Sight, told: &mut Vec<String>) {
-    // What a lost database has sent was sent from the account that it knew.
+    // Requests by a lost database went to the account it knew.
     let elsewhere = sight.elsewhere - sight.lost.elsewhere;
     if elsewhere > 0 {
         told.push(format!("I10: {elsewhere} requests for money reached another account"));
     }
 }
 
-/// I30: in safe mode nothing is sent, and nobody pays, deletes or says what became of a payment.
+/// I30: in safe mode nothing is sent, and nobody pays, deletes or resolves a payment.
 fn i30_safe_mode_stops(sight: &Sight, told: &mut Vec<String>) {
     let verbs = [
         "batch_paid",

@@ -1,5 +1,5 @@
-//! Money: what moved at the vendors, what our books say of it, and whether each reward was paid once. What is deliberately
-//! not here: how payments came to move (`payments`).
+//! Money: what moved at the vendors, what our ledger says about it, and whether each reward was paid once. Not here:
+//! how payments came to move (`payments`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,24 +31,25 @@ fn label(of: &Payment) -> String {
     format!("PT-{:06} {} ({} {} {})", of.number, of.id, of.net, of.currency, of.state)
 }
 
-/// What waits for a person who has been told: nothing final is said of it here.
+/// Waiting for a person who has been notified, so no final state is asserted.
 fn with_a_person(of: &Payment) -> bool {
     of.contradicted || matches!(of.state.as_str(), "review" | "payout_review")
 }
 
-/// What the vendor says is known to be otherwise, or cannot be asked: the bank payout ended when the account's owner had taken
-/// back our access to it.
+/// The vendor is known to contradict the state, or the outcome cannot be queried: the bank payout ended after the
+/// account's owner revoked our access.
 fn nobody_can_know(sight: &Sight, of: &Payment) -> bool {
     of.contradicted || sight.books.ends_unseen(&of.id)
 }
 
-/// What is out where all of it was: somebody may have taken back a part at Stripe, which the books must hold.
+/// What is out of our balance if all of it was paid: the net amount less partial reversals at Stripe, which the ledger
+/// must include.
 fn left(sight: &Sight, of: &Payment) -> i64 {
     let parts = sight.attempts.iter().filter(|attempt| attempt.payment == of.id);
     of.net - parts.map(|attempt| attempt.reversed).sum::<i64>()
 }
 
-/// I01: net money moved for a reward at the vendors is nothing or exactly its amount.
+/// I01: the net amount moved for a reward at the vendors is zero or exactly its amount.
 fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
     let by_id: BTreeMap<&str, &Payment> = sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
     let mut paid: BTreeMap<&str, Vec<&Payment>> = BTreeMap::new();
@@ -58,7 +59,7 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
             paid.entry(reward).or_default().push(payment);
         }
     }
-    // What a lost database has paid is in the vendors' books all the same.
+    // Payments by a lost database are in the vendors' books as well.
     for (payment, reward) in sight.lost.covered.iter().filter(|(id, _)| !by_id.contains_key(id.as_str())) {
         let flows = sight.books.flows(payment);
         let gone: i64 = flows.iter().map(|flow| flow.left_minor - flow.returned_minor).sum();
@@ -83,8 +84,9 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I01: what Stripe's own schedule has paid out is not paid once more, with what had come for another payment. Where the
-/// payee has the sum of both, no sum tells. Whoever was about to pay it when the schedule did could not know.
+/// I01: money that Stripe's own schedule paid out is not paid again with money that arrived for another payment. Totals
+/// do not reveal this, because the payee has the sum of both. Excused: a payout already under way when the schedule
+/// ran.
 fn i01_nothing_is_paid_beside_the_schedule(sight: &Sight, told: &mut Vec<String>) {
     for one in &sight.payments {
         if let Some((swept, ours)) = sight.books.paid_beside_the_schedule(&one.id, sight.latitude) {
@@ -126,7 +128,7 @@ fn i02_each_success_has_its_movement(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I02: what is paid is the amount, less what the table in the settings says where the payee bears the fee.
+/// I02: the payee receives the amount, less the fee in the settings if the payee bears it.
 fn i02_what_a_payee_bears_is_by_the_table(sight: &Sight, told: &mut Vec<String>) {
     let by_payees = sight.settings["fees_paid_by"] == "partner";
     let none = Vec::new();
@@ -150,7 +152,7 @@ fn i02_what_a_payee_bears_is_by_the_table(sight: &Sight, told: &mut Vec<String>)
     }
 }
 
-/// A part of the amount, rounded up, and no more than the most; nothing where a table says more than that.
+/// A share of the amount, rounded up and capped; `None` if the fee table has other components.
 fn fee(table: &serde_json::Value, amount: i64) -> Option<i64> {
     let more = ["fixed", "minimum", "monthly"].iter().any(|name| !table[*name].is_null());
     let part = amount * table["basis_points"].as_i64()?;
@@ -167,9 +169,9 @@ fn fee(table: &serde_json::Value, amount: i64) -> Option<i64> {
 /// I03: each movement belongs to exactly one payment.
 fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
     let known: BTreeSet<&str> = sight.payments.iter().map(|one| one.id.as_str()).collect();
-    // What was lost when the database was put back is known by what was found at the vendors.
+    // Payments lost in the restore are identified by what was found at the vendors.
     let known: BTreeSet<&str> = known.into_iter().chain(sight.found.iter().map(String::as_str)).collect();
-    // Of what was lost and came back, or never left, nothing is out that anybody had to find.
+    // Lost payments with no money out need not have been found.
     let over = sight.lost.over(&sight.books);
     let known: BTreeSet<&str> = known.into_iter().chain(over.iter().map(String::as_str)).collect();
     let of_ours = |id: Option<&String>| id.is_some_and(|id| known.contains(id.as_str()));
@@ -198,7 +200,7 @@ fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I04: what our books say of a payment is what the vendor's say.
+/// I04: our ledger agrees with the vendor's books for each payment.
 fn i04_our_books_are_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     for one in &sight.payments {
         let in_flight = matches!(
@@ -229,7 +231,7 @@ fn i04_our_books_are_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I04: once nothing is under way, our balance at each vendor is what our books say.
+/// I04: once nothing is in flight, our balance at each vendor matches the ledger.
 fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     let open = |one: &&Payment| {
         with_a_person(one)
@@ -271,8 +273,8 @@ fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// The fees of items that nobody saw: where the database was put back, an item that an earlier one took the place of may be
-/// carried by no attempt. No books hold its fee; reconciliation shows it as money that they do not count.
+/// Fees of items that nobody saw: after a restore, an item whose place another took may belong to no attempt. The
+/// ledger then lacks its fee, and reconciliation reports it as money the ledger does not include.
 fn unseen_fees(sight: &Sight, one: &Payment) -> i64 {
     if sight.lost.at == 0 {
         return 0;
@@ -280,13 +282,13 @@ fn unseen_fees(sight: &Sight, one: &Payment) -> i64 {
     let carried = |id: &String| sight.attempts.iter().any(|attempt| attempt.vendor_id.as_ref() == Some(id));
     let items = sight.books.items.iter().filter(|item| item.sender_item_id.as_ref() == Some(&one.id));
     let unseen: i64 = items.filter(|item| !carried(&item.id)).map(|item| item.fee).sum();
-    // Where the books have it all the same, they have seen it.
+    // If the ledger includes it anyway, it was seen.
     let flow = &sight.flows[&one.id];
     let all = sight.booked(&one.id, "vendor_balance:") == -(flow.gone() + flow.fees);
     if all { 0 } else { unseen }
 }
 
-/// What left our balance for payments that were lost with the database: no books hold it, and people settle what is out.
+/// What left our balance for payments lost with the database: not in the ledger; people resolve it.
 fn found(sight: &Sight, vendor: Vendor, currency: &str) -> i64 {
     let here: BTreeSet<&str> = sight.payments.iter().map(|one| one.id.as_str()).collect();
     let lost: BTreeSet<&String> = sight.found.iter().chain(sight.lost.payments()).collect();
@@ -302,7 +304,7 @@ fn found(sight: &Sight, vendor: Vendor, currency: &str) -> i64 {
     lost.map(gone).sum()
 }
 
-/// I05: the books sum to zero, journal by journal.
+/// I05: every journal sums to zero.
 fn i05_the_books_sum_to_zero(sight: &Sight, told: &mut Vec<String>) {
     let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     for (row, minor) in sight.postings.iter().zip(&sight.amounts) {
@@ -366,7 +368,7 @@ fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I06: a clawback that lay free when a claim of its payee was formed came off it.
+/// I06: a clawback that was free when its payee's claim was formed was deducted from it.
 fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>) {
     let named = |number: i64| format!("RW-{number:06}");
     let added = |number: i64, batch: Option<&str>| {
@@ -399,11 +401,11 @@ fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>
     }
 }
 
-/// I08: the bytes sent for one key never differ, and are those that were committed.
+/// I08: the bytes sent under one key never differ, and match what was committed.
 fn i08_one_key_one_body(sight: &Sight, told: &mut Vec<String>) {
     let committed: BTreeMap<&str, String> =
         sight.submissions.iter().map(|one| (one.key.as_str(), hash(&one.body))).collect();
-    // A request that was lost with the database is made anew, and what is under its key is compared with what the vendor has.
+    // A request lost with the database is created again and compared with the vendor's under the same key.
     for request in sight.books.requests.iter().filter(|request| request.at > sight.lost.at) {
         let Some(key) = &request.key else { continue };
         if let Some(body) = committed.get(key.as_str())
@@ -432,12 +434,12 @@ fn i09_intended_before_sent(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I11: amounts are whole numbers of minor units everywhere.
+/// I11: all amounts are whole minor units.
 fn i11_whole_numbers(sight: &Sight, told: &mut Vec<String>) {
     told.extend(sight.not_whole.iter().map(|what| format!("I11: not a whole number in {what}")));
 }
 
-/// I14: after healing our end state is the vendor's.
+/// I14: after healing our final state matches the vendor's.
 fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     for one in sight.payments.iter().filter(|one| !nobody_can_know(sight, one)) {
         let flow = &sight.flows[&one.id];
@@ -452,8 +454,8 @@ fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I14: what the vendor had made and has out to this day was not called refused, or absent, by the program: that it finds out
-/// by itself later, and has people settle it, makes it no less wrong.
+/// I14: the program never recorded as refused or not found what the vendor had made and not reversed since. Discovering
+/// the mistake later and asking people does not excuse it.
 fn i14_what_was_made_is_not_called_failed(sight: &Sight, told: &mut Vec<String>) {
     let mut made: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     let transfers = sight.books.transfers.iter().filter(|line| line.amount_reversed == 0);
@@ -477,7 +479,7 @@ fn i14_what_was_made_is_not_called_failed(sight: &Sight, told: &mut Vec<String>)
         let Ok(detail) = serde_json::from_str::<serde_json::Value>(&row.detail) else { continue };
         let Some(end) = detail["state"].as_str().filter(|_| detail["fact"] == "refused") else { continue };
         let since = made.get(&(row.subject.as_str(), end));
-        // By clocks that may differ.
+        // The clocks may differ.
         if since.is_some_and(|since| since + sight.latitude - ON_ITS_WAY < row.at) {
             told.push(format!("I14: {} was called {end}, and the vendor had made it before", row.subject));
         }
@@ -498,7 +500,7 @@ fn agrees(of: &Payment, flow: &Flow, left: i64) -> bool {
         "failed" | "recalled" | "returned" | "blocked" | "refunded" => gone == 0 && arrived == 0,
         "reversed" => gone == 0 && [0, net].contains(&arrived),
         "written_off" => [0, left].contains(&gone) && arrived == 0,
-        // What lies in the payee's balance there, a schedule that somebody has set may pay out, which is found by asking.
+        // A schedule set by someone else may have paid out the payee's balance, which polling finds.
         "payout_failed" | "payout_canceled" | "recalling" => [0, left].contains(&gone) && arrived == 0,
         _ => false,
     }

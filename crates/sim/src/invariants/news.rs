@@ -1,5 +1,5 @@
-//! What vendors told: stored when it was acknowledged, believed only when it was theirs, acted on once. What is deliberately
-//! not here: what was found out by asking, which `money` sees by its end.
+//! Vendor events: stored before they are acknowledged, accepted only if genuine, applied once. Not here: what polling
+//! found, which `money` sees in the final state.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ fn i17_acknowledged_is_stored(sight: &Sight, told: &mut Vec<String>) {
     told.extend(missing.iter().map(|id| format!("I17: the event {id} was acknowledged and is not stored")));
 }
 
-/// I17: no genuine event is refused; whoever cannot take one says so and it comes again.
+/// I17: no genuine event is rejected; a node that cannot store one says so, and it is redelivered.
 fn i17_what_is_genuine_is_taken(sight: &Sight, told: &mut Vec<String>) {
     let refused = |status: u16| (400..500).contains(&status);
     for line in sight.books.webhooks.iter().filter(|line| !line.forged && refused(line.answered)) {
@@ -45,14 +45,14 @@ fn i17_what_is_genuine_is_taken(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I18: no forged event is taken.
+/// I18: no forged event is accepted.
 fn i18_nothing_forged_is_taken(sight: &Sight, told: &mut Vec<String>) {
     for line in sight.books.webhooks.iter().filter(|line| line.forged && taken(line.answered)) {
         told.push(format!("I18: the forged event {} was answered {}", line.event_id, line.answered));
     }
 }
 
-/// I19: an event acts at most once.
+/// I19: an event is applied at most once.
 fn i19_an_event_acts_once(sight: &Sight, told: &mut Vec<String>) {
     for (payment, event, effect, times) in sight.effects.iter().filter(|row| row.3 > 1) {
         told.push(format!("I19: {event} led to {effect} of {payment} {times} times"));

@@ -1,5 +1,4 @@
-//! Payments: their attempts, their ways from state to state and their ends. What is deliberately not here: the money (`money`)
-//! and the gates (`gates`).
+//! Payments: attempts, state transitions and final states. Not here: money (`money`) and gates (`gates`).
 
 use std::collections::BTreeMap;
 
@@ -12,12 +11,12 @@ pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i27_everything_ends_or_waits_for_a_person(sight, told);
 }
 
-/// Whether an attempt has ended with no money in it.
+/// Whether an attempt ended with no money in it.
 fn over(of: &Attempt) -> bool {
     matches!(of.state.as_str(), "failed" | "returned")
 }
 
-/// I07: one live attempt of a leg; every later one follows a definite end of the one before.
+/// I07: one live attempt per leg; every later one follows a definite end of the previous.
 fn i07_one_live_attempt_of_a_leg(sight: &Sight, told: &mut Vec<String>) {
     if !sight.one_live_is_kept {
         told.push("I07: the database does not keep a leg from having two live attempts".to_owned());
@@ -46,17 +45,17 @@ fn i07_one_live_attempt_of_a_leg(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// Proven after all to have been carried out.
+/// Proven to have been executed after all.
 fn live_again(of: &Attempt) -> bool {
     !over(of)
 }
 
-/// The states in which the first leg is, in the order in which they can only follow each other.
+/// The first leg's states, in the only order in which they can follow each other.
 const FIRST: [&str; 7] = ["queued", "sending", "unknown", "review", "processing", "on_hold", "unclaimed"];
-/// The same of the bank payout.
+/// The same for the bank payout.
 const PAYOUT: [&str; 5] = ["transferred", "payout_sending", "payout_unknown", "payout_review", "in_transit"];
 
-/// I12: only legal ways from state to state, by what the trail says each change led to.
+/// I12: only legal state transitions, according to the audit trail.
 fn i12_only_legal_ways(sight: &Sight, told: &mut Vec<String>) {
     let mut stands: BTreeMap<&str, String> =
         sight.payments.iter().map(|one| (one.id.as_str(), "queued".to_owned())).collect();
@@ -89,14 +88,14 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
     let first = place(&FIRST, from);
     let payout = place(&PAYOUT, from);
     match (to, first, payout) {
-        // What the vendor no longer shows, or tells in no way that can be used, goes to a person, however far it had come.
+        // If the vendor no longer shows it or its answer is unusable, it goes to a person from any state.
         ("review", Some(_), _) | ("payout_review", _, Some(_))
             if matches!(by, "out_of_sight" | "not_understood") =>
         {
             true
         }
         ("queued", _, _) if from == "sending" => by == "withheld",
-        // A person sends it again, after a definite end.
+        // A person resends it, after a definite end.
         ("queued", _, _) => {
             matches!(from, "failed" | "returned" | "blocked" | "refunded" | "reversed" | "recalled")
         }
@@ -104,7 +103,7 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
         ("transferred", Some(at), _) => at < 4,
         ("transferred", _, Some(_)) => by == "unfunded",
         ("transferred", _, _) => matches!(from, "payout_failed" | "payout_canceled"),
-        // Stripe's own schedule has paid out what lay there.
+        // Stripe's own schedule paid out the money held there.
         ("in_transit" | "success", _, _) if by == "swept" => {
             matches!(from, "payout_failed" | "payout_canceled" | "recalling")
         }
@@ -126,7 +125,7 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
     }
 }
 
-/// I16: a batch that was deleted has no payments, holds no rewards and was never paid.
+/// I16: a deleted batch has no payments, holds no rewards and was never paid.
 fn i16_deleted_batches_are_empty(sight: &Sight, told: &mut Vec<String>) {
     for batch in sight.batches.iter().filter(|batch| batch.deleted) {
         let payments = sight.payments.iter().filter(|one| one.batch == batch.id).count();
@@ -140,7 +139,7 @@ fn i16_deleted_batches_are_empty(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I27: after healing everything has ended, or waits for a person who has been told.
+/// I27: after healing everything has ended, or waits for a person who has been notified.
 fn i27_everything_ends_or_waits_for_a_person(sight: &Sight, told: &mut Vec<String>) {
     let ended = [
         "success",

@@ -1,5 +1,5 @@
-//! People: who may release, what the trail holds, whom they were told of what. What is deliberately not here: what people
-//! see of each other, which the tests of the doors show.
+//! People: who may release, the contents of the audit trail, and who was notified of what. Not here: what people see of
+//! each other, which the web tests cover.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i26_each_end_is_told(sight, told);
 }
 
-/// I21: whoever releases is not who prepared, where that is the rule.
+/// I21: where the two-person rule applies, the releaser is not the preparer.
 fn i21_who_releases_did_not_prepare(sight: &Sight, told: &mut Vec<String>) {
     for batch in sight.batches.iter().filter(|batch| sight.two_persons && batch.paid) {
         match &batch.released_by {
@@ -31,7 +31,7 @@ fn i21_who_releases_did_not_prepare(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I22: the chain of the trail verifies, and everything that happened to batches is in it.
+/// I22: the audit chain verifies, and everything that happened to batches is in it.
 fn i22_the_trail_is_whole(sight: &Sight, told: &mut Vec<String>) {
     let mut previous = sight.trail.first().map_or(String::new(), |row| row.previous.clone());
     for (expected, row) in (1..).zip(&sight.trail) {
@@ -60,7 +60,7 @@ fn i22_the_trail_is_whole(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I24: a changed destination is told.
+/// I24: a changed destination triggers a notice.
 fn i24_a_changed_destination_is_told(sight: &Sight, told: &mut Vec<String>) {
     for (payee, times) in &sight.changes {
         let key = ("payout_profile_changed".to_owned(), payee.clone());
@@ -75,7 +75,7 @@ fn i24_a_changed_destination_is_told(sight: &Sight, told: &mut Vec<String>) {
 
 const SECRETS: [&str; 3] = ["sk_test_sim", "sim_secret", "whsec_"];
 
-/// I25: no secret stands in what people are told or in what is kept of the vendors' answers.
+/// I25: no secret appears in notices or in stored vendor answers.
 fn i25_no_secret_is_told(sight: &Sight, told: &mut Vec<String>) {
     for secret in SECRETS {
         if sight.texts.iter().any(|text| text.contains(secret)) {
@@ -84,7 +84,7 @@ fn i25_no_secret_is_told(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-/// I26: each end of a payment is told.
+/// I26: each payment's final state triggers a notice.
 fn i26_each_end_is_told(sight: &Sight, told: &mut Vec<String>) {
     for one in &sight.payments {
         let notice = match one.state.as_str() {

@@ -1,5 +1,4 @@
-//! What is looked at: the rows of the database as they are, and the vendors' books. What is deliberately not here: what must
-//! hold of them.
+//! The data that is checked: the database's rows as they are, and the vendors' books. Not here: what must hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +38,7 @@ pub struct Attempt {
     pub submission: Option<String>,
     pub created_at: i64,
     pub ended_at: Option<i64>,
-    /// What of its transfer is booked as come back in part.
+    /// The part of its transfer posted as returned.
     pub reversed: i64,
 }
 
@@ -74,7 +73,7 @@ pub struct Batch {
     pub released_by: Option<String>,
 }
 
-/// A row of the trail.
+/// A row of the audit trail.
 pub struct Trail {
     pub seq: i64,
     pub at: i64,
@@ -86,7 +85,7 @@ pub struct Trail {
     pub hash: String,
 }
 
-/// Everything that is looked at.
+/// Everything that the invariants check.
 pub struct Sight {
     pub payments: Vec<Payment>,
     pub attempts: Vec<Attempt>,
@@ -101,34 +100,33 @@ pub struct Sight {
     pub notices: BTreeSet<(String, String)>,
     pub told: BTreeMap<(String, String), i64>,
     pub events: BTreeSet<(String, String)>,
-    /// Payment, event, effect, and how often.
+    /// Payment, event, effect, and count.
     pub effects: Vec<(String, String, String, i64)>,
-    /// Batch and who had a hand in it.
+    /// Batch, and a person who took part in forming it.
     pub hands: BTreeSet<(String, String)>,
-    /// Payee and how often the destination was changed, save the first time.
+    /// Payee, and number of destination changes after the first.
     pub changes: BTreeMap<String, i64>,
     pub two_persons: bool,
-    /// The database itself lets a leg have one live attempt.
+    /// The database itself enforces one live attempt per leg.
     pub one_live_is_kept: bool,
-    /// Every text that people or machines are shown.
+    /// Every text shown to people or programs.
     pub texts: Vec<String>,
-    /// Kinds of values in columns of money that are not whole numbers; on SQLite, which would take them.
+    /// Non-integer types found in money columns; only SQLite would allow them.
     pub not_whole: Vec<String>,
     /// Events that are stored more than once.
     pub twice: Vec<(String, String, i64)>,
-    /// The payout settings as they are stored.
     pub settings: serde_json::Value,
-    /// Where people were paid, and from when on.
+    /// Destinations, and from when on each was used.
     pub aims: Vec<Aim>,
-    /// From when until when safe mode was on.
+    /// The periods in which safe mode was on.
     pub safe: Vec<(i64, i64)>,
-    /// How much later than it was decided a request may reach a vendor.
+    /// How long after its decision a request may reach a vendor.
     pub latitude: i64,
-    /// The people who do what people do here.
+    /// The people who act in this run.
     pub people: Vec<String>,
-    /// How many requests for money have reached another account of a vendor.
+    /// The number of payment requests that reached another vendor account.
     pub elsewhere: usize,
-    /// The ids that payments carry which were found at the vendors after the database was put back.
+    /// Our ids on payments found at the vendors after a restore.
     pub found: BTreeSet<String>,
     pub lost: Lost,
     pub books: Books,
@@ -151,22 +149,22 @@ fn dated(row: &AnyRow, at: usize) -> bool {
     row.get::<Option<i64>, _>(at).is_some()
 }
 
-/// What is known beside the database: the vendors' books, and what was done to the program and its clocks.
+/// What is known besides the database: the vendors' books, and what was done to the program and its clocks.
 pub struct Known {
     pub books: Books,
     /// `sqlite` or `postgres`.
     pub engine: &'static str,
-    /// Where people were paid, and from when on.
+    /// Destinations, and from when on each was used.
     pub aims: Vec<Aim>,
-    /// From when until when safe mode was on.
+    /// The periods in which safe mode was on.
     pub safe: Vec<(i64, i64)>,
-    /// How much later than it was decided a request may reach a vendor, in microseconds.
+    /// How long after its decision a request may reach a vendor, in microseconds.
     pub latitude: i64,
-    /// The people who do what people do.
+    /// The people who act in this run.
     pub people: Vec<String>,
-    /// How many requests for money have reached another account of a vendor.
+    /// The number of payment requests that reached another vendor account.
     pub elsewhere: usize,
-    /// What was lost when the database was put back.
+    /// What was lost in the restore.
     pub lost: Lost,
 }
 
@@ -232,7 +230,7 @@ impl Sight {
         }
     }
 
-    /// What the books hold of a payment on accounts that begin so; in its own currency.
+    /// A payment's total on ledger accounts with this prefix, in its own currency.
     pub fn booked(&self, payment: &str, account: &str) -> i64 {
         let rows = self.postings.iter().zip(&self.amounts);
         rows.filter(|(row, _)| row[2] == payment && row[3].starts_with(account))

@@ -1,4 +1,4 @@
-//! Who and what a scenario names, and how they come to be.
+//! The payees, rewards and batches named in a scenario, and how they are created.
 
 use std::collections::HashMap;
 
@@ -29,17 +29,17 @@ use crate::world::{DAY, World, check};
 const PROGRAM: &str = "scenario";
 const COMPANY: &str = "company";
 
-/// The names of a scenario.
+/// The names used in a scenario.
 #[derive(Clone, Default)]
 pub struct Cast {
     pub payees: HashMap<String, Payee>,
     pub rewards: HashMap<String, RewardId>,
     pub batches: HashMap<String, BatchId>,
-    /// What a look at a batch has shown.
+    /// What the last look at a batch showed.
     pub seen: HashMap<BatchId, Seen>,
 }
 
-/// Shown in place of what a verb should not have said.
+/// Describes a result a verb should not have returned.
 pub fn odd(error: OpsError) -> String {
     format!("{error:?}")
 }
@@ -137,7 +137,7 @@ impl Cast {
         }
     }
 
-    /// A company by its name, entered if nobody has named it before.
+    /// A company by name, created when first named.
     async fn company(&mut self, world: &World, name: &str) -> Result<AccountId, String> {
         if !self.payees.contains_key(name) {
             self.account(world, name, &[]).await?;
@@ -180,7 +180,7 @@ impl Cast {
         filed.map(|_| ()).map_err(odd)
     }
 
-    /// Takes back a paid reward; what it takes off is approved at once.
+    /// Claws back a paid reward; the clawback is approved at once.
     async fn clawback(&mut self, world: &World, name: &str, of: &str, value: &str) -> Outcome {
         let of = self.reward_ids(&[of])?[0].to_string();
         let money = check::money(value, "USD")?;
@@ -244,7 +244,7 @@ impl Cast {
         Ok(())
     }
 
-    /// Entered in sets, because thousands one by one would take longer than paying them.
+    /// Created in bulk, because thousands of single inserts would take longer than paying them.
     async fn crowd(&mut self, world: &World, count: &str, vendor: &str, value: &str) -> Outcome {
         let count: usize = count.parse().map_err(|_| "how many?")?;
         let worth = Worth::Cash(check::money(value, "USD")?);
@@ -416,7 +416,7 @@ fn profile(world: &World, payee: Payee, destination: Destination) -> Profile {
     }
 }
 
-/// The one activity that earns everything here.
+/// The activity that earns all cash rewards here.
 async fn activity(world: &World) -> Result<Activity, String> {
     activity_of(world, PROGRAM, RewardType::Cash, 0).await
 }

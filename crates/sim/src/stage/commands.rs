@@ -1,4 +1,4 @@
-//! What people do in a scenario: each is one verb, asked as a page or the API would ask it.
+//! People's commands in a scenario: each is one verb, called as a page or the API would call it.
 
 use bursar::app::{Actor, App};
 use bursar::ops::batches::Choose;
@@ -54,10 +54,10 @@ pub fn is_one(word: &str) -> bool {
     COMMANDS.contains(&word)
 }
 
-/// Why a command came to nothing.
+/// Why a command had no effect.
 pub enum No {
     Refused(OpsError),
-    /// The line cannot be played.
+    /// The line cannot be parsed.
     Unreadable(String),
 }
 
@@ -83,7 +83,7 @@ impl From<String> for No {
 }
 
 impl No {
-    /// The codes by which a program tells what was refused.
+    /// The error codes a program would see.
     fn codes(&self) -> Vec<&str> {
         match self {
             Self::Refused(
@@ -98,12 +98,12 @@ impl No {
     }
 }
 
-/// A command that must be refused, with this code.
+/// A command that must be refused with this code.
 pub async fn refuse(world: &World, cast: &mut Cast, code: &str, command: &str, of: &[&str]) -> Outcome {
     refused(code, run(world, cast, command, of).await)
 }
 
-/// Something that must have been refused, with this code.
+/// Requires that a command was refused with this code.
 pub fn refused(code: &str, done: Result<(), No>) -> Outcome {
     match done {
         Ok(()) => Err("it was done".to_owned()),
@@ -112,7 +112,7 @@ pub fn refused(code: &str, done: Result<(), No>) -> Outcome {
     }
 }
 
-/// A command that may be refused, and that there may be nothing for; what became of it.
+/// Runs a command that may be refused or have no target; returns the result.
 pub async fn attempt(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> Result<String, String> {
     match run(world, cast, command, of).await {
         Err(No::Refused(OpsError::Internal(error))) => Err(error.to_string()),
@@ -120,7 +120,7 @@ pub async fn attempt(world: &World, cast: &mut Cast, command: &str, of: &[&str])
     }
 }
 
-/// Two commands at once; exactly one may succeed.
+/// Two concurrent commands; exactly one may succeed.
 pub async fn race(world: &World, cast: &mut Cast, sides: &[&str]) -> Outcome {
     let mut sides = sides.split(|word| *word == "|");
     let (Some([one, one_of @ ..]), Some([other, other_of @ ..])) = (sides.next(), sides.next()) else {
@@ -138,7 +138,7 @@ pub async fn race(world: &World, cast: &mut Cast, sides: &[&str]) -> Outcome {
     }
 }
 
-/// Who does what is done, and where they sit: the people and one process of the program.
+/// The context a command runs in: the actors and one process of the program.
 #[derive(Clone)]
 pub struct Desk {
     app: App,
@@ -149,7 +149,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The desk at this process.
+    /// The context of this process.
     pub fn at(world: &World, worker: usize) -> Self {
         let work = world.works.get(worker).unwrap_or(&world.works[0]).clone();
         Self {
@@ -175,7 +175,7 @@ impl Desk {
     }
 }
 
-/// A command that is played among others: what it came to, in a word or two.
+/// Runs a command as one of several sides; returns a short result.
 pub async fn side(
     world: &World,
     cast: &Cast,
@@ -187,7 +187,7 @@ pub async fn side(
     Ok(async move { told(act(&desk, bound).await) })
 }
 
-/// What became of a command, in a word or two.
+/// A short description of a command's result.
 fn told(done: Result<(), No>) -> String {
     match done {
         Ok(()) => "done".to_owned(),
@@ -260,7 +260,7 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
     }
 }
 
-/// I10: Pay is a promise about what was shown.
+/// I10: Pay applies only to what was shown.
 fn changed_unseen() -> OpsError {
     let told = "I10: a batch was paid that is not what was shown";
     OpsError::Internal(bursar::store::StoreError::Corrupt(told.to_owned()))
@@ -279,7 +279,7 @@ async fn shown(world: &World, id: BatchId) -> Result<Seen, No> {
     Ok(Seen { digest: view.digest, totals: view.totals })
 }
 
-/// A command whose names are found, so that two of them can run at once.
+/// A command with resolved names, so that two can run concurrently.
 enum Bound {
     Pay(BatchId, Seen),
     Release(BatchId, Seen, By),
@@ -290,7 +290,7 @@ enum Bound {
     Outside(TransactionId, String, String),
     CallSettled(TransactionId),
     Refresh(TransactionId),
-    /// By an object at the vendor; without one, as not made.
+    /// As made by this vendor object; as not made without one.
     Settle(TransactionId, Option<Made>, By),
     Parked(TransactionId, ParkedFinding, By),
     Hold(Payee, PayeeStanding),
@@ -298,15 +298,15 @@ enum Bound {
     Take(BatchId, Vec<RewardId>),
 }
 
-/// By which object a payment is said to be made.
+/// Which vendor object a payment is said to be made by.
 enum Made {
-    /// By what the vendor has for that transaction.
+    /// The vendor's object for that transaction.
     As(TransactionId),
-    /// By the first transfer that it has for that transaction.
+    /// The first transfer for that transaction.
     First(TransactionId),
-    /// By the newest payout that Stripe's schedule has made from their balance.
+    /// The newest payout that Stripe's schedule made from their balance.
     BySchedule,
-    /// By whatever the vendor has; as not made, where it has nothing.
+    /// Whatever the vendor has; not made if it has nothing.
     Truly,
 }
 
@@ -314,7 +314,7 @@ enum Made {
 enum By {
     Actor,
     Other,
-    /// An API key of theirs.
+    /// An API key that belongs to them.
     OwnKey,
     OthersKey,
 }
@@ -456,7 +456,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
     Ok(())
 }
 
-/// Somebody settles a payment by what the vendor has; what became of it.
+/// Resolves a payment according to what the vendor has; returns the result.
 pub async fn settle_truly(world: &World, id: TransactionId, other: bool) -> Result<String, String> {
     let by = if other { By::Other } else { By::Actor };
     match act(&Desk::at(world, 0), Bound::Settle(id, Some(Made::Truly), by)).await {
@@ -465,8 +465,8 @@ pub async fn settle_truly(world: &World, id: TransactionId, other: bool) -> Resu
     }
 }
 
-/// What somebody says who has looked at the vendor's own pages: the first object that the program takes for it, else that it
-/// was not made.
+/// The truthful finding of someone who looked at the vendor's dashboard: the first object the program accepts, or not
+/// made.
 async fn truth(desk: &Desk, id: TransactionId) -> Result<Finding, No> {
     let mut refused = None;
     for object in objects_of(&desk.simulator, id) {
@@ -481,7 +481,7 @@ async fn truth(desk: &Desk, id: TransactionId) -> Result<Finding, No> {
     }
 }
 
-/// Everything that a vendor has of a payment and by which money left: what stands before what came back.
+/// All vendor objects for a payment through which money left, those not returned first.
 fn objects_of(simulator: &Simulator, transaction: TransactionId) -> Vec<String> {
     let (books, of) = (simulator.books(), transaction.to_string());
     let items = books.items.iter().filter(|line| line.sender_item_id.as_deref() == Some(&of));
@@ -502,7 +502,7 @@ fn objects_of(simulator: &Simulator, transaction: TransactionId) -> Vec<String> 
     all.into_iter().map(|(_, id)| id).collect()
 }
 
-/// The newest payout that Stripe's schedule has made from the account that a payment's transfer went to.
+/// The newest payout by Stripe's schedule from the account of a payment's transfer.
 fn swept_from(simulator: &Simulator, transaction: TransactionId) -> String {
     let (books, of) = (simulator.books(), transaction.to_string());
     let to = books.transfers.into_iter().rfind(|line| line.transfer_group.as_deref() == Some(&of));
@@ -519,7 +519,7 @@ fn first_object(simulator: &Simulator, transaction: TransactionId) -> String {
     item.map(|one| one.id).or(transfer.map(|one| one.id)).unwrap_or(of)
 }
 
-/// What a person would read off the vendors' own pages: the newest item, bank payout or else transfer.
+/// What a person would read in the vendor's dashboard: the newest item or bank payout, otherwise the newest transfer.
 fn object_of(simulator: &Simulator, transaction: TransactionId) -> String {
     let books = simulator.books();
     let of = transaction.to_string();

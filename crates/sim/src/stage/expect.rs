@@ -1,4 +1,4 @@
-//! What must be so at a moment of a scenario.
+//! The expectations of a scenario at a given moment.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
     }
 }
 
-/// Why somebody's newest payment is not paid.
+/// Why a payee's newest payment is not paid.
 async fn why(world: &World, cast: &Cast, who: &str, expected: &[&str]) -> Outcome {
     let label = cast.transaction(world, who).await?.label();
     let mut db = world.app.store.read().await.unwrap();
@@ -96,7 +96,7 @@ async fn why(world: &World, cast: &Cast, who: &str, expected: &[&str]) -> Outcom
     same(expected, &found)
 }
 
-/// Which notices were given, and which mails about a payment were written.
+/// Which notices were sent, and which mails about a payment were written.
 async fn announced(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Outcome {
     let wanted = matches!(first, "mailed" | "announced");
     let (who, notices) = match (first, rest) {
@@ -125,7 +125,7 @@ async fn announced(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Ou
     Ok(())
 }
 
-/// Everything that stands between a reward, or a batch, and its payment.
+/// All blockers of a reward or a batch.
 pub async fn blockers(world: &World, cast: &Cast, name: &str) -> Result<Vec<Blocker>, String> {
     let mut db = world.app.store.read().await.unwrap();
     match (cast.batches.get(name), cast.rewards.get(name)) {
@@ -141,7 +141,7 @@ pub async fn blockers(world: &World, cast: &Cast, name: &str) -> Result<Vec<Bloc
     }
 }
 
-/// What must be so of a payee.
+/// The expectations about a single payee.
 async fn of_payee(world: &World, payee: Payee, first: &str, rest: &[&str]) -> Outcome {
     match (first, rest) {
         ("profile", expected) => profile(world, payee, expected).await,
@@ -162,7 +162,7 @@ async fn of_payee(world: &World, payee: Payee, first: &str, rest: &[&str]) -> Ou
     }
 }
 
-/// What a payee was paid in a year through a vendor or `outside`, less what came back.
+/// What a payee was paid in a year through a vendor or `outside`, net of returns.
 async fn taxed(world: &World, payee: Payee, year: i32, way: &str, money: &[&str]) -> Outcome {
     let [value, currency @ ..] = money else { return Err("how much?".to_owned()) };
     let currency = currency.first().copied().unwrap_or("USD");
@@ -198,7 +198,7 @@ fn same(expected: &[&str], found: &[&str]) -> Outcome {
     if expected == found { Ok(()) } else { Err(format!("it is {}", found.join(" "))) }
 }
 
-/// Status and detail exactly as they are shown; reason and gate where they are asked for.
+/// Status and detail must match exactly; reason and gate only if given.
 fn stands(transaction: &Transaction, expected: &[&str]) -> Outcome {
     let asked = |word: &str| {
         let place = expected.iter().position(|one| *one == word)?;
@@ -219,7 +219,7 @@ fn stands(transaction: &Transaction, expected: &[&str]) -> Outcome {
     Err(format!("{} is {} (reason {reason:?}, waiting {waiting:?})", transaction.label(), found.join(" ")))
 }
 
-/// Reads `success=2 failed=1`.
+/// Parses `success=2 failed=1`.
 fn counts(expected: &[&str]) -> Result<BTreeMap<String, usize>, String> {
     let read = |pair: &&str| {
         let (name, count) = pair.split_once('=').ok_or(format!("{pair} is not name=count"))?;
@@ -249,7 +249,7 @@ async fn attempts(world: &World, of: &Transaction, expected: &[&str]) -> Outcome
     if counts(expected)? == found { Ok(()) } else { Err(format!("there are {found:?}")) }
 }
 
-/// The requests for a transaction's money: at Stripe its own, at PayPal those of its batch.
+/// The payment requests for a transaction: its own at Stripe, its batch's at PayPal.
 async fn requests(world: &World, of: &Transaction, expected: &[&str; 2]) -> Outcome {
     let (own, batch) = (format!(":{}:", of.id), format!("pb:{}:", of.batch));
     let books = world.simulator.books();
@@ -262,7 +262,7 @@ async fn requests(world: &World, of: &Transaction, expected: &[&str; 2]) -> Outc
     same(expected, &[&received.to_string(), &executed.to_string()])
 }
 
-/// Reads `EUR payable(ana) 0.00 in_flight 0.00`; an account without a name in brackets is the sum over all vendors.
+/// Parses `EUR payable(ana) 0.00 in_flight 0.00`; an account without a name in parentheses is the sum over all vendors.
 async fn books(world: &World, cast: &Cast, expected: &[&str]) -> Outcome {
     let (currency, expected) = match expected.split_first() {
         Some((code, rest)) if code.len() == 3 && code.chars().all(char::is_uppercase) => (*code, rest),
@@ -289,7 +289,7 @@ async fn books(world: &World, cast: &Cast, expected: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// What we say of somebody's newest payment is so; nothing is to be said where there is none.
+/// Our view of a payee's newest payment is correct; trivially so if there is none.
 async fn agrees(world: &World, cast: &Cast, who: &str) -> Outcome {
     let Ok(transaction) = cast.transaction(world, who).await else { return Ok(()) };
     let flow = check::Flow::of(&transaction, &world.simulator.books());

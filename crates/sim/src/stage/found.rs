@@ -1,7 +1,6 @@
-//! What an administrator does after the database was put back: each payment that a vendor has and this database does not
-//! know is settled by what became of its money, and its rewards are voided where it was paid. Whoever does so knows what
-//! the lost database paid with it: statements and mails tell. Nobody lies, and what cannot be told yet waits. What is
-//! deliberately not here: putting it back (`put_back`).
+//! What an administrator does after a restore: each found payment is resolved according to what happened to its money,
+//! and its rewards are voided if it was paid. They know what the lost database paid with it, from statements and mails.
+//! All statements are true, and what cannot be known yet waits. Not here: the restore itself (`put_back`).
 
 use std::collections::BTreeSet;
 
@@ -22,13 +21,14 @@ use payout::transaction::State;
 use super::{Outcome, Stage, cast, commands, vendor};
 use crate::world::SECOND;
 
-/// How long people wait before they try once more to leave safe mode.
+/// How long people wait before they try again to leave safe mode.
 const AGAIN: i64 = 6 * 3_600 * SECOND;
 
-/// What they write beside what they have settled.
+/// The note they write when they resolve something.
 const WORDS: &str = "asked the vendor, and looked at the mails and statements of that time";
 
-/// Settles a found payment by a word, by somebody who has looked at every reward that can be paid then: it paid none of them.
+/// Resolves a found payment by a person's statement, after checking every reward that becomes payable: it paid none of
+/// them.
 ///
 /// # Errors
 /// As [`safe_mode::settle_found`].
@@ -39,19 +39,19 @@ pub async fn say_of_found(app: &App, actor: &Actor, object: &str, note: &str) ->
     safe_mode::settle_found(app, actor, object, Said { note, none_of: none_of.as_deref() }).await
 }
 
-/// What became of the money of a payment, by the vendors' own pages.
+/// What happened to a payment's money, according to the vendor.
 enum Became {
     /// None of it is out.
     Back,
-    /// It is on its way, or nobody can tell yet.
+    /// In flight, or unknown so far.
     UnderWay,
-    /// It lies in the payee's balance at Stripe, and nothing takes it out of there.
+    /// It is in the payee's Stripe balance, and nothing takes it out.
     Lies,
     Paid,
 }
 
 impl Stage {
-    /// Safe mode ends as soon as the program lets people end it, within so long.
+    /// Leaves safe mode as soon as the program allows it, within this time.
     pub(super) async fn leave_within(&mut self, us: i64) -> Outcome {
         let end = self.world.vendors_now() + us;
         loop {
@@ -74,7 +74,7 @@ impl Stage {
         }
     }
 
-    /// Those that were refused because the account was not searched yet; they may be once more.
+    /// Retries saving credentials that were refused because the account had not been searched yet.
     async fn save_credentials_again(&mut self) {
         for vendor in ["stripe", "paypal"] {
             let saved = vendor::line(&self.world, &self.cast, "reconnect", &[vendor]).await;
@@ -82,8 +82,8 @@ impl Stage {
         }
     }
 
-    /// People settle what was found. In safe mode only what holds nobody: whom it paid is put on hold instead, until its
-    /// rewards are voided when safe mode is over.
+    /// Resolves found payments. In safe mode only those that hold nobody: their payees are put on hold until the
+    /// rewards can be voided after safe mode.
     pub(super) async fn settle_found(&mut self) -> Outcome {
         let mut db = self.world.app.store.read().await.unwrap();
         let safe = safe_mode::on(&mut db).await.map_err(|error| error.to_string())?;
@@ -130,7 +130,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The same, and whatever waits for a person, or was said to be otherwise by a vendor.
+    /// The same, plus everything in review or contradicted by a vendor.
     pub(super) async fn settle_all(&mut self) -> Outcome {
         let mut db = self.world.app.store.read().await.unwrap();
         let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
@@ -149,7 +149,7 @@ impl Stage {
         self.settle_found().await
     }
 
-    /// A payment of that id is open here: it is settled, and with it what was found of it.
+    /// Whether a payment with this id is open here; its findings are resolved with it.
     async fn is_open_here(&self, id: &str) -> bool {
         let mut db = self.world.app.store.read().await.unwrap();
         let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
@@ -186,7 +186,7 @@ impl Stage {
         }
     }
 
-    /// Whether all rewards that a payment paid are void by now, where they are here at all.
+    /// Voids the rewards of a payment, if they exist here; returns whether all are void.
     async fn void_rewards_of(&mut self, id: &str) -> Result<bool, String> {
         let mut all = true;
         for (_, reward) in self.world.memory.lost().covered.iter().filter(|(of, _)| of == id) {
@@ -206,7 +206,7 @@ impl Stage {
             return Ok(true);
         }
         if let Some((payment, _)) = reward.transaction {
-            // What failed here is given back first.
+            // Release a failed payment's rewards first.
             let work = &world.works[0];
             if ask::before_return(work, payment).await.is_ok_and(|before| before.released_at.is_none()) {
                 drop(verbs::return_to_pool(&world.app, actor, payment, None).await);
@@ -226,7 +226,7 @@ impl Stage {
         }
     }
 
-    /// Whom a lost payment paid, of those who are here.
+    /// The payees of a lost payment who exist here.
     async fn payees_of(&self, id: &str) -> Vec<Payee> {
         let lost = self.world.memory.lost();
         let mut db = self.world.app.store.read().await.unwrap();
@@ -245,7 +245,7 @@ impl Stage {
         payees::set_standing(app, actor, payee, standing, WORDS).await.map_err(cast::odd)
     }
 
-    /// What was found and holds nobody, as nobody here is paid there.
+    /// Found payments that hold nobody, because nobody here uses their destination.
     async fn strangers(&self) -> BTreeSet<String> {
         let sql = "SELECT x.object_id FROM found_payment x WHERE x.settled_at IS NULL AND NOT EXISTS (SELECT 1 \
                    FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)";

@@ -1,4 +1,4 @@
-//! Time in a scenario, and the loops; and the plot so far, for whoever reads a failure.
+//! Time and the loops in a scenario, and the plot so far, shown when a scenario fails.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use bursar::work::Death;
 use super::{Outcome, Stage, quick};
 use crate::world::{DAY, Loop, SECOND, World, check, dispatching};
 
-/// How many requests and webhooks a failure shows, and how many lines of a timeline.
+/// How many requests, webhooks and timeline entries a failure shows.
 const SHOWN: usize = 16;
-/// The longest step in which `live` moves the clock.
+/// The longest step by which `live` advances the clock.
 const LONGEST_STEP: i64 = 6 * 3_600 * SECOND;
 
 impl Stage {
@@ -24,7 +24,7 @@ impl Stage {
                 self.world.employ(count.parse().map_err(|_| "how many?")?).await;
             }
             ("later", [count, unit]) => self.world.pass(span(count, unit)?),
-            // The schedules of accounts at Stripe pay out at midnight.
+            // Stripe's payout schedules run at midnight.
             ("live", ["past", "midnight"]) => {
                 let day = self.world.vendors_now().rem_euclid(DAY);
                 self.live(DAY - day + 600 * SECOND).await?;
@@ -78,7 +78,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The steps of `live` grow, so they do not show what asks without a pause.
+    /// The steps of `live` grow, so they do not reveal constant polling.
     async fn quiet(&self, us: i64) -> Outcome {
         let before = self.questions();
         for _ in 0..us / (10 * SECOND) {
@@ -92,7 +92,7 @@ impl Stage {
         }
     }
 
-    /// What the vendors were asked about things of ours. What has happened of late is asked now and then anyway.
+    /// The vendors' request counts for our objects. Excludes the regular polling of recent events.
     fn questions(&self) -> BTreeMap<String, u64> {
         let mut questions = self.world.simulator.books().questions;
         questions.retain(|what, _| !what.ends_with("/v1/events"));
@@ -142,7 +142,7 @@ impl Stage {
     }
 }
 
-/// Time passes in steps that begin with a second and grow to a quarter of a day, as most of what matters happens soon.
+/// Advances time in steps that grow from a second to a quarter of a day, because most things of interest happen early.
 pub async fn live(world: &World, us: i64) {
     let (mut left, mut step) = (us, SECOND);
     while left > 0 {
@@ -154,7 +154,7 @@ pub async fn live(world: &World, us: i64) {
     }
 }
 
-/// How many questions the vendors were asked.
+/// The number of requests the vendors received.
 fn asked(world: &World) -> u64 {
     world.simulator.books().questions.values().sum()
 }
@@ -163,7 +163,7 @@ fn number(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| format!("{text} is no number"))
 }
 
-/// `3 days` in microseconds.
+/// Parses `3 days` into microseconds.
 pub fn span(count: &str, unit: &str) -> Result<i64, String> {
     let count: i64 = count.parse().map_err(|_| format!("{count} is no number"))?;
     let unit = match unit.trim_end_matches('s') {
@@ -176,7 +176,7 @@ pub fn span(count: &str, unit: &str) -> Result<i64, String> {
     Ok(count * unit)
 }
 
-/// Every transaction with its timeline, and what the vendors have of it.
+/// Every transaction with its timeline, and the vendors' view of it.
 pub async fn of(world: &World) -> String {
     let books = world.simulator.books();
     let mut db = world.app.store.read().await.unwrap();

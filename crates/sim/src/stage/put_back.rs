@@ -1,6 +1,6 @@
-//! A database that is saved, goes on, and is put back as it was: by hand, while every process is down, as an administrator
-//! would who knows nothing of Bursar. What was lost with it is remembered here, for whoever looks from outside at the end.
-//! What is deliberately not here: the copies themselves (`world::database`), and what people do afterwards (`found`).
+//! A database that is saved and later restored by hand while every process is down, by an administrator who knows
+//! nothing about Bursar. What was lost is recorded here for the final checks. Not here: the copies themselves
+//! (`world::database`), and what people do afterwards (`found`).
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use super::plot::span;
 use super::{Outcome, Stage};
 use crate::world::memory::Lost;
 
-/// What a copy is called.
+/// The name of the saved copy.
 const COPY: &str = "saved";
 
 impl Stage {
-    /// A line about the copy, or about what people do when it was put back.
+    /// Handles the lines about saving, restoring and what follows.
     pub(super) async fn copied(&mut self, first: &str, rest: &[&str]) -> Outcome {
         match (first, rest) {
             ("save", _) => self.save().await,
@@ -27,10 +27,10 @@ impl Stage {
         }
     }
 
-    /// Keeps what the database holds. From here on its processes remember beside a key how far it has come.
+    /// Saves the database. From here on its processes keep a mark beside a key.
     async fn save(&mut self) -> Outcome {
         self.rouse(|_| true).await;
-        // What it is known by is in it before it is copied.
+        // Start the mark first, so that the copy contains the database's id.
         self.remember().await;
         self.restart(async |database| database.save(COPY).await).await;
         let aims = self.world.memory.aims().len();
@@ -38,8 +38,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Puts it back. Where anything was sent that it does not know of, it must be noticed. Whoever slept dies in their sleep,
-    /// and what was entered since is nobody's name any more.
+    /// Restores the database. If anything unknown to it was sent, that must be noticed. Stalled processes die, and
+    /// names created since become invalid.
     async fn put_back(&mut self) -> Outcome {
         let (since, aims, cast) = self.saved.clone().ok_or("nothing was saved")?;
         let covered =
@@ -72,7 +72,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The rows of a statement with two columns of text.
+    /// The rows of a query with two text columns.
     async fn pairs(&self, sql: &str) -> Result<Vec<(String, String)>, String> {
         let url = self.world.app.config.database_url.clone();
         let mut database = AnyConnection::connect(&url).await.map_err(|error| error.to_string())?;

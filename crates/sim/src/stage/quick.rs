@@ -1,5 +1,5 @@
-//! Time in a simulation: it passes from one moment at which something is due to the next. What is deliberately not here:
-//! what is due (`outside` reads it off the database).
+//! Time in a simulation: it jumps from one due moment to the next. Not here: what is due (`outside` reads it from the
+//! database).
 
 use bursar::work::{self, Work};
 
@@ -7,13 +7,12 @@ use super::Outcome;
 use crate::outside::Outside;
 use crate::world::{DAY, Loop, SECOND, World, tick, tick_all};
 
-/// The longest that nobody looks, though something is due.
+/// The longest time without a pass although something is due.
 const LONGEST: i64 = DAY / 2;
-/// So often everything is looked at, whether or not anything of it is known to be due.
+/// Every so many steps all loops run, whether or not anything is known to be due.
 const ALL_EACH: usize = 4;
 
-/// Lets time pass: in steps that begin with a second and grow, and further where nothing is due before. Those who
-/// are awake take turns.
+/// Advances time in growing steps, and further if nothing is due sooner. The processes that are awake take turns.
 pub async fn live(world: &World, awake: &[usize], outside: &Outside, us: i64) -> Outcome {
     let end = world.vendors_now() + us;
     let (mut step, mut turn) = (SECOND, 0);
@@ -49,7 +48,7 @@ pub async fn live(world: &World, awake: &[usize], outside: &Outside, us: i64) ->
     Ok(())
 }
 
-/// Lets those loops work for which something was known to be due by now, and the others where that came to anything.
+/// Runs the loops that have something due, and the others if that had any effect.
 async fn tick_due(work: &Work, due: [Option<i64>; 4], now: i64) -> Result<usize, String> {
     let mut done = 0;
     for (which, _) in Loop::ALL.into_iter().zip(due).filter(|(_, at)| at.is_some_and(|at| at <= now)) {

@@ -1,4 +1,4 @@
-//! Reconciliation in a scenario: what the vendors say of our balance is read, what of it is a lie, and how a day stands.
+//! Reconciliation in a scenario: reading balance transactions, planted false reports, and the status of a day.
 
 use bursar::clock;
 use bursar::ops::reconciliation::{self, DayView};
@@ -80,7 +80,7 @@ async fn day(world: &World, vendor: &str, date: &str, standing: &str) -> Outcome
     Err(format!("it {}: {:?}, {:?}, {:?}", view.standing().as_str(), view.closed, view.read, view.cases))
 }
 
-/// What is open and not explained about somebody's newest payment, or about no payment of ours, days' balances left out.
+/// Open, unexplained cases about a payee's newest payment, or about no payment of ours, except daily balances.
 async fn open(world: &World, cast: &Cast, who: &str) -> Result<Vec<Case>, String> {
     let about = match who {
         "nobody" => None,

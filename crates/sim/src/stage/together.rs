@@ -1,5 +1,5 @@
-//! What happens at the same moment: `together SIDE | SIDE … turns N`, with the number that draws whose step is next. What
-//! is deliberately not here: how steps take turns (`turns`).
+//! Concurrency in a scenario: `together SIDE | SIDE … turns N`, where N seeds the interleaving. Not here: how steps
+//! take turns (`turns`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use super::{Outcome, Stage, commands};
 use crate::turns::{self, End, Fate, Side};
 use crate::world::{self, Loop, SECOND, World, wire};
 
-/// How long a process may stand still before it is woken: what it had in its hands would be long out of date.
+/// How long a process may stall before it is woken: whatever it holds would be long outdated.
 const LONGEST_SLEEP: i64 = 600 * SECOND;
 
 impl Stage {
-    /// Plays all sides; a second passes first.
+    /// Runs all sides; a second passes first.
     pub(super) async fn together(&mut self, words: &[&str]) -> Outcome {
         let (sides, turns) = match words {
             [sides @ .., "turns", number] => (sides, number.parse().map_err(|_| "which number?")?),
@@ -40,7 +40,7 @@ impl Stage {
             let told = match end {
                 End::Done(told) => told,
                 End::Died => {
-                    // What it did before is as dead.
+                    // Its earlier stalled work dies with it.
                     self.asleep.remove(&worker);
                     died.insert(worker);
                     "died".to_owned()
@@ -62,13 +62,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Whoever slept is woken and comes to an end, and every clock is right again.
+    /// Wakes and finishes all stalled work, and corrects every clock.
     pub(super) async fn healed(&mut self) {
         self.rouse(|_| true).await;
         self.world.set_clocks_right();
     }
 
-    /// A process that is asleep does nothing else: before it does, what it slept in comes to an end.
+    /// A stalled process does nothing else, so its stalled work is finished first.
     pub(super) async fn rouse(&mut self, which: impl Fn(usize) -> bool) {
         let (woken, asleep): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.asleep).into_iter().partition(|(worker, _)| which(*worker));
@@ -81,7 +81,7 @@ impl Stage {
         }
     }
 
-    /// The same before a line is played, by what the line does. A short time may pass while it sleeps.
+    /// Does that before a line, depending on the line. A short time may pass during a stall.
     pub(super) async fn rouse_for(&mut self, first: &str, rest: &[&str]) {
         let short = match rest {
             [count, unit] => span(count, unit).is_ok_and(|us| us <= LONGEST_SLEEP),
@@ -92,7 +92,7 @@ impl Stage {
         }
         match (first, rest) {
             ("together", _) => {}
-            // What vendors do, and their clocks.
+            // Lines about vendors and their clocks.
             ("vendor" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank", _) => {}
             ("disconnect" | "write-over" | "fees" | "items" | "lists" | "pages" | "clock", _) => {}
             ("later" | "live", _) if short => {}
@@ -106,7 +106,7 @@ impl Stage {
         }
     }
 
-    /// Reads one side: what is done, by which worker, and what befalls it.
+    /// Parses one side: its action, worker and fate.
     async fn side(&mut self, words: &[&str]) -> Result<(Option<Side>, usize), String> {
         let (words, fate) = match words {
             [rest @ .., "dies", at] => (rest, Fate::Dies(count(at)?)),
@@ -138,7 +138,7 @@ impl Stage {
             }
             ["deliver"] => Some(Side::new(worker, fate, deliveries(&self.world, worker))),
             [command, of @ ..] => {
-                // There may be nothing for it yet.
+                // The command may have no target yet.
                 match commands::side(&self.world, &self.cast, worker, command, of).await {
                     Ok(doing) => Some(Side::new(worker, fate, doing)),
                     Err(told) => {
@@ -168,7 +168,7 @@ fn named(which: &str) -> Result<Loop, String> {
     })
 }
 
-/// Every loop of a process until nothing is due.
+/// Runs every loop of a process until nothing is due.
 async fn loops(work: Work) -> String {
     if let Err(error) = work::beat(&work, work.app.clock.now()).await {
         return format!("the beat failed: {error:?}");
@@ -180,7 +180,7 @@ async fn one(work: Work, which: Loop) -> String {
     world::tick(&work, which).await.map_or_else(|told| told, |done| format!("{done} steps"))
 }
 
-/// The webhooks that are due reach a process.
+/// Delivers the due webhooks to a process.
 fn deliveries(world: &World, worker: usize) -> impl Future<Output = String> + Send + 'static {
     let (simulator, router, base) =
         (world.simulator.clone(), world.router(worker), world.app.base_url.clone());

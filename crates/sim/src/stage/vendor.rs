@@ -1,4 +1,4 @@
-//! What vendors do in a scenario: faults, balances, and events that nobody should believe.
+//! Vendors' behavior in a scenario: faults, balances, and events that must not be believed.
 
 use bursar::ops::brake;
 use bursar::ops::safe_mode::{self, Vouched};
@@ -87,7 +87,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
     Ok(())
 }
 
-/// Somebody reverses a transfer or a bank payout of a payment in Stripe's dashboard.
+/// Reverses a payment's transfer or bank payout in Stripe's dashboard.
 fn reversed(world: &World, of: &Transaction, word: &str, what: &[&str]) -> Outcome {
     let (id, stripe) = (of.id.to_string(), simulator::Vendor::Stripe);
     let done = match (word, what) {
@@ -102,7 +102,7 @@ fn reversed(world: &World, of: &Transaction, word: &str, what: &[&str]) -> Outco
     if done { Ok(()) } else { Err("there is nothing of it to reverse".to_owned()) }
 }
 
-/// How much of what they have the vendors show.
+/// Sets how much of their data the vendors show.
 fn shown(world: &World, what: &str, how: &str) -> Outcome {
     let vendors = &world.simulator;
     match what {
@@ -115,14 +115,14 @@ fn shown(world: &World, what: &str, how: &str) -> Outcome {
     Ok(())
 }
 
-/// Our clock is so many seconds ahead of the vendors', which is to say that theirs is behind.
+/// Our clock runs this many seconds ahead of the vendors', implemented by moving theirs back.
 fn ahead(world: &World, seconds: &str) -> Outcome {
     let seconds: i64 = seconds.parse().map_err(|_| "by how many seconds?")?;
     world.simulator.move_ahead(-seconds * SECOND);
     Ok(())
 }
 
-/// Saves credentials of another account of a vendor, as an administrator would.
+/// Saves credentials of another vendor account, as an administrator would.
 pub async fn to_other_account(world: &World, vendor: &str) -> bursar::ops::Result<()> {
     world.other_account();
     let (work, actor) = (&world.works[0], &world.actor);
@@ -132,8 +132,8 @@ pub async fn to_other_account(world: &World, vendor: &str) -> bursar::ops::Resul
     }
 }
 
-/// Puts credentials of another account beneath the program, past every question that is asked when they are saved: as a
-/// database would hold that was put together by hand.
+/// Replaces the credentials in the database with another account's, bypassing the checks made when saving, as in a
+/// hand-assembled database.
 async fn switch(world: &World, vendor: &str) -> Outcome {
     world.other_account();
     let (credentials, account) = match vendor {
@@ -159,7 +159,7 @@ async fn switch(world: &World, vendor: &str) -> Outcome {
     put.map_err(odd)
 }
 
-/// As after a pass that tripped over the record of a queued payment.
+/// As after a pass that failed on a queued payment's record.
 async fn set_aside(world: &World, cast: &Cast, who: &str) -> Outcome {
     let transaction = cast.transaction(world, who).await?;
     let set: bursar::ops::Result<()> = transact!(world.app, |tx| {
@@ -172,7 +172,7 @@ async fn set_aside(world: &World, cast: &Cast, who: &str) -> Outcome {
     set.map_err(odd)
 }
 
-/// As after a look that found something broken, or after an administrator has looked at it.
+/// As after a check found a violated invariant, or after an administrator released the brake.
 async fn brake(world: &World, on: bool) -> Outcome {
     if !on {
         return brake::release(&world.app, &world.actor, "looked").await.map_err(odd);
@@ -185,7 +185,7 @@ async fn brake(world: &World, on: bool) -> Outcome {
     set.map_err(odd)
 }
 
-/// A person stops everything, or lets it go on.
+/// A person turns safe mode on or off.
 pub async fn safe_mode(world: &World, on: bool) -> Outcome {
     let switched = match on {
         true => safe_mode::switch_on(&world.app, &world.actor, None, "").await,
@@ -196,7 +196,7 @@ pub async fn safe_mode(world: &World, on: bool) -> Outcome {
     Ok(())
 }
 
-/// Safe mode must not end yet, and says so with this code.
+/// Leaving safe mode must be refused with this code.
 pub async fn refuse_to_leave(world: &World, code: &str) -> Outcome {
     match safe_mode(world, false).await {
         Ok(()) => Err("it was done".to_owned()),
@@ -222,7 +222,7 @@ pub fn units(vendor: simulator::Vendor, money: Money) -> i64 {
     if money.minor == 0 { 0 } else { money.at(vendor).map_or(0, |amount| amount.units) }
 }
 
-/// The vendor that is named, or through which somebody is paid.
+/// The named vendor, or the one a payee is paid through.
 async fn whose(world: &World, cast: &Cast, whom: &str) -> Result<simulator::Vendor, String> {
     if let Ok(vendor) = named(whom) {
         return Ok(vendor);
@@ -237,7 +237,7 @@ async fn destination(world: &World, cast: &Cast, whom: &str) -> Result<Destinati
     Ok(profile.ok_or(format!("{whom} has no profile"))?.destination)
 }
 
-/// Reads `answer lost on payout after 1 times 2`.
+/// Parses `answer lost on payout after 1 times 2`.
 fn plant(world: &World, vendor: simulator::Vendor, words: &[&str]) -> Outcome {
     let known = ["on", "after", "times"];
     let end = words.iter().position(|word| known.contains(word)).unwrap_or(words.len());
@@ -289,7 +289,7 @@ fn kind(what: &[&str]) -> Result<FaultKind, String> {
     })
 }
 
-/// Posts the last delivery about a transaction once more, byte for byte.
+/// Redelivers the last event about a transaction, byte for byte.
 async fn again(world: &World, about: &Transaction) -> Outcome {
     let id = about.id.to_string();
     let received = world.received();
@@ -301,8 +301,7 @@ async fn again(world: &World, about: &Transaction) -> Outcome {
     }
 }
 
-/// An event that claims something about a payment, right in everything but what is said to be wrong with it. What it
-/// claims need not be so.
+/// An event that claims something about a payment, valid except for the named defect. The claim may be false.
 async fn made_by_hand(world: &World, about: &Transaction, claim: &str, wrong: &str) -> Outcome {
     let mut db = world.app.store.read().await.unwrap();
     let attempts = transactions::attempts(&mut db, &[about.id]).await.unwrap();
@@ -373,7 +372,7 @@ async fn by_stripe(world: &World, about: &Transaction, payout: &str, claim: &str
         }
         200 => Ok(()),
         400 if forged => Ok(()),
-        // Where no secret is known none is believed.
+        // Without a known secret no event is accepted.
         503 if wrong == "keyless" => Ok(()),
         status => Err(format!("it was answered {status}")),
     }
@@ -390,8 +389,7 @@ async fn connect_secret(world: &World) -> Result<String, String> {
     secrets.last().ok_or_else(|| "Stripe is not connected".to_owned())
 }
 
-/// Only PayPal's own key signs its events, and here only the simulator has it; so this one is stored as if it had been
-/// verified.
+/// PayPal's events can be signed only with the simulator's key, so this one is stored as if verified.
 async fn by_paypal(world: &World, about: &Transaction, item: &str, claim: &str) -> Outcome {
     let books = world.simulator.books();
     let line = books.items.iter().find(|line| line.id == item).ok_or("PayPal has no such item")?;

@@ -1,7 +1,7 @@
-//! What must hold, seen from outside: our database against the vendors' own books.
+//! External consistency checks: our database against the vendors' own books.
 //!
-//! Nothing here believes a status because we wrote it. What a transaction says is held against the money that the
-//! simulator moved for it; what the ledger says against both.
+//! No status is trusted because we wrote it. A transaction's state is compared with the money the simulator moved for
+//! it, and the ledger with both.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 
 use super::World;
 
-/// Everything that does not hold. Empty at every moment at which no request is under way.
+/// All violations. Empty whenever no request is in progress.
 pub async fn violations(world: &World) -> Vec<String> {
     let books = world.simulator.books();
     let mut db = world.app.store.read().await.unwrap();
@@ -54,7 +54,7 @@ pub async fn violations(world: &World) -> Vec<String> {
     told
 }
 
-/// The names of the notices that were written about somebody.
+/// The names of the notices written about a subject.
 pub async fn notices(world: &World, subject: &str) -> Vec<String> {
     let mut database = AnyConnection::connect(&world.app.config.database_url).await.unwrap();
     let sql = format!("SELECT notice FROM outbox WHERE subject = '{subject}' ORDER BY created_at, id");
@@ -62,7 +62,7 @@ pub async fn notices(world: &World, subject: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// What is not finished: nothing, once everything has healed. What waits for a person is finished.
+/// Unfinished work; none once everything has healed. What waits for a person counts as finished.
 pub async fn unfinished(world: &World) -> Vec<String> {
     let mut db = world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
@@ -89,19 +89,19 @@ pub async fn unfinished(world: &World) -> Vec<String> {
     told
 }
 
-/// How many events are parked, for an object that we do not know.
+/// The number of events parked for an unknown object.
 pub async fn parked(world: &World) -> i64 {
     let mut db = world.app.store.read().await.unwrap();
     events::backlog(&mut db).await.unwrap().2
 }
 
-/// What really moved for a transaction, as the vendor has written it down; minor units of our currency.
+/// The actual movements for a transaction in the vendor's books, in our minor units.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     pub left: i64,
     pub back: i64,
     pub arrived: i64,
-    /// What the vendor took for it.
+    /// The vendor's fee for it.
     pub fee: i64,
 }
 
@@ -124,13 +124,13 @@ impl Flow {
         flow
     }
 
-    /// What is gone from our balance.
+    /// What has left our balance, net of returns.
     pub fn gone(&self) -> i64 {
         self.left - self.back
     }
 
-    /// Where the database was put back, an item that an earlier one took the place of may be carried by no attempt. No books
-    /// hold its fee, unless they have seen it all the same; reconciliation shows it as money that they do not count.
+    /// After a restore, an item whose place another took may belong to no attempt. The ledger lacks its fee unless it
+    /// was seen anyway; reconciliation reports it as money the ledger does not include.
     fn forget_unseen_fees(
         &mut self,
         of: &Transaction,
@@ -157,8 +157,7 @@ fn played(vendor: Vendor) -> simulator::Vendor {
     }
 }
 
-/// The vendors' books by themselves, and what they hold that we do not know of.
-/// Every key that was committed.
+/// Every committed idempotency key.
 async fn keys(database_url: &str) -> HashSet<String> {
     let mut database = AnyConnection::connect(database_url).await.unwrap();
     let rows =
@@ -166,7 +165,7 @@ async fn keys(database_url: &str) -> HashSet<String> {
     rows.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// The payments that were found at the vendors after the database was put back: noted by the id that they carry.
+/// Our ids on payments found at the vendors after a restore.
 async fn found_at_vendors(database_url: &str) -> Vec<String> {
     let mut database = AnyConnection::connect(database_url).await.unwrap();
     let rows =
@@ -180,7 +179,7 @@ fn of_the_vendors(
     (committed, put_back_at): (&HashSet<String>, i64),
     told: &mut Vec<String>,
 ) {
-    // What was asked for before the database was put back is looked up by its key, not asked for once more.
+    // A request from before the restore is looked up by its key rather than sent again.
     let (mut before, mut since) = (books.clone(), books.clone());
     before.requests.retain(|request| request.at <= put_back_at);
     since.requests.retain(|request| request.at > put_back_at);
@@ -193,7 +192,7 @@ fn of_the_vendors(
     for payout in books.payouts.iter().filter(|payout| payout.account.is_none()) {
         told.push(format!("{} paid {} {} to our own bank", payout.id, payout.amount, payout.currency));
     }
-    // What was intended before the database was put back is lost with it.
+    // Intentions from before the restore were lost with it.
     for request in books.requests.iter().filter(|request| request.at > put_back_at) {
         if request.key.as_ref().is_none_or(|key| !committed.contains(key)) {
             told.push(format!(
@@ -203,7 +202,7 @@ fn of_the_vendors(
         }
     }
     let known = |id: Option<&str>| id.is_some_and(|id| ids.contains(id));
-    // What has neither our key nor our group was made at the vendor, by a person.
+    // A transfer with neither key nor group was made by a person at the vendor.
     let of_a_program = |line: &&TransferLine| line.key.is_some() || line.transfer_group.is_some();
     let transfers = books.transfers.iter().filter(of_a_program);
     for line in transfers.filter(|line| !known(line.transfer_group.as_deref())) {
@@ -233,7 +232,7 @@ async fn of_the_ledger(db: &mut Db, told: &mut Vec<String>) {
     }
 }
 
-/// What our ledger says of each transaction on the accounts that stand for money at a vendor.
+/// Each transaction's postings on the accounts for money at a vendor.
 struct Posted(HashMap<(&'static str, String), i64>);
 
 impl Posted {
@@ -258,21 +257,21 @@ impl Posted {
     }
 }
 
-/// Where the money of a transaction must be, by what we say of it.
+/// Where a transaction's money must be, according to its state.
 struct Place {
-    /// Gone from our balance: one of these.
+    /// The allowed amounts gone from our balance.
     gone: Vec<i64>,
-    /// With the partner: one of these.
+    /// The allowed amounts with the partner.
     arrived: Vec<i64>,
-    /// What our books show as in flight.
+    /// The amount in flight in our ledger.
     in_flight: i64,
-    /// What our books show as lying in the connected balance.
+    /// The amount held in the connected balance in our ledger.
     returned: i64,
-    /// Our books know that it has left.
+    /// Whether our ledger records that it left.
     posted: bool,
 }
 
-/// `part` is gone where somebody has reversed some of the transfer and nobody has settled that yet.
+/// `left` is less than the net amount while a partial reversal is unresolved.
 fn place(of: &Transaction, left: i64, gone: i64) -> Place {
     let (net, amount) = (of.terms.net.minor, of.terms.amount.minor);
     let place = |gone: &[i64], arrived: &[i64], posted| Place {
@@ -283,7 +282,7 @@ fn place(of: &Transaction, left: i64, gone: i64) -> Place {
         posted,
     };
     match of.state {
-        // Not decided, or not heard of yet: the vendor may be further than we know.
+        // Undecided or not reported yet: the vendor may be further along than we know.
         State::Queued => Place { in_flight: -amount, ..place(&[0], &[0], false) },
         State::Sending
         | State::Unknown
@@ -298,29 +297,29 @@ fn place(of: &Transaction, left: i64, gone: i64) -> Place {
         State::Failed | State::Recalled | State::Returned | State::Blocked | State::Refunded => {
             place(&[0], &[0], false)
         }
-        // What somebody took back from Stripe after the bank had paid: the payee's balance is short of it.
+        // Reversed at Stripe after the bank paid, so that the payee's balance is short.
         State::Reversed if of.terms.vendor == Vendor::Stripe => place(&[0], &[0, net], false),
         State::Reversed => place(&[0], &[0], false),
-        // The transfer may be reversed yet, wholly where it was paid otherwise, or in part; our balance tells how much.
+        // The transfer may still be reversed, fully if it was paid otherwise, or partly; our balance shows how much.
         State::WrittenOff => place(&[gone], &[0], true),
         State::PayoutFailed | State::PayoutCanceled => {
-            // A schedule that somebody has set at Stripe may have paid it out.
+            // A schedule set at Stripe may have paid it out.
             Place { returned: net, ..place(&[0, left], &[0, net], true) }
         }
         State::Recalling => Place { returned: net, ..place(&[0, net], &[0], true) },
     }
 }
 
-/// One transaction: its state, the ledger and the vendor's movements say the same.
+/// Checks that a transaction's state, the ledger and the vendor's movements agree.
 fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &mut Vec<String>) {
     let (net, part) = (of.terms.net.minor, -posted.of("partly_reversed:", of.id));
     let place = place(of, net - part, flow.gone());
     let mut tell = |what: String| {
         told.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
     };
-    // Of a contradicted payment the vendor says something else than its state, and people are told so.
+    // A contradicted payment differs from the vendor by definition, and people are told.
     let apart = !place.gone.contains(&flow.gone()) || !place.arrived.contains(&flow.arrived);
-    // Nor is anything known of what a bank does once the owner of the account has taken back our access to it.
+    // A bank's result is unknown after the account's owner revoked our access.
     let unseen = books.ends_unseen(&of.id.to_string());
     if apart && of.contradicted_at.is_none() && !unseen {
         tell(format!("I01, I14: at the vendor {flow:?}"));
@@ -331,7 +330,7 @@ fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &
         (_, true) => net - part,
         (_, false) => 0,
     };
-    // PayPal keeps its fee when the money comes back, and tells it only of items whose end we have heard.
+    // PayPal keeps its fee when money is returned, and reports it only for items whose end we have heard of.
     let fee = if of.state.settled() && of.contradicted_at.is_none() {
         flow.fee
     } else {
@@ -360,17 +359,17 @@ fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &
     }
 }
 
-/// One movement that a vendor made for a transaction.
+/// A movement that a vendor made for a transaction.
 #[derive(Debug)]
 struct Movement {
     id: String,
-    /// The leg that reaches the partner, not the one before it.
+    /// The leg that reaches the partner.
     last: bool,
-    /// It has not been taken back.
+    /// It has not been reversed.
     standing: bool,
-    /// Its money lies with the partner.
+    /// The money is with the partner.
     at_partner: bool,
-    /// Amount and destination are those promised.
+    /// Amount and destination match the payment.
     right: bool,
 }
 
@@ -397,10 +396,10 @@ fn movements(of: &Transaction, books: &Books) -> Vec<Movement> {
         at_partner: line.status == "paid",
         right: right(line.amount, line.account.as_deref()),
     }));
-    // What a payout of ours has brought there, none of Stripe's schedule has.
+    // If our own payout paid it, no scheduled payout did.
     let brought = found.iter().any(|one| one.last && one.at_partner);
     let swept = |line: &&simulator::PayoutLine| !brought && line.settles.contains(&id);
-    // Nor can it bring more than was left of the transfer.
+    // A payout cannot bring more than what was left of the transfer.
     let transfers = books.transfers.iter().filter(|line| line.transfer_group.as_deref() == Some(&id));
     let left = transfers.map(|line| line.amount - line.amount_reversed).max().unwrap_or(units).min(units);
     found.extend(books.payouts.iter().filter(swept).map(|line| Movement {
@@ -421,7 +420,7 @@ fn movements(of: &Transaction, books: &Books) -> Vec<Movement> {
     found
 }
 
-/// Each reward was paid at most once, and is in at most one live transaction.
+/// Each reward was paid at most once and is in at most one live transaction.
 async fn of_the_rewards(
     db: &mut Db,
     all: &[Transaction],
@@ -455,7 +454,7 @@ async fn of_the_rewards(
     }
 }
 
-/// An amount as people write it: `120.00 USD`, or without the currency where it is dollars.
+/// Parses an amount as people write it: `120.00 USD`, or without a currency for dollars.
 pub fn money(text: &str, currency: &str) -> Result<Money, String> {
     let currency = Currency::parse(currency).map_err(|error| error.sentence().to_owned())?;
     let (sign, digits) = match text.strip_prefix('-') {

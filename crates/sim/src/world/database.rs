@@ -1,6 +1,6 @@
-//! A database for a test: a temporary SQLite file, or a database of its own on the PostgreSQL that `BURSAR_TEST_POSTGRES`
-//! names (`BURSAR_TEST_DATABASE=sqlite` keeps to SQLite all the same). The tables are made once and copied for every test,
-//! because to make them takes longer than most tests do. What is deliberately not here: what a test writes into it.
+//! Test databases: a temporary SQLite file, or a database on the PostgreSQL server in `BURSAR_TEST_POSTGRES`
+//! (`BURSAR_TEST_DATABASE=sqlite` forces SQLite). Tables are created once and copied for each test, because creating
+//! them takes longer than most tests. Not here: a test's data.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafe
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-/// It is gone when this is dropped, also when the test has failed.
+/// A test database, deleted when dropped, even if the test fails.
 pub struct Database {
     pub url: String,
-    /// For whatever else the test keeps in a file.
+    /// For other files of the test.
     pub folder: TempDir,
-    /// On PostgreSQL: the server, and what the database is called there.
+    /// On PostgreSQL: the server, and the database's name there.
     on_server: Option<(String, String)>,
-    /// What was saved of it, on PostgreSQL.
+    /// The names of saved copies, on PostgreSQL.
     saved: Mutex<Vec<String>>,
 }
 
 impl Database {
-    /// One with every table and nothing in it.
+    /// A database with all tables and no data.
     pub async fn fresh(name: &str) -> Self {
         Self::fresh_in(name, None).await
     }
@@ -50,25 +50,25 @@ impl Database {
         Self::on(server, folder, name, "").await
     }
 
-    /// Where the file of a SQLite database is.
+    /// The path of the SQLite file.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("bursar.db")
     }
 
-    /// Keeps what the database holds now. Nobody may be connected to it.
+    /// Saves the database's contents. Nobody may be connected to it.
     pub async fn save(&self, copy: &str) {
         let Some((server, name)) = &self.on_server else {
             std::fs::copy(self.file(), self.folder.path().join(copy)).unwrap();
             return;
         };
         let copy = format!("{name}_{copy}");
-        // What was saved before gives way to it.
+        // Replaces the previous copy.
         run(server, format!("DROP DATABASE IF EXISTS {copy} WITH (FORCE)")).await;
         run(server, format!("CREATE DATABASE {copy} TEMPLATE {name}")).await;
         self.saved.lock().unwrap().push(copy);
     }
 
-    /// Puts back what was saved, as an administrator would who knows nothing of Bursar. Nobody may be connected to it.
+    /// Restores a saved copy, as an administrator who knows nothing about Bursar would. Nobody may be connected to it.
     pub async fn put_back(&self, copy: &str) {
         let Some((server, name)) = &self.on_server else {
             for beside in ["bursar.db-wal", "bursar.db-shm"] {
@@ -94,19 +94,19 @@ impl Drop for Database {
     fn drop(&mut self) {
         let Some((server, name)) = self.on_server.take() else { return };
         let saved = std::mem::take(&mut *self.saved.lock().unwrap());
-        // A runtime of its own, because the one of the test may be ending.
+        // In a runtime of its own, because the test's may be shutting down.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for name in saved.iter().chain([&name]) {
                 runtime.block_on(run(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
             }
         });
-        // What could not be dropped is dropped by the next run of the same name, or by hand.
+        // What cannot be dropped is dropped by the next run with the same name, or by hand.
         let _ = dropping.join();
     }
 }
 
-/// Runs a statement past the program.
+/// Executes a statement, bypassing the program.
 pub async fn run(url: &str, sql: String) {
     attempt(url, sql).await.unwrap();
 }
@@ -119,8 +119,8 @@ async fn attempt(url: &str, sql: String) -> Result<(), sqlx::Error> {
     done
 }
 
-/// From here on databases are made on this PostgreSQL server, or as SQLite files where there is none, whatever the
-/// environment says.
+/// From here on, creates databases on this PostgreSQL server, or as SQLite files if `None`, regardless of the
+/// environment.
 pub fn on_server(url: Option<String>) {
     let _ = SERVER.set(url);
 }
@@ -136,14 +136,14 @@ fn server() -> Option<String> {
     server.filter(|_| !sqlite)
 }
 
-/// The address of another database of the same server.
+/// The URL of another database on the same server.
 fn called(server: &str, name: &str) -> String {
     let mut url = url::Url::parse(server).unwrap();
     url.set_path(name);
     url.to_string()
 }
 
-/// The bytes of a SQLite file that has every table.
+/// The bytes of a SQLite file with all tables.
 async fn sqlite_template() -> &'static [u8] {
     static TEMPLATE: OnceCell<Vec<u8>> = OnceCell::const_new();
     let made = TEMPLATE.get_or_init(async || {
@@ -157,8 +157,8 @@ async fn sqlite_template() -> &'static [u8] {
     made.await
 }
 
-/// The name of a database on the server that has every table. It stays there for the next run; it is named after the
-/// migrations, so that another state of the program makes another.
+/// The name of a template database with all tables. It is kept for later runs and named after a hash of the migrations,
+/// so that a different version creates its own.
 async fn postgres_template(server: &str) -> &'static str {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let made = TEMPLATE.get_or_init(async || {
@@ -171,7 +171,7 @@ async fn postgres_template(server: &str) -> &'static str {
         run(server, format!("CREATE DATABASE {made}")).await;
         Store::open(&called(server, &made)).await.unwrap().close().await;
         if attempt(server, format!("ALTER DATABASE {made} RENAME TO {name}")).await.is_err() {
-            // Another process was quicker.
+            // Another process created it first.
             run(server, format!("DROP DATABASE {made}")).await;
         }
         name
@@ -179,7 +179,7 @@ async fn postgres_template(server: &str) -> &'static str {
     made.await
 }
 
-/// What every migration says, in a number.
+/// A hash of all migrations.
 fn migrations() -> u64 {
     let mut hasher = DefaultHasher::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bursar/src/store/migrations");

@@ -1,6 +1,5 @@
-//! What a simulation knows of itself and no database holds: where it said that people are paid, when it put the program into
-//! safe mode, how wrong its clocks were, how long a process stood still, and what went wrong on the way. What is
-//! deliberately not here: what must hold of it (`invariants`).
+//! Facts about a simulation that no database has: destinations it set, when it turned safe mode on, clock errors, how
+//! long a process stalled, and problems seen along the way. Not here: what must hold (`invariants`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,10 +8,10 @@ use simulator::Books;
 
 use crate::world::SECOND;
 
-/// How much later than it was decided a request may reach a vendor, where nothing was done to clocks and processes.
+/// How long after its decision a request may reach a vendor when clocks and processes are undisturbed.
 pub const ON_ITS_WAY: i64 = 5 * SECOND;
 
-/// Where somebody is paid from a moment on, by the vendors' clock.
+/// A payee's destination from a moment on, by the vendors' clock.
 #[derive(Clone, Debug)]
 pub struct Aim {
     pub at: i64,
@@ -20,27 +19,27 @@ pub struct Aim {
     pub address: String,
 }
 
-/// What was lost when the database was put back.
+/// What was lost in a restore.
 #[derive(Clone, Debug, Default)]
 pub struct Lost {
-    /// From when on, by the vendors' clock.
+    /// The start of the lost period, by the vendors' clock.
     pub since: i64,
-    /// When it was put back.
+    /// When the database was restored.
     pub at: i64,
     /// Payment and reward, as they were before.
     pub covered: Vec<(String, String)>,
     pub payees: Vec<(String, String)>,
-    /// How many requests for money had reached another account of a vendor.
+    /// The number of payment requests that had reached another vendor account.
     pub elsewhere: usize,
 }
 
 impl Lost {
-    /// The payments that it knew.
+    /// The payments that the lost database knew.
     pub fn payments(&self) -> impl Iterator<Item = &String> {
         self.payees.iter().map(|(payment, _)| payment)
     }
 
-    /// Those of them of which nothing is out by now.
+    /// Those of them with no money out by now.
     pub fn over(&self, books: &Books) -> BTreeSet<String> {
         let out = |id: &&String| {
             books.flows(id).iter().map(|flow| flow.left_minor - flow.returned_minor).sum::<i64>() > 0
@@ -48,7 +47,7 @@ impl Lost {
         self.payments().filter(|id| !out(id)).cloned().collect()
     }
 
-    /// Whether this moment is in the time of which nothing is known any more.
+    /// Whether this moment is in the lost period.
     pub fn within(&self, at: i64) -> bool {
         self.since < at && at <= self.at
     }
@@ -73,12 +72,12 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on somebody is paid there.
+    /// Records a payee's new destination.
     pub fn aimed(&self, at: i64, payee: String, address: String) {
         self.kept().aims.push(Aim { at, payee, address });
     }
 
-    /// Safe mode is on from now, or off.
+    /// Records that safe mode was turned on or off.
     pub fn safe_mode(&self, at: i64, on: bool) {
         let mut kept = self.kept();
         match (on, kept.safe.last_mut()) {
@@ -89,7 +88,7 @@ impl Memory {
         }
     }
 
-    /// A clock is off by so much.
+    /// Records how far off a clock is.
     pub fn off_by(&self, us: i64) {
         let mut kept = self.kept();
         kept.most_off = kept.most_off.max(us.abs());
@@ -100,7 +99,7 @@ impl Memory {
         kept.asleep_since = kept.asleep_since.or(Some(at));
     }
 
-    /// Some of those who stood still go on; whether some do not.
+    /// Records that stalled processes resumed, and whether all of them did.
     pub fn woke(&self, at: i64, all: bool) {
         let mut kept = self.kept();
         if let Some(since) = kept.asleep_since {
@@ -111,20 +110,20 @@ impl Memory {
         }
     }
 
-    /// Something that must not be, seen at the moment at which it was.
+    /// Records a violation at the moment it was seen.
     pub fn saw(&self, what: String) {
         self.kept().saw.push(what);
     }
 
-    /// What was seen on the way.
+    /// The violations seen along the way.
     pub fn told(&self) -> Vec<String> {
         self.kept().saw.clone()
     }
 
-    /// The database is put back, as it was when so many aims were known.
+    /// Records a restore to when `aims` destinations were known.
     pub fn went_back(&self, lost: Lost, aims: usize) {
         let mut kept = self.kept();
-        // Whoever changed since where they are paid is paid again where they were.
+        // Destinations changed since then revert to the earlier ones.
         let mut stood: BTreeMap<String, String> = BTreeMap::new();
         for aim in kept.aims.iter().take(aims) {
             stood.insert(aim.payee.clone(), aim.address.clone());
@@ -134,22 +133,22 @@ impl Memory {
         kept.lost = Some(lost);
     }
 
-    /// What was lost then; nothing, where it was never put back.
+    /// What was lost in the restore; empty if there was none.
     pub fn lost(&self) -> Lost {
         self.kept().lost.clone().unwrap_or_default()
     }
 
-    /// Where people were paid, oldest first.
+    /// All destinations set, oldest first.
     pub fn aims(&self) -> Vec<Aim> {
         self.kept().aims.clone()
     }
 
-    /// From when until when safe mode was on.
+    /// The periods in which safe mode was on.
     pub fn safe(&self) -> Vec<(i64, i64)> {
         self.kept().safe.clone()
     }
 
-    /// How much later than it was decided a request may reach a vendor, by all that was done to clocks and processes.
+    /// How long after its decision a request may reach a vendor, given all clock errors and stalls.
     pub fn latitude(&self) -> i64 {
         let kept = self.kept();
         ON_ITS_WAY + 2 * kept.most_off + kept.longest_sleep

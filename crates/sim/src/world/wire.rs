@@ -1,5 +1,5 @@
-//! In place of a network: what the program asks of a vendor reaches the simulator in this process, and what a vendor
-//! delivers reaches the program's own routes. What is deliberately not here: what either of them answers.
+//! An in-process replacement for the network: the program's vendor requests go to the simulator, and vendors'
+//! deliveries go to the program's routes. Not here: their answers.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,26 +16,26 @@ use crate::turns;
 pub const VENDORS: &str = "http://vendors.test";
 pub const OURS: &str = "http://bursar.test";
 
-/// The way there and back.
+/// The connection in both directions.
 pub struct Wire {
     simulator: Simulator,
-    /// Who is delivered to before a request is answered.
+    /// The router that receives early deliveries before a request is answered.
     router: Mutex<Option<Router>>,
 }
 
 impl Wire {
-    /// A way to these vendors.
+    /// A connection to these vendors.
     pub fn new(simulator: Simulator) -> Self {
         Self { simulator, router: Mutex::default() }
     }
 
-    /// The same, for a client.
+    /// The same as an HTTP client.
     pub fn http(self: &Arc<Self>) -> Http {
         let wire: Arc<dyn vendors::http::Wire> = Arc::<Self>::clone(self);
         Http::over(wire)
     }
 
-    /// From now on this is whom the vendors reach.
+    /// Sets the router that the vendors deliver to.
     pub fn deliver_to(&self, router: Router) {
         *self.router.lock().unwrap_or_else(PoisonError::into_inner) = Some(router);
     }
@@ -55,7 +55,7 @@ impl Wire {
         let router = self.router.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(router) = router {
             for delivery in told.early {
-                // It reaches another process, perhaps, which nothing befalls of what befalls whoever asked.
+                // Possibly to another process, so it must not share the caller's fate.
                 let (id, router) = (delivery.id, router.clone());
                 let posted = tokio::spawn(async move { post(router, OURS, &delivery).await });
                 self.simulator.delivered(id, posted.await.unwrap_or(0), self.simulator.time());
@@ -83,7 +83,7 @@ impl vendors::http::Wire for Wire {
     }
 }
 
-/// Posts a delivery to the route it names; the status of the answer.
+/// Posts a delivery to its route; returns the status.
 pub async fn post(router: Router, base: &str, delivery: &Delivery) -> u16 {
     let path = delivery.url.strip_prefix(base).unwrap_or(&delivery.url);
     let mut request = Post::post(path);

@@ -1,6 +1,6 @@
-//! Batches: what a request must be, the refusal of a repeated `sender_batch_id`, and reading.
+//! Batches: request validation, rejection of a repeated `sender_batch_id`, and reading.
 //!
-//! Not here: what becomes of the items (`settle`).
+//! Not here: processing items (`settle`).
 
 use serde_json::{Map, Value, json};
 
@@ -13,24 +13,24 @@ use crate::scene::Scene;
 use crate::table::Dated;
 use crate::world::{Due, World};
 
-/// A batch: 13 capitals and digits.
+/// A batch; its id has 13 capitals and digits.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) id: String,
     pub(crate) currency: String,
     pub(crate) status: &'static str,
     sender_batch_id: Option<String>,
-    /// The sender's header as it is echoed.
+    /// The sender's header, as returned in answers.
     header: Value,
     pub(crate) amount: i64,
     pub(crate) fees: i64,
-    /// The positions of its items, one behind the other.
+    /// The positions of its items, which are consecutive.
     pub(crate) items: std::ops::Range<usize>,
     /// How many of them are still pending.
     pub(crate) open: usize,
     pub(crate) created_at: i64,
     pub(crate) completed_at: Option<i64>,
-    /// Where our caller reaches us: events carry links.
+    /// The base URL for links in events.
     pub(crate) base: String,
 }
 
@@ -40,7 +40,7 @@ impl Dated for Batch {
     }
 }
 
-/// An item that passed every check.
+/// An item that passed all checks.
 struct Checked {
     amount: i64,
     receiver: String,
@@ -48,13 +48,13 @@ struct Checked {
     echo: Map<String, Value>,
 }
 
-/// BRL, CNY and MYR work within their countries only, which the play does not look at.
+/// BRL, CNY and MYR work only within their countries, which is not simulated.
 const CURRENCIES: [&str; 24] = [
     "AUD", "BRL", "CAD", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "JPY", "MXN", "MYR", "NOK",
     "NZD", "PHP", "PLN", "SEK", "SGD", "CHF", "THB", "TWD", "USD",
 ];
 const MOST_ITEMS: usize = 15_000;
-/// PayPal completes a `sender_batch_id` once in so many days.
+/// PayPal accepts a completed `sender_batch_id` once per this period.
 const REMEMBERED: i64 = 30 * DAY;
 
 pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
@@ -150,7 +150,7 @@ pub(crate) fn read_item(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     Ok((200, show_item(world, &call.base, item)))
 }
 
-/// An item by itself, as reading, cancelling and events show it.
+/// A single item, as returned by reads, cancellation and events.
 pub(crate) fn show_item(world: &World, base: &str, item: &Item) -> Value {
     let batch = world.paypal.batches.at(item.batch);
     let mut shown = item.show(batch, world.paypal.fees_hidden);
@@ -166,7 +166,7 @@ pub(crate) fn show_item(world: &World, base: &str, item: &Item) -> Value {
     shown
 }
 
-/// 2 %, rounded half up.
+/// 2%, rounded half up.
 pub(crate) fn fee_of(amount: i64) -> i64 {
     (amount * 2 + 50) / 100
 }
@@ -205,7 +205,7 @@ fn add_item(world: &mut World, batch: usize, checked: Checked) {
         held: false,
         left: false,
     };
-    // Only scripted receivers are ever looked for by name.
+    // Only scripted receivers are ever looked up by name.
     let lists = if scene.is_some() { vec![list] } else { Vec::new() };
     world.paypal.items.add(&id, &lists, item);
 }
@@ -224,7 +224,7 @@ fn refuse_repeated(world: &World, call: &Call<'_>, sender_batch_id: Option<&str>
     Err(Refusal { details: vec![detail], ..refusal })
 }
 
-/// Every fault of a request is named, not only the first.
+/// Lists every error in a request, not only the first.
 fn check(world: &World, body: &Value) -> Result<(String, Vec<Checked>), Refusal> {
     let mut faults: Vec<(String, &'static str)> = Vec::new();
     let header = &body["sender_batch_header"];
@@ -290,7 +290,7 @@ fn check_item(
     })
 }
 
-/// The item as answers show it: what was sent, and what was left to PayPal.
+/// The item as answers show it: as sent, with PayPal's defaults.
 fn echo_of(item: &Value, kind: &str, value: &str, currency: &str) -> Map<String, Value> {
     let mut echo = Map::new();
     echo.insert("recipient_type".to_owned(), Value::from(kind));
@@ -318,7 +318,7 @@ fn fits(value: &Value, most: usize) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.chars().count() <= most)
 }
 
-/// A decimal string in minor units, if it is a positive amount with no more digits than the currency has.
+/// A decimal string in minor units, if it is positive with no more decimals than the currency allows.
 fn minor_of(value: &str, currency: &str) -> Option<i64> {
     let (whole, cents) = value.split_once('.').unwrap_or((value, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Events, the webhooks they go to, and the call that verifies a signature.
+//! Events, webhook endpoints, and the signature verification call.
 //!
 //! Not here: the queue (`outbox`), the keys (`signing`).
 
@@ -13,7 +13,7 @@ use crate::outbox::{Letter, Seal};
 use crate::table::{Dated, Window};
 use crate::world::World;
 
-/// An event (`WH-…`), kept as it was sent.
+/// An event (`WH-…`), stored as sent.
 #[derive(Debug)]
 pub(crate) struct Event {
     letter: Arc<Letter>,
@@ -25,11 +25,11 @@ pub(crate) struct Webhook {
     id: String,
     url: String,
     event_types: Vec<String>,
-    /// Where our caller reaches us: the certificate is served there.
+    /// The base URL of the certificate.
     base: String,
 }
 
-/// What PayPal offers for payouts.
+/// The event types PayPal offers for payouts.
 const TYPES: [&str; 12] = [
     "PAYMENT.PAYOUTSBATCH.DENIED",
     "PAYMENT.PAYOUTSBATCH.PROCESSING",
@@ -44,7 +44,7 @@ const TYPES: [&str; 12] = [
     "PAYMENT.PAYOUTS-ITEM.SUCCEEDED",
     "PAYMENT.PAYOUTS-ITEM.UNCLAIMED",
 ];
-/// Webhooks an application may have.
+/// The most webhooks per application.
 const MOST_WEBHOOKS: usize = 10;
 
 impl Dated for Event {
@@ -53,7 +53,7 @@ impl Dated for Event {
     }
 }
 
-/// Writes an event down and queues it for every webhook that wants it. `about` is resource type and summary.
+/// Records an event and queues it for every subscribed webhook. `about` is resource type and summary.
 pub(crate) fn emit(
     world: &mut World,
     now: i64,
@@ -147,8 +147,8 @@ pub(crate) fn all_types() -> Outcome {
     Ok((200, shown_types(&TYPES.map(str::to_owned))))
 }
 
-/// Says whether we signed this event for this webhook. The event is checked as the bytes in which it stands
-/// in the request: written anew it would not match.
+/// Whether we signed this event for this webhook. Verifies the event's bytes as they appear in the request;
+/// reserializing would change them.
 pub(crate) fn verify(call: &Call<'_>) -> Outcome {
     #[derive(Deserialize)]
     struct Asked<'a> {
@@ -181,7 +181,7 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let window = Window {
         limit: call.number("page_size", 10, 300)?,
         from: time("start_time"),
-        // On or before it, and times are shown in thousandths of a second.
+        // Inclusive, and times are shown in milliseconds.
         until: time("end_time").map(|end| end + 1_000),
         ..Window::default()
     };
@@ -200,7 +200,7 @@ pub(crate) fn read(world: &World, id: &str) -> Outcome {
     Ok((200, world.paypal.events.find(id).ok_or_else(Refusal::missing)?.show()))
 }
 
-/// Queues an event once more for every webhook that wants it.
+/// Queues an event again for every subscribed webhook.
 pub(crate) fn resend(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     let event = world.paypal.events.find(id).ok_or_else(Refusal::missing)?;
     for webhook in world.paypal.webhooks.iter().filter(|webhook| webhook.wants(&event.letter.event_type)) {
@@ -253,7 +253,7 @@ fn shown_types(names: &[String]) -> Value {
     json!({ "event_types": shown })
 }
 
-/// Plain http is accepted too: the play has no certificates of its own.
+/// Plain http is accepted too, because the simulator has no TLS certificates.
 fn checked_url(value: &Value) -> Result<String, Refusal> {
     let text = value.as_str().unwrap_or_default();
     let good = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));

@@ -1,6 +1,6 @@
 //! PayPal Payouts 1.9 and its webhooks: tokens, batches, items, events.
 //!
-//! Not here: orders, captures, the portal in which people cancel batches by hand.
+//! Not here: orders, captures, and the dashboard in which people cancel batches by hand.
 
 mod batch;
 mod event;
@@ -21,34 +21,34 @@ use crate::table::Table;
 use crate::world::World;
 use crate::{Options, SECOND, Vendor};
 
-/// How long a token is good for.
+/// How long a token is valid.
 const TOKEN_SECONDS: i64 = 32_400;
-/// Payouts allows so many POST requests a minute.
+/// The limit of POST requests per minute for Payouts.
 const POSTS_A_MINUTE: u32 = 400;
 
 pub(crate) struct PayPal {
     pub(crate) batches: Table<batch::Batch>,
     pub(crate) items: Table<settle::Item>,
     pub(crate) purses: BTreeMap<String, Purse>,
-    /// Everything that changed a balance, oldest first.
+    /// All balance movements, oldest first.
     movements: Vec<report::Movement>,
-    /// `sender_batch_id` → the batch and when it came.
+    /// `sender_batch_id` → the batch and when it arrived.
     sender_batch_ids: HashMap<String, (String, i64)>,
     /// `PayPal-Request-Id` of batches without a `sender_batch_id` → the answer.
     request_ids: HashMap<String, Answer>,
-    /// Receivers that have been mended.
+    /// Receivers whose scenes have ended.
     mended: std::collections::HashSet<String>,
-    /// Token → when it ends.
+    /// Token → when it expires.
     tokens: HashMap<String, i64>,
     events: Table<event::Event>,
     webhooks: Vec<event::Webhook>,
     posts: (i64, u32),
     opening_minor: i64,
-    /// Items are shown without the fees that are taken for them.
+    /// Hide the fees of items.
     pub(crate) fees_hidden: bool,
-    /// A batch that is not through lists only the first half of its items.
+    /// List only the first half of a batch's items until it is done.
     pub(crate) items_late: bool,
-    /// No page of a batch is longer, whatever was asked for.
+    /// The largest page of a batch, whatever was requested.
     pub(crate) longest_page: usize,
 }
 
@@ -56,13 +56,13 @@ pub(crate) struct PayPal {
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Purse {
     pub(crate) balance: i64,
-    /// The part that is promised to items in progress, fees included.
+    /// The part reserved for items in progress, including fees.
     held: i64,
     pub(crate) deposited: i64,
     pub(crate) fees: i64,
 }
 
-/// One call with a good token.
+/// A call with a valid token.
 struct Call<'a> {
     now: i64,
     base: String,
@@ -108,7 +108,7 @@ impl PayPal {
         }
     }
 
-    /// Money comes in from a bank, or goes there, until so much is in the balance.
+    /// Deposits or withdraws money until the balance is `minor`.
     pub(crate) fn set_balance(&mut self, currency: &str, minor: i64, now: i64) {
         let purse = self.purses.entry(currency.to_owned()).or_default();
         let change = minor - purse.balance;
@@ -130,7 +130,7 @@ impl PayPal {
     }
 }
 
-/// Answers a request, twisted by a fault if one struck.
+/// Answers a request, modified by a fault if one applies.
 pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> Answer {
     let debug_id = world.ids.hex();
     let mut answer = admitted(world, incoming, twist, &debug_id);
@@ -152,7 +152,7 @@ pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> An
     answer
 }
 
-/// What the books note about a request for money.
+/// The record of a payment request in the books.
 pub(crate) fn money_request(incoming: &Incoming, executed: bool) -> MoneyRequest {
     let body: Value = serde_json::from_slice(&incoming.body).unwrap_or_default();
     let sender_batch_id = body["sender_batch_header"]["sender_batch_id"].as_str().map(str::to_owned);
@@ -254,7 +254,7 @@ fn token(world: &mut World, incoming: &Incoming) -> Answer {
     Answer::json(200, &body)
 }
 
-/// Whether a request carries this account's credentials: those of its application, or a token it was given.
+/// Whether a request carries this account's credentials: its application's, or a token issued to it.
 pub(crate) fn is_asked(world: &World, incoming: &Incoming) -> bool {
     is_client(world, incoming) || authorized(world, incoming)
 }
@@ -316,8 +316,8 @@ fn server_error(debug_id: &str) -> Answer {
     Refusal::new(500, "INTERNAL_SERVER_ERROR", "An internal server error has occurred.").answer(debug_id)
 }
 
-/// Adds one hundred units to the first amount that the answer echoes. The acceptance of a batch echoes none:
-/// it then names another `sender_batch_id`.
+/// Adds one hundred units to the first amount in the answer. A batch acceptance shows none, so it gets a different
+/// `sender_batch_id`.
 fn echo_other_amount(answer: &mut Answer) {
     let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
     let places =
@@ -329,7 +329,7 @@ fn echo_other_amount(answer: &mut Answer) {
     answer.body = body.to_string().into_bytes();
 }
 
-/// An error without the links in its details.
+/// Removes the links from an error's details.
 fn name_no_batch(answer: &mut Answer) {
     let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
     let details = body.get_mut("details").and_then(Value::as_array_mut);
@@ -380,7 +380,7 @@ impl Call<'_> {
         serde_json::from_slice(self.body).map_err(malformed)
     }
 
-    /// A whole number from the query string, within its bounds.
+    /// An integer query parameter, within bounds.
     fn number(&self, name: &'static str, default: usize, most: usize) -> Result<usize, Refusal> {
         let Some(text) = self.query.get(name) else { return Ok(default) };
         let number = text.parse().ok().filter(|number| (1..=most).contains(number));
@@ -392,7 +392,7 @@ impl Call<'_> {
     }
 }
 
-/// A moment as PayPal writes it, to the second.
+/// A time as PayPal writes it, to the second.
 fn moment(at: i64) -> String {
     jiff::Timestamp::from_microsecond(at)
         .map(|moment| moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())

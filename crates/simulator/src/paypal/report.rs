@@ -1,9 +1,9 @@
-//! What PayPal reports: every movement of our balance, and what the balance was at a moment.
+//! PayPal's reports: every movement of our balance, and the balance at a given time.
 //!
-//! Not here: what moves money (`settle`). A report of PayPal's is up to three hours behind; this one is not, unless a test
-//! has a line left out. How a line says what it is follows PayPal's event codes: `T0001` a payout, `T0104` its fee, `T1114`
-//! money that came back unclaimed or was taken back, `T1115` what the receiver sent back, `T0300` and `T0400` money from
-//! and to a bank. Holds change no balance and are not listed.
+//! Not here: moving money (`settle`). PayPal's real reports lag up to three hours; these do not, unless a test omits a
+//! line. Types follow PayPal's event codes: `T0001` a payout, `T0104` its fee, `T1114` money returned unclaimed or
+//! reversed, `T1115` money the receiver sent back, `T0300` and `T0400` money from and to a bank. Holds change no
+//! balance and are not listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::faults::Lie;
 use crate::world::World;
 use crate::{DAY, SECOND};
 
-/// PayPal looks through so many days at once.
+/// The longest date range PayPal searches, in days.
 const MOST_DAYS: i64 = 31;
 const MOST_PER_PAGE: usize = 500;
 
@@ -24,18 +24,18 @@ const MOST_PER_PAGE: usize = 500;
 pub(super) struct Movement {
     id: String,
     code: &'static str,
-    /// The payout that it belongs to.
+    /// The payout it belongs to.
     reference: Option<String>,
-    /// What the sender called it.
+    /// The sender's item id.
     about: Option<String>,
     currency: String,
     amount: i64,
     at: i64,
 }
 
-/// Writes the movements of one item.
+/// Writes the movements of an item.
 pub(super) struct Line<'a> {
-    /// PayPal's id of the payment.
+    /// PayPal's payment id.
     pub(super) paid_as: &'a str,
     pub(super) about: Option<&'a str>,
     pub(super) currency: &'a str,
@@ -44,7 +44,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The payment itself has its own id; what follows it has ids of its own that are counted, not drawn.
+    /// The payment itself has its own id; later movements get sequential ids rather than random ones.
     pub(super) fn write(&mut self, code: &'static str, amount: i64) {
         if amount == 0 {
             return;
@@ -95,7 +95,7 @@ impl Movement {
     }
 }
 
-/// `GET /v1/reporting/transactions`: what changed the balance between two moments, oldest first.
+/// `GET /v1/reporting/transactions`: the movements between two times, oldest first.
 pub(super) fn transactions(world: &World, call: &Call<'_>) -> Outcome {
     let (from, until) = (moment(call, "start_date")?, moment(call, "end_date")?);
     if until < from || until - from > MOST_DAYS * DAY {
@@ -135,7 +135,7 @@ pub(super) fn transactions(world: &World, call: &Call<'_>) -> Outcome {
     ))
 }
 
-/// `GET /v1/reporting/balances`: what was there at a moment, to the end of its second.
+/// `GET /v1/reporting/balances`: the balance at a time, to the end of its second.
 pub(super) fn balances(world: &World, call: &Call<'_>) -> Outcome {
     let as_of = match call.query.contains_key("as_of_time") {
         true => moment(call, "as_of_time")?,
@@ -161,7 +161,7 @@ pub(super) fn balances(world: &World, call: &Call<'_>) -> Outcome {
     ))
 }
 
-/// The id of the next line.
+/// The next sequential id.
 fn counted(of: &[Movement]) -> String {
     format!("M{:016}", of.len())
 }
@@ -172,7 +172,7 @@ fn moment(call: &Call<'_>, name: &'static str) -> Result<i64, Refusal> {
     read.map(jiff::Timestamp::as_microsecond).ok_or_else(|| Refusal::invalid(&[(name.to_owned(), issue)]))
 }
 
-/// A moment as reports write it: to the second, with an offset without a colon.
+/// A time as reports write it: to the second, with an offset without a colon.
 fn written(at: i64) -> String {
     jiff::Timestamp::from_microsecond(at)
         .map(|moment| moment.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string())

@@ -1,9 +1,9 @@
-//! What becomes of a batch and its items: the balance is asked, money is held, taken and given back.
+//! Processing of batches and items: the balance is checked, and money is reserved, taken and returned.
 //!
-//! An item's amount leaves our balance when it is credited or waits unclaimed; the fee when it is credited.
-//! What comes back comes without the fee.
+//! An item's amount leaves our balance when it is credited or waits unclaimed; the fee when it is credited. Returned
+//! amounts do not include the fee.
 //!
-//! Not here: requests that are refused before a batch exists (`batch`).
+//! Not here: requests rejected before a batch exists (`batch`).
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(crate) struct Item {
     pub(crate) transaction_id: Option<String>,
     pub(crate) processed_at: Option<i64>,
     pub(crate) fee_taken: i64,
-    /// Whether its amount and fee are held from our balance.
+    /// Whether its amount and fee are reserved in our balance.
     pub(crate) held: bool,
     /// Whether its amount has ever left our balance.
     pub(crate) left: bool,
@@ -51,13 +51,13 @@ pub(crate) enum Status {
     Reversed,
 }
 
-/// What an item does next.
+/// What happens to an item next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Become(Status, Option<(&'static str, &'static str)>),
-    /// 30 days are over, or the receiver refused.
+    /// After 30 days, or when the receiver refuses.
     Return,
-    /// The receiver opened an account, or a review ended well.
+    /// The receiver opened an account, or a review was passed.
     Claim,
 }
 
@@ -76,7 +76,7 @@ impl Status {
         }
     }
 
-    /// The suffix of its event; there is none for a reversal.
+    /// The suffix of its event type; `None` for a reversal.
     fn event(self) -> Option<&'static str> {
         match self {
             Status::Success => Some("SUCCEEDED"),
@@ -95,7 +95,7 @@ impl Dated for Item {
     }
 }
 
-/// Begins a batch: denied as a whole when the balance does not cover it or a scene says so, else processed.
+/// Starts a batch: denied as a whole if the balance does not cover it or a scene says so, otherwise processed.
 pub(crate) fn start(world: &mut World, position: usize, at: i64) {
     let batch = world.paypal.batches.at(position);
     let (needed, currency, items) = (batch.amount + batch.fees, batch.currency.clone(), batch.items.clone());
@@ -124,7 +124,7 @@ pub(crate) fn start(world: &mut World, position: usize, at: i64) {
     world.agenda.write(at + pace.paypal_item_us, Due::ItemsSettle { batch: position });
 }
 
-/// Credits every item that no scene has its own way for.
+/// Credits every item without a scene.
 pub(crate) fn settle_batch(world: &mut World, position: usize, at: i64) {
     for item in world.paypal.batches.at(position).items.clone() {
         if world.paypal.items.at(item).scene.is_none() {
@@ -133,7 +133,7 @@ pub(crate) fn settle_batch(world: &mut World, position: usize, at: i64) {
     }
 }
 
-/// Takes one step of an item's way, if it still leads anywhere.
+/// Takes an item's step, if it still applies.
 pub(crate) fn take_step(world: &mut World, position: usize, step: Step, at: i64) {
     let status = world.paypal.items.at(position).status;
     match step {
@@ -149,7 +149,7 @@ pub(crate) fn take_step(world: &mut World, position: usize, step: Step, at: i64)
     }
 }
 
-/// Cancels an unclaimed item: the money comes back at once.
+/// Cancels an unclaimed item: the money is returned immediately.
 pub(super) fn cancel(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     let position = world.paypal.items.position(id).ok_or_else(Refusal::missing)?;
     let item = world.paypal.items.at(position);
@@ -178,7 +178,7 @@ pub(super) fn cancel(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     }
 }
 
-/// Ends a receiver's scene; what waits unclaimed, held or pending is credited at once.
+/// Ends a receiver's scene and credits unclaimed, held and pending items immediately.
 pub(crate) fn mend(world: &mut World, receiver: &str, now: i64) {
     world.paypal.mended.insert(receiver.to_owned());
     for item in world.paypal.items.listed(&format!("receiver={receiver}")).to_vec() {
@@ -212,8 +212,8 @@ fn way(scene: Option<Scene>, pace: &Pace) -> Vec<(i64, Step)> {
         Scene::Held => vec![become_at(first, Status::OnHold), (first + pace.late_us, Step::Claim)],
         Scene::Unclaimed => vec![unclaimed, (first + 30 * DAY, Step::Return)],
         Scene::UnclaimedThenReturned => vec![unclaimed, (first + pace.unclaimed_return_us, Step::Return)],
-        // A batch with such an item is denied, a request with such a receiver refused: neither comes here.
-        // A minimum is Stripe's.
+        // A batch with a denied item is denied and a request with such a receiver rejected, so neither gets here. The
+        // minimum applies to Stripe only.
         Scene::Denied | Scene::Refused | Scene::Minimum => vec![become_at(first, Status::Success)],
     }
 }
@@ -245,7 +245,7 @@ fn become_status(
     }
 }
 
-/// Moves the money that the change of status means.
+/// Moves the money for a status change.
 fn change_status(
     world: &mut World,
     position: usize,
@@ -306,7 +306,7 @@ fn deny(world: &mut World, position: usize, error: (&'static str, &'static str),
     }
 }
 
-/// One item fewer is pending; behind the last the batch is a success, whatever became of its items.
+/// One pending item fewer; after the last one the batch is a success, whatever happened to its items.
 fn close_one(world: &mut World, position: usize, at: i64) {
     let batch = world.paypal.batches.at_mut(position);
     batch.open = batch.open.saturating_sub(1);
@@ -338,7 +338,7 @@ fn announce_item(world: &mut World, position: usize, suffix: &str, at: i64) {
 }
 
 impl Item {
-    /// Without links, which differ by where it is shown.
+    /// Without links, which depend on where it is shown.
     pub(crate) fn show(&self, batch: &Batch, fee_hidden: bool) -> Value {
         let fee = decimal(fee_of(self.amount), &batch.currency);
         let mut shown = json!({
@@ -359,7 +359,7 @@ impl Item {
             shown["time_processed"] = Value::from(moment(processed_at));
         }
         if let Some((name, message)) = self.error {
-            // Real answers have no debug_id here, although the document requires one.
+            // Real answers have no debug_id here, although it is documented as required.
             shown["errors"] = json!({
                 "name": name,
                 "message": message,

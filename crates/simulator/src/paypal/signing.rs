@@ -1,9 +1,9 @@
-//! The key that signs PayPal's webhooks, its certificate, and the headers of a delivery.
+//! PayPal's webhook signing key, its certificate, and the headers of a delivery.
 //!
-//! The key is drawn once per process and never leaves it: nobody who trusts one simulator's root has to fear
+//! Each process generates its own key and never exposes it, so trusting one simulator's root does not mean trusting
 //! another's.
 //!
-//! Not here: what is signed (`event`), when (`outbox`).
+//! Not here: what is signed (`event`), and when (`outbox`).
 
 use std::sync::OnceLock;
 
@@ -24,19 +24,19 @@ use crate::door::Answer;
 
 /// The only algorithm PayPal signs with.
 pub(crate) const ALGORITHM: &str = "SHA256withRSA";
-/// PayPal's certificates are named by such ids.
+/// The form of ids in PayPal's certificate URLs.
 const CERTIFICATE_ID: &str = "CERT-360caa42-fca2a594-5a29e601";
 
-/// The signing key and its papers.
+/// The signing key and its certificates.
 pub(crate) struct Identity {
-    /// The root as PEM, for whoever verifies.
+    /// The root as PEM, for verifiers.
     pub(crate) root_pem: String,
-    /// Leaf and intermediate as PEM, as they are served.
+    /// Leaf and intermediate as PEM, as served.
     chain_pem: String,
     key: Option<RsaKeyPair>,
 }
 
-/// The identity of this process, drawn on first use.
+/// This process's identity, generated on first use.
 pub(crate) fn identity() -> &'static Identity {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     IDENTITY.get_or_init(|| {
@@ -47,7 +47,7 @@ pub(crate) fn identity() -> &'static Identity {
     })
 }
 
-/// Where the certificate is served.
+/// The URL of the certificate.
 pub(crate) fn certificate_url(base: &str) -> String {
     format!("{base}/v1/notifications/certs/{CERTIFICATE_ID}")
 }
@@ -101,13 +101,13 @@ fn sign(message: &str) -> String {
     if signed.is_ok() { STANDARD.encode(signature) } else { String::new() }
 }
 
-/// Looks like a UUID, and is the same for the same transmission of the same run.
+/// Looks like a UUID, and is the same for the same transmission in the same run.
 fn transmission_id(transmission: u64) -> String {
     let (high, low) = (scatter(transmission), scatter(transmission ^ u64::MAX));
     format!("{:08x}-{:04x}-11e4-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff, high & 0xffff, low >> 16)
 }
 
-/// Draws a root, an intermediate and a leaf. Their validity is wide, for clocks may be set anywhere.
+/// Generates a root, an intermediate and a leaf, with long validity because clocks may be set to any time.
 fn draw() -> Result<Identity, Box<dyn std::error::Error>> {
     let private = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048)?;
     let private = private.to_pkcs8_der()?;

@@ -1,7 +1,7 @@
-//! Connected accounts: made on first sight or by a call, with a bank account in every currency.
+//! Connected accounts: created on first sight or by a call, with a bank account in every currency.
 //!
-//! Not here: identity, persons, documents. An account made by a call is complete as soon as its hosted onboarding
-//! was finished (`stripe::onboarding`).
+//! Not here: identity, persons, documents. An account created by a call is complete once its hosted onboarding is
+//! finished (`stripe::onboarding`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::SECOND;
 use crate::scene::Scene;
 use crate::world::World;
 
-/// Every currency that Stripe pays out.
+/// Every currency Stripe pays out.
 #[rustfmt::skip]
 pub(crate) const CURRENCIES: [&str; 135] = [
     "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd",
@@ -36,9 +36,9 @@ pub(crate) const CURRENCIES: [&str; 135] = [
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) purses: BTreeMap<String, Purse>,
-    /// The currencies whose bank account was switched off after a failure.
+    /// The currencies whose bank account was disabled after a failure.
     pub(crate) errored: BTreeSet<String>,
-    /// The currencies whose bank account the owner has taken away.
+    /// The currencies whose bank account the owner removed.
     closed: BTreeSet<&'static str>,
     /// The payout schedule; Stripe's default is daily.
     pub(crate) interval: String,
@@ -80,7 +80,7 @@ impl Account {
         }
     }
 
-    /// The scene, unless it has been mended.
+    /// The scene, unless it has ended.
     pub(crate) fn scene(&self) -> Option<Scene> {
         self.scene.filter(|_| !self.mended)
     }
@@ -154,7 +154,7 @@ impl Account {
         CURRENCIES.into_iter().filter(|currency| !self.closed.contains(currency))
     }
 
-    /// Few fields: an account shows one of these for every currency there is.
+    /// Few fields, because an account shows one of these per currency.
     fn bank(&self, currency: &str) -> Value {
         json!({
             "id": bank_id(&self.id, currency),
@@ -194,7 +194,7 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     Ok(shown)
 }
 
-/// The account that the key belongs to, under the id it was opened with.
+/// The account the key belongs to, under its configured id.
 pub(crate) fn read_own(world: &mut World, call: &Call<'_>) -> Outcome {
     let mut shown = read(world, call, call.account.unwrap_or(PLATFORM))?;
     if call.account.is_none() {
@@ -207,7 +207,7 @@ pub(crate) fn read(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     known(world, call, id).map(|account| account.show())
 }
 
-/// Pages by account id; the vendor's order by creation is not kept, as ids need no index.
+/// Pages by account id; the vendor's order by creation is not reproduced, because ids need no index.
 pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let window = call.form.window()?;
     let after = window.after.unwrap_or_default();
@@ -270,7 +270,7 @@ pub(crate) fn external_accounts(world: &mut World, call: &Call<'_>, id: &str) ->
     Ok(list_of(&format!("/v1/accounts/{id}/external_accounts"), rows, more))
 }
 
-/// Notes that somebody has begun an account's onboarding and left it.
+/// Records that someone started an account's onboarding and left it.
 pub(crate) fn begin(world: &mut World, id: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     if account.submitted || std::mem::replace(&mut account.begun, true) {
@@ -288,7 +288,7 @@ pub(crate) fn complete(world: &mut World, id: &str, now: i64) {
     }
 }
 
-/// Ends the account's scene; its bank accounts can be used again.
+/// Ends the account's scene; its bank accounts work again.
 pub(crate) fn mend(world: &mut World, id: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     let was_restricted = account.scene() == Some(Scene::Restricted);
@@ -312,7 +312,7 @@ pub(crate) fn mend(world: &mut World, id: &str, now: i64) {
     }
 }
 
-/// After a failed payout the bank account is switched off until its details are replaced.
+/// After a failed payout the bank account is disabled until its details are replaced.
 pub(crate) fn switch_off_bank(world: &mut World, id: &str, currency: &str, at: i64) {
     let Some(account) = world.stripe.accounts.get_mut(id) else { return };
     if account.errored.insert(currency.to_owned()) {
@@ -329,7 +329,7 @@ pub(crate) fn set_interval(world: &mut World, call: &Call<'_>, interval: &str) -
     Ok(())
 }
 
-/// Puts a connected account back on the daily schedule, as somebody could at Stripe.
+/// Puts a connected account back on the daily schedule, as its owner could at Stripe.
 pub(crate) fn pay_daily(world: &mut World, id: &str, now: i64) {
     if let Some(account) = world.stripe.account(id, now) {
         account.interval = "daily".to_owned();
@@ -345,7 +345,7 @@ fn plan_sweeps(world: &mut World, id: &str, now: i64) {
     }
 }
 
-/// The owner takes away their bank account for a currency.
+/// The owner removes their bank account for a currency.
 pub(crate) fn close_bank(world: &mut World, id: &str, currency: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     let Some(currency) = CURRENCIES.into_iter().find(|known| *known == currency) else { return };
@@ -354,7 +354,7 @@ pub(crate) fn close_bank(world: &mut World, id: &str, currency: &str, now: i64) 
     }
 }
 
-/// The owner takes back the platform's access: to us their account is gone.
+/// The owner revokes the platform's access: to us the account no longer exists.
 pub(crate) fn disconnect(world: &mut World, id: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     account.deleted = true;
@@ -364,7 +364,7 @@ pub(crate) fn disconnect(world: &mut World, id: &str, now: i64) {
     emit(world, &Cause::itself(now), Some(id), event, "ca_sim", &application, None);
 }
 
-/// The owner gives the platform access again, to the account as it is.
+/// The owner restores the platform's access, with the account unchanged.
 pub(crate) fn give_access(world: &mut World, id: &str, now: i64) {
     if let Some(account) = world.stripe.accounts.get_mut(id) {
         account.deleted = false;

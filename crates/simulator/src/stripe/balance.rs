@@ -1,7 +1,7 @@
-//! Balances, the movements on them, the payout schedule, and what an amount must be.
+//! Balances, balance transactions, the payout schedule, and amount validation.
 //!
-//! Not here: who moves money and why (`transfer`, `payout`). Fees and reserves are not played, save where a test has a
-//! movement told wrongly.
+//! Not here: who moves money and why (`transfer`, `payout`). Fees and reserves are not simulated, except where a test
+//! plants a false report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use crate::faults::Lie;
 use crate::table::Dated;
 use crate::world::World;
 
-/// Money in one currency of one account.
+/// An account's money in one currency.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Purse {
     pub(crate) available: i64,
     pub(crate) pending: i64,
 }
 
-/// Which part of a purse.
+/// The part of a purse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Available,
@@ -39,19 +39,19 @@ pub(crate) struct Movement {
     source: String,
     created_at: i64,
     available_at: i64,
-    /// An automatic payout has paid it out, or its owner has spent it.
+    /// Paid out by an automatic payout, or spent by its owner.
     pub(crate) swept: bool,
 }
 
 /// Three decimals, the last of which must be 0 (documented for payments; assumed for payouts).
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
-/// Counted in hundredths although there are none.
+/// Expressed in hundredths although the currency has none.
 const HUNDREDFOLD: [&str; 2] = ["isk", "ugx"];
-/// Counted in hundredths, paid out in whole units only.
+/// Expressed in hundredths, but paid out in whole units only.
 const WHOLE_PAYOUTS: [&str; 2] = ["huf", "twd"];
 const LARGEST: i64 = 99_999_999_999;
 
-/// Checks an amount against Stripe's rules for its currency; `payout` adds those that hold for payouts only.
+/// Validates an amount against Stripe's rules for its currency; `payout` adds the rules for payouts.
 pub(crate) fn check_amount(amount: Option<i64>, currency: &str, payout: bool) -> Result<i64, Refusal> {
     if !super::account::CURRENCIES.contains(&currency) {
         let message = format!("Invalid currency: {currency}. Currencies are three lower-case letters.");
@@ -111,7 +111,7 @@ pub(crate) fn release(world: &mut World, account: &str, currency: &str, amount: 
 }
 
 impl Stripe {
-    /// Adds to (or takes from) one purse.
+    /// Adds to (or subtracts from) one purse.
     pub(crate) fn pay_in(&mut self, account: &str, currency: &str, amount: i64, place: Place) {
         let Some(account) = self.accounts.get_mut(account) else { return };
         let purse = account.purses.entry(currency.to_owned()).or_default();
@@ -129,7 +129,7 @@ impl Dated for Movement {
 }
 
 impl Movement {
-    /// Writes down a movement of available money: `source` is its type and the object behind it.
+    /// Records a movement of available money: `source` is its type and object.
     pub(crate) fn record(
         world: &mut World,
         account: &str,
@@ -141,7 +141,7 @@ impl Movement {
         Movement::record_later(world, account, currency, amount, source, (now, now))
     }
 
-    /// The same for money that is available only later: `times` are creation and availability.
+    /// The same for money available later: `times` are creation and availability.
     pub(crate) fn record_later(
         world: &mut World,
         account: &str,
@@ -167,7 +167,7 @@ impl Movement {
         id
     }
 
-    /// Money that comes to the platform from outside, or goes there. Its ids are counted, not drawn.
+    /// Deposits to and withdrawals from the platform. Ids are sequential, not random.
     pub(crate) fn outside(stripe: &mut Stripe, currency: &str, amount: i64, now: i64) {
         if amount == 0 {
             return;
@@ -189,7 +189,7 @@ impl Movement {
         stripe.movements.add(&id, &[format!("account={PLATFORM}")], movement);
     }
 
-    /// The group of the transfer that this is of, or of which it is the reversal.
+    /// The group of its transfer, or of the transfer it reverses.
     fn payment<'a>(&self, world: &'a World) -> Option<&'a str> {
         let stripe = &world.stripe;
         let transfer = match stripe.reversals.find(&self.source) {
@@ -199,7 +199,7 @@ impl Movement {
         transfer.and_then(super::transfer::Transfer::group)
     }
 
-    /// The line as this caller is told it: with the object behind it in full where it asks for that.
+    /// The balance transaction as returned to this caller, with its source expanded if requested.
     fn tell(&self, world: &World, call: &Call<'_>) -> Value {
         let mut shown = self.show(call.now);
         if call.form.list("expand").iter().any(|field| field == "data.source" || field == "source") {
@@ -253,8 +253,8 @@ impl Movement {
 }
 
 impl Stripe {
-    /// The groups of the transfers whose money an automatic payout took: what came in for a group, less what had gone out
-    /// again before. What an earlier automatic payout gave back came in for all that it had taken.
+    /// The groups of the transfers whose money an automatic payout took: each group's incoming money less what had left
+    /// before. Money returned by an earlier automatic payout counts for all groups that payout had taken.
     pub(crate) fn groups_taken_by(&self, payout: &str) -> Vec<String> {
         let (mut sums, mut shared) = (BTreeMap::<String, i64>::new(), BTreeSet::new());
         for position in self.movements.listed(&format!("payout={payout}")) {
@@ -283,7 +283,7 @@ impl Stripe {
         again.chain(sums.iter().filter(|(_, sum)| **sum > 0).map(|(group, _)| group.clone())).collect()
     }
 
-    /// Marks what an automatic payout pays out: everything of this purse that none has paid out before.
+    /// Marks what an automatic payout takes: everything in this purse not paid out before.
     pub(crate) fn sweep_movements(&mut self, account: &str, currency: &str, payout: &str, now: i64) {
         let list = format!("payout={payout}");
         for position in self.spend_movements(account, currency, now) {
@@ -291,7 +291,7 @@ impl Stripe {
         }
     }
 
-    /// Marks one movement as contained in an automatic payout.
+    /// Marks one movement as part of an automatic payout.
     pub(crate) fn take_into(&mut self, movement: &str, payout: &str) {
         if let Some(position) = self.movements.position(movement) {
             self.movements.at_mut(position).swept = true;
@@ -299,7 +299,7 @@ impl Stripe {
         }
     }
 
-    /// Marks everything of this purse that is available as spent; answers what was not before.
+    /// Marks everything available in this purse as spent; returns what was not spent before.
     pub(crate) fn spend_movements(&mut self, account: &str, currency: &str, now: i64) -> Vec<usize> {
         let listed = self.movements.listed(&format!("account={account}")).to_vec();
         let mut spent = Vec::new();
@@ -314,7 +314,7 @@ impl Stripe {
     }
 }
 
-/// `payout` finds what an automatic payout contains; of a manual one only its own line.
+/// `payout` lists an automatic payout's contents; for a manual one only its own line.
 pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let account = call.account.unwrap_or(PLATFORM);
     let form = &call.form;

@@ -1,4 +1,4 @@
-//! Events, the endpoints they are sent to, and the signature they carry.
+//! Events, webhook endpoints, and signatures.
 //!
 //! Not here: the queue (`outbox`); thin events of API v2.
 
@@ -16,20 +16,20 @@ use crate::table::Dated;
 use crate::world::World;
 use crate::{DAY, SECOND};
 
-/// An event (`evt_…`), kept as it was sent.
+/// An event (`evt_…`), stored as sent.
 #[derive(Debug)]
 pub(crate) struct Event {
     letter: Arc<Letter>,
     created_at: i64,
 }
 
-/// A registered endpoint (`we_…`).
+/// A registered webhook endpoint (`we_…`).
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     id: String,
     url: String,
     enabled_events: Vec<String>,
-    /// Whether it gets the connected accounts' events or the platform's own.
+    /// Whether it receives connected accounts' events or the platform's own.
     connect: bool,
     disabled: bool,
     secret: String,
@@ -38,7 +38,7 @@ pub(crate) struct Endpoint {
     created_at: i64,
 }
 
-/// What made an event happen.
+/// The cause of an event.
 #[derive(Debug)]
 pub(crate) struct Cause {
     now: i64,
@@ -52,7 +52,7 @@ impl Cause {
         Cause { now: call.now, request_id, key: call.key.map(str::to_owned) }
     }
 
-    /// Nobody asked for it: it was due.
+    /// Without a request: it was due.
     pub(crate) fn itself(now: i64) -> Cause {
         Cause { now, request_id: None, key: None }
     }
@@ -64,7 +64,7 @@ impl Dated for Event {
     }
 }
 
-/// Writes an event down and queues it for every endpoint that wants it.
+/// Records an event and queues it for every subscribed endpoint.
 pub(crate) fn emit(
     world: &mut World,
     cause: &Cause,
@@ -76,7 +76,7 @@ pub(crate) fn emit(
 ) {
     let id = world.ids.stripe("evt");
     let stripe = &mut world.stripe;
-    // An account that has taken back our access tells us that, and nothing after it.
+    // An account that revoked our access reports that, and nothing afterwards.
     let silent = account.is_some_and(|id| stripe.accounts.get(id).is_some_and(|account| account.deleted))
         && kind != "account.application.deauthorized";
     let wanting: Vec<&Endpoint> = stripe
@@ -106,7 +106,7 @@ pub(crate) fn emit(
         event_id: id.clone(),
         event_type: kind.to_owned(),
         object_id: object_id.to_owned(),
-        // As Stripe writes them: over several lines.
+        // Over several lines, as Stripe formats them.
         body: format!("{event:#}").into_bytes(),
     });
     for endpoint in wanting {
@@ -128,7 +128,7 @@ pub(crate) fn signature(secret: &str, body: &[u8], now: i64) -> Vec<(String, Str
     vec![("stripe-signature".to_owned(), signature)]
 }
 
-/// The last 30 days, of the platform or of the account that asks.
+/// The last 30 days, for the platform or the calling account.
 pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let form = &call.form;
     let mut kinds = form.list("types");
@@ -264,7 +264,7 @@ fn matches(pattern: &str, kind: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == kind, |start| kind.starts_with(start))
 }
 
-/// Plain http is accepted too: the play has no certificates of its own.
+/// Plain http is accepted too, because the simulator has no TLS certificates.
 fn checked_url(text: &str) -> Result<String, Refusal> {
     let good = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     let refusal =

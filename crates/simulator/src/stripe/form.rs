@@ -1,7 +1,6 @@
-//! Stripe's request bodies: `application/x-www-form-urlencoded` with brackets, and query strings of the same
-//! kind.
+//! Stripe's request bodies: `application/x-www-form-urlencoded` with brackets, and query strings in the same format.
 //!
-//! Not here: what a parameter must be; each call asks for what it knows.
+//! Not here: validating parameters; each call reads the ones it knows.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use super::refusal::Refusal;
 use crate::SECOND;
 use crate::table::Window;
 
-/// Parameters by their full bracketed names, in the order in which they came.
+/// Parameters by full bracketed name, in order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     pairs: Vec<(String, String)>,
@@ -21,7 +20,7 @@ impl Form {
         Form { pairs: pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect() }
     }
 
-    /// The value of exactly this name, brackets included; of several the last.
+    /// The value of exactly this name, including brackets; the last one if repeated.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
@@ -58,8 +57,7 @@ impl Form {
         self.inside(name).map(|(_, value)| value.to_owned()).collect()
     }
 
-    /// Applies `metadata[k]=v` to what is there: an empty value removes its key, an empty `metadata` all of
-    /// them.
+    /// Applies `metadata[k]=v` to existing metadata: an empty value removes its key, an empty `metadata` removes all.
     pub(crate) fn metadata(
         &self,
         current: &BTreeMap<String, String>,
@@ -83,7 +81,7 @@ impl Form {
         Ok(metadata)
     }
 
-    /// Refuses the first parameter whose outermost name is not one of these; `expand` always is.
+    /// Rejects the first parameter whose outermost name is not known; `expand` always is.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
         for (name, _) in &self.pairs {
             let outer = name.split('[').next().unwrap_or_default();
@@ -95,7 +93,7 @@ impl Form {
         Ok(())
     }
 
-    /// The paging of a list call, with `created[…]` when it is given.
+    /// The paging of a list call, including `created[…]` if given.
     pub(crate) fn window(&self) -> Result<Window, Refusal> {
         let limit = self.integer("limit")?.unwrap_or(10);
         if !(1..=100).contains(&limit) {
@@ -117,7 +115,7 @@ impl Form {
         })
     }
 
-    /// Equal for equal parameters, in whatever order they came.
+    /// Equal for equal parameters in any order.
     pub(crate) fn fingerprint(&self) -> String {
         let mut sorted: Vec<String> =
             self.pairs.iter().map(|(name, value)| format!("{name}\u{1}{value}")).collect();

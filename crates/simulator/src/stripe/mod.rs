@@ -1,6 +1,6 @@
 //! Stripe Connect, API version 2026-05-27.dahlia: transfers, payouts, accounts, balances, events.
 //!
-//! The order of every call is Stripe's own: credentials, rate limit, idempotency key, parameters, execution.
+//! Every call is checked in Stripe's order: credentials, rate limit, idempotency key, parameters, execution.
 //!
 //! Not here: calls that a payer of partners does not make. Unknown paths get Stripe's own 404.
 
@@ -30,7 +30,7 @@ use refusal::Refusal;
 
 /// The platform's own account.
 pub(crate) const PLATFORM: &str = "acct_platform";
-/// The version that every object is shaped by.
+/// The API version of every object.
 const API_VERSION: &str = "2026-05-27.dahlia";
 
 pub(crate) struct Stripe {
@@ -38,7 +38,7 @@ pub(crate) struct Stripe {
     pub(crate) transfers: Table<transfer::Transfer>,
     pub(crate) reversals: Table<transfer::Reversal>,
     pub(crate) payouts: Table<payout::Payout>,
-    /// Everything that was ever paid in, by currency.
+    /// The total deposits, by currency.
     pub(crate) deposits: BTreeMap<String, i64>,
     movements: Table<balance::Movement>,
     events: Table<event::Event>,
@@ -49,13 +49,13 @@ pub(crate) struct Stripe {
     limits: HashMap<&'static str, (i64, u32)>,
     opening_minor: i64,
     live: bool,
-    /// No page of a list is longer, whatever was asked for.
+    /// The largest page of a list, whatever was requested.
     pub(crate) longest_page: usize,
-    /// A list shows what was made so long ago at least.
+    /// The minimum age of an object in lists.
     pub(crate) lists_behind_us: i64,
 }
 
-/// One call, after its credentials were found good.
+/// A call with valid credentials.
 pub(crate) struct Call<'a> {
     pub(crate) now: i64,
     /// `Stripe-Account`.
@@ -63,11 +63,11 @@ pub(crate) struct Call<'a> {
     pub(crate) key: Option<&'a str>,
     pub(crate) request_id: &'a str,
     pub(crate) form: Form,
-    /// Under which address we are reached.
+    /// The base URL the caller used.
     pub(crate) base: String,
 }
 
-/// The idempotency table: the first answer to each key of each account, for a day.
+/// The idempotency table: the first answer for each key of each account, kept for a day.
 #[derive(Default)]
 struct Kept {
     answers: HashMap<(String, String), KeptAnswer>,
@@ -114,7 +114,7 @@ impl Stripe {
         stripe
     }
 
-    /// Money comes in from outside, or goes there, until so much is available on the platform.
+    /// Deposits or withdraws money until the platform has `minor` available.
     pub(crate) fn set_balance(&mut self, currency: &str, minor: i64, now: i64) {
         if let Some(platform) = self.accounts.get_mut(PLATFORM) {
             let purse = platform.purses.entry(currency.to_owned()).or_default();
@@ -125,8 +125,7 @@ impl Stripe {
         }
     }
 
-    /// Takes away what is available in a connected account, as if its owner had spent it. What it owes stays owed: nobody
-    /// spends a debt.
+    /// Removes a connected account's available money, as if its owner had spent it. A negative balance stays.
     pub(crate) fn drain(&mut self, account: &str, currency: &str, now: i64) {
         if self.available(account, currency) <= 0 {
             return;
@@ -139,7 +138,7 @@ impl Stripe {
         }
     }
 
-    /// The account of a call, made on first sight; `None` when the id is not an account's.
+    /// The account of a call, created on first sight; `None` if it is not an account id.
     fn account(&mut self, id: &str, now: i64) -> Option<&mut Account> {
         if !id.starts_with("acct_") || id.len() > 255 {
             return None;
@@ -150,7 +149,7 @@ impl Stripe {
         self.accounts.get_mut(id).filter(|account| !account.deleted)
     }
 
-    /// What is available on the platform; a currency seen for the first time holds the opening balance.
+    /// The platform's available balance; a currency seen for the first time holds the opening balance.
     fn platform_available(&mut self, currency: &str, now: i64) -> i64 {
         let known = |platform: &Account| platform.purses.contains_key(currency);
         if !self.accounts.get(PLATFORM).is_some_and(known) {
@@ -165,7 +164,7 @@ impl Stripe {
     }
 }
 
-/// Answers a request, twisted by a fault if one struck.
+/// Answers a request, modified by a fault if one applies.
 pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> Answer {
     let request_id = world.ids.stripe("req");
     let mut answer = admitted(world, incoming, twist, &request_id);
@@ -181,7 +180,7 @@ pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> An
     answer
 }
 
-/// What the books note about a request for money.
+/// The record of a payment request in the books.
 pub(crate) fn money_request(incoming: &Incoming, executed: bool) -> MoneyRequest {
     MoneyRequest {
         vendor: Vendor::Stripe,
@@ -294,7 +293,7 @@ fn route(world: &mut World, call: &Call<'_>, method: &str, path: &str) -> Outcom
 }
 
 impl Kept {
-    /// The kept answer again, or the refusal of a key that was used for something else.
+    /// Replays the stored answer, or rejects a key that was used for something else.
     fn replay(&mut self, slot: &(String, String), fingerprint: &str, now: i64) -> Option<Answer> {
         while let Some((at, old)) = self.by_age.front().filter(|(at, _)| now - at >= DAY) {
             if self.answers.get(old).is_some_and(|kept| kept.at == *at) {
@@ -369,7 +368,7 @@ fn limited(reason: &str, retry_after_s: u64) -> Answer {
     answer
 }
 
-/// Which limit this request breaks, counted by whole seconds.
+/// The rate limit this request exceeds, counted per whole second.
 fn over_limit(world: &mut World, incoming: &Incoming) -> Option<&'static str> {
     if !world.options.enforce_rate_limits {
         return None;
@@ -410,7 +409,7 @@ fn echo_other_amount(answer: &mut Answer) {
     }
 }
 
-/// A list object around rows that are already in order.
+/// A list object for rows that are already sorted.
 fn list_of(url: &str, data: Vec<Value>, has_more: bool) -> Value {
     json!({"object": "list", "data": data, "has_more": has_more, "url": url})
 }

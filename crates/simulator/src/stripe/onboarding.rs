@@ -1,7 +1,7 @@
-//! Hosted onboarding: links that work once and for five minutes, and the form behind them, small enough for one page.
-//! Finishing it completes the account; leaving it half way leaves the account half way. Either leads back.
+//! Hosted onboarding: links that work once and for five minutes, and a one-page form behind them. Finishing it
+//! completes the account; leaving it leaves the account incomplete. Both redirect back.
 //!
-//! Not here: what Stripe really asks of a person, and how long it then looks at it.
+//! Not here: what Stripe really asks, and how long its review takes.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::world::World;
 /// How long a link works, in seconds.
 const LINK_S: i64 = 300;
 
-/// A link that was handed out.
+/// A link that was issued.
 #[derive(Debug)]
 pub(crate) struct Link {
     token: String,
@@ -25,14 +25,14 @@ pub(crate) struct Link {
 }
 
 pub(crate) enum Step {
-    /// The form of this account.
+    /// Show the form of this account.
     Form {
         account: String,
     },
     To(String),
-    /// The account's form is done and there is nowhere to go back to.
+    /// The account's form is done, and there is no return URL.
     Done,
-    /// There is no such link, or it was used, and there is nowhere to go back to.
+    /// The link is unknown or used, and there is no return URL.
     Gone,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn link(world: &mut World, call: &Call<'_>) -> Outcome {
     Ok(json!({"object": "account_link", "created": created, "expires_at": expires_at, "url": url}))
 }
 
-/// Somebody opens a link: the first time they see the form, later they are sent for a fresh one.
+/// Opens a link: the first time it shows the form, later it redirects for a fresh link.
 pub(crate) fn open(world: &mut World, token: &str, now: i64) -> Step {
     let Some(link) = world.stripe.links.iter_mut().find(|link| link.token == token) else {
         return Step::Gone;
@@ -69,7 +69,7 @@ pub(crate) fn open(world: &mut World, token: &str, now: i64) -> Step {
     Step::Form { account: link.account.clone() }
 }
 
-/// Somebody leaves the form, having finished it or not.
+/// Leaves the form, finished or not.
 pub(crate) fn leave(world: &mut World, token: &str, finished: bool, now: i64) -> Step {
     let Some(link) = world.stripe.links.iter_mut().find(|link| link.token == token) else {
         return Step::Gone;

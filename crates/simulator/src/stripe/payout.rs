@@ -1,10 +1,10 @@
-//! Payouts from a balance to a bank: pending, in transit, paid or failed; and the daily sweep of accounts
-//! that are on an automatic schedule.
+//! Payouts from a balance to a bank: pending, in transit, paid or failed; and the daily sweep of accounts on an
+//! automatic schedule.
 //!
 //! A payout without `Stripe-Account` pays the platform's own bank, as at Stripe; the books show it.
 //!
-//! A payout that was reversed stays paid, and another one, of the same amount below zero, fetches it back: once that one is
-//! paid, the money is in the balance again.
+//! A reversed payout stays paid, and a second payout with the negative amount recovers it: once that one is paid, the
+//! money is in the balance again.
 //!
 //! Not here: instant payouts to cards.
 
@@ -42,21 +42,21 @@ pub(crate) struct Payout {
     source_type: String,
     metadata: BTreeMap<String, String>,
     key: Option<String>,
-    /// The payout that this one fetches back.
+    /// The payout that this one reverses.
     pub(crate) original: Option<String>,
-    /// The payout that fetches this one back.
+    /// The payout that reverses this one.
     reversed_by: Option<String>,
     /// When it came to its end.
     ended_at: Option<i64>,
-    /// The platform has been shown how it ended.
+    /// Whether the platform has been shown its outcome.
     end_shown: Cell<bool>,
-    /// It came to its end while the platform had no access to the account, or just before it lost it.
+    /// It ended while the platform had no access to the account, or just before losing it.
     ended_unseen: bool,
     created_at: i64,
     arrival_at: i64,
 }
 
-/// A platform that polls cannot have asked within this time.
+/// A polling platform cannot have asked within this time.
 const JUST_NOW: i64 = 600 * SECOND;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) struct Failure {
     message: &'static str,
 }
 
-/// What a payout does next.
+/// The next step of a payout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Leave,
@@ -178,7 +178,7 @@ pub(crate) fn update(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(announce(world, &Cause::of(call), position, "payout.updated", Some(before)))
 }
 
-/// The owner of an account takes a mark off its payouts.
+/// The owner of an account removes a metadata key from its payouts.
 pub(crate) fn write_over(world: &mut World, account: &str, key: &str) {
     let of_account = |payout: &Payout| payout.account == account;
     for position in 0..world.stripe.payouts.rows().len() {
@@ -201,7 +201,7 @@ pub(crate) fn cancel(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(announce(world, &cause, position, "payout.canceled", None))
 }
 
-/// Asks the bank to give a paid payout back.
+/// Asks the bank to return a paid payout.
 pub(crate) fn reverse(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     call.form.only(&["metadata"])?;
     let position = own(world, call, id)?;
@@ -214,7 +214,7 @@ pub(crate) fn reverse(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(fetch_back(world, &Cause::of(call), position, metadata, call.now))
 }
 
-/// The owner of an account has the newest paid payout of a payment reversed in their dashboard. Answers whether there was one.
+/// The owner of an account reverses a payment's newest paid payout in their dashboard. Returns whether there was one.
 pub(crate) fn reverse_in_dashboard(world: &mut World, transaction: &str, now: i64) -> bool {
     let of_it = |payout: &Payout| payout.transaction() == Some(transaction) && payout.status == "paid";
     let found = world.stripe.payouts.rows().iter().rposition(|one| of_it(one) && one.reversed_by.is_none());
@@ -268,7 +268,7 @@ fn fetch_back(
     announce(world, cause, position, "payout.created", None)
 }
 
-/// The bank has given a payout back.
+/// The bank has returned a payout.
 fn fetched(world: &mut World, position: usize, at: i64) {
     let payout = world.stripe.payouts.at(position);
     let (id, account) = (payout.id.clone(), payout.account.clone());
@@ -278,7 +278,7 @@ fn fetched(world: &mut World, position: usize, at: i64) {
     world.stripe.payouts.at_mut(position).movement = movement;
 }
 
-/// Takes one step of a payout's way, unless something else has ended it meanwhile.
+/// Takes a payout's step, unless it has ended otherwise in the meantime.
 pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
     let Some(position) = world.stripe.payouts.position(id) else { return };
     let cause = Cause::itself(at);
@@ -317,7 +317,7 @@ impl super::Stripe {
         listed.map(|position| self.payouts.at(*position).id.clone()).collect()
     }
 
-    /// An account's payouts that are still pending; for mending only, as it walks the whole list.
+    /// An account's pending payouts; used only for mending, because it scans the whole list.
     pub(crate) fn waiting_payouts(&self, account: &str) -> Vec<String> {
         let listed = self.payouts.listed(&format!("account={account}")).iter();
         let payouts = listed.map(|position| self.payouts.at(*position));
@@ -325,7 +325,7 @@ impl super::Stripe {
     }
 }
 
-/// Writes the next sweep of an account on the daily schedule into the agenda: the midnight (UTC) after `at`.
+/// Schedules the next sweep of an account on the daily schedule: the midnight (UTC) after `at`.
 pub(crate) fn plan_sweep(world: &mut World, account: &str, currency: &str, at: i64) {
     let daily = world.stripe.accounts.get(account).is_some_and(|account| account.interval == "daily");
     if daily && account != PLATFORM {
@@ -335,8 +335,8 @@ pub(crate) fn plan_sweep(world: &mut World, account: &str, currency: &str, at: i
     }
 }
 
-/// Pays out everything that is available, as Stripe does by itself for an account on the daily schedule. What is pending, or
-/// what the bank account cannot take yet, is looked at again at the next midnight.
+/// Pays out everything available, as Stripe does for an account on the daily schedule. Pending money, or money its bank
+/// account cannot receive yet, waits for the next midnight.
 pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64) {
     let amount = world.stripe.available(account_id, currency);
     let Some(account) = world.stripe.accounts.get(account_id) else { return };
@@ -379,7 +379,7 @@ pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64
     begin(world, &Cause::itself(at), payout, scene);
 }
 
-/// Takes the money from the balance and plans the whole way, as the scene has it.
+/// Takes the money from the balance and schedules all steps according to the scene.
 fn begin(world: &mut World, cause: &Cause, mut payout: Payout, scene: Option<Scene>) -> Value {
     let (id, account) = (payout.id.clone(), payout.account.clone());
     let (currency, amount, now) = (payout.currency.clone(), payout.amount, payout.created_at);
@@ -387,7 +387,7 @@ fn begin(world: &mut World, cause: &Cause, mut payout: Payout, scene: Option<Sce
     payout.arrival_at = now + steps.last().map_or(0, |(wait, _)| *wait);
     payout.movement = Movement::record(world, &account, &currency, -amount, ("payout", &id), now);
     if payout.automatic {
-        // Its own line is among what it contains.
+        // Its own line is part of its contents.
         world.stripe.take_into(&payout.movement, &id);
     }
     world.stripe.pay_in(&account, &currency, -amount, Place::Available);
@@ -427,7 +427,7 @@ fn way(scene: Option<Scene>, pace: &crate::Pace) -> Vec<(i64, Step)> {
     }
 }
 
-/// The money goes back to the balance it came from, and the bank account is switched off.
+/// Returns the money to its balance and disables the bank account.
 fn fail(world: &mut World, position: usize, failure: Failure, at: i64) {
     bring_back(world, position, "payout_failure", at);
     let payout = world.stripe.payouts.at_mut(position);
@@ -448,7 +448,7 @@ fn note_end(world: &mut World, position: usize, at: i64) {
     payout.end_shown.set(false);
 }
 
-/// The platform loses its access to an account: what has ended there just now, and was not asked about since, it has not seen.
+/// The platform loses access to an account: it has not seen what just ended there and was not queried since.
 pub(crate) fn lose_sight(world: &mut World, account: &str, now: i64) {
     for id in world.stripe.payouts_of(account) {
         let Some(position) = world.stripe.payouts.position(&id) else { continue };
@@ -491,7 +491,7 @@ fn refuse_by_scene(scene: Option<Scene>) -> Result<(), Refusal> {
             let message = "The payout exceeds this account's limit.";
             Err(Refusal::definite("payouts_limit_exceeded", message))
         }
-        // The account must keep a minimum, which its balance does not tell.
+        // The account must keep a minimum, which its balance does not show.
         Some(Scene::Minimum) => {
             let message = "You have insufficient funds in your Stripe account for this transfer.";
             Err(Refusal::definite("balance_insufficient", message))
@@ -572,12 +572,12 @@ impl Payout {
         })
     }
 
-    /// The transaction that the payer wrote on it.
+    /// The transaction in the payer's metadata.
     pub(crate) fn transaction(&self) -> Option<&str> {
         self.metadata.get("transaction").map(String::as_str)
     }
 
-    /// In our books one that was fetched back has failed, and the one that fetched it is none.
+    /// In the books a recovered payout counts as failed, and the payout that recovered it is omitted.
     pub(crate) fn line(&self, stripe: &Stripe) -> PayoutLine {
         let back = |id: &String| stripe.payouts.position(id).map(|at| stripe.payouts.at(at).status);
         let back = self.reversed_by.as_ref().and_then(back) == Some("paid");

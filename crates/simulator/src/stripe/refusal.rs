@@ -1,6 +1,6 @@
 //! Stripe's errors.
 //!
-//! Not here: 401, 409 and 429, which come before a call is looked at (`stripe::answer`).
+//! Not here: 401, 409 and 429, which are returned before a call is processed (`stripe::answer`).
 
 use serde_json::{Value, json};
 
@@ -14,20 +14,19 @@ pub(crate) struct Refusal {
     code: Option<&'static str>,
     message: String,
     param: Option<String>,
-    /// Whether execution had begun: then the answer is kept under the key; a failed check of parameters is
-    /// not.
+    /// Whether execution had started: then the answer is stored under the key; a failed parameter check is not.
     pub(crate) begun: bool,
 }
 
 impl Refusal {
-    /// A parameter is not as it must be.
+    /// A parameter is invalid.
     pub(crate) fn parameter(code: &'static str, param: &str, message: &str) -> Refusal {
         let mut refusal = Refusal::new(400, Some(code), message);
         refusal.param = Some(param.to_owned());
         refusal
     }
 
-    /// The call was understood, begun and refused.
+    /// The call was valid, started and rejected.
     pub(crate) fn definite(code: &'static str, message: &str) -> Refusal {
         Refusal { begun: true, ..Refusal::new(400, Some(code), message) }
     }
@@ -44,13 +43,13 @@ impl Refusal {
         refusal
     }
 
-    /// A refusal of the plain sort; nothing was begun.
+    /// An `invalid_request_error`; execution had not started.
     pub(crate) fn new(status: u16, code: Option<&'static str>, message: &str) -> Refusal {
         let kind = "invalid_request_error";
         Refusal { status, kind, code, message: message.to_owned(), param: None, begun: false }
     }
 
-    /// The same refusal under another `error.type`.
+    /// The same error with another `error.type`.
     pub(crate) fn of_kind(self, kind: &'static str) -> Refusal {
         Refusal { kind, ..self }
     }

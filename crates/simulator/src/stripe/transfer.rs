@@ -1,7 +1,7 @@
-//! Transfers from the platform to a connected account, and their reversals. A transfer has no status: it
-//! exists, or the call was refused.
+//! Transfers from the platform to a connected account, and their reversals. A transfer has no status: it exists, or the
+//! call was rejected.
 //!
-//! Not here: the way from the connected account to a bank (`payout`).
+//! Not here: the path from the connected account to a bank (`payout`).
 
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     make(world, &Cause::of(call), of, call.now)
 }
 
-/// Somebody sends money to a connected account in Stripe's dashboard; false when the balance does not cover it.
+/// Someone sends money to a connected account in Stripe's dashboard; `false` if the balance does not cover it.
 pub(crate) fn send_in_dashboard(
     world: &mut World,
     destination: &str,
@@ -128,7 +128,7 @@ pub(crate) fn send_in_dashboard(
     make(world, &Cause::itself(now), of, now).is_ok()
 }
 
-/// A transfer that nothing stands against.
+/// A transfer request that passed all checks.
 struct Order {
     amount: i64,
     currency: String,
@@ -254,8 +254,8 @@ pub(crate) enum Which {
     Newest,
 }
 
-/// Somebody reverses the transfer of a group in Stripe's dashboard, wholly or in part. Where the connected balance does
-/// not cover it, it becomes negative, as Stripe lets a platform that answers for its accounts do.
+/// Someone reverses a group's transfer in Stripe's dashboard, fully or partly. An insufficient connected balance
+/// becomes negative, as Stripe allows a platform that is liable for its accounts.
 pub(crate) fn reverse_in_dashboard(
     world: &mut World,
     group: &str,
@@ -325,7 +325,7 @@ fn refuse_by_scene(scene: Option<Scene>) -> Result<(), Refusal> {
     }
 }
 
-/// Puts transferred money into the connected balance, available at once or pending; answers when it is
+/// Puts transferred money into the connected balance, available immediately or pending; returns when it becomes
 /// available.
 fn receive(world: &mut World, account: &str, currency: &str, amount: i64, now: i64) -> i64 {
     let scene = world.stripe.accounts.get(account).and_then(super::Account::scene);
@@ -342,7 +342,7 @@ fn receive(world: &mut World, account: &str, currency: &str, amount: i64, now: i
     now + wait
 }
 
-/// Moves money from a connected balance to the platform's; false when there is not enough of it.
+/// Moves money from a connected balance to the platform's; `false` if there is not enough.
 fn take_back(world: &mut World, account: &str, currency: &str, amount: i64) -> bool {
     if world.stripe.available(account, currency) < amount {
         return false;
@@ -366,7 +366,7 @@ fn announce(
 }
 
 impl Transfer {
-    /// What its maker tied it to.
+    /// The transfer group set by its creator.
     pub(super) fn group(&self) -> Option<&str> {
         self.group.as_deref()
     }
@@ -395,7 +395,7 @@ impl Transfer {
         })
     }
 
-    /// The group, when this is the transfer that a connected account sees as `payment`.
+    /// The group, if this is the transfer that a connected account sees as `payment`.
     pub(crate) fn group_of_payment(&self, payment: &str) -> Option<String> {
         self.group.clone().filter(|_| self.destination_payment == payment)
     }

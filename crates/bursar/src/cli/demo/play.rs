@@ -1,5 +1,5 @@
-//! The main job, played: a file of rewards is imported, approved, batched and paid while the vendors misbehave as
-//! scripted, and every payment is followed until the vendor says how it ended.
+//! The main workflow: a file of rewards is imported, approved, batched and paid while the vendors fail as scripted, and
+//! every payment is followed until the vendor says how it ended.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::store::payees::{self, Named};
 use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::work::movements;
 
-/// How long the payments may take to end.
+/// The time limit for all payments to end.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What the demonstration must show, in the words of the table's last column.
+/// The scenes the demo must show, as in the table's last column.
 const SCENES: [&str; 7] = [
     "paid",
     "closed account",
@@ -64,7 +64,7 @@ pub(super) async fn auto(demo: &Demo) -> Outcome {
     check(demo, &ended, &seen).await
 }
 
-/// The script: what the vendors do wrong from now on.
+/// Scripts the vendors' faults from now on.
 fn misbehave(demo: &Demo) {
     let plant = |vendor, call, kind, times| demo.vendors.plant(Fault { vendor, call, kind, skip: 0, times });
     plant(Played::Stripe, Call::Transfer, FaultKind::AnswerLost, 1);
@@ -73,8 +73,7 @@ fn misbehave(demo: &Demo) {
     plant(Played::PayPal, Call::Webhook, FaultKind::Lost, 6);
 }
 
-/// Waits until every payment has ended, or waits for its receiver. The one that the bank sends back has to have come
-/// back.
+/// Waits until every payment has ended or is unclaimed, including the scripted bank return.
 async fn follow(demo: &Demo, batch: BatchId) -> Result<Vec<Transaction>, Failure> {
     let late = |one: &Transaction| one.destination.address().contains("paid_then_failed");
     let waiting = async {
@@ -99,7 +98,7 @@ async fn follow(demo: &Demo, batch: BatchId) -> Result<Vec<Transaction>, Failure
         .unwrap_or_else(|_| Err(Failure("not every payment ended in time".to_owned())))
 }
 
-/// Prints how every payment ended; answers which scenes were seen.
+/// Prints how every payment ended; returns the scenes that occurred.
 async fn tell(demo: &Demo, ended: &[Transaction]) -> Result<BTreeSet<&'static str>, Failure> {
     let mut db = demo.app.store.read().await?;
     let of: Vec<_> = ended.iter().map(|one| one.terms.payee).collect();
@@ -119,7 +118,7 @@ async fn tell(demo: &Demo, ended: &[Transaction]) -> Result<BTreeSet<&'static st
     Ok(seen)
 }
 
-/// The objects about which an event was delivered, and taken, more than once.
+/// The objects with an event that was delivered and accepted more than once.
 fn doubled(books: &Books) -> BTreeSet<String> {
     let mut taken: HashMap<&str, u32> = HashMap::new();
     for line in books.webhooks.iter().filter(|line| line.answered == 200) {
@@ -129,7 +128,7 @@ fn doubled(books: &Books) -> BTreeSet<String> {
     books.webhooks.iter().filter(|line| twice(&line.event_id)).map(|line| line.object_id.clone()).collect()
 }
 
-/// What can be seen of a payment's way in its own evidence.
+/// The scenes that a payment's evidence shows.
 fn scenes(one: &Transaction, timeline: &[ReadLine], twice: bool) -> Vec<&'static str> {
     let has = |effect: &str| timeline.iter().any(|line| line.effect == effect);
     let paid_by = |source: &str| {
@@ -185,7 +184,7 @@ fn row(one: &Transaction, named: Option<&Named>, scenes: &[&'static str]) -> Vec
     ]
 }
 
-/// The demonstration fails unless every scene was seen, every invariant holds, and the vendors' own books agree.
+/// Fails unless every scene occurred, every invariant holds and the vendors' books agree.
 async fn check(demo: &Demo, ended: &[Transaction], seen: &BTreeSet<&'static str>) -> Outcome {
     let missing: Vec<&str> = SCENES.into_iter().filter(|scene| !seen.contains(scene)).collect();
     if !missing.is_empty() {

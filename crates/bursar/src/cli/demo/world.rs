@@ -1,5 +1,5 @@
-//! The demonstration's world: companies, partners, rewards in several currencies, a history that was really paid, and an
-//! open batch. Everything goes in through the same imports and verbs as anybody's data.
+//! The demo's data: companies, partners, rewards in several currencies, a history that was actually paid, and an open
+//! batch. All of it goes through the same imports and verbs as real data.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::work::{Work, connect};
 
 const PARTNERS: usize = 40;
 const COMPANIES: usize = 8;
-/// Rewards of the past, which were paid; and of now, some decided and some not.
+/// The number of past rewards, all paid, and of current ones, some of them decided.
 const HISTORY: usize = 90;
 const PRESENT: usize = 130;
-/// How long the history may take to be paid.
+/// The time limit for paying the history.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The currency of a partner's rewards, and an amount of it that a vendor can pay.
+/// A partner's currency, and an amount that a vendor can pay in it.
 fn value(partner: usize, n: usize) -> (String, &'static str) {
     let cents = (n * 37 + partner * 11) % 100;
     let whole = 40 + (n * 53 + partner * 17) % 900;
@@ -54,7 +54,7 @@ fn partners() -> String {
     for partner in 1..=PARTNERS {
         let company = partner % COMPANIES + 1;
         let (vendor, destination) = match partner % 10 {
-            // One in ten has not said yet how they want to be paid.
+            // One in ten has no payout method yet.
             9 => ("", String::new()),
             even if even % 2 == 0 => ("stripe", format!("acct_demo_{partner:02}")),
             _ => ("paypal", format!("partner{partner:02}@demo.example")),
@@ -127,7 +127,7 @@ async fn pending(app: &App) -> Result<(Filter, i64), super::Failure> {
     Ok((filter, count))
 }
 
-/// Approves everything that waits for review; answers how many.
+/// Approves everything that is pending; returns how many.
 pub(super) async fn approve_pending(app: &App) -> Result<usize, super::Failure> {
     let (filter, count) = pending(app).await?;
     let which = Which::All(Box::new(filter), count);
@@ -136,7 +136,7 @@ pub(super) async fn approve_pending(app: &App) -> Result<usize, super::Failure> 
     Ok(done.done.len())
 }
 
-/// Leaves something in every list: approved, rejected, still to be reviewed.
+/// Puts something into every list: approved, rejected, pending.
 async fn decide_some(app: &App) -> Outcome {
     let (filter, _) = pending(app).await?;
     let mut db = app.store.read().await?;
@@ -158,13 +158,13 @@ async fn decide_some(app: &App) -> Outcome {
     Ok(())
 }
 
-/// Puts everything that can be paid into the open draft, or a new one.
+/// Adds everything payable to the open draft, or to a new one.
 pub(super) async fn form(app: &App) -> Result<BatchView, super::Failure> {
     let choose = Choose::AllEligible(PoolFilter::default());
     batches::form(app, &operator(), &choose, false, None).await.map_err(words)
 }
 
-/// Forms a batch of everything that can be paid, and pays it.
+/// Forms a batch of everything payable and pays it.
 pub(super) async fn pay_all_eligible(app: &App, work: &Work) -> Result<pay::Paid, super::Failure> {
     let view = form(app).await?;
     let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };

@@ -1,4 +1,4 @@
-//! German.
+//! Gate and failure texts in German.
 
 use payout::eligibility::Code;
 use payout::reason::Cause;

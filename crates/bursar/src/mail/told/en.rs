@@ -1,4 +1,4 @@
-//! English.
+//! Gate and failure texts in English.
 
 use payout::eligibility::Code;
 use payout::reason::Cause;

@@ -1,4 +1,4 @@
-//! Spanish.
+//! Gate and failure texts in Spanish.
 
 use payout::eligibility::Code;
 use payout::reason::Cause;

@@ -1,4 +1,4 @@
-//! French.
+//! Gate and failure texts in French.
 
 use payout::eligibility::Code;
 use payout::reason::Cause;

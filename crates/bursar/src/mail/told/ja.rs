@@ -1,4 +1,4 @@
-//! Japanese.
+//! Gate and failure texts in Japanese.
 
 use payout::eligibility::Code;
 use payout::reason::Cause;

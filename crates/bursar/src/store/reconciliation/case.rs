@@ -1,5 +1,5 @@
-//! What does not tie between a vendor and the books: a case for each thing, currency and aspect. What is deliberately not here:
-//! how both sides are held against each other (`ops::reconciliation`).
+//! Reconciliation differences between a vendor and the ledger: one case per subject, currency and aspect. Not here:
+//! comparing the two sides (`ops::reconciliation`).
 
 use payout::money::{Currency, Money, Vendor};
 use payout::reconciliation::{Aspect, Standing};
@@ -9,50 +9,48 @@ use sqlx::any::AnyRow;
 use super::{Account, Known, note_days};
 use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
-/// What does not tie, or may not have had the time to.
+/// A difference, or one side that may only be late.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {
     /// Its id, `rec_…`.
     pub id: String,
     pub of: Account,
-    /// The payment, the object of nobody's, or the day.
+    /// The payment, the unassigned object, or the day.
     pub subject: String,
     pub aspect: Aspect,
-    /// The payment, where it is about one.
+    /// The payment, if it concerns one.
     pub transaction: Option<String>,
     /// The day it is shown on.
     pub day: String,
-    /// How both sides stand.
+    /// How the two sides compare.
     pub standing: Standing,
-    /// What the vendor's side comes to.
+    /// The total on the vendor's side.
     pub moved: Money,
-    /// What the books' side comes to.
+    /// The total in the ledger.
     pub posted: Money,
-    /// Until when it may wait.
+    /// Until when it may be merely late.
     pub waits_until: Option<i64>,
-    /// Since when it is there.
     pub opened_at: i64,
-    /// When both sides came to the same.
+    /// When the two sides matched again.
     pub closed_at: Option<i64>,
-    /// Who explained it, when, and why it is off.
+    /// Who explained it, when, and the explanation.
     pub explained: Option<Explained>,
-    /// What else is known of it, where it is listed.
+    /// What else is known about it, in lists.
     pub known: Option<Known>,
 }
 
-/// Why something is off, in somebody's words.
+/// A person's explanation of a difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Explained {
-    /// When it was said.
     pub at: i64,
     pub by: String,
     pub name: String,
-    /// What they said.
+    /// The explanation in their own words.
     pub why: String,
 }
 
 impl Case {
-    /// By how much the vendor's side is more.
+    /// How much more is on the vendor's side.
     pub fn difference(&self) -> i128 {
         i128::from(self.moved.minor) - i128::from(self.posted.minor)
     }
@@ -81,13 +79,14 @@ impl Case {
         }
     }
 
-    /// A person must look: it is off, or may be late and is known to be a payment that somebody must settle.
+    /// Whether a person must act: a real difference, or one that may be late but belongs to a payment someone must
+    /// resolve.
     pub fn wants_somebody(&self) -> bool {
         let known = self.known.as_ref().is_some_and(|known| known.alarms);
         self.is_task() || (known && self.closed_at.is_none() && self.explained.is_none())
     }
 
-    /// Both sides differ, and not only because one may be late: somebody must look, or has explained it.
+    /// Whether the sides differ by more than lateness: someone must act, or has explained it.
     pub fn stays_off(&self) -> bool {
         self.wants_somebody() || (self.closed_at.is_none() && self.explained.is_some())
     }
@@ -126,7 +125,7 @@ fn read_case(row: &AnyRow) -> Result<Case> {
     })
 }
 
-/// The cases of these subjects of an account.
+/// The cases of these subjects in an account.
 pub async fn cases(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<Case>> {
     let mut found = Vec::new();
     for some in subjects.chunks(MOST_VALUES) {
@@ -144,7 +143,7 @@ fn of_subjects(of: &Account, subjects: &[String]) -> Where {
     conditions
 }
 
-/// The same, held until this transaction ends: what is written back must not undo what somebody says of one meanwhile.
+/// The same, locked until the transaction ends, so that writing back does not undo a concurrent explanation.
 pub async fn lock_cases(tx: &mut Tx, of: &Account, subjects: &[String]) -> Result<Vec<Case>> {
     for some in subjects.chunks(MOST_VALUES) {
         let sql = "UPDATE reconciliation_case SET standing = standing {where}";
@@ -153,7 +152,7 @@ pub async fn lock_cases(tx: &mut Tx, of: &Account, subjects: &[String]) -> Resul
     cases(tx, of, subjects).await
 }
 
-/// What is open, or was explained, on these days.
+/// Open or explained cases on these days.
 pub async fn open_on(db: &mut Db, (from, to): (&str, &str)) -> Result<Vec<Case>> {
     let mut conditions = Where::default();
     conditions.and("day >= ?", [from.into()]);
@@ -163,7 +162,7 @@ pub async fn open_on(db: &mut Db, (from, to): (&str, &str)) -> Result<Vec<Case>>
     db.all(conditions.query(&sql)).await?.iter().map(read_case).collect()
 }
 
-/// How many cases wait for a person, and the oldest day of them.
+/// The number of cases that need a person, and the oldest one's day.
 pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
     let mut conditions = Where::default();
     conditions.and("closed_at IS NULL", []);
@@ -173,7 +172,7 @@ pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// What waits for a person and was not told under this notice yet, newest first, each with what it is told as.
+/// Cases that need a person and were not reported under this notice yet, newest first, each with its notice key.
 pub async fn untold_tasks(db: &mut Db, notice: &str, most: i64) -> Result<Vec<(Case, String)>> {
     let sql = format!(
         "SELECT {CASE}, {TOLD_AS} FROM reconciliation_case \
@@ -185,29 +184,29 @@ pub async fn untold_tasks(db: &mut Db, notice: &str, most: i64) -> Result<Vec<(C
     db.all(query).await?.iter().map(|row| Ok((read_case(row)?, row.try_get(18)?))).collect()
 }
 
-/// What a case is told as: again where it is opened again, and where it becomes something else.
+/// The notice key of a case: it changes when the case reopens or changes standing.
 const TOLD_AS: &str = "id || ' ' || CAST(opened_at AS TEXT) || ' ' || standing";
 
-/// One case.
+/// A case by its id.
 ///
 /// # Errors
-/// [`StoreError::Missing`] where there is none.
+/// [`StoreError::Missing`] if there is none.
 pub async fn case(db: &mut Db, id: &str) -> Result<Case> {
     let sql = format!("SELECT {CASE} FROM reconciliation_case WHERE id = $1");
     read_case(&db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_owned())).await?)
 }
 
-/// The same, held until this transaction ends.
+/// The same, locked until the transaction ends.
 ///
 /// # Errors
-/// [`StoreError::Missing`] where there is none.
+/// [`StoreError::Missing`] if there is none.
 pub async fn lock_case(tx: &mut Tx, id: &str) -> Result<Case> {
     let sql = "UPDATE reconciliation_case SET standing = standing WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_owned())).await?;
     case(tx, id).await
 }
 
-/// Writes cases as they stand now, each once by what it is about, and the days they are shown on.
+/// Writes cases in their current state, one per subject, and the days they are shown on.
 pub async fn put_cases(tx: &mut Tx, cases: &[Case]) -> Result<()> {
     let mut rows = Rows::default();
     for case in cases {

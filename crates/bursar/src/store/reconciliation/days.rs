@@ -1,5 +1,5 @@
-//! What was reconciled, as it is shown: days, their lines, and what of them does not tie. What is deliberately not here:
-//! reading at the vendors and holding against the books, which write what is read here.
+//! Read models of reconciliation pages: days, their balance transactions, and what does not tie. Not here: reading from
+//! vendors and matching, which write this data.
 
 use std::collections::BTreeMap;
 
@@ -25,9 +25,9 @@ pub struct Filter {
     pub vendor: Option<Vendor>,
     pub currency: Option<Currency>,
     pub from: Option<String>,
-    /// Up to this day, itself included.
+    /// Up to and including this day.
     pub to: Option<String>,
-    /// Only days on which something does not tie or waits.
+    /// Only days with something that does not tie or is waiting.
     pub open: bool,
 }
 
@@ -56,7 +56,7 @@ fn narrowed(filter: &Filter) -> Where {
     conditions
 }
 
-/// The days of a page, newest first; after one where that is given.
+/// A page of days, newest first, after the cursor if given.
 pub async fn page(db: &mut Db, filter: &Filter, after: Option<&Key>, limit: i64) -> Result<Vec<Key>> {
     let mut conditions = narrowed(filter);
     if let Some(after) = after {
@@ -88,24 +88,24 @@ fn read_key(row: &AnyRow, at: usize) -> Result<Key> {
     })
 }
 
-/// A day as it was read: what moved, and what the vendor said lay there.
+/// A day as read: what moved, and the vendor's balance.
 #[derive(Clone, Debug)]
 pub struct Read {
     pub day: String,
-    /// What its lines come to.
+    /// The sum of its transactions.
     pub moved: Sum,
-    /// How many lines it has.
+    /// The number of its transactions.
     pub lines: i64,
-    /// How many of them are other business.
+    /// How many of them are unrelated to Bursar.
     pub not_ours: i64,
-    /// What lay there before its first line, by what the vendor told first.
+    /// The opening balance, from the first one the vendor reported.
     pub opened: Option<Sum>,
-    /// What lay there at its end as the vendor told it last, and when it told so.
+    /// The closing balance as last reported, and when.
     pub told: Option<(Sum, i64)>,
 }
 
-/// The days of one account and currency, oldest first: those asked for, from the last one before them on which a balance was
-/// told, so that their openings are known; and up to the next one where none of them has one.
+/// One account and currency's days, oldest first: the requested ones, back to the last earlier day with a reported
+/// balance, so that opening balances are known, and forward to the next such day if none of them has one.
 pub async fn series(
     db: &mut Db,
     of: &Account,
@@ -191,13 +191,13 @@ async fn moved(
     Ok(days)
 }
 
-/// What moved on each day after its last balance was told: what was seen later than that, and did not happen before it.
-/// What is told to the second may be off by some.
+/// What moved on each day after its last reported balance: first seen later than that and not dated before it. Vendors'
+/// timestamps have one-second resolution, so allow a margin.
 const AFTER_LAST: &str = "SELECT d.day, {sum(m.net_minor)} FROM vendor_day d CROSS JOIN vendor_movement m \
     WHERE d.vendor = $1 AND d.vendor_account = $2 AND d.currency = $3 AND d.day >= $4 AND d.day <= $5 \
     AND m.day = d.day AND m.vendor = d.vendor AND m.vendor_account = d.vendor_account AND m.currency = d.currency \
     AND m.first_seen_at > d.read_at AND m.created_at >= d.balance_at - 3000000 GROUP BY d.day";
-/// The same of its first balance.
+/// The same for its first balance.
 const AFTER_FIRST: &str = "SELECT d.day, {sum(m.net_minor)} FROM vendor_day d CROSS JOIN vendor_movement m \
     WHERE d.vendor = $1 AND d.vendor_account = $2 AND d.currency = $3 AND d.day >= $4 AND d.day <= $5 \
     AND m.day = d.day AND m.vendor = d.vendor AND m.vendor_account = d.vendor_account AND m.currency = d.currency \
@@ -217,7 +217,7 @@ async fn moved_after(
     db.all(query).await?.iter().map(read).collect()
 }
 
-/// A line as it is shown.
+/// A balance transaction as shown.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// Our id for it.
@@ -225,20 +225,20 @@ pub struct Line {
     pub of: Account,
     /// The vendor's own id.
     pub vendor_id: String,
-    /// The vendor's own word.
+    /// The type in the vendor's own terms.
     pub word: String,
-    /// What the word stands for.
+    /// What that type means here.
     pub kind: Kind,
-    /// What came in or went out.
+    /// The gross amount in or out.
     pub amount: Money,
-    /// What the vendor kept of it.
+    /// The vendor's fee in it.
     pub fee: Money,
-    /// By how much the balance changed.
+    /// The change of the balance.
     pub net: Money,
     pub created_at: i64,
-    /// When it may be used.
+    /// When the money becomes available.
     pub available_at: Option<i64>,
-    /// The day it is counted in.
+    /// The day it counts toward.
     pub day: String,
     /// The object it belongs to.
     pub object: Option<String>,
@@ -246,25 +246,25 @@ pub struct Line {
     pub first_seen_at: i64,
     /// The number of the payment.
     pub transaction: Option<i64>,
-    /// The journal whose posting it is.
+    /// The journal of the matching posting.
     pub journal: Option<String>,
     pub tied_at: Option<i64>,
-    /// What it belongs to is known not to tie, and not only late.
+    /// Its subject has a real difference, not merely a late side.
     pub off: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LineStanding {
     NotOurs,
-    /// It ties with all it belongs to.
+    /// It ties, with everything it belongs to.
     Ties,
-    /// One side may be late, or its payment has not ended.
+    /// One side may be late, or its payment is unfinished.
     Waits,
     DoesNotTie,
 }
 
 impl Line {
-    /// How it stands: as what it belongs to does.
+    /// Its status, derived from its subject.
     pub fn standing(&self) -> LineStanding {
         match (self.kind.part == Part::NotOurs, self.tied_at, self.off) {
             (true, _, _) => LineStanding::NotOurs,
@@ -275,18 +275,18 @@ impl Line {
     }
 }
 
-/// Which lines of a day are shown.
+/// Which transactions of a day to show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lines {
     All,
-    /// Those that are part of some payment by their kind.
+    /// Those whose type is part of a payment.
     Ours,
     NotOurs,
     /// Those that do not tie.
     Untied,
 }
 
-/// The lines of a day, oldest first; after one (its time and id) where that is given.
+/// A day's transactions, oldest first, after the cursor (time and id) if given.
 pub async fn lines(
     db: &mut Db,
     key: &Key,

@@ -1,5 +1,5 @@
-//! What is known here of money that left for no payment of this database: payments that people have called not made. What is
-//! deliberately not here: what is made of it (`ops::reconciliation`).
+//! Candidates for money that left for no payment in this database: payments that people called not made. Not here: what
+//! to conclude from it (`ops::reconciliation`).
 
 use payout::money::{Currency, Money, Vendor};
 use sqlx::Row as _;
@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::super::{Db, Result, Value, Where, word};
 
-/// What is known of a movement that no payment here is behind.
+/// What is known about a balance transaction without a payment here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
     pub label: &'static str,
@@ -15,24 +15,24 @@ pub struct Known {
     /// What to do about it.
     pub remedy: String,
     pub alarms: bool,
-    /// Whoever explains it explains with it what the vendor took for it.
+    /// Explaining it also explains its vendor fee.
     pub with_fee: bool,
-    /// Where: an address of ours, and its words.
+    /// Related pages: our path, and the link text.
     pub pages: Vec<(String, String)>,
 }
 
-/// A payment of which people have called an attempt not made that moves our balance.
+/// A payment with a balance-moving attempt that people called not made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CalledNotMade {
     pub number: i64,
     pub vendor: Vendor,
-    /// What the vendor was told to pay.
+    /// The amount the vendor was instructed to pay.
     pub net: Money,
-    /// When it was first and last sent: any of its tries may have been carried out.
+    /// When it was first and last sent; any of its tries may have been executed.
     pub sent_at: (i64, i64),
 }
 
-/// Those that were sent, or sent again, from this moment on and before that one.
+/// Those sent or resent between these two times.
 pub async fn called_not_made(db: &mut Db, (from, to): (i64, i64)) -> Result<Vec<CalledNotMade>> {
     let mut conditions = Where::default();
     conditions.and("a.state = 'failed' AND a.reason_code = 'not_made' AND a.leg IN ('transfer', 'item')", []);

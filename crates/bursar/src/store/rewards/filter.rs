@@ -1,10 +1,10 @@
-//! What is asked of a list of rewards: which list, whose, narrowed by what, sorted how. What is deliberately not here: the
-//! conditions that this becomes (`terms`), and reading a page (`list`).
+//! The filter of reward lists: which list, whose rewards, conditions and sort order. Not here: the SQL conditions
+//! (`terms`), and reading a page (`list`).
 
 use payout::ids::PartnerId;
 use payout::reward::{PaymentType, RewardType, Shown};
 
-/// What somebody may see of rewards.
+/// Which rewards the caller may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Visible {
     #[default]
@@ -18,36 +18,34 @@ pub enum Visible {
 pub enum View {
     Pending,
     All,
-    /// Approved cash in no batch and no payment. Which of it passes every gate is not for SQL to say.
+    /// Approved cash rewards in no batch and no payment. SQL does not evaluate the gates.
     Pool,
-    /// In a batch or a payment, not paid.
+    /// In a batch or a payment, and not paid.
     InPayout,
-    /// Paid.
     Paid,
     Rejected,
     /// Approved, and expiring within 30 days.
     Expiring,
 }
 
-/// How a list is sorted; the id decides among equals.
+/// The sort order of a list; ties are broken by id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sort {
-    /// By the time of entry.
+    /// By creation time, in microseconds UTC.
     CreatedAt,
     Number,
-    /// By value, minor units of whatever currency.
+    /// By value in minor units, whatever the currency.
     Value,
 }
 
-/// What narrows a list. References are our ids or the caller's.
+/// The conditions of a list. References are our ids or the caller's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter {
     pub view: View,
-    /// What whoever asks may see.
+    /// What the caller may see.
     pub visible: Visible,
-    /// Any of these, as people see them.
+    /// Any of these display statuses.
     pub statuses: Vec<Shown>,
-    /// The partner who earned it.
     pub owner: Option<String>,
     pub account: Option<String>,
     pub program: Option<String>,
@@ -55,21 +53,21 @@ pub struct Filter {
     /// The batch, by id or number.
     pub batch: Option<String>,
     pub reward_type: Option<RewardType>,
-    /// Who is paid.
+    /// Individual or organization.
     pub payment_type: Option<PaymentType>,
     pub currency: Option<String>,
-    /// At least so many minor units.
+    /// At least this many minor units.
     pub value_min: Option<i64>,
     pub value_max: Option<i64>,
     pub created_from: Option<i64>,
     pub created_before: Option<i64>,
     pub expires_from: Option<i64>,
     pub expires_before: Option<i64>,
-    /// Approved, rejected or voided at or after.
+    /// Approved, rejected or voided at or after this time.
     pub decided_from: Option<i64>,
-    /// Approved, rejected or voided before.
+    /// Approved, rejected or voided before this time.
     pub decided_before: Option<i64>,
-    /// A number, or the caller's id.
+    /// A number or external id.
     pub q: Option<String>,
 }
 

@@ -1,11 +1,10 @@
-//! Lists of rewards that stay fast among a million of them, at any depth, for whatever is asked.
+//! Reward lists that stay fast with a million rewards, at any page depth and with any filter.
 //!
-//! A list is read by one index, chosen here and not by the databases, which know too little of what lies in the table
-//! and guess badly: SQLite has no statistics, PostgreSQL's may be old. How much each term of a filter finds is counted
-//! up to a bound. The rarest is taken: its rows are walked in the order of the sort, or, where its index has another
-//! order and they are few, all gathered and sorted. Whatever else is asked stands where a planner cannot see it.
-//! A walk that finds too little ends after so many rows, and tells where it would go on: a page takes what it takes,
-//! not what the table holds.
+//! One index serves each list, chosen here rather than by the databases, which know too little about the data and guess
+//! badly: SQLite has no statistics, PostgreSQL's may be stale. Each filter term is counted up to a limit, and the
+//! rarest term is used: its rows are scanned in sort order or, if its index is ordered differently and they are few,
+//! collected and sorted. The remaining terms are hidden from the planner. A scan that finds too little stops after a
+//! fixed number of rows and reports where to continue, so the cost of a page does not depend on the size of the table.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -17,10 +16,10 @@ use super::terms::{Column, Term, terms};
 use super::{Reward, parsed, read};
 use crate::store::{Db, Query, Result, Where};
 
-/// Where in a list: the sort's key and the id of a row.
+/// A position in a list: the sort key and the id of a row.
 pub type Place = (i64, String);
 
-/// Which rows of a list, in which order.
+/// Which rows of a list, and in which order.
 #[derive(Clone, Debug)]
 pub struct Window {
     pub sort: Sort,
@@ -29,17 +28,16 @@ pub struct Window {
     pub limit: i64,
 }
 
-/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub rewards: Vec<Reward>,
     /// Where the next page begins, if there is one.
     pub next: Option<Place>,
-    /// So many rows were looked at and too few found; there may be more further on, or none.
+    /// Set if the scan stopped after this many rows without filling the page; there may or may not be more.
     pub looked_at: Option<i64>,
 }
 
-/// How many rewards a filter finds.
+/// How many rewards match a filter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Count {
     Exactly(i64),
@@ -48,13 +46,13 @@ pub enum Count {
     Unknown,
 }
 
-/// What a term finds at most to be called rare: as many rows are gathered and sorted.
+/// Up to this many matches a term counts as rare, and its rows are collected and sorted.
 const FEW: i64 = 5_000;
-/// How far a walk looks for rows at first, and then further each time; in all, about as long as a person waits for
-/// without noticing.
+/// How many rows a scan reads in each step. All steps together take about as long as people wait without noticing.
 const STEPS: [i64; 4] = [300, 1_500, 5_000, 14_000];
 
-/// The names are joined to the few rows of a page, never to the table: the page is found through one index first.
+/// Joins the names to the few rows of a page, never to the whole table: the subquery finds the page through one index
+/// first.
 const PAGE: &str = "SELECT r.*, g.external_id AS program_xid, g.name AS program_name, \
     c.external_id AS activity_xid, c.name AS activity_name, o.external_id AS owner_xid, o.name AS owner_name, \
     a.external_id AS account_xid, a.name AS account_name, b.number AS batch_number, t.number AS transaction_number \
@@ -63,8 +61,8 @@ const PAGE: &str = "SELECT r.*, g.external_id AS program_xid, g.name AS program_
     JOIN partner o ON o.id = r.owner_id JOIN account a ON a.id = r.account_id \
     LEFT JOIN batch b ON b.id = r.batch_id LEFT JOIN payout_transaction t ON t.id = r.transaction_id";
 
-/// What a list is sorted by, upwards and downwards: each sort by an index, each again where it is to sort what was
-/// gathered and no index may be chosen for it, and the orders of the indexes of single terms.
+/// The sort orders, ascending and descending: each through an index; each again in a form that sorts collected rows and
+/// that no index matches; and the index orders of single terms.
 const ORDER: &[&str] = &[
     "created_at, id",
     "created_at DESC, id DESC",
@@ -81,10 +79,9 @@ const ORDER: &[&str] = &[
     "expires_at, id",
     "decided_at, id",
 ];
-/// The keys of the sorts.
 const KEY: &[&str] = &["created_at", "number", "value_minor"];
 
-/// The statement of a page of rewards.
+/// The query for a page of rewards.
 pub(super) fn page(conditions: Where, limit: i64) -> Query {
     conditions.query(&PAGE.replace("{ORDER}", ORDER[0]).replace("{limit}", &limit.to_string()))
 }
@@ -98,7 +95,7 @@ impl Sort {
         }
     }
 
-    /// What a list sorts a reward by.
+    /// The value that this sort order compares.
     pub fn key(self, reward: &Reward) -> i64 {
         match self {
             Self::CreatedAt => reward.entered.created_at,
@@ -114,7 +111,7 @@ impl Window {
         ORDER.get(place).copied().unwrap_or(ORDER[0])
     }
 
-    /// Behind this place, and up to that one.
+    /// After this position, up to that one.
     fn put(&self, to: &mut Where, after: Option<&Place>, end: Option<&Place>) {
         let (than, up_to) = if self.descending { ("<", ">=") } else { (">", "<=") };
         for (sign, place) in [(than, after), (up_to, end)] {
@@ -132,15 +129,15 @@ impl Window {
     }
 }
 
-/// How a list is read.
+/// The query plan of a list.
 struct Way {
-    /// The term whose index is read; the sort's own index where there is none.
+    /// The term whose index is scanned; `None` for the sort's own index.
     drive: Option<Term>,
     rest: Vec<Term>,
-    /// Everything that the drive finds is gathered and sorted.
+    /// Collect all rows of the driving term and sort them.
     gathers: bool,
     few: bool,
-    /// It finds nothing at all.
+    /// No reward can match at all.
     nothing: bool,
 }
 
@@ -176,7 +173,7 @@ impl Way {
         }
     }
 
-    /// The conditions, with those bounds of the walk.
+    /// The conditions within these scan bounds.
     fn conditions(&self, window: &Window, bounds: [Option<&Place>; 2], all: bool, now: i64) -> Where {
         let mut conditions = Where::default();
         if let Some(drive) = &self.drive {
@@ -198,13 +195,13 @@ impl Way {
         conditions
     }
 
-    /// Whether a walk may pass rows that are not wanted.
+    /// Whether a scan may read rows that do not match.
     fn passes(&self, window: &Window) -> bool {
         !self.few && self.rest.iter().any(|term| !term.bounds(window.sort))
     }
 }
 
-/// How many rewards a term finds, counted up to where it is not rare any more.
+/// How many rewards match a term, counted up to the limit for a rare one.
 async fn probe(db: &mut Db, term: &Term, column: Column, now: i64) -> Result<i64> {
     let order = match column {
         Column::CreatedAt => ORDER[0],
@@ -223,8 +220,7 @@ async fn counted(db: &mut Db, conditions: Where, order: &str, limit: i64) -> Res
     Ok(db.one(conditions.query(&sql)).await?.try_get(0)?)
 }
 
-/// Rows of a list as a statement selects them, one more than asked for where there are more, and how far a walk went
-/// that ended without finding enough.
+/// The rows of a page, plus one if there are more, and how far a scan went that stopped early.
 async fn rows(
     db: &mut Db,
     sql: &str,
@@ -257,7 +253,7 @@ async fn rows(
     Ok((found, after.map(|place| (place, looked_at))))
 }
 
-/// The place so many rows further in the walk, if it goes on as long.
+/// The position this many rows ahead in the scan, if it is that long.
 async fn end_of_step(
     db: &mut Db,
     way: &Way,
@@ -273,12 +269,12 @@ async fn end_of_step(
     Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get(1)?, row.try_get(0)?))).transpose()?)
 }
 
-/// A page of a list.
+/// Reads one page of a list.
 pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Listed> {
     let (found, stopped) = rows(db, PAGE, filter, window, now).await?;
     let mut rewards: Vec<Reward> = found.iter().map(read).collect::<Result<_>>()?;
     let key = |reward: &Reward| (window.sort.key(reward), reward.entered.id);
-    // The joins keep the page's rows but promise nothing about their order.
+    // The joins keep the page's rows but not their order.
     rewards.sort_by_key(key);
     if window.descending {
         rewards.reverse();
@@ -292,8 +288,8 @@ pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Re
     Ok(Listed { rewards, next: last.or(stopped.map(|(place, _)| place)), looked_at })
 }
 
-/// The same with nothing but places: for whoever picks from a list by what SQL cannot say. The last says whether the
-/// list may go on behind them.
+/// The same with positions only, for callers that filter by something SQL cannot express. The last value says whether
+/// the list may continue after them.
 pub async fn keys(
     db: &mut Db,
     filter: &Filter,
@@ -312,7 +308,7 @@ pub async fn keys(
     Ok((keys, last.or(stopped.map(|(place, _)| place))))
 }
 
-/// How many rewards a filter finds, counted as far as `most`.
+/// How many rewards match a filter, counted up to `most`.
 pub async fn count_up_to(db: &mut Db, filter: &Filter, most: i64, now: i64) -> Result<Count> {
     let window = Window { sort: Sort::CreatedAt, descending: true, after: None, limit: 0 };
     let way = Way::find(db, filter, window.sort, now).await?;
@@ -327,13 +323,13 @@ pub async fn count_up_to(db: &mut Db, filter: &Filter, most: i64, now: i64) -> R
     Ok(if found > most { Count::MoreThan(most) } else { Count::Exactly(found) })
 }
 
-/// How many rewards a filter finds, however long that takes.
+/// How many rewards match a filter, however long the count takes.
 pub async fn count(db: &mut Db, filter: &Filter, now: i64) -> Result<i64> {
     let query = narrowed(filter, now).query("SELECT COUNT(*) FROM reward {where}");
     Ok(db.one(query).await?.try_get(0)?)
 }
 
-/// Every condition of a filter, for a statement that goes through all that it finds.
+/// All conditions of a filter, for a query that reads every match.
 pub(super) fn narrowed(filter: &Filter, now: i64) -> Where {
     let mut conditions = Where::default();
     terms(filter, now).iter().for_each(|term| term.put(&mut conditions, now));

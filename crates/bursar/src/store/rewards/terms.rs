@@ -1,5 +1,5 @@
-//! What narrows a list of rewards, term by term: each with its condition, and with the index that answers it. What is
-//! deliberately not here: which of them a list is read by (`list` asks how much each finds).
+//! The terms of a reward filter, each with its SQL condition and the index that serves it. Not here: choosing the term
+//! to drive a list (`list` counts the matches of each).
 
 use payout::external;
 use payout::ids::PartnerId;
@@ -11,10 +11,10 @@ use crate::store::Where;
 const MONTH_US: i64 = 30 * 86_400_000_000;
 const FREE: &str = "status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
 
-/// From this on, and before that.
+/// From this value, and up to but excluding that one.
 type Span = (Option<i64>, Option<i64>);
 
-/// One thing that narrows a list.
+/// One condition of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Term {
     Pending,
@@ -24,7 +24,7 @@ pub(super) enum Term {
     Paid,
     Rejected,
     Void,
-    /// Any of these, where no index answers it.
+    /// Any of these; no index serves it.
     Statuses(Vec<Shown>),
     Own(PartnerId),
     CompanyOf(PartnerId),
@@ -41,11 +41,11 @@ pub(super) enum Term {
     Created(Span),
     Expires(Span),
     Decided(Span),
-    /// A number, and the caller's id.
+    /// A number, and an external id.
     Named(Option<i64>, String),
 }
 
-/// Everything that a filter asks for.
+/// All terms of a filter.
 pub(super) fn terms(filter: &Filter, now: i64) -> Vec<Term> {
     let mut terms = Vec::new();
     let mut add = |term: Term| {
@@ -75,7 +75,7 @@ pub(super) fn terms(filter: &Filter, now: i64) -> Vec<Term> {
         filter.q.as_deref().map(named),
     ];
     references.into_iter().flatten().for_each(&mut add);
-    // Nothing is decided before it is entered.
+    // A decision never predates its reward.
     let created = (filter.created_from, earlier(filter.created_before, filter.decided_before));
     let spans = [
         Term::Values((filter.value_min, filter.value_max.map(|most| most.saturating_add(1)))),
@@ -128,7 +128,7 @@ fn named(q: &str) -> Term {
 }
 
 impl Term {
-    /// Whether it is a span without an end on either side.
+    /// Whether it is a range that is open at both ends.
     fn is_open(&self) -> bool {
         matches!(
             self,
@@ -139,7 +139,7 @@ impl Term {
         )
     }
 
-    /// Whether its index gives rewards in the order of this sort.
+    /// Whether its index returns rewards in this sort order.
     pub(super) fn walks(&self, sort: Sort) -> bool {
         match (self, sort) {
             (Self::Pending, _) | (Self::Values(_), Sort::Value) => true,
@@ -157,7 +157,7 @@ impl Term {
         }
     }
 
-    /// The column that its index is in the order of; none where no index answers it.
+    /// The column its index is ordered by; `None` if no index serves it.
     pub(super) fn column(&self) -> Option<Column> {
         match self {
             Self::Statuses(_) | Self::Cash => None,
@@ -184,12 +184,12 @@ impl Term {
         }
     }
 
-    /// Whether it is a bound of the very column that is sorted by, so that a walk may begin and end at it.
+    /// Whether it bounds the sort column itself, so that a scan can start and stop at it.
     pub(super) fn bounds(&self, sort: Sort) -> bool {
         matches!((self, sort), (Self::Created(_), Sort::CreatedAt) | (Self::Values(_), Sort::Value))
     }
 
-    /// Usually the smallest part of all rewards, if nothing is known of how many there are.
+    /// Whether it usually matches only a small part of all rewards.
     pub(super) fn is_narrow(&self) -> bool {
         !matches!(self, Self::Paid | Self::Created(_) | Self::Values(_) | Self::Kind(_))
     }
@@ -275,7 +275,7 @@ impl Term {
     }
 }
 
-/// The columns that indexes are in the order of.
+/// The columns that indexes are ordered by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Column {
     CreatedAt,
@@ -299,7 +299,7 @@ fn any_of(to: &mut Where, statuses: &[Shown], now: i64) {
     to.and(&format!("({})", any.join(" OR ")), vec![now.into(); times]);
 }
 
-/// The stored columns behind a status that people see. Each `?` is now.
+/// The stored condition for a display status. Each `?` is now.
 fn status_condition(status: Shown) -> &'static str {
     match status {
         Shown::Submitted => "status = 'submitted'",

@@ -1,11 +1,11 @@
-//! A transaction word for word, for where its record cannot be read: whom it is about and how much is told all the same. What
-//! is deliberately not here: what the words mean.
+//! A transaction as raw text, for when its record cannot be parsed: it still shows the payee and the amount. Not here:
+//! interpreting the values.
 
 use sqlx::Row as _;
 
 use super::super::{Db, Result};
 
-/// What stands in the record.
+/// The stored values of the record.
 #[derive(Clone, Debug)]
 pub struct AsText {
     /// `PT-000977` without its prefix.
@@ -14,7 +14,7 @@ pub struct AsText {
     pub payee: String,
     pub vendor: String,
     pub state: String,
-    /// What the vendor was told to pay, in minor units.
+    /// The amount the vendor was instructed to pay, in minor units.
     pub net_minor: String,
     pub currency: String,
     /// The number of its batch.
@@ -24,7 +24,7 @@ pub struct AsText {
     pub id: String,
 }
 
-/// The record of a transaction by its id or number, as it stands there.
+/// A transaction's record by id or number, unparsed.
 pub async fn as_text(db: &mut Db, id_or_number: &str) -> Result<Option<AsText>> {
     let number = id_or_number.strip_prefix("PT-").and_then(|digits| digits.parse::<i64>().ok());
     let sql = "SELECT t.number, CAST(t.payee AS TEXT), CAST(t.vendor AS TEXT), CAST(t.state AS TEXT), \

@@ -1,5 +1,5 @@
-//! When a vendor is asked about a payment, by whom, and that it was. What is deliberately not here: what it said, which is
-//! recorded as a fact.
+//! Scheduling of look-ups: when and by whom a vendor is asked about a payment, and that it was asked. Not here: its
+//! answer, which is recorded as a fact.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,8 +11,8 @@ use sqlx::any::AnyRow;
 
 use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, evidence, word};
 
-/// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one: first
-/// those of which an event or a person told, then those that are due again.
+/// Leases a vendor's transactions that are due for a look-up, so that two workers do not ask about the same one: first
+/// those hinted at by an event or a person, then the regular ones.
 pub async fn lease_to_ask(
     tx: &mut Tx,
     vendor: Vendor,
@@ -40,34 +40,34 @@ pub async fn lease_to_ask(
         let query = query.bind(tx.node.clone());
         let leased: Result<Vec<_>> = tx.all(query).await?.iter().map(read).collect();
         let mut leased = leased?;
-        leased.sort(); // What an UPDATE returns comes in any order.
+        leased.sort(); // UPDATE … RETURNING has no defined order.
         found.extend(leased);
     }
     Ok(found)
 }
 
-/// Notes that a vendor was asked, what it said, and when to ask again.
+/// A look-up: that the vendor was asked, its answer, and when to ask again.
 pub struct Asked {
     pub id: TransactionId,
-    /// What it said, in a few words.
+    /// The answer in a few words.
     pub what: String,
-    /// When to ask again; `None` when nothing more is expected.
+    /// When to ask again; `None` if nothing more is expected.
     pub next_at: Option<i64>,
-    /// What an event or a person asked for has not been answered: it goes before the others again.
+    /// A look-up that an event or a person requested had no answer: it keeps its priority.
     pub still_hinted: bool,
     /// What the vendor does not show of it.
     pub unshown: Unshown,
 }
 
-/// Since when the vendor does not show something of a payment.
+/// Since when the vendor does not show part of a payment.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Unshown {
     pub since: Option<i64>,
-    /// What took its money before its transfer was reversed.
+    /// Since when it reports the transfer as reversed without showing what took the money.
     pub reversal_seen_at: Option<i64>,
 }
 
-/// Notes what the vendor said and gives the leases back.
+/// Records the answers and releases the leases.
 pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
     evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
     let mut rows = Rows::default();
@@ -90,9 +90,9 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Asks for the vendor to be asked about these now. Rows that are due already are written all the same: somebody may be
-/// writing down the answer to an earlier question, after which nothing is due any more, and must be waited for. While it is
-/// being asked about, the later wish is kept: that question may have been answered before.
+/// Requests a look-up of these payments now. Also writes rows that are already due: someone may be recording an earlier
+/// answer, after which nothing would be due, and must be waited for. While a look-up is running, the newer request is
+/// kept, because the running one may predate it.
 pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at < $1 THEN ask_at ELSE $1 END, \
                hinted_at = CASE WHEN hinted_at IS NULL OR ask_lease_until > $1 THEN $1 ELSE hinted_at END WHERE id IN ({ids})";
@@ -100,7 +100,7 @@ pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()>
     Ok(())
 }
 
-/// Notes of which of these payments the vendor shows something, and of which it shows nothing: since now, where it did before.
+/// Records which payments the vendor shows, and which it does not, starting now if it did before.
 pub async fn note_shown(
     tx: &mut Tx,
     shown: &[TransactionId],
@@ -119,8 +119,8 @@ pub async fn note_shown(
     Ok(())
 }
 
-/// The payments whose money lies in one of these connected accounts, or may: waiting for its bank payout, parked, being fetched
-/// back, given up, or with a bank payout that a person looks for.
+/// The payments whose money is or may be in one of these connected accounts: awaiting its bank payout, parked, being
+/// recalled, written off, or with a bank payout in review.
 pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<TransactionId>> {
     let mut found = Vec::new();
     for some in accounts.into_iter().collect::<Vec<_>>().chunks(MOST_VALUES - 20) {
@@ -145,8 +145,7 @@ pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<Tra
     Ok(found)
 }
 
-/// The vendor's ids of the bank payouts of the same payee's other payments to the same account, for each of these payments that
-/// has such others.
+/// For each payment, the vendor ids of bank payouts of the same payee's other payments to the same account, if any.
 pub async fn payouts_beside(
     db: &mut Db,
     ids: &[TransactionId],
@@ -168,7 +167,7 @@ pub async fn payouts_beside(
     Ok(found)
 }
 
-/// Those of these payments of which a bank payout was found after a restore and was settled by people's word.
+/// Those of these payments with a bank payout found after a restore that people resolved.
 pub async fn with_settled_payouts(db: &mut Db, ids: &[TransactionId]) -> Result<HashSet<TransactionId>> {
     let mut found = HashSet::new();
     for some in ids.chunks(MOST_VALUES) {

@@ -1,4 +1,4 @@
-//! What vendors took for payments, as the books hold it. What is deliberately not here: what was expected at Pay.
+//! Vendor fees of payments as posted in the ledger. Not here: fees expected at Pay.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
-/// What the vendor took for each of these payments, in minor units of its currency. One of which no fee was told is left out.
+/// The vendor's fee for each payment, in minor units of its currency. Payments without a reported fee are left out.
 pub async fn fees_taken(
     db: &mut Db,
     of: impl IntoIterator<Item = TransactionId>,

@@ -1,5 +1,4 @@
-//! What a list of transactions is narrowed to, and the conditions that make it so. What is deliberately not here: which views
-//! there are (`ops::views`).
+//! The filter of transaction lists and its SQL conditions. Not here: the predefined views (`ops::views`).
 
 use payout::ids::BatchId;
 use payout::money::Vendor;
@@ -8,27 +7,27 @@ use payout::transaction::State;
 use super::super::scope::Scope;
 use super::super::{Value, Where};
 
-/// What a list of transactions is narrowed to.
+/// The filter of a transaction list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// In one of these states.
     pub states: Option<Vec<State>>,
-    /// Or in one of these, where its vendor contradicts it.
+    /// Or in one of these, if the vendor contradicts it.
     pub or_contradicted: Option<Vec<State>>,
     pub vendor: Option<Vendor>,
     /// To one of these payees.
     pub payees: Option<Vec<String>>,
-    /// To whom else it is narrowed.
+    /// Further limits on the payee.
     pub scope: Scope,
-    /// Failed for this reason: its code, or how it stands where the vendor gave none.
+    /// Failed for this reason: its code, or the state if the vendor gave none.
     pub reason: Option<String>,
-    /// Came back after it had succeeded.
+    /// Returned after it had succeeded.
     pub after_success: bool,
     pub batch: Option<BatchId>,
-    /// Pressed from this moment on.
+    /// Pay was pressed at or after this time.
     pub from: Option<i64>,
     pub to: Option<i64>,
-    /// Standing as they do since before this moment.
+    /// In its current state since before this time.
     pub unmoved_since: Option<i64>,
     /// Only those that are not closed.
     pub open: bool,
@@ -45,11 +44,11 @@ pub(super) fn narrowed(filter: &Filter) -> Where {
         (Some(states), Some(others)) => {
             let any = others.len() == State::ALL.len();
             let (states, others) = (words(states), words(others));
-            // A list of none is that of a state that there is not.
+            // An empty list becomes a state that does not exist.
             let marks =
                 |values: &[Value]| ["''"].into_iter().chain(values.iter().map(|_| "?")).collect::<Vec<_>>();
             let all = format!("state IN ({})", marks(&states).join(", "));
-            // Said of all states, SQLite would go through every payment by its state instead of the few that are contradicted.
+            // Listing all states would make SQLite scan every payment by state instead of the few contradicted ones.
             match any {
                 true => conditions.and(&format!("({all} OR contradicted_at IS NOT NULL)"), states),
                 false => {
@@ -91,7 +90,8 @@ pub(super) fn narrowed(filter: &Filter) -> Where {
         }
     }
     if filter.open {
-        // A closed payment that the vendor contradicts, or whose money was found in a payee's balance, is open work still.
+        // A closed payment that the vendor contradicts, or whose money was found in a payee's balance, is still open
+        // work.
         conditions.and(
             "(released_at IS NULL AND outside_at IS NULL OR contradicted_at IS NOT NULL \
              OR state IN ('payout_failed', 'payout_canceled'))",
