@@ -2,10 +2,10 @@
 //!
 //! 1. The new key is added to the key file, before the old one (`secrets::key_file`). Nothing is sealed with it yet.
 //! 2. [`begin`]: one transaction seals the database's key check with the new key, and stores the old key sealed under it.
-//! Writers of sealed values hold the check, so nothing is sealed with the old key from here on.
+//!    Writers of sealed values hold the check, so nothing is sealed with the old key from here on.
 //! 3. [`seal_some`]: each value is opened and resealed, unless it has changed since it was read.
 //! 4. [`end`]: while holding the check, verifies that no value is left that an old key opens. Then the old key may be
-//! removed from the key file.
+//!    removed from the key file.
 //!
 //! What is deliberately not here: the order of the steps and the file (`cli::key`), and which key seals (`master_key`).
 

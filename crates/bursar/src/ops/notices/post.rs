@@ -22,7 +22,7 @@ const LONGEST_WAIT_MINUTES: i64 = 6 * 60;
 /// The result of a delivery attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Posted {
-    /// The mail server has it.
+    /// The mail server accepted it.
     Taken(String),
     /// A temporary failure: the server was unreachable, asked to retry, or rejected us rather than the address.
     Later(String),
