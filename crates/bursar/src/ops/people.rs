@@ -52,8 +52,8 @@ pub async fn address_of(app: &App, id: PersonId) -> Result<String> {
     found.and_then(|person| person.email).ok_or(OpsError::Missing)
 }
 
-/// Notes that somebody is here, at most once in five minutes, and beside what they ask for: nobody waits for a line that
-/// only says when they were last seen, and nothing is lost with it.
+/// Records that somebody is active, at most once every five minutes and in the background: the request does not wait for
+/// it, and losing it does no harm.
 fn note_seen(app: &App, person: &Person) {
     let (now, id) = (app.clock.now(), person.id);
     let before = now - SEEN_US;
@@ -69,8 +69,7 @@ fn note_seen(app: &App, person: &Person) {
     });
 }
 
-/// Signs somebody in, or half way in when they have a second factor; `None` for a wrong address or password. `browser` is the
-/// one they come with.
+/// Signs somebody in, or only halfway if they have a second factor; `None` for a wrong address or password.
 pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<Entered>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
@@ -91,8 +90,7 @@ pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) 
     }
 }
 
-/// Notes that a password of somebody's was wrong, beside the answer: an address that nobody has must not be told by being
-/// answered sooner.
+/// Records a wrong password in the background, so that the response time does not reveal whether an address exists.
 fn note_refused(app: &App, person: PersonId, browser: &Browser) {
     tracing::warn!(%person, from = browser.address, "a wrong password was tried");
     let (app, now, from) = (app.clone(), app.clock.now(), browser.address.clone());
@@ -128,7 +126,7 @@ pub struct Shown {
     pub code: String,
 }
 
-/// What became of showing it.
+/// The result of a step-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
     Right,
@@ -137,11 +135,11 @@ pub enum Proof {
     WrongCode,
     /// The code was used before.
     UsedCode,
-    /// The passkey was not believed, or it took too long.
+    /// The passkey was rejected, or took too long.
     WrongPasskey,
 }
 
-/// Takes note that whoever holds a session has shown again who they are, and replaces the session's token.
+/// Records a successful step-up, and replaces the session's token.
 pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
@@ -207,7 +205,8 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
         factor::tell_owner(tx, app, &person, "password", "", now).await?;
-        // Whoever had to prove first has another token already; a copy of the one from before has no part in this either way.
+        // A session that stepped up just now already has a new token; otherwise replace it, so that a copy of the old one
+        // is useless.
         match session.renewed() {
             Some(_) => Ok(None),
             None => Ok(Some(sessions::prove_in(tx, app, session).await?)),
@@ -287,7 +286,7 @@ pub fn actor(person: &Person) -> Actor {
         role: person.role,
         partner: person.partner,
         may_write: Scopes::kept(&person.scopes).writes(),
-        // The door they come through knows more.
+        // Set by the route that authenticates them.
         came_from: String::new(),
     }
 }

@@ -28,7 +28,7 @@ use crate::transact;
 pub(super) const CODES: usize = 10;
 /// How long a secret that was begun waits for its first code.
 const BEGUN_US: i64 = 30 * 60 * 1_000_000;
-/// After so many wrong codes the owner is told, and again after as many more: their password is known to somebody.
+/// After every this many wrong codes the owner is told: somebody knows their password.
 const TOLD_AFTER: i64 = 10;
 
 /// A secret as it is shown while it is set up.
@@ -141,14 +141,14 @@ pub enum Confirmed {
     Gone,
 }
 
-/// Lets what somebody has begun count, when the code shows that their app has it; their other sessions end. It is a proof of
-/// who they are where they had just given one (`proved`): whoever came by the provider a moment ago, which says of no proof,
-/// sets up their first factor and has proved nothing by that.
+/// Activates the second factor that was begun, if the code shows that the app has its secret; ends their other sessions.
+/// Counts as a step-up only if they had just done one (`proved`): a fresh sign-in through the identity provider is none,
+/// and setting up the first factor proves nothing.
 pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
     let done = transact!(app, |tx| {
-        // Whoever seals it anew holds them too.
+        // The lock also keeps a key rotation from resealing the secret meanwhile.
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         let sealed = factors::begun(tx, id, &session.id, now - BEGUN_US).await?;
         let Some(sealed) = sealed else { return Ok(Err(Confirmed::Gone)) };
@@ -174,7 +174,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
         if first {
             first_factor(tx, app, &person, now).await?;
         }
-        // Whoever holds a copy of the token from before has no part in it.
+        // Replaces the token, so that a copy of the old one is useless.
         Ok(Ok(match proved {
             true => sessions::prove_in(tx, app, session).await?,
             false => sessions::rename_in(tx, app, session).await?,
@@ -266,7 +266,7 @@ pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// A request that was on its way while its session was ended, by what its owner set up meanwhile, does nothing.
+/// Refuses a request whose session was ended while it was in progress.
 pub(super) async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Result<()> {
     let open = sessions::list(tx, session.actor.id, now).await?;
     match open.iter().any(|one| one.id == session.id) {
@@ -304,10 +304,7 @@ pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// The same at the machine: for whoever has lost app and codes where no administrator can sign in either.
-///
-/// # Errors
-/// As [`reset`].
+/// The same from the command line, for somebody who has lost app and codes when no administrator can sign in either.
 pub async fn reset_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
     transact!(app, |tx| {
         let found = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
@@ -333,7 +330,7 @@ async fn take_away(
     }
     store::sessions::end_all(tx, person.id).await?;
     factors::end_halves(tx, person.id).await?;
-    // Whoever did it may know the password too: for a day it is nobody but them where two persons are needed.
+    // Whoever did this may know the password too: for a day the login does not count as a second person.
     stands_for(tx, person, &by, now).await?;
     note(tx, now, &by, "second_factor_reset", person.id, detail);
     tell_owner(tx, app, person, "factor_reset", &name, now).await?;
@@ -368,9 +365,9 @@ pub(in crate::ops) async fn tell_owner(
     Ok(())
 }
 
-/// Takes one code of whoever is held in this transaction: from their app, or a recovery code. A wrong one is counted, so what
-/// is done here is committed whatever comes of it. `provider` is where they came by, where it was that: many wrong ones say
-/// that somebody holds their account there, and else that somebody knows their password.
+/// Checks a code of the person locked in this transaction: an app code or a recovery code. A wrong one is counted, so the
+/// transaction is committed either way. `provider` names the identity provider they came from, if any: many wrong codes
+/// then mean that somebody controls their account there, and otherwise that somebody knows their password.
 pub(super) async fn take(
     tx: &mut Tx,
     app: &App,
@@ -385,10 +382,10 @@ pub(super) async fn take(
     }
     let digits: String = typed.chars().filter(|letter| !letter.is_whitespace()).collect();
     let place = Column::Factor.place(&person.id.to_string());
-    // Whoever has passkeys and no app has recovery codes, which are longer.
+    // Without an app there are only recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         if let Some(factor) = &factor {
-            // What does not open here is no wrong code of theirs.
+            // An unreadable secret is not a wrong code.
             let secret = app.master_key.open(&place, &factor.sealed).ok_or_else(unreadable)?;
             if let Some(step) = step_of(&secret, &digits, now) {
                 let first = factors::use_step(tx, person.id, step).await?;
@@ -486,7 +483,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// How much it asks for: compared by what is decided, not by what that comes to on one of several nodes.
+    /// How strict it is. Compares the settings themselves, not their effect, which may differ between nodes.
     fn strength(self) -> u8 {
         match self {
             Self::Never => 0,
@@ -495,7 +492,7 @@ impl Wanted {
         }
     }
 
-    /// Whether it comes to being required in this installation.
+    /// Whether it means required in this installation.
     pub fn requires(self, app: &App) -> bool {
         match self {
             Self::WithMail => app.config.smtp_url.is_some(),
@@ -511,7 +508,7 @@ struct SignIn {
     second_factor: Wanted,
 }
 
-/// What was decided about second factors here, and the version of that.
+/// The current policy for second factors, and its version.
 pub async fn wanted(db: &mut Db) -> Result<(Wanted, i64)> {
     let (kept, version) = store::settings::get(db, NAME).await?.unwrap_or_default();
     Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))
@@ -521,7 +518,7 @@ pub(super) async fn required(app: &App, db: &mut Db) -> Result<bool> {
     Ok(wanted(db).await?.0.requires(app))
 }
 
-/// Decides when a second factor is required. To require it no more takes two administrators, or one and a day.
+/// Sets when a second factor is required. Relaxing it takes two administrators, or one and a day's wait.
 ///
 /// # Errors
 /// `second_person_needed` while another administrator is needed.
@@ -530,7 +527,7 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
     let saved = transact!(app, |tx| {
         let (before, version) = wanted(tx).await?;
         if before == wanted_now {
-            // Whoever saves what is in force takes back what somebody has asked for.
+            // Saving the current value withdraws a pending request to change it.
             lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
             return Ok(Ok(()));
         }

@@ -41,7 +41,7 @@ const USED_US: i64 = 5 * 60 * 1_000_000;
 /// The same when it comes from another address than before.
 const USED_ELSEWHERE_US: i64 = 60 * 1_000_000;
 
-/// What an API key that somebody sends comes to.
+/// The result of authenticating an API key.
 #[derive(Clone, Debug)]
 pub enum Sent {
     /// Whoever it is, and what the key is for.
@@ -50,11 +50,11 @@ pub enum Sent {
     Unknown(Option<PersonId>),
     /// It ended by itself at this moment.
     Ended(PersonId, i64),
-    /// Whoever made it may make none any more.
+    /// The person who made it may no longer make keys.
     MakerGone(PersonId),
-    /// It is not taken from the address that it came from, as far as that is known.
+    /// It is not allowed from the address it came from, as far as that is known.
     FromElsewhere(PersonId, Option<IpAddr>),
-    /// It pays or administers, is taken from any address, and such keys are not taken here any more.
+    /// It may pay or administer and has no address list, which is not allowed here.
     NoAddresses(PersonId),
 }
 
@@ -98,7 +98,7 @@ pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> 
     Ok(Sent::In(actor(&found.person), scopes))
 }
 
-/// Whoever made a key is kept here and may make none any more: they are shut out, or no administrator now.
+/// Whether the maker of a key may no longer make keys: they are disabled, or no longer an administrator.
 fn is_orphan(maker: Option<(Role, Option<i64>)>) -> bool {
     maker.is_some_and(|(role, out)| out.is_some() || !allows(role, Permission::Administer))
 }
@@ -107,7 +107,7 @@ fn is_within(networks: &str, from: IpAddr) -> bool {
     networks.split(',').filter_map(|range| range.parse::<Range>().ok()).any(|range| range.holds(from))
 }
 
-/// Notes that a key is used and from where, seldom, and beside what is asked for.
+/// Records that a key was used and from where; rarely, and in the background.
 fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
     let from = from.map(|from| from.to_string());
     let moved = from.is_some() && from != key.seen_from;
@@ -211,10 +211,10 @@ pub fn end(typed: &str, now: i64) -> std::result::Result<Option<i64>, Refusal> {
     Ok(Some(at))
 }
 
-/// The addresses that a key is to be taken from, with commas or blanks between.
+/// The addresses a key is allowed from, separated by commas or blanks.
 ///
 /// # Errors
-/// When one is no address or network, or holds more than one party has.
+/// If one is not an address or network, or is too wide to belong to one party.
 pub fn addresses(typed: &str) -> std::result::Result<Vec<Range>, Refusal> {
     let refuse = |told: String| Refusal::new("invalid_address", told).at("addresses");
     let mut all: Vec<Range> = Vec::new();
@@ -246,11 +246,8 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
     make(app, OPERATOR, new, None).await
 }
 
-/// The same, and the trail names the user of the operating system who ran it, and administrators are told. Where there is an
-/// administrator, a key that may release is no second person for a day.
-///
-/// # Errors
-/// As [`make_key`].
+/// The same, with the operating-system user in the audit trail and a notice to administrators. If there is an
+/// administrator, a key that may release does not count as a second person for a day.
 pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: AtTheMachine<'_>) -> Result<String> {
     make(app, OPERATOR, new, Some(by)).await
 }
@@ -292,7 +289,7 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
         let networks = Some(joined(&new.addresses)).filter(|all| !all.is_empty());
         let mark = KeyMark { hash: token_hash(&key), hint: hint.clone(), ends_at: new.ends_at, networks };
         people::insert(tx, &person, Some(&mark), by, now).await?;
-        // Whoever sits at the machine may be whoever prepared what the key would release: others have a day to see it.
+        // The person at the command line may have prepared what the key would release: give others a day to notice.
         let counts_from = match user.is_some() && people::has_administrator(tx).await? {
             true => waits(tx, id, new.role, now).await?,
             false => None,
@@ -393,7 +390,7 @@ fn rules(kept: Option<&str>) -> Rules {
     kept.and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default()
 }
 
-/// Whether keys that pay or administer must name the addresses they are taken from.
+/// Whether keys that may pay or administer must have an address list.
 pub async fn addresses_required(db: &mut Db) -> Result<bool> {
     let kept = store::settings::get(db, RULES).await?;
     Ok(rules(kept.as_ref().map(|(kept, _)| kept.as_str())).addresses_required)
@@ -407,18 +404,18 @@ async fn must_have_addresses(db: &mut Db, scopes: Scopes, role: Role, addresses:
     Err(Refusal::new("addresses_required", told).at("addresses").into())
 }
 
-/// Decides whether keys that pay or administer must name the addresses they are taken from. To require it no more takes two
-/// administrators, or one and a day.
+/// Sets whether keys that may pay or administer must have an address list. Relaxing it takes two administrators, or one and
+/// a day's wait.
 ///
 /// # Errors
-/// A refusal that names the keys which would stop; `second_person_needed` while another administrator is needed.
+/// A refusal that names the keys that would stop working; `second_person_needed` while another administrator is needed.
 pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<()> {
     let now = app.clock.now();
     let saved = transact!(app, |tx| {
         let (kept, version) = store::settings::get(tx, RULES).await?.unwrap_or_default();
         let before = rules(Some(&kept)).addresses_required;
         if before == required {
-            // Whoever saves what is in force takes back what somebody has asked for.
+            // Saving the current value withdraws a pending request to change it.
             lowering::take_back(tx, now, &lowering::KEY_ADDRESSES).await?;
             return Ok(Ok(()));
         }
@@ -443,7 +440,7 @@ pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<
     saved.map_err(OpsError::Conflict)
 }
 
-/// A program that would be refused from this moment on is told of before, not by its failing.
+/// Refuses while keys would stop working, so that programs do not fail without warning.
 async fn none_would_stop(db: &mut Db) -> Result<()> {
     let all = people::keys_and_networks(db).await?.into_iter();
     let stops = all.filter(|(_, role, scopes, networks)| {

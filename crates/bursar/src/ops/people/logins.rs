@@ -32,21 +32,21 @@ pub struct NewPerson {
     pub password: Option<String>,
 }
 
-/// Whoever sits at the command line: the user of the operating system. The program knows no more of them.
+/// The operating-system user who runs a command; the program knows nothing else about them.
 #[derive(Clone, Copy, Debug)]
 pub struct AtTheMachine<'a>(pub &'a str);
 
-/// Enters a person and answers a one-time link for them, who counts from now on where two persons are needed: for the first
-/// administrator and the demonstration.
+/// Creates a person and returns a one-time link. They count as a second person at once: for the first administrator and the
+/// demonstration.
 ///
 /// # Errors
-/// When the address is taken or strange, the password one that cannot be, or the role does not fit the partner.
+/// If the address is taken or invalid, the password not acceptable, or the role does not fit the partner.
 pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
     enter(app, new, None).await
 }
 
-/// The same from the command line. Whoever runs it is shown the link and is nobody whom the program knows: the trail names the
-/// user of the operating system, every administrator is told, and for a day the login is no second person.
+/// The same from the command line, where an unknown person sees the link: the audit trail names the operating-system user,
+/// every administrator is told, and for a day the login does not count as a second person.
 ///
 /// # Errors
 /// As [`add`].
@@ -75,7 +75,7 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
     }
     let token = app.clock.secret();
     transact!(app, |tx| {
-        // There is nobody yet beside whom the first administrator could be a second person, or who could be told.
+        // For the first administrator there is nobody to tell, and nobody whose second person they could be.
         let by_somebody = match by {
             Some(by) if people::has_administrator(tx).await? => Some(by),
             Some(_) | None => None,
@@ -105,8 +105,8 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
     Ok(link(app, &token))
 }
 
-/// Whoever sits at the machine is shown a link of somebody's: for a day that login is the machine's, and administrators hear
-/// of it.
+/// A person at the command line has seen a login's link: for a day the login does not count as a second person, and
+/// administrators are told.
 async fn shown_at_the_machine(
     tx: &mut Tx,
     app: &App,
@@ -184,7 +184,7 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
 pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        // Held first, so that what is read after them cannot change any more.
+        // Locked first, so that what is read afterwards cannot change.
         let admins = people::hold_administrators(tx).await?;
         let person = match PersonId::parse(email_or_id) {
             Some(id) => people::by_id(tx, id).await?,
@@ -199,7 +199,7 @@ pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Resu
             };
             may_become(held, None)?;
         }
-        // Let in again, nobody comes by a link from before.
+        // Old links must not work if the person is enabled again.
         people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
             note(tx, now, OPERATOR, "person_disabled", person.id, json!({ "system_user": by.0 }));
@@ -237,7 +237,7 @@ pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     };
     match add(app, &new).await {
         Ok(link) => Ok(Some(link)),
-        // They were entered before, and disabled: whoever runs Bursar decides, not a restart.
+        // The login exists and is disabled: leave that to the operator, not to a restart.
         Err(OpsError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }

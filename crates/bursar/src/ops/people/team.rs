@@ -1,6 +1,5 @@
-//! What an administrator does about those who sign in: inviting a colleague, another role, shutting out and letting in
-//! again, a fresh link. The rules of who may lose what are `payout::access`; that whoever does it has just proved who they
-//! are, the pages see to.
+//! What administrators do about logins: inviting a colleague, changing roles, disabling and enabling, sending new links.
+//! The rules are in `payout::access`; the pages require a step-up.
 
 use payout::Refusal;
 use payout::access::{Held, Permission, Role, allows, may_become, may_change_role};
@@ -73,11 +72,10 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
     Ok(invited)
 }
 
-/// Gives somebody a fresh link by which they choose another password; their older links end, their password stays until they
-/// take the link up.
+/// Sends a new link to choose a password. Invalidates older links; the password stays until the link is used.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for whoever is shut out.
+/// [`OpsError::Missing`] if there is no such login; a refusal if it is disabled.
 pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invitation> {
     let (now, token) = (app.clock.now(), app.clock.secret());
     let made = transact!(app, |tx| {
@@ -98,14 +96,14 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
     Ok(made)
 }
 
-/// How long a login counts as whoever was shown its link: long enough for the colleague, who was mailed it too, to notice
-/// that somebody else has opened it.
+/// How long a login does not count as a second person beside whoever was shown its link: long enough for its owner, who
+/// gets the mail too, to notice misuse.
 const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
 
-/// How long somebody who may newly pay is no second person: long enough for everybody else to see that they are here.
+/// How long a login that newly may pay does not count as a second person: long enough for everybody else to notice it.
 const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
 
-/// Whoever may newly pay counts as a second person a day from now; answers from when on.
+/// Makes a login that newly may pay count as a second person only after a day; returns from when.
 pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Result<Option<i64>> {
     if !allows(role, Permission::Pay) {
         return Ok(None);
@@ -115,7 +113,7 @@ pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Re
     Ok(Some(from))
 }
 
-/// Tells every administrator that somebody was shown a link with which they could sign in as this person.
+/// Tells every administrator that somebody was shown a sign-in link of this login.
 pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str, now: i64) -> Result<()> {
     let detail = json!({ "by": by, "whose": whose.name, "address": whose.email, "role": whose.role.label() });
     let notice = (Notice::LoginLinkShown, whose.id.to_string(), detail.to_string());
@@ -123,7 +121,7 @@ pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str,
     Ok(())
 }
 
-/// Whoever makes a link is shown it, and could open it themselves: for a day the login is no second person beside them.
+/// The person who makes a link sees it and could use it: for a day the login does not count as a second person beside them.
 pub(super) async fn stands_for(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
     people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
@@ -227,7 +225,7 @@ async fn signs_in(tx: &mut Tx, id: PersonId) -> Result<Person> {
     people::by_id(tx, id).await?.filter(|one| one.kind == "person").ok_or(OpsError::Missing)
 }
 
-/// What somebody holds. The administrators are held first, so that what is read after them cannot change any more.
+/// The facts for the rules. Locks the administrators first, so that what is read afterwards cannot change.
 async fn held(tx: &mut Tx, actor: &Actor, id: PersonId) -> Result<Held> {
     let admins = people::hold_administrators(tx).await?;
     let person = signs_in(tx, id).await?;
