@@ -154,7 +154,7 @@ fn of_batch(view: &BatchView) -> Why {
 /// A payee's status: every closed gate, and what is waiting.
 #[derive(Clone, Debug)]
 pub struct OfPayee {
-    /// The gates that are closed, those of all payouts first, each told once.
+    /// The closed gates, those of all payouts first, without duplicates.
     pub blockers: Vec<Blocker>,
     /// How many of their approved rewards are in no payment: in the pool, or in a draft.
     pub waiting: usize,

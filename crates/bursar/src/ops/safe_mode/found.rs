@@ -229,8 +229,8 @@ async fn shown(db: &mut Db, listed: Listed) -> store::Result<Shown> {
 pub struct Said<'a> {
     /// What was done about it, in their words.
     pub note: &'a str,
-    /// That it paid none of the rewards that can still be paid, or that its money came back; where nobody here is known, that
-    /// whoever it paid is on hold, or it was none of ours: [`Shown::none_of`] as they saw it.
+    /// The confirmed [`Shown::none_of`], as they saw it: that it paid none of the payable rewards, or that its money came back;
+    /// or, if the payee is unknown, that whoever it paid is on hold, or that it was not ours.
     pub none_of: Option<&'a str>,
 }
 

@@ -30,7 +30,7 @@ pub struct Rule {
     stays: &'static str,
     /// The field of the refusal.
     field: &'static str,
-    /// What it is called in the mail to administrators.
+    /// Its name in the mail to administrators.
     label: &'static str,
 }
 

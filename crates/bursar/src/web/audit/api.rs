@@ -1,4 +1,4 @@
-//! What auditors ask: the ledger's balances, the audit trail, the invariants.
+//! The auditors' API: ledger balances, the audit trail, the invariants.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -62,11 +62,11 @@ async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Fault>
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
-    /// The id of what was changed.
+    /// The id of what was changed
     subject: Option<String>,
 }
 
-/// A row of the trail, chained to the one before it.
+/// A row of the audit trail, chained to the row before it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditRow)]
 struct AuditJson {
@@ -108,7 +108,7 @@ async fn trail(
     )))
 }
 
-/// One thing that must always hold.
+/// An invariant.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invariant)]
 struct InvariantJson {

@@ -1,4 +1,4 @@
-//! The activity log, the books and what must hold.
+//! The activity log, the books and the invariants.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod activity;

@@ -1,4 +1,4 @@
-//! Files that leave: beginning one, what was taken out, and the same for programs.
+//! Exports: starting one, past exports, and the API.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;

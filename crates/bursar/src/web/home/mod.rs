@@ -1,4 +1,4 @@
-//! Home, and the page behind the first link of all.
+//! Home, and the first-run setup page.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod show;
