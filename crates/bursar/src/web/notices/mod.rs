@@ -1,4 +1,4 @@
-//! What is told to whom: the templates of notices, and the outbox.
+//! Notices: their templates, and the outbox.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
