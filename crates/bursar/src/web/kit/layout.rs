@@ -49,15 +49,15 @@ pub enum Place {
     /// Files of rewards, partners, accounts and activities.
     Imports,
     Programs,
-    /// Who did what.
+    /// The activity log.
     Activity,
-    /// Who signs in, and API keys.
+    /// Logins and API keys.
     People,
-    /// What the vendors say of our balance, against the books.
+    /// The vendors' movements of our balance, compared with the books.
     Reconciliation,
-    /// What was taken out as a file.
+    /// Exported files.
     Exports,
-    /// A page that is in no menu.
+    /// A page that is not in the menu.
     Elsewhere,
 }
 

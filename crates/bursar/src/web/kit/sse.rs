@@ -35,7 +35,7 @@ const STREAMS: usize = 24;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    /// The number of the change that the page has seen.
+    /// The change number that the page has seen.
     pub seen: Option<i64>,
 }
 

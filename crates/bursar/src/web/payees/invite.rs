@@ -1,4 +1,4 @@
-//! Inviting a partner to the portal: who they are, as what they come, and after pressing the one-time link, shown this once.
+//! Inviting a partner to the portal: the partner, their role, and then the one-time link, shown once.
 
 use askama::Template;
 use axum::extract::{Path, State};

@@ -1,4 +1,4 @@
-//! Partners and accounts: whether we deal with them, how they are paid, their tax report, their statements.
+//! Partners and accounts: standing, destination, tax report, statements.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;

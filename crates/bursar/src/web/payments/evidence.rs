@@ -1,5 +1,5 @@
-//! What lies behind a row of a payment's timeline, word for word: what the vendor was sent and what it said. Only
-//! administrators and auditors may open it, and every opening is written into the activity log.
+//! The raw text behind a row of a payment's timeline: what the vendor was sent and what it answered. Only administrators
+//! and auditors may open it, and every access is logged in the activity log.
 
 use askama::Template;
 use axum::extract::{Path, State};

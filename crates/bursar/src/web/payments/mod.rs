@@ -1,4 +1,4 @@
-//! Payments after Pay: the list of them, one of them, what lies behind it, and what can be done about it.
+//! Payments after Pay: the list, one payment, its evidence, and actions on it.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;

@@ -1,4 +1,4 @@
-//! `/payees/{id}/skipped`: the claims of a payee that a payout went on without, and why.
+//! `/payees/{id}/skipped`: a payee's claims that payouts left out, and why.
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct NoFilter {}
 
-/// A claim that was passed over.
+/// A claim that a payout left out.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SkippedClaim)]
 struct SkippedJson {
@@ -41,7 +41,7 @@ struct SkippedJson {
     reasons: Vec<ReasonJson>,
 }
 
-/// Why, in the words of its blocker.
+/// The reason: the blocker's code and texts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SkippedReason)]
 struct ReasonJson {

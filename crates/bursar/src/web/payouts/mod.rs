@@ -1,4 +1,4 @@
-//! Payouts: preparing a batch, paying it, and watching what becomes of it.
+//! Payouts: preparing a batch, paying it, and following its progress.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;

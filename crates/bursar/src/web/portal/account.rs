@@ -1,4 +1,4 @@
-//! A partner's own login: their password, where they are signed in, their language.
+//! A partner's own login: password, sessions, language.
 
 use askama::Template;
 use axum::extract::State;
@@ -115,7 +115,7 @@ async fn end_sessions(
 struct Chosen {
     #[serde(default)]
     language: String,
-    /// The place they were at.
+    /// The page to return to.
     #[serde(default)]
     back: String,
 }
