@@ -94,10 +94,10 @@ struct ActivityJson {
     id: String,
     external_id: String,
     name: String,
-    /// Your id of its program.
+    /// The external id of its program.
     program: String,
     program_id: String,
-    /// `cash` or `points`, as its program.
+    /// `cash` or `points`, like its program.
     #[schema(value_type = shapes::RewardType)]
     r#type: &'static str,
     #[schema(value_type = Option<shapes::MoneyOrPoints>)]
@@ -145,7 +145,7 @@ struct ProgramChange {
 struct ActivityChange {
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
-    /// Your id of its program.
+    /// The external id of its program.
     #[schema(value_type = Option<shapes::ExternalId>)]
     program: Option<String>,
     #[serde(default)]
@@ -222,16 +222,16 @@ async fn put_activity(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ProgramFilter {
-    /// The name or your id contains this
+    /// Text contained in the name or external id
     q: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ActivityFilter {
-    /// The name or your id contains this
+    /// Text contained in the name or external id
     q: Option<String>,
-    /// Of this program
+    /// The program it belongs to
     program: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reconciliation: each day of each vendor and currency against our books.
+//! Reconciliation: each day of each vendor and currency compared with our books.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;

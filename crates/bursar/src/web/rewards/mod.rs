@@ -1,4 +1,4 @@
-//! Rewards: the list with its filters and columns, one of them, deciding about many, and the same for programs.
+//! Rewards: the list with its filters and columns, a single reward, bulk decisions, and the API.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;

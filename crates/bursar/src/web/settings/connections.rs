@@ -1,5 +1,5 @@
-//! The vendors' connections on Payout Settings: proved at the vendor before they are saved. A refusal comes back in the
-//! vendor's words and leaves the rest as it was. Secrets go in and never come out.
+//! Saving the vendors' connections on Payout Settings, after the vendor has accepted the credentials. A refusal is shown in
+//! the vendor's words and changes nothing. Secrets are write-only.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -40,7 +40,7 @@ async fn stripe(
     visit: Visit,
     Form(sent): Form<StripeKey>,
 ) -> Result<Response, Fault> {
-    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    // Credentials are not carried through the step-up page; they must be entered again afterwards.
     if !is_fresh(&session, web.app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
@@ -65,7 +65,7 @@ async fn paypal(
     visit: Visit,
     Form(sent): Form<PayPalKey>,
 ) -> Result<Response, Fault> {
-    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    // Credentials are not carried through the step-up page; they must be entered again afterwards.
     if !is_fresh(&session, web.app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
@@ -76,7 +76,7 @@ async fn paypal(
     said(&web, &visit, done, good, (Vendor::PayPal, mode, id)).await
 }
 
-/// Goes back to the page when it was saved; else shows it again with the vendor's words and what was typed.
+/// Redirects to the page if saved; otherwise shows it again with the vendor's message and the input.
 async fn said(
     web: &Web,
     visit: &Visit,

@@ -1,4 +1,4 @@
-//! Everybody who signs in, and API keys: signing in and out, second factors, one's own account, and who may come in.
+//! Logins and API keys: signing in and out, second factors, a person's own account, and managing who has access.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod account;

@@ -1,4 +1,4 @@
-//! What vendors send: where it comes in, and the list of what came.
+//! Webhooks: the endpoints, and the list of received events.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod list;
