@@ -30,7 +30,7 @@ use crate::store::{Db, Tx, payees};
 use crate::transact;
 use view::{BatchView, ClaimView};
 
-/// The draft to change.
+/// The draft that a verb changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft {
     pub id: BatchId,

@@ -237,7 +237,7 @@ fn require_note(how: &str) -> Result<()> {
 /// Why a finding takes two people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TakesTwo {
-    /// The operator's two-person rule.
+    /// The operator has turned on the two-person rule.
     Rule,
     /// The vendor's records cannot be searched for it.
     NotLookedThrough,
@@ -672,7 +672,7 @@ pub struct ParkedFinding {
     pub reference: String,
     /// If it was paid by other means: the date, `YYYY-MM-DD`.
     pub paid_on: String,
-    /// How it was determined.
+    /// How the person determined this.
     pub note: String,
 }
 

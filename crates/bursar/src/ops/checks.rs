@@ -16,7 +16,7 @@ const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 /// A set-aside record is retried every hour; one not retried for this long has recovered.
 const ASIDE_US: i64 = 2 * HOUR_US;
-/// Counts stop here.
+/// No count goes higher than this.
 const MOST: i64 = 10_000;
 
 fn count(number: i64, one: &str, more: &str) -> String {

@@ -89,7 +89,7 @@ pub struct Summary {
     pub cards: Vec<Card>,
     /// Amounts paid and returned, by month and currency, oldest first.
     pub months: Vec<Month>,
-    /// Failed payments, by reason.
+    /// Failed payments, grouped by reason code.
     pub failures: Vec<Failure>,
     /// Median time from Pay to Success, by vendor.
     pub medians: Vec<Median>,
@@ -194,7 +194,7 @@ impl YearTotal {
 /// A page of a year's earnings.
 #[derive(Clone, Debug)]
 pub struct Earnings {
-    /// The year's reporting threshold.
+    /// The tax reporting threshold of the year.
     pub line: Money,
     /// One line per payee and currency.
     pub lines: Vec<Line>,

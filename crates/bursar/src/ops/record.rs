@@ -38,7 +38,6 @@ pub struct Heard {
     pub submission: Option<String>,
     /// The source: `request`, `answer`, `webhook`, `poll` or `person`.
     pub source: &'static str,
-    /// Details for the timeline.
     pub detail: Option<String>,
     /// The vendor's event id, if a webhook reported it.
     pub event_id: Option<String>,
@@ -51,7 +50,7 @@ pub struct Recorded {
     pub changed: usize,
     /// Whether a new attempt is ready to be sent.
     pub to_dispatch: bool,
-    /// The payments after recording.
+    /// The payments in their state after recording.
     pub standing: BTreeMap<TransactionId, Transaction>,
 }
 

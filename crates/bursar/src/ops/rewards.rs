@@ -307,7 +307,7 @@ pub fn unknown_owner() -> Refusal {
         .at("owner")
 }
 
-/// The fields to edit.
+/// The fields of a reward to edit.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     /// Another value of the same kind and currency.

@@ -88,7 +88,6 @@ async fn kept(app: &App, view: &BatchView) -> Result<()> {
 pub struct Difference {
     /// Whether the snapshot no longer exists; then only the totals are compared.
     pub forgotten: bool,
-    /// Rewards that were added.
     pub rewards_added: Vec<Item>,
     /// Rewards that were removed. A reward with a changed value is in both lists.
     pub rewards_removed: Vec<Item>,

@@ -127,7 +127,7 @@ pub struct YearView {
     pub totals: Vec<Total>,
     /// What stayed with them in US dollars; nothing is converted.
     pub reportable: Sum,
-    /// The year's reporting threshold.
+    /// The tax reporting threshold of the year.
     pub line: Money,
 }
 

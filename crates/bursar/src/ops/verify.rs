@@ -70,7 +70,6 @@ pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
 /// The result of walking a stretch of the audit chain.
 #[derive(Clone, Debug)]
 pub struct Stretch {
-    /// Its first row.
     pub first: i64,
     /// Its last row; `first - 1` if it is empty.
     pub last: i64,

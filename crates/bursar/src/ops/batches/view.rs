@@ -22,7 +22,6 @@ use crate::store::{Db, tax};
 #[derive(Clone, Debug)]
 pub struct ClaimView {
     pub payee: Payee,
-    /// The payee's name.
     pub named: Option<Named>,
     /// Where the money goes; `None` without a payout profile.
     pub destination: Option<Destination>,

@@ -17,7 +17,7 @@ pub struct Gathered {
     pub next: Option<String>,
 }
 
-/// Encodes a position.
+/// Encodes a position in a list as text.
 pub(super) fn place(number: i64, id: &str) -> String {
     json!([number, id]).to_string()
 }

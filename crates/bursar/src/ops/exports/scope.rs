@@ -42,11 +42,10 @@ pub enum Scope {
     Audit(Box<AuditFilter>),
 }
 
-/// A requested export.
+/// An export as somebody requested it.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub scope: Scope,
-    /// The file format.
     pub format: Format,
     /// Starts a CSV file with the byte-order mark by which Excel recognizes UTF-8.
     pub marked: bool,

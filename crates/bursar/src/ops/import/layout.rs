@@ -66,7 +66,7 @@ impl Layout {
         self.headers.first().is_some_and(|name| name == REASON)
     }
 
-    /// The delimiter's name.
+    /// The delimiter's name, in the plural.
     pub fn delimiter_words(&self) -> &'static str {
         match self.delimiter() {
             b';' => "semicolons",

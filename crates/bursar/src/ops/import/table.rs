@@ -68,14 +68,14 @@ pub struct Destined {
     pub external_id: String,
     /// The previous destination, masked; `None` if there was none.
     pub old: Option<String>,
-    /// The new destination, masked.
+    /// The new destination, masked for display.
     pub new: String,
 }
 
 /// The destinations that a file changes: counts, and the first rows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Destinations {
-    /// Payees whose destination changes.
+    /// How many payees' destinations change.
     pub changed: u64,
     /// Existing payees who had no destination.
     pub first: u64,

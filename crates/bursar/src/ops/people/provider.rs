@@ -54,7 +54,7 @@ pub struct Visit {
     pub again: bool,
     /// Who is signed in here; nobody else may come back.
     pub whose: Option<String>,
-    /// When this expires.
+    /// Until when the redirect back is accepted.
     until: i64,
 }
 
@@ -91,15 +91,12 @@ fn place(state_hash: &str) -> Place {
 /// The claims that the provider signed.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// The issuer.
     pub issuer: String,
     /// The subject: their permanent id at the provider.
     pub subject: String,
-    /// Their address, if given.
     pub email: Option<String>,
     /// Whether the provider has verified the address.
     pub email_is_verified: bool,
-    /// Their name, if given.
     pub name: Option<String>,
     /// The values of the role claim.
     pub roles: Vec<String>,
@@ -116,7 +113,7 @@ pub enum Why {
     Unverified,
     /// No login here has their address.
     Unknown,
-    /// The login is disabled.
+    /// The login here has been disabled.
     ShutOut,
     /// The login is a partner's.
     Partners,

@@ -138,7 +138,7 @@ pub enum Entered {
 /// How long somebody may take to write their code.
 const HALF_WAY_US: i64 = 10 * MINUTE_US;
 
-/// How somebody authenticates.
+/// How somebody authenticates at sign-in.
 #[derive(Clone, Copy)]
 pub(in crate::ops) enum By<'a> {
     /// A password: a second factor is asked for beside it.

@@ -18,7 +18,7 @@ use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
 use crate::store::{Tx, contradictions, decisions, ledger, outbox};
 use crate::transact;
 
-/// A reviewer's decision.
+/// A reviewer's decision about a reward.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// To be paid.
@@ -165,7 +165,7 @@ pub async fn decide_many(
     Ok(done)
 }
 
-/// A stored decision.
+/// A bulk decision that was stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kept {
     /// Its id.
@@ -382,7 +382,7 @@ fn count_changed(expected: i64, found: usize) -> OpsError {
 
 type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
 
-/// Applies the rules.
+/// Splits the rewards by what the rules allow.
 fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict, contradicted: &HashSet<RewardId>) -> Judged {
     let (mut allowed, mut refused) = (Vec::new(), Vec::new());
     for brief in briefs {

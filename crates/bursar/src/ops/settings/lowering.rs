@@ -300,7 +300,7 @@ async fn tell_all(
     Ok(())
 }
 
-/// Withdraws a pending request.
+/// Withdraws a pending request to weaken a safeguard.
 pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     if version > 0 && kept != "null" && !settings::put(tx, rule.kept, "null", version, now).await? {

@@ -16,7 +16,6 @@ use crate::web::kit::json::Page;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/ledger/balances", Need::May(Permission::Read), balances)

@@ -33,7 +33,6 @@ shapes::shapes! {
     SortName, "By name (the default), or the most first within each currency, and only who was paid anything." => shapes::one_of([BY_NAME, BY_NET]);
 }
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let read = Need::MayOrOwn(Permission::Read);
     vec![

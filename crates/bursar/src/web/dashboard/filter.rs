@@ -25,7 +25,6 @@ pub enum Tab {
 }
 
 impl Tab {
-    /// All tabs, in order.
     pub const ALL: [Self; 3] = [Self::Summary, Self::Transactions, Self::Earnings];
 
     pub fn path(self) -> &'static str {
@@ -67,7 +66,6 @@ pub struct Ask {
     /// A named range, or `custom`.
     pub range: Option<String>,
     pub from: Option<String>,
-    /// The last day, included.
     pub to: Option<String>,
     /// The calendar year of earnings.
     pub year: Option<String>,
@@ -87,7 +85,7 @@ pub struct Ask {
     pub under_way: Option<bool>,
 }
 
-/// The resolved shared filters.
+/// The filters shared by the tabs, resolved.
 #[derive(Default)]
 pub struct Narrowed {
     pub scope: Scope,
@@ -197,7 +195,7 @@ impl Ask {
         Ok(narrowed)
     }
 
-    /// Adds an active filter.
+    /// Adds an active filter and the address that removes it.
     pub fn note(&self, tab: Tab, narrowed: &mut Narrowed, name: &'static str, words: &str) {
         narrowed.on.push((format!("{}: {words}", label(name)), self.address(tab, &[(name, "")])));
     }

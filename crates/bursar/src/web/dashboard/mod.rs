@@ -16,7 +16,6 @@ use payout::reward::PaymentType;
 use crate::web::kit::route::{Need, Route, get};
 pub use filter::{Ask, Narrowed, Tab};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![get("/transactions", Need::May(Permission::Read), moved)];
     routes.extend(summary::routes());
@@ -37,7 +36,6 @@ pub struct Choice {
     /// Its value in the query string.
     pub value: String,
     pub words: String,
-    /// Whether it is selected.
     pub chosen: bool,
 }
 

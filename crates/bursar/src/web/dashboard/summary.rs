@@ -31,7 +31,6 @@ const MOST_MONTHS: usize = 24;
 /// How many reasons the chart shows; the table has all.
 const MOST_REASONS: usize = 8;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/dashboard", Need::May(Permission::Read), async || {

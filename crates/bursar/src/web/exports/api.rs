@@ -20,7 +20,6 @@ use crate::web::kit::session::Who;
 use crate::web::payments::PaymentFilter;
 use crate::web::rewards::RewardFilter;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, audits) = (Need::May(Permission::Read), Need::May(Permission::Audit));
     vec![

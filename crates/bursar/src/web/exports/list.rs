@@ -21,7 +21,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::sse;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -162,7 +161,7 @@ struct ExportPage {
     /// The version that the page shows.
     seen: i64,
     columns: Vec<&'static str>,
-    /// The progress, in thousandths.
+    /// The progress, in thousandths of the whole.
     done: i64,
     days: i64,
 }

@@ -9,7 +9,6 @@ mod query;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), new::routes(), journal_accounts::routes(), api::routes()].into_iter().flatten().collect()
 }

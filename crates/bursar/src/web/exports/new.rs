@@ -29,7 +29,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::payments;
 use crate::web::rewards::Ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/exports/new", reads, form), post("/exports", reads, begin)]

@@ -15,7 +15,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::work::ask::NEEDED;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/help", Need::May(Permission::Read), show)]
 }

@@ -21,12 +21,11 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/", Need::Login, show), post("/home/steps", Need::May(Permission::Administer), steps)]
 }
 
-/// A setup step.
+/// A setup step and where to do it.
 struct Todo {
     words: &'static str,
     told: &'static str,

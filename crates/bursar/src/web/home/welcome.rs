@@ -25,7 +25,6 @@ use crate::web::users::zones;
 
 pub const PAGE: &str = "/welcome";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![get(PAGE, administers, show), post(PAGE, administers, begin)]

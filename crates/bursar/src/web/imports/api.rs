@@ -25,7 +25,6 @@ const FILE_LIMIT: usize = 32 << 20;
 /// The most lines in a file: every row is held in memory while the file is checked.
 const MOST_LINES: usize = 200_000;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)

@@ -31,7 +31,6 @@ const MOST_ALIKE: i64 = 100;
 /// The most bytes of a file.
 const FILE_LIMIT: usize = 32 << 20;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/imports", LOOKS, list),

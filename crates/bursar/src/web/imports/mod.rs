@@ -7,7 +7,6 @@ mod show;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), show::routes(), api::routes()].into_iter().flatten().collect()
 }

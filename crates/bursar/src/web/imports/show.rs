@@ -22,7 +22,6 @@ use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::Who;
 use crate::web::kit::{history, sse};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/imports/{number}", LOOKS, show),
@@ -84,7 +83,7 @@ struct ImportPage {
     error_file: bool,
     forgotten: Option<When>,
     seen: i64,
-    /// Why Import is disabled.
+    /// Why the Import button is disabled.
     why_not: Option<&'static str>,
     may: bool,
     checked: bool,

@@ -12,12 +12,11 @@ pub struct TakenBack {
     pub number: String,
     /// The number of the reward that it claws back.
     pub of: String,
-    /// The amount it deducts.
     pub value: Summed,
     pub how: String,
     /// The number of the payment that it was or will be deducted from.
     pub payment: Option<String>,
-    /// When it was deducted.
+    /// When it was deducted from a payment.
     pub at: Option<When>,
     pub why: String,
 }

@@ -103,7 +103,6 @@ struct Wrong<'a> {
     csrf: Option<&'a str>,
 }
 
-/// The error page.
 fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
     let title = match told.status.as_u16() {
         401 => "Sign in first",

@@ -212,7 +212,6 @@ fn not_stored() -> Fault {
     Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
 }
 
-/// A writer's resources.
 #[derive(Clone)]
 struct Writer {
     app: App,

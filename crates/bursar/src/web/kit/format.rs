@@ -378,7 +378,6 @@ pub fn meaning(state: State) -> &'static str {
 
 /// One reason why something cannot be paid, combined for everything it applies to.
 pub struct Why {
-    /// The blocker's message.
     pub message: String,
     pub who: &'static str,
     pub remedy: &'static str,

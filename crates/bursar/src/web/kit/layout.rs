@@ -49,19 +49,16 @@ pub enum Place {
     /// Files of rewards, partners, accounts and activities.
     Imports,
     Programs,
-    /// The activity log.
     Activity,
-    /// Logins and API keys.
+    /// Everybody who signs in, and API keys.
     People,
     /// The vendors' movements of our balance, compared with the books.
     Reconciliation,
-    /// Exported files.
     Exports,
     /// A page that is not in the menu.
     Elsewhere,
 }
 
-/// A menu entry.
 pub struct Entry {
     pub words: &'static str,
     pub address: &'static str,
@@ -83,7 +80,6 @@ impl Entry {
 
 /// The layout of one page.
 pub struct Frame {
-    /// The page's title.
     pub title: String,
     /// The names of the signed-in person and their role.
     pub me: (String, &'static str),
@@ -376,7 +372,6 @@ impl Visit {
         }
     }
 
-    /// The person's display preferences.
     pub fn preferences(&self) -> &Preferences {
         &self.preferences
     }
@@ -411,7 +406,7 @@ pub fn html(page: &impl Template) -> Result<Response, Fault> {
 }
 
 pub const CSS: &str = include_str!("../../../assets/app.css");
-/// The page's script.
+/// The script that every page loads.
 pub const JS: &str = include_str!("../../../assets/app.js");
 pub const MARK: &str = include_str!("../../../assets/mark.svg");
 
@@ -442,7 +437,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Permission to view imports.
+/// Who may view imports of any kind.
 pub const LOOKS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners, Permission::Audit]);
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ const OF_A_LOGIN: Rule = Rule { at_once: 50, then_every_us: 10 * SECOND_US };
 const OF_A_CODE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
 /// Mails to one login that strangers can trigger.
 const OF_A_MAIL: Rule = Rule { at_once: 3, then_every_us: 1_200 * SECOND_US };
-/// Step-ups in one session.
+/// Step-up attempts in one session.
 const OF_A_SESSION: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
 
 /// Too many attempts; how many seconds to wait.

@@ -23,7 +23,7 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// An error response.
+/// An error response, before it is rendered.
 #[derive(Clone, Debug)]
 pub struct Fault(Box<Told>);
 
@@ -85,7 +85,6 @@ impl Fault {
         self
     }
 
-    /// Adds the closed gates.
     pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
         self.0.blockers = blockers;
         self
@@ -156,7 +155,7 @@ impl Fault {
         self
     }
 
-    /// Adds when to retry.
+    /// Adds after how many seconds to retry.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after = Some(seconds);
         self
@@ -238,7 +237,6 @@ impl IntoResponse for Fault {
 pub struct Scene {
     /// `problem+json` rather than a page.
     pub json: bool,
-    /// The requested path.
     pub instance: String,
     /// The id of this request in the log.
     pub request_id: String,
@@ -247,7 +245,6 @@ pub struct Scene {
     pub csrf: Option<String>,
 }
 
-/// A blocker as JSON.
 pub fn blocker(blocker: &Blocker) -> Value {
     let code = blocker.code;
     json!({

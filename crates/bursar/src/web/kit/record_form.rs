@@ -17,9 +17,7 @@ use crate::ops::OpsError;
 pub struct Choice {
     /// Its value in the form.
     pub value: String,
-    /// Its label.
     pub words: String,
-    /// Whether it is selected.
     pub chosen: bool,
 }
 
@@ -27,7 +25,6 @@ pub struct Choice {
 pub struct Field {
     /// Its name in the form and in refusals.
     pub name: &'static str,
-    /// Its label.
     pub words: &'static str,
     /// `text`, `email`, `number`, `select` or `tick`.
     pub kind: &'static str,
@@ -64,7 +61,6 @@ impl Field {
         self
     }
 
-    /// Makes the field required.
     pub fn needed(mut self) -> Self {
         self.required = true;
         self

@@ -20,7 +20,6 @@ const MOST_KINDS: usize = 64;
 /// Marks a response as a refusal; a response extension.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// The response's code.
     pub code: String,
     /// The API key it was refused to, if known but not accepted.
     pub key: Option<PersonId>,

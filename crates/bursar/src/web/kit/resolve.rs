@@ -18,7 +18,6 @@ pub enum Meant<T> {
     Several(Vec<(String, String)>),
 }
 
-/// Finds the account.
 pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault> {
     if let Some(found) = programs::account(db, Named::Either(text)).await? {
         return Ok(Meant::One(found.id, found.name));
@@ -27,7 +26,6 @@ pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault>
     Ok(among(found.into_iter().map(|one| (one.id, one.name, one.external_id)).collect()))
 }
 
-/// Finds the partner.
 pub async fn partner(db: &mut Db, text: &str) -> Result<Meant<PartnerId>, Fault> {
     if let Some(found) = programs::partner(db, Named::Either(text)).await? {
         return Ok(Meant::One(found.id, found.name));

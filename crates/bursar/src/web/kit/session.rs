@@ -287,7 +287,6 @@ pub fn prove_first(next: &str) -> Response {
 #[derive(Clone, Debug, Default)]
 pub struct Address(pub String);
 
-/// The client's browser.
 pub struct Device(pub Browser);
 
 impl<S: Sync> FromRequestParts<S> for Device {

@@ -25,7 +25,6 @@ use crate::web::kit::shapes;
 
 const TEMPLATE: &str = "/api/v1/settings/notices/{notice}/{language}";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![

@@ -8,7 +8,6 @@ mod templates;
 use crate::web::kit::route::Route;
 pub use outbox::Row;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [templates::routes(), outbox::routes(), api::routes()].into_iter().flatten().collect()
 }

@@ -29,7 +29,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::connect;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let manage = Need::May(Permission::ManagePartners);
     let read = Need::MayOrOwn(Permission::Read);

@@ -20,7 +20,6 @@ use crate::web::kit::route::{Need, Route, post};
 use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)

@@ -20,7 +20,6 @@ use crate::web::kit::record_form::{
 };
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let manages = Need::May(Permission::ManagePartners);
     vec![

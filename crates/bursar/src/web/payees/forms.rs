@@ -24,7 +24,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, post};
 use crate::work::connect;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let manages = Need::May(Permission::ManagePartners);
     vec![

@@ -19,12 +19,11 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/partners", Need::May(Permission::Read), list)]
 }
 
-/// The count stops here.
+/// No count goes higher than this.
 const MOST_COUNTED: i64 = 10_000;
 
 /// The chip of a standing.
@@ -128,7 +127,6 @@ impl Ask {
         words.iter().any(|word| word.is_some())
     }
 
-    /// All parameters, by name.
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         let words = [
             ("kind", &self.kind),
@@ -281,7 +279,6 @@ struct ListPage {
     ask: Ask,
     selects: Vec<Select>,
     countries: Vec<String>,
-    /// The active filters.
     on: Vec<(String, String)>,
     may_manage: bool,
     problem: Option<String>,

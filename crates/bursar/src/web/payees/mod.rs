@@ -14,7 +14,6 @@ mod statement;
 use crate::web::kit::route::Route;
 pub use statement::{answer as statement, year as statement_year};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),

@@ -15,7 +15,6 @@ use crate::web::kit::layout::Visit;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show).heavy()]
 }

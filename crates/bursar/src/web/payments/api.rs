@@ -34,7 +34,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (read, pays) = (Need::MayOrOwn(Permission::Read), Need::May(Permission::Pay));
     vec![

@@ -23,7 +23,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 /// Vendors are asked about each payment; after this long the remaining payments are reported as not done.
 const LONGEST_US: i64 = 15_000_000;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post("/dashboard/transactions/decide", Need::May(Permission::Pay), decide)

@@ -25,12 +25,11 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
 }
 
-/// Counts stop here.
+/// No count goes higher than this.
 const MOST_COUNTED: i64 = 999;
 
 /// The views: query parameter and label.

@@ -12,7 +12,6 @@ use crate::web::kit::route::Route;
 pub use api_filter::PaymentFilter;
 pub use list::{Row, filter, rows};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), bulk::routes(), show::routes(), evidence::routes(), api::routes()]
         .into_iter()

@@ -41,7 +41,6 @@ use crate::web::notices;
 use crate::web::payouts::payee_kind;
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -141,7 +140,7 @@ struct ShowPage {
     by_hand: Option<Deed>,
     /// The other payments of the same request that wait with it: *not made* applies to them, too.
     together: Vec<String>,
-    /// Canceling an unclaimed payment.
+    /// The button that cancels an unclaimed payment.
     cancel: Option<Deed>,
     /// Settling money parked in the payee's balance.
     parked: Option<Deed>,

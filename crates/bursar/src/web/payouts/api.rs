@@ -32,7 +32,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (read, prepare) = (Need::May(Permission::Read), Need::May(Permission::Prepare));
     let pays = Need::May(Permission::Pay);

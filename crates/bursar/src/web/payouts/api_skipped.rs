@@ -15,7 +15,6 @@ use crate::web::kit::json::{MoneyJson, Page};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/payees/{id}/skipped", Need::May(Permission::Read), skipped)

@@ -38,7 +38,6 @@ use crate::web::kit::route::{Need, Route, Web, get};
 use crate::web::kit::{format, history};
 use crate::work::{Work, ask};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/claims", reads, active), get("/claims/{number}", reads, one)]

@@ -36,7 +36,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/claims/{number}/pay", Need::May(Permission::Read), show),
@@ -111,7 +110,7 @@ struct PayPage {
     may_release: bool,
     once: String,
     stops: Vec<Why>,
-    /// The warnings, by kind.
+    /// The warnings about claims, grouped by kind.
     unusual: Vec<Alike>,
     crossing: Vec<Crosses>,
     blocked: Vec<Row>,

@@ -28,7 +28,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::sse::{Ask, Watched, watching};
 use crate::web::payments::{self, Row};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/claims/{number}/events", Need::May(Permission::Read), events)]
 }
@@ -49,7 +48,7 @@ enum Part {
     /// Its payee was paid by other means.
     Outside,
     UnderWay,
-    /// It needs a person.
+    /// Only a person can resolve it.
     Person,
     Ended,
 }

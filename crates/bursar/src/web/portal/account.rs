@@ -18,7 +18,6 @@ use crate::web::kit::route::{Route, Web, get, post};
 use crate::web::kit::session::prove_first;
 use crate::web::users::{self, Button, Changed, Ending, Passwords, change_password, to_change};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, PARTNERS, show),

@@ -17,7 +17,6 @@ use crate::store::{Db, payees};
 
 pub struct Reason {
     pub code: Code,
-    /// What blocks the payment.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
@@ -50,7 +49,7 @@ impl Reason {
 pub struct Heap {
     pub payee: Payee,
     pub count: usize,
-    /// How many are clawbacks.
+    /// How many of the rewards are clawbacks.
     pub taken: usize,
     pub total: Sum,
     /// Why they wait; empty if nothing blocks them.

@@ -30,7 +30,6 @@ use crate::web::kit::layout::Told;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/portal", PARTNERS, show), post("/portal/request", PARTNERS, request)]
 }

@@ -30,7 +30,6 @@ pub enum Place {
     /// The tasks, and where the money is.
     Home,
     Rewards,
-    /// Payments made.
     Payouts,
     Profile,
     Tax,
@@ -46,7 +45,7 @@ pub enum Whose {
 }
 
 impl Whose {
-    /// The spelling in addresses.
+    /// The spelling used in addresses: `me` or `company`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Me => "me",
@@ -57,7 +56,6 @@ impl Whose {
 
 /// The layout of one page.
 pub struct Frame {
-    /// The page's title.
     pub title: String,
     pub language: Language,
     pub t: &'static Words,

@@ -24,7 +24,6 @@ pub use words::{Language, Words};
 
 const PARTNERS: Need = Need::May(Permission::ReadOwn);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let pages = [
         sign_in::routes(),

@@ -24,7 +24,6 @@ use crate::web::kit::format::{Chip, status_chip};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/portal/payouts", PARTNERS, list), get("/portal/payouts/{number}", PARTNERS, show)]
 }

@@ -30,7 +30,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{is_fresh, prove_first};
 use crate::work::onboard::{self, Found, Journey};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/profile", PARTNERS, choose),

@@ -25,7 +25,6 @@ use crate::web::kit::format::{Chip, count, reward_chip, status_chip};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/portal/rewards", PARTNERS, list)]
 }

@@ -22,7 +22,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{Device, SignedIn, arrive, is_ours};
 use crate::web::users::{Button, by_provider, to_go_on};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/login", Need::Open, login),

@@ -23,7 +23,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get};
 use crate::web::payees as staff;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/payouts/{number}/statement", PARTNERS, one).heavy(),

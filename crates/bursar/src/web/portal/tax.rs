@@ -23,7 +23,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{is_fresh, prove_first};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/tax", PARTNERS, choose),

@@ -27,7 +27,6 @@ use crate::web::kit::shapes;
 const READ: Need = Need::May(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/programs", READ, list_programs)

@@ -22,7 +22,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::record_form::{self, Field, Sheet, by_hand, given, must_be_as_seen, must_be_new};
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, manages) = (Need::May(Permission::Read), Need::May(Permission::ManagePartners));
     vec![

@@ -21,7 +21,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::{Work, movements};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![

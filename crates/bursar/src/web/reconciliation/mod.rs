@@ -7,7 +7,6 @@ mod pages;
 use crate::web::kit::route::Route;
 pub use api::DayJson;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [pages::routes(), api::routes()].into_iter().flatten().collect()
 }

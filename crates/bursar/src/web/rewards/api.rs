@@ -36,7 +36,6 @@ const REVIEW: Need = Need::May(Permission::Review);
 /// Room for the ids of a hundred thousand rewards.
 const BULK_LIMIT: usize = 4 << 20;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         get("/api/v1/rewards", READ, list)

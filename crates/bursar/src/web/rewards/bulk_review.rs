@@ -29,7 +29,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 /// How many rewards of the result a page shows.
 const TOLD: i64 = 100;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
     vec![

@@ -28,7 +28,6 @@ const COUNTED: i64 = 10_000;
 /// With more options than this, a name is typed instead of selected.
 const CHOICES: i64 = 40;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
@@ -102,7 +101,6 @@ struct ListPage {
     rows: Vec<Row>,
     turn: Turn,
     deciding: bool,
-    /// How many rewards match.
     matching: Count,
     /// How many rewards were checked before the page gave up with too few matches.
     looked_at: Option<i64>,
@@ -118,7 +116,7 @@ struct ListPage {
     written: Kept,
 }
 
-/// A text filter.
+/// A filter with a text field.
 struct Input {
     name: &'static str,
     words: &'static str,
@@ -151,7 +149,6 @@ impl ListPage {
     }
 }
 
-/// A column heading.
 struct Head {
     words: &'static str,
     right: bool,
@@ -355,7 +352,7 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option
     all.into_iter().map(choice).collect()
 }
 
-/// The text filters.
+/// The filters with a text field.
 fn inputs(ask: &Ask) -> Vec<Input> {
     let input = |name, words, value: &Option<String>, kind, hint| {
         let value = value.clone().unwrap_or_default();

@@ -17,7 +17,6 @@ use crate::web::kit::route::Route;
 pub use api_filter::RewardFilter;
 pub use filter::Ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),

@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 
 const PAGE: &str = "/rewards/views";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![

@@ -35,7 +35,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
     vec![

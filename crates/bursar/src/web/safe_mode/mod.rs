@@ -21,7 +21,6 @@ const PAGE: &str = "/safe-mode";
 /// At most this many found payments are listed.
 const MOST_FOUND: i64 = 1_000;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![

@@ -21,7 +21,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::{Work, connect};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administer = Need::May(Permission::Administer);
     vec![

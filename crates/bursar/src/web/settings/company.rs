@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 
 const PAGE: &str = "/settings/company";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

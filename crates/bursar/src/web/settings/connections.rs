@@ -18,7 +18,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 use crate::work::connect;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

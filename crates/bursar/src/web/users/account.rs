@@ -30,7 +30,6 @@ pub struct Passwords {
 }
 
 pub enum Changed {
-    /// The password was changed.
     Done,
     Slow,
     /// The current password was wrong.
@@ -39,7 +38,6 @@ pub enum Changed {
     WrongCode,
     /// The code was used before.
     UsedCode,
-    /// The passkey was rejected.
     WrongPasskey,
     /// They have no password yet, and must step up first.
     ProveFirst,
@@ -109,7 +107,6 @@ pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<b
 /// A browser with a session.
 pub struct Device {
     pub id: String,
-    /// Its name, if recognized.
     pub name: Option<String>,
     /// The address it was last used from, if known.
     pub address: Option<String>,

@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, delete, get};
 use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

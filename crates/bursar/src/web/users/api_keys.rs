@@ -28,7 +28,6 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
 const PAGE: &str = "/keys";
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get(PAGE, ADMINISTERS, list),

@@ -19,7 +19,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{self, Device, MOST_EMAIL_BYTES, arrive, too_many};
 use crate::web::portal::{Language, Words, asked, spoken};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/forgotten", Need::Open, form),

@@ -16,7 +16,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::{Device, arrive};
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![get("/join/{token}", Need::Open, form), post("/join/{token}", Need::Open, join)]
 }

@@ -25,7 +25,6 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 /// Permission to see and change people and keys.
 pub const ADMINISTERS: Need = Need::May(Permission::Administer);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/people", ADMINISTERS, list),

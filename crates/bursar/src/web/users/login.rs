@@ -14,7 +14,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::portal::{Language, Words};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/login", Need::Open, login)]
 }
@@ -26,7 +25,7 @@ struct Login {
     why: Option<&'static str>,
     next: String,
     passkey: Option<Button>,
-    /// The texts about passkeys.
+    /// The texts that the passkey button uses.
     t: &'static Words,
     /// The name of the identity provider, if there is one.
     provider: Option<String>,

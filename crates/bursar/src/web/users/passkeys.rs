@@ -23,7 +23,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 use crate::web::kit::session::{self, Device, PORTAL_LOGIN, SignedIn, is_ours, is_portal, too_many};
 use crate::webauthn::{self, Shown};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post(TO_PROVE, Need::Login, ask_to_prove),

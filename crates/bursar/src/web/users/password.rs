@@ -19,7 +19,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh};
 use crate::web::portal::{Language, Words};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get(PAGE, Need::Login, show), post(PAGE, Need::Login, change)]
 }

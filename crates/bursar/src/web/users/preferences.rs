@@ -20,7 +20,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::SignedIn;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -62,7 +61,6 @@ struct MePage {
     frame: Frame,
     themes: [(&'static str, &'static str, bool); 3],
     zones: Vec<(String, bool)>,
-    /// Their sessions.
     devices: Vec<Row>,
     has_app: bool,
     has_passkey: bool,

@@ -17,7 +17,6 @@ use crate::web::kit::session::{
 use crate::web::kit::{client, session};
 use crate::work::provider::{self, BACK};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/login/provider", Need::Open, send), get(BACK, Need::Open, back)]
 }

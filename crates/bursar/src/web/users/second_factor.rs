@@ -29,7 +29,6 @@ use crate::web::kit::session::{self, Device, SignedIn, is_fresh, is_ours, just_c
 use crate::web::portal::{Language, Words, asked, spoken};
 use crate::webauthn;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, Need::Login, show),
@@ -83,7 +82,7 @@ pub fn set_it_up() -> Response {
 
 enum Shows {
     Standing(Standing),
-    /// The secret to scan.
+    /// The secret of a new app, to be scanned.
     Setup(Setup, Option<Qr>),
     Codes(Vec<String>),
     /// A step-up is needed before this change.

@@ -25,7 +25,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/people/{id}", ADMINISTERS, show),
@@ -54,7 +53,6 @@ struct PersonPage {
     made_by: Option<String>,
     created: When,
     seen: Option<When>,
-    /// Their sessions.
     sessions: Vec<Row>,
     /// Since when they have a second factor.
     factor: Option<When>,

@@ -19,7 +19,6 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
 const PAGE: &str = "/people/sign-in";
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![get(PAGE, ADMINISTERS, show), post(PAGE, ADMINISTERS, save)]
 }

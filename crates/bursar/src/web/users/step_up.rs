@@ -111,7 +111,7 @@ struct ProofPage {
     /// If they can step up with their identity provider: its name, and the address.
     provider: Option<(String, String)>,
     why: Option<&'static str>,
-    /// The texts about passkeys.
+    /// The texts about passkeys, in their language.
     t: &'static Words,
 }
 

@@ -6,7 +6,6 @@ mod receive;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), receive::routes()].into_iter().flatten().collect()
 }

@@ -29,7 +29,7 @@ struct UnreadablePage {
     number: String,
     /// The payee: page and name, if known.
     payee: Option<(String, String)>,
-    /// The amount, if readable.
+    /// The net amount, if it can be read.
     net: Option<Cash>,
     of: AsText,
     pressed: Option<When>,
