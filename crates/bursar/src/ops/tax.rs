@@ -1,5 +1,5 @@
-//! Tax reports: filed, and their numbers revealed to whoever says why; and what a year's payments come to. The forms and
-//! numbers themselves are judged by `payout::tax`.
+//! Tax reports: filing them, revealing their numbers to somebody who gives a reason, and the total of a year's payments.
+//! What is deliberately not here: the rules for forms and numbers (`payout::tax`).
 
 use payout::Refusal;
 use payout::ledger::Payee;
@@ -109,10 +109,10 @@ pub fn year_of(now: i64) -> i32 {
     clock::date(now).get(..4).and_then(|year| year.parse().ok()).unwrap_or(1970)
 }
 
-/// The year that is asked for, or the one of this moment.
+/// The requested year, or the current one.
 ///
 /// # Errors
-/// When it is no year of four figures.
+/// If it is not a year of four digits.
 pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal> {
     let Some(year) = year else { return Ok(year_of(now)) };
     let told = "Write the year with four figures, like 2026.";
@@ -137,10 +137,10 @@ impl YearView {
     }
 }
 
-/// A payee's year.
+/// A payee's payments of a year.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+/// [`OpsError::Missing`] if the calendar has no such year; otherwise if the database does not answer.
 pub async fn year_view(db: &mut Db, payee: Payee, of: i32) -> Result<YearView> {
     let span = year(of).ok_or(OpsError::Missing)?;
     let totals = tax::totals(db, &[payee], &span).await?;

@@ -24,23 +24,23 @@ use crate::store::sealed::Column;
 use crate::store::{self, Db, Tx, audit, factors, passkeys};
 use crate::transact;
 
-/// How many recovery codes somebody is given.
+/// How many recovery codes a person is given.
 pub(super) const CODES: usize = 10;
-/// How long a secret that was begun waits for its first code.
+/// How long a new secret can be confirmed with its first code.
 const BEGUN_US: i64 = 30 * 60 * 1_000_000;
-/// After every this many wrong codes the owner is told: somebody knows their password.
+/// After every this many wrong codes the owner is notified, because somebody knows their password.
 const TOLD_AFTER: i64 = 10;
 
-/// A secret as it is shown while it is set up.
+/// A new secret, as shown during setup.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The secret in Base32, as people type it.
     pub secret: String,
-    /// The address that an app opens or scans.
+    /// The URI that an app opens or scans.
     pub uri: String,
 }
 
-/// How somebody's second factor stands.
+/// The second factors that a person has.
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// Since when they have an app.
@@ -58,19 +58,19 @@ impl Standing {
     }
 }
 
-/// What became of a code.
+/// The result of checking a code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Taken {
-    /// It was right, and works no more.
+    /// It was correct, and is used up now.
     Right(Means),
-    /// It was right, and used before.
+    /// It was correct, but used before.
     Used,
     Wrong,
     /// They have no second factor.
     NoFactor,
 }
 
-/// What a code is one of.
+/// What kind of code it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Means {
     App,
@@ -78,7 +78,7 @@ pub enum Means {
 }
 
 impl Means {
-    /// As the activity log tells it.
+    /// As the activity log names it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::App => "app code",
@@ -87,7 +87,7 @@ impl Means {
     }
 }
 
-/// How somebody's second factor stands.
+/// The second factors that a person has.
 pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Result<Standing> {
     let found = factors::get(db, id).await?;
     Ok(Standing {
@@ -98,7 +98,7 @@ pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Resul
     })
 }
 
-/// Whether somebody can do nothing but set up a second factor.
+/// Whether the person can do nothing but set up a second factor.
 pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
     if session.has_factor() || !needs_second_factor(session.actor.role) {
         return Ok(false);
@@ -106,7 +106,7 @@ pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
     required(app, &mut app.store.read().await?).await
 }
 
-/// Begins to set up a secret, beside the one that counts until then.
+/// Begins to set up a secret; the current one works until the new one is confirmed.
 pub async fn begin(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let mut bytes = app.clock.chance().to_be_bytes().to_vec();
@@ -118,7 +118,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     })
 }
 
-/// What somebody is setting up, if they have begun not long ago.
+/// The secret being set up, if it was begun recently.
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     let id = session.actor.id;
     let mut db = app.store.read().await?;
@@ -131,10 +131,10 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     Ok(Some(Setup { secret, uri }))
 }
 
-/// What became of setting one up.
+/// The result of confirming a new secret.
 #[derive(Clone, Debug)]
 pub enum Confirmed {
-    /// It counts from now on; these are the recovery codes, shown this once.
+    /// It is active; these are the recovery codes, which are shown only now.
     Done(Vec<String>),
     Wrong,
     /// It was begun too long ago, or something else since.
@@ -192,7 +192,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
     Ok(Confirmed::Done(codes))
 }
 
-/// Gives somebody other recovery codes, shown this once; those from before work no more.
+/// Replaces the recovery codes; they are shown only now, and the old ones stop working.
 ///
 /// # Errors
 /// A refusal without a second factor.
@@ -214,7 +214,7 @@ pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
     Ok(codes)
 }
 
-/// Turns somebody's own second factor off; their other sessions end.
+/// Turns off the person's own second factor; their other sessions end.
 ///
 /// # Errors
 /// A refusal while their role needs it.
@@ -245,10 +245,11 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Takes somebody's own app away where they have a passkey, as from a telephone that they gave away; their other sessions end.
+/// Removes the person's own authenticator app if they have a passkey, for example after giving a phone away; their other
+/// sessions end.
 ///
 /// # Errors
-/// A refusal without an app, and without a passkey beside it.
+/// A refusal if they have no app, or no passkey.
 pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -284,11 +285,11 @@ pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> 
     Ok(())
 }
 
-/// Takes somebody's second factor away, as an administrator; they sign in with their password alone until they set one up.
-/// Every administrator and whoever it is are told.
+/// Removes somebody's second factor as an administrator; they sign in with their password alone until they set one up. The
+/// person and every administrator are notified.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for oneself, and for whoever has none.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own, or if there is no second factor.
 pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
         let told = "Your own second factor is turned off or renewed on the page about it, with a code or a recovery code.";
@@ -342,8 +343,8 @@ async fn take_away(
     Ok(())
 }
 
-/// Tells whoever signs in that something about their login was changed. Nobody can switch this off. `by` is who did it, where
-/// it was somebody else; of a passkey it is what its owner calls it.
+/// Notifies the owner of a login of a change to it; this cannot be turned off. `by` is who made it, if somebody else did;
+/// for a passkey it is the passkey's name.
 pub(in crate::ops) async fn tell_owner(
     tx: &mut Tx,
     app: &App,
@@ -412,7 +413,7 @@ pub(super) async fn take(
     Ok(Taken::Wrong)
 }
 
-/// The time step that a code belongs to: the one of now, the one before or the one after.
+/// The time step that a code belongs to: the current one, the one before or the one after.
 fn step_of(secret: &str, code: &str, now: i64) -> Option<i64> {
     let totp = totp(secret)?;
     let code: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
@@ -424,18 +425,18 @@ fn totp(secret: &str) -> Option<Totp> {
     Builder::new().with_secret(Secret::try_from_base32(secret).ok()?).build().ok()
 }
 
-/// The code of a secret at a moment, as an app shows it; for tests and the demonstration.
+/// The code of a secret at a moment; for tests and the demonstration.
 pub fn code_at(secret: &str, now: i64) -> Option<String> {
     let seconds = u64::try_from(now / 1_000_000).ok()?;
     Some(totp(secret)?.generate(seconds).to_string())
 }
 
-/// Where the secret lies that somebody is setting up.
+/// Where the secret being set up is stored.
 fn begun_of(id: PersonId) -> Place {
     Column::FactorBegun.place(&id.to_string())
 }
 
-/// What an app reads: the secret, whose it is and where.
+/// The URI for an app: the secret, its owner and the site.
 fn address_of(base_url: &str, email: &str, secret: &str) -> String {
     let escaped = |text: &str| {
         let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
@@ -457,7 +458,7 @@ pub(super) fn hashes(id: PersonId, codes: &[String]) -> Vec<String> {
     codes.iter().map(|code| hash_of(id, code)).collect()
 }
 
-/// What a recovery code is stored as, however it was typed.
+/// The hash that a recovery code is stored as, however it was typed.
 fn hash_of(id: PersonId, typed: &str) -> String {
     let plain = typed.chars().filter(|letter| letter.is_ascii_alphanumeric()).map(|letter| {
         match letter.to_ascii_lowercase() {
@@ -492,7 +493,7 @@ impl Wanted {
         }
     }
 
-    /// Whether it means required in this installation.
+    /// Whether a second factor is required in this installation.
     pub fn requires(self, app: &App) -> bool {
         match self {
             Self::WithMail => app.config.smtp_url.is_some(),

@@ -1,5 +1,4 @@
-//! Entering people who sign in, and giving them another password or none: what the command line does, and what the pages
-//! of an administrator (`team`) share with it.
+//! Creating logins and resetting passwords: the commands, and what they share with the administrators' pages (`team`).
 
 use payout::Refusal;
 use payout::access::{Held, Role, may_become};
@@ -16,19 +15,19 @@ use crate::store::people::{self, LinkFor, Person};
 use crate::store::{Tx, programs};
 use crate::transact;
 
-/// The address of the administrator whom the first start makes, until they say who they are.
+/// The address of the administrator that the first start creates, until they enter their own.
 pub const FIRST: &str = "admin@localhost";
 
 #[derive(Clone, Debug)]
 pub struct NewPerson {
-    /// Where they sign in with.
+    /// The address they sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
     pub role: Role,
-    /// The partner they are, by our caller's id; for the partner roles, and for them only.
+    /// The partner they belong to, by our caller's id; required for the partner roles, not allowed for others.
     pub partner: Option<String>,
-    /// Their password; without one they are given a one-time link.
+    /// Their password; if `None`, they get a one-time link.
     pub password: Option<String>,
 }
 
@@ -121,7 +120,7 @@ async fn shown_at_the_machine(
     link_shown(tx, app, person, &format!("{} at the command line", by.0), now).await
 }
 
-/// An address to sign in with, as it is kept.
+/// An address for signing in, as it is stored.
 pub(super) fn address(typed: &str) -> std::result::Result<String, Refusal> {
     let email = typed.trim().to_lowercase();
     if !is_address(&email) {
@@ -146,10 +145,10 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
     }
 }
 
-/// Gives a person another password, or without one a one-time link; ends their sessions either way.
+/// Sets another password, or removes it if `None`. Either way the person's sessions end, and a one-time link is returned.
 ///
 /// # Errors
-/// When nobody signs in with this address, they are shut out, or the password cannot be one.
+/// If no login has this address, it is disabled, or the password is not acceptable.
 pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMachine<'_>) -> Result<String> {
     let hash = match password {
         Some(password) => {
@@ -177,10 +176,10 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
     Ok(link(app, &token))
 }
 
-/// Shuts a person or an API key out at once; never the last administrator, without whom nobody could let anybody in.
+/// Disables a person or an API key at once; never the last administrator, without whom nobody could enable anybody.
 ///
 /// # Errors
-/// When there is nobody of this address or id, or nobody else is an administrator.
+/// If nobody has this address or id, or they are the last administrator.
 pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {

@@ -25,11 +25,11 @@ use crate::webauthn::{self, Made, Refused, Shown, Site};
 pub use stored::Passkey;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// How long a challenge waits for its answer.
+/// How long a challenge can be answered.
 const WAITS_US: i64 = 5 * MINUTE_US;
-/// How many passkeys somebody has at most.
+/// The most passkeys that a person can have.
 const MOST: usize = 20;
-/// How long the name of a passkey is at most, in characters.
+/// The most characters in the name of a passkey.
 const MOST_NAME: usize = 60;
 
 /// What a challenge is for.
@@ -40,7 +40,7 @@ enum Purpose {
     SignIn,
     /// The second factor after a password or a link.
     Second,
-    /// Proving who one is before something that matters.
+    /// A step-up before an action that matters.
     Prove,
 }
 
@@ -69,7 +69,7 @@ impl Deed {
         Self(format!("POST {path} {}", token_hash(&form.finish())))
     }
 
-    /// An action as one of our pages has named it.
+    /// An action as named by one of our pages.
     pub fn named(text: &str) -> Option<Self> {
         let fits = text.starts_with("POST /") && text.len() <= 1_000 && !text.contains(char::is_control);
         fits.then(|| Self(text.to_owned()))
@@ -81,7 +81,7 @@ impl Deed {
     }
 }
 
-/// What a device is asked for.
+/// A challenge for a device.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub challenge: String,
@@ -93,10 +93,10 @@ pub struct Asked {
     pub owner: Option<Owner>,
 }
 
-/// Whose a new passkey will be.
+/// The owner of a new passkey.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// Their id, which tells nothing of them.
+    /// Their id, which reveals nothing about them.
     pub id: String,
     /// The address they sign in with.
     pub email: String,
@@ -217,17 +217,17 @@ fn place(challenge: &str) -> Place {
     Place::kept_by_browser("asked for a passkey", challenge)
 }
 
-/// What a browser has kept of the challenge that it answers.
+/// The state that the browser has stored for the challenge being answered.
 fn kept(app: &App, sealed: &str, shown: &Shown) -> Option<Kept> {
     let challenge = webauthn::challenge_in(&shown.client_data)?;
     let text = app.master_key.open(&place(&challenge), sealed)?;
     serde_json::from_str(&text).ok()
 }
 
-/// Begins to add a passkey, in this session alone. Whoever has a second factor has shown it for this just before.
+/// Begins to add a passkey, in this session only. If the person has a second factor, the page has just asked for it.
 ///
 /// # Errors
-/// A refusal where passkeys cannot be used, and to whoever has too many.
+/// A refusal if passkeys cannot be used here, or the person has too many.
 pub async fn begin(app: &App, session: &Session) -> Result<()> {
     site(app)?;
     transact!(app, |tx| {
@@ -239,7 +239,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     })
 }
 
-/// What a device is asked for that is to be added, if that was begun in this session not long ago.
+/// The challenge for adding a passkey, if one was begun in this session and has not expired.
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
     let Some(site) = Site::of(&app.base_url) else { return Ok(None) };
     let (mut db, id) = (app.store.read().await?, session.actor.id);
@@ -253,17 +253,17 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
     Ok(Some(Asked { challenge, site: site.name, known, owner: Some(owner) }))
 }
 
-/// What became of adding a passkey.
+/// The result of adding a passkey.
 #[derive(Clone, Debug)]
 pub enum Added {
-    /// It counts from now on. When it is their first factor these are the recovery codes, shown this once.
+    /// It was added. If it is their first factor, these are the recovery codes, which are shown only now.
     Done(Vec<String>),
     Refused,
-    /// It was begun too long ago, or is used up.
+    /// The challenge has expired or was answered before.
     Gone,
 }
 
-/// Adds the passkey that was begun. When it is the first factor of its owner their other sessions end.
+/// Adds the passkey that was begun. If it is its owner's first factor, their other sessions end.
 pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Result<Added> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let site = site(app)?;
@@ -328,10 +328,10 @@ fn named(typed: &str) -> String {
     if name.is_empty() { "Passkey".to_owned() } else { name }
 }
 
-/// Takes one of their own passkeys away. With the last factor the recovery codes go, and their other sessions end.
+/// Removes one of the person's own passkeys. With the last factor the recovery codes are deleted. Their other sessions end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when they have no such passkey; a refusal while their role needs a factor and this is the last.
+/// [`OpsError::Missing`] if they have no such passkey; a refusal if it is the last factor and their role needs one.
 pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -394,7 +394,7 @@ pub(in crate::ops) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// In the place of a code.
+    /// In place of a code.
     pub(super) fn second(half_hash: &'a str, shown: &'a Shown, browser: &'a Browser) -> Self {
         Self {
             purpose: Purpose::Second,

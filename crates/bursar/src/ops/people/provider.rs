@@ -253,7 +253,7 @@ fn address(shown: &Shown) -> Option<String> {
     (shown.email_is_verified && crate::ops::settings::is_address(&email)).then_some(email)
 }
 
-/// Somebody of ours who may come in.
+/// Only one of our own people whose login is enabled.
 fn ours(person: Person) -> std::result::Result<Person, Why> {
     if person.role.is_partners() || person.kind != "person" {
         return Err(Why::Partners);

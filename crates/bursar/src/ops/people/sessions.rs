@@ -22,20 +22,20 @@ use crate::transact;
 use crate::webauthn::Shown;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// How long a session lasts, however much it is used.
+/// The longest that a session lasts, however much it is used.
 const SESSION_US: i64 = 12 * 60 * MINUTE_US;
-/// How long one of our own people's lasts while nobody uses it.
+/// How long a session of one of our own people lasts unused.
 const IDLE_US: i64 = 30 * MINUTE_US;
-/// The same of a partner's, which can do less.
+/// The same for a partner's, who can do less.
 const IDLE_OF_PARTNERS_US: i64 = 60 * MINUTE_US;
-/// How exactly it is known when a session was last used.
+/// A session's last use is recorded at most this often.
 const USED_US: i64 = MINUTE_US;
 
-/// The browser that somebody comes with: what it calls itself, and where it is.
+/// The browser of a request: its user agent and address.
 #[derive(Clone, Debug, Default)]
 pub struct Browser {
     pub agent: String,
-    /// The address it comes from, as far as that is known.
+    /// The address it comes from, if known.
     pub address: String,
 }
 
@@ -110,7 +110,7 @@ pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Op
     }))
 }
 
-/// Notes that a session is used, at most once a minute, and beside what is asked for.
+/// Records the last use of a session, at most once a minute, in the background.
 fn note_used(app: &App, token_hash: &str, seen_at: i64, from: &str) {
     let now = app.clock.now();
     let before = now - USED_US;
@@ -129,13 +129,13 @@ fn note_used(app: &App, token_hash: &str, seen_at: i64, from: &str) {
 /// The result of a sign-in step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entered {
-    /// They are in: the token of their session.
+    /// They are signed in: the session's token.
     In(String),
     /// They have a second factor: a halfway token that can only be used to complete it.
     HalfWay(String),
 }
 
-/// How long somebody may take to write their code.
+/// How long somebody may take to enter their second factor.
 const HALF_WAY_US: i64 = 10 * MINUTE_US;
 
 /// How somebody authenticates at sign-in.
@@ -159,7 +159,7 @@ impl<'a> By<'a> {
         }
     }
 
-    /// As the activity log tells it.
+    /// As the activity log names it.
     fn as_str(self) -> &'static str {
         match self {
             Self::Password => PASSWORD,
@@ -192,11 +192,11 @@ fn first_of(half: &str, provided: Option<&Provided>) -> &'static str {
 }
 
 struct Came<'a> {
-    /// The token of their session.
+    /// The token of the new session.
     token: &'a str,
-    /// With which factors, for the activity log.
+    /// The factors used, for the activity log.
     with: String,
-    /// The passkey that was shown.
+    /// The passkey that was used.
     passkey: Option<&'a Passkey>,
 }
 
@@ -265,14 +265,14 @@ pub enum Second<'a> {
 /// The result of a second factor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finished {
-    /// They are in: the token of their session.
+    /// They are signed in: the session's token.
     In(String),
     /// The code was used before.
     Used,
     Wrong,
-    /// The passkey was not believed.
+    /// Their passkey was not accepted.
     WrongPasskey,
-    /// Their login is linked to another account at the provider now, or to none.
+    /// Their login is now linked to another account at the provider, or to none.
     Elsewhere,
     /// They must start over: it took too long, or their login has changed.
     Over,
@@ -414,12 +414,12 @@ pub(super) fn rename(session: &Session, token: String) {
     let _ = session.renewed.set((token, session.proved_at()));
 }
 
-/// The sessions somebody has, the newest first.
+/// A person's sessions, the newest first.
 pub async fn list(db: &mut Db, id: PersonId, now: i64) -> crate::store::Result<Vec<store::Session>> {
     store::list(db, id, now, used_since(now)).await
 }
 
-/// Ends every session of somebody but the one they hold; how many.
+/// Ends all of a person's sessions except this one; returns how many.
 pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -430,7 +430,7 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     })
 }
 
-/// Ends one of somebody's sessions; whether there was one of this name. `by` is who does it: themselves, or an administrator.
+/// Ends one of a person's sessions; returns whether it existed. `by` is who ends it: the person, or an administrator.
 pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bool> {
     let now = app.clock.now();
     transact!(app, |tx| {

@@ -20,18 +20,18 @@ use crate::transact;
 
 #[derive(Clone, Debug)]
 pub struct Colleague {
-    /// Where they will sign in with.
+    /// The address they will sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
     pub role: Role,
 }
 
-/// Invites a colleague: enters them, and answers the one-time link by which they choose their password. It is mailed to them
-/// where mails are sent.
+/// Invites a colleague: creates their login and returns the one-time link for choosing a password. The link is mailed to
+/// them if a mail server is configured.
 ///
 /// # Errors
-/// When the address is taken or strange, they have no name, or the role is a partner's.
+/// If the address is taken or invalid, the name is missing, or the role is a partner's.
 pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitation> {
     let (email, name) = (address(&new.email)?, new.name.trim());
     if name.is_empty() || name.chars().count() > 100 {
@@ -142,11 +142,11 @@ async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i6
     Ok(Invitation { person: person.id, email, role: person.role, link, expires_at })
 }
 
-/// Gives somebody another role.
+/// Changes a person's role.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for one's own administrator's role, the last administrator's, and a role
-/// of the other side.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own administrator role, the last administrator's,
+/// and a change between our roles and the partner roles.
 pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -169,10 +169,10 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
     })
 }
 
-/// Shuts somebody out at once: their sessions and links end.
+/// Disables a login at once: its sessions and links end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for oneself and for the last administrator.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own and the last administrator's.
 pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -190,10 +190,10 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     })
 }
 
-/// Lets somebody in again, with the role and password they had.
+/// Enables a login again, with its previous role and password.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody.
+/// [`OpsError::Missing`] if there is no such login.
 pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -205,10 +205,10 @@ pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     })
 }
 
-/// Ends every session of somebody; how many.
+/// Ends all of a person's sessions; returns how many.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody.
+/// [`OpsError::Missing`] if there is no such login.
 pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -220,7 +220,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
     })
 }
 
-/// Somebody who signs in: no API key.
+/// A login of a person, not an API key.
 async fn signs_in(tx: &mut Tx, id: PersonId) -> Result<Person> {
     people::by_id(tx, id).await?.filter(|one| one.kind == "person").ok_or(OpsError::Missing)
 }

@@ -17,12 +17,12 @@ use super::Session;
 
 #[derive(Clone, Debug, Default)]
 pub struct First {
-    /// What they are called in history.
+    /// The name shown in history.
     pub name: String,
-    /// Where they sign in with from now on.
+    /// The address they sign in with from now on.
     pub email: String,
     pub password: String,
-    /// The zone that times are told in; UTC without one.
+    /// The time zone for their pages; UTC if `None`.
     pub zone: Option<String>,
     pub company: Company,
 }

@@ -18,19 +18,19 @@ use super::settle::is_the_last_way_in;
 
 pub use identities::Identity;
 
-/// Everything that somebody is or was at providers, the newest first.
+/// All accounts at providers that the person is or was linked to, the newest first.
 pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Identity>> {
     Ok(identities::of(db, id).await?)
 }
 
-/// Whether somebody can prove with the provider of now who they are.
+/// Whether the person can step up with the current provider.
 pub async fn can_prove(app: &App, id: PersonId) -> Result<bool> {
     let Some(issuer) = &app.config.oidc.issuer else { return Ok(false) };
     let known = identities::of(&mut app.store.read().await?, id).await?;
     Ok(known.iter().any(|one| one.unlinked_at.is_none() && one.issuer == *issuer))
 }
 
-/// Whether an account at the provider of now opens the login of this address.
+/// Whether an account at the current provider is linked to the login with this address.
 pub async fn opens(app: &App, email: &str) -> Result<bool> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     match found {
@@ -39,10 +39,10 @@ pub async fn opens(app: &App, email: &str) -> Result<bool> {
     }
 }
 
-/// Takes somebody's own link away; their other sessions end.
+/// Unlinks the person's own login; their other sessions end.
 ///
 /// # Errors
-/// A refusal when there is none, and for whoever could not come in without it.
+/// A refusal if it is not linked, or they could not sign in without the link.
 pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -60,10 +60,11 @@ pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Takes somebody's link away, as an administrator; their sessions end.
+/// Unlinks a login as an administrator; its sessions end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal when there is none, for oneself, and where nobody could administer any more.
+/// [`OpsError::Missing`] if there is no such login; a refusal if it is not linked, is one's own, or nobody could administer
+/// any more.
 pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
         let told = "Your own login is unlinked on your own page, which sees that you can still sign in.";
@@ -155,7 +156,7 @@ pub async fn allow_again(app: &App, actor: &Actor, id: PersonId, subject: Option
     })
 }
 
-/// The same at the machine.
+/// The same from the command line.
 ///
 /// # Errors
 /// As [`allow_again`].
