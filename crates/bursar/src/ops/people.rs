@@ -1,6 +1,6 @@
-//! People and API keys: who may come in, and how: signing in and out, proving who one is, one's own password. Entering
-//! people is in `logins`, what an administrator does about them in `team`, API keys in `keys`. What is deliberately not
-//! here: what each may do (`payout::access`), and how many times one may try (`web::kit::login_limit` slows down guessing).
+//! Signing in and out, stepping up and changing one's own password. Creating logins is in `logins`, what administrators do
+//! about them in `team`, API keys in `keys`. What is deliberately not here: what each role allows (`payout::access`), and
+//! the rate limits against guessing (`web::kit::login_limit`).
 
 pub mod factor;
 pub mod forgotten;
@@ -38,15 +38,15 @@ pub use sessions::{Browser, Entered, Finished, Second, Session, by_session, fini
 
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
-/// How exactly it is known when somebody was last here.
+/// A person's last activity is recorded at most this often.
 const SEEN_US: i64 = 5 * 60 * 1_000_000;
-/// What stands in history for the command line, which acts without a session.
+/// The actor in the audit trail for the command line, which acts without a session.
 pub const OPERATOR: &str = "operator";
 
-/// The address that somebody signs in with.
+/// The address a person signs in with.
 ///
 /// # Errors
-/// When there is nobody of this id.
+/// If there is no person with this id.
 pub async fn address_of(app: &App, id: PersonId) -> Result<String> {
     let found = people::by_id(&mut app.store.read().await?, id).await?;
     found.and_then(|person| person.email).ok_or(OpsError::Missing)
@@ -69,7 +69,7 @@ fn note_seen(app: &App, person: &Person) {
     });
 }
 
-/// Signs somebody in, or only halfway if they have a second factor; `None` for a wrong address or password.
+/// Signs a person in, or only halfway if they have a second factor; `None` for a wrong address or password.
 pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<Entered>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
@@ -119,7 +119,7 @@ fn too_busy(_: Busy) -> OpsError {
     OpsError::Conflict(Refusal::new("slow_down", told))
 }
 
-/// What somebody shows again: their password, and the code of their second factor where they have one.
+/// The credentials for a step-up: the password, and the code of the second factor if they have one.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     pub password: String,
@@ -130,7 +130,7 @@ pub struct Shown {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
     Right,
-    /// The password was wrong; the code was not looked at.
+    /// The password was wrong; the code was not checked.
     WrongPassword,
     WrongCode,
     /// The code was used before.
@@ -183,16 +183,16 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
     })
 }
 
-/// Whether somebody has a password at all.
+/// Whether a person has a password.
 pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
     let person = people::by_id(&mut app.store.read().await?, id).await?;
     Ok(person.is_some_and(|person| person.password_hash.is_some()))
 }
 
-/// Gives whoever holds a session another password; their other sessions and links end.
+/// Changes the password of a session's person; their other sessions and links end.
 ///
 /// # Errors
-/// When it cannot be their password.
+/// If the password is not acceptable.
 pub async fn change_password(app: &App, session: &Session, password: &str) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let person = people::by_id(&mut app.store.read().await?, id).await?.ok_or(OpsError::Missing)?;
@@ -223,13 +223,13 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Whom a one-time link would sign in; `None` when it is unknown, used or too old. To look does not use it up.
+/// Who a one-time link would sign in; `None` if it is unknown, used or expired. Does not use the link up.
 pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     Ok(people::waiting_link(&mut db, &token_hash(token), LinkFor::Login, app.clock.now()).await?)
 }
 
-/// Signs in whoever a one-time link was made for, once; `None` when it is unknown, used or too old.
+/// Signs in the person that a one-time link was made for, once; `None` if it is unknown, used or expired.
 pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<Entered>> {
     let now = app.clock.now();
     let hash = token_hash(token);
@@ -242,7 +242,7 @@ pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Resul
     }
 }
 
-/// The hash of a password for somebody, if it can be theirs.
+/// Hashes a person's new password if it is acceptable.
 pub(super) async fn hashed(app: &App, password: &str, whose: &Person) -> Result<String> {
     let known = password::known_of(&mut app.store.read().await?, &app.base_url, whose).await?;
     let (clock, password) = (app.clock.clone(), password.to_owned());
@@ -263,7 +263,7 @@ fn link(app: &App, token: &str) -> String {
     format!("{}/login/{token}", app.base_url)
 }
 
-/// Why somebody does not count where two persons are needed, in a sentence; nothing when they do.
+/// Why a person does not count as a second person, in a sentence; `None` if they do.
 pub fn not_counted(counts: Counts) -> Option<String> {
     match counts {
         Counts::Yes => None,
@@ -278,7 +278,7 @@ pub fn not_counted(counts: Counts) -> Option<String> {
     }
 }
 
-/// Whoever a person is when they act.
+/// A person as the actor of a request.
 pub fn actor(person: &Person) -> Actor {
     Actor {
         id: person.id,

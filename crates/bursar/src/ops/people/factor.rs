@@ -1,7 +1,7 @@
-//! The second factor of a login: setting up an app, taking its codes, each once, and taking the factor away. Whose role needs
-//! one is `payout::access`; whether it is required here, a setting. What is deliberately not here: passkeys (`passkeys`), how
-//! often somebody may try (`web::kit::login_limit`), and that whoever changes theirs has just proved who they
-//! are, which the pages see to.
+//! The second factor of a login: setting up an app, checking its codes, each of which works once, and removing the factor.
+//! Which roles need one is in `payout::access`; whether it is required here is a setting. What is deliberately not here:
+//! passkeys (`passkeys`), the rate limit (`web::kit::login_limit`), and requiring a step-up before a change, which the
+//! pages do.
 
 use payout::Refusal;
 use payout::access::{Role, needs_second_factor};

@@ -222,7 +222,7 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
     })
 }
 
-/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for them.
+/// Creates the first administrator and returns a one-time link; `None` if an administrator can sign in already.
 pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     if people::has_administrator(&mut app.store.read().await?).await? {
         return Ok(None);

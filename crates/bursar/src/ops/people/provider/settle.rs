@@ -22,7 +22,7 @@ use crate::store::sealed::Column;
 use crate::store::{Tx, factors, identities, outbox, passkeys, sessions};
 use crate::transact;
 
-/// What stands in history for what the provider's words led to.
+/// The actor in the audit trail for changes made by the provider's claims.
 const PROVIDER: &str = "provider";
 /// An administrator who can only sign in through the provider, and was not here for this long, is not relied on.
 const RELIED_ON_US: i64 = 30 * 24 * 3_600_000_000;
@@ -54,7 +54,7 @@ impl Provided {
         }
     }
 
-    /// The provider.
+    /// The issuer: which provider it was.
     pub(in crate::ops::people) fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -91,7 +91,7 @@ impl Provided {
     }
 }
 
-/// What has happened to a login.
+/// What has happened to a login, for a notice.
 #[derive(Clone, Copy)]
 enum What<'a> {
     Made,
@@ -126,7 +126,7 @@ impl What<'_> {
     }
 }
 
-/// Tells every administrator what the provider's words have done to a login.
+/// Tells every administrator what the provider's claims have changed about a login.
 async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) -> Result<()> {
     let (mut keys, mut old, mut claim, mut last) = (String::new(), "", "", false);
     match what {
@@ -149,7 +149,7 @@ async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) 
     Ok(())
 }
 
-/// Tells whoever's login it is that it is linked now.
+/// Tells the owner of a login that it is linked now.
 async fn tell_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i64) -> Result<()> {
     let link = format!("{}/me", app.base_url);
     let detail = json!({ "to": whose.email, "provider": issuer, "link": link }).to_string();
