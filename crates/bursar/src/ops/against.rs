@@ -1,5 +1,5 @@
-//! What a vendor says against the books of one payment, in sentences that name the attempt, the vendor's id, the amount and
-//! what was said of that attempt before. What is deliberately not here: what a contradiction is (`record`), and settling it
+//! Describes how the vendor contradicts the books of one payment: the attempt, the vendor's id, the amount, and what was
+//! recorded about the attempt before. What is deliberately not here: what a contradiction is (`record`), and settling it
 //! (`by_hand`).
 
 use payout::money::Vendor;
@@ -9,8 +9,8 @@ use crate::clock;
 use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
 use crate::store::{Db, Result, named, put_back};
 
-/// A sentence for each attempt that the vendor contradicts, and for each object that its events name under our key and nothing
-/// here counts; none of a payment that nobody is in doubt about.
+/// One sentence per attempt that the vendor contradicts, and per object that its events name under our key but we do not
+/// count. Empty unless the payment is contradicted or in review.
 pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
     let in_doubt = matches!(payment.state, State::Review | State::PayoutReview);
     if payment.contradicted_at.is_none() && !in_doubt {
@@ -30,8 +30,8 @@ pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// The one object of the vendor's that is said to be this payment, where there is just one: whoever settles it by hand is
-/// offered it. PayPal's events name batches, which settle nothing.
+/// The vendor object that may be this payment, if there is exactly one; the manual settlement form offers it. PayPal's
+/// events name batches, which settle nothing.
 pub async fn likely(db: &mut Db, payment: &Transaction) -> Result<Option<String>> {
     let mut objects = put_back::open_of(db, payment.id).await?;
     if payment.terms.vendor == Vendor::Stripe {
@@ -57,7 +57,7 @@ fn sentence(payment: &Transaction, attempt: &Attempt, lines: &[ReadLine]) -> Str
     format!("It is about attempt {number}, {what} of {net}{under}. {}", held(attempt, lines))
 }
 
-/// How the books hold an attempt, and by whose word.
+/// What the books say about an attempt, and who said so.
 fn held(attempt: &Attempt, lines: &[ReadLine]) -> String {
     let ended = attempt.ended_at.map(|at| format!(" on {}", clock::told(at))).unwrap_or_default();
     if called_not_made(attempt) {
@@ -77,7 +77,7 @@ fn held(attempt: &Attempt, lines: &[ReadLine]) -> String {
     }
 }
 
-/// Who has settled an attempt by hand, in the line that was written with its end.
+/// Who settled an attempt by hand, from the timeline entry written when it ended.
 fn by(attempt: &Attempt, lines: &[ReadLine]) -> String {
     let settled = lines.iter().find(|line| {
         line.effect == "settled_by_hand" && attempt.ended_at.is_some_and(|ended| line.at >= ended)
@@ -89,7 +89,7 @@ fn by(attempt: &Attempt, lines: &[ReadLine]) -> String {
     .unwrap_or_default()
 }
 
-/// Whether people have called an attempt not made, and nobody has found out since that it was.
+/// Whether people marked an attempt as not made, and nothing has since proved otherwise.
 pub fn called_not_made(attempt: &Attempt) -> bool {
     attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
 }

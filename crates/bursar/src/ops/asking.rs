@@ -1,15 +1,15 @@
-//! When a vendor is asked about a payment that has just changed. What is deliberately not here: when it is asked again after
-//! it has answered and nothing has changed (`work::settle`).
+//! When to poll the vendor about a payment whose state has just changed. What is deliberately not here: the next poll when
+//! the vendor answered and nothing changed (`work::settle`).
 
 use payout::transaction::State;
 
-/// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send itself is
-/// driven on. A success is looked at more rarely, because a bank can still send it back, and so is money that lies in a
-/// payee's balance, because somebody may take it back at the vendor, or its own schedule pay it out; at once where the vendor
-/// has just refused to give it back, because it may be back already.
+/// When to poll the vendor next. No poll while a send is still outstanding: the send itself is retried. A successful
+/// payment is polled less often, because a bank can still return it. So is money parked in a payee's balance, because it
+/// can be taken back at the vendor, or paid out on the payee's own schedule. If the vendor has just refused to give parked
+/// money back, poll at once: it may be back already.
 ///
-/// What was due already stays due, also when the payment has ended: an event that came in while the change was on its way
-/// still waits for the vendor to be asked, and may tell more than the change does.
+/// A poll that is already due stays due, even if the payment has ended: an event that arrived in the meantime is still
+/// waiting for it, and may reveal more than this change does.
 pub(super) fn next((before, state): (State, State), due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
     let waiting = due.filter(|at| *at <= now);
     match state {

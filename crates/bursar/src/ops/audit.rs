@@ -1,5 +1,5 @@
-//! What is noted of a batch in the trail, and the refusal where it has changed meanwhile. What is deliberately not here: the
-//! verbs that note it.
+//! Audit entries about batches, and the refusals for a batch that has changed. What is deliberately not here: the verbs
+//! that write them.
 
 use payout::Refusal;
 use payout::ids::BatchId;
@@ -8,28 +8,28 @@ use crate::app::Actor;
 use crate::ops::OpsError;
 use crate::store::{Tx, audit};
 
-/// What was shown is not what is there.
+/// The batch is not what the caller was shown.
 pub(super) fn batch_changed(sentence: impl Into<String>) -> OpsError {
     OpsError::Conflict(Refusal::new("batch_changed", sentence))
 }
 
-/// Somebody else changed it at the same moment.
+/// Somebody else changed one of the rewards at the same moment.
 pub(super) fn changed_meanwhile() -> OpsError {
     batch_changed(
         "Somebody changed one of these rewards at the same moment, so nothing was added. Look again, then repeat it.",
     )
 }
 
-/// Notes what became of a batch, and how many rewards it was about.
+/// Records a change to a batch, and how many rewards it affected.
 pub(super) fn note(tx: &mut Tx, actor: &Actor, now: i64, action: &'static str, id: BatchId, rewards: u64) {
     let detail = serde_json::json!({ "rewards": rewards }).to_string();
     tx.audit(audit::Entry { at: now, actor: actor.id.to_string(), action, subject: id.to_string(), detail });
 }
 
-/// How many rewards one row of the trail names.
+/// How many rewards one audit row names.
 const NAMED_AT_ONCE: usize = 1_000;
 
-/// Notes which rewards, by their numbers, went into a batch or out of it: as many rows as it takes to name all of them.
+/// Records the numbers of the rewards that were added to a batch or removed from it, in as many rows as needed.
 pub(super) fn note_rewards(
     tx: &mut Tx,
     actor: &Actor,

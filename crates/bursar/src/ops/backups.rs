@@ -1,5 +1,5 @@
-//! When the database was last backed up, and making one that was put back fit to start. What is deliberately not here: the
-//! file of a backup (`crate::backup`) and where it is put (`cli`).
+//! When the database was last backed up, and putting a restored database into safe mode. What is deliberately not here: the
+//! backup file (`crate::backup`) and where it is stored (`cli`).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::backup::Manifest;
 use crate::clock;
 use crate::store::{self, Db, Store, meta};
 
-/// The name in `meta` under which the last backup is noted.
+/// The key in `meta` for the last backup.
 const LAST: &str = "last_backup";
 
 /// A backup that was taken.
@@ -20,7 +20,7 @@ pub struct Taken {
     pub file: String,
 }
 
-/// Notes that a backup was taken.
+/// Records that a backup was taken.
 pub async fn note(store: &Store, taken: &Taken) -> Result<()> {
     let text = serde_json::to_string(taken).unwrap_or_default();
     let mut tx = store.begin().await?;
@@ -34,7 +34,7 @@ pub async fn last(db: &mut Db) -> store::Result<Option<Taken>> {
     Ok(meta::get(db, LAST).await?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// Puts a database that was restored from a backup into safe mode, before anybody serves it.
+/// Puts a database that was restored from a backup into safe mode, before it is served.
 pub async fn make_safe(store: &Store, manifest: &Manifest, now: i64) -> Result<()> {
     let says = format!(
         "This database was restored from a backup of {}: what was paid since is not known here.",

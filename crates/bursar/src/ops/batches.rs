@@ -1,7 +1,7 @@
-//! Preparing a batch: forming it, changing it, seeing what it would pay and why not, releasing and deleting it.
+//! Preparing a batch: forming, changing, viewing, releasing and deleting it.
 //!
-//! Claims are computed from the batch's rewards while it is a draft; after Pay they are its transactions. Paying is
-//! `ops::pay`; what is decided about single claims is `ops::claims`.
+//! While the batch is a draft, claims are computed from its rewards; after Pay they are its transactions. Paying is
+//! `ops::pay`; decisions about single claims are `ops::claims`.
 
 mod paid;
 pub mod view;
@@ -30,11 +30,11 @@ use crate::store::{Db, Tx, payees};
 use crate::transact;
 use view::{BatchView, ClaimView};
 
-/// The draft that a change is for.
+/// The draft that a verb changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft {
     pub id: BatchId,
-    /// The version that whoever asks has seen, if they say so.
+    /// The version the caller has seen, if given.
     pub version: Option<i64>,
 }
 
@@ -54,21 +54,21 @@ fn by_claim(candidates: Vec<Candidate>) -> BTreeMap<(Payee, Currency), Vec<Candi
     groups
 }
 
-/// What rewards come to, counted wide enough for any number of them.
+/// The sum of the rewards, in a type wide enough for any number of them.
 pub fn sum<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, currency: Currency) -> Sum {
     let adds = candidates.into_iter().filter_map(|candidate| candidate.adds);
     Sum::new(adds.map(|money| i128::from(money.minor)).sum(), currency)
 }
 
-/// What a claim comes to, if it is no more than one payment can be.
+/// The total of a claim, if it fits in one payment.
 fn payable_sum<'a>(rewards: impl IntoIterator<Item = &'a Candidate>, currency: Currency) -> Option<Money> {
     sum(rewards, currency).money().filter(|money| money.minor <= Money::MAX_MINOR)
 }
 
-/// Everything about a batch, as it is now.
+/// A batch with everything computed from it, as of `now`.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is none.
+/// [`OpsError::Missing`] if there is no such batch.
 pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView> {
     let batch = batches::find(db, id_or_number).await?;
     if batch.paid.is_some() {
@@ -87,10 +87,10 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
     Ok(view)
 }
 
-/// How a batch stands and what it comes to, by currency.
+/// The status of a batch, and its totals by currency.
 pub type Standing = (BatchStatus, Vec<Sum>);
 
-/// How each of these batches stands and what it comes to, in their order.
+/// The status and totals of each of these batches, in the same order.
 pub async fn standings(db: &mut Db, of: &[Batch]) -> Result<Vec<Standing>> {
     let (paid, drafts): (Vec<&Batch>, Vec<&Batch>) = of.iter().partition(|one| one.paid.is_some());
     let ids = |some: &[&Batch]| some.iter().map(|one| one.id).collect::<Vec<_>>();
@@ -109,7 +109,7 @@ pub async fn standings(db: &mut Db, of: &[Batch]) -> Result<Vec<Standing>> {
     Ok(of.iter().map(standing).collect())
 }
 
-/// How a batch stands that was not paid.
+/// The status of a batch that has not been paid.
 fn before_pay(batch: &Batch) -> BatchStatus {
     match (batch.deleted_at, batch.release_asked_at, &batch.released) {
         (Some(_), _, _) => BatchStatus::Deleted,
@@ -194,7 +194,7 @@ fn told(claim: &ClaimView) -> Claim {
     }
 }
 
-/// The gates that are closed for every payout, whatever is in it.
+/// The gates that are closed for every payout, regardless of its contents.
 pub async fn closed_for_all(db: &mut Db) -> store::Result<Vec<Code>> {
     let mut codes = Vec::new();
     if !super::settings::load(db).await?.enabled {
@@ -235,10 +235,11 @@ async fn batch_blockers(
     Ok(blockers)
 }
 
-/// How long a release holds: whoever looked at the payout a day ago has not seen what has come to light since.
+/// How long a release stays valid: facts may have come to light since the payout was reviewed.
 const RELEASE_HOLDS_US: i64 = 24 * 3_600_000_000;
 
-/// Whether a release holds: it is of just this, not older than a day, and by somebody who may still release.
+/// Whether a release is still valid: it is for exactly this digest, less than a day old, and by somebody who may still
+/// release.
 async fn release_holds(db: &mut Db, batch: &Batch, digest: &str, now: i64) -> store::Result<bool> {
     match &batch.released {
         Some((by, of, at)) if of == digest && now - at < RELEASE_HOLDS_US => {
@@ -260,7 +261,7 @@ pub enum Choose {
 /// Forms a batch, or adds to the open draft unless `new` asks for another.
 ///
 /// # Errors
-/// [`OpsError::Blocked`] when a named reward cannot be in a batch; then nothing is created.
+/// [`OpsError::Blocked`] if a named reward cannot be in a batch; then nothing is created.
 pub async fn form(
     app: &App,
     actor: &Actor,
@@ -291,7 +292,7 @@ async fn open_new(tx: &mut Tx, app: &App, actor: &Actor) -> Result<BatchId> {
 /// Adds rewards to a draft.
 ///
 /// # Errors
-/// As [`form`]; [`OpsError::Conflict`] when it is no draft any more.
+/// As [`form`]; [`OpsError::Conflict`] if the batch is no longer a draft.
 pub async fn add(
     app: &App,
     actor: &Actor,
@@ -313,7 +314,7 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Ch
         Choose::Named(ids) => named(tx, ids, now).await?,
         Choose::AllEligible(filter) => eligible(tx, id, filter, now).await?,
     };
-    // Whatever was named, what a payee owes us comes off the claim; also of the claims that the draft holds already.
+    // A payee's clawbacks come off the claim even if they were not named, including claims that the draft already holds.
     let mut touched = batches::candidates(tx, Pick::Of(id)).await?;
     touched.extend(chosen.iter().cloned());
     let joining = clawbacks::beside(tx, &touched).await?;
@@ -331,7 +332,7 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Ch
     Ok(())
 }
 
-/// No claim, and no currency's total, may come to more than one payment can be: nobody could press Pay on it.
+/// Checks that no claim and no currency total exceeds the maximum of one payment. Otherwise nobody could press Pay.
 fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
     for ((_, currency), of_claim) in by_claim(rewards) {
@@ -350,7 +351,7 @@ fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
     Ok(())
 }
 
-/// Every named reward must be there and pass its own gates.
+/// The named rewards, each of which must exist and pass its own gates.
 async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>> {
     let unique: BTreeSet<RewardId> = ids.iter().copied().collect();
     let ids: Vec<RewardId> = unique.into_iter().collect();
@@ -370,8 +371,8 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>
     if blockers.is_empty() { Ok(found) } else { Err(OpsError::Blocked(blockers)) }
 }
 
-/// The pool's rewards that pass every gate, those of their claim included; a claim counts with what the draft holds of
-/// it already.
+/// The rewards of the pool that pass every gate, including the gates of their claim. A claim includes what the draft
+/// already holds of it.
 async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<Candidate>> {
     let mut pool = batches::candidates(db, Pick::Pool(filter)).await?;
     pool.retain(|candidate| eligibility::reward(&candidate.facts, None, now).is_empty());
@@ -393,8 +394,9 @@ async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) ->
     Ok(chosen)
 }
 
-/// What taking rewards out of a draft takes out with them, or why it cannot be: a clawback stays as long as its claim holds
-/// rewards, and leaves with the last of them, because nothing is left that it could be taken off.
+/// The rewards to remove from a draft, with the clawbacks that must leave with them, or why that is not possible. A
+/// clawback stays while its claim holds rewards, and leaves with the last of them, because then there is nothing left to
+/// deduct it from.
 async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec<RewardId>> {
     let leaving: BTreeSet<RewardId> = rewards.iter().copied().collect();
     let mut out = rewards.to_vec();
@@ -402,7 +404,7 @@ async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec
         let (clawbacks, earned): (Vec<_>, Vec<_>) = of_claim.iter().partition(|one| one.takes_off());
         let leaves = |one: &&Candidate| leaving.contains(&one.id);
         if earned.iter().all(leaves) {
-            // A claim of clawbacks alone is taken apart as somebody likes.
+            // A claim of clawbacks alone can be taken apart freely.
             let with_them = clawbacks.iter().filter(|one| !earned.is_empty() && !leaving.contains(&one.id));
             out.extend(with_them.map(|one| one.id));
         } else if let Some(clawback) = clawbacks.iter().find(|one| leaves(one)) {
@@ -416,10 +418,10 @@ async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec
     Ok(out)
 }
 
-/// Takes rewards out of a draft; they return to the pool.
+/// Removes rewards from a draft; they return to the pool.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when it is no draft any more.
+/// [`OpsError::Conflict`] if the batch is no longer a draft.
 pub async fn remove(
     app: &App,
     actor: &Actor,
@@ -439,7 +441,8 @@ pub async fn remove(
     })
 }
 
-/// Takes the rewards of every blocked claim out of a draft; the claims and their reasons stay in their payees' history.
+/// Removes the rewards of every blocked claim from a draft. The claims and their blockers are kept in their payees'
+/// history.
 ///
 /// # Errors
 /// As [`remove`].
@@ -466,7 +469,7 @@ pub async fn remove_blocked(
     })
 }
 
-/// Delete Payout: only before Pay; every reward returns to the pool.
+/// Deletes a payout before Pay; every reward returns to the pool.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] after Pay: exactly one of Pay and Delete wins.
@@ -492,7 +495,7 @@ pub async fn delete(app: &App, actor: &Actor, draft: impl Into<Draft>) -> Result
 /// Asks another person for the release.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when it is no draft any more.
+/// [`OpsError::Conflict`] if the batch is no longer a draft.
 pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -507,10 +510,10 @@ pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
     })
 }
 
-/// The two-person rule: somebody who had no hand in the batch since it was formed releases exactly what they were shown.
+/// The two-person rule: somebody who has not changed the batch since it was formed releases exactly what they were shown.
 ///
 /// # Errors
-/// [`OpsError::Blocked`] for whoever had; [`OpsError::Conflict`] when the batch is not what was shown.
+/// [`OpsError::Blocked`] if they have changed it; [`OpsError::Conflict`] if the batch differs from what was shown.
 pub async fn release(
     app: &App,
     actor: &Actor,
@@ -543,7 +546,7 @@ pub async fn release(
     })
 }
 
-/// Why somebody cannot be the second person who releases a batch; nothing when they can be.
+/// Why somebody cannot be the second person who releases a batch; `None` if they can.
 pub async fn not_the_other(db: &mut Db, id: BatchId, who: &str, now: i64) -> store::Result<Option<Blocker>> {
     let blocker = Blocker::new(Code::ReleaseNeedsOtherPerson, id);
     if let Some(why) = people::not_counted(store::people::counts(db, who, now).await?) {
@@ -553,7 +556,7 @@ pub async fn not_the_other(db: &mut Db, id: BatchId, who: &str, now: i64) -> sto
     Ok((prepared && !payout::planted::on("preparer_releases")).then_some(blocker))
 }
 
-/// The batch as it is after a change, kept as the answer of an idempotent request in the same transaction.
+/// The batch after a change, stored as the response to an idempotent request in the same transaction.
 pub(super) async fn answer(
     tx: &mut Tx,
     app: &App,
@@ -565,7 +568,7 @@ pub(super) async fn answer(
     Ok(shown)
 }
 
-/// Takes the draft for a change, if it is still the version that was seen; its row is held until the transaction ends.
+/// Locks the draft for a change until the transaction ends, if it is still at the version the caller saw.
 pub(super) async fn take_draft(tx: &mut Tx, actor: &Actor, draft: Draft, now: i64) -> Result<()> {
     let taken = batches::take_draft(tx, draft.id, &actor.id.to_string(), now).await?;
     let known = batches::find(tx, &draft.id.to_string()).await?;
@@ -577,7 +580,7 @@ fn same_version(draft: Draft, version: i64) -> Result<()> {
     if draft.version.is_none_or(|seen| seen == version) { Ok(()) } else { Err(settings::stale()) }
 }
 
-/// Why a batch is no draft any more.
+/// Why a batch is no longer a draft.
 pub(super) fn no_draft(batch: &Batch) -> OpsError {
     let refusal = if batch.deleted_at.is_some() {
         Refusal::new(
@@ -596,7 +599,7 @@ pub(super) fn no_draft(batch: &Batch) -> OpsError {
     OpsError::Conflict(refusal)
 }
 
-/// Why the pool's approved rewards cannot be added now: for the page that shows them beside the batch.
+/// The pool's approved rewards: those that can be added now, and those that cannot, with their blockers.
 pub async fn pool_blockers(
     db: &mut Db,
     filter: &PoolFilter,
@@ -608,7 +611,7 @@ pub async fn pool_blockers(
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
     let (mut open, mut blocked) = (Vec::new(), Vec::new());
     for ((payee, currency), rewards) in groups {
-        // A clawback that the filter does not show comes off the claim all the same.
+        // A clawback that the filter hides still comes off the claim.
         let all = || rewards.iter().chain(beside.get(&(payee, currency)).into_iter().flatten());
         let of_claim = match payable_sum(all(), currency) {
             Some(total) => {

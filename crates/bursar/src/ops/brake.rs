@@ -1,9 +1,10 @@
-//! The brake: while something that must always hold of the money does not, nothing is sent, until an administrator has
-//! looked and said what it was. What is with the vendors is followed as always.
+//! The brake: if an invariant about money is violated, nothing is sent until an administrator has looked and said what
+//! happened. Payments already with the vendors are still followed.
 //!
-//! A pass a minute walks the rows that the activity log has gained, and asks the rules of the payments they name; a pass
-//! a day asks every rule of everything. What people have looked at stops nothing again, unless it was mended meanwhile and
-//! breaks anew. What is deliberately not here: the rules (`store::invariants`), and the rest that must hold (`verify`).
+//! Once a minute, a pass reads the new rows of the activity log and checks the invariants for the payments they name; once
+//! a day, a pass checks every invariant for everything. A violation that people have reviewed does not stop payments again,
+//! unless it was fixed in the meantime and recurs. What is deliberately not here: the invariants (`store::invariants`), and
+//! the other checks (`verify`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,28 +18,28 @@ use crate::app::{Actor, App};
 use crate::store::{self, Db, Tx, audit, invariants, meta, outbox};
 use crate::transact;
 
-/// The names of its states in `meta`.
+/// The keys in `meta` for the brake's state.
 const BRAKE: &str = "brake";
 const KNOWN: &str = "brake_known";
 const WALKED: &str = "brake_walked";
-/// Between two passes, whoever makes them.
+/// The interval between two passes, across all nodes.
 const LOOKS_US: i64 = 60_000_000;
-/// Between two passes over everything.
+/// The interval between two full passes.
 const WHOLE_US: i64 = 86_400_000_000;
-/// Between two tries of a pass over everything that did not end, as when it takes longer than the database lets it.
+/// The retry interval of a full pass that did not finish, for example because the database timed out.
 const AGAIN_US: i64 = 3_600_000_000;
-/// The most rows of the log that one pass walks.
+/// The most log rows that one pass reads.
 const ROWS: i64 = 20_000;
-/// The most that a mail names.
+/// The most violations that a mail lists.
 const SHOWN: usize = 20;
 
-/// One thing that does not hold, and of what.
+/// One violation of an invariant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Broken {
     /// The rule's number in the payment protocol.
     pub id: String,
     pub says: String,
-    /// What breaks it: an id, mostly.
+    /// What violates it, usually an id.
     pub what: String,
 }
 
@@ -54,7 +55,7 @@ pub struct Brake {
     pub broken: Vec<Broken>,
 }
 
-/// How far the log was walked, and when everything was asked.
+/// How far the log has been read, and when the last full pass ran.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Walked {
     row: i64,
@@ -72,7 +73,7 @@ async fn write<T: Serialize>(tx: &mut Tx, name: &str, value: &T) -> store::Resul
     meta::set(tx, name, &text).await
 }
 
-/// Which rules these are, each once with how many things break it.
+/// The violated rules, each with its number of violations.
 pub fn rules_of(broken: &[Broken]) -> String {
     let mut rules: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for one in broken {
@@ -85,16 +86,16 @@ pub fn rules_of(broken: &[Broken]) -> String {
     rules.into_iter().map(told).collect::<Vec<_>>().join("; ")
 }
 
-/// What stands; `None` while payments go on.
+/// The brake, if it is on.
 pub async fn state(db: &mut Db) -> store::Result<Option<Brake>> {
     read(db, BRAKE).await
 }
 
-/// What is broken and stops nothing, for whoever is told of it.
+/// Introduces the known violations in messages.
 pub const KNOWN_SAYS: &str =
     "These are broken and stop nothing: they are not about money, or somebody has looked at them";
 
-/// In a sentence, whether a broken rule stops payments, and whether they are stopped all the same.
+/// A sentence that says whether violations stop payments, and whether safe mode stops them anyway.
 pub async fn says(db: &mut Db) -> store::Result<&'static str> {
     Ok(match (on(db).await?, safe_mode::on(db).await?) {
         (true, _) => "Payments are stopped, because rules are broken.",
@@ -103,7 +104,7 @@ pub async fn says(db: &mut Db) -> store::Result<&'static str> {
     })
 }
 
-/// What is broken and stops nothing: it is not about money, or people have looked at it.
+/// Violations that do not stop payments: they are not about money, or people have reviewed them.
 pub async fn known(db: &mut Db) -> store::Result<Vec<Broken>> {
     Ok(read(db, KNOWN).await?.unwrap_or_default())
 }
@@ -112,7 +113,7 @@ pub async fn on(db: &mut Db) -> store::Result<bool> {
     Ok(meta::get(db, BRAKE).await?.is_some())
 }
 
-/// One pass, unless somebody has made one within the minute; how many new things do not hold.
+/// Runs a pass, unless one ran within the last minute. Returns the number of new violations.
 pub async fn look(app: &App, now: i64) -> Result<usize> {
     let mut db = app.store.read().await?;
     if outbox::last_told(&mut db, BRAKE, "").await?.is_some_and(|last| last + LOOKS_US > now) {
@@ -150,7 +151,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
     Ok(new)
 }
 
-/// Walks the rows of the log after this one, and asks the rules of the payments that they name.
+/// Reads the log rows after `row`, and checks the invariants for the payments they name.
 async fn since(db: &mut Db, row: i64) -> store::Result<(Vec<Invariant>, i64)> {
     let stretch = verify::stretch(db, row + 1, ROWS).await?;
     let subjects = audit::subjects(db, row, stretch.last).await?;
@@ -177,8 +178,8 @@ fn tell_metrics(found: &[Invariant], whole: bool) {
     metrics::counter!("bursar_invariants_checked_total").increment(checked.unsigned_abs());
 }
 
-/// Writes down what does not hold and is not known yet, puts the brake on where it is about money, and tells of it. A pass
-/// over everything forgets of what is known what holds again.
+/// Records new violations, applies the brake if they are about money, and sends notices. A full pass forgets known
+/// violations that have been fixed.
 async fn note(tx: &mut Tx, app: &App, found: &[Invariant], whole: bool, now: i64) -> Result<usize> {
     let broken = |one: &Invariant, what: &String| Broken {
         id: one.id.to_owned(),
@@ -191,7 +192,7 @@ async fn note(tx: &mut Tx, app: &App, found: &[Invariant], whole: bool, now: i64
     let telling: BTreeSet<Broken> = found.iter().filter(|one| !one.stops).flat_map(every).collect();
     let mut known: BTreeSet<Broken> = read(tx, KNOWN).await?.unwrap_or_default();
     if whole {
-        // The chain is not walked from its first row each day, so what is known of it stays known.
+        // The daily pass does not verify the chain from its first row, so a known violation of the chain stays.
         known.retain(|one| one.says == CHAIN || stopping.contains(one) || telling.contains(one));
     }
     let before = state(tx).await?;
@@ -235,10 +236,11 @@ async fn tell(tx: &mut Tx, app: &App, new: &[Broken], stopped: bool, now: i64) -
     Ok(outbox::write(tx, &app.clock, now, [notice]).await?)
 }
 
-/// An administrator has looked at what does not hold, and says what it was: payments go on, and the same stops them no more.
+/// An administrator has reviewed the violations and says what happened: payments resume, and the same violations no longer
+/// stop them.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a word of what it was.
+/// [`OpsError::Refused`] without an explanation.
 pub async fn release(app: &App, actor: &Actor, words: &str) -> Result<()> {
     let words = words.trim();
     if words.is_empty() {

@@ -1,6 +1,6 @@
-//! What people settle by hand: how an attempt ended that Bursar cannot find out about, what a contradiction was, and what
-//! becomes of money that lies in a payee's balance and that nobody can fetch. Whoever says so proves it: the vendor's own
-//! object is read before (`work::ask`), and what no object can prove takes two people.
+//! What people settle by hand: the end of an attempt that Bursar cannot determine, a contradiction, and money that is stuck
+//! in a payee's balance. Each needs proof: the vendor's object is read first (`work::ask`), and what no object can prove
+//! takes two people.
 
 use payout::Refusal;
 use payout::access::Permission;
@@ -28,46 +28,46 @@ use crate::transact;
 /// What a person found at the vendor about an attempt that Bursar could not settle alone.
 #[derive(Clone, Debug)]
 pub enum Finding {
-    /// It was carried out. The vendor's own object was read (`work::ask::found`) and is about this attempt.
+    /// It was carried out. The vendor's object was read (`work::ask::found`) and belongs to this attempt.
     Made {
         attempt: AttemptId,
         fact: Fact,
-        /// What of a transfer has come back already; the rest of it is out.
+        /// The part of a transfer that has already come back; the rest is still out.
         part_back: Option<Money>,
-        /// Its id.
+        /// The vendor's id of the object.
         vendor_id: String,
-        /// The id under which the vendor has the whole submission; PayPal's is its batch.
+        /// The vendor's id of the whole submission; for PayPal, the batch.
         carrier_id: String,
-        /// The object itself proves it. One that only may be it takes two people.
+        /// Whether the object itself proves it. An object that merely may be this attempt takes two people.
         proven: bool,
-        /// The request that it came of, where a database that was put back has forgotten it.
+        /// The request that created it, if a restored database has lost it.
         lost: Option<Box<store::submissions::New>>,
     },
-    /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and does not have it.
+    /// It was not carried out and never will be. The vendor was asked first (`work::ask::not_made`), and does not have it.
     NotMade {
-        /// What the look was worth.
+        /// How conclusive the look-up was.
         looked: Looked,
-        /// Of which attempts the vendor was asked; what has been tried since was not looked at.
+        /// The attempts that the vendor was asked about; later attempts were not looked up.
         of: Vec<AttemptId>,
-        /// Since when the vendor contradicted the books when it was asked; what it says since was not looked at.
+        /// When the vendor's contradiction began, as of the look-up; anything it said after that was not considered.
         contradicted_at: Option<i64>,
-        /// What was found of it after the database was put back and was looked at: it is over, or nothing shows what it is.
-        /// What is found since was not looked at.
+        /// The found payments, after a restore, that were looked up and are over, or cannot be identified. Anything found
+        /// later was not considered.
         found: Vec<String>,
     },
 }
 
-/// What a look at the vendor is worth that has not found a payment.
+/// How conclusive a look-up is that did not find a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Looked {
-    /// The vendor was asked and shows that it has nothing.
+    /// The vendor was asked, and its records show that it has nothing.
     Through,
-    /// It cannot be looked through for this payment: the payee took back our access to their account, or PayPal has never
-    /// told under which id it has the batch.
+    /// The vendor's records cannot be searched for this payment: the payee revoked our access to their account, or PayPal
+    /// never returned the batch id.
     NotThrough,
 }
 
-/// The reasons for which something waits for a person although the vendor once had it.
+/// The reasons for which a payment needs review although the vendor once had it.
 const OUT_OF_SIGHT: [&str; 5] = [
     "not_shown_by_vendor",
     "vendor_not_understood",
@@ -76,12 +76,12 @@ const OUT_OF_SIGHT: [&str; 5] = [
     "transfer_reversed_partly",
 ];
 
-/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too; and, as
-/// made, what people had called not made. What takes two people is only written down at first: it holds when another person
-/// says the same.
+/// Settles by hand what needs review, or what the vendor contradicted, even if the payment is closed. Can also settle as
+/// made what people had marked as not made. What takes two people is only recorded at first, and takes effect when another
+/// person confirms it.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a note that says how it was found out; [`OpsError::Conflict`] when nothing waits.
+/// [`OpsError::Refused`] without a note of how it was determined; [`OpsError::Conflict`] if nothing is waiting.
 pub async fn settle_by_hand(
     app: &App,
     actor: &Actor,
@@ -136,7 +136,7 @@ pub async fn settle_by_hand(
         for object in settled {
             put_back::settle_found(tx, &object, &actor.name, how, app.clock.now()).await?;
         }
-        // What the vendor says of an earlier attempt is another matter: it was not asked about.
+        // A contradiction of an earlier attempt stays open: the vendor was not asked about it.
         if waiting.is_none() {
             contradictions::settle(tx, id, settled_of(finding)).await?;
         }
@@ -153,7 +153,7 @@ pub async fn settle_by_hand(
     Ok(after)
 }
 
-/// Whether a finding is about something that was found after the database was put back.
+/// Whether a finding is about a payment found after a restore.
 async fn found_of(tx: &mut Tx, id: TransactionId, finding: &Finding) -> Result<bool> {
     match finding {
         Finding::Made { vendor_id, .. } => Ok(put_back::was_found(tx, id, vendor_id).await?),
@@ -167,7 +167,7 @@ async fn found_of(tx: &mut Tx, id: TransactionId, finding: &Finding) -> Result<b
     }
 }
 
-/// Who has said it, and what their word rests on: the vendor's own object, a look through the vendor, or nothing but that.
+/// Who settled it, and on what evidence: the vendor's object, a look-up at the vendor, or only their word.
 fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> String {
     let who = match first.filter(|first| first.asked_name != actor.name) {
         Some(first) => format!("{} and {}", first.asked_name, actor.name),
@@ -185,15 +185,14 @@ fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> St
     format!("{who}: {rests_on}")
 }
 
-/// Whether nothing that the vendor has said proves that an attempt was not made: people have called it so, or two looks have
-/// not found it.
+/// Whether an attempt ended as not made without proof from the vendor: people marked it so, or two look-ups did not find
+/// it.
 pub fn may_have_been_made(attempt: &Attempt) -> bool {
     let absent = attempt.reason_code.as_deref() == Some("not_found_at_vendor");
     called_not_made(attempt) || (attempt.state == AttemptState::Failed && absent)
 }
 
-/// What a lost database has sent becomes a request here: what is heard of it later is heard of that. Answers whether there is
-/// one.
+/// Records a request that the lost database had sent, so that later facts attach to it. Returns whether there is one.
 async fn carry_lost(tx: &mut Tx, app: &App, finding: &Finding) -> Result<bool> {
     let Finding::Made { attempt, lost: Some(lost), carrier_id, .. } = finding else { return Ok(false) };
     let lost = ((**lost).clone(), carrier_id.as_str());
@@ -203,13 +202,13 @@ async fn carry_lost(tx: &mut Tx, app: &App, finding: &Finding) -> Result<bool> {
     }
 }
 
-/// Whether what was found made is what had ended here as not made. The vendor's object shows that it was.
+/// Whether the finding proves that an attempt was made which had ended here as not made.
 fn denied(attempts: &[Attempt], finding: &Finding) -> bool {
     let Finding::Made { attempt, .. } = finding else { return false };
     attempts.iter().any(|one| one.id == *attempt && may_have_been_made(one))
 }
 
-/// Of which attempt a finding settles what the vendor contradicted. *Not made* is said after every one was looked for.
+/// The attempt whose contradiction a finding settles. *Not made* settles all of them, because every one was looked up.
 fn settled_of(finding: &Finding) -> Option<AttemptId> {
     match finding {
         Finding::Made { attempt, .. } => Some(*attempt),
@@ -217,7 +216,7 @@ fn settled_of(finding: &Finding) -> Option<AttemptId> {
     }
 }
 
-/// The attempt that waits for a person and that a finding is about. Calling back moves no money, so it comes last.
+/// The attempt that needs review and that a finding is about. A cancel moves no money, so it comes last.
 fn meant<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> {
     let mut waiting = attempts.iter().filter(|one| one.state == AttemptState::Review);
     match finding {
@@ -235,14 +234,14 @@ fn require_note(how: &str) -> Result<()> {
     Ok(())
 }
 
-/// Why something takes two people.
+/// Why a finding takes two people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TakesTwo {
-    /// The operator wants it so.
+    /// The operator has turned on the two-person rule.
     Rule,
-    /// The vendor cannot be looked through for it.
+    /// The vendor's records cannot be searched for it.
     NotLookedThrough,
-    /// No object of the vendor's proves it.
+    /// No vendor object proves it.
     NothingProvesIt,
 }
 
@@ -259,7 +258,7 @@ impl TakesTwo {
     }
 }
 
-/// What of a finding takes two people, if it does, and why.
+/// Which part of a finding takes two people, if any, and why.
 async fn takes_two(
     tx: &mut Tx,
     of: &Transaction,
@@ -286,10 +285,10 @@ async fn takes_two(
     })
 }
 
-/// What was taken up again, and may be carried out yet, is not called not made: neither by one person nor by two.
+/// A request that was resumed and may still be carried out cannot be marked as not made, neither by one person nor by two.
 async fn may_end(tx: &mut Tx, of: &Transaction, attempt: &Attempt, finding: &Finding) -> Result<()> {
     let carrier = match finding {
-        // Somebody has settled that one since, and what waits now was tried later.
+        // Somebody has settled that attempt since, and the one that waits now is a later one.
         Finding::NotMade { of: looked_at, .. } if !looked_at.contains(&attempt.id) => {
             return Err(not_now(NotNow::NotLookedAt));
         }
@@ -305,7 +304,7 @@ async fn may_end(tx: &mut Tx, of: &Transaction, attempt: &Attempt, finding: &Fin
     Err(not_now(NotNow::StillAsking))
 }
 
-/// Whether a person may say how a request ended: it is neither on its way nor known to be with the vendor.
+/// Whether people may settle a request: it is neither in progress nor known to be with the vendor.
 fn may_be_ended(state: SubmissionState) -> bool {
     match state {
         SubmissionState::Review | SubmissionState::Refused => true,
@@ -316,18 +315,19 @@ fn may_be_ended(state: SubmissionState) -> bool {
     }
 }
 
-/// The vendor has the request and cannot be looked through for this payment of it: two people may say that it was not made.
+/// The vendor has the request, but its records cannot be searched for this payment in it: two people may mark it as not
+/// made.
 fn never_shown(state: SubmissionState, finding: &Finding) -> bool {
     state == SubmissionState::Accepted
         && matches!(finding, Finding::NotMade { looked: Looked::NotThrough, .. })
 }
 
-/// What the vendor once had and does not show any more was accepted; its submission has its end already.
+/// Whether the vendor once had the payment and no longer shows it. It was accepted, so its submission has already ended.
 fn out_of_sight(of: &Transaction) -> bool {
     of.reason.as_ref().is_some_and(|why| OUT_OF_SIGHT.contains(&why.code.as_str()))
 }
 
-/// A contradiction is settled as made only where the vendor has decided what it comes to.
+/// A contradiction can be settled as made only once the vendor's status is final.
 fn may_be_corrected(of: &Transaction, finding: &Finding) -> Result<()> {
     match finding {
         Finding::NotMade { contradicted_at, .. } if *contradicted_at != of.contradicted_at => {
@@ -340,8 +340,8 @@ fn may_be_corrected(of: &Transaction, finding: &Finding) -> Result<()> {
     }
 }
 
-/// Whether another person has said the same before. If not, what this one says is written down and waits for another. A key
-/// is whoever it stands for, so nobody is their own second person.
+/// Whether another person has said the same before. If not, records this opinion to wait for another. An API key counts as
+/// the person it acts for, so nobody can be their own second person.
 async fn seconded(
     tx: &mut Tx,
     app: &App,
@@ -356,7 +356,7 @@ async fn seconded(
         let theirs = [&first.asked_by, &first.asked_person, &people::behind(tx, &first.asked_by, now).await?];
         let same = theirs.into_iter().any(|theirs| *theirs == asked_by || *theirs == asked_person);
         if !same && let Some(why) = not_counted(people::counts(tx, &asked_by, now).await?) {
-            // What the first one said stays as it is, and waits for another.
+            // The first person's opinion stays recorded, and waits for another.
             return Err(OpsError::Conflict(Refusal::new(
                 "second_person_needed",
                 format!("Nothing was changed. {why}"),
@@ -383,7 +383,7 @@ async fn seconded(
     Ok(false)
 }
 
-/// What one person has said of a payment, in words.
+/// One person's opinion about a payment, in words.
 pub fn deed_in_words(deed: &str) -> String {
     let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
     match (kind, Parked::parse(kind)) {
@@ -398,9 +398,9 @@ pub fn deed_in_words(deed: &str) -> String {
     }
 }
 
-/// Ends an attempt that waited for a person. What is called not made although PayPal was never found to have its batch is
-/// said of the batch: all of it that waits ends with it, because its one request can be sent no more. Answers the numbers of
-/// what ended with it.
+/// Ends an attempt that needed review. If it is marked as not made and PayPal's batch was never found, the whole batch
+/// ends: every payment in it that waits ends too, because its one request can no longer be sent. Returns the numbers of the
+/// payments that ended with it.
 async fn end(
     tx: &mut Tx,
     app: &App,
@@ -433,7 +433,7 @@ async fn end(
     Ok(labels)
 }
 
-/// What of a transfer has come back already: nothing is paid out of the rest, as if it were the whole.
+/// Records the part of a transfer that has already come back, so that a bank payout does not use the full amount.
 async fn record_part(
     tx: &mut Tx,
     app: &App,
@@ -446,12 +446,12 @@ async fn record_part(
     let partly = Fact::TransferReversedPartly(Reason::new("transfer_reversed_partly", told.as_str()));
     let heard = [Fact::PartBack(*back), partly].map(|fact| of_person(attempt, fact, None, &told));
     record::record(tx, app, &actor.id.to_string(), &heard).await?;
-    // Whoever settles this knows of the part, so its poll tells nothing new.
+    // The person who settles this knows about the part, so the next poll does not report it as new.
     Ok(contradictions::note_reason(tx, attempt.id, "transfer_reversed_partly").await?)
 }
 
-/// The other attempts that wait for a person because of the same request as this one, of which the vendor is not known to
-/// have anything: whoever calls this one not made calls them so too.
+/// The other attempts of the same request that need review and of which the vendor is not known to have anything. Marking
+/// this one as not made marks those, too.
 pub async fn ends_with(db: &mut Db, attempt: &Attempt) -> store::Result<Vec<Attempt>> {
     let carrier = attempt.submission.as_slice();
     let open = store::submissions::several(db, carrier).await?.iter().any(|one| may_be_ended(one.state));
@@ -462,7 +462,8 @@ pub async fn ends_with(db: &mut Db, attempt: &Attempt) -> store::Result<Vec<Atte
     Ok(carried.into_iter().filter(|one| one.id != attempt.id && one.state == AttemptState::Review).collect())
 }
 
-/// The payment, held until this database transaction ends, with all that its waiting requests carry: those end with it.
+/// Locks the payment until this database transaction ends, with every payment that its waiting requests carry, because
+/// those end with it.
 async fn held_together(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let attempts = transactions::attempts(tx, &[id]).await?.into_iter();
     let waiting = attempts.filter(|one| one.state == AttemptState::Review);
@@ -474,11 +475,11 @@ async fn held_together(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
 }
 
 fn not_made(attempt: &Attempt) -> Fact {
-    // How it was found out is our own note. It stands in the timeline; the reason is told to partners, too.
+    // How it was determined is our own note and belongs in the timeline; the reason is also shown to partners.
     Fact::Refused(attempt.leg, Reason::new("not_made", ""))
 }
 
-/// The finding as a fact, its submission ended.
+/// The finding as a fact; ends its submission.
 async fn heard(
     tx: &mut Tx,
     app: &App,
@@ -493,7 +494,7 @@ async fn heard(
         }
         Finding::NotMade { .. } => (not_made(attempt), None, None),
     };
-    // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
+    // A submission that was resumed may still be carried out; a new attempt would then pay twice.
     if let Some(carrier) = &attempt.submission
         && store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await? == 0
         && !(out_of_sight(of) && carrier_id.is_none())
@@ -519,8 +520,9 @@ fn of_person(attempt: &Attempt, fact: Fact, vendor_id: Option<String>, how: &str
     }
 }
 
-/// Corrects the books: an attempt that had ended here was made after all. The rewards that a closed payment gave back are
-/// taken into it again; where any of them was paid again meanwhile, all of it is taken off the payee's next claim.
+/// Corrects the books: an attempt that had ended here was made after all. The payment takes back the rewards that it had
+/// returned to the pool; if any of them was paid again in the meantime, the full amount is deducted from the payee's next
+/// claim.
 async fn correct(
     tx: &mut Tx,
     app: &App,
@@ -543,21 +545,21 @@ async fn correct(
         of.state,
         State::PayoutFailed | State::PayoutCanceled | State::Recalling | State::WrittenOff
     );
-    // It waited, or lay there, when it was looked at, and somebody has settled it since: its money is counted.
+    // When the vendor was asked, it was waiting or parked; somebody has settled it since, so its money is already counted.
     if !(attempt.state.ended() || twin || (swept && lies)) {
         return Err(not_now(NotNow::NotLookedAt));
     }
-    // Counted already; or paid otherwise by the word of two people, and out of the same money.
+    // Already counted; or two people said it was paid by other means, out of the same money.
     let paid_otherwise = of.otherwise_at.is_some() && !law::stands_beside(of.state, fact);
     if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
         return Ok(contradictions::withdraw_failure(tx, attempt.id).await?);
     }
     let lie = given_back(tx, of).await?;
-    // Its transfer is undone, so what the bank has paid was taken from their balance: what lies parked there fills it up, and
-    // can neither be paid out nor fetched back.
+    // The transfer was reversed, so the bank payout overdrew the payee's balance. Money parked there covers that, and can
+    // be neither paid out nor recalled.
     let fills = law::correct(of.state, &of.terms, fact).state == State::Reversed;
     stopped(lie.iter().filter(|one| !(fills && one.beside)))?;
-    // What the vendor paid by its own schedule is no object of the transfer whose money it was.
+    // A payout on the payee's own schedule is not an object of the transfer it was funded by.
     let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()).filter(|_| !swept), how);
     record::correction(tx, app, &actor.id.to_string(), &proven, *part_back).await?;
     record_part(tx, app, actor, attempt, finding).await?;
@@ -574,7 +576,7 @@ async fn correct(
         after.state,
         State::Success | State::Processing | State::OnHold | State::Unclaimed | State::InTransit
     );
-    // The bank has paid what was fetched back: its rewards are held until somebody says what the payee keeps.
+    // The bank paid what had been recalled: hold the rewards until somebody says what the payee keeps.
     let short = of.state == State::Recalled && after.state == State::Reversed;
     let beside = after.state == of.state && matches!(fact, Fact::ItemPaid | Fact::TransferMade);
     let free = of.closed() && lie.iter().all(|one| !one.elsewhere && !one.changed);
@@ -583,14 +585,14 @@ async fn correct(
         take_back(tx, of, &lie, paid_at).await?;
     } else if (of.closed() && paid) || short || beside {
         if short {
-            // They have it, and what was paid in its place comes off their next claim.
+            // The payee has the money; what was paid in its place is deducted from their next claim.
             let journal = law::mark_paid_outside(after.state, &of.terms).map_err(not_now)?;
-            // The payment itself may have been paid outside before, by its own entry.
+            // The payment may already have its own paid-outside entry.
             let booked = (of.id.to_string(), Some(store::ledger::in_place_of(attempt.id)), journal);
             store::ledger::write_once(tx, app.clock.now(), &app.clock, &[booked]).await?;
         }
         if beside {
-            // It is counted, so what its vendor tells of it again is no news.
+            // It is counted now, so repeated reports from the vendor are not news.
             contradictions::withdraw_failure(tx, attempt.id).await?;
         }
         let stays = if short || beside { Stays::ForGood } else { Stays::WithThePayment };
@@ -599,15 +601,16 @@ async fn correct(
     Ok(())
 }
 
-/// Whether what was found is a second object of an attempt, beside the one that the books hold: the vendor contradicts those,
-/// or a search has found it.
+/// Whether the object is a second one of an attempt, beside the one in the books: the vendor contradicts the books, or a
+/// search found it.
 fn made_twice(attempt: &Attempt, vendor_id: &str, searched: bool) -> bool {
     let searched = searched && attempt.state != AttemptState::Review;
     let marked = (searched || attempt.contradicted_at.is_some()) && !attempt.state.ended();
     marked && attempt.vendor_id.as_deref().is_some_and(|known| known != vendor_id)
 }
 
-/// Where the rewards are that a closed payment gave back. While one of them is in a draft, nothing is said of the payment.
+/// Where the rewards are that a closed payment returned to the pool. If one of them is in a draft, the payment cannot be
+/// settled.
 async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
     let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
     if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
@@ -619,8 +622,8 @@ async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
     Ok(lie)
 }
 
-/// Another payment of the same rewards that may be sent yet, or once more, is stopped by the contradiction, and gives them back
-/// first: taken for paid, it would pay them once more.
+/// Refuses while another payment of the same rewards may still be sent. The contradiction stops that payment; it must
+/// return its rewards first, or they would be paid twice.
 fn stopped<'a>(mut lie: impl Iterator<Item = &'a Whereabouts>) -> Result<()> {
     let Some((reward, other)) = lie.find_map(|one| Some((one.number, one.may_be_sent?))) else {
         return Ok(());
@@ -631,7 +634,8 @@ fn stopped<'a>(mut lie: impl Iterator<Item = &'a Whereabouts>) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("contradicted", told)))
 }
 
-/// Takes all of the rewards that a closed payment gave back into it again. Somebody may put one into a payout at this moment.
+/// Moves all rewards that a closed payment had returned back into it. Somebody may be adding one of them to a payout right
+/// now.
 async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: Option<i64>) -> Result<()> {
     if contradictions::take_back(tx, of.id, paid_at).await? == lie.len() as u64 {
         return Ok(());
@@ -641,8 +645,8 @@ async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: 
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
-/// Where one item names PayPal's batch, that batch tells of all the others. Those that have not ended are asked about now;
-/// for those that people had called not made meanwhile the batch is looked at as one that an event has named.
+/// If one item names PayPal's batch, that batch has the status of all its items. Polls those that have not ended now; for
+/// those marked as not made in the meantime, looks up the batch as if an event had named it.
 async fn look_at_the_batch(tx: &mut Tx, app: &App, attempts: &[Attempt], finding: &Finding) -> Result<()> {
     let Finding::Made { attempt, carrier_id, vendor_id, .. } = finding else { return Ok(()) };
     let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else { return Ok(()) };
@@ -660,24 +664,24 @@ async fn look_at_the_batch(tx: &mut Tx, app: &App, attempts: &[Attempt], finding
     Ok(())
 }
 
-/// What two people say about money that lies in a payee's balance.
+/// What two people say about money parked in a payee's balance.
 #[derive(Clone, Debug)]
 pub struct ParkedFinding {
     pub how: Parked,
-    /// Where it was paid by other means: the reference of that payment.
+    /// If it was paid by other means: the reference of that payment.
     pub reference: String,
-    /// And its date, `YYYY-MM-DD`.
+    /// If it was paid by other means: the date, `YYYY-MM-DD`.
     pub paid_on: String,
-    /// How it was found out.
+    /// How the person determined this.
     pub note: String,
 }
 
-/// Settles money that lies in a payee's balance and that Stripe can neither pay out nor give back. Always by two people:
-/// the first is written down, and the same said by another carries it out.
+/// Settles money parked in a payee's balance that Stripe can neither pay out nor return. Always takes two people: the first
+/// opinion is recorded, and a second person's matching opinion carries it out.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a note, or without a reference and a date where it was paid by other means;
-/// [`OpsError::Conflict`] when no money of it lies there.
+/// [`OpsError::Refused`] without a note, or without a reference and a date if it was paid by other means;
+/// [`OpsError::Conflict`] if the payment has no parked money.
 pub async fn settle_parked(
     app: &App,
     actor: &Actor,
@@ -702,7 +706,7 @@ pub async fn settle_parked(
     let after = transact!(app, |tx| {
         let transaction = held(tx, id).await?;
         let step = law::settle_parked(transaction.state, &transaction.terms, found.how).map_err(not_now)?;
-        // What the vendor says is settled first: it may have paid what two people are about to give up.
+        // Settle the contradiction first: the vendor may have paid what two people are about to write off.
         if transaction.contradicted_at.is_some() {
             return Err(not_now(NotNow::Contradicted));
         }
@@ -722,7 +726,7 @@ pub async fn settle_parked(
             let paid = PaidOutside { on, at: paid_at, reference, otherwise };
             transactions::close_outside(tx, id, &paid, app.clock.now()).await?;
         }
-        // The step has its line in the timeline; what was said stands in the audit trail.
+        // The step has its own line in the timeline; the note goes into the audit trail.
         let detail = serde_json::json!({ "how": deed, "note": found.note }).to_string();
         let (by, subject) = (actor.id.to_string(), id.to_string());
         tx.audit(audit::Entry {
@@ -740,8 +744,8 @@ pub async fn settle_parked(
     Ok(after)
 }
 
-/// The rewards that a payment pays by other means. One that gave them back takes them in again, which it can only while
-/// nobody else has paid them.
+/// The rewards that count as paid when a payment is settled as paid by other means. A payment that returned its rewards
+/// takes them back, which it can only do while nobody else has paid them.
 async fn of_what_is_paid(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
     let lie = given_back(tx, of).await?;
     if let Some(number) = lie.iter().find(|one| one.changed && !one.elsewhere).map(|one| one.number) {

@@ -1,6 +1,6 @@
-//! What is wrong with an installation, one description for everybody who tells it: `bursar doctor` tells all of it, `/readyz`
-//! what concerns a running process. Each finding says what is so and what to do. What is deliberately not here: asking the
-//! vendors (`work::checkup`), and files, disks and configuration (`cli::doctor`).
+//! What is wrong with an installation, described once: `bursar doctor` reports all of it, `/readyz` what concerns a running
+//! process. Each finding has a description and a remedy. What is deliberately not here: asking the vendors
+//! (`work::checkup`), and files, disks and configuration (`cli::doctor`).
 
 use payout::money::Vendor;
 use payout::transaction::State;
@@ -14,9 +14,9 @@ use crate::store::{self, Db, aside, contradictions, events, mails, put_back, rec
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
-/// A set-aside record is tried again every hour; one that was not tried for longer has gone on.
+/// A set-aside record is retried every hour; one not retried for this long has recovered.
 const ASIDE_US: i64 = 2 * HOUR_US;
-/// So many are counted and no more.
+/// No count goes higher than this.
 const MOST: i64 = 10_000;
 
 fn count(number: i64, one: &str, more: &str) -> String {
@@ -24,7 +24,7 @@ fn count(number: i64, one: &str, more: &str) -> String {
     format!("{number} {word}")
 }
 
-/// The first of many numbers.
+/// The first ten numbers, and how many more there are.
 fn named(numbers: &[String]) -> String {
     let first = numbers.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
     match numbers.len().saturating_sub(10) {
@@ -37,13 +37,13 @@ fn are(number: usize, one: &str, more: &str) -> String {
     if number == 1 { format!("1 {one} is") } else { format!("{number} {more} are") }
 }
 
-/// How much a finding weighs.
+/// How urgent a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Weight {
-    /// Money stands still or is in danger.
+    /// Money is stuck or at risk.
     Urgent,
     Act,
-    /// Worth knowing; nothing must be done.
+    /// Worth knowing; no action needed.
     Know,
 }
 
@@ -57,13 +57,13 @@ impl Weight {
     }
 }
 
-/// Something that is so, and what to do about it.
+/// A problem and its remedy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
     pub weight: Weight,
-    /// In a word, for programs.
+    /// A short code for programs.
     pub code: &'static str,
-    /// What is so, and what it means for the money.
+    /// What is wrong, and what it means for the money.
     pub what: String,
     pub remedy: String,
 }
@@ -83,7 +83,7 @@ impl Finding {
     }
 }
 
-/// The database does not answer.
+/// The database does not respond.
 pub fn database_away() -> Finding {
     Finding::new(
         Weight::Urgent,
@@ -111,19 +111,19 @@ pub fn late(ages: &[Age]) -> Option<Finding> {
     Some(Finding::new(Weight::Urgent, "loops_late", what, remedy))
 }
 
-/// What is known of the installation beside the database.
+/// What is known of the installation apart from the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub now: i64,
-    /// A mail server is set.
+    /// Whether a mail server is set.
     pub mails: bool,
-    /// The database is a file that `bursar backup` copies.
+    /// Whether the database is a file that `bursar backup` copies.
     pub file: bool,
-    /// From what age on a backup is old.
+    /// The age at which a backup counts as old.
     pub backup_us: i64,
 }
 
-/// Everything that the database itself tells.
+/// Every finding that comes from the database itself.
 pub async fn of_database(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     found.extend(safe(db).await?);
@@ -152,7 +152,7 @@ async fn safe(db: &mut Db) -> store::Result<Option<Finding>> {
     Ok(Some(Finding::new(Weight::Urgent, "safe_mode", what, remedy)))
 }
 
-/// What must always hold of the money and does not: whether that has stopped payments or not.
+/// Violated money invariants, whether or not they have stopped payments.
 async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     if let Some(state) = brake::state(db).await? {
@@ -166,7 +166,7 @@ async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
     }
     let known = brake::known(db).await?;
     if !known.is_empty() {
-        // The chain of the log is walked from its first row by `audit verify` alone, so what was said of it stays.
+        // Only `audit verify` walks the chain from its first row, so a finding about the chain stays.
         let money = known.iter().any(|one| one.says != CHAIN);
         found.push(Finding::new(
             if money { Weight::Act } else { Weight::Know },
@@ -249,7 +249,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// What the vendors say of our balance and the books do not, and nobody has explained.
+/// Unexplained differences between the vendors' accounts of our balance and the books.
 async fn differences(db: &mut Db) -> store::Result<Option<Finding>> {
     let (open, oldest) = reconciliation::tasks(db).await?;
     let Some(oldest) = oldest.filter(|_| open > 0) else { return Ok(None) };
@@ -379,7 +379,7 @@ async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
     Ok(Some(Finding::new(Weight::Act, "backup_old", what, remedy)))
 }
 
-/// Whether any process serves the database, by two looks at their beats a while apart.
+/// Whether no process serves the database, by comparing two readings of their heartbeats.
 pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Option<Finding> {
     let alive = after.iter().any(|(id, beats)| before.iter().any(|(other, was)| other == id && beats > was));
     let anew = after.iter().any(|(id, _)| before.iter().all(|(other, _)| other != id));
@@ -394,7 +394,7 @@ pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Optio
     ))
 }
 
-/// How many processes serve the database, and how far each has counted.
+/// The heartbeat counter of each process that serves the database.
 pub async fn beats(db: &mut Db) -> store::Result<Vec<(String, i64)>> {
     nodes::beats(db).await
 }

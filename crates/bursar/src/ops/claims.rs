@@ -1,5 +1,5 @@
-//! What is decided and kept about single claims of a batch: an override of the earning threshold, and the history of the
-//! claims that a payout went on without.
+//! Decisions about single claims of a batch: an override of the earning threshold, and the history of the claims that a
+//! payout left out.
 
 use payout::Refusal;
 use payout::eligibility::Code;
@@ -18,15 +18,15 @@ use crate::store::claims::Override;
 use crate::store::{audit, batches};
 use crate::transact;
 
-/// How long a reason may be, in bytes.
+/// The longest reason, in bytes.
 const LONGEST_REASON: usize = 500;
 
-/// Lets a claim of exactly its present total be paid although it is under the earning threshold. Who decided it and why
-/// becomes part of what Pay promises, so it voids a release and changes the digest.
+/// Lets a claim of exactly its present total be paid although it is below the earning threshold. Who decided it and why is
+/// part of the digest, so it voids a release.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] when the claim is not under its threshold, or it is no
-/// draft any more.
+/// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] if the claim is not below its threshold, or the batch is
+/// no longer a draft.
 pub async fn override_threshold(
     app: &App,
     actor: &Actor,
@@ -77,7 +77,7 @@ pub async fn override_threshold(
     })
 }
 
-/// Notes the claims because of which Pay was refused. The refusal itself left nothing behind.
+/// Records the claims because of which Pay was refused. The refused transaction was rolled back.
 pub(super) async fn note_stopped(app: &App, batch: BatchId) -> Result<()> {
     transact!(app, |tx| {
         let known = batches::find(tx, &batch.to_string()).await?;

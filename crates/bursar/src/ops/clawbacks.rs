@@ -1,5 +1,5 @@
-//! Which claim a clawback comes off: its payee's next one in its currency, whichever rewards were named. What is deliberately
-//! not here: how a clawback is entered (`ops::rewards`), and how a draft is changed otherwise (`ops::batches`).
+//! Which claim a clawback is deducted from: its payee's next one in its currency, whichever rewards were named. What is
+//! deliberately not here: entering a clawback (`ops::rewards`), and other changes to a draft (`ops::batches`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::store::batches::{self, Candidate, Pick};
 use crate::store::rewards::Entered;
 use crate::store::{self, Db, Tx};
 
-/// The free clawbacks of the claims that these rewards are part of, but those among them. Whoever is owed something by a claim
-/// has also those taken off it that another draft holds by themselves: there nothing is left that they could be taken off.
+/// The free clawbacks of the claims that these rewards belong to, without those already among them. If a claim has a
+/// positive total, it also takes the clawbacks that sit alone in other drafts, where there is nothing to deduct them from.
 pub(super) async fn beside(db: &mut Db, rewards: &[Candidate]) -> store::Result<Vec<Candidate>> {
     if payout::planted::on("clawback_left_out") {
         return Ok(Vec::new());
@@ -34,7 +34,7 @@ pub(super) async fn beside(db: &mut Db, rewards: &[Candidate]) -> store::Result<
     Ok(found)
 }
 
-/// Takes the clawbacks that lie by themselves in other drafts out of those, which are changed by that.
+/// Removes clawbacks that sit alone in other drafts from those drafts, which counts as a change to them.
 pub(super) async fn out_of_other_drafts(
     tx: &mut Tx,
     actor: &Actor,
@@ -58,8 +58,8 @@ pub(super) async fn out_of_other_drafts(
     Ok(())
 }
 
-/// Puts a new clawback into the draft that holds a claim of its payee in its currency, if there is one: that is the claim
-/// it comes off next. Whoever entered it has then changed that draft.
+/// Adds a new clawback to the draft that holds its payee's claim in its currency, if there is one: that is the next claim.
+/// This counts as a change to the draft by whoever entered the clawback.
 pub(super) async fn join(
     tx: &mut Tx,
     actor: &Actor,
@@ -68,7 +68,7 @@ pub(super) async fn join(
     now: i64,
 ) -> Result<()> {
     let Some(draft) = batches::draft_with(tx, payee, money.currency).await? else { return Ok(()) };
-    // Paid or deleted a moment ago: it waits in the pool for the next claim.
+    // If the draft was just paid or deleted, the clawback waits in the pool for the next claim.
     if batches::take_draft(tx, draft, &actor.id.to_string(), now).await? {
         batches::put_in(tx, draft, &[clawback.id]).await?;
         note_rewards(tx, actor, now, "batch_rewards_added", draft, vec![clawback.number]);

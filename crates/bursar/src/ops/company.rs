@@ -1,5 +1,5 @@
-//! Whose program this is: what the company is called, where partners write to, and the currency that it mostly pays in. What
-//! is deliberately not here: the rules of paying (`settings`).
+//! The operating company: its name, its support contact for partners, and its main currency. What is deliberately not here:
+//! the rules of paying (`settings`).
 
 use payout::Refusal;
 use payout::money::Currency;
@@ -16,23 +16,23 @@ const NAME: &str = "company";
 /// The longest name, in characters.
 const MOST_NAME: usize = 100;
 
-/// The company, as it is kept. What is empty was not said.
+/// The company as stored. An empty field was not given.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Company {
     pub name: String,
     pub support: String,
-    /// The currency it mostly pays in: three capital letters.
+    /// Its main currency: three capital letters.
     pub currency: String,
-    /// When somebody took the list of first steps off the first page.
+    /// When somebody hid the list of first steps on Home.
     pub steps_hidden_at: Option<i64>,
 }
 
 impl Company {
-    /// The same, as it is kept.
+    /// Validates and normalizes the fields.
     ///
     /// # Errors
-    /// The first field that cannot be.
+    /// The first invalid field.
     pub fn checked(&self) -> std::result::Result<Self, Refusal> {
         let refuse = |field, code, told: &str| Err(Refusal::new(code, told).at(field));
         let (name, support) = (self.name.trim(), self.support.trim());
@@ -69,7 +69,7 @@ async fn versioned(db: &mut Db) -> store::Result<(Company, i64)> {
     let Some((text, version)) = store::settings::get(db, NAME).await? else {
         return Ok((Company::default(), 0));
     };
-    // What a company is called decides nothing, so a text that cannot be read takes no page from anybody.
+    // The company's name decides nothing, so an unreadable record must not break pages.
     let company = serde_json::from_str(&text).unwrap_or_else(|error| {
         tracing::error!(%error, "what is kept of the company cannot be read; save it again in the company's settings");
         Company::default()
@@ -77,10 +77,10 @@ async fn versioned(db: &mut Db) -> store::Result<(Company, i64)> {
     Ok((company, version))
 }
 
-/// Changes what is known of the company: `change` is given how it is and says how it will be.
+/// Changes the company: `change` maps the current record to the new one.
 ///
 /// # Errors
-/// A refusal that names the field; `precondition_failed` when somebody else changed it at the same moment.
+/// A refusal that names the field; `precondition_failed` if somebody else changed it at the same moment.
 pub async fn save(
     app: &App,
     actor: &Actor,
@@ -89,7 +89,7 @@ pub async fn save(
     transact!(app, |tx| { keep(tx, app.clock.now(), actor, &change).await })
 }
 
-/// The same in a transaction that does more.
+/// The same, inside the caller's transaction.
 pub(super) async fn keep(
     tx: &mut Tx,
     now: i64,

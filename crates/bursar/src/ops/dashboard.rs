@@ -1,6 +1,6 @@
-//! What the dashboard shows, put together for pages, API and files alike: the summary by currency, and what payees earned
-//! and were paid in a year. What is deliberately not here: the statements (`store::dashboard`, `store::earnings`), and
-//! what a year's threshold is (`payout::tax`).
+//! The data of the dashboard, for pages, API and files alike: the summary by currency, and what payees earned and were paid
+//! in a year. What is deliberately not here: the queries (`store::dashboard`, `store::earnings`), and the reporting
+//! threshold of a year (`payout::tax`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ use crate::store::payees::{self, Named};
 use crate::store::scope::Scope;
 use crate::store::{Db, tax::Span, transactions};
 
-/// How many there are and what they come to.
+/// A count and a total amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sum {
     pub count: i64,
@@ -38,17 +38,17 @@ impl Sum {
 pub struct Card {
     /// What left our balance at the vendors.
     pub paid: money::Sum,
-    /// What of it did not stay with payees.
+    /// The part of it that did not stay with payees.
     pub back: Back,
     /// What was marked as paid outside.
     pub outside: money::Sum,
-    /// Promised, with a vendor or on the way there, and not counted as paid yet.
+    /// Committed to a vendor or about to be sent, and not yet counted as paid.
     pub in_flight: Sum,
-    /// How many of the payments under way only a person can move on.
+    /// How many payments in flight need a person.
     pub need_person: i64,
-    /// Left our balance, and not at the payees' banks yet; it counts as paid.
+    /// Left our balance but not yet at the payees' banks; counts as paid.
     pub to_bank: Sum,
-    /// Failed or come back, and waiting for somebody to decide.
+    /// Failed or returned, and waiting for a decision.
     pub failed: Sum,
     /// Approved and in no payment.
     pub waiting: Waiting,
@@ -80,28 +80,28 @@ impl Card {
     }
 }
 
-/// So many payments are named that cannot be read.
+/// At most this many unreadable payments are named.
 const MOST_UNREAD: i64 = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Where the money is, by currency.
     pub cards: Vec<Card>,
-    /// What was paid and came back, by month and currency, oldest first.
+    /// Amounts paid and returned, by month and currency, oldest first.
     pub months: Vec<Month>,
-    /// Payments that failed, by reason.
+    /// Failed payments, grouped by reason code.
     pub failures: Vec<Failure>,
-    /// From Pay to Success, by vendor.
+    /// Median time from Pay to Success, by vendor.
     pub medians: Vec<Median>,
-    /// To whom most was paid, by currency.
+    /// The payees who were paid most, by currency.
     pub top: Vec<Top>,
     pub names: HashMap<Payee, Named>,
-    /// Where something cannot be read, and so is in none of these figures: the numbers of the payments among it.
+    /// If some records cannot be read, and so are missing from these figures: the numbers of the payments among them.
     pub unread: Option<Vec<String>>,
 }
 
-/// The summary of what is in scope. A range is about the day on which money moved, Pay was pressed or a reward approved,
-/// each where it is counted.
+/// The summary for `scope`. The range applies to the day on which money moved, Pay was pressed or a reward was approved,
+/// depending on the figure.
 pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Summary> {
     let unread = &mut false;
     let months = store::months(db, scope, range, unread).await?;
@@ -123,7 +123,7 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
                 if one.state.detail() == Some(Detail::NeedsReview) {
                     card.need_person += one.count;
                 }
-                // What has left us is counted by the day on which it left.
+                // Money that has left us counts on the day it left.
                 if one.state.in_flight() {
                     card.in_flight.add(&one);
                 }
@@ -152,12 +152,12 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
     })
 }
 
-/// Where a page of earnings begins: behind this place of its sort.
+/// Where a page of earnings begins: after this position in its sort order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
     /// By name: the name and id of the last payee.
     Name(Option<(String, String)>),
-    /// By net, the most first within each currency: the last row's place.
+    /// By net, highest first within each currency: the position of the last row.
     Net(Option<NetPlace>),
 }
 
@@ -166,9 +166,9 @@ pub enum Place {
 pub struct Line {
     pub named: Option<Named>,
     pub earning: Earning,
-    /// How their tax report stands now.
+    /// The current state of their tax report.
     pub tax: TaxReport,
-    /// Whether what stayed with them is reported for the year; `None` but in US dollars, because nothing is converted.
+    /// Whether the year's amount is reportable; `None` except in US dollars, because nothing is converted.
     pub over: Option<bool>,
 }
 
@@ -177,11 +177,11 @@ pub struct Line {
 pub struct YearTotal {
     pub earned: money::Sum,
     pub paid: money::Sum,
-    /// What of it did not stay with payees.
+    /// The part of it that did not stay with payees.
     pub back: Back,
     /// Marked as paid outside.
     pub outside: money::Sum,
-    /// What of what was paid is not at the payees' banks yet.
+    /// The part of `paid` that is not yet at the payees' banks.
     pub to_bank: money::Sum,
 }
 
@@ -194,19 +194,19 @@ impl YearTotal {
 /// A page of a year's earnings.
 #[derive(Clone, Debug)]
 pub struct Earnings {
-    /// From this total on, a payee's year is reported.
+    /// The tax reporting threshold of the year.
     pub line: Money,
-    /// A line for each payee and currency.
+    /// One line per payee and currency.
     pub lines: Vec<Line>,
     /// Where the next page begins, if there is one.
     pub next: Option<Place>,
 }
 
-/// A page of what payees earned and were paid in a calendar year, of at most `limit` payees by name, or `limit` lines by
-/// net. By net only those are listed to whom something was paid.
+/// A page of what payees earned and were paid in a calendar year: at most `limit` payees if sorted by name, or `limit`
+/// lines if sorted by net. Sorted by net, only payees who were paid something are listed.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+/// [`OpsError::Missing`] for a year outside the calendar; otherwise database errors.
 pub async fn earnings(db: &mut Db, scope: &Scope, of: i32, from: &Place, limit: i64) -> Result<Earnings> {
     let span = year(of).ok_or(OpsError::Missing)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -235,7 +235,7 @@ pub async fn earnings(db: &mut Db, scope: &Scope, of: i32, from: &Place, limit: 
     Ok(Earnings { lines: lines(db, earnings, line).await?, line, next })
 }
 
-/// All the earnings of these payees, in their order.
+/// All earnings of these payees, in their order.
 async fn in_turn(db: &mut Db, span: &Span, named: &[(Payee, String)]) -> Result<Vec<Earning>> {
     let payees: Vec<Payee> = named.iter().map(|(payee, _)| *payee).collect();
     let mut by_payee: HashMap<Payee, Vec<Earning>> = HashMap::new();
@@ -245,7 +245,7 @@ async fn in_turn(db: &mut Db, span: &Span, named: &[(Payee, String)]) -> Result<
     Ok(payees.iter().filter_map(|payee| by_payee.remove(payee)).flatten().collect())
 }
 
-/// The earnings of these payees in these currencies.
+/// The earnings of these payees in these currencies, in their order.
 async fn ranked_ones(db: &mut Db, span: &Span, ranked: &[(Payee, money::Sum)]) -> Result<Vec<Earning>> {
     let mut payees: Vec<Payee> = ranked.iter().map(|(payee, _)| *payee).collect();
     payees.sort_unstable();
@@ -274,7 +274,7 @@ async fn lines(db: &mut Db, earnings: Vec<Earning>, line: Money) -> Result<Vec<L
 /// What everybody in scope earned and was paid in a calendar year, by currency.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+/// [`OpsError::Missing`] for a year outside the calendar; otherwise database errors.
 pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<YearTotal>> {
     let span = year(of).ok_or(OpsError::Missing)?;
     let mut found: BTreeMap<Currency, YearTotal> = BTreeMap::new();

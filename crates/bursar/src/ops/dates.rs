@@ -6,10 +6,10 @@ use crate::clock::start_of_date;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The moment from which a reward that expires on this date is not payable: the end of that day, UTC.
+/// When a reward that expires on this date stops being payable: the end of that day, UTC.
 ///
 /// # Errors
-/// When it is no date.
+/// If it is not a date.
 pub fn end_of_date(date: &str) -> std::result::Result<i64, Refusal> {
     let told = "Write the date as year, month and day, like 2027-03-31.";
     start_of_date(date)

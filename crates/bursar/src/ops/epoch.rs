@@ -1,9 +1,9 @@
-//! Whether this database is the one that was worked on last, or an older one that was put back: a file copied back by hand,
-//! a snapshot of the machine, a standby that lacks the end. It is told by the mark beside the key, at each start, and by
-//! what this process has seen itself, at each sending and twice a second. Then safe mode begins by itself.
+//! Detects an older database: a file copied back by hand, a VM snapshot, or a standby that took over without the latest
+//! writes. Compares the database with the mark beside the key at each start, and with what this process has seen at each
+//! send and twice a second. If the database is behind, safe mode begins automatically.
 //!
-//! The mark remembers the last request that was about to be sent. What happened after it and moved no money may be lost
-//! unnoticed; no payment can be. What is deliberately not here: the file (`mark`), and what safe mode does.
+//! The mark records the last request that was about to be sent. Later changes that moved no money may be lost unnoticed; no
+//! payment can be. What is deliberately not here: the file (`mark`), and what safe mode does.
 
 use std::io;
 
@@ -16,10 +16,10 @@ use crate::store::put_back::{self, Progress};
 use crate::store::{Db, Store, Tx, meta};
 use crate::transact;
 
-/// The name of the database's own id in `meta`.
+/// The key in `meta` for the database's own id.
 const ID: &str = "database_id";
 
-/// The id of a database, which it keeps for good: copies have the same.
+/// The id of the database, created once and then permanent; copies share it.
 pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
     if let Some(id) = meta::get(&mut store.read().await?, ID).await? {
         return Ok(id);
@@ -32,19 +32,19 @@ pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
     Ok(id)
 }
 
-/// The id of a database where it has one already.
+/// The id of a database, if it has one already.
 pub async fn known_identity(db: &mut Db) -> crate::store::Result<Option<String>> {
     meta::get(db, ID).await
 }
 
-/// How a mark and a database stand to each other.
+/// How a mark compares with the database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// There is no mark, or it is about another database.
+    /// There is no mark, or it belongs to another database.
     Unknown,
-    /// The database has come as far as the mark says.
+    /// The database is at least as recent as the mark.
     Kept,
-    /// The database has not: so many sendings are missing, at least; 0 when only the last one is not the one it knows.
+    /// The database is behind the mark by at least this many sends; 0 if only the last send differs.
     Behind(i64),
 }
 
@@ -52,7 +52,7 @@ pub enum Standing {
 pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<Standing> {
     let Some(mark) = mark.filter(|mark| mark.database == ours) else { return Ok(Standing::Unknown) };
     let here = put_back::progress(db).await?;
-    // A mark of an earlier epoch: what it misses was noticed when that epoch ended.
+    // The mark is from an earlier epoch; anything it lacks was noticed when that epoch ended.
     if mark.epoch < here.epoch {
         return Ok(Standing::Kept);
     }
@@ -67,16 +67,15 @@ pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<S
     })
 }
 
-/// At a start: safe mode begins where the database is behind the mark. Answers whether it did. From then on the mark says
-/// what is so now.
+/// At startup: begins safe mode if the database is behind the mark, and returns whether it did. Then updates the mark.
 pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     let ours = identity(&app.store, &app.clock).await?;
     let read = readable(mark.read());
     let standing = standing(&mut app.store.read().await?, &ours, read.as_ref()).await?;
     let here = put_back::progress(&mut app.store.read().await?).await?;
-    // Who has seen all that it knows can tell that it is the one that was worked on last, and so can who has just found that it
-    // is not: from then on it is. One that begins to note, or that knows less than the database does, cannot: it would say so
-    // of an old one that another process knows better.
+    // A process may declare this database current if its mark matches the database exactly, or if it has just found the
+    // database to be older (the new epoch makes it current). A process with a new mark, or one behind the database, may
+    // not: it could vouch for an old database that another process knows to be old.
     let exact = read.as_ref().is_some_and(|noted| noted.database == ours && noted.progress() == here);
     if exact || matches!(standing, Standing::Behind(_)) || !mark.is_kept() {
         mark.knows_it();
@@ -106,7 +105,7 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     Ok(behind.is_some())
 }
 
-/// A mark that cannot be read says nothing, and nobody is kept from working by it.
+/// An unreadable mark counts as none, so that it does not prevent startup.
 fn readable(read: io::Result<Option<Noted>>) -> Option<Noted> {
     read.unwrap_or_else(|error| {
         tracing::warn!(
@@ -117,7 +116,7 @@ fn readable(read: io::Result<Option<Noted>>) -> Option<Noted> {
     })
 }
 
-/// While running: what this process has seen of the database, taken before the database is read, must be there still.
+/// While running: checks that the database still has everything this process had seen before this read.
 pub async fn watch(app: &App, mark: &Mark) -> Result<bool> {
     let before = mark.seen();
     let now = put_back::progress(&mut app.store.read().await?).await?;
@@ -130,9 +129,9 @@ pub async fn watch(app: &App, mark: &Mark) -> Result<bool> {
     Ok(true)
 }
 
-/// Once a minute: notes in the database that it is the one that was worked on last, by who can tell. When it is put back,
-/// this is the moment from which on something may be missing: whatever else was written in it may have been written after
-/// that. Who sees another one say so can tell from then on.
+/// Once a minute, a process that can tell records in the database that it is current. After a restore, this time is the
+/// point from which data may be missing: anything written later may be lost. A process that sees another one record this
+/// may do so from then on.
 async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     let now = app.clock.now();
     match mark.is_due(now) {
@@ -154,7 +153,7 @@ async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     })
 }
 
-/// The database has come less far than this process knows: it is another one now.
+/// The database is behind what this process has seen, so it is a different one now.
 pub async fn went_back(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     let says = "The database went back while Bursar was running: what this process had sent is missing in it. A standby took over that lacks the end, or an older copy was put in place.";
     begin(app, says.to_owned(), before, app.clock.now()).await?;
@@ -162,7 +161,8 @@ pub async fn went_back(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     Ok(())
 }
 
-/// What is missing was sent before `last_known_at`, the moment of the mark, whatever this database says of itself since.
+/// Begins safe mode. Everything missing was sent before `last_known_at`, the time of the mark, whatever the database says
+/// about itself.
 async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -184,11 +184,11 @@ async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) ->
     Ok(())
 }
 
-/// Counts requests that are about to be sent, in the transaction that says so; an error, which undoes it, when the database
-/// has come less far than this process knows.
+/// Counts requests that are about to be sent, in the transaction that records them.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] then; otherwise when the database does not answer.
+/// [`OpsError::Conflict`], which rolls back the transaction, if the database is behind what this process has seen;
+/// otherwise database errors.
 pub async fn count(tx: &mut Tx, before: Progress, how_many: usize) -> Result<Progress> {
     let now = put_back::count_sent(tx, how_many).await?;
     match now > before {
@@ -197,5 +197,5 @@ pub async fn count(tx: &mut Tx, before: Progress, how_many: usize) -> Result<Pro
     }
 }
 
-/// The code of what [`count`] refuses.
+/// The code of [`count`]'s refusal.
 pub const WENT_BACK: &str = "database_went_back";

@@ -1,6 +1,6 @@
-//! The evidence of a payment: its timeline, completed by the events, answers and polls that changed nothing and by the
-//! notices that were given; and what the vendor was sent and said, word for word, for whoever may read it. Every reading is
-//! written down. What is deliberately not here: who may (`payout::access`).
+//! The evidence of a payment: its timeline, plus events, answers and polls that changed nothing, and notices; and the raw
+//! requests and responses, for those who may read them. Every reading is logged. What is deliberately not here: who may
+//! read it (`payout::access`).
 
 mod told;
 
@@ -24,27 +24,27 @@ pub use told::{particulars, vendors_own};
 /// A row of the evidence.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What tells it from the others of its payment.
+    /// Identifies the row within its payment.
     pub id: String,
-    /// What happened, by the short names that programs compare.
+    /// What happened, in short names for programs to compare.
     pub line: ReadLine,
     /// What happened and what it means for the money, for people.
     pub told: String,
     pub particulars: Option<String>,
-    /// There is something to read word for word.
+    /// Whether raw text is available.
     pub raw: bool,
 }
 
-/// What lies behind a row, as it came or went, with what must not be shown masked.
+/// The raw text behind a row, with sensitive values masked.
 #[derive(Clone, Debug)]
 pub struct Raw {
     pub title: String,
     pub at: i64,
-    /// Its parts: what each is, and its text.
+    /// The parts: a title and its text.
     pub parts: Vec<(&'static str, String)>,
 }
 
-/// Everything that is kept about one payment.
+/// Everything stored about one payment.
 struct File {
     transaction: Transaction,
     lines: Vec<ReadLine>,
@@ -55,7 +55,7 @@ struct File {
     told: Vec<Told>,
 }
 
-/// Where the text of a row lies.
+/// Where a row's raw text comes from.
 enum Source<'a> {
     Request(&'a Submission),
     Answer(&'a Answer),
@@ -75,10 +75,10 @@ pub async fn of(db: &mut Db, transaction: &Transaction) -> Result<Vec<Row>> {
     Ok(file.rows().into_iter().map(row).collect())
 }
 
-/// Opens what lies behind a row, and notes who did.
+/// Opens the raw text behind a row, and logs who did.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such row, or nothing lies behind it.
+/// [`OpsError::Missing`] if there is no such row, or it has no raw text.
 pub async fn open(app: &App, actor: &Actor, number: &str, row: &str) -> Result<Raw> {
     let mut db = app.store.read().await?;
     let transaction = transactions::find(&mut db, number).await?;
@@ -117,15 +117,15 @@ async fn read(db: &mut Db, transaction: Transaction) -> Result<File> {
     })
 }
 
-/// Whether the vendor has answered that it took something, and nobody can read what.
+/// Whether the vendor accepted a request with a body that cannot be parsed.
 fn is_unreadable(answer: &Answer) -> bool {
     let taken = (200..300).contains(&answer.status) && !answer.body.is_empty();
     taken && serde_json::from_str::<serde_json::Value>(&answer.body).is_err()
 }
 
 impl File {
-    /// The lines with what lies behind each, and the events, answers and polls that no line tells of, because they changed
-    /// nothing; and the notices.
+    /// The timeline entries with their raw text, plus the notices and the events, answers and polls that have no entry
+    /// because they changed nothing.
     fn rows(&self) -> Vec<(String, ReadLine, Option<Source<'_>>)> {
         let mut told: HashSet<&str> = HashSet::new();
         let mut rows: Vec<(String, ReadLine, Option<Source<'_>>)> = Vec::new();
@@ -181,7 +181,7 @@ impl File {
                 let sent = self.submissions.iter().find(|one| line.detail.as_ref() == Some(&one.key));
                 sent.map(Source::Request)
             }
-            // The answer is kept a moment before what follows from it is written.
+            // The answer is stored shortly before its consequences are recorded.
             "answer" => self.answers.iter().rfind(|one| one.at <= line.at).map(Source::Answer),
             "webhook" => {
                 let told = self.events.iter().find(|one| line.event_id.as_ref() == Some(&one.event_id));
@@ -220,7 +220,7 @@ impl File {
         }
     }
 
-    /// A body as it can be shown, or what is left of one that was forgotten.
+    /// A body for display, or a note with its hash if it has been deleted.
     fn kept(&self, body: &str, hash: Option<&str>) -> String {
         match hash {
             Some(hash) => format!("(kept for its time and forgotten; its SHA-256 is {hash})"),
@@ -228,7 +228,7 @@ impl File {
         }
     }
 
-    /// A body as it can be shown: JSON indented, a form line by line. Of a PayPal batch only this payment's item.
+    /// A body for display: JSON indented, form data line by line. Of a PayPal batch, only this payment's item.
     fn body(&self, body: &str) -> String {
         match serde_json::from_str::<Value>(body) {
             Ok(mut json) => {
@@ -252,7 +252,7 @@ impl File {
     }
 }
 
-/// Takes out the items of other payments; answers how many those were.
+/// Removes the items of other payments; returns how many.
 fn keep_only(json: &mut Value, of: TransactionId) -> usize {
     let of = of.to_string();
     let Some(items) = json.get_mut("items").and_then(Value::as_array_mut) else { return 0 };
@@ -264,7 +264,7 @@ fn keep_only(json: &mut Value, of: TransactionId) -> usize {
     before - items.len()
 }
 
-/// The headers that were verified. A signature proves nothing to a reader, and is nobody's to copy.
+/// The headers of a verified webhook, without signatures: those prove nothing to a reader and should not be copied.
 fn headers(json: &str) -> String {
     let Ok(Value::Object(headers)) = serde_json::from_str(json) else { return String::new() };
     let lines = headers.iter().map(|(name, value)| match name.contains("sig") {
@@ -274,7 +274,7 @@ fn headers(json: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Fields whose values are never shown whole, at either vendor.
+/// Fields whose values are never shown in full, for either vendor.
 const HIDDEN: [&str; 9] = [
     "account_number",
     "routing_number",
@@ -297,7 +297,7 @@ fn mask(json: &mut Value, name: &str) {
     }
 }
 
-/// Addresses, connected accounts and long numbers in a text, shortened to what they can be recognised by.
+/// Masks e-mail addresses, connected account ids and long numbers in a text so that they can still be recognized.
 fn masked_words(text: &str) -> String {
     let is_part = |letter: char| letter.is_alphanumeric() || "@._%+-".contains(letter);
     let mut shown = String::with_capacity(text.len());

@@ -1,8 +1,7 @@
-//! Taking data out as files: an export is written down with who took what before its first byte leaves. A small one is
-//! made at once; a large one in the background, a bounded piece at a time, by whichever node comes first; what the API is
-//! asked for is answered as it is read and not kept.
+//! Exporting data as files. Who exported what is logged before the first byte is sent. A small export is made at once; a
+//! large one in the background, in bounded steps, by any node. An API export is streamed as it is read and not stored.
 //!
-//! What is deliberately not here: what a file looks like (`documents`), and who may have one (the route table).
+//! What is deliberately not here: the format of a file (`documents`), and who may have one (the route table).
 
 pub mod accounts;
 pub mod earnings;
@@ -26,20 +25,20 @@ use crate::store::exports::{self, Part, Run, State};
 use crate::store::{StoreError, Tx, audit, next_numbers};
 use crate::transact;
 
-/// So many rows are made into a file while somebody waits; more are made in the background.
+/// The most rows that are exported while the caller waits; larger exports run in the background.
 pub const SMALL: i64 = 5_000;
-/// For so long a file is kept.
+/// How long a file is kept.
 pub const KEPT_DAYS: i64 = 7;
 const DAY_US: i64 = 86_400_000_000;
-/// A piece of work takes seconds; whoever has not come back after this has died.
+/// A step takes seconds; a worker that has not finished within this time has died.
 const LEASE_US: i64 = 120_000_000;
-/// A part of a file, before it is written in base 64.
+/// The size of a file part, before base64 encoding.
 const PART_BYTES: usize = 512 * 1024;
 
-/// Makes a small export at once, or begins a large one in the background.
+/// Makes a small export at once, or queues a large one.
 ///
 /// # Errors
-/// When it would be too long for a spreadsheet, or has no column.
+/// If it would be too long for a spreadsheet, or has no column.
 pub async fn order(app: &App, actor: &Actor, asked: &Asked, once: Option<&Once<Run>>) -> Result<Run> {
     let now = app.clock.now();
     let expected = check(app, asked, now).await?;
@@ -63,7 +62,7 @@ pub async fn order(app: &App, actor: &Actor, asked: &Asked, once: Option<&Once<R
     })
 }
 
-/// Begins an export in the background.
+/// Queues an export for the background.
 pub async fn queue(
     app: &App,
     actor: &Actor,
@@ -83,10 +82,10 @@ pub async fn queue(
     Ok(run)
 }
 
-/// Writes down that an export is about to be answered, which is not kept.
+/// Logs an export that is about to be streamed and is not stored.
 ///
 /// # Errors
-/// When it would be too long for a spreadsheet, or has no column.
+/// If it would be too long for a spreadsheet, or has no column.
 pub async fn send(app: &App, actor: &Actor, asked: &Asked) -> Result<Run> {
     let now = app.clock.now();
     let expected = check(app, asked, now).await?;
@@ -99,10 +98,10 @@ pub async fn send(app: &App, actor: &Actor, asked: &Asked) -> Result<Run> {
     })
 }
 
-/// Writes down that somebody downloads a file that is kept.
+/// Logs the download of a stored file.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when it is not kept any more.
+/// [`OpsError::Missing`] if it is no longer stored.
 pub async fn note_download(app: &App, actor: &Actor, run: &Run) -> Result<()> {
     if !run.is_kept() {
         return Err(OpsError::Missing);
@@ -117,7 +116,7 @@ pub async fn note_download(app: &App, actor: &Actor, run: &Run) -> Result<()> {
     })
 }
 
-/// Whether it can be made, and how many rows it will have.
+/// Checks that the export can be made, and returns its expected number of rows.
 async fn check(app: &App, asked: &Asked, now: i64) -> Result<i64> {
     if asked.heads().is_empty() {
         return Err(Refusal::new("missing", "Choose at least one column.").at("columns").into());
@@ -187,16 +186,16 @@ fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, as
     tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
 }
 
-/// The beginning of a CSV file.
+/// The start of a CSV file: the byte-order mark, if asked for, and the header.
 pub fn opening(asked: &Asked) -> Vec<u8> {
     let mark = if asked.marked { csv::MARK } else { &[] };
     [mark, &csv::head(asked.heads().iter().map(|head| head.name))].concat()
 }
 
-/// What a spreadsheet is begun with.
+/// A new spreadsheet with its header.
 ///
 /// # Errors
-/// When the disk does not take it.
+/// If the disk cannot be written.
 fn sheet(asked: &Asked, at: i64) -> Result<xlsx::Sheet> {
     let words: Vec<&str> = asked.heads().iter().map(|head| head.words).collect();
     xlsx::Sheet::new(asked.scope.kind().label(), &words, at).map_err(|error| broken(&error))
@@ -206,10 +205,10 @@ fn broken(error: &xlsx::Error) -> OpsError {
     OpsError::Internal(StoreError::Corrupt(format!("a spreadsheet: {error}")))
 }
 
-/// The whole file in memory, and how many rows it has: for small ones, and for spreadsheets, which have an end.
+/// The whole file in memory, and its number of rows: for small exports, and for spreadsheets, which cannot be streamed.
 ///
 /// # Errors
-/// When it turns out longer than a spreadsheet takes.
+/// If it turns out longer than a spreadsheet can be.
 pub async fn whole(app: &App, asked: &Asked, now: i64) -> Result<(Vec<u8>, i64)> {
     let (mut place, mut rows, mut bytes) = (None::<String>, 0i64, opening(asked));
     let mut sheet = if asked.format == Format::Xlsx { Some(sheet(asked, now)?) } else { None };
@@ -236,7 +235,7 @@ pub async fn whole(app: &App, asked: &Asked, now: i64) -> Result<(Vec<u8>, i64)>
     }
 }
 
-/// Packing takes a while; other requests go on meanwhile.
+/// Packs the spreadsheet on a blocking thread, so that other requests continue.
 async fn finished(sheet: xlsx::Sheet) -> Result<Vec<u8>> {
     let packed = tokio::task::spawn_blocking(move || sheet.finish()).await;
     let packed = packed.map_err(|error| OpsError::Internal(StoreError::Corrupt(error.to_string())))?;
@@ -250,7 +249,7 @@ async fn put_file(tx: &mut Tx, id: &str, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A part of a file that is kept; `None` after the last.
+/// A part of a stored file; `None` after the last.
 pub async fn part(app: &App, run: &Run, place: i64) -> Result<Option<Vec<u8>>> {
     let text = exports::part(&mut app.store.read().await?, &run.id, Part::File, place).await?;
     let Some(text) = text else { return Ok(None) };
@@ -258,7 +257,7 @@ pub async fn part(app: &App, run: &Run, place: i64) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Takes the export that has waited longest, for one piece of work.
+/// Leases the export that has waited longest, for one step.
 pub async fn lease(app: &App, now: i64) -> Result<Option<Run>> {
     if !exports::anything_due(&mut app.store.read().await?, now).await? {
         return Ok(None);
@@ -266,10 +265,10 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Run>> {
     transact!(app, |tx| { Ok(exports::lease(tx, now, now.saturating_add(LEASE_US)).await?) })
 }
 
-/// One piece of work on a leased export: gathers the next rows, or packs what was gathered.
+/// One step of a leased export: gathers the next rows, or packs what was gathered.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when another lease was given meanwhile: then nothing of it is written.
+/// [`OpsError::Conflict`] if the lease has gone to another worker; then nothing is written.
 pub async fn step(app: &App, run: &Run, now: i64) -> Result<Run> {
     let kept: Option<Value> = serde_json::from_str(&run.asked).ok();
     let asked = kept.as_ref().and_then(Asked::read);
@@ -342,7 +341,7 @@ async fn pack(app: &App, run: &Run, asked: &Asked, now: i64) -> Result<Run> {
     })
 }
 
-/// Writes how far it has come, unless the lease went to somebody else meanwhile.
+/// Records progress, unless another worker holds the lease now.
 async fn advance(tx: &mut Tx, run: &Run) -> Result<()> {
     if exports::advance(tx, run).await? == 1 {
         return Ok(());
@@ -351,7 +350,7 @@ async fn advance(tx: &mut Tx, run: &Run) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
-/// Gives an export up that cannot be made. What was gathered of it is thrown away with the next files.
+/// Marks an export that cannot be made as failed. Its gathered rows are deleted with the next expired files.
 pub async fn give_up(app: &App, run: &Run, why: &str, now: i64) -> Result<()> {
     let failed = Some((now, why.to_owned()));
     let after = Run { state: State::Failed, failed, kept_until: Some(now), ..run.clone() };
@@ -364,7 +363,7 @@ pub async fn give_up(app: &App, run: &Run, why: &str, now: i64) -> Result<()> {
     })
 }
 
-/// Throws away files whose time is over; how many.
+/// Deletes expired files; returns how many.
 pub async fn forget(app: &App, now: i64) -> Result<usize> {
     let overdue = exports::overdue(&mut app.store.read().await?, now, 20).await?;
     for id in &overdue {

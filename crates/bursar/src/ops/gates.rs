@@ -1,4 +1,4 @@
-//! What the gates of payees and claims are asked with, read once for a set of payees. The gates themselves are
+//! The inputs of the payee and claim gates, read once for a set of payees. The gates themselves are in
 //! `payout::eligibility`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -21,33 +21,33 @@ use crate::store::{self, Db, contradictions, past, payees, put_back, vendors};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Amounts {
-    /// The fee expected of the payment.
+    /// The expected fee of the payment.
     pub(crate) fee: Money,
-    /// What of the fee the vendor takes once a month for the payee.
+    /// The part of `fee` that the vendor charges once a month per payee.
     pub(crate) monthly: Money,
     /// What the vendor would be told to pay.
     pub(crate) net: Money,
 }
 
-/// What the gates of a batch are asked with.
+/// The inputs of a batch's gates.
 pub(crate) struct Gates {
     pub(super) settings: Settings,
     vendors: VendorFacts,
     payees: HashMap<Payee, PayeeFacts>,
     profiles: HashMap<Payee, Destination>,
     overrides: Vec<Override>,
-    /// Whose payments have borne what a vendor takes once a month, since the month began. A vendor takes it once for a
-    /// payee, in however many currencies they are paid.
+    /// Payees whose payments have already borne a vendor's monthly fee this month. A vendor charges it once per payee, in
+    /// however many currencies they are paid.
     billed_this_month: HashSet<(Payee, Vendor)>,
-    /// Whose earlier payment cannot be read, and which: what is paid to them now may be paid twice.
+    /// Payees with an earlier payment that cannot be read, and its number: paying them now may be a second payment.
     unread: HashMap<Payee, String>,
-    /// Payments of rewards that another payment, or this one, may have paid already.
+    /// Payments of rewards that this or another payment may already have paid.
     contradicted: HashSet<TransactionId>,
-    /// Payments that a vendor has something of which is not known here, since the database was put back.
+    /// Payments of which a vendor has something that is not known here, since the database was restored.
     unknown: HashSet<TransactionId>,
-    /// Whom such a payment may have paid.
+    /// Payees that such a payment may have paid.
     found: HashSet<Payee>,
-    /// Nothing is sent until somebody has looked at the books.
+    /// The brake: nothing is sent until somebody has looked at the books.
     braked: bool,
 }
 
@@ -70,14 +70,14 @@ impl Gates {
         })
     }
 
-    /// The same, knowing the overrides of these batches.
+    /// Loads the overrides of these batches, too.
     pub(crate) async fn within(mut self, db: &mut Db, batches: &[BatchId]) -> store::Result<Self> {
         let batches: Vec<BatchId> = batches.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         self.overrides = claims::overrides(db, &batches).await?;
         Ok(self)
     }
 
-    /// The fee expected of a total, and what the vendor would be told to pay.
+    /// The expected fee of a total, and what the vendor would be told to pay.
     pub(crate) fn amounts(&self, payee: Payee, total: Money) -> Amounts {
         let nothing = Money::new(0, total.currency);
         let free = Amounts { fee: nothing, monthly: nothing, net: total };
@@ -93,7 +93,8 @@ impl Gates {
         Amounts { fee, monthly: Money::new(monthly, total.currency), net }
     }
 
-    /// Another claim of the same payee, which is paid together with this one, does not bear again what this one bears.
+    /// Records the monthly fee that `claim` bears, so that another claim of the same payee in the same payout does not bear
+    /// it again.
     pub(super) fn beside(&mut self, payee: Payee, claim: Amounts) {
         let vendor = self.profiles.get(&payee).map(Destination::vendor);
         if let Some(vendor) = vendor.filter(|_| claim.monthly.minor > 0) {
@@ -101,8 +102,8 @@ impl Gates {
         }
     }
 
-    /// The same, knowing whom a vendor has billed since the month began, where one takes something once a month, and whose
-    /// earlier payments cannot be read.
+    /// Loads two more facts: the payees whose earlier payments cannot be read and, if a vendor charges a monthly fee, the
+    /// payees it has charged since the month began.
     pub(crate) async fn in_month_of(mut self, db: &mut Db, now: i64) -> store::Result<Self> {
         let of: Vec<Payee> = self.payees.keys().copied().collect();
         self.unread = past::unread(db, &of, now).await?;
@@ -112,7 +113,7 @@ impl Gates {
         Ok(self)
     }
 
-    /// Why a claim of exactly this total is paid although it is under the threshold, if somebody said so.
+    /// The override that lets a claim of exactly this total be paid below the threshold, if there is one.
     pub(super) fn override_of(&self, batch: BatchId, payee: Payee, total: Money) -> Option<&Override> {
         let mut rows = self.overrides.iter();
         rows.find(|one| one.batch == batch && one.payee == payee && one.total == total)
@@ -128,7 +129,7 @@ impl Gates {
         codes
     }
 
-    /// Everything that stands between a payee and `total`, of which the vendor would be told to pay `net`.
+    /// Every gate that blocks a payee from `total`, of which the vendor would be told to pay `net`.
     pub(crate) fn claim(
         &self,
         payee: Payee,
@@ -149,7 +150,7 @@ impl Gates {
         codes.into_iter().map(blocker).chain(self.held_by_unread(payee)).collect()
     }
 
-    /// Nobody can tell whether a payment that cannot be read was for the same: a person looks before its payee is paid again.
+    /// An unreadable payment may have been for the same rewards, so a person must look before its payee is paid again.
     fn held_by_unread(&self, payee: Payee) -> Option<Blocker> {
         let number = self.unread.get(&payee)?;
         let note = format!(
@@ -158,11 +159,11 @@ impl Gates {
         Some(Blocker::new(Code::PartnerOnHold, payee).noting(Some(note)).acting(Who::Admin, MEND_RECORD))
     }
 
-    /// Every gate of a payment that is about to be sent, but those of the vendor's credentials.
+    /// Every gate of a payment that is about to be sent, except those of the vendor's credentials.
     pub(crate) fn before_send(&self, transaction: &Transaction, now: i64) -> Vec<Code> {
         let terms = &transaction.terms;
         let frozen = transaction.destination.fingerprint();
-        // What another destination could be paid is no matter of this payment's, which never goes there.
+        // The limits of another destination do not apply: this payment never goes there.
         let mut codes = match self.profile(terms.payee).is_some_and(|profile| profile.fingerprint == frozen) {
             true => {
                 let overridden = self.override_of(transaction.batch, terms.payee, terms.amount).is_some();
@@ -170,7 +171,7 @@ impl Gates {
             }
             false => self.payee_codes(terms.payee, now),
         };
-        // The fee was frozen at Pay: which tables there are now is no matter of this payment's.
+        // The fee was frozen at Pay, so the current fee tables do not matter.
         codes.retain(|code| !matches!(code, Code::VendorCredentialsRejected | Code::FeeTableMissing));
         let held = !payout::planted::on("freed_though_contradicted");
         if held && self.contradicted.contains(&transaction.id) {
@@ -189,7 +190,7 @@ impl Gates {
         codes
     }
 
-    /// The same with the frozen destination, and with what is known of each, for whoever wants to send it.
+    /// As [`Gates::before_send`], plus a check of the frozen destination, with details for people.
     pub(crate) fn blockers_before_send(&self, transaction: &Transaction, now: i64) -> Vec<Blocker> {
         let terms = &transaction.terms;
         let mut codes = self.before_send(transaction, now);
@@ -207,7 +208,7 @@ impl Gates {
             let blocker = Blocker::new(code, terms.payee).noting(note(code));
             let blocker = self.held_by_found(blocker, terms.payee);
             match (code, parked) {
-                // The money lies at Stripe already: another vendor is no way out of there.
+                // The money is already at Stripe, so switching the vendor does not help.
                 (Code::CurrencyUnsupported, true) => blocker.acting(Who::Partner, ADD_BANK),
                 (_, _) => blocker,
             }
@@ -215,7 +216,7 @@ impl Gates {
         codes.into_iter().map(blocker).collect()
     }
 
-    /// When a cooling-off is over, for whoever is told that one is not.
+    /// When the cooling-off period ends, as a note for that blocker.
     fn cooling_until(&self, code: Code, payee: Payee) -> Option<String> {
         let changed = self.profile(payee)?.changed_at.filter(|_| code == Code::ProfileChangedRecently)?;
         Some(ends(changed.saturating_add(self.settings.cooling_off_us())))
@@ -226,12 +227,12 @@ impl Gates {
         self.profiles.get(&payee)
     }
 
-    /// What is known of one payee's profile.
+    /// The facts about one payee's profile.
     pub(crate) fn profile(&self, payee: Payee) -> Option<&ProfileFacts> {
         self.payees.get(&payee).and_then(|facts| facts.profile.as_ref())
     }
 
-    /// Everything that stands between a payee and being paid, whatever the amount.
+    /// Every gate that blocks a payee, regardless of the amount.
     pub(crate) fn payee(&self, payee: Payee, now: i64) -> Vec<Blocker> {
         let facts = self.payees.get(&payee);
         let note = |code| {
@@ -243,7 +244,7 @@ impl Gates {
         codes.map(blocker).collect()
     }
 
-    /// What a found payment holds is not taken off on the payee's page.
+    /// A hold caused by a found payment has its own remedy: it cannot be lifted on the payee's page.
     fn held_by_found(&self, blocker: Blocker, payee: Payee) -> Blocker {
         match blocker.code == Code::PartnerOnHold && self.found.contains(&payee) {
             true => blocker.acting(Who::Admin, SETTLE_FOUND),
@@ -251,7 +252,7 @@ impl Gates {
         }
     }
 
-    /// The payee's own gates, whatever the amount.
+    /// The payee's own gates, regardless of the amount.
     pub(crate) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
         match self.payees.get(&payee) {
             Some(facts) => eligibility::payee(facts, &self.settings, &self.vendors, now),
@@ -265,7 +266,7 @@ const MEND_RECORD: &str = "Look at the vendor what became of that payment. If th
 const ADD_BANK: &str =
     "Ask the payee to add a bank account in this currency at Stripe, where the money of this payment lies.";
 
-/// A blocker of a reward by itself, with when its hold period ends.
+/// A blocker of a single reward, with the end of its hold period.
 pub(crate) fn of_reward(code: Code, reward: RewardId, facts: &RewardFacts) -> Blocker {
     let until = facts.held_until.filter(|_| code == Code::RewardInHoldPeriod);
     Blocker::new(code, reward).noting(until.map(ends))
@@ -275,7 +276,7 @@ fn ends(at: i64) -> String {
     format!("It ends on {}.", clock::told(at))
 }
 
-/// The first moment of the month (UTC) that this moment is in.
+/// The start of the month, UTC, that contains this time.
 fn start_of_month(now: i64) -> i64 {
     let day = clock::date(now);
     clock::start_of_date(&format!("{}-01", day.get(..7).unwrap_or_default())).unwrap_or(now)

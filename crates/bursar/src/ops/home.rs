@@ -1,5 +1,5 @@
-//! What waits, and for whom: the first page, the badges of the menu, and the steps that a new installation has before it. Each
-//! role is told its own work. What is deliberately not here: what is wrong with the installation (`checks`), and the pages.
+//! Tasks and who must do them: for Home, the badges of the menu, and the setup steps of a new installation. Each role sees
+//! its own work. What is deliberately not here: problems with the installation (`checks`), and the pages.
 
 use payout::access::{Permission, allows};
 use payout::settings::Settings;
@@ -17,23 +17,23 @@ use crate::store::vendors::{self, Connection};
 use crate::store::{self as all, Db, copy, reconciliation};
 
 const DAY_US: i64 = 86_400_000_000;
-/// A backup is old from this age on.
+/// The age at which a backup counts as old.
 const BACKUP_US: i64 = 2 * DAY_US;
-/// A badge counts to here.
+/// The highest number a badge shows.
 pub const MOST_ON_A_BADGE: i64 = 99;
 
-/// The numbers beside the menu's entries. What is not for somebody's role is zero.
+/// The counts beside the menu's entries; zero if they are not for this person's role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Badges {
     pub to_review: i64,
-    /// Payouts that they may release, and that somebody asked for.
+    /// Payouts waiting for a release that this person may give.
     pub to_release: i64,
     pub attention: i64,
-    /// Differences with the vendors that nobody has explained.
+    /// Unexplained differences with the vendors.
     pub differences: i64,
 }
 
-/// What waits for whoever looks, for the menu: one bounded statement each, and none that is not for their role.
+/// The counts for the menu: one bounded query each, and none that is not for the person's role.
 pub async fn badges(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> all::Result<Badges> {
     let may = |permission| allows(actor.role, permission);
     let mut badges = Badges::default();
@@ -48,7 +48,7 @@ pub async fn badges(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> a
     Ok(badges)
 }
 
-/// The payout that whoever looks is asked to release, being somebody who had no hand in it.
+/// The payout that this person is asked to release, if they may: they must not have changed it.
 async fn to_release(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> all::Result<Option<Batch>> {
     if !rules.two_person_release {
         return Ok(None);
@@ -58,11 +58,11 @@ async fn to_release(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> a
     Ok(not_the_other(db, draft.id, &actor.id.to_string(), now).await?.is_none().then_some(draft))
 }
 
-/// A step of setting the program up. Each says what it is, why, and whose it is.
+/// A setup step, with its title, reason and required permission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     Company,
-    /// Connect a vendor and switch payouts on.
+    /// Connect a vendor and turn payouts on.
     Vendor,
     Webhooks,
     Programs,
@@ -73,7 +73,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Every step, in the order in which they are best taken.
+    /// Every step, in the recommended order.
     pub const ALL: [Self; 8] = [
         Self::Company,
         Self::Vendor,
@@ -98,7 +98,7 @@ impl Step {
         }
     }
 
-    /// What it is for, or what to do.
+    /// Why the step matters, or what to do.
     pub fn told(self) -> &'static str {
         match self {
             Self::Company => "Partners see the name and the support address on their pages.",
@@ -120,7 +120,7 @@ impl Step {
         }
     }
 
-    /// What somebody must be allowed to do it.
+    /// The permission needed for the step.
     pub fn needs(self) -> Permission {
         match self {
             Self::Company | Self::Vendor | Self::Webhooks | Self::Mail => Permission::Administer,
@@ -151,30 +151,30 @@ struct Facts {
     milestones: Milestones,
 }
 
-/// Everything on the first page; what is not for somebody's role is not there.
+/// Everything on Home; what is not for the person's role is left out.
 #[derive(Debug, Default)]
 pub struct Home {
-    /// The steps and whether each is done; none when all are, or somebody took the list away.
+    /// The steps and whether each is done; empty if none is left that this person may take, or somebody hid the list.
     pub steps: Vec<(Step, bool)>,
     pub to_review: Option<Heap>,
-    /// The payout that is being prepared, with what it holds.
+    /// The draft payout, with its count and totals.
     pub draft: Option<(Batch, Heap)>,
     /// Approved rewards in no payout.
     pub to_add: Option<Heap>,
-    /// The payout that they are asked to release.
+    /// The payout that this person is asked to release.
     pub to_release: Option<Batch>,
-    /// Payments that need attention, and those among them that only a person can move on.
+    /// Payments that need attention, and how many of them need a person.
     pub attention: (i64, i64),
-    /// Payees who have approved rewards and lack something.
+    /// Payees with approved rewards who are missing something.
     pub unready: i64,
-    /// Differences with the vendors, and the day of the oldest.
+    /// The number of open differences with the vendors, and the day of the oldest.
     pub differences: (i64, Option<String>),
     pub vendors: Vec<Connection>,
-    /// What is wrong with the installation, what weighs most first.
+    /// Problems with the installation, most urgent first.
     pub findings: Vec<Finding>,
 }
 
-/// What the page tells elsewhere, in its own words.
+/// Findings that the page already shows elsewhere, in its own words.
 const TOLD_ELSEWHERE: [&str; 8] = [
     "no_vendor",
     "no_mail_server",
@@ -186,7 +186,7 @@ const TOLD_ELSEWHERE: [&str; 8] = [
     "differences_open",
 ];
 
-/// What waits for whoever looks.
+/// What Home shows to this person.
 pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     let now = app.clock.now();
     let may = |permission| allows(actor.role, permission);
@@ -238,7 +238,7 @@ async fn attention(db: &mut Db) -> all::Result<(i64, i64)> {
     Ok((all, by_hand))
 }
 
-/// The steps, while one is left and somebody looks who can take one.
+/// The setup steps, while one is left that this person may take.
 async fn steps(
     db: &mut Db,
     actor: &Actor,
@@ -261,7 +261,7 @@ async fn steps(
     Ok(if left { steps } else { Vec::new() })
 }
 
-/// Takes the list of first steps off the first page, for everybody, or puts it back.
+/// Hides the list of first steps on Home for everybody, or shows it again.
 pub async fn hide_steps(app: &App, actor: &Actor, hidden: bool) -> super::Result<()> {
     let now = app.clock.now();
     company::save(app, actor, |before| Company { steps_hidden_at: hidden.then_some(now), ..before }).await?;

@@ -1,10 +1,11 @@
-//! One effect per key: a request that is repeated with the same `Idempotency-Key` gets the first answer again.
+//! Idempotency keys: a request repeated with the same `Idempotency-Key` gets the first response again and has no second
+//! effect.
 //!
-//! A key is first marked as running, under a lease that is made longer while its request runs ([`running`]), however long
-//! that takes: only what a dead process left is taken over. The verb that has the effect writes its answer with [`finish`]
-//! in its own database transaction, so that effect and answer are there together or not at all; when the mark was taken
-//! over meanwhile, that write fails and the whole verb rolls back. What was answered in the end, refusals among them, is
-//! kept afterwards with [`keep`]; what may end otherwise next time (a 5xx) is forgotten with [`forget`].
+//! A key is first marked as running, under a lease that is renewed while its request runs ([`running`]); so only a key left
+//! behind by a dead process is taken over. The verb stores its response with [`finish`] in its own database transaction, so
+//! effect and response are committed together. If the key was taken over in the meantime, that write fails and the whole
+//! verb rolls back. The final response, including refusals, is stored with [`keep`]; a response that may differ next time
+//! (a 5xx) is dropped with [`forget`].
 
 use std::time::Duration;
 
@@ -15,21 +16,21 @@ use crate::app::App;
 use crate::store::{Tx, idempotency, meta};
 use crate::transact;
 
-/// How long a running request is taken for alive.
+/// How long a running request counts as alive without a renewal.
 const LEASE_US: i64 = 30_000_000;
-/// How often that is said anew while it runs.
+/// How often the lease is renewed.
 pub const RENEWED_EACH: Duration = Duration::from_secs(10);
-/// When old answers were last forgotten, and how often that is.
+/// When old responses were last deleted, and how often that happens.
 const SWEPT_AT: &str = "idempotency_swept_at";
 const SWEPT_EACH_US: i64 = 3_600_000_000;
-/// How long an answer is kept.
+/// How long a response is kept.
 const KEPT_US: i64 = 30 * 86_400_000_000;
 
-/// An answer that can be given again.
+/// A response that can be replayed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reply {
     pub status: u16,
-    /// The body's type; `location` when the body is an address to go to instead.
+    /// The body's content type; `location` if the body is a redirect target.
     pub content_type: String,
     pub body: String,
 }
@@ -42,32 +43,32 @@ pub struct Mark {
     fence: i64,
 }
 
-/// A held key together with how the verb's outcome is answered. Handed to the verb, which calls [`finish`].
+/// A held key, and how to turn the verb's outcome into a response. Passed to the verb, which calls [`finish`].
 pub struct Once<T> {
     mark: Mark,
     reply: Box<dyn Fn(&T) -> Reply + Send + Sync>,
 }
 
 impl<T> Once<T> {
-    /// The key held by `mark`, answered by `reply`.
+    /// Holds the key of `mark`; `reply` builds the response.
     pub fn new(mark: Mark, reply: impl Fn(&T) -> Reply + Send + Sync + 'static) -> Self {
         Self { mark, reply: Box::new(reply) }
     }
 }
 
-/// What became of a key that was sent.
+/// The state of a key that was sent.
 #[derive(Debug)]
 pub enum Begun {
-    /// It is new, and this request holds it.
+    /// It is new or was taken over, and this request holds it.
     First(Mark),
     Answered(Reply),
-    /// It was used for another request.
+    /// It was used for a different request.
     Reused,
-    /// Its first request still runs.
+    /// Its first request is still running.
     Running,
 }
 
-/// Looks at a key and takes it if nobody has.
+/// Looks up a key, and takes it if it is free or its lease has expired.
 pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Result<Begun> {
     let now = app.clock.now();
     let lease_until = now + LEASE_US;
@@ -92,7 +93,7 @@ pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Re
     })
 }
 
-/// Runs a request and holds its key meanwhile, saying so anew at this interval ([`RENEWED_EACH`]).
+/// Runs a request while renewing the lease of its key at this interval ([`RENEWED_EACH`]).
 pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Future<Output = T>) -> T {
     let held = async {
         loop {
@@ -112,10 +113,10 @@ pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Fu
     }
 }
 
-/// Writes the answer beside the effect, in the verb's own database transaction. Without a key it does nothing.
+/// Stores the response in the verb's own database transaction. Does nothing without a key.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when the lease was taken over: then the other request has the effect, and this one must not.
+/// [`OpsError::Conflict`] if another request has taken over the key: that one has the effect, and this one must not.
 pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Result<()> {
     let Some(once) = once else { return Ok(()) };
     if write(tx, &once.mark, true, &(once.reply)(outcome)).await? {
@@ -127,7 +128,7 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
     )))
 }
 
-/// Keeps the answer as it was given. Where the verb has written one with its effect, this is the same or a fuller one.
+/// Stores the response as it was sent. If the verb has already stored one, this is the same or a more complete one.
 pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
     transact!(app, |tx| {
         write(tx, mark, false, reply).await?;
@@ -135,7 +136,7 @@ pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
     })
 }
 
-/// Lets the key go, so that the request can be tried again.
+/// Releases the key, so that the request can be retried.
 pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
     transact!(app, |tx| {
         idempotency::forget(tx, &mark.person, &mark.key, mark.fence).await?;
@@ -143,7 +144,7 @@ pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
     })
 }
 
-/// Forgets answers older than 30 days, once an hour however often and by however many it is asked.
+/// Deletes responses older than 30 days; at most once an hour, however often and from wherever it is called.
 pub async fn sweep(app: &App, now: i64) -> Result<u64> {
     let due = |last: Option<String>| {
         last.and_then(|at| at.parse().ok()).is_none_or(|at: i64| at <= now - SWEPT_EACH_US)

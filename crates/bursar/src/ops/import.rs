@@ -1,9 +1,9 @@
-//! Files of rewards, accounts, partners and activities: CSV with a header, UTF-8, columns by name in any order. A file
-//! that cannot be read as a whole is refused as a whole; otherwise its good rows are entered and each bad one is named
-//! by line, column and code. The same file twice adds nothing.
+//! Imports rewards, accounts, partners and activities from CSV: with a header, UTF-8, columns by name in any order. A file
+//! that cannot be read is refused as a whole; otherwise its valid rows are saved, and each rejected row is reported by
+//! line, column and code. Importing the same file twice adds nothing.
 //!
-//! What is deliberately not here: asking a vendor about a destination that a file names (`work::connect`), which follows
-//! when the rows are stored; this module hands back what to ask.
+//! What is deliberately not here: asking a vendor about the destinations a file names (`work::connect`), which follows once
+//! the rows are saved; this module returns what to ask.
 
 mod catalogue;
 mod error_file;
@@ -38,7 +38,7 @@ use crate::store::rewards::{self, Entered};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
-/// What can be wrong with the quotation marks of a file: each code and its sentence.
+/// The quoting errors of a file: each code and its sentence.
 pub fn wrong_quotes() -> [(&'static str, &'static str); 3] {
     [records::Fault::Unclosed, records::Fault::Misplaced, records::Fault::AroundRows]
         .map(|fault| (fault.code(), fault.sentence()))
@@ -60,10 +60,10 @@ const COLUMNS: Columns = &[
 ];
 const REQUIRED: Columns = &["external_id", "activity", "owner", "value", "currency"];
 
-/// Imports rewards, or with `dry_run` only says what an import would do.
+/// Imports rewards, or with `dry_run` only reports what an import would do.
 ///
 /// # Errors
-/// When the file cannot be read as a whole: not UTF-8, an unknown, doubled or missing column.
+/// If the file cannot be read as a whole: not UTF-8, or an unknown, duplicate or missing column.
 pub async fn rewards(
     app: &App,
     actor: &Actor,
@@ -85,19 +85,19 @@ pub async fn rewards(
     Ok(report)
 }
 
-/// Enters the good rows of a table.
+/// Saves the valid rows of a table.
 async fn enter(tx: &mut Tx, app: &App, actor: &Actor, table: &Table) -> Result<Report> {
     let (mut entered, report) = sorted(tx, app, actor, table).await?;
     let count = i64::try_from(entered.len()).unwrap_or(i64::MAX);
     let first = store::next_numbers(tx, "reward", count).await?;
-    // Among rewards of the same moment the id decides the order of lists: let it be the file's.
+    // Lists order rewards of the same time by id, so assign the ids in file order.
     let mut ids: Vec<RewardId> = entered.iter().map(|reward| reward.id).collect();
     ids.sort_unstable();
     for ((number, id), reward) in (first..).zip(ids).zip(&mut entered) {
         (reward.number, reward.id) = (number, id);
     }
     if rewards::insert(tx, &entered).await? != entered.len() as u64 {
-        // Somebody entered one of these ids a moment ago: the whole is looked at again.
+        // Somebody entered one of these external ids a moment ago: start over.
         return Err(meanwhile());
     }
     for reward in &entered {
@@ -119,7 +119,7 @@ fn meanwhile() -> OpsError {
     ))
 }
 
-/// What the file's rows come to: rewards to enter, and the report.
+/// The rewards to save from the file's rows, and the report.
 async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<(Vec<Entered>, Report)> {
     let known = Known::read(db, table).await?;
     let rules = settings::load(db).await?;
@@ -167,7 +167,7 @@ async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<
     Ok((entered, report))
 }
 
-/// What the rows refer to.
+/// The records that the rows refer to.
 struct Known {
     activities: HashMap<String, Activity>,
     partners: HashMap<String, Partner>,
@@ -198,7 +198,7 @@ impl Known {
             row.required("owner")
                 .and_then(|name| self.partners.get(name).ok_or_else(|| refused(row, &unknown_owner()))),
         );
-        // Of an activity that is not known nobody can say what it earns; most earn money.
+        // The reward type of an unknown activity is unknown; assume money, which most earn.
         let kind = activity.map_or(RewardType::Cash, |activity| activity.reward_type);
         let default = activity.and_then(|activity| activity.worth).and_then(Worth::currency);
         let worth = faults.take(worth(row, kind, default));
@@ -238,7 +238,7 @@ fn payment_type(row: &Row, kind: RewardType) -> std::result::Result<Option<Payme
     }
 }
 
-/// The value of a row, where it says one. `default` is the currency of the activity's own value.
+/// The value of a row, if it has one. `default` is the currency of the activity's own value.
 fn worth(
     row: &Row,
     kind: RewardType,
@@ -277,7 +277,7 @@ fn worth(
     }
 }
 
-/// Points are written as money of a currency without decimals is.
+/// Parses points: a whole number, like money in a currency without decimals.
 ///
 /// # Errors
 /// As [`Money::parse`].

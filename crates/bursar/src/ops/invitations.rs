@@ -1,6 +1,6 @@
-//! How a partner comes to a login of their own: an administrator invites them, they open the one-time link, choose a password
-//! and is in. Colleagues take theirs up in the same way (`people::team` invites them). What is deliberately not here: what
-//! each may see then (`payout::access` and the pages).
+//! How a partner gets a login: an administrator invites them, they open the one-time link, choose a password and are signed
+//! in. Colleagues accept their invitations the same way (`people::team` invites them). What is deliberately not here: what
+//! each may see (`payout::access` and the pages).
 
 use payout::Refusal;
 use payout::access::Role;
@@ -20,26 +20,26 @@ use crate::store::programs::{self, Named, Partner};
 use crate::store::{self, Tx};
 use crate::transact;
 
-/// How long an invitation can be taken up: it travels by mail and may lie over a holiday.
+/// How long an invitation is valid: it travels by mail and may wait over a holiday.
 pub(super) const INVITATION_US: i64 = 7 * 86_400 * 1_000_000;
 
-/// An invitation as it is shown to whoever made it, this once.
+/// An invitation, shown once to whoever created it.
 #[derive(Clone, Debug)]
 pub struct Invitation {
     pub person: PersonId,
-    /// Where they will sign in with.
+    /// The address they will sign in with.
     pub email: String,
     pub role: Role,
     pub link: String,
     pub expires_at: i64,
 }
 
-/// Invites a partner, by the caller's id or ours, to the portal, as `partner` or `partner_admin`. Whoever was invited
-/// before gets a fresh link and their older ones end; their password stays until they take the new one up.
+/// Invites a partner, by external id or ours, to the portal, as `partner` or `partner_admin`. Inviting a partner again
+/// sends a new link and invalidates older ones; their password stays until they accept.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for an unknown partner; a refusal when the role is not a partner's, or when somebody else signs
-/// in with the partner's address.
+/// [`OpsError::Missing`] for an unknown partner; a refusal if the role is not a partner's, or if somebody else signs in
+/// with the partner's address.
 pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Result<Invitation> {
     if !matches!(role, Role::Partner | Role::PartnerAdmin) {
         let told = "A partner is invited as partner or as partner_admin.";
@@ -64,7 +64,7 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
     })
 }
 
-/// The login the partner has, in its new role, or a new one.
+/// The partner's existing login, in its new role, or a new one.
 async fn login_of(
     tx: &mut Tx,
     partner: &Partner,
@@ -100,18 +100,18 @@ async fn login_of(
     Err(Refusal::new("email_taken", told).at("email").into())
 }
 
-/// Which door an invitation opens.
+/// What a one-time link gives access to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Door {
     Portal,
-    /// The house itself, for colleagues.
+    /// Bursar's own pages, for colleagues.
     House,
-    /// Another password in the place of a forgotten one, for everybody.
+    /// A new password in place of a forgotten one, for everybody.
     Forgotten,
 }
 
 impl Door {
-    /// What its links are for.
+    /// The kind of link it uses.
     fn links(self) -> LinkFor {
         match self {
             Self::Portal | Self::House => LinkFor::Join,
@@ -120,8 +120,7 @@ impl Door {
     }
 }
 
-/// Whose invitation this is, while it can be taken up. Looking at it does not use it up: programs that scan mails for
-/// dangerous links open them before people do.
+/// The person a link belongs to, while it is valid. Looking does not use it up: mail scanners open links before people do.
 pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     let found = people::waiting_link(&mut db, &token_hash(token), door.links(), app.clock.now()).await?;
@@ -132,11 +131,11 @@ pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person
     }))
 }
 
-/// Takes an invitation up: sets the password and lets them in as a password would; `None` when the invitation is unknown,
-/// used or too old.
+/// Accepts an invitation: sets the password and signs the person in as with a password; `None` if the link is unknown, used
+/// or expired.
 ///
 /// # Errors
-/// When the password cannot be one.
+/// If the password is not acceptable.
 pub async fn accept(
     app: &App,
     door: Door,
@@ -159,7 +158,7 @@ pub async fn accept(
             Door::Forgotten => "password_changed",
         };
         note(tx, now, &id.to_string(), action, id, json!({ "from": browser.address }));
-        // Somebody uses it already, by a password or by what opens it without one.
+        // The login is already in use, with a password or without one.
         if person.password_hash.is_some() || person.last_seen_at.is_some() {
             tell_owner(tx, app, &person, "password", "", now).await?;
         }

@@ -1,13 +1,13 @@
-//! Another master key: letting it seal, and sealing with it what an earlier one has sealed. Each step may be the last before
-//! the process dies, and is done again by whoever goes on:
+//! Rotating the master key. Each step is safe to repeat, so the rotation can resume after a crash:
 //!
-//! 1. The new key is put into the key file, before the old one (`secrets::key_file`). Nothing is sealed with it.
-//! 2. [`begin`]: in one transaction the database's check is sealed with the new key, and the old one is kept under it. Whoever
-//!    stores something sealed holds the check, so from here on nothing is stored under the old key.
-//! 3. [`seal_some`]: each value is opened and sealed anew where it still is what was read.
-//! 4. [`end`]: with the check held, no value is left that an old key opens. Then the old one may leave the key file.
+//! 1. The new key is added to the key file, before the old one (`secrets::key_file`). Nothing is sealed with it yet.
+//! 2. [`begin`]: one transaction seals the database's key check with the new key, and stores the old key sealed under it.
+//!    Writers of sealed values hold the check, so nothing is sealed with the old key from here on.
+//! 3. [`seal_some`]: each value is opened and resealed, unless it has changed since it was read.
+//! 4. [`end`]: while holding the check, verifies that no value is left that an old key opens. Then the old key may be
+//!    removed from the key file.
 //!
-//! What is deliberately not here: the order of it and the file (`cli::key`), and which key seals (`master_key`).
+//! What is deliberately not here: the order of the steps and the file (`cli::key`), and which key seals (`master_key`).
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -22,20 +22,21 @@ use crate::store::sealed::{self, Column};
 use crate::store::{self, Db, Tx, audit, nodes, outbox, people};
 use crate::transact;
 
-/// So many values are sealed anew in one transaction.
+/// How many values are resealed in one transaction.
 pub const AT_ONCE: i64 = 50;
-/// So many values that do not open are named.
+/// At most this many values that do not open are named.
 const MOST_NAMED: usize = 100;
 
-/// The processes that serve the database and do not have this key yet: name, beats, and since when they run.
+/// The processes that serve the database and do not have this key yet: name, heartbeats, and running since when.
 pub async fn without_key(db: &mut Db, key: &OneKey) -> store::Result<Vec<(String, i64, i64)>> {
     nodes::without_key(db, key.id()).await
 }
 
-/// Lets a key seal from now on that is in the key file already, and keeps the one before it; false when it seals already.
+/// Makes a key from the key file the sealing key, and retires the previous one; `false` if it already is the sealing key.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when the key that the database is sealed with is not here: another one was changed to meanwhile.
+/// [`OpsError::Conflict`] if the database's current key is not in the key file: another rotation has happened in the
+/// meantime.
 pub async fn begin(app: &App, new: &OneKey, by: AtTheMachine<'_>) -> Result<bool> {
     let begun = transact!(app, |tx| {
         let old = master_key::hold(tx, &app.master_key).await?;
@@ -57,7 +58,7 @@ pub async fn begin(app: &App, new: &OneKey, by: AtTheMachine<'_>) -> Result<bool
     Ok(begun)
 }
 
-/// Keeps a key that does not seal any more, for what it has signed.
+/// Stores a retired key, to verify what it has signed.
 async fn keep(tx: &mut Tx, app: &App, new: &OneKey, old: &OneKey) -> Result<()> {
     let place = Column::RetiredKey.place(old.id());
     let sealed = new.seal(&app.clock, &place, &old.line());
@@ -69,7 +70,7 @@ fn note(tx: &mut Tx, at: i64, action: &'static str, key: &OneKey, detail: &serde
     tx.audit(audit::Entry { at, actor, action, subject, detail });
 }
 
-/// Notes that a key from before is about to be written into a file.
+/// Logs that a retired key is about to be written to a file.
 pub async fn note_written(app: &App, key: &OneKey, by: AtTheMachine<'_>) -> Result<()> {
     transact!(app, |tx| {
         note(tx, app.clock.now(), "master_key_written", key, &json!({ "system_user": by.0 }));
@@ -77,20 +78,20 @@ pub async fn note_written(app: &App, key: &OneKey, by: AtTheMachine<'_>) -> Resu
     })
 }
 
-/// What became of some values of a column.
+/// The result of resealing some values of a column.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Pass {
-    /// How many are sealed anew.
+    /// How many values were resealed.
     pub done: usize,
-    /// The row to go on behind; nothing at the end.
+    /// The row after which to continue; `None` at the end.
     pub next: Option<String>,
 }
 
-/// Seals some values of a column anew, from behind a row on. One that does not open stays as it is, and so does one that was
-/// changed meanwhile: that is sealed with the new key already.
+/// Reseals some values of a column, starting after a row. Skips a value that does not open, and one that has changed in the
+/// meantime: that one is already sealed with the new key.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when this is not the key that the database is sealed with any more.
+/// [`OpsError::Conflict`] if this is no longer the database's key.
 pub async fn seal_some(app: &App, new: &OneKey, column: Column, after: &str, most: i64) -> Result<Pass> {
     transact!(app, |tx| {
         let rows = sealed::others(tx, column, &new.head(), after, most).await?;
@@ -105,7 +106,8 @@ pub async fn seal_some(app: &App, new: &OneKey, column: Column, after: &str, mos
             let anew = new.seal(&app.clock, &place, &plain);
             pass.done += usize::from(sealed::exchange(tx, column, row, value, &anew).await?);
         }
-        // Held last and shortly: another rotation that began meanwhile would find these under a key that leaves.
+        // Take the check last, to hold it briefly. If another rotation has begun in the meantime, these values would be
+        // sealed with a key that is being retired.
         still_seals(tx, &app.master_key, new).await?;
         Ok(pass)
     })
@@ -119,18 +121,19 @@ async fn still_seals(tx: &mut Tx, key: &MasterKey, new: &OneKey) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("master_key_changed", told)))
 }
 
-/// What is not sealed with the new key.
+/// The values that are not sealed with the new key.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Left {
-    /// How many values open with a key from before.
+    /// How many values open with an older key.
     pub opens: usize,
-    /// How many open with no key that is here.
+    /// How many open with no available key.
     pub closed: usize,
-    /// Where the first of those are: table, column and row.
+    /// The first of those: table, column and row.
     pub named: Vec<String>,
 }
 
-/// Looks for what is not sealed with a key. What is of use for minutes only and does not open is nobody's.
+/// Finds the values that are not sealed with the new key. Ignores unreadable values in columns that hold data for minutes
+/// only.
 pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<Left> {
     let mut left = Left::default();
     for column in Column::ALL {
@@ -155,20 +158,20 @@ pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<L
     Ok(left)
 }
 
-/// What became of ending it.
+/// The result of ending a rotation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ended {
-    /// Nothing is left that an old key opens: the old ones may leave the key file.
+    /// No value is left that an old key opens: the old keys may be removed from the key file.
     Yes,
     No(Left),
 }
 
-/// Ends it when nothing is left that an old key opens, and keeps every old key that was in the file. `despite` ends it also
-/// where values are left that no key opens. The check is held, so whatever was being stored is seen, and nothing is stored
-/// under an old key afterwards.
+/// Ends the rotation if no value is left that an old key opens, and stores every old key of the key file. With `despite`,
+/// ends it even if values are left that no key opens. Holds the check, so it sees every value being stored, and none is
+/// sealed with an old key afterwards.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when this is not the key that the database is sealed with.
+/// [`OpsError::Conflict`] if this is not the database's key.
 pub async fn end(app: &App, new: &OneKey, by: AtTheMachine<'_>, despite: bool) -> Result<Ended> {
     transact!(app, |tx| {
         still_seals(tx, &app.master_key, new).await?;

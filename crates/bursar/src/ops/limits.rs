@@ -1,6 +1,6 @@
-//! The operator's limits: what a batch would take up of them, and Pay taking it up. What was paid on a day is counted in
-//! rows that Pay holds until it commits, so that any number of Pays at once stay within a day's limit. What is counted
-//! is what Pay promised: a payment that fails later gives nothing back until the next day.
+//! The operator's limits: what a batch would use of them, and how Pay uses them. The amounts per day are counters that Pay
+//! locks until it commits, so concurrent Pays stay within the daily limit. They count what Pay committed to: a payment that
+//! fails later frees nothing until the next day.
 
 use payout::eligibility::{Blocker, Code, Spending, over_limits};
 use payout::ids::BatchId;
@@ -11,7 +11,7 @@ use super::{OpsError, Result};
 use crate::clock;
 use crate::store::{self, Db, Tx};
 
-/// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also their own.
+/// The limits that paying these sums now would exceed: per payout and per day and, with `person`, that person's per day.
 pub async fn closed(
     db: &mut Db,
     settings: &Settings,
@@ -32,11 +32,11 @@ pub async fn closed(
     Ok(blockers(settings, &spending, batch))
 }
 
-/// Takes these sums up, or nothing when that would go over a limit. The counters are then this transaction's until it
-/// ends; they are taken in one order, so that two Pays cannot wait for each other.
+/// Adds these sums to the counters, or nothing if that would exceed a limit. The counters stay locked until the transaction
+/// ends; they are locked in a fixed order, so that two Pays cannot deadlock.
 ///
 /// # Errors
-/// [`OpsError::Blocked`] with every limit that it would go over.
+/// [`OpsError::Blocked`] with every limit that would be exceeded.
 pub(super) async fn take_up(
     tx: &mut Tx,
     settings: &Settings,

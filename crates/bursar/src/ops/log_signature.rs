@@ -1,10 +1,10 @@
-//! How far the activity log reaches, signed with the master key and put on record outside the database: once a day in the
-//! program's own log and in a mail to the auditors. Whoever can write into the database can cut the newest rows off and
-//! chain others in their place; they cannot make the log agree with what was signed before.
+//! Signs the extent of the activity log with the master key and records the signature outside the database: once a day in
+//! the program's own log and in a mail to the auditors. Somebody with write access to the database can cut off the newest
+//! rows and chain others in their place, but cannot make the log match an earlier signature.
 //!
-//! What is signed are the number of rows, the hash of the last, and the root of a Merkle tree over the hashes of all (as in
-//! RFC 6962), so that one row can be proven to be in the log without showing the others. What is deliberately not here: the
-//! chain (`verify`), and writing rows (`store::audit`).
+//! The signature covers the number of rows, the hash of the last, and the root of a Merkle tree over all hashes (as in RFC
+//! 6962), so one row can be proven to be in the log without revealing the others. What is deliberately not here: the chain
+//! (`verify`), and writing rows (`store::audit`).
 
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
@@ -24,13 +24,13 @@ const DAY_US: i64 = 86_400_000_000;
 /// A node of the tree.
 type Hash = [u8; 32];
 
-/// How far the log reaches: `ROWS.LAST.ROOT.TAG`, hexadecimal but for the number.
+/// The signed extent of the log: `ROWS.LAST.ROOT.TAG`, all hexadecimal except the number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signature {
     pub rows: i64,
-    /// The hash of the last.
+    /// The hash of the last row.
     last: String,
-    /// The root of the tree over all.
+    /// The root of the tree over all rows.
     root: String,
     tag: String,
 }
@@ -41,7 +41,7 @@ impl Signature {
         Self { rows, last, root, tag }
     }
 
-    /// Reads what [`std::fmt::Display`] writes; `None` for anything else.
+    /// Parses what [`std::fmt::Display`] writes; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split('.').map(str::to_owned);
         let (rows, last, root, tag) =
@@ -49,7 +49,7 @@ impl Signature {
         parts.next().is_none().then_some(Self { rows, last, root, tag })
     }
 
-    /// It was made with this key, and nothing in it was changed.
+    /// Whether it was made with this key and is unchanged.
     pub fn is_genuine(&self, key: &MasterKey) -> bool {
         key.has_signed(&message(self.rows, &self.last, &self.root), &self.tag)
     }
@@ -73,7 +73,7 @@ fn node(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
-/// The root of the tree over these leaves: the left part is the largest power of two that leaves something for the right.
+/// The root of the tree over these leaves. The left part is the largest power of two that leaves something for the right.
 fn root(leaves: &[Hash]) -> Hash {
     match leaves {
         [] => Sha256::new().finalize().into(),
@@ -89,7 +89,7 @@ fn split(length: usize) -> usize {
     length.next_power_of_two() / 2
 }
 
-/// The nodes beside the way from a leaf up to the root, the lowest first.
+/// The sibling hashes on the path from a leaf to the root, lowest first.
 fn path(leaves: &[Hash], place: usize) -> Vec<Hash> {
     if leaves.len() < 2 {
         return Vec::new();
@@ -103,7 +103,7 @@ fn path(leaves: &[Hash], place: usize) -> Vec<Hash> {
     found
 }
 
-/// The root that follows from a leaf and the nodes beside its way; `None` where there are too few or too many of them.
+/// The root computed from a leaf and its sibling hashes; `None` if there are too few or too many.
 fn climb(leaf: Hash, place: usize, leaves: usize, beside: &[Hash]) -> Option<Hash> {
     if leaves < 2 {
         return (beside.is_empty() && place < leaves).then_some(leaf);
@@ -128,8 +128,8 @@ fn unhex(text: &str) -> Option<Hash> {
     bytes.try_into().ok()
 }
 
-/// The tree as it grows to the right: the roots of its whole parts, each with how many times two parts were joined for it.
-/// So a log of any length is signed in little memory.
+/// An incrementally built tree: the roots of its complete subtrees, each with its height. Signs a log of any length in
+/// little memory.
 #[derive(Default)]
 struct Growing {
     parts: Vec<(u32, Hash)>,
@@ -146,14 +146,14 @@ impl Growing {
         self.leaves += 1;
     }
 
-    /// What [`root`] answers for all leaves together.
+    /// The same value as [`root`] of all leaves.
     fn root(&self) -> Hash {
         let joined = self.parts.iter().rev().map(|(_, part)| *part).reduce(|right, left| node(&left, &right));
         joined.unwrap_or_else(|| root(&[]))
     }
 }
 
-/// The tree over the first so many rows, and the hash of the last of them.
+/// The tree over the first `rows` rows, and the hash of the last of them.
 async fn grown(db: &mut Db, rows: i64) -> store::Result<(Growing, String)> {
     let (mut tree, mut last) = (Growing::default(), String::new());
     while tree.leaves < rows {
@@ -165,7 +165,7 @@ async fn grown(db: &mut Db, rows: i64) -> store::Result<(Growing, String)> {
     Ok((tree, last))
 }
 
-/// The leaves of the first so many rows, and the hash of the last of them.
+/// The leaves of the first `rows` rows, and the hash of the last of them.
 async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
     let (mut leaves, mut last, mut at) = (Vec::new(), String::new(), 0);
     while at < rows {
@@ -178,7 +178,7 @@ async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
     Ok((leaves, last))
 }
 
-/// Signs how far the log reaches now.
+/// Signs the current extent of the log.
 pub async fn sign(app: &App) -> Result<Signature> {
     let mut db = app.store.read().await?;
     master_key::follow(&mut db, &app.master_key).await?;
@@ -187,7 +187,7 @@ pub async fn sign(app: &App) -> Result<Signature> {
     Ok(Signature::of(&app.master_key, rows, last, hex(&tree.root())))
 }
 
-/// Signs it once a day, and puts it on record outside the database.
+/// Signs the log once a day, and records the signature outside the database.
 pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
     let name = Notice::LogSigned.as_str();
     let told = outbox::last_told(&mut app.store.read().await?, name, "").await?;
@@ -212,7 +212,7 @@ pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// How a log differs from what was signed of it, also by a key from before; `None` where it agrees.
+/// How the log differs from a signature, which may be from a retired key; `None` if it matches.
 pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> store::Result<Option<String>> {
     if !signed.is_genuine(&master_key::with_retired(db, key).await?) {
         return Ok(Some(
@@ -228,12 +228,12 @@ pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> sto
     Ok((!same).then(|| format!("the first {} rows are not those that were signed", signed.rows)))
 }
 
-/// That one row is in the log, for whoever does not see the others.
+/// Proof that one row is in the log, for somebody who cannot see the others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Proof {
-    /// The row's place, from 1.
+    /// The row's number, from 1.
     pub row: i64,
-    /// When (microseconds UTC).
+    /// When, microseconds UTC.
     pub at: i64,
     pub actor: String,
     pub action: String,
@@ -241,15 +241,15 @@ pub struct Proof {
     pub detail: String,
     /// The hash of the row before it.
     pub previous_hash: String,
-    /// The nodes beside the way from the row's leaf to the root, the lowest first.
+    /// The sibling hashes on the path from the row's leaf to the root, lowest first.
     pub path: Vec<String>,
     pub signature: String,
 }
 
-/// Proves that a row is in the log as it is now.
+/// Proves that a row is in the current log.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such row.
+/// [`OpsError::Missing`] if there is no such row.
 pub async fn prove(app: &App, row: i64) -> Result<Proof> {
     let mut db = app.store.read().await?;
     master_key::follow(&mut db, &app.master_key).await?;
@@ -279,7 +279,8 @@ pub async fn prove(app: &App, row: i64) -> Result<Proof> {
 }
 
 impl Proof {
-    /// Why it proves nothing; `None` where it holds. Of keys from before, `master_key::with_retired` has those.
+    /// Why the proof is invalid; `None` if it is valid. For proofs by retired keys, pass the keys from
+    /// `master_key::with_retired`.
     pub fn flaw(&self, key: &MasterKey) -> Option<&'static str> {
         let Some(signed) = Signature::parse(&self.signature) else {
             return Some("its signature cannot be read");

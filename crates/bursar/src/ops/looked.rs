@@ -1,5 +1,5 @@
-//! Saying of a payment whose record cannot be read that somebody looked what it was: from then on it holds its payee no
-//! more. The record stays as it is, and nothing is sent for it. What is deliberately not here: the hold itself (`gates`).
+//! Records that somebody has investigated a payment whose record cannot be read; it then no longer holds its payee. The
+//! record stays as it is, and nothing is sent for it. What is deliberately not here: the hold itself (`gates`).
 
 use payout::Refusal;
 use serde_json::json;
@@ -10,13 +10,14 @@ use crate::store::transactions::{self, AsText};
 use crate::store::{Db, audit, past};
 use crate::transact;
 
-/// The most characters of how somebody found out.
+/// The longest note, in characters.
 const MOST: usize = 1_000;
 
-/// Takes the hold off whose payment this is: somebody looked at the vendor, and what is paid to them next is not the same.
+/// Lifts the hold on the payment's payee: somebody has checked at the vendor that the next payment will not pay the same
+/// again.
 ///
 /// # Errors
-/// A refusal without a note, and for a payment that can be read; [`OpsError::Missing`] when there is none.
+/// A refusal without a note, and for a payment that can be read; [`OpsError::Missing`] if there is no such payment.
 pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<()> {
     let note = note.trim();
     if note.is_empty() || note.chars().count() > MOST {
@@ -39,7 +40,7 @@ pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<(
     })
 }
 
-/// What stands in its record, while that cannot be read.
+/// The raw record of a payment that cannot be read.
 async fn unread(db: &mut Db, number: &str) -> Result<AsText> {
     let of = transactions::as_text(db, number).await?.ok_or(OpsError::Missing)?;
     match transactions::find(db, number).await {

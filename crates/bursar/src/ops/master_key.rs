@@ -1,8 +1,8 @@
-//! Which master key the database is sealed with. It keeps a check that only that key opens. Under another one the vendors'
-//! credentials and the tax numbers would be lost to the program, and new ones would be sealed so that the right key no longer
-//! opens them: so it does not start. And whoever stores something sealed holds the check until it is committed: so nothing is
-//! sealed with another key once the check was changed. What is deliberately not here: the key's file (`secrets`), and sealing
-//! everything anew (`key_rotation`).
+//! Which master key the database is sealed with. The database stores a check that only that key opens. Under another key
+//! the program could read neither the vendors' credentials nor the tax numbers, and would seal new values that the right
+//! key cannot open, so it refuses to start. Writers of sealed values hold the check until they commit, so nothing is sealed
+//! with an old key once the check has changed. What is deliberately not here: the key file (`secrets`), and resealing
+//! (`key_rotation`).
 
 use payout::Refusal;
 
@@ -13,35 +13,35 @@ use crate::secrets::{MasterKey, OneKey, Place, id_in};
 use crate::store::sealed::{self, Column};
 use crate::store::{self, Db, Store, Tx, meta, tax, vendors};
 
-/// The name of the check in `meta`, and what it is sealed for.
+/// The key of the check in `meta`, and the text that is sealed.
 const CHECK: &str = "key_check";
-/// What is said where the database is sealed with a key that is not in the key file.
+/// The message if the database's key is not in the key file.
 pub const NOT_HERE: &str = "The master key was changed, and the key file of this machine does not have the new key: nothing is sent or sealed from here. Copy the key file from the machine where `bursar key rotate` was run; nothing must be restarted.";
-/// How many tax numbers are tried where there is no check yet.
+/// How many tax numbers are tried if there is no check yet.
 const TRIED: i64 = 20;
 
 fn place_of_check() -> Place {
     Place::stored("meta", "value", CHECK).once(CHECK)
 }
 
-/// What the database says about the key it was sealed with.
+/// What the database can tell about its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asks {
-    /// Nothing is sealed yet: any key will do.
+    /// Nothing is sealed yet, so any key will do.
     Nothing,
-    /// This opens under the right key.
+    /// A check that opens with the right key.
     Check(String),
-    /// The database is from before there was a check: at least one of these opens, each in its place.
+    /// The database is older than the check: at least one of these values opens, each in its place.
     OneOf(Vec<(Place, String)>),
 }
 
 impl Asks {
-    /// Whether one of these keys is the one.
+    /// Whether one of these keys is the right one.
     pub fn opens_with(&self, key: &MasterKey) -> bool {
         matches!(self, Self::Nothing) || self.key_of(key).is_some()
     }
 
-    /// The one of these keys that it is.
+    /// The right one of these keys.
     pub fn key_of(&self, key: &MasterKey) -> Option<OneKey> {
         match self {
             Self::Nothing => None,
@@ -50,7 +50,7 @@ impl Asks {
         }
     }
 
-    /// What the right key is called by, where that is known.
+    /// The id of the right key, if known.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Check(sealed) => id_in(sealed),
@@ -59,7 +59,7 @@ impl Asks {
     }
 }
 
-/// Asks the database about its key.
+/// Reads what the database can tell about its key.
 pub async fn asks(store: &Store) -> Result<Asks> {
     let mut db = store.read().await?;
     if let Some(check) = meta::get(&mut db, CHECK).await? {
@@ -73,8 +73,9 @@ pub async fn asks(store: &Store) -> Result<Asks> {
     Ok(if sealed.is_empty() { Asks::Nothing } else { Asks::OneOf(sealed) })
 }
 
-/// Notes which key the database is sealed with, unless it is noted; answers whether what is noted opens with one of these,
-/// which then seals. Of two that start at the same moment with different keys, one is told no.
+/// Stores a check for the database's key, unless there is one. Returns whether the stored check opens with one of these
+/// keys, which then becomes the sealing key. If two processes start at the same moment with different keys, one gets
+/// `false`.
 pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
@@ -84,7 +85,7 @@ pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool>
     Ok(key.key_of(&place_of_check(), &kept).is_some_and(|kept| key.take(&kept)))
 }
 
-/// Takes this key from now on, because the one before is lost: what that one sealed cannot be read any more.
+/// Replaces the database's key because the previous one is lost; what that one sealed stays unreadable.
 pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
@@ -92,23 +93,23 @@ pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()
     Ok(tx.commit().await?)
 }
 
-/// Seals what is stored in this transaction, with the key that the database is sealed with. The check is held from here on
-/// until it is committed, so nobody changes the key meanwhile.
+/// Seals a value that is stored in this transaction, with the database's key. Holds the check until the commit, so that
+/// nobody can change the key in the meantime.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] `master_key_missing` when that key is not here.
+/// [`OpsError::Conflict`] `master_key_missing` if that key is not available here.
 pub async fn seal(tx: &mut Tx, app: &App, place: &Place, plain: &str) -> Result<String> {
     Ok(hold(tx, &app.master_key).await?.seal(&app.clock, place, plain))
 }
 
-/// The key that the database is sealed with, which stays so until the end of the transaction.
+/// The database's key, locked until the end of the transaction.
 ///
 /// # Errors
 /// As [`seal`].
 pub(super) async fn hold(tx: &mut Tx, key: &MasterKey) -> Result<OneKey> {
     let found = match meta::hold(tx, CHECK).await? {
         Some(check) => key.key_of(&place_of_check(), &check),
-        // Whatever serves notes a check before it does anything else.
+        // A serving process stores a check before it does anything else.
         None => key.sealing(),
     };
     let found = found.ok_or_else(missing)?;
@@ -116,7 +117,7 @@ pub(super) async fn hold(tx: &mut Tx, key: &MasterKey) -> Result<OneKey> {
     Ok(found)
 }
 
-/// Lets another key seal from the end of this transaction on. Whoever calls it holds the check.
+/// Changes the sealing key at the end of this transaction. The caller holds the check.
 pub(super) async fn change(tx: &mut Tx, clock: &Clock, to: &OneKey) -> Result<()> {
     Ok(meta::set(tx, CHECK, &to.seal(clock, &place_of_check(), CHECK)).await?)
 }
@@ -125,7 +126,7 @@ fn missing() -> OpsError {
     OpsError::Conflict(Refusal::new("master_key_missing", format!("Nothing was saved. {NOT_HERE}")))
 }
 
-/// The key that the database is sealed with now; nothing when it is not among these.
+/// The database's current key; `None` if it is not among these.
 pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<OneKey>> {
     Ok(match meta::get(db, CHECK).await? {
         Some(check) => key.key_of(&place_of_check(), &check),
@@ -133,7 +134,7 @@ pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<O
     })
 }
 
-/// Lets this process seal with the key that the database is sealed with now, and says once when it is not here.
+/// Makes the database's current key this process's sealing key; logs once if it is not available here.
 pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     let found = of_database(db, key).await?;
     let was_lacking = key.note_lacking(found.is_none());
@@ -147,12 +148,12 @@ pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     Ok(())
 }
 
-/// These keys, with those from before them that the database keeps: for what they have signed.
+/// These keys plus the retired keys stored in the database, to verify what they have signed.
 pub async fn with_retired(db: &mut Db, key: &MasterKey) -> store::Result<MasterKey> {
     Ok(key.with(retired(db, key).await?.into_iter().filter_map(|(_, _, retired)| retired)))
 }
 
-/// The keys that do not seal any more: id, since when, and the key itself where it opens. The latest stand first.
+/// The retired keys: id, since when, and the key itself if it opens; newest first.
 pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<(String, i64, Option<OneKey>)>> {
     let kept = sealed::retired(db).await?.into_iter();
     let read = |(id, sealed, since): (String, String, i64)| {

@@ -1,6 +1,6 @@
-//! The verbs: what people and vendors cause. Each loads, decides with `payout` and records, in one database transaction
-//! of its own. What is deliberately not here: calls to vendors (`work`), and who may ask (`web` checks the permission
-//! that its route table names before a verb is reached).
+//! The verbs: every change that people or vendors cause. Each loads, decides with `payout` and records, in one database
+//! transaction of its own. What is deliberately not here: calls to vendors (`work`), and permissions (`web` checks the
+//! permission in its route table before it calls a verb).
 
 pub mod against;
 mod asking;
@@ -63,24 +63,24 @@ use payout::eligibility::Blocker;
 
 use crate::store::StoreError;
 
-/// Why a verb did not do what was asked. Nothing was changed.
+/// Why a verb was not carried out. Nothing was changed.
 #[derive(Debug)]
 pub enum OpsError {
-    /// The rules say no.
+    /// The rules forbid it.
     Refused(Refusal),
-    /// Gates are closed: all of them.
+    /// Gates are closed; lists all of them.
     Blocked(Vec<Blocker>),
-    /// There is no such thing, or not for whoever asks.
+    /// It does not exist, or not for this actor.
     Missing,
-    /// Somebody else changed it first: look again, then ask again.
+    /// Somebody else changed it first: read it again, then retry.
     Conflict(Refusal),
-    /// The vendor that had to be asked first does not answer.
+    /// A vendor that had to be asked first does not respond.
     Unreachable(Refusal),
-    /// Our fault or the database's; logged, never shown.
+    /// A fault of ours or of the database; logged, never shown.
     Internal(StoreError),
 }
 
-/// What a verb answers.
+/// The result of a verb.
 pub type Result<T> = std::result::Result<T, OpsError>;
 
 impl From<StoreError> for OpsError {
@@ -105,10 +105,10 @@ impl From<Refusal> for OpsError {
     }
 }
 
-/// Runs a block in a database transaction `$tx` and commits it; tries the whole again when the database gave it up
-/// because of another transaction. The block ends in `Ok(value)` and may use `?`; an error rolls everything back.
+/// Runs a block in a database transaction `$tx` and commits it. Retries the whole block if the database aborts it because
+/// of another transaction. The block ends in `Ok(value)` and may use `?`; an error rolls everything back.
 ///
-/// A macro rather than a function of a closure, because a future that borrows the transaction must stay `Send`.
+/// A macro rather than a function with a closure, because a future that borrows the transaction must stay `Send`.
 #[macro_export]
 macro_rules! transact {
     ($app:expr, |$tx:ident| $body:block) => {{
@@ -129,7 +129,7 @@ macro_rules! transact {
             match outcome {
                 Err($crate::ops::OpsError::Internal(error)) if tries < error.tries() => {
                     tries += 1;
-                    // Two that gave way to each other must not meet again in step: each waits as chance has it.
+                    // Random jitter, so that two transactions that aborted each other do not collide again.
                     let wait_ms = (5_u64 << tries) + $app.clock.chance() as u64 % (5_u64 << tries);
                     tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
                 }

@@ -1,9 +1,9 @@
-//! Which processes live, so that what a dead one had begun goes on at once and not when its leases lapse.
+//! Detects dead processes, so that their work resumes at once and not when their leases expire.
 //!
-//! No clock is compared with another: a process counts beats in its own row, and whoever sees the same count too often in
-//! a row takes it for dead. That is no proof, and none is needed: what a sleeping process brings under an old fence is
-//! dropped, and the same bytes under the same key are carried out once. On SQLite there is one process, so those before it
-//! are dead when it starts. Not here: the leases themselves, which each kind of work takes.
+//! No clocks are compared: each process counts heartbeats in its own row, and a process whose count stays the same for too
+//! long is taken for dead. That is no proof, and none is needed: writes of a stalled process fail on its old fence, and the
+//! vendor executes the same bytes under the same idempotency key only once. On SQLite there is one process, so any earlier
+//! one is dead when it starts. Not here: the leases themselves, which each kind of work takes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,15 +14,15 @@ use crate::secrets::OneKey;
 use crate::store::nodes;
 use crate::transact;
 
-/// So often the same count of beats, one look each half second, and the process is taken for dead.
+/// A process is taken for dead after this many looks, one every half second, with the same heartbeat count.
 const SILENT: u32 = 8;
 
-/// What one process has seen of the others: their beats, and how often it has seen no more of them.
+/// What this process has seen of the others: their heartbeat counts, and how many looks each has stayed the same.
 #[derive(Clone, Debug, Default)]
 pub struct Census(Arc<Mutex<HashMap<String, (i64, u32)>>>);
 
 impl Census {
-    /// Takes a look at everybody's beats; answers who is dead.
+    /// Compares all heartbeat counts with the previous look; returns the dead processes.
     pub fn look(&self, ours: &str, all: &[(String, i64)]) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|id, _| all.iter().any(|(other, _)| other == id));
@@ -39,8 +39,8 @@ impl Census {
     }
 }
 
-/// Enters this process. `alone` says that no other can be alive, because the database is a file that this one has locked:
-/// then whatever earlier ones held is free at once.
+/// Registers this process. With `alone` no other can be alive, because this one has locked the database file; the leases of
+/// earlier processes are released at once.
 pub async fn join(app: &App, alone: bool) -> Result<()> {
     let now = app.clock.now();
     let ours = format!("nod_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
@@ -61,7 +61,7 @@ pub async fn join(app: &App, alone: bool) -> Result<()> {
     Ok(())
 }
 
-/// Counts a beat and ends the leases of whoever has stopped counting; answers how many leases ended.
+/// Counts a heartbeat and releases the leases of processes that have gone silent; returns how many leases.
 pub async fn beat(app: &App, census: &Census) -> Result<u64> {
     let Some(ours) = app.store.node() else { return Ok(0) };
     app.master_key.look_again();
@@ -85,17 +85,17 @@ pub async fn beat(app: &App, census: &Census) -> Result<u64> {
     Ok(ended)
 }
 
-/// The ids of the keys that this process has.
+/// The ids of this process's keys.
 fn key_ids(app: &App) -> String {
     app.master_key.keys().iter().map(OneKey::id).collect::<Vec<_>>().join(" ")
 }
 
-/// Every process that serves the database, and how far it has counted.
+/// The heartbeat counts of all processes that serve the database.
 pub async fn beats(db: &mut crate::store::Db) -> crate::store::Result<Vec<(String, i64)>> {
     nodes::all(db).await
 }
 
-/// Takes this process out, at a stop that was asked for.
+/// Unregisters this process on an orderly shutdown.
 pub async fn leave(app: &App) -> Result<()> {
     let Some(ours) = app.store.node() else { return Ok(()) };
     transact!(app, |tx| {

@@ -1,5 +1,5 @@
-//! Notices become mails here: each that lies in the outbox is turned into one mail for every reader it has now, in the
-//! same database transaction that marks it as done, so that it is told at least once and to nobody else.
+//! Turns notices into mails: each notice in the outbox is expanded into one mail per current reader, in the same database
+//! transaction that marks it as done, so it is delivered at least once and to nobody else.
 //!
 //! What is deliberately not here: which notices there are (`payout::notice`), their words (`mail`), and SMTP (`work`).
 
@@ -27,11 +27,11 @@ use crate::store::{self, Db, StoreError, Tx, rewards};
 use crate::transact;
 use facts::Facts;
 
-/// How many notices are turned into mails in one database transaction.
+/// How many notices are expanded in one database transaction.
 const AT_ONCE: i64 = 50;
 const HOUR_US: i64 = 3_600_000_000;
 
-/// Turns notices that are due into mails; how many.
+/// Expands due notices into mails; returns how many.
 pub async fn expand(app: &App, now: i64) -> Result<usize> {
     if !outbox::anything_due(&mut app.store.read().await?, now).await? {
         return Ok(0);
@@ -58,7 +58,7 @@ pub async fn expand(app: &App, now: i64) -> Result<usize> {
     })
 }
 
-/// The owners of the rewards that the collected ones among these are about, by the notice's id.
+/// The owners of the rewards that the collected notices are about, by notice id.
 async fn owners(db: &mut Db, taken: &[Told]) -> store::Result<HashMap<String, PartnerId>> {
     let collected = taken.iter().filter(|told| told.notice.is_collected());
     let collected: Vec<(&String, RewardId)> =
@@ -69,8 +69,8 @@ async fn owners(db: &mut Db, taken: &[Told]) -> store::Result<HashMap<String, Pa
     Ok(collected.into_iter().filter_map(|(id, reward)| Some((id.clone(), *owner.get(&reward)?))).collect())
 }
 
-/// What is told together with a decision about a reward: everything of its kind that waits for the same partner. They
-/// gets the first at once and further ones at most once an hour, so within that hour they are put back.
+/// The notices to send together: all of this kind that wait for the same partner. A partner gets the first at once and
+/// further ones at most once an hour; within that hour they are postponed.
 async fn collect(
     tx: &mut Tx,
     told: &Told,
@@ -88,7 +88,7 @@ async fn collect(
     {
         let ids = together.iter().map(|one| one.id.clone()).collect();
         outbox::put_back(tx, ids, last + HOUR_US).await?;
-        // Nothing is left to tell of them now, but they are not to be looked at again in this pass either.
+        // Already postponed: clear them, so that this pass skips them.
         together.iter_mut().for_each(|one| one.about.clear());
         return Ok(together);
     }
@@ -97,7 +97,7 @@ async fn collect(
     Ok(together)
 }
 
-/// Notices whose facts cannot be read must not hold up the others, and must not be lost.
+/// Postpones notices whose facts cannot be read, so that they neither block the others nor are lost.
 async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> store::Result<()> {
     let first = together.first().map(|told| (told.notice.as_str(), told.about.as_str()));
     match error {
@@ -115,13 +115,13 @@ async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> s
     }
 }
 
-/// Whom a mail goes to, and as whom they read it.
+/// A recipient, and whether they read the mail as a partner.
 struct Addressed {
     reader: Reader,
     partner: bool,
 }
 
-/// What turns facts into mails: the templates in force are read once a pass.
+/// Renders mails; each template in force is read once per pass.
 struct Press<'a> {
     app: &'a App,
     now: i64,
@@ -129,7 +129,7 @@ struct Press<'a> {
 }
 
 impl Press<'_> {
-    /// Writes the mails of notices that are told together.
+    /// Writes the mails of notices that are sent together.
     async fn print(&mut self, tx: &mut Tx, together: &[Told]) -> store::Result<()> {
         let Some(first) = together.first().filter(|told| !told.about.is_empty()) else { return Ok(()) };
         let facts = facts::read(tx, together, &self.app.base_url, self.now).await?;
@@ -180,8 +180,7 @@ impl Press<'_> {
         })
     }
 
-    /// The template in force filled in; the built-in one where that cannot be, so that a template never holds up a
-    /// mail.
+    /// Renders the template in force, or the built-in one if that fails, so that a broken template never blocks a mail.
     async fn rendered(
         &mut self,
         db: &mut Db,
@@ -214,7 +213,7 @@ impl Press<'_> {
     }
 }
 
-/// Everybody a notice goes to, each once; a partner who is one of us as well reads it as the partner.
+/// Everybody a notice goes to, once each. A partner who is also one of our people reads it as the partner.
 async fn recipients(db: &mut Db, told: &Told, facts: &Facts) -> store::Result<Vec<Addressed>> {
     let mut by_address: BTreeMap<String, Addressed> = BTreeMap::new();
     for audience in told.notice.audience() {
@@ -262,7 +261,7 @@ async fn readers(db: &mut Db, audience: Audience, facts: &Facts) -> store::Resul
     })
 }
 
-/// A lost row is not a fault of whoever asks.
+/// Converts a verb's error; a missing row is not an internal fault.
 fn gone(error: OpsError) -> StoreError {
     match error {
         OpsError::Internal(error) => error,

@@ -1,6 +1,6 @@
-//! How a payee's own wish becomes their payout profile: a connected account intended before Stripe is asked for it, the
-//! one-time way back from Stripe's pages, a PayPal address confirmed by whoever reads its mails. What is deliberately not
-//! here: asking Stripe (`work::onboard`) and the profile itself (`ops::payees`).
+//! Payout profiles set up by payees themselves: recording a connected account before Stripe is asked to create it, the
+//! one-time return from Stripe's pages, and PayPal addresses, which are confirmed by mail. What is deliberately not here:
+//! calls to Stripe (`work::onboard`) and the profile itself (`ops::payees`).
 
 use payout::Refusal;
 use payout::access::Role;
@@ -19,12 +19,12 @@ use crate::store::payees::Profile;
 use crate::store::{self as all, Db, Tx, audit};
 use crate::transact;
 
-/// How long somebody may stay on Stripe's pages before the way back is closed. Nothing is lost then but the way.
+/// How long a return from Stripe's pages is accepted. Afterwards only the redirect is lost, nothing else.
 const STATE_US: i64 = 4 * 3_600_000_000;
 /// How long an address can be confirmed.
 const CONFIRM_US: i64 = 24 * 3_600_000_000;
 
-/// Why somebody may not set up a payout profile in the portal, if they may not.
+/// Why somebody may not set up a payout profile in the portal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Barred {
     Off,
@@ -48,10 +48,10 @@ pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<V
     Ok(if vendors.is_empty() { Err(Barred::NoVendor) } else { Ok(vendors) })
 }
 
-/// The same as a refusal, where the vendor is not one of them.
+/// Refuses a vendor that is not one of those.
 ///
 /// # Errors
-/// `vendor_not_offered`, or when the database does not answer.
+/// `vendor_not_offered`, or database errors.
 pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<()> {
     match choice(db, actor.role).await? {
         Ok(vendors) if vendors.contains(&vendor) => Ok(()),
@@ -63,20 +63,20 @@ pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<
     }
 }
 
-/// What Stripe is told of a new connected account.
+/// What Stripe is told about a new connected account.
 #[derive(Clone, Debug)]
 pub struct Particulars {
     pub country: String,
     pub email: String,
-    /// `recipient` for a payee of another country than ours, `full` for one of the same.
+    /// `recipient` if the payee's country differs from ours, otherwise `full`.
     pub service_agreement: &'static str,
 }
 
-/// Writes down that a connected account is to be made for a payee, unless there is one already: then that is answered,
-/// with what Stripe was told of it, so that the same question can be asked again under the same key.
+/// Records that a connected account is to be created for a payee. If one is already recorded, returns that one with the
+/// data sent to Stripe, so that the request can be repeated under the same idempotency key.
 ///
 /// # Errors
-/// A refusal when they may not choose Stripe or their country is none.
+/// A refusal if they may not choose Stripe, or the country is invalid.
 pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) -> Result<Intended> {
     if !super::partners::is_country(&told.country) {
         let sentence = "Write the country in two capital letters, such as US or DE.";
@@ -113,7 +113,7 @@ pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) 
     })
 }
 
-/// Writes down which account Stripe has made.
+/// Records the account that Stripe has created.
 pub async fn made(app: &App, actor: &Actor, payee: Payee, number: i64, account: &Destination) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -123,7 +123,7 @@ pub async fn made(app: &App, actor: &Actor, payee: Payee, number: i64, account: 
     })
 }
 
-/// Writes down that Stripe refused to make the account, or no longer knows it: the next wish makes another.
+/// Records that Stripe refused to create the account, or no longer knows it; the next request creates another.
 pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &str) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -133,8 +133,8 @@ pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &
     })
 }
 
-/// Writes down that a browser was not sent on, because the address that it was to be sent to is not Stripe's. What stands
-/// behind the host may be a secret, or anything.
+/// Records that a browser was not redirected because the target host is not Stripe's. Only the host is kept: the rest of
+/// the URL may contain a secret.
 pub async fn not_led(app: &App, actor: &Actor, payee: Payee, host: &str) -> Result<()> {
     transact!(app, |tx| {
         note(tx, app.clock.now(), actor, "stripe_link_refused", payee, &json!({ "host": host }));
@@ -142,8 +142,8 @@ pub async fn not_led(app: &App, actor: &Actor, payee: Payee, host: &str) -> Resu
     })
 }
 
-/// Opens a way back from Stripe's pages for this session and payee, as of the moment when they set out; the word that the way
-/// back must carry.
+/// Opens a return from Stripe's pages for this session and payee, from the time they left; returns the `state` parameter
+/// that the return must carry.
 pub async fn open_state(
     app: &App,
     session_hash: &str,
@@ -159,8 +159,8 @@ pub async fn open_state(
     Ok(state)
 }
 
-/// Uses a way back up; the account it was for and when they set out, or `None` when it is not this session's and payee's, or
-/// no longer open.
+/// Uses a return from Stripe's pages. Returns its account and when they left; `None` if the state does not belong to this
+/// session and payee, or has expired.
 pub async fn use_state(
     app: &App,
     session_hash: &str,
@@ -174,11 +174,11 @@ pub async fn use_state(
     })
 }
 
-/// Notes the PayPal address a payee wishes to be paid to, and writes to it. It counts once whoever reads its mails has
-/// confirmed it; until then the payee is paid as before.
+/// Records the PayPal address a payee wants to be paid to, and mails it a confirmation link. Until it is confirmed, the old
+/// destination stays in force.
 ///
 /// # Errors
-/// The rule the address breaks; a refusal when they may not choose PayPal.
+/// The rule the address breaks; a refusal if they may not choose PayPal.
 pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) -> Result<Destination> {
     let destination = Destination::paypal(email.trim())?;
     let token = app.clock.secret();
@@ -207,22 +207,22 @@ pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) 
     Ok(destination)
 }
 
-/// What can be confirmed with this token; looking does not use it up.
+/// The unconfirmed address of this token; looking does not use it up.
 pub async fn to_confirm(app: &App, token: &str) -> Result<Option<Unconfirmed>> {
     Ok(store::to_confirm(&mut app.store.read().await?, &token_hash(token), app.clock.now()).await?)
 }
 
-/// Confirms an address: from now on the payee is paid to it, as whoever entered it wished. `None` when the token is used,
-/// too old, or one before the newest.
+/// Confirms an address: it becomes the payee's destination, on behalf of whoever entered it. `None` if the token is used,
+/// expired, or superseded by a newer one.
 ///
 /// # Errors
-/// When the address cannot be the payee's destination.
+/// If the address cannot be the payee's destination.
 pub async fn confirm(app: &App, token: &str) -> Result<Option<Profile>> {
     let now = app.clock.now();
     let found = transact!(app, |tx| {
         let Some(found) = store::confirm(tx, &token_hash(token), now).await? else { return Ok(None) };
         let person = all::people::by_id(tx, found.person).await?;
-        // Whoever was shut out meanwhile changes nothing any more.
+        // A person who has been disabled in the meantime can change nothing.
         Ok(person.filter(|person| person.disabled_at.is_none()).map(|person| (found, people::actor(&person))))
     })?;
     let Some((found, actor)) = found else { return Ok(None) };

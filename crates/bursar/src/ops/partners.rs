@@ -1,4 +1,4 @@
-//! Accounts and partners: entered, and later changed, under the caller's own ids.
+//! Accounts and partners, created and changed under the caller's external ids.
 
 use payout::Refusal;
 use payout::country;
@@ -16,13 +16,13 @@ use crate::store::rewards::Visible;
 use crate::store::{self, Tx, audit};
 use crate::transact;
 
-/// What somebody may see of rewards and partners.
+/// Which rewards and partners an actor may see.
 pub fn visible(actor: &Actor) -> Visible {
     use payout::access::Role;
     match (actor.role, actor.partner) {
         (Role::PartnerAdmin, Some(partner)) => Visible::CompanyOf(partner),
         (Role::Partner, Some(partner)) => Visible::Of(partner),
-        // A partner's role without a partner sees what nobody owns: nothing.
+        // A partner role without a partner sees nothing: no partner has this id.
         (Role::Partner | Role::PartnerAdmin, None) => Visible::Of(PartnerId::fresh(0, 0)),
         (Role::Admin | Role::ProgramManager | Role::Preparer | Role::Payer | Role::Auditor, _) => {
             Visible::All
@@ -30,11 +30,11 @@ pub fn visible(actor: &Actor) -> Visible {
     }
 }
 
-/// Enters or changes the account that the caller knows as `name`, or changes the one that has it as our id. `change` is
-/// given how it is, if it is, and says how it will be; the answer says whether it is new.
+/// Creates or changes the account with external id `name`, or changes the one with that id of ours. `change` maps the
+/// current account, if any, to the new one. Returns whether it was created.
 ///
 /// # Errors
-/// The field that cannot be.
+/// The first invalid field.
 pub async fn save_account(
     app: &App,
     actor: &Actor,
@@ -52,7 +52,7 @@ pub async fn save_account(
         let before = programs::account(tx, Named::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
-        // What stays as it was entered before a rule was made stays.
+        // Validate changed fields only: old values may predate a rule.
         if before.as_ref().is_none_or(|before| before.name != after.name) {
             filled(&after.name, "name")?;
         }
@@ -77,12 +77,11 @@ pub async fn save_account(
     Ok(saved)
 }
 
-/// Enters or changes the partner that the caller knows as `name`, or changes the one who has it as our id. `change` is
-/// given how they are, if they are, and says how they will be, their account by the caller's id; the answer says whether
-/// they are new.
+/// Creates or changes the partner with external id `name`, or changes the one with that id of ours. `change` maps the
+/// current partner, if any, to the new one, whose account is given by external id. Returns whether it was created.
 ///
 /// # Errors
-/// The field that cannot be.
+/// The first invalid field.
 pub async fn save_partner(
     app: &App,
     actor: &Actor,
@@ -101,7 +100,7 @@ pub async fn save_partner(
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         after.account = match before.as_ref().filter(|before| before.account.1 == after.account.1) {
-            // The one it is, and not another whose name reads the same.
+            // Keep the same account, and not another with a similar external id.
             Some(before) => before.account.clone(),
             None => {
                 let named = referred(&after.account.1, "account")?;
@@ -114,7 +113,7 @@ pub async fn save_partner(
         check_partner(before.as_ref(), &after)?;
         after.updated_at = now;
         programs::save_partners(tx, std::slice::from_ref(&after)).await?;
-        // A partner's address is personal, and what stands here stays: enough of it to see that it changed.
+        // The audit trail is permanent and the address is personal data, so record only enough to see that it changed.
         let told = |it: &Partner| {
             json!({"name": it.name, "email": masked(&it.email), "account": it.account.1, "country": it.country,
                    "language": it.language})
@@ -131,10 +130,10 @@ pub async fn save_partner(
     Ok(saved)
 }
 
-/// Notes the language a partner reads, as they chose it themselves.
+/// Saves the language that a partner has chosen.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such partner.
+/// [`OpsError::Missing`] if there is no such partner.
 pub async fn choose_language(app: &App, actor: &Actor, partner: PartnerId, code: &str) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -146,26 +145,25 @@ pub async fn choose_language(app: &App, actor: &Actor, partner: PartnerId, code:
     })
 }
 
-/// An address of which only its owner knows the whole: `a…@example.com`.
+/// A masked address that only its owner recognizes: `a…@example.com`.
 fn masked(address: &str) -> String {
     let (name, host) = address.split_once('@').unwrap_or((address, ""));
     format!("{}…@{host}", name.chars().take(1).collect::<String>())
 }
 
-/// Reads a standing.
+/// Parses a standing.
 ///
 /// # Errors
-/// When it is not one of `active`, `on_hold`, `closed`.
+/// If it is not one of `active`, `on_hold`, `closed`.
 pub fn standing(word: &str) -> std::result::Result<PayeeStanding, Refusal> {
     let told = "The standing is active, on_hold or closed.";
     PayeeStanding::parse(word).ok_or_else(|| Refusal::new("unknown_value", told).at("standing"))
 }
 
-/// By what something is saved: an id of ours, by which only what is there is changed, or the caller's own in its normal
-/// form.
+/// The id for saving a record: an id of ours, which only matches an existing record, or an external id in its normal form.
 ///
 /// # Errors
-/// When it is neither: too long, or with signs that nobody sees.
+/// If it is neither: too long, or with invisible characters.
 pub fn saved_as(name: &str) -> std::result::Result<String, Refusal> {
     let normal = referred(name, "external_id")?;
     if normal.is_empty() || normal.len() > 200 {
@@ -174,20 +172,20 @@ pub fn saved_as(name: &str) -> std::result::Result<String, Refusal> {
     Ok(normal)
 }
 
-/// The normal form of a reference to something that is there.
+/// The normal form of a reference to an existing record.
 ///
 /// # Errors
-/// At the field, when it holds signs that nobody sees.
+/// At the field, if it contains invisible characters.
 pub fn referred(name: &str, field: &'static str) -> std::result::Result<String, Refusal> {
     external::referred(name).map_err(|refusal| refusal.at(field))
 }
 
-/// What has the form of an id of ours names what is there and never makes something new.
+/// Refuses to create a record under an id of our own format.
 pub(super) fn new_or_known(name: &str, known: bool) -> Result<()> {
     if known || !external::is_ours(name) { Ok(()) } else { Err(OpsError::Missing) }
 }
 
-/// What of a partner is new must be right; what stays as it was entered before a rule was made stays.
+/// Validates changed fields only: old values may predate a rule.
 fn check_partner(before: Option<&Partner>, after: &Partner) -> std::result::Result<(), Refusal> {
     if before.is_none_or(|before| before.name != after.name) {
         filled(&after.name, "name")?;
@@ -202,11 +200,11 @@ fn check_partner(before: Option<&Partner>, after: &Partner) -> std::result::Resu
     Ok(())
 }
 
-/// What is said of a name that would turn what stands beside it.
+/// The message for a name with Unicode direction controls.
 pub(super) const NO_DIRECTION: &str = "This name holds a sign that nobody sees and that turns the direction of what stands beside it. Type the name anew; letters that run from right to left need no such sign.";
 
 pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {
-    // What holds only blanks and signs that nobody sees is nothing to whoever reads it.
+    // A field of blanks and invisible characters counts as empty.
     if external::folded(text).is_empty() {
         return Err(Refusal::new("missing", "This is required.").at(field));
     }
@@ -219,10 +217,10 @@ pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(),
     }
 }
 
-/// So many characters a name has at most.
+/// The most characters in a name.
 const MOST_OF_A_NAME: usize = 200;
 
-/// Why a text cannot stand in one line of a list, a mail or a file.
+/// Why a text does not fit on one line of a list, mail or file.
 pub(super) fn unfit(text: &str) -> Option<&'static str> {
     if text.chars().any(|letter| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
         return Some("This holds a line break or control character; write it in one line.");
@@ -248,12 +246,12 @@ fn check_country(code: Option<&str>) -> std::result::Result<(), Refusal> {
     }
 }
 
-/// Two capital letters, as ISO 3166 assigns them to countries.
+/// Whether a code is an assigned ISO 3166 country code of two capital letters.
 pub fn is_country(code: &str) -> bool {
     country::is_known(code)
 }
 
-/// What is said of what is no country.
+/// The refusal of an unknown country code.
 pub fn wrong_country(code: &str) -> Refusal {
     let upper = code.trim().to_uppercase();
     let told = match (country::meant(&upper), country::former(&upper)) {

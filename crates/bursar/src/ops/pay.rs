@@ -1,6 +1,6 @@
-//! Pay: a promise about a snapshot. One database transaction checks that everything is still as it was shown, asks every
-//! gate again, writes the transactions, their first attempts and the books. Nothing is sent here; `work::dispatch` does
-//! that afterwards, from what is committed.
+//! Pay: a commitment to a snapshot. One database transaction verifies that nothing has changed since it was shown, checks
+//! every gate again, and writes the transactions, their first attempts and the ledger entries. Nothing is sent here:
+//! `work::dispatch` sends what is committed.
 
 use std::collections::BTreeMap;
 
@@ -19,44 +19,44 @@ use crate::store::transactions::{Line, New};
 use crate::store::{self, Tx, audit, batches, transactions};
 use crate::transact;
 
-/// What a vendor's balance is known to be, read just before Pay, and what of it is promised to payments that were not sent
-/// yet. A currency that is missing is unknown, which warns but does not block.
+/// The vendor balances, read just before Pay, and how much of them is committed to unsent payments. A missing currency is
+/// unknown, which warns but does not block.
 #[derive(Clone, Debug, Default)]
 pub struct Balances {
-    /// As the vendors told them.
+    /// As reported by the vendors.
     pub told: Vec<(Vendor, Money)>,
-    /// What is needed for payments on which Pay was pressed and of which the vendor knows nothing, or may know nothing.
+    /// Needed by earlier payments that the vendor does not have, or may not have, yet.
     pub promised: Vec<(Vendor, Sum)>,
-    /// Since when the vendors were asked: what has left since may be in what they told.
+    /// When the vendors were asked; payments sent after that may not be reflected in their answers.
     pub read_at: i64,
 }
 
-/// A vendor and currency in which the balance does not cover what the claims and their fees need.
+/// A vendor and currency whose balance does not cover the claims and their fees.
 #[derive(Clone, Copy, Debug)]
 pub struct Short {
     pub vendor: Vendor,
-    /// By the claims and their fees.
+    /// The total of the claims and their fees.
     pub needed: Sum,
     pub has: Money,
-    /// What of it is promised already.
+    /// How much of the balance is already committed.
     pub promised: Sum,
 }
 
 impl Balances {
-    /// The balance in this currency, if the vendor told it.
+    /// The balance in this currency, if the vendor reported it.
     pub fn of(&self, vendor: Vendor, currency: Currency) -> Option<Money> {
         let mut rows = self.told.iter();
         rows.find(|(at, money)| *at == vendor && money.currency == currency).map(|(_, money)| *money)
     }
 
-    /// What of the balance is promised to payments that were not sent yet.
+    /// How much of the balance is committed to unsent payments.
     pub fn promised(&self, vendor: Vendor, currency: Currency) -> Sum {
         let mut rows = self.promised.iter();
         let found = rows.find(|(at, sum)| *at == vendor && sum.currency == currency);
         found.map_or(Sum::nothing(currency), |(_, sum)| *sum)
     }
 
-    /// Where the balance does not cover what the claims and their fees need beside what is promised already.
+    /// Where the balance does not cover the claims and their fees on top of what is already committed.
     pub fn short(&self, view: &BatchView) -> Vec<Short> {
         let mut needs: BTreeMap<(Vendor, Currency), i128> = BTreeMap::new();
         for claim in &view.claims {
@@ -72,7 +72,7 @@ impl Balances {
         needs.into_iter().filter_map(short).collect()
     }
 
-    /// Where the balance does not cover the batch. What is unknown is no blocker.
+    /// Blockers for balances that do not cover the batch. An unknown balance does not block.
     pub fn blockers(&self, view: &BatchView) -> Vec<Blocker> {
         let told = |Short { vendor, needed, has, promised }: Short| {
             let of_it = match promised.minor {
@@ -87,7 +87,7 @@ impl Balances {
     }
 }
 
-/// What whoever pressed Pay had seen.
+/// What the person who pressed Pay was shown.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub digest: String,
@@ -98,15 +98,15 @@ pub struct Seen {
 #[derive(Clone, Debug)]
 pub struct Paid {
     pub batch: BatchView,
-    /// How many transactions were written.
+    /// The number of transactions written.
     pub transactions: usize,
 }
 
-/// Pays a batch: exactly what was seen, or nothing.
+/// Pays a batch exactly as shown, or not at all.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] with what changed when the batch is not what was seen, was paid or deleted;
-/// [`OpsError::Blocked`] with every gate that is closed.
+/// [`OpsError::Conflict`] with the differences if the batch has changed, was paid or was deleted; [`OpsError::Blocked`]
+/// with every closed gate.
 pub async fn pay(
     app: &App,
     actor: &Actor,
@@ -143,8 +143,8 @@ async fn pay_in(
     if !locked {
         return Err(no_draft(&draft));
     }
-    // One Pay after the other: what a payment costs, what is left of the balance and of the day's limits depend on what the
-    // other has promised, so nothing of it is read before this is ours.
+    // Serialize Pays: fees, the remaining balance and the daily limits depend on what other Pays have committed, so read
+    // none of it before this lock is held.
     batches::lock_pays(tx).await?;
     let view = view_draft(tx, draft, now).await?;
     same_as_seen(&view, seen)?;
@@ -154,16 +154,16 @@ async fn pay_in(
         return Err(OpsError::Blocked(blockers));
     }
     let rules = settings::load(tx).await?;
-    // What somebody pays by an API key of theirs, they pay.
+    // A payment by API key counts toward its owner's limit.
     let person = store::people::behind(tx, &actor.id.to_string(), now).await?;
     limits::take_up(tx, &rules, id, &view::sums(&view.claims), &person, now).await?;
-    // Since the balance was read, another Pay may have promised some of it, or sent it.
+    // Another Pay may have committed or sent some of the balance since it was read.
     let promised = batches::promised(tx, balances.read_at).await?;
     let short = Balances { promised, ..balances.clone() }.blockers(&view);
     if !short.is_empty() {
         return Err(OpsError::Blocked(short));
     }
-    // Read before this batch is part of the past itself.
+    // Read this before the batch becomes part of the payment history.
     let noticed = noticed(tx, &view, now).await?;
     let written = write(tx, app, actor, &view, now).await?;
     if !batches::mark_paid(tx, id, &actor.id.to_string(), &view.digest, now).await? {
@@ -183,8 +183,8 @@ async fn pay_in(
     Ok(Paid { batch, transactions: written })
 }
 
-/// What whoever pressed Pay was shown as unusual, for the audit row: the claims that do not look like what their payees
-/// were paid before, and those that take their payees over the tax reporting line.
+/// The warnings shown at Pay, for the audit row: claims that differ from what their payees were paid before, and those that
+/// take their payees over the tax reporting threshold.
 async fn noticed(tx: &mut Tx, view: &BatchView, now: i64) -> Result<serde_json::Value> {
     let mut noticed = unusual::kept(&unusual::of(tx, view, now).await?);
     let crossings = view::crossings(tx, view, now).await?;
@@ -196,7 +196,7 @@ async fn noticed(tx: &mut Tx, view: &BatchView, now: i64) -> Result<serde_json::
     Ok(noticed)
 }
 
-/// The digest covers everything; the totals are compared as well so that the difference can be told.
+/// The digest covers everything; the totals are compared as well to describe the difference.
 fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
     let mut theirs = seen.totals.clone();
     theirs.sort_by_key(|sum| sum.currency);
@@ -219,7 +219,7 @@ fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
     Ok(())
 }
 
-/// The transactions, their first attempts, the rewards' places and the books.
+/// Writes the transactions, their first attempts, the rewards' assignments and the ledger entries.
 async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64) -> Result<usize> {
     let count = i64::try_from(view.claims.len()).unwrap_or(i64::MAX);
     let first = store::next_numbers(tx, "transaction", count).await?;

@@ -1,5 +1,5 @@
-//! What is known of payees, for the gates; and what an administrator enters about them: where they are paid, whether we
-//! deal with them. Tax reports are `ops::tax`.
+//! The payee facts for the gates, and what an administrator sets for payees: destination and standing. Tax reports are in
+//! `ops::tax`.
 
 use payout::Refusal;
 use payout::access::Role;
@@ -22,16 +22,16 @@ use crate::transact;
 
 pub use crate::store::payees::facts;
 
-/// Who is meant by an id of ours or the caller's own; `None` when nobody is.
+/// The payee with this id, ours or external; `None` if there is none.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] `ambiguous_payee` when a partner and an account have this external id: nothing is ever done to
-/// the one when the other was meant.
+/// [`OpsError::Conflict`] `ambiguous_payee` if both a partner and an account have this external id, so that an action never
+/// hits the wrong one.
 pub async fn named(db: &mut Db, name: &str) -> Result<Option<Payee>> {
     one_of(name, payees::named(db, name).await?)
 }
 
-/// The one of those that a name may mean.
+/// The only payee among those found.
 ///
 /// # Errors
 /// As [`named`].
@@ -54,10 +54,10 @@ pub fn one_of(name: &str, found: Vec<Payee>) -> Result<Option<Payee>> {
     }
 }
 
-/// What the vendor says of a destination.
+/// The vendor's view of a destination.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It would pay to it now; in these currencies, where it says so.
+    /// Payments are possible now; in these currencies, if the vendor lists them.
     Payable(Option<Vec<Currency>>),
     NotYet(String),
 }
@@ -77,7 +77,7 @@ impl Standing {
         }
     }
 
-    /// Whether a profile says the same already.
+    /// Whether a profile already has this status.
     fn is_known(&self, profile: &Profile) -> bool {
         let payable = matches!(self, Self::Payable(_)) == profile.payable_at.is_some();
         payable
@@ -86,12 +86,12 @@ impl Standing {
     }
 }
 
-/// Sets where a payee is paid. A change of destination is noted in their history, masked, told to the old and the new
-/// address, and starts the cooling-off; a first one does not. A connected account belongs to one payee; a PayPal address
-/// that another payee has too stops both until a second person has looked at it ([`clear_shared`]).
+/// Sets a payee's destination. A change is recorded in their history, masked; it is announced to the old and the new
+/// address, and starts the cooling-off period; a first destination does not. A connected account can belong to one payee
+/// only. A PayPal address shared with another payee blocks both until a second person has cleared it ([`clear_shared`]).
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such payee; [`OpsError::Refused`] for another payee's connected account.
+/// [`OpsError::Missing`] if there is no such payee; [`OpsError::Refused`] for another payee's connected account.
 pub async fn set_profile(
     app: &App,
     actor: &Actor,
@@ -147,7 +147,7 @@ fn linked_already() -> OpsError {
     Refusal::new("stripe_account_in_use", told).at("stripe_account").into()
 }
 
-/// A new destination: history, audit, and the notice to the old and the new address.
+/// Records a new destination: history, audit entry, and the notice to the old and the new address.
 async fn note_moved(
     tx: &mut Tx,
     app: &App,
@@ -156,7 +156,7 @@ async fn note_moved(
     profile: &Profile,
 ) -> Result<()> {
     let (now, payee) = (app.clock.now(), profile.payee);
-    // Two that look alike would say that nothing was changed.
+    // Masked so that they differ: two equal masks would suggest that nothing changed.
     let masks = before.map(|before| before.destination.masked_beside(&profile.destination));
     let (old, new) = match masks {
         Some((old, new)) => (Some(old), new),
@@ -186,12 +186,12 @@ async fn note_moved(
     Ok(())
 }
 
-/// A second person's word that this payee rightly has the destination that others have too: it opens the payee again,
-/// and every other one whose only doubt it was.
+/// A second person confirms that this payee may share a destination with others. Unblocks the payee, and every other one
+/// that was blocked only by this.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when there is nothing to clear; [`OpsError::Refused`] for whoever entered one of the
-/// destinations themselves, or without a reason.
+/// [`OpsError::Conflict`] if there is nothing to clear; [`OpsError::Refused`] for whoever entered one of the destinations,
+/// or without a reason.
 pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<Profile> {
     let reason = given(reason, "Say how you made sure that both payees rightly have this destination.")?;
     let profile = transact!(app, |tx| {
@@ -206,7 +206,7 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
             return Err(OpsError::Conflict(Refusal::new("not_shared", told)));
         };
         let me = actor.id.to_string();
-        // A key clears with the role it has: that moves no money by itself.
+        // An API key may clear with any role that permits it: clearing alone moves no money.
         let counts = people::counts(tx, &me, now).await?;
         if let Some(why) = not_counted(counts).filter(|_| counts != Counts::KeyMayNot) {
             return Err(Refusal::new("second_person_needed", format!("Nothing was changed. {why}")).into());
@@ -234,11 +234,11 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
     Ok(profile)
 }
 
-/// A destination that its vendor would not pay is read again after a day, even where no event tells of it.
+/// How often a destination that its vendor would not pay is checked again without an event.
 const UNPAYABLE_AGAIN_US: i64 = 86_400_000_000;
 
-/// What the vendor says of a destination now, noted on every profile that uses it, and in the audit trail where it is
-/// something new. An answer that is older than what is known changes nothing.
+/// Records the vendor's current view of a destination on every profile that uses it, and in the audit trail if it has
+/// changed. An answer older than the stored one changes nothing.
 pub async fn note_standing(
     app: &App,
     vendor: Vendor,
@@ -268,7 +268,7 @@ pub async fn note_standing(
 fn note_checked(tx: &mut Tx, now: i64, actor: &str, payee: Payee, standing: &Standing) {
     let currencies = standing.currencies().map(|list| {
         let codes: Vec<&str> = list.iter().map(|currency| currency.code()).collect();
-        // An account that takes every currency there is would fill the page.
+        // An account that accepts every currency would fill the page.
         if codes.len() > 12 { format!("{} currencies", codes.len()) } else { codes.join(" ") }
     });
     let payable = if standing.why_not().is_none() { "yes" } else { "no" };
@@ -276,11 +276,11 @@ fn note_checked(tx: &mut Tx, now: i64, actor: &str, payee: Payee, standing: &Sta
     note(tx, now, actor, "payout_profile_checked", payee, &detail);
 }
 
-/// Whether we deal with a partner or an account: put on hold, taken off it, closed, opened again, each with a reason,
-/// which is kept as the note on the payee and never shown to partners.
+/// Changes the standing of a partner or account (active, on hold, closed), with a reason, which is stored as the note on
+/// the payee and never shown to partners.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a reason; [`OpsError::Missing`] when there is no such payee.
+/// [`OpsError::Refused`] without a reason; [`OpsError::Missing`] if there is no such payee.
 pub async fn set_standing(
     app: &App,
     actor: &Actor,
@@ -302,7 +302,7 @@ pub async fn set_standing(
     Ok(())
 }
 
-/// Whether we deal with a payee, and why.
+/// A payee's standing and the note with its reason.
 type Kept = (PayeeStanding, Option<String>);
 
 async fn standing_of(tx: &mut Tx, payee: Payee) -> Result<Option<Kept>> {
@@ -317,8 +317,8 @@ async fn standing_of(tx: &mut Tx, payee: Payee) -> Result<Option<Kept>> {
     })
 }
 
-/// Writes another standing or note of a payee that is locked in `tx`, with its row in the trail. A standing that is not
-/// the former one has its reason in the note.
+/// Saves a new standing or note of a payee that is locked in `tx`, with an audit row. For a changed standing the note is
+/// its reason.
 pub(super) async fn note_standing_of(
     tx: &mut Tx,
     now: i64,
@@ -343,13 +343,13 @@ pub(super) async fn note_standing_of(
     Ok(())
 }
 
-/// Every gate of a payee that is closed now, whatever the amount.
+/// Every gate of a payee that is closed now, regardless of the amount.
 pub async fn blockers(db: &mut Db, payee: Payee, now: i64) -> Result<Vec<Blocker>> {
     let gates = Gates::read(db, [payee]).await?;
     Ok(gates.payee(payee, now))
 }
 
-/// A reason that was given.
+/// The reason, trimmed; refused if empty or too long.
 pub(super) fn given<'a>(reason: &'a str, ask: &str) -> Result<&'a str> {
     match reason.trim() {
         "" => Err(Refusal::new("missing", ask).at("reason").into()),

@@ -1,6 +1,6 @@
-//! People and API keys: who may come in, and how: signing in and out, proving who one is, one's own password. Entering
-//! people is in `logins`, what an administrator does about them in `team`, API keys in `keys`. What is deliberately not
-//! here: what each may do (`payout::access`), and how many times one may try (`web::kit::login_limit` slows down guessing).
+//! Signing in and out, stepping up and changing one's own password. Creating logins is in `logins`, what administrators do
+//! about them in `team`, API keys in `keys`. What is deliberately not here: what each role allows (`payout::access`), and
+//! the rate limits against guessing (`web::kit::login_limit`).
 
 pub mod factor;
 pub mod forgotten;
@@ -38,22 +38,22 @@ pub use sessions::{Browser, Entered, Finished, Second, Session, by_session, fini
 
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
-/// How exactly it is known when somebody was last here.
+/// A person's last activity is recorded at most this often.
 const SEEN_US: i64 = 5 * 60 * 1_000_000;
-/// What stands in history for the command line, which acts without a session.
+/// The actor in the audit trail for the command line, which acts without a session.
 pub const OPERATOR: &str = "operator";
 
-/// The address that somebody signs in with.
+/// The address a person signs in with.
 ///
 /// # Errors
-/// When there is nobody of this id.
+/// If there is no person with this id.
 pub async fn address_of(app: &App, id: PersonId) -> Result<String> {
     let found = people::by_id(&mut app.store.read().await?, id).await?;
     found.and_then(|person| person.email).ok_or(OpsError::Missing)
 }
 
-/// Notes that somebody is here, at most once in five minutes, and beside what they ask for: nobody waits for a line that
-/// only says when they were last seen, and nothing is lost with it.
+/// Records that somebody is active, at most once every five minutes and in the background: the request does not wait for
+/// it, and losing it does no harm.
 fn note_seen(app: &App, person: &Person) {
     let (now, id) = (app.clock.now(), person.id);
     let before = now - SEEN_US;
@@ -69,8 +69,7 @@ fn note_seen(app: &App, person: &Person) {
     });
 }
 
-/// Signs somebody in, or half way in when they have a second factor; `None` for a wrong address or password. `browser` is the
-/// one they come with.
+/// Signs a person in, or only halfway if they have a second factor; `None` for a wrong address or password.
 pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<Entered>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
@@ -91,8 +90,7 @@ pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) 
     }
 }
 
-/// Notes that a password of somebody's was wrong, beside the answer: an address that nobody has must not be told by being
-/// answered sooner.
+/// Records a wrong password in the background, so that the response time does not reveal whether an address exists.
 fn note_refused(app: &App, person: PersonId, browser: &Browser) {
     tracing::warn!(%person, from = browser.address, "a wrong password was tried");
     let (app, now, from) = (app.clone(), app.clock.now(), browser.address.clone());
@@ -121,27 +119,27 @@ fn too_busy(_: Busy) -> OpsError {
     OpsError::Conflict(Refusal::new("slow_down", told))
 }
 
-/// What somebody shows again: their password, and the code of their second factor where they have one.
+/// The credentials for a step-up: the password, and the code of the second factor if they have one.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     pub password: String,
     pub code: String,
 }
 
-/// What became of showing it.
+/// The result of a step-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
     Right,
-    /// The password was wrong; the code was not looked at.
+    /// The password was wrong; the code was not checked.
     WrongPassword,
     WrongCode,
     /// The code was used before.
     UsedCode,
-    /// The passkey was not believed, or it took too long.
+    /// The passkey was rejected, or took too long.
     WrongPasskey,
 }
 
-/// Takes note that whoever holds a session has shown again who they are, and replaces the session's token.
+/// Records a successful step-up, and replaces the session's token.
 pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
@@ -185,16 +183,16 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
     })
 }
 
-/// Whether somebody has a password at all.
+/// Whether a person has a password.
 pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
     let person = people::by_id(&mut app.store.read().await?, id).await?;
     Ok(person.is_some_and(|person| person.password_hash.is_some()))
 }
 
-/// Gives whoever holds a session another password; their other sessions and links end.
+/// Changes the password of a session's person; their other sessions and links end.
 ///
 /// # Errors
-/// When it cannot be their password.
+/// If the password is not acceptable.
 pub async fn change_password(app: &App, session: &Session, password: &str) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let person = people::by_id(&mut app.store.read().await?, id).await?.ok_or(OpsError::Missing)?;
@@ -207,7 +205,8 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
         factor::tell_owner(tx, app, &person, "password", "", now).await?;
-        // Whoever had to prove first has another token already; a copy of the one from before has no part in this either way.
+        // A session that stepped up just now already has a new token; otherwise replace it, so that a copy of the old one
+        // is useless.
         match session.renewed() {
             Some(_) => Ok(None),
             None => Ok(Some(sessions::prove_in(tx, app, session).await?)),
@@ -224,13 +223,13 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Whom a one-time link would sign in; `None` when it is unknown, used or too old. To look does not use it up.
+/// Who a one-time link would sign in; `None` if it is unknown, used or expired. Does not use the link up.
 pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     Ok(people::waiting_link(&mut db, &token_hash(token), LinkFor::Login, app.clock.now()).await?)
 }
 
-/// Signs in whoever a one-time link was made for, once; `None` when it is unknown, used or too old.
+/// Signs in the person that a one-time link was made for, once; `None` if it is unknown, used or expired.
 pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<Entered>> {
     let now = app.clock.now();
     let hash = token_hash(token);
@@ -243,7 +242,7 @@ pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Resul
     }
 }
 
-/// The hash of a password for somebody, if it can be theirs.
+/// Hashes a person's new password if it is acceptable.
 pub(super) async fn hashed(app: &App, password: &str, whose: &Person) -> Result<String> {
     let known = password::known_of(&mut app.store.read().await?, &app.base_url, whose).await?;
     let (clock, password) = (app.clock.clone(), password.to_owned());
@@ -264,7 +263,7 @@ fn link(app: &App, token: &str) -> String {
     format!("{}/login/{token}", app.base_url)
 }
 
-/// Why somebody does not count where two persons are needed, in a sentence; nothing when they do.
+/// Why a person does not count as a second person, in a sentence; `None` if they do.
 pub fn not_counted(counts: Counts) -> Option<String> {
     match counts {
         Counts::Yes => None,
@@ -279,7 +278,7 @@ pub fn not_counted(counts: Counts) -> Option<String> {
     }
 }
 
-/// Whoever a person is when they act.
+/// A person as the actor of a request.
 pub fn actor(person: &Person) -> Actor {
     Actor {
         id: person.id,
@@ -287,7 +286,7 @@ pub fn actor(person: &Person) -> Actor {
         role: person.role,
         partner: person.partner,
         may_write: Scopes::kept(&person.scopes).writes(),
-        // The door they come through knows more.
+        // Set by the route that authenticates them.
         came_from: String::new(),
     }
 }

@@ -1,5 +1,5 @@
-//! How a payment stands, why, and what can be done about it, for whoever looks at what it pays. What is deliberately not here:
-//! what stands in the way of a reward or a payout (`why`).
+//! A payment's status, its reason, and the possible actions, as shown with what it pays. What is deliberately not here:
+//! blockers of a reward or a payout (`why`).
 
 use payout::eligibility::{Blocker, Code, Who};
 use payout::reason::{Cause, explain_at};
@@ -12,7 +12,7 @@ use crate::store;
 use crate::store::transactions::Transaction;
 use crate::store::{Db, StoreError, transactions};
 
-/// What a reward that is in a payment waits for: which payment, how it stands, and who must act about it.
+/// Adds to the blocker of a reward in flight: which payment, its status, and who must act.
 pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Blocker {
     let told = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
     let who = reason_now(payment, elsewhere).map(|reason| reason.who);
@@ -24,10 +24,10 @@ pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Bl
     }
 }
 
-/// A payment, by the number that people see or its id.
+/// A payment, by number or id.
 ///
 /// # Errors
-/// [`OpsError::Blocked`] when its record cannot be read: who must act then, and what they must do.
+/// [`OpsError::Blocked`] if its record cannot be read, with who must act and how.
 pub async fn payment(db: &mut Db, name: &str) -> Result<Transaction> {
     match transactions::find(db, name).await {
         Err(error @ (StoreError::Corrupt(_) | StoreError::Db(_))) if error.about_a_row() => {
@@ -39,13 +39,13 @@ pub async fn payment(db: &mut Db, name: &str) -> Result<Transaction> {
     }
 }
 
-/// Why a payment stands as it does, or what it waits for.
+/// Why a payment is in its state, or what it waits for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reason {
-    /// The vendor's own code unchanged, a gate's, or ours.
+    /// The vendor's own code, a gate's, or ours.
     pub code: String,
     pub message: String,
-    /// The vendor's own words, where it had any.
+    /// The vendor's own message, if any.
     pub said: Option<String>,
     pub remedy: &'static str,
     pub who: Who,
@@ -58,7 +58,7 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
         (None, Some(waiting)) => (waiting.clone(), None),
         (None, None) => (by_its_state(transaction.state)?.to_owned(), None),
     };
-    // What could not be read is told in Bursar's own words.
+    // An unreadable answer is described in our own words only.
     let said = said.filter(|words| !words.is_empty() && code != "vendor_not_understood");
     let explained = explain_at(&code, transaction.state);
     let message = explained.message.map(str::to_owned).or_else(|| said.clone());
@@ -73,8 +73,8 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
     Some(Reason { code, message, said, remedy, who })
 }
 
-/// The same, once it is known whether the payee has another destination by now: then the partner has done what was asked of
-/// them, and what is left is ours.
+/// As [`reason`], but if the payee has changed their destination (`elsewhere`), the partner has done their part, and the
+/// payer must act.
 pub fn reason_now(transaction: &Transaction, elsewhere: bool) -> Option<Reason> {
     let reason = reason(transaction)?;
     let answered = elsewhere && reason.who == Who::Partner;
@@ -82,12 +82,12 @@ pub fn reason_now(transaction: &Transaction, elsewhere: bool) -> Option<Reason> 
     Some(if answered { Reason { who: Who::Payer, remedy, ..reason } } else { reason })
 }
 
-/// Whether these gates say that the payee has another destination than the one a payment was promised to.
+/// Whether one of these gates says that the payee's destination has changed since Pay.
 pub fn elsewhere(closed: &[Blocker]) -> bool {
     closed.iter().any(|gate| gate.code == Code::DestinationChanged)
 }
 
-/// Whether the payee of a payment that asks something of the partner has another destination by now.
+/// Whether the payee of a payment that waits for the partner has changed their destination.
 pub async fn moved_on(db: &mut Db, payment: &Transaction) -> store::Result<bool> {
     let asks = reason(payment).is_some_and(|reason| reason.who == Who::Partner);
     if !asks || law::resubmit(payment.state, &payment.terms).is_err() {
@@ -98,7 +98,7 @@ pub async fn moved_on(db: &mut Db, payment: &Transaction) -> store::Result<bool>
     Ok(profile.is_some_and(|profile| profile.destination.fingerprint() != promised))
 }
 
-/// The reason of a payment that stands so and was given none.
+/// The default reason of a state, for a payment without one.
 fn by_its_state(state: State) -> Option<&'static str> {
     match state {
         State::Review | State::PayoutReview => Some("needs_review"),
@@ -126,20 +126,20 @@ fn by_its_state(state: State) -> Option<&'static str> {
     }
 }
 
-/// Whether nothing is left to be done about a payment. The rewards of a closed one are elsewhere; its money may lie in the
-/// payee's balance all the same, and its vendor may contradict it.
+/// Whether there is nothing left to do about a payment. The rewards of a closed one are elsewhere, but its money may still
+/// be parked in the payee's balance, or its vendor may contradict it.
 fn is_over(transaction: &Transaction) -> bool {
     let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
     transaction.closed() && !parked && transaction.contradicted_at.is_none()
 }
 
-/// What can be done about a payment, once it is known whether the payee has another destination by now.
+/// The possible actions, given whether the payee has changed their destination.
 pub fn choices_now(transaction: &Transaction, elsewhere: bool) -> &'static [Choice] {
     let asks = reason(transaction).is_some_and(|reason| reason.who == Who::Partner);
     if elsewhere && asks { remedy::elsewhere() } else { choices(transaction) }
 }
 
-/// What can be done about a payment, the usual first. What is closed needs nothing.
+/// The possible actions, the usual one first; none for a closed payment.
 pub fn choices(transaction: &Transaction) -> &'static [Choice] {
     let cause = transaction.reason.as_ref().map(|reason| Cause::of(&reason.code));
     match (is_over(transaction), transaction.contradicted_at) {

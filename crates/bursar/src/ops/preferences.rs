@@ -1,4 +1,4 @@
-//! What somebody prefers pages to look like. Nothing of it changes what they say.
+//! Display preferences of a person. They do not affect content.
 
 use payout::Refusal;
 use serde_json::json;
@@ -10,10 +10,10 @@ use crate::store::Tx;
 use crate::store::preferences::{self, Preferences};
 use crate::transact;
 
-/// Keeps what whoever asks prefers.
+/// Saves the actor's preferences.
 ///
 /// # Errors
-/// When there is no such zone.
+/// If the time zone does not exist.
 pub async fn save(app: &App, actor: &Actor, preferences: &Preferences) -> Result<()> {
     let unknown = preferences.zone.as_deref().filter(|name| jiff::tz::TimeZone::get(name).is_err());
     if let Some(name) = unknown {
@@ -23,7 +23,7 @@ pub async fn save(app: &App, actor: &Actor, preferences: &Preferences) -> Result
     transact!(app, |tx| { keep(tx, app.clock.now(), actor, preferences).await })
 }
 
-/// The same in a transaction that does more.
+/// The same, inside the caller's transaction.
 pub(super) async fn keep(tx: &mut Tx, now: i64, actor: &Actor, preferences: &Preferences) -> Result<()> {
     preferences::save(tx, actor.id, preferences).await?;
     let detail = json!({

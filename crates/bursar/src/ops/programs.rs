@@ -1,4 +1,4 @@
-//! Programs and reward activities: entered, and later changed, under the caller's own ids.
+//! Programs and reward activities, created and changed under the caller's external ids.
 
 use payout::Refusal;
 use payout::ids::{ActivityId, ProgramId};
@@ -12,14 +12,14 @@ use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Named, Program, Worth};
 use crate::transact;
 
-/// Ten years: longer than any programme holds its rewards back.
+/// Ten years: longer than any program's hold period.
 const MOST_HOLD_DAYS: i64 = 3_650;
 
-/// Enters or changes the program that the caller knows as `name`, or changes the one that has it as our id. `change` is
-/// given how it is, if it is, and says how it will be; the answer says whether it is new.
+/// Creates or changes the program with external id `name`, or changes the one with that id of ours. `change` maps the
+/// current program, if any, to the new one. Returns whether it was created.
 ///
 /// # Errors
-/// The field that cannot be; `type_conflict` when rewards of the other type exist.
+/// The first invalid field; `type_conflict` if rewards of the other type exist.
 pub async fn save_program(
     app: &App,
     actor: &Actor,
@@ -47,7 +47,7 @@ pub async fn save_program(
             Some(before) if after.hold_days < before.hold_days => {
                 lowering::by_people(tx, actor, "shorten a program's hold period").await?;
             }
-            // Rewards of an activity that a key makes in it would be paid as soon as by a shorter hold.
+            // An API key could move its activities into the new program, which would pay as early as a shorter hold.
             None if after.hold_days < programs::longest_hold(tx).await? => {
                 lowering::by_people(
                     tx,
@@ -76,11 +76,11 @@ pub async fn save_program(
     })
 }
 
-/// Enters or changes the activity that the caller knows as `name`, or changes the one that has it as our id. `change` is
-/// given how it is, if it is, and says how it will be, its program by the caller's id; the answer says whether it is new.
+/// Creates or changes the activity with external id `name`, or changes the one with that id of ours. `change` maps the
+/// current activity, if any, to the new one, whose program is given by external id. Returns whether it was created.
 ///
 /// # Errors
-/// The field that cannot be, a value of the wrong type among them.
+/// The first invalid field, including a value of the wrong type.
 pub async fn save_activity(
     app: &App,
     actor: &Actor,
@@ -101,7 +101,7 @@ pub async fn save_activity(
         filled(&after.name, "name")?;
         let same = before.as_ref().filter(|before| before.program.1 == after.program.1);
         let named = match same {
-            // The one it is, and not another whose name reads the same.
+            // Keep the same program, and not another with a similar external id.
             Some(before) => before.program.0.to_string(),
             None => referred(&after.program.1, "program")?,
         };
@@ -113,7 +113,7 @@ pub async fn save_activity(
         after.reward_type = program.reward_type;
         after.hold_days = program.hold_days;
         check_worth(after.worth, program.reward_type)?;
-        // It lets rewards be paid earlier, as shortening the hold itself would.
+        // This lets rewards be paid earlier, like shortening the hold.
         if before.as_ref().is_some_and(|before| after.hold_days < before.hold_days) {
             lowering::by_people(tx, actor, "move an activity to a program with a shorter hold period")
                 .await?;

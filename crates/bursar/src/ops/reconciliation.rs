@@ -1,7 +1,7 @@
-//! Reconciliation: what a vendor says of our balance is kept, held against our postings, and what does not tie is a case that
-//! somebody looks at. It closes by itself once both sides come to the same.
+//! Reconciliation: stores the vendors' records of our balance, compares them with our postings, and opens a case for each
+//! difference, which a person reviews. A case closes by itself once both sides agree.
 //!
-//! What is deliberately not here: reading at the vendors (`work::movements`), and what a difference is called
+//! What is deliberately not here: reading from the vendors (`work::movements`), and the kinds of differences
 //! (`payout::reconciliation`).
 
 pub mod known;
@@ -24,17 +24,17 @@ use crate::store::{self, StoreError, Tx, audit, put_back, transactions};
 use crate::transact;
 
 const DAY_US: i64 = 86_400_000_000;
-/// How long reading is leased; it is made longer with each page.
+/// How long a reading is leased; each page extends it.
 const LEASE_US: i64 = 60_000_000;
-/// How much an account's first reading looks back, at the most.
+/// The furthest an account's first reading looks back.
 const FIRST_LOOK_US: i64 = 31 * DAY_US;
-/// So many payments are held against each other in one transaction.
+/// How many payments are compared in one transaction.
 const AT_ONCE: usize = 500;
-/// How long what was booked, and what a day's balance was, is held against what the vendor says, which may say it late.
+/// How long postings and daily balances are compared again, because the vendor may report late.
 const LATE_US: i64 = 4 * DAY_US;
 
-/// Begins to read an account, where it is due and nobody reads it. One that was never read is read from when it was connected,
-/// but not for more than a month.
+/// Begins to read an account if it is due and nobody else is reading it. A new account is read from when it was connected,
+/// at most one month back.
 pub async fn begin(app: &App, of: &Account, now: i64) -> Result<Option<Pull>> {
     let mut db = app.store.read().await?;
     let known = kept::pulls(&mut db).await?.into_iter().find(|pull| pull.of == *of);
@@ -52,10 +52,10 @@ pub async fn begin(app: &App, of: &Account, now: i64) -> Result<Option<Pull>> {
     })
 }
 
-/// Keeps a page that was read, and how far the reading has come with it.
+/// Stores a page of movements, and the reading's progress.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] where another process reads the account now.
+/// [`OpsError::Conflict`] if another process is reading the account now.
 pub async fn keep(app: &App, pull: &Pull, lines: &[NewMovement]) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -65,12 +65,12 @@ pub async fn keep(app: &App, pull: &Pull, lines: &[NewMovement]) -> Result<()> {
     })
 }
 
-/// Finds the payments that lines belong to.
+/// Matches movements to their payments.
 pub async fn find_owners(app: &App, of: &Account) -> Result<()> {
     transact!(app, |tx| { Ok(kept::find_owners(tx, of).await?) })
 }
 
-/// Notes as what payments PayPal has paid items, which its reports know by these alone.
+/// Records the ids of the payments by which PayPal has paid items; its reports use only these.
 pub async fn note_references(app: &App, paid_as: &[(String, String)]) -> Result<()> {
     transact!(app, |tx| {
         kept::note_references(tx, paid_as).await?;
@@ -78,10 +78,10 @@ pub async fn note_references(app: &App, paid_as: &[(String, String)]) -> Result<
     })
 }
 
-/// Notes what the vendor says lies there and of which moment it says so, as it was read now.
+/// Records the balances as reported by the vendor, each with its own time and the time of the reading.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] where another process reads the account now.
+/// [`OpsError::Conflict`] if another process is reading the account now.
 pub async fn note_balances(app: &App, pull: &Pull, told: &[(Money, i64)], read_at: i64) -> Result<()> {
     transact!(app, |tx| {
         kept::hold(tx, pull, app.clock.now() + LEASE_US).await?;
@@ -92,10 +92,10 @@ pub async fn note_balances(app: &App, pull: &Pull, told: &[(Money, i64)], read_a
     })
 }
 
-/// Ends a reading: notes how far it came and lets it go.
+/// Ends a reading: stores its progress and releases the lease.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] where another process reads the account now.
+/// [`OpsError::Conflict`] if another process is reading the account now.
 pub async fn end(app: &App, pull: &Pull) -> Result<()> {
     transact!(app, |tx| {
         kept::hold(tx, pull, 0).await?;
@@ -104,10 +104,10 @@ pub async fn end(app: &App, pull: &Pull) -> Result<()> {
     })
 }
 
-/// Holds what was read of an account against our postings, and each day's lines against the balance that was told.
+/// Compares an account's movements with our postings, and each day's movements with the reported balance.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] where another process reads the account now.
+/// [`OpsError::Conflict`] if another process is reading the account now.
 pub async fn compare(app: &App, pull: &Pull) -> Result<()> {
     let now = app.clock.now();
     let booked_from = (pull.pulled_at.unwrap_or(pull.begun_at).min(now) - LATE_US).max(pull.begun_at);
@@ -123,10 +123,10 @@ pub async fn compare(app: &App, pull: &Pull) -> Result<()> {
     transact!(app, |tx| { compare_days(tx, app, pull).await })
 }
 
-/// What is held against each other: of one subject, in one currency and aspect.
+/// What is compared: one subject, in one currency and aspect.
 type Place = (String, Currency, Aspect);
 
-/// Both sides of it.
+/// The two sides of a comparison.
 #[derive(Default)]
 struct Sides {
     lines: Vec<(usize, Line)>,
@@ -151,7 +151,7 @@ async fn compare_some(tx: &mut Tx, app: &App, pull: &Pull, subjects: &[String]) 
         let verdict = judge_sides(*aspect, both, owner(pull.of.vendor, state), (pull.begun_at, now));
         for (line, posting) in &verdict.pairs {
             let ((line, _), (posting, _)) = (both.lines[*line], both.postings[*posting]);
-            // A fee that is told with its payment is no line of its own.
+            // A fee reported with its payment has no line of its own.
             if kind(pull.of.vendor, &held[line].kind).part.aspect() == Some(*aspect) {
                 pairs[line] = Some((posted[posting].journal.clone(), posted[posting].line));
             }
@@ -168,18 +168,18 @@ async fn compare_some(tx: &mut Tx, app: &App, pull: &Pull, subjects: &[String]) 
     Ok(kept::put_cases(tx, &cases).await?)
 }
 
-/// Whose the lines are, as far as it decides how long they may wait.
+/// How long the movements may wait for their counterpart, by the state of their payment.
 fn owner(vendor: Vendor, state: Option<State>) -> Of {
     match (state, vendor) {
         (Some(state), _) if state.in_flight() => Of::Open,
         (Some(_), _) => Of::Ended,
-        // PayPal's reports know its own ids alone; which item one is may be learned later.
+        // PayPal's reports contain only its own ids; which item one belongs to may be learned later.
         (None, Vendor::PayPal) => Of::Nobody { late: true },
         (None, Vendor::Stripe) => Of::Nobody { late: false },
     }
 }
 
-/// Both sides of everything that is held against each other; what has a case stays in it with nothing on either side.
+/// The two sides of every comparison. A known case is included even if both sides are empty now.
 fn sides<'a>(
     vendor: Vendor,
     held: &[Held],
@@ -216,8 +216,8 @@ fn judge_sides(aspect: Aspect, both: &Sides, of: Of, times: (i64, i64)) -> Verdi
     judge(aspect, &of_side(&both.lines), &of_side(&both.postings), of, times)
 }
 
-/// The case as it is after comparing; none where there was none and both sides tie. An explanation holds for what it was
-/// given for: it lapses when the difference becomes another one.
+/// The case after a comparison; `None` if there was none and both sides agree. An explanation applies to one difference
+/// only, and lapses if that changes.
 fn after(
     app: &App,
     pull: &Pull,
@@ -237,7 +237,7 @@ fn after(
     let day = verdict.since.map(clock::date).or_else(|| before.as_ref().map(|case| case.day.clone()));
     Some(Case {
         explained: same.and_then(|case| case.explained.clone()),
-        // What was explained and has become another difference waits for somebody anew.
+        // A changed difference after an explanation counts as newly opened.
         opened_at: open
             .filter(|case| same.is_some() || case.explained.is_none())
             .map_or(now, |case| case.opened_at),
@@ -260,7 +260,7 @@ fn fresh(app: &App) -> String {
     format!("rec_{}", ids::encode(ids::fresh(app.clock.now(), app.clock.chance())))
 }
 
-/// Writes which lines are which postings, and which tie with all they belong to.
+/// Records the matched pairs, and which lines agree with everything they belong to.
 async fn write(
     tx: &mut Tx,
     held: &[Held],
@@ -280,7 +280,7 @@ async fn write(
     Ok(kept::tie(tx, which(false), None).await?)
 }
 
-/// Holds the balances that were told in the last days against what the lines come to.
+/// Compares the balances reported in the last days with the totals of the movements.
 async fn compare_days(tx: &mut Tx, app: &App, pull: &Pull) -> Result<()> {
     let now = app.clock.now();
     kept::hold(tx, pull, now + LEASE_US).await?;
@@ -308,7 +308,7 @@ async fn compare_days(tx: &mut Tx, app: &App, pull: &Pull) -> Result<()> {
     Ok(())
 }
 
-/// Opening, movements and closing of each of these days.
+/// The opening balance, movements and closing balance of each of these days.
 fn closed(read: &[Read]) -> Vec<Closed> {
     let day = |day: &Read| Day {
         moved_minor: day.moved.minor,
@@ -318,7 +318,7 @@ fn closed(read: &[Read]) -> Vec<Closed> {
     chain(None, &read.iter().map(day).collect::<Vec<_>>())
 }
 
-/// The balance of a day as something that is held against its lines.
+/// The comparison of a day's balance with its movements.
 fn of_day(day: &Read, closed: &Closed, now: i64) -> Verdict {
     let told = closed.closing_minor.unwrap_or(0);
     let until = day.told.map_or(now, |(_, at)| at) + GRACE_US;
@@ -339,11 +339,11 @@ fn of_day(day: &Read, closed: &Closed, now: i64) -> Verdict {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DayStanding {
-    /// The vendor and the books say the same.
+    /// The vendor and the books agree.
     Ties,
-    /// They do not, and somebody has written down why of everything that is off.
+    /// They differ, and somebody has explained every difference.
     Explained,
-    /// Something may be late yet.
+    /// A counterpart may still arrive.
     Waits,
     DoesNotTie,
 }
@@ -360,15 +360,15 @@ impl DayStanding {
     }
 }
 
-/// A day of one account and currency, with what of it does not tie.
+/// A day of one account and currency, with its differences.
 #[derive(Clone, Debug)]
 pub struct DayView {
     pub key: Key,
     pub currency: Currency,
-    /// What was read of it.
+    /// The stored balances and movements.
     pub read: Read,
     pub closed: Closed,
-    /// What is open or was explained.
+    /// The open or explained cases.
     pub cases: Vec<Case>,
 }
 
@@ -383,15 +383,15 @@ impl DayView {
         }
     }
 
-    /// By how much what the vendor moved is more than what the books hold of it, explained or not. What only waits is not
-    /// counted, nor that the vendor's own balance is not what its movements come to: that is [`Closed::difference_minor`].
+    /// How much more the vendor moved than the books have, explained or not. Leaves out what still waits, and a vendor
+    /// balance that differs from its own movements: that is [`Closed::difference_minor`].
     pub fn not_in_books(&self) -> Sum {
         let off = self.cases.iter().filter(|case| case.stays_off() && case.aspect != Aspect::Balance);
         Sum::new(off.map(Case::difference).sum(), self.currency)
     }
 }
 
-/// The days of a page, newest first.
+/// A page of days, newest first.
 pub async fn list(
     db: &mut store::Db,
     filter: &Filter,
@@ -428,16 +428,16 @@ pub async fn list(
     Ok(views)
 }
 
-/// Makes everything due to be read at once, from `since` on where that is given.
+/// Makes every reading due at once, from `since` if given.
 pub async fn hurry(app: &App, since: Option<i64>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| { Ok(kept::hurry(tx, now, since).await?) })
 }
 
-/// Looks again: everything is read anew, further back than usual, and the payment that a case is about is asked about.
+/// Reads everything again, further back than usual, and polls the payment of the case.
 ///
 /// # Errors
-/// [`OpsError::Missing`] where there is no such case.
+/// [`OpsError::Missing`] if there is no such case.
 pub async fn look_again(app: &App, actor: &Actor, case: Option<&str>) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -457,7 +457,7 @@ pub async fn look_again(app: &App, actor: &Actor, case: Option<&str>) -> Result<
     Ok(())
 }
 
-/// Notes who takes which days or movements out as a file.
+/// Logs who exports days or movements.
 pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str, rows: usize) -> Result<()> {
     let at = app.clock.now();
     let detail = serde_json::json!({ "of": what, "filters": told, "rows": rows }).to_string();
@@ -469,11 +469,11 @@ pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str
     })
 }
 
-/// Notes why something is off, in the words of whoever found out. It is no task any more as long as it is off by just as much.
-/// What is known to be a payment that this database lost need not wait until it can no longer be late.
+/// Records somebody's explanation of a difference. The case is no longer a task as long as the difference stays the same. A
+/// known payment that the database lost can be explained before its grace period is over.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] when there is nothing to explain (any more).
+/// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] if there is nothing to explain.
 pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Case> {
     if why.trim().is_empty() || why.chars().count() > 1_000 {
         let sentence =
@@ -494,7 +494,7 @@ pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Ca
                             somebody has explained it.";
             return Err(OpsError::Conflict(Refusal::new("nothing_to_explain", sentence)));
         }
-        // What is known to be the fee of the same payment is no matter of its own.
+        // The fee of the same payment is explained with it.
         let mut all = vec![case];
         if let Some(fee) = known::fee_of(tx, &all[0]).await? {
             all.push(kept::lock_case(tx, &fee).await?);

@@ -1,7 +1,7 @@
-//! The one way in which a fact becomes a change: load, ask the law, write the whole step in one database transaction.
+//! The only path from a fact to a change: load, ask the law, and write the whole step in one database transaction.
 //!
-//! Answers of our own calls, webhooks, polls and hand refreshes all end here, and so do the steps that people's commands
-//! lead to. What is deliberately not here: deciding (that is `payout::law`) and talking to vendors.
+//! Responses to our calls, webhooks, polls and manual refreshes all end here, as do the steps of people's commands. What is
+//! deliberately not here: deciding (`payout::law`) and talking to vendors.
 
 pub mod contradiction;
 
@@ -23,10 +23,10 @@ use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Tra
 use crate::store::{self, Rows, Tx, audit, contradictions};
 use contradiction::takes_an_id;
 
-/// Why what was to be fetched back is not: the vendor's own schedule has paid it out.
+/// Why a recall failed: the payee's own payout schedule has paid the money out.
 pub const PAID_OUT: &str = "paid_by_schedule";
 
-/// Something heard about one attempt.
+/// A fact about one attempt, with its source.
 #[derive(Clone, Debug)]
 pub struct Heard {
     pub transaction: TransactionId,
@@ -34,70 +34,69 @@ pub struct Heard {
     pub fact: Fact,
     /// The vendor's id of the attempt, once known.
     pub vendor_id: Option<String>,
-    /// The submission that carries it.
+    /// The submission that carries the attempt.
     pub submission: Option<String>,
-    /// Where it was heard: `request`, `answer`, `webhook`, `poll` or `person`.
+    /// The source: `request`, `answer`, `webhook`, `poll` or `person`.
     pub source: &'static str,
-    /// The particulars, for the timeline.
     pub detail: Option<String>,
-    /// The vendor's event, where a webhook told it.
+    /// The vendor's event id, if a webhook reported it.
     pub event_id: Option<String>,
 }
 
-/// What recording led to, beyond what is in the database.
+/// The outcome of recording, beyond what is in the database.
 #[derive(Debug, Default)]
 pub struct Recorded {
     /// How many facts changed something.
     pub changed: usize,
-    /// A new attempt is to be sent.
+    /// Whether a new attempt is ready to be sent.
     pub to_dispatch: bool,
-    /// The payments as they are now.
+    /// The payments in their state after recording.
     pub standing: BTreeMap<TransactionId, Transaction>,
 }
 
-/// Payments that are locked for this database transaction, with their attempts, as they are now.
+/// Payments locked for this database transaction, with their current attempts.
 pub struct Held {
     cases: BTreeMap<TransactionId, Case>,
 }
 
 impl Held {
-    /// The attempts of all of them.
+    /// The attempts of all payments.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.cases.values().flat_map(|case| &case.attempts)
     }
 
-    /// One of the payments, as it is now.
+    /// One of the payments, in its current state.
     pub fn payment(&self, id: TransactionId) -> Option<&Transaction> {
         self.cases.get(&id).map(|case| &case.transaction)
     }
 
-    /// Whether an event of which the vendor has shown nothing is asked about further: what it tells of a payment that is
-    /// settled here may be that its money came back, and no person is told as of one that is not settled.
+    /// Whether to keep asking about an event for which the vendor has shown nothing. It may mean that the money of a
+    /// settled payment came back, and no notice is sent for a settled payment as it is for an unsettled one.
     pub fn keeps(&self, event: &Linked, now: i64) -> bool {
         let settled = self.cases.get(&event.transaction).is_some_and(|of| of.transaction.state.settled());
         settled && now.saturating_sub(event.linked_at) < deadline::SETTLED_WATCHED_US
     }
 }
 
-/// A locked transaction, its attempts, and what has been decided to change of them.
+/// A locked transaction, its attempts, and the pending changes.
 struct Case {
     transaction: Transaction,
     attempts: Vec<Attempt>,
     touched: bool,
     ended: bool,
-    /// What one person may have said about how it stood does not hold of how it stands now.
+    /// The state has changed, so one person's pending opinion about it no longer applies.
     overtaken: bool,
     attempts_touched: Vec<AttemptId>,
-    /// Attempts that begin. They stand among the others, so that what is heard next of the same payment finds them.
+    /// New attempts. They are in `attempts` as well, so that later facts about the same payment find them.
     begun: Vec<AttemptId>,
     /// Transfers of which more has come back than was known.
     grown: Vec<AttemptId>,
-    /// It is contradicted, and its money was heard to have gone to the payee's bank all the same.
+    /// It is contradicted, and its money has reached the payee's bank by the payee's own schedule.
     swept_beside: bool,
     paid_at: Option<Option<i64>>,
 }
 
-/// What one database transaction will write.
+/// Everything that one database transaction will write.
 #[derive(Default)]
 struct Sheet {
     journals: Vec<(String, Option<String>, Journal)>,
@@ -109,19 +108,19 @@ struct Sheet {
     came_back: Vec<TransactionId>,
 }
 
-/// Records facts. Each is put to the law in the order given, on rows locked for this transaction.
+/// Records facts. Each is put to the law in the given order, on locked rows.
 ///
 /// # Errors
-/// When the database does not answer; then nothing was recorded.
+/// If the database fails; then nothing was recorded.
 pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
     let held = hold(tx, heard.iter().map(|one| one.transaction)).await?;
     record_of(tx, app, actor, held, heard).await
 }
 
-/// The same of payments that are held already; what was heard of any other is left out.
+/// The same for payments that are already locked; facts about other payments are skipped.
 ///
 /// # Errors
-/// When the database does not answer; then nothing was recorded.
+/// If the database fails; then nothing was recorded.
 pub async fn record_of(
     tx: &mut Tx,
     app: &App,
@@ -156,8 +155,8 @@ pub async fn record_of(
     Ok(recorded)
 }
 
-/// An attempt leads to each movement once. One whose books were corrected begins anew: what failed here once, and was
-/// proven to be under way, can fail again.
+/// Makes the journals' causes unique again after a correction. Normally an attempt causes each movement once; an attempt
+/// whose books were corrected can fail again.
 async fn after_corrections(tx: &mut Tx, sheet: &mut Sheet) -> store::Result<()> {
     let subjects: BTreeSet<&str> = sheet.journals.iter().map(|(subject, ..)| subject.as_str()).collect();
     let corrected = contradictions::corrections(tx, &subjects.into_iter().collect::<Vec<_>>()).await?;
@@ -169,15 +168,15 @@ async fn after_corrections(tx: &mut Tx, sheet: &mut Sheet) -> store::Result<()> 
     Ok(())
 }
 
-/// Which attempts carry the objects that are named here. One object of a vendor is one attempt: what is told about the
-/// same object for another payment is not believed, and must not spoil the set it came in.
+/// The attempts that own the vendor objects named in these facts. One vendor object belongs to one attempt: a fact that
+/// names it for another payment is not believed, and must not spoil the rest of the batch.
 async fn carried(tx: &mut Tx, heard: &[Heard]) -> store::Result<HashMap<String, AttemptId>> {
     let named = heard.iter().filter(|one| has_one_object(one.fact.leg()));
     let named: Vec<String> = named.filter_map(|one| one.vendor_id.clone()).collect();
     Ok(contradictions::carriers(tx, &named).await?.into_iter().collect())
 }
 
-/// A payout of Stripe's own schedule pays several at once; every other object is one attempt.
+/// A payout on the payee's own schedule covers several payments at once; any other object is one attempt.
 fn has_one_object(leg: Leg) -> bool {
     match leg {
         Leg::Transfer | Leg::Reversal | Leg::Item => true,
@@ -185,8 +184,7 @@ fn has_one_object(leg: Leg) -> bool {
     }
 }
 
-/// Records the step of a command that the law has allowed on a transaction locked in `tx`: its line in the timeline names
-/// who gave it.
+/// Records the step of a command that the law has allowed on a transaction locked in `tx`; the timeline names the actor.
 pub async fn command(
     tx: &mut Tx,
     app: &App,
@@ -213,8 +211,9 @@ pub async fn command(
     write(tx, app, (now, &actor.id.to_string()), &cases, sheet).await
 }
 
-/// Records what a person has proven about an attempt that had ended here, by the vendor's own object. Of a transfer beside a
-/// later one only what has not come back is counted; of any other one, what came back is a fact of its own.
+/// Records what a person has proven, with the vendor's object, about an attempt that had ended here. A transfer beside a
+/// later one counts only with the part that has not come back; for any other attempt, money that came back is a separate
+/// fact.
 pub async fn correction(
     tx: &mut Tx,
     app: &App,
@@ -243,7 +242,7 @@ pub async fn correction(
         case.take(&step, None, None, app, now, &mut sheet);
         case.made_by_vendor(&step, &proven.fact, &mut sheet);
         if second {
-            // It has paid beside another attempt, and that is counted once, however often the vendor tells of it.
+            // A second attempt was paid as well; count that once, however often the vendor reports it.
             let cause = store::ledger::beside(proven.attempt);
             sheet.journals.iter_mut().for_each(|booked| booked.1 = Some(cause.clone()));
         }
@@ -252,7 +251,7 @@ pub async fn correction(
     write(tx, app, (now, actor), &cases, sheet).await
 }
 
-/// Locks payments and reads them with their attempts: nobody else changes them until this database transaction ends.
+/// Locks payments and reads them with their attempts; nobody else can change them until this database transaction ends.
 pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> store::Result<Held> {
     let ids: Vec<TransactionId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let locked = transactions::lock(tx, &ids).await?;
@@ -282,7 +281,7 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
 }
 
 impl Case {
-    /// Puts one fact to the law; answers whether it changed anything.
+    /// Puts one fact to the law; returns whether it changed anything.
     fn hear(&mut self, heard: &Heard, app: &App, now: i64, actor: &str, sheet: &mut Sheet) -> bool {
         let Some(place) = self.attempts.iter().position(|attempt| attempt.id == heard.attempt) else {
             return false;
@@ -299,7 +298,7 @@ impl Case {
         let beside = self.is_beside(&heard.fact);
         let step = self.step(place, &heard.fact);
         self.swept_beside |= beside && step.contradiction;
-        // For whoever counts which rows of the law were reached.
+        // For coverage of the law's rows in tests.
         tracing::trace!(target: "law", state = before.as_str(), attempt = standing.as_str(),
             fact = heard.fact.as_str(), leg = heard.fact.leg().as_str());
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
@@ -317,7 +316,7 @@ impl Case {
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
         } else if moved && matches!(heard.fact, Fact::TransferReversedPartly(_)) {
-            // A person looks at it now; told again once they have settled it, it contradicts nothing.
+            // A person will review it now. The reason code makes a repeat after that not count as a contradiction.
             self.attempts[place].reason_code = heard.fact.reason().map(|reason| reason.code.clone());
             self.attempts_touched.push(heard.attempt);
         }
@@ -328,7 +327,7 @@ impl Case {
         true
     }
 
-    /// The payout that the vendor made by its own schedule is the attempt that has just begun, and it can fail like any other.
+    /// Applies a payout on the payee's own schedule to the attempt that has just begun; it can fail like any other.
     fn made_by_vendor(&mut self, step: &Step, fact: &Fact, sheet: &mut Sheet) {
         let begun = step.begin.and_then(|_| self.begun.last());
         let begun = self.attempts.iter_mut().find(|one| Some(&one.id) == begun);
@@ -340,10 +339,11 @@ impl Case {
         }
     }
 
-    /// What a fact leads to. What comes back after two people have settled it is booked by what they settled.
+    /// The consequence of a fact. Money that comes back after two people settled a payment is booked according to their
+    /// settlement.
     fn step(&self, place: usize, fact: &Fact) -> Step {
         let (of, attempt) = (&self.transaction, &self.attempts[place]);
-        // The payee has it, and what came back was other money: nothing is free before somebody has said so.
+        // The payee has the money, and other money came back: release nothing until a person has decided.
         if self.swept_beside && *fact == Fact::TransferReversed {
             return law::still_contradicted(of.state);
         }
@@ -357,14 +357,14 @@ impl Case {
         law::on(of.state, attempt.state, &of.terms, fact)
     }
 
-    /// Whether what the vendor's own schedule has paid out moves nothing by itself: somebody must say what became of the
-    /// payment.
+    /// Whether a payout on the payee's own schedule moves nothing by itself, because a person must decide what happened to
+    /// the payment.
     fn is_beside(&self, fact: &Fact) -> bool {
         let of = &self.transaction;
         matches!(fact, Fact::Swept { .. }) && (of.closed() || of.contradicted_at.is_some())
     }
 
-    /// Books what the vendor takes for itself for an attempt, by the difference from what is booked for it.
+    /// Books an attempt's vendor fee, as the difference from what is already booked.
     fn book_fee(
         &mut self,
         place: usize,
@@ -390,8 +390,8 @@ impl Case {
         true
     }
 
-    /// Books what of a transfer has come back, by the difference from what is booked of it. It only grows, so an older
-    /// answer changes nothing.
+    /// Books the part of a transfer that has come back, as the difference from what is already booked. The part only grows,
+    /// so an older answer changes nothing.
     fn book_part(
         &mut self,
         place: usize,
@@ -420,15 +420,15 @@ impl Case {
         true
     }
 
-    /// What was booked of a transfer in part ends with the whole: taken out again where all of it came back, and on the
-    /// account of what two people settled where they settled it.
+    /// Closes what was booked for a partly reversed transfer: reversed out if all of it came back, or moved to the account
+    /// of a settlement by two people.
     fn end_part(&mut self, step: &Step, before: State, sheet: &mut Sheet) {
         let id = self.transaction.id.to_string();
         let terms = self.transaction.terms;
         for attempt in self.attempts.iter_mut().filter(|one| one.reversed_minor != 0) {
             let part = attempt.reversed_minor;
             let ends = step.journals.iter().find_map(|journal| match journal.movement() {
-                // What comes back after it was settled is booked without the part.
+                // Money that comes back after a settlement is booked without the part.
                 Movement::Recall | Movement::Reverse if before != State::WrittenOff => {
                     attempt.reversed_minor = 0;
                     law::part_back(&terms, law::part_account(before, &terms, false), part, 0)
@@ -455,7 +455,7 @@ impl Case {
         }
     }
 
-    /// The vendor's id is worth keeping even where the law has nothing to change.
+    /// Stores the vendor's id even if the law changes nothing.
     fn note_ids(&mut self, place: usize, heard: &Heard, now: i64, sheet: &mut Sheet) {
         let beside = !takes_an_id(&self.attempts[place], heard);
         let attempt = &mut self.attempts[place];
@@ -464,7 +464,7 @@ impl Case {
             && attempt.vendor_id.as_ref() != Some(vendor_id)
         {
             if attempt.vendor_id.is_some() {
-                // What the vendor took for the one before is booked, and what it takes for this one comes to that.
+                // The fee of the previous object stays booked; the new object's fee is added to it.
                 attempt.fee_minor = 0;
             }
             attempt.vendor_id = Some(vendor_id.clone());
@@ -490,7 +490,7 @@ impl Case {
         let attempt = &mut self.attempts[place];
         attempt.state = next;
         if next == AttemptState::Queued {
-            // Nothing of it was sent, and nothing carries it any more.
+            // Nothing was sent, and no submission carries it any more.
             (attempt.submission, attempt.first_sent_at) = (None, None);
         }
         let told = heard.fact.reason().map(|reason| reason.code.clone());
@@ -500,8 +500,8 @@ impl Case {
         self.attempts_touched.push(attempt.id);
     }
 
-    /// Takes the consequence on: state, dates, books, notices, a new attempt. `about` is the attempt that a fact is about; a
-    /// command's books come of the attempt that it begins.
+    /// Applies a step: state, dates, journals, notices, a new attempt. `about` is the attempt that the fact is about; the
+    /// journals of a command refer to the attempt it begins.
     fn take(
         &mut self,
         step: &Step,
@@ -525,7 +525,7 @@ impl Case {
             self.transaction.ask_at =
                 asking::next((before, step.state), self.transaction.ask_at, now, app.config.poll_us());
             let (was, is) = (before.status() == Status::Success, step.state.status() == Status::Success);
-            // What was paid outside stays paid, whatever the vendor does beside that.
+            // What was paid outside stays paid, whatever the vendor does.
             if was != is && self.transaction.outside.is_none() {
                 self.paid_at = Some(is.then_some(now));
             }
@@ -541,7 +541,7 @@ impl Case {
             other.state = next;
             other.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
             other.reason_code = reason.map(|reason| reason.code.clone()).or(other.reason_code.take());
-            // A reversal that ended without a reason would be taken for one that people have settled.
+            // Without a reason, the reversal would look like one that people have settled.
             if leg == Leg::Reversal && next == AttemptState::Failed {
                 other.reason_code.get_or_insert_with(|| PAID_OUT.to_owned());
             }
@@ -568,8 +568,8 @@ impl Case {
         sheet.journals.extend(booked.map(|journal| (id.to_string(), cause.clone(), journal)));
     }
 
-    /// The reason to go on with. One that only repeats how the payment stands explains nothing, so what was known before
-    /// is kept: what nobody claimed comes back for the reason for which nobody claimed it.
+    /// The reason to keep. A reason that only repeats the state explains nothing, so the previous one is kept: an unclaimed
+    /// payment comes back for the reason it was unclaimed.
     fn worth_more(&mut self, reason: Option<&Reason>) -> Option<Reason> {
         match reason {
             Some(reason) if reason.message.is_empty() && is_bare_status(&reason.code) => {
@@ -591,7 +591,7 @@ impl Case {
     }
 }
 
-/// Whether a payment stands so that people may say what became of it. One that is contradicted may stand in any way.
+/// Whether people may settle a payment in this state. A contradicted one may be in any state.
 fn waits_for_people(state: State) -> bool {
     match state {
         State::Review
@@ -635,7 +635,7 @@ async fn write(
             case.attempts.iter().partition(|one| case.begun.contains(&one.id));
         for one in new {
             begun.push(transactions::new_attempt(one.id, one.transaction, one.leg, one.number, now));
-            // The vendor has made it, or it has ended, before anything of it was sent.
+            // The vendor has made it already, or it ended before anything was sent.
             made_already.extend((one.state != AttemptState::Queued).then(|| attempt_change(one)));
         }
         let touched = known.into_iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
@@ -679,8 +679,8 @@ async fn write(
     Ok(())
 }
 
-/// Tells of the batches that have no payment under way any more. Where two processes end the last two at the same moment
-/// neither sees it; then the watch does.
+/// Sends a notice for batches that have no payment in progress any more. If two processes end the last two at the same
+/// moment, neither sees it; the watch loop does.
 async fn tell_ends(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -> store::Result<()> {
     if batches.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! A payee asks to be paid: their rewards are looked at first when the next payout is prepared. What is deliberately not
-//! here: paying. A person does that, and a payment answers the request by itself.
+//! Payout requests: the payee's rewards come first when the next payout is prepared. What is deliberately not here: paying.
+//! A person does that, and a payment fulfils the request.
 
 use payout::Refusal;
 use payout::ledger::Payee;
@@ -12,7 +12,7 @@ use crate::store::batches::PoolFilter;
 use crate::store::{self, audit, portal};
 use crate::transact;
 
-/// Notes that a payee wishes to be paid, and tells those who pay. Asking again before they were paid changes nothing.
+/// Records that a payee wants to be paid, and notifies the payers. A repeated request changes nothing.
 ///
 /// # Errors
 /// `nothing_payable` while none of their rewards passes every gate.

@@ -1,6 +1,6 @@
-//! Rewards: entering, editing, deleting and clawing back, one at a time; reviewing one or many is in [`review`], what
-//! stands between a reward and its payment in [`gates`], taking back what was decided about many in [`undo`]. What is
-//! deliberately not here: files (`ops::import`), batches and payments.
+//! Rewards: creating, editing, deleting and clawing back, one at a time. Reviewing is in [`review`], the gates of a reward
+//! in [`gates`], undoing a bulk decision in [`undo`]. What is deliberately not here: files (`ops::import`), batches and
+//! payments.
 
 mod gates;
 mod review;
@@ -31,20 +31,20 @@ use crate::store::{self, Db, Tx, audit, contradictions, ledger};
 use crate::transact;
 
 const DAY_US: i64 = 86_400_000_000;
-/// So many bytes an external id may have.
+/// The longest external id, in bytes.
 const MOST_OF_AN_ID: usize = 200;
 
-/// A reward as somebody enters it. References are the caller's own ids.
+/// A reward as submitted. References are external ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Draft {
-    /// The caller's id: the same one again is the same reward.
+    /// The caller's id; the same id means the same reward.
     pub external_id: String,
     pub activity: String,
     /// The partner who earned it.
     pub owner: String,
-    /// How much; the activity's own value where not said.
+    /// The value; the activity's own value if `None`.
     pub worth: Option<Worth>,
-    /// Who is paid; the partner where not said. Points have none.
+    /// Who is paid; the partner if `None`. Points have none.
     pub payment_type: Option<PaymentType>,
     /// The record or form behind it.
     pub form_reference: Option<String>,
@@ -53,15 +53,15 @@ pub struct Draft {
     pub note: Option<String>,
     /// The date it was earned, `YYYY-MM-DD`.
     pub earned_on: Option<String>,
-    /// Not payable from here on.
+    /// When it expires and is no longer payable.
     pub expires_at: Option<i64>,
 }
 
 impl Draft {
-    /// The same with every id in its normal form.
+    /// A copy with every id in its normal form.
     ///
     /// # Errors
-    /// The id that holds signs that nobody sees, is empty or too long.
+    /// The id that has invisible characters, is empty or too long.
     pub fn in_normal_form(&self) -> std::result::Result<Self, Refusal> {
         let external_id =
             external::entered(&self.external_id).map_err(|refusal| refusal.at("external_id"))?;
@@ -73,7 +73,7 @@ impl Draft {
         Ok(Self { external_id, activity, owner, ..self.clone() })
     }
 
-    /// What tells this reward sent again from another one under its id: everything that was said.
+    /// A hash of the whole content, to distinguish a repeat from a different reward under the same id.
     pub fn content_hash(&self) -> String {
         let worth = self.worth.map(|worth| {
             format!("{} {}", worth.minor(), worth.currency().map_or("points", |currency| currency.code()))
@@ -91,7 +91,7 @@ impl Draft {
         ];
         let mut hash = Sha256::new();
         for part in parts {
-            // The length first, so that no two contents can be told in the same bytes.
+            // Prefix the length, so that different contents never hash the same bytes.
             hash.update(part.map_or("-".to_owned(), |part| format!("{}:{part}", part.len())));
             hash.update("\n");
         }
@@ -99,7 +99,7 @@ impl Draft {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The reward this makes, without the number that it is given when it is stored.
+    /// The reward to store; its number is assigned later.
     ///
     /// # Errors
     /// The field that does not fit the activity.
@@ -156,8 +156,8 @@ impl Draft {
     }
 }
 
-/// Whether its hold period was over before it was entered: it counts from the day on which it was earned, which whoever enters
-/// it writes. Whoever decides about it is told, since then nobody had the time that the hold is for.
+/// Whether the hold period was already over when the reward was entered. It counts from the day it was earned, which the
+/// person who enters it chooses; reviewers are warned, because the hold gave nobody time to look.
 pub fn hold_was_over(of: &Entered) -> bool {
     let earned = of.earned_on.as_deref().and_then(clock::start_of_date);
     let held = earned.zip(of.held_until);
@@ -188,10 +188,10 @@ pub(super) fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
     day(date, told).map_err(|told| Refusal::new("invalid_date", told).at("earned_on"))
 }
 
-/// When a reward that expires on this date is not payable any more; never on 9999-12-31, which programs write for it.
+/// When a reward with this expiry date stops being payable; `None` for 9999-12-31, which programs write for "never".
 ///
 /// # Errors
-/// When it is no date, or of a year that nobody means.
+/// If it is not a date, or its year is implausible.
 pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
     if date == "9999-12-31" {
         return Ok(None);
@@ -205,7 +205,7 @@ pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
     Err(Refusal::new("invalid_date", told).at("expires_on"))
 }
 
-/// A reward that was entered, or was there already with the same content.
+/// A created reward, or an existing one with the same content.
 #[derive(Clone, Debug)]
 pub struct Created {
     pub reward: Reward,
@@ -213,10 +213,10 @@ pub struct Created {
     pub now: i64,
 }
 
-/// Enters a reward.
+/// Creates a reward.
 ///
 /// # Errors
-/// `external_id_conflict` when the id is taken by another content; unknown references; values that do not fit.
+/// `external_id_conflict` if the id exists with other content; unknown references; values that do not fit.
 pub async fn create(
     app: &App,
     actor: &Actor,
@@ -228,7 +228,7 @@ pub async fn create(
     transact!(app, |tx| {
         let id = draft.external_id.as_str();
         let existed = is_known(tx, draft).await? || !enter(tx, app, actor, draft).await?;
-        // Somebody may have entered the same id in between; then that one's content decides.
+        // If somebody created the same id in between, compare with that content.
         if existed && !is_known(tx, draft).await? {
             return Err(OpsError::Conflict(external_id_conflict()));
         }
@@ -239,7 +239,7 @@ pub async fn create(
     })
 }
 
-/// Whether this very reward was entered before.
+/// Whether this reward already exists, with the same content.
 async fn is_known(db: &mut Db, draft: &Draft) -> Result<bool> {
     match rewards::known(db, &[&draft.external_id]).await?.remove(&draft.external_id) {
         Some(hash) if hash == draft.content_hash() => Ok(true),
@@ -248,7 +248,7 @@ async fn is_known(db: &mut Db, draft: &Draft) -> Result<bool> {
     }
 }
 
-/// Enters it; false when its id was taken meanwhile.
+/// Creates it; `false` if its id was taken in the meantime.
 async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<bool> {
     let (activity, owner) = references(tx, draft).await?;
     let mut entered = draft.settle(&activity, &owner, app, &actor.id.to_string())?;
@@ -262,7 +262,7 @@ async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<b
     Ok(true)
 }
 
-/// A reward is worth no more than the operator has said one may be, and in a currency that people are paid in.
+/// Checks that the value is within the operator's maximum per reward, and in a current currency.
 ///
 /// # Errors
 /// `above_reward_max` or `unknown_currency` at `value`.
@@ -281,7 +281,7 @@ pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::res
     Err(Refusal::new("above_reward_max", told).at("value"))
 }
 
-/// The caller's id stands for another reward.
+/// The external id belongs to a reward with other content.
 pub fn external_id_conflict() -> Refusal {
     Refusal::new(
         "external_id_conflict",
@@ -295,19 +295,19 @@ async fn references(db: &mut Db, draft: &Draft) -> Result<(Activity, Partner)> {
     Ok((activity.ok_or_else(unknown_activity)?, owner.ok_or_else(unknown_owner)?))
 }
 
-/// There is no such activity.
+/// No activity has this external id.
 pub fn unknown_activity() -> Refusal {
     Refusal::new("unknown_activity", "There is no activity with this external id; enter it first.")
         .at("activity")
 }
 
-/// There is no such partner.
+/// No partner has this external id.
 pub fn unknown_owner() -> Refusal {
     Refusal::new("unknown_partner", "There is no partner with this external id; enter them first.")
         .at("owner")
 }
 
-/// What is edited of a reward.
+/// The fields of a reward to edit.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     /// Another value of the same kind and currency.
@@ -317,10 +317,10 @@ pub struct Edit {
     pub expires_at: Option<Option<i64>>,
 }
 
-/// Edits a reward. Another value of an approved one takes the approval back.
+/// Edits a reward. Changing the value of an approved one revokes the approval.
 ///
 /// # Errors
-/// 409 while it is in a batch, in flight or paid; `precondition_failed` when it is not in the version that was seen.
+/// 409 while it is in a batch, in flight or paid; `precondition_failed` if its version is not `seen`.
 pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &Edit) -> Result<Reward> {
     let now = app.clock.now();
     let edited = transact!(app, |tx| {
@@ -335,7 +335,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         let standing = standing(tx, &found, actor).await?;
         let mut status = before.status;
         let worth = edit.worth.unwrap_or(before.worth);
-        // The rule about values also keeps what is in a payout from being edited in any other way.
+        // The rule about values also prevents any other edit while it is in a payout.
         let after_value = reward::edit_value(standing)?;
         if worth != before.worth {
             same_kind(worth, before.worth)?;
@@ -370,7 +370,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
     Ok(edited)
 }
 
-/// What of a reward may be edited beside its value, for the trail.
+/// The editable fields other than the value, for the audit trail.
 fn told(expires_at: Option<i64>, reason: Option<&str>, note: Option<&str>) -> serde_json::Value {
     json!({"expires": expires_at.map(crate::clock::rfc3339), "reason": reason, "note": note})
 }
@@ -386,7 +386,7 @@ fn same_kind(new: Worth, old: Worth) -> std::result::Result<(), Refusal> {
 /// Deletes a reward that was never approved.
 ///
 /// # Errors
-/// 409 when it was approved once, or is in a batch, in flight or paid.
+/// 409 if it was ever approved, or is in a batch, in flight or paid.
 pub async fn delete(app: &App, actor: &Actor, id: &str, seen: Option<i64>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -405,10 +405,10 @@ pub async fn delete(app: &App, actor: &Actor, id: &str, seen: Option<i64>) -> Re
     Ok(())
 }
 
-/// Takes back what was paid wrongly: a reward of its own that the payee's next claim subtracts.
+/// Claws back what was wrongly paid: creates a reward that the payee's next claim subtracts.
 ///
 /// # Errors
-/// When the reward is not paid, is points, or less is left of it than is to be taken back.
+/// If the reward is not paid or is points, or less than `value` is left of it.
 pub async fn claw_back(
     app: &App,
     actor: &Actor,
@@ -430,7 +430,7 @@ pub async fn claw_back(
         {
             return Err(changed_meanwhile());
         }
-        // One whose approval had been taken back before its payment was found to have paid it is owed by the payee already.
+        // If the approval was revoked before its payment was found to have paid it, the payee already owes the amount.
         if paid.entered.status == RewardStatus::Approved {
             let entry = (entered.id.to_string(), Journal::clawback(payee, value));
             ledger::write(tx, now, &app.clock, &[entry]).await?;
@@ -448,7 +448,7 @@ pub async fn claw_back(
     Ok(created)
 }
 
-/// A clawback of some of a reward, approved as it is entered; `times` is how many there are already.
+/// An approved clawback of part of a reward; `times` is the number of earlier ones.
 pub(super) async fn clawback(
     tx: &mut Tx,
     app: &App,

@@ -1,12 +1,12 @@
-//! Safe mode: the database is older than the payments made since (a restored backup, a standby that took over), so nothing
-//! is sent, paid or deleted until Bursar has compared itself with the vendors. A person may switch it on as well.
+//! Safe mode: the database may be older than the payments made since (a restored backup, a standby that took over), so
+//! nothing is sent, paid or deleted until it has been compared with the vendors. A person can also turn it on.
 //!
-//! The rule for people: whatever changes a payment, or decides about a reward, or gives one back, is refused. A payment that
-//! this database calls failed may have been sent again and paid since; whoever frees its rewards pays them twice. What
-//! only adds (rewards, batches, payees) and what only stops (a hold) stays allowed, and so is asking a vendor.
+//! While it is on, every command that changes a payment, or decides about or releases a reward, is refused. A payment that
+//! this database considers failed may have been sent again and paid since; releasing its rewards would pay them twice. What
+//! only adds (rewards, batches, payees) or only stops (a hold) stays allowed, and so do queries to a vendor.
 //!
-//! What is deliberately not here: comparing with the vendors (`work::search`), how an old database is noticed (`epoch`), and
-//! how what was found is settled (`found`).
+//! What is deliberately not here: comparing with the vendors (`work::search`), detecting an old database (`epoch`), and
+//! settling what was found (`found`).
 
 mod found;
 
@@ -29,29 +29,29 @@ use crate::transact;
 
 pub use found::{STEPS, Said, Shown, held, list, note_stands, open_one, settle_found, steps};
 
-/// The name of its state in `meta`.
+/// The key in `meta` for its state.
 const NAME: &str = "safe_mode";
-/// Payments are searched from so long before the time of the backup: clocks differ, and a payment may have been promised
-/// long before it was sent.
+/// How long before the backup's time the search for payments begins: clocks differ, and a payment may be promised long
+/// before it is sent.
 const EARLIER_US: i64 = 172_800_000_000;
-/// What was over for longer than this before the time that is missing is not asked about again: PayPal lets nobody claim, and
-/// no bank sends back, what is that old.
+/// Payments that ended longer than this before the missing time are not polled again: at that age PayPal payments can no
+/// longer be claimed, and banks no longer return money.
 const OVER_US: i64 = 40 * 86_400_000_000;
-/// A search counts that began so long after safe mode did: what was on the wire then is seen by it.
+/// How long after safe mode began a search must begin to count, so that it sees requests that were in transit.
 pub const APART_US: i64 = 120_000_000;
-/// The name, in `meta`, of what is remembered of it when it is over.
+/// The key in `meta` for what is remembered afterwards.
 const PAST: &str = "put_back";
-/// The wait after a search that failed.
+/// The wait after a failed search.
 const AGAIN_US: i64 = 30_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// `bursar restore` put a backup in place.
+    /// `bursar restore` restored a backup.
     Restored,
-    /// The mark beside the key, or this process's own memory, is ahead of the database.
+    /// The database is behind the mark beside the key, or behind this process's memory.
     Behind,
-    /// A person switched it on.
+    /// A person turned it on.
     Person,
 }
 
@@ -59,40 +59,40 @@ pub enum Why {
 pub struct State {
     pub why: Why,
     pub at: i64,
-    /// From when on payments may be missing here; nothing is missing where a person only stopped everything.
+    /// The time from which payments may be missing; `None` if a person only stopped everything.
     pub since: Option<i64>,
-    /// What happened, in a sentence.
+    /// What happened, as a sentence.
     pub says: String,
-    /// When the last search of each account of a vendor that went through began.
+    /// Per account, when its last successful search began.
     #[serde(default)]
     pub searched: BTreeMap<String, i64>,
-    /// When the last search of each account that failed began, and why it failed.
+    /// Per account, when its last failed search began, and why it failed.
     #[serde(default)]
     pub failed: BTreeMap<String, (i64, String)>,
-    /// Accounts whose credentials were refused meanwhile, and when: the lost database may have paid from them.
+    /// Accounts whose credentials were refused in the meantime, and when: the lost database may have paid from them.
     #[serde(default)]
     pub refused: BTreeMap<String, i64>,
 }
 
 impl State {
-    /// From when on payments are searched at the vendors.
+    /// The time from which payments are searched at the vendors.
     pub fn searched_from(&self) -> Option<i64> {
         self.since.map(|since| since.saturating_sub(EARLIER_US).max(0))
     }
 
-    /// Whether an account has been searched well enough.
+    /// Whether an account has been searched since safe mode began.
     pub fn is_searched(&self, place: &str) -> bool {
         let last = self.searched.get(place);
         self.since.is_none() || last.is_some_and(|began| *began >= self.at.saturating_add(APART_US))
     }
 
-    /// Whether people may say that they have compared an account's payments by hand: its search has failed. Before it was tried
-    /// nobody can know what it would have found.
+    /// Whether people may say that they have compared an account's payments by hand: only after a search has failed,
+    /// because until then nobody knows what it would find.
     pub fn may_be_compared(&self, place: &str) -> bool {
         self.failed.contains_key(place)
     }
 
-    /// Whether an account is to be searched now: at once, and again when what was on its way has arrived.
+    /// Whether an account is due for a search: at once, and again once requests in transit have arrived.
     pub fn is_due(&self, place: &str, now: i64) -> bool {
         let rests = self.failed.get(place).is_some_and(|(at, _)| now - at < AGAIN_US);
         let first = !self.searched.contains_key(place);
@@ -100,15 +100,15 @@ impl State {
     }
 }
 
-/// What is searched: a vendor's account, by the name that searches are noted under.
+/// The key of a vendor's account in the search state.
 pub fn place(vendor: Vendor, account: Option<&str>) -> String {
     format!("{} {}", vendor.as_str(), account.unwrap_or("whose account is not known yet"))
 }
 
-/// What is remembered after it is over: accounts that were never searched since may still have payments that are lost here.
+/// Remembered after safe mode: an account never searched since may still have payments that are missing here.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Past {
-    /// From when on payments may be missing.
+    /// The time from which payments may be missing.
     since: i64,
     /// The accounts that were searched, or compared by hand.
     searched: BTreeSet<String>,
@@ -125,15 +125,15 @@ async fn remember(tx: &mut Tx, past: &Past) -> Result<()> {
     Ok(meta::set(tx, PAST, &text).await?)
 }
 
-/// How it stands; `None` while it is off.
+/// The state; `None` while it is off.
 pub async fn state(db: &mut Db) -> store::Result<Option<State>> {
     Ok(read(db).await?.map(|(_, state)| state))
 }
 
-/// The same beside the text that was read: whoever writes it puts its own in place of that, or of none.
+/// The state with its stored text; writers compare-and-swap against that text, or against none.
 async fn read(db: &mut Db) -> store::Result<Option<(String, State)>> {
     let Some(text) = meta::get(db, NAME).await? else { return Ok(None) };
-    // An earlier version's operators wrote a word into the table: as after a restore of an unknown time.
+    // Earlier versions stored a bare word; treat it as a restore of unknown time.
     let state = serde_json::from_str(&text).unwrap_or_else(|_| State {
         why: Why::Restored,
         at: 0,
@@ -150,13 +150,13 @@ pub async fn on(db: &mut Db) -> store::Result<bool> {
     Ok(meta::get(db, NAME).await?.is_some())
 }
 
-/// Whether it stops what is queued from being sent.
+/// Whether it stops queued payments from being sent.
 pub async fn stops_sending(db: &mut Db) -> store::Result<bool> {
     Ok(on(db).await? && !payout::planted::on("sends_in_safe_mode"))
 }
 
-/// Refuses a verb that changes a payment, decides about a reward or frees one, while it is on. Asked inside the verb's own
-/// database transaction.
+/// Refuses a verb that changes a payment, or decides about or releases a reward, while safe mode is on. Call it inside the
+/// verb's own database transaction.
 ///
 /// # Errors
 /// [`OpsError::Blocked`] while it is on.
@@ -168,8 +168,7 @@ pub async fn refuse(db: &mut Db, about: impl Display) -> Result<()> {
     }
 }
 
-/// Why it is on, in a sentence or two: because the database may be old, or because a person stopped everything. Nothing
-/// while it is off.
+/// Why it is on, in a sentence or two: the database may be old, or a person stopped everything. `None` while it is off.
 pub async fn told(db: &mut Db) -> store::Result<Option<String>> {
     let Some(state) = state(db).await? else { return Ok(None) };
     Ok(Some(match state.since {
@@ -182,13 +181,13 @@ pub async fn told(db: &mut Db) -> store::Result<Option<String>> {
     }))
 }
 
-/// With a full stop at its end.
+/// The text with a full stop at its end.
 fn ended(says: &str) -> String {
     let says = says.trim();
     if says.ends_with(['.', '!', '?']) { says.to_owned() } else { format!("{says}.") }
 }
 
-/// Beside the codes that are closed for every payout: why safe mode is on, where that is one of them.
+/// Adds the reason to a safe mode blocker, if there is one.
 pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blocker>> {
     if !blockers.iter().any(|blocker| blocker.code == Code::SafeMode) {
         return Ok(blockers);
@@ -204,21 +203,21 @@ pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blo
 #[derive(Clone, Debug)]
 pub struct Entering {
     pub why: Why,
-    /// From when on payments may be missing here.
+    /// The time from which payments may be missing.
     pub since: Option<i64>,
-    /// What happened, in a sentence.
+    /// What happened, as a sentence.
     pub says: String,
-    /// The epoch that the database is found to lie before: the next one is above it.
+    /// The epoch that the database is behind; the next one is above it.
     pub epoch: i64,
 }
 
-/// Switches it on. Where payments may be missing, everything that is not over is doubted and will be looked up: none of it is
-/// sent before. Where it is on already, the longer time that is missing counts, and everything is compared anew.
+/// Turns it on. If payments may be missing, everything unfinished is marked as doubtful and looked up before anything is
+/// sent. If it is already on, the earlier of the two times applies, and everything is compared again.
 pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> Result<()> {
     enter_knowing(tx, actor, entering, BTreeSet::new(), now).await
 }
 
-/// The same where some accounts are known to have been searched for what is missing.
+/// The same, with accounts that have already been searched.
 async fn enter_knowing(
     tx: &mut Tx,
     actor: &str,
@@ -244,7 +243,7 @@ async fn enter_knowing(
         Some(before) if before.at > 0 => format!("{} {}", before.says, entering.says),
         Some(_) | None => entering.says.clone(),
     };
-    // What was searched for what is missing is not searched again.
+    // Accounts already searched for the missing payments are not searched again.
     let done = searched.iter().map(|place| (place.clone(), i64::MAX)).collect();
     let (failed, refused) = (BTreeMap::new(), before_refused);
     let state = State { why: entering.why, at: now, since, says, searched: done, failed, refused };
@@ -257,7 +256,7 @@ async fn enter_knowing(
         doubted = put_back::doubt_all(tx, now).await?;
         put_back::ask_again(tx, since.saturating_sub(OVER_US), now).await?;
         put_back::look_from(tx, now).await?;
-        // What the vendors moved in the time that is missing is read at once, and not within the hour.
+        // Read the vendors' movements of the missing time now, not at the next hourly run.
         reconciliation::hurry(tx, now, None).await?;
         epoch = Some(put_back::begin_epoch(tx, entering.epoch).await?);
     }
@@ -267,15 +266,15 @@ async fn enter_knowing(
     Ok(())
 }
 
-/// Writes how it stands in place of the text that was read. Where that is another one by now, all is done anew.
+/// Replaces the state if the stored text is still `read`; otherwise the transaction is retried.
 async fn write(tx: &mut Tx, read: Option<&str>, state: &State) -> Result<()> {
     let text = serde_json::to_string(state).map_err(|error| store::StoreError::Corrupt(error.to_string()))?;
     let written = meta::replace(tx, NAME, read, &text).await?;
     if written { Ok(()) } else { Err(store::StoreError::Overtaken.into()) }
 }
 
-/// The connected account of a vendor that is not searched yet for what is missing here. Another one must not take its place
-/// before: the lost database may have paid from it.
+/// The vendor's connected account, if it has not been searched yet for missing payments. It must not be replaced before
+/// that, because the lost database may have paid from it.
 pub async fn unsearched_account(db: &mut Db, vendor: Vendor) -> store::Result<Option<String>> {
     let Some(state) = state(db).await? else { return Ok(None) };
     let connected = vendors::all(db).await?.into_iter().find(|one| one.vendor == vendor);
@@ -283,8 +282,8 @@ pub async fn unsearched_account(db: &mut Db, vendor: Vendor) -> store::Result<Op
     Ok(account.filter(|account| !state.is_searched(&place(vendor, Some(account)))))
 }
 
-/// Credentials of another account were refused before the connected one was searched. Whoever saved them knows that the lost
-/// database has paid from it, so payments do not go on from the old one before they are saved once more.
+/// Records that credentials of another account were refused because the connected one had not been searched. Whoever saved
+/// them knows that the lost database paid from that account, so payments stop until they are saved again.
 pub async fn refused(app: &App, vendor: Vendor, account: &str) -> Result<()> {
     transact!(app, |tx| {
         let Some((text, mut state)) = read(tx).await? else { return Ok(()) };
@@ -293,7 +292,7 @@ pub async fn refused(app: &App, vendor: Vendor, account: &str) -> Result<()> {
     })
 }
 
-/// An account of a vendor is connected. Where the database was put back and this account was not searched since, safe mode
+/// Handles a newly connected account. If the database was restored and this account has not been searched since, safe mode
 /// begins again until it is: the lost database may have paid from it.
 pub async fn connected(tx: &mut Tx, vendor: Vendor, account: &str, now: i64) -> Result<()> {
     let Some(past) = past(tx).await? else { return Ok(()) };
@@ -317,14 +316,14 @@ fn note(tx: &mut Tx, actor: &str, action: &'static str, detail: &serde_json::Val
     tx.audit(audit::Entry { at: now, actor, action, subject, detail });
 }
 
-/// A person switches it on. With a time, the database is one that was put back and knows nothing after it.
+/// A person turns it on. `since` says that the database was restored and knows nothing after that time.
 pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str) -> Result<()> {
     let name = &actor.name;
     let says = match since {
         Some(since) => {
             format!("{name} said that this database was put back as it was on {}.", clock::told(since))
         }
-        // The command line is nobody's login.
+        // The command line has no login.
         None if name == "operator" => "Whoever runs the command line switched it on.".to_owned(),
         None => format!("{name} switched it on."),
     };
@@ -337,10 +336,10 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
     Ok(())
 }
 
-/// A search at a vendor has ended: it went through, or why it did not. What it found was recorded before.
+/// Records the end of a search, and why it failed if it did. Its results were recorded before.
 pub async fn searched(tx: &mut Tx, place: &str, began: i64, failed: Option<String>) -> Result<()> {
     let Some((text, mut state)) = read(tx).await? else { return Ok(()) };
-    // It may have begun before safe mode did once more.
+    // The search may have begun before safe mode was entered again.
     if began < state.at {
         return Ok(());
     }
@@ -355,23 +354,22 @@ pub async fn searched(tx: &mut Tx, place: &str, began: i64, failed: Option<Strin
     write(tx, Some(&text), &state).await
 }
 
-/// What safe mode is about, for whoever looks: how it stands, what keeps it on, and what stays open after it.
+/// The safe mode report for people: its state, what keeps it on, and what stays open afterwards.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// How it stands; `None` while it is off.
+    /// The state; `None` while it is off.
     pub state: Option<State>,
-    /// What must end before it can be left, a sentence each.
+    /// What must end before it can be turned off, one sentence each.
     pub keeps_on: Vec<String>,
-    /// The vendors of which people may say that they have compared its payments by hand, because Bursar cannot.
+    /// The vendors whose payments people may compare by hand, because Bursar cannot.
     pub by_hand: Vec<Vendor>,
-    /// What stays open for people, a sentence each.
+    /// What stays open for people, one sentence each.
     pub open: Vec<String>,
-    /// What waits to be sent: how many payments and how much, a line for each way.
+    /// What is waiting to be sent: number of payments and amounts, one line per kind.
     pub goes_out: Vec<String>,
 }
 
-/// How it stands, with what keeps it on. `compared` are the vendors that a person has compared by hand, which counts only
-/// where a search has failed.
+/// The report. `compared` are the vendors that a person has compared by hand; they count only if their search has failed.
 pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
     let state = state(db).await?;
     let open = put_back::open(db).await?;
@@ -407,7 +405,7 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
     Ok(Report { state, keeps_on, by_hand, open, goes_out })
 }
 
-/// What goes out once nothing is stopped any more.
+/// What is sent once nothing stops it any more.
 fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
     let line = |way: Way, one: &str, many: &str| {
         let these: Vec<&outgoing::Waiting> = waiting.iter().filter(|of| of.way == way).collect();
@@ -484,7 +482,7 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
     left.filter_map(|(count, _, one, many)| counted(count, one, many)).collect()
 }
 
-/// A sentence about so many; none about none.
+/// A sentence with a count; `None` for zero.
 fn counted(count: i64, one: &str, many: &str) -> Option<String> {
     match count {
         ..=0 => None,
@@ -526,7 +524,7 @@ pub fn to_reenter(since: i64) -> String {
 pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()> {
     let compared = vouched.compared;
     transact!(app, |tx| {
-        // Read before what is reported of it.
+        // Read this before the report, for the compare-and-swap below.
         let Some((text, _)) = read(tx).await? else { return Ok(()) };
         let report = report(tx, compared).await?;
         let Some(state) = report.state else { return Ok(()) };
@@ -544,7 +542,7 @@ pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()>
             );
             return Err(OpsError::Conflict(Refusal::new("safe_mode_open", sentence)));
         }
-        // Whoever has entered it anew since the report was read is not overruled.
+        // If somebody has entered it again since the report was read, retry.
         if !meta::unset_as(tx, NAME, &text).await? {
             return Err(store::StoreError::Overtaken.into());
         }
@@ -566,8 +564,8 @@ pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()>
     Ok(())
 }
 
-/// Writes down payments that a vendor has and this database does not know of. What one names is asked about at once: what it
-/// has here may have come back since.
+/// Records payments that a vendor has and this database does not. A payment here that one of them names is polled at once:
+/// its money may have come back since.
 pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     let new = put_back::note_found(tx, found, now).await?;
     if new > 0 {

@@ -1,4 +1,5 @@
-//! Saved views of the list of rewards: keeping, renaming, sharing and deleting them. What a view finds is the list's.
+//! Saved views of the rewards list: saving, renaming, sharing and deleting. What is deliberately not here: running their
+//! query.
 
 use payout::Refusal;
 use payout::access::{Permission, allows};
@@ -13,10 +14,10 @@ use crate::transact;
 const MOST: i64 = 50;
 const LONGEST: usize = 60;
 
-/// Keeps a query of the list under a name; another of their own of this name makes place for it. Answers its id.
+/// Saves a list query under a name, replacing the person's own view with that name. Returns its id.
 ///
 /// # Errors
-/// A name that is none, or too many of them.
+/// An invalid name, or too many views.
 pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: bool) -> Result<String> {
     let now = app.clock.now();
     let name = named(name)?;
@@ -39,10 +40,10 @@ pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: boo
     })
 }
 
-/// Gives one of their own views another name, and shares it or not.
+/// Renames one of the person's own views, and shares or unshares it.
 ///
 /// # Errors
-/// When it is not theirs, or another of theirs has this name.
+/// If it is not theirs, or another of theirs has this name.
 pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool) -> Result<()> {
     let now = app.clock.now();
     let name = named(name)?;
@@ -65,10 +66,10 @@ pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool
     })
 }
 
-/// Deletes one of their own views; an administrator deletes shared ones too.
+/// Deletes one of the person's own views; an administrator may delete shared ones, too.
 ///
 /// # Errors
-/// When it is not theirs to delete.
+/// If they may not delete it.
 pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -85,12 +86,12 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     })
 }
 
-/// Whether it is theirs to rename.
+/// Whether the actor may rename it.
 pub fn may_rename(actor: &Actor, view: &SavedView) -> bool {
     view.person == actor.id
 }
 
-/// Whether it is theirs to delete.
+/// Whether the actor may delete it.
 pub fn may_delete(actor: &Actor, view: &SavedView) -> bool {
     may_rename(actor, view) || (view.shared_at.is_some() && allows(actor.role, Permission::Administer))
 }

@@ -1,7 +1,7 @@
-//! What a payee was paid a second time: it comes off their next claim by a clawback, which is withdrawn where the second
-//! payment comes back. The books hold a second payment as owed by the payee from the moment it is known, so that clawback books
-//! nothing by itself. What is deliberately not here: how a second payment is proven (`by_hand`), and clawbacks that people
-//! enter (`rewards`).
+//! Second payments: what a payee was paid twice is deducted from their next claim by a clawback, which is withdrawn if the
+//! second payment comes back. The books show a second payment as owed by the payee as soon as it is known, so this clawback
+//! books nothing. What is deliberately not here: proving a second payment (`by_hand`), and clawbacks that people enter
+//! (`rewards`).
 
 use payout::external;
 use payout::ids::{RewardId, TransactionId};
@@ -21,19 +21,19 @@ use crate::store::second_payments as kept;
 use crate::store::transactions::{self, Transaction};
 use crate::store::{self, StoreError, Tx, audit};
 
-/// Whether the second payment may come back, by the vendor's word about this payment.
+/// Whether the second payment may still come back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stays {
-    /// It is how the payment itself stands: when that comes back, so does what was paid twice.
+    /// It depends on the payment: if that comes back, so does the second payment.
     WithThePayment,
-    /// It was another attempt, whose end is final here.
+    /// It was another attempt, which is final.
     ForGood,
 }
 
-/// What the payee was paid twice, or is not owed any more, comes off their next claim: all that has not come back of it.
+/// Creates clawbacks for what the payee was paid twice, or is no longer owed, minus what has come back.
 ///
 /// # Errors
-/// When somebody else changed a reward of the payment at the same moment.
+/// If somebody else changed a reward of the payment at the same moment.
 pub(super) async fn claw_back(
     tx: &mut Tx,
     app: &App,
@@ -76,11 +76,10 @@ pub(super) async fn claw_back(
     Ok(())
 }
 
-/// The second payment came back: what was to be taken off for it is not taken off any more, and what was taken off already is
-/// owed again.
+/// Withdraws the clawbacks of second payments that came back; amounts already deducted are owed again.
 ///
 /// # Errors
-/// When the database does not answer, or somebody else changed one of the clawbacks at the same moment.
+/// Database errors, or if somebody else changed one of the clawbacks at the same moment.
 pub(super) async fn came_back(
     tx: &mut Tx,
     app: &App,
@@ -100,7 +99,7 @@ async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, told: &str) ->
     let mut clawback = find(tx, id).await?;
     if let (None, Some((draft, _))) = (&clawback.transaction, &clawback.batch) {
         let draft = *draft;
-        // Paid or deleted a moment ago: then it is read again.
+        // If the draft was just paid or deleted, the re-read below sees it.
         if batches::take_draft(tx, draft, by, now).await? {
             batches::take_out(tx, draft, &[id]).await?;
             let (actor, subject) = (by.to_owned(), draft.to_string());
@@ -127,11 +126,12 @@ async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, told: &str) ->
             note(tx, now, by, "reward_voided", id, &json!({"reason": told}));
             Ok(())
         }
-        // Somebody has voided it, and the books forgave what was paid twice. It came back: nothing was given away.
+        // Somebody had voided the clawback, and the books had forgiven the second payment. It came back, so nothing was
+        // given away.
         (true, RewardStatus::Void) => {
             ledger::write(tx, now, &app.clock, &[(id.to_string(), Journal::unapprove(payee, value))]).await
         }
-        // It was taken off what the payee was owed.
+        // It was already deducted from what the payee was owed.
         (true | false, _) => owe_again(tx, app, by, &clawback, (payee, value), told).await,
     }
 }
@@ -140,8 +140,8 @@ async fn find(tx: &mut Tx, id: RewardId) -> store::Result<Reward> {
     rewards::find(tx, &id.to_string()).await?.ok_or(StoreError::Missing)
 }
 
-/// What a clawback took off is owed again: by a reward of its own, which the payee's next claim pays. The clawback stands in
-/// the books from now on like any other, because what it was for is gone.
+/// Owes the deducted amount again, as a new reward that the payee's next claim pays. The clawback stays in the books like
+/// any other.
 async fn owe_again(
     tx: &mut Tx,
     app: &App,

@@ -1,5 +1,5 @@
-//! The payout settings: what the operator has decided, kept as one JSON document. The rules see the part of it that is
-//! theirs ([`Settings`]); the rest is kept for the features that will read it.
+//! The payout settings, stored as one JSON document. The rules use a part of it ([`Settings`]); the rest is for other
+//! features.
 
 pub(super) mod lowering;
 
@@ -18,7 +18,7 @@ use crate::store::{self, Db, StoreError, audit};
 use crate::transact;
 
 const NAME: &str = "payout";
-/// A month is the longest wait after a changed destination that makes sense.
+/// A month is the longest sensible wait after a destination has changed.
 const MOST_COOLING_OFF_HOURS: u32 = 24 * 31;
 
 /// An amount as it is written.
@@ -31,7 +31,7 @@ pub struct Amount {
     pub currency: String,
 }
 
-/// The most of a single payment through one vendor, as it is written.
+/// The maximum of a single payment through one vendor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VendorAmount {
@@ -43,7 +43,7 @@ pub struct VendorAmount {
     pub currency: String,
 }
 
-/// What a vendor takes for a payment in one currency, as it is written.
+/// A vendor's fees for a payment in one currency.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeeTable)]
@@ -52,50 +52,50 @@ pub struct FeeTable {
     pub vendor: String,
     /// Three capital letters.
     pub currency: String,
-    /// The part of the amount in hundredths of a percent: 200 is 2 %.
+    /// The percentage in basis points: 200 is 2 %.
     #[serde(default)]
     pub basis_points: u32,
-    /// The fixed sum of each payment, a decimal.
+    /// The fixed fee per payment, a decimal.
     #[serde(default)]
     pub fixed: Option<String>,
-    /// The least of a payment, a decimal.
+    /// The minimum fee per payment, a decimal.
     #[serde(default)]
     pub minimum: Option<String>,
-    /// The most of a payment, a decimal.
+    /// The maximum fee per payment, a decimal.
     #[serde(default)]
     pub maximum: Option<String>,
-    /// What is taken once a month for each payee that is paid, a decimal.
+    /// The fee per month for each payee that is paid, a decimal.
     #[serde(default)]
     pub monthly: Option<String>,
 }
 
-/// The operator's limits as they are written; what is not named has none.
+/// The operator's limits; a limit that is not listed does not apply.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PayoutLimits)]
 pub struct LimitsDocument {
-    /// The most that one reward may be worth, per currency; another currency has its usual most.
+    /// The maximum value of one reward, per currency; a currency that is not listed has its default maximum.
     #[serde(default)]
     pub per_reward: Vec<Amount>,
-    /// The most of one payment, per vendor and currency.
+    /// The maximum of one payment, per vendor and currency.
     #[serde(default)]
     pub per_payment: Vec<VendorAmount>,
-    /// The most of one payout, per currency.
+    /// The maximum of one payout, per currency.
     #[serde(default)]
     pub per_batch: Vec<Amount>,
-    /// The most that is paid on a day (UTC), per currency.
+    /// The maximum paid on a day (UTC), per currency.
     #[serde(default)]
     pub per_day: Vec<Amount>,
-    /// The most that one person pays on a day (UTC), per currency.
+    /// The maximum paid by one person on a day (UTC), per currency.
     #[serde(default)]
     pub per_person_per_day: Vec<Amount>,
 }
 
-/// From which total on a year's payments are reported to the tax office.
+/// The yearly total from which a payee's payments are reported to the tax office.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaxThreshold {
-    /// The calendar year; later ones follow it until another is set.
+    /// The first calendar year it applies to; it also applies to later years until another is set.
     pub year: i32,
     /// A decimal.
     pub value: String,
@@ -103,38 +103,38 @@ pub struct TaxThreshold {
     pub currency: String,
 }
 
-/// The settings as they are kept and answered.
+/// The settings as stored and as returned by the API.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Document {
-    /// The payout module is on.
+    /// Whether the payout module is on.
     pub enabled: bool,
     /// The vendors a payee may choose: `stripe`, `paypal`.
     pub vendors: Vec<String>,
-    /// Payees must have a tax report.
+    /// Whether payees must have a tax report.
     pub us_tax_tracking: bool,
-    /// Another person must release a batch.
+    /// Whether another person must release a batch.
     pub two_person_release: bool,
     /// `company` or `partner`.
     pub fees_paid_by: String,
-    /// What the vendors take, one table per vendor and currency.
+    /// The vendors' fees, one table per vendor and currency.
     #[serde(default)]
     pub fees: Vec<FeeTable>,
-    /// How long a changed destination waits.
+    /// How long payments to a changed destination wait.
     pub cooling_off_hours: u32,
-    /// Below these, one per currency, nothing is paid.
+    /// The minimum payout, one per currency; smaller claims are not paid.
     pub earning_thresholds: Vec<Amount>,
-    /// The tax reporting thresholds of the years after 2026, which is the last that is built in.
+    /// The tax reporting thresholds of years after 2026, the last built-in one.
     #[serde(default)]
     pub tax_thresholds: Vec<TaxThreshold>,
-    /// Limits of the operator: the most that is paid at once, in a payout, on a day.
+    /// The operator's limits on what is paid at once, in a payout, and on a day.
     #[schema(value_type = LimitsDocument)]
     pub limits: Value,
-    /// A payout's total above these, one per currency, is typed by whoever pays it on a page.
+    /// One per currency: whoever pays a larger payout on a page must type its total.
     #[serde(default)]
     pub typed_total_above: Vec<Amount>,
     /// The first day of the fiscal year, `MM-DD`.
     pub fiscal_year_start: String,
-    /// Who is told of what happens, beside those it concerns.
+    /// Addresses that get notices, in addition to the people concerned.
     pub internal_recipients: Vec<String>,
     /// The partner roles that may set up a payout profile.
     pub profile_roles: Vec<String>,
@@ -168,7 +168,7 @@ pub async fn load(db: &mut Db) -> store::Result<Settings> {
     document.rules().map_err(|refusal| StoreError::Corrupt(format!("payout settings: {}", refusal.sentence)))
 }
 
-/// The settings as they are kept, and their version (0 before they are first saved).
+/// The settings as stored, and their version (0 before they are first saved).
 pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
     match store::settings::get(db, NAME).await? {
         None => Ok((Document::default(), 0)),
@@ -179,12 +179,12 @@ pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
     }
 }
 
-/// Changes the settings: `change` is given how they are and says how they will be. `expected` is the version that
-/// whoever asks has seen, if they say so.
+/// Changes the settings: `change` maps the current ones to the new ones. `expected` is the version the caller saw, if
+/// given.
 ///
 /// # Errors
-/// `precondition_failed` when they were changed since; a refusal that names the field when a value cannot be;
-/// `second_person_needed` when one person would weaken a safeguard within a day; `person_needed` when an API key would.
+/// `precondition_failed` if they have changed since; a refusal that names the invalid field; `second_person_needed` if one
+/// person would weaken a safeguard within a day; `person_needed` if an API key would.
 pub async fn save(
     app: &App,
     actor: &Actor,
@@ -205,7 +205,7 @@ pub async fn save(
             let told = "Connect Stripe or PayPal first: none of the selected payout methods is connected, so nobody could be paid.";
             return Err(Refusal::new("vendor_not_connected", told).at("vendors").into());
         }
-        // What stood so before is no reason to refuse another change; its claims are blocked until a table is entered.
+        // An existing state is no reason to refuse another change; its claims are blocked until a table is entered.
         if lacks_fees(&rules) && !before.rules().is_ok_and(|before| lacks_fees(&before)) {
             let told = "Enter what PayPal takes before partners bear its fee: without a table nobody knows what to take off a payment.";
             return Err(Refusal::new("fee_table_missing", told).at("fees").into());
@@ -236,7 +236,7 @@ pub async fn save(
     Ok(saved)
 }
 
-/// Payees bear PayPal's fee, and no table says what it is in any currency.
+/// Whether payees bear PayPal's fee, but there is no PayPal fee table in any currency.
 fn lacks_fees(rules: &Settings) -> bool {
     let told = rules.fees.iter().any(|table| table.vendor == Vendor::PayPal);
     rules.fees_paid_by == FeesPaidBy::Partner && rules.vendors.contains(&Vendor::PayPal) && !told
@@ -251,10 +251,10 @@ pub fn stale() -> OpsError {
 }
 
 impl Document {
-    /// The part that the rules read.
+    /// The part of the settings that the rules use.
     ///
     /// # Errors
-    /// The first field that cannot be.
+    /// The first invalid field.
     pub fn rules(&self) -> std::result::Result<Settings, Refusal> {
         let refuse = |field, code, told: &str| Refusal::new(code, told).at(field);
         let unknown_vendor = || refuse("vendors", "unknown_value", "A vendor is stripe or paypal.");
@@ -390,10 +390,10 @@ impl Document {
         })
     }
 
-    /// The limits as they are written; an empty list stands for none.
+    /// The parsed limits; an empty list means none.
     ///
     /// # Errors
-    /// The first list of them that cannot be read.
+    /// The first list that cannot be read.
     pub fn written_limits(&self) -> std::result::Result<LimitsDocument, Refusal> {
         let wrong = |field, told: String| Refusal::new("invalid", told).at(field);
         let Some(lists) = self.limits.as_object() else {
@@ -427,7 +427,7 @@ impl Document {
             .map_err(|error| wrong("limits", format!("The limits cannot be read: {error}.")))
     }
 
-    /// The same with every amount's digits written out, as all answers print them.
+    /// Normalizes every amount to the number of digits that all responses use.
     fn written_out(mut self) -> std::result::Result<Self, Refusal> {
         self.earning_thresholds = self.thresholds()?.into_iter().map(Amount::from).collect();
         self.typed_total_above = self.typed_totals()?.into_iter().map(Amount::from).collect();
@@ -500,7 +500,7 @@ fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
     Ok(fee::Table { vendor, currency, basis_points: written.basis_points, fixed, least, most, monthly })
 }
 
-/// Minor units of an amount that may be nothing.
+/// The amount in minor units; may be zero.
 fn sum_or_nothing(amount: &Amount) -> std::result::Result<i64, Refusal> {
     let currency = Currency::parse(&amount.currency);
     let money = currency.and_then(|currency| Money::parse_or_nothing(&amount.value, currency));

@@ -1,5 +1,5 @@
-//! What whoever pays or releases a draft had been shown, and how it differs from what is there now. The digest alone
-//! tells that something was changed; this tells what. What is deliberately not here: deciding by it (`pay`, `batches`).
+//! Snapshots of what payers and releasers of a draft were shown, and their differences from the current draft. The digest
+//! only tells that something changed; this tells what. What is deliberately not here: acting on it (`pay`, `batches`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::store::{self, Db, StoreError};
 use crate::transact;
 
-/// How many looks of one draft are kept.
+/// How many snapshots of one draft are kept.
 const MOST: i64 = 20;
 
-/// A draft as it was shown.
+/// A snapshot of a draft.
 #[derive(Serialize, Deserialize)]
 struct Look {
     claims: Vec<Row>,
@@ -62,8 +62,8 @@ impl Row {
     }
 }
 
-/// Keeps what is shown of a draft, unless it was shown so before. That it cannot be kept spoils nothing but the words of a
-/// later refusal, so whoever reads is not told.
+/// Saves a snapshot of a draft, unless it exists. A failure only makes a later refusal less specific, so it is logged and
+/// not returned.
 pub async fn keep(app: &App, view: &BatchView) {
     if !view.batch.open() {
         return;
@@ -83,20 +83,19 @@ async fn kept(app: &App, view: &BatchView) -> Result<()> {
     transact!(app, |tx| { Ok(store::shown::keep(tx, id, digest, &body, app.clock.now(), MOST).await?) })
 }
 
-/// What is different from what was shown.
+/// The differences from a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Difference {
-    /// What was shown is not known any more: then only the totals are compared.
+    /// Whether the snapshot no longer exists; then only the totals are compared.
     pub forgotten: bool,
-    /// Rewards that were not there.
     pub rewards_added: Vec<Item>,
-    /// Rewards that are not there any more. One whose value was changed stands in both.
+    /// Rewards that were removed. A reward with a changed value is in both lists.
     pub rewards_removed: Vec<Item>,
-    /// Claims that came, went or are another amount.
+    /// Claims that were added, removed or changed in amount.
     pub payees: Vec<OfPayee>,
-    /// Claims that go somewhere else.
+    /// Claims with a changed destination.
     pub destinations: Vec<Moved>,
-    /// Totals that are others: the currency, what was seen, what it is now.
+    /// Changed totals: currency, what was shown, what it is now.
     pub totals: Vec<(Currency, Option<Sum>, Option<Sum>)>,
 }
 
@@ -112,29 +111,29 @@ pub struct Item {
     pub adds: Money,
 }
 
-/// A claim that is not what it was: its total and what would be paid, then and now; nothing where there was none.
+/// A changed claim: total and net, before and now; `None` if there was no such claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OfPayee {
     pub payee: Payee,
     pub name: Option<String>,
-    /// Total and net as they were shown.
+    /// Total and net as shown.
     pub was: Option<(Money, Money)>,
     pub now: Option<(Money, Money)>,
-    /// An override of the threshold was added, taken off or written anew.
+    /// Whether an override of the threshold was added, removed or changed.
     pub overridden: bool,
 }
 
-/// Where a claim went, and where it goes now; masked.
+/// A claim's destination before and now, masked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
     pub payee: Payee,
     pub name: Option<String>,
-    /// Vendor and destination as they were shown.
+    /// Vendor and destination as shown.
     pub was: Option<(Vendor, String)>,
     pub now: Option<(Vendor, String)>,
 }
 
-/// How a draft differs from what was shown under this digest. `totals` are those that were seen, where they were sent.
+/// The differences between a draft and the snapshot with this digest. `totals` are the ones the caller saw, if sent.
 pub async fn difference(
     db: &mut Db,
     id: BatchId,
@@ -151,7 +150,7 @@ pub async fn difference(
     let is = Look { claims: view.claims.iter().map(Row::of).collect() };
     let (was, forgotten) = match look {
         Some(look) => (look, false),
-        // Nothing is told of rewards and payees then.
+        // Without a snapshot, no differences in rewards and payees are reported.
         None => (Look { claims: is.claims.clone() }, true),
     };
     let seen: Option<Vec<Sum>> = totals.map(<[Sum]>::to_vec).or_else(|| (!forgotten).then(|| sums(&was)));
@@ -161,7 +160,7 @@ pub async fn difference(
     Ok(difference)
 }
 
-/// The sums of a look, by currency.
+/// The totals of a snapshot, by currency.
 fn sums(look: &Look) -> Vec<Sum> {
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
     for row in &look.claims {
@@ -221,7 +220,7 @@ fn place(row: &Row) -> Option<(Vendor, String)> {
     Some((Vendor::parse(row.vendor.as_deref()?)?, row.masked.clone()?))
 }
 
-/// The rewards of one look that the other has not, or not with this value or for this payee.
+/// The rewards of one snapshot that the other does not have with the same value and payee.
 fn apart(of: &Keyed<'_>, without: &Keyed<'_>) -> Vec<Item> {
     let other: BTreeSet<(&(Payee, Currency), &str, i64)> = without
         .iter()

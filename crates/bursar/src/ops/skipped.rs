@@ -1,4 +1,4 @@
-//! What a payout went on without, noted for each claim. What is deliberately not here: taking it out (`batches`).
+//! Records the claims that a payout left out. What is deliberately not here: removing them (`batches`).
 
 use payout::eligibility::Code;
 
@@ -6,7 +6,7 @@ use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::store::claims::Skipped;
 use crate::store::{self, Tx, claims};
 
-/// Notes the blocked claims of a batch in their payees' history.
+/// Records the blocked claims of a batch in their payees' history.
 pub(super) async fn note_skipped(tx: &mut Tx, view: &BatchView, now: i64) -> store::Result<()> {
     let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
     let skipped = |claim: &ClaimView| {

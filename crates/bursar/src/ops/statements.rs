@@ -1,5 +1,5 @@
-//! A payee's year on paper: which payments stand on it, and the file. It is written down who took one, as of every other
-//! file. What is deliberately not here: how it looks (`documents::statement`).
+//! A payee's yearly statement: which payments it lists, and the file. Every download is logged. What is deliberately not
+//! here: its layout (`documents::statement`).
 
 use payout::ledger::Payee;
 use payout::transaction::Status;
@@ -14,22 +14,22 @@ use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, audit};
 use crate::transact;
 
-/// So many payments are read at once.
+/// How many payments are read at a time.
 const AT_ONCE: i64 = 1_000;
 
-/// Who the statement is for.
+/// The recipient of a statement.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     pub payees: Vec<Payee>,
     pub name: String,
-    /// Their company, unless it is the receiver itself.
+    /// Their company, unless the recipient is the company.
     pub company: Option<String>,
 }
 
 /// The statement of a year as a PDF.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for a year that the calendar does not have.
+/// [`OpsError::Missing`] for a year outside the calendar.
 pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) -> Result<Vec<u8>> {
     let now = app.clock.now();
     let span = tax::year(year).ok_or(OpsError::Missing)?;
@@ -42,7 +42,7 @@ pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) ->
         as_of: date(now),
         payments: found.iter().map(payment).collect(),
     };
-    // Thousands of lines take a moment to set; other requests go on meanwhile.
+    // Typesetting thousands of lines takes a while, so it runs on a blocking thread.
     let made = tokio::task::spawn_blocking(move || pdf(&statement)).await.map_err(|error| error.to_string());
     let bytes = made
         .and_then(|made| made)
@@ -58,7 +58,7 @@ pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) ->
     Ok(bytes)
 }
 
-/// Whatever left us for some payees in a span of time, or was marked as paid outside in it, oldest first.
+/// Everything that left us for these payees in a span of time, or was marked as paid outside in it, oldest first.
 async fn payments(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Transaction>> {
     let (from, to) = span.moments;
     let in_it = |one: &Transaction| match &one.outside {
@@ -81,8 +81,8 @@ async fn payments(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Tran
     Ok(found)
 }
 
-/// The payments that a transaction stands for: one, or two where the vendor has paid what somebody has paid outside as well.
-/// The payee has both, whatever is taken off their next claim for it.
+/// The payments that a transaction represents: one, or two if the vendor paid it as well as somebody outside. The payee has
+/// both, whatever is deducted from their next claim for it.
 pub fn made(one: Transaction) -> Vec<Transaction> {
     let gone = one.left_at.is_some() && !matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
     if !gone || one.outside.is_none() || one.otherwise_at.is_some() {

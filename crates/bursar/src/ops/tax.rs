@@ -1,5 +1,5 @@
-//! Tax reports: filed, and their numbers revealed to whoever says why; and what a year's payments come to. The forms and
-//! numbers themselves are judged by `payout::tax`.
+//! Tax reports: filing them, revealing their numbers to somebody who gives a reason, and the total of a year's payments.
+//! What is deliberately not here: the rules for forms and numbers (`payout::tax`).
 
 use payout::Refusal;
 use payout::ledger::Payee;
@@ -17,7 +17,7 @@ use crate::store::tax::{self, Filed, Span, Total};
 use crate::store::{Db, StoreError, payees};
 use crate::transact;
 
-/// Somewhere on earth it is tomorrow already for so long before it is in UTC.
+/// How long before UTC the next day begins somewhere on earth.
 const EARLIEST_ZONE_US: i64 = 14 * 3_600_000_000;
 
 /// A tax report as it is entered.
@@ -31,15 +31,15 @@ pub struct TaxEntry {
     pub tin: Option<String>,
     /// The name on the form.
     pub name: String,
-    /// Whether the certification was ticked; `None` where the signed form itself lies before whoever enters it.
+    /// Whether the certification was ticked; `None` if whoever enters it has the signed form itself.
     pub certified: Option<bool>,
 }
 
-/// Files a payee's tax report; the number is kept encrypted and answered masked. One that is out of date already is kept
-/// and shows as expired.
+/// Files a payee's tax report; the number is stored encrypted and returned masked. An expired report is stored and shown as
+/// expired.
 ///
 /// # Errors
-/// [`OpsError::Refused`] naming the field that does not fit; [`OpsError::Missing`] when there is no such payee.
+/// [`OpsError::Refused`] naming the invalid field; [`OpsError::Missing`] if there is no such payee.
 pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> Result<Filed> {
     let told = "The form is w9, w8ben or w8bene.";
     let form = Form::parse(&entry.form).ok_or_else(|| Refusal::new("unknown_form", told).at("form"))?;
@@ -74,15 +74,15 @@ pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> R
     })
 }
 
-/// The first moment after a day.
+/// The end of a day.
 fn end_of(day: &str) -> Option<i64> {
     clock::start_of_date(day).map(|start| start + 86_400_000_000)
 }
 
-/// The whole tax number, for whoever says why they must see it. That they saw it, and why, stays in the audit trail.
+/// The full tax number, for somebody who gives a reason. The access and its reason go into the audit trail.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when no number is on file; [`OpsError::Refused`] without a reason.
+/// [`OpsError::Missing`] if no number is on file; [`OpsError::Refused`] without a reason.
 pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<String> {
     let reason = given(reason, "Say why you must see the number; it is kept beside your name.")?;
     transact!(app, |tx| {
@@ -109,10 +109,10 @@ pub fn year_of(now: i64) -> i32 {
     clock::date(now).get(..4).and_then(|year| year.parse().ok()).unwrap_or(1970)
 }
 
-/// The year that is asked for, or the one of this moment.
+/// The requested year, or the current one.
 ///
 /// # Errors
-/// When it is no year of four figures.
+/// If it is not a year of four digits.
 pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal> {
     let Some(year) = year else { return Ok(year_of(now)) };
     let told = "Write the year with four figures, like 2026.";
@@ -120,14 +120,14 @@ pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal>
     read.ok_or_else(|| Refusal::new("invalid", told).at("year"))
 }
 
-/// What a payee was paid in a year, and the line from which on that is reported.
+/// What a payee was paid in a year, and the reporting threshold.
 #[derive(Clone, Debug)]
 pub struct YearView {
     pub year: i32,
     pub totals: Vec<Total>,
     /// What stayed with them in US dollars; nothing is converted.
     pub reportable: Sum,
-    /// From here on it is reported.
+    /// The tax reporting threshold of the year.
     pub line: Money,
 }
 
@@ -137,10 +137,10 @@ impl YearView {
     }
 }
 
-/// A payee's year.
+/// A payee's payments of a year.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+/// [`OpsError::Missing`] if the calendar has no such year; otherwise if the database does not answer.
 pub async fn year_view(db: &mut Db, payee: Payee, of: i32) -> Result<YearView> {
     let span = year(of).ok_or(OpsError::Missing)?;
     let totals = tax::totals(db, &[payee], &span).await?;
@@ -154,11 +154,11 @@ pub(super) fn usd(total: &Total) -> i128 {
     if total.paid.currency == Currency::USD { total.net().minor } else { 0 }
 }
 
-/// A payee whom a batch takes over the line of its year.
+/// A payee whose year a batch takes over the reporting threshold.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossing {
     pub payee: Payee,
-    /// What they were paid this year so far.
+    /// What they have been paid this year.
     pub so_far: Sum,
     /// What the batch pays them.
     pub adds: Money,

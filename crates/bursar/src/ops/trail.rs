@@ -1,5 +1,5 @@
-//! The audit trail's loop: what is committed and waits is chained. What is deliberately not here: writing rows, which every
-//! verb does in its own transaction, and checking them (`verify`).
+//! Chains audit rows that have been committed and wait. What is deliberately not here: writing rows, which every verb does
+//! in its own transaction, and checking them (`verify`).
 
 use super::Result;
 use crate::app::App;
@@ -9,7 +9,7 @@ use crate::transact;
 /// How many rows are chained in one transaction.
 const AT_ONCE: i64 = 1_000;
 
-/// Chains rows that wait; how many. While another node does so there is nothing to do here.
+/// Chains waiting rows; returns how many. Does nothing while another node is chaining.
 pub async fn chain(app: &App) -> Result<usize> {
     if !app.store.chains_later() {
         return Ok(0);

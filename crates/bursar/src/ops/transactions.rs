@@ -1,5 +1,5 @@
-//! What people do about a payment after Pay: send it again, take its rewards back, close it, ask the vendor. What they
-//! settle by hand, because Bursar cannot find it out, is in [`super::by_hand`].
+//! What people do about a payment after Pay: resubmit it, return its rewards to the pool, close it, poll the vendor. Manual
+//! settlement is in [`super::by_hand`].
 
 use payout::Refusal;
 use payout::eligibility::Blocker;
@@ -19,12 +19,12 @@ use crate::store::transactions::{self, Attempt, Line, PaidOutside, Transaction};
 use crate::store::{self, Tx, audit, put_back};
 use crate::transact;
 
-/// Sends a failed payment again: a new attempt with a new key, of the leg that failed. What is known of the payee's
-/// account, and of a transfer that lies there, should be fresh: `work::ask::before_resubmit` comes before.
+/// Resubmits a failed payment: a new attempt with a new key, of the leg that failed. The facts about the payee's account
+/// and a parked transfer should be fresh: call `work::ask::before_resubmit` first.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] unless the last attempt has ended at the vendor; [`OpsError::Blocked`] with every gate that would
-/// only stop it again.
+/// stop it again.
 pub async fn resubmit(
     app: &App,
     actor: &Actor,
@@ -37,7 +37,7 @@ pub async fn resubmit(
         if came_back_in_part(tx, id).await? {
             return Err(not_now(NotNow::CameBackInPart));
         }
-        // At Stripe it is looked for before it is sent, and what is there is adopted.
+        // A Stripe payment is looked up before it is sent, and adopted if it is there.
         if transaction.terms.vendor == Vendor::PayPal {
             nothing_found(tx, id).await?;
         }
@@ -48,7 +48,7 @@ pub async fn resubmit(
         record::command(tx, app, actor, id, step, "resubmitted").await?;
         let mut after = transactions::find(tx, &id.to_string()).await?;
         if after.state == State::Queued {
-            // From the beginning: nothing of it is anywhere, so it is paid from what is connected now.
+            // It starts over and nothing of it exists anywhere, so it is paid from the account that is connected now.
             store::vendors::bind_again(tx, id).await?;
             after = transactions::find(tx, &id.to_string()).await?;
         }
@@ -60,13 +60,13 @@ pub async fn resubmit(
     Ok(sent)
 }
 
-/// Whether a part of its transfer is back with us: what lies in the payee's balance is not the payment any more.
+/// Whether part of its transfer has come back: the money in the payee's balance is no longer the full payment.
 pub async fn came_back_in_part(db: &mut store::Db, id: TransactionId) -> store::Result<bool> {
     let attempts = transactions::attempts(db, &[id]).await?;
     Ok(attempts.iter().any(|one| one.leg == Leg::Transfer && !one.state.ended() && one.reversed_minor > 0))
 }
 
-/// The gates at which a payment would be stopped, or have to wait, if it were sent now.
+/// The gates that would stop or delay a payment if it were sent now.
 pub async fn closed_gates(
     db: &mut store::Db,
     transaction: &Transaction,
@@ -77,8 +77,8 @@ pub async fn closed_gates(
     Ok(gates.blockers_before_send(transaction, now))
 }
 
-/// Puts the rewards of a failed payment back into the pool. Where the money lies in the payee's Stripe balance, a
-/// reversal goes first and the rewards follow when it is accepted; the caller waits for it with `work::ask`.
+/// Returns the rewards of a failed payment to the pool. If the money is parked in the payee's Stripe balance, a reversal is
+/// made first and the rewards follow once it is accepted; the caller waits for it with `work::ask`.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] unless the last attempt has ended at the vendor.
@@ -93,7 +93,7 @@ pub async fn return_to_pool(
         if transaction.contradicted_at.is_some() {
             return Err(not_now(NotNow::Contradicted));
         }
-        // The rewards of a closed payment are elsewhere; its money may lie in a payee's balance all the same.
+        // The rewards of a closed payment are elsewhere, but its money may still be parked in the payee's balance.
         let release = law::return_to_pool(transaction.state);
         if transaction.closed() && !matches!(release, Ok(Release::AfterReversal(_))) {
             return Err(not_now(transaction.closed_as().unwrap_or(NotNow::Closed)));
@@ -118,11 +118,11 @@ pub async fn return_to_pool(
     Ok(after)
 }
 
-/// Asks PayPal to give back what nobody has claimed: an attempt of its own, committed before anything is sent. The books
-/// move when the item itself is fetched and says that it was returned; the caller waits for it with `work::ask`.
+/// Asks PayPal to return an unclaimed payment: a separate attempt, committed before anything is sent. The books change once
+/// the item itself is fetched and is returned; the caller waits for it with `work::ask`.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] unless it is unclaimed, and while it is being called back already.
+/// [`OpsError::Conflict`] unless it is unclaimed, or if a cancellation is already in progress.
 pub async fn cancel_unclaimed(
     app: &App,
     actor: &Actor,
@@ -150,7 +150,7 @@ pub fn canceling(attempt: &Attempt) -> bool {
     attempt.leg == Leg::Cancel && !attempt.state.ended()
 }
 
-/// Closes a failed payment that was made some other way.
+/// Closes a failed payment that was paid some other way.
 ///
 /// # Errors
 /// [`OpsError::Refused`] without a reference and a date; [`OpsError::Conflict`] unless the money is with us.
@@ -169,7 +169,7 @@ pub async fn mark_paid_outside(
     let paid_at = paid_day(app, paid_on)?;
     transact!(app, |tx| {
         let now = app.clock.now();
-        // A contradicted payment is settled first: a payment outside is not what its vendor did.
+        // A contradicted payment must be settled first: being paid outside does not explain what the vendor did.
         let transaction = locked(tx, id).await?;
         let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
         looked_through(tx, id).await?;
@@ -185,11 +185,11 @@ pub async fn mark_paid_outside(
     })
 }
 
-/// The day on which somebody says that a payment was made: at the latest the one that it is now somewhere on earth. Sums by
-/// month and by year count it on that day, so one that is to come would take the money out of what was paid by now.
+/// The day on which a payment was made outside; at the latest today somewhere on earth. Monthly and yearly totals count it
+/// on that day, so a future day would remove it from what has been paid.
 ///
 /// # Errors
-/// [`OpsError::Refused`] where it is no day, or is still to come.
+/// [`OpsError::Refused`] if it is not a date, or is in the future.
 pub(super) fn paid_day(app: &App, paid_on: &str) -> Result<i64> {
     let refused = |code, told: String| OpsError::from(Refusal::new(code, told).at("paid_on"));
     let day = clock::day(paid_on, "Write the date like 2026-01-31.")
@@ -203,14 +203,14 @@ pub(super) fn paid_day(app: &App, paid_on: &str) -> Result<i64> {
     Ok(day)
 }
 
-/// So far ahead of UTC are clocks in the east.
+/// The time zone furthest ahead of UTC.
 const EASTMOST_US: i64 = 14 * 3_600_000_000;
 
-/// Asks for the vendor to be asked now; `work::settle` does it. What waits for a person is taken up again: it is looked
-/// for once more, and may be found by now.
+/// Requests a poll of the vendor now; `work::settle` does it. What needs review is resumed: it is looked up again, and may
+/// be found by now.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is none.
+/// [`OpsError::Missing`] if there is no such payment.
 pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -218,7 +218,7 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = attempts.into_iter().filter(|attempt| attempt.state == AttemptState::Review);
         let carriers: Vec<String> = waiting.filter_map(|attempt| attempt.submission).collect();
-        // In safe mode the vendor is only asked.
+        // In safe mode the vendor is polled, but nothing is resumed.
         let asleep = safe_mode::on(tx).await?;
         let taken_up = match asleep {
             true => 0,
@@ -228,7 +228,7 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
             return Err(not_now(NotNow::RequestEnded));
         }
         if taken_up > 0 {
-            // What one person has said of it was said before it was tried once more.
+            // One person's opinion was given before this retry, so it no longer applies.
             let again = transactions::attempts_of_submissions(tx, &carriers).await?;
             let again: Vec<TransactionId> = again.iter().map(|one| one.transaction).collect();
             store::contradictions::forget_opinions(tx, &again).await?;
@@ -244,13 +244,13 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
     Ok(())
 }
 
-/// Whether requests that somebody must find out about were ended with another payment that they carried.
+/// Whether a request that needs review was already ended together with another payment it carried.
 async fn ended_for_good(db: &mut store::Db, carriers: &[String]) -> Result<bool> {
     let carried = store::submissions::several(db, carriers).await?;
     Ok(carried.iter().any(|one| one.state == SubmissionState::Refused && one.vendor_id.is_none()))
 }
 
-/// Refuses what would free a payment that the database may be too old for: the lost one may have sent it again.
+/// Refuses to release a payment that the database may be too old for: the lost database may have sent it again.
 async fn looked_through(tx: &mut Tx, id: TransactionId) -> Result<()> {
     nothing_found(tx, id).await?;
     if put_back::to_look_for(tx, &[id]).await?.is_empty() {
@@ -268,13 +268,13 @@ async fn nothing_found(tx: &mut Tx, id: TransactionId) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("unknown_at_vendor", told)))
 }
 
-/// The transaction, held until this database transaction ends, not closed and not contradicted.
+/// Locks the transaction until this database transaction ends; refuses if it is closed or contradicted.
 async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let transaction = open(tx, id).await?;
     if transaction.contradicted_at.is_some() { Err(not_now(NotNow::Contradicted)) } else { Ok(transaction) }
 }
 
-/// The transaction, held until this database transaction ends, and not closed.
+/// Locks the transaction until this database transaction ends; refuses if it is closed.
 async fn open(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let transaction = held(tx, id).await?;
     match transaction.closed_as() {
@@ -283,7 +283,7 @@ async fn open(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     }
 }
 
-/// The transaction, held until this database transaction ends.
+/// Locks the transaction until this database transaction ends.
 pub(super) async fn held(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     safe_mode::refuse(tx, id).await?;
     let mut found = transactions::lock(tx, &[id]).await?;
@@ -305,7 +305,7 @@ pub(super) async fn note(
     note_said(tx, app, actor, id, (action, actor.name.clone()), detail).await
 }
 
-/// The same, where more is told of it than who did it.
+/// The same, with a detail beyond who did it.
 pub(super) async fn note_said(
     tx: &mut Tx,
     app: &App,
@@ -329,7 +329,7 @@ pub(super) async fn note_said(
     Ok(())
 }
 
-/// Whether a reversal that was asked for is still under way.
+/// Whether a requested reversal is still in progress.
 pub fn recalling(transaction: &Transaction) -> bool {
     transaction.state == State::Recalling
 }

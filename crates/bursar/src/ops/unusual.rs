@@ -1,5 +1,5 @@
-//! What is unusual about the claims of a batch, as whoever pays it is shown, and as Pay keeps it in its audit row. The
-//! rules are `payout::unusual`.
+//! Warnings about unusual claims of a batch, as shown at Pay and stored in Pay's audit row. The rules are in
+//! `payout::unusual`.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use super::Result;
 use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::store::{Db, past};
 
-/// How many of one kind are shown, and kept with Pay; the rest are counted.
+/// How many warnings of one kind are shown and stored with Pay; the rest are counted.
 pub const SHOWN: usize = 50;
 
-/// What is unusual about one claim.
+/// A warning about one claim.
 #[derive(Clone, Debug)]
 pub struct Unusual {
     pub payee: Payee,
@@ -24,8 +24,7 @@ pub struct Unusual {
     pub finding: Finding,
 }
 
-/// Everything unusual about a draft's claims, by kind, the largest first. A payee without a destination is blocked
-/// anyway.
+/// The warnings about a draft's claims, by kind, largest first. Skips payees without a destination, who are blocked anyway.
 pub async fn of(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Unusual>> {
     let mut payees: Vec<Payee> = view.claims.iter().map(|claim| claim.payee).collect();
     payees.sort_unstable();
@@ -53,7 +52,7 @@ pub async fn of(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Unusual>>
     Ok(found)
 }
 
-/// What Pay keeps of it: how many of each kind, and those that were shown.
+/// What Pay stores: the count of each kind, and the warnings that were shown.
 pub fn kept(found: &[Unusual]) -> Value {
     let mut kinds = serde_json::Map::new();
     for kind in Kind::ALL {

@@ -1,4 +1,4 @@
-//! The vendors' credentials: sealed, saved, paused when the vendor refuses them.
+//! The vendors' credentials: saving them sealed, and pausing a vendor that rejects them.
 
 use payout::Refusal;
 use payout::deadline;
@@ -17,21 +17,21 @@ use crate::transact;
 
 pub use crate::store::vendors::facts;
 
-/// What is noted of a connected account that Stripe does not know as ours: it belongs to another account of ours, or the
-/// payee has taken the connection back. Either way they must connect again.
+/// The reason stored for a connected account that Stripe does not recognize as ours: it belongs to another of our accounts,
+/// or the payee has disconnected it. Either way they must connect again.
 pub const NOT_OURS: &str = "Stripe does not know this account, or it is no longer connected to us";
 
-/// How often it is told at the most that a vendor refuses our credentials, while the same are saved.
+/// How often at most a rejection of the same credentials is reported.
 const TOLD_AGAIN_US: i64 = 3_600_000_000;
 
-/// The field of what is kept that names the stand-in.
+/// The stored field that names the stand-in.
 const STAND_IN: &str = "stand_in";
 
-/// What is kept of a connection under the master key.
+/// The credentials of a connection, sealed with the master key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "vendor", rename_all = "lowercase")]
 pub enum Credentials {
-    /// Stripe's key and the secrets of the two webhook endpoints.
+    /// Stripe's key and the secrets of both webhook endpoints.
     Stripe {
         /// `sk_…` or `rk_…`
         secret_key: String,
@@ -44,7 +44,7 @@ pub enum Credentials {
     PayPal {
         client_id: String,
         client_secret: String,
-        /// The webhook's id, against which signatures are checked.
+        /// The webhook's id, used to verify signatures.
         webhook_id: Option<String>,
     },
 }
@@ -63,19 +63,19 @@ impl Credentials {
         }
     }
 
-    /// Opens what a connection keeps; `None` under another master key.
+    /// Opens a connection's credentials; `None` under another master key.
     pub fn open(key: &MasterKey, connection: &Connection) -> Option<Self> {
         serde_json::from_str(&plain(key, connection)?).ok()
     }
 
-    /// The stand-in for the vendor that a connection was saved against, if it was one: without it they are never used, so that
-    /// whoever rehearses in another terminal does not ask the vendor itself.
+    /// The base URL of the stand-in that a connection was saved against, if any. Such credentials are only used with that
+    /// stand-in, so that a rehearsal in another terminal never reaches the vendor itself.
     pub fn stand_in(key: &MasterKey, connection: &Connection) -> Option<String> {
         let kept: serde_json::Value = serde_json::from_str(&plain(key, connection)?).ok()?;
         kept[STAND_IN].as_str().map(str::to_owned)
     }
 
-    /// Their text as it is kept, with the stand-in that accepted them.
+    /// The text to store, with the stand-in that accepted the credentials.
     fn kept(&self, stand_in: Option<&str>) -> String {
         let mut kept = serde_json::to_value(self).unwrap_or_default();
         if let (Some(base), Some(fields)) = (stand_in, kept.as_object_mut()) {
@@ -98,25 +98,25 @@ fn plain(key: &MasterKey, connection: &Connection) -> Option<String> {
     key.open(&Column::Connection.place(connection.vendor.as_str()), &connection.sealed)
 }
 
-/// Whose credentials these are, as the vendor told it just now.
+/// Whose credentials these are, as the vendor just reported.
 #[derive(Clone, Debug)]
 pub struct Proof {
-    /// `live`, `test` or `sandbox`: the mode that the credentials have.
+    /// `live`, `test` or `sandbox`: the mode of the credentials.
     pub mode: &'static str,
-    /// The vendor's account with the mode, as it is kept: a Stripe account has one id in both modes.
+    /// The vendor's account and mode, as stored: a Stripe account has the same id in both modes.
     pub account: String,
-    /// The account has what is ours at the connected one: what is bound to no account yet belongs to it.
+    /// Whether the account has the objects of the connected one; then what is not bound to an account yet belongs to it.
     pub same_as_before: bool,
 }
 
-/// An account of a vendor with its mode, as it is kept.
+/// The stored form of an account and its mode.
 pub fn account_in(account: &str, mode: &str) -> String {
     format!("{account}/{mode}")
 }
 
-/// Refuses credentials of another account while anything through the vendor is open, parked, contradicted or watched: what is
-/// open would be sent a second time, and the others would be asked for where they are not. So it does while the connected one
-/// is to be searched for what is missing here.
+/// Refuses credentials of another account while any payment through the vendor is open, parked, contradicted or watched: an
+/// open one would be sent a second time, and the others would be polled at the wrong account. Also refuses while the
+/// connected account has not been searched for missing payments.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `other_vendor_account`, or `account_not_searched` after a restore.
@@ -134,10 +134,10 @@ pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) 
     Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
 }
 
-/// The code of what is refused before the connected account was searched.
+/// The code of the refusal while the connected account has not been searched.
 const NOT_SEARCHED: &str = "account_not_searched";
 
-/// Refuses to give up the connected account of a vendor, for another one or none, before it was searched.
+/// Refuses to replace or remove a vendor's connected account before it has been searched.
 async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Result<()> {
     let unsearched = safe_mode::unsearched_account(db, vendor).await?;
     let Some(unsearched) = unsearched.filter(|account| Some(account.as_str()) != next) else { return Ok(()) };
@@ -148,19 +148,19 @@ async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Resu
     Err(OpsError::Conflict(Refusal::new(NOT_SEARCHED, sentence)))
 }
 
-/// Saves credentials that the vendor has just accepted; everything that waited for them goes on.
+/// Saves credentials that the vendor has just accepted; everything that waited for them continues.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] as [`same_account`] says, which is decided in the transaction that saves.
+/// [`OpsError::Conflict`] as in [`same_account`], which is checked in the saving transaction.
 pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &Proof) -> Result<()> {
     let saved = save_in_use(app, actor, credentials, proof).await;
     noting_refused(app, credentials.vendor(), &proof.account, saved).await
 }
 
-/// Remembers of which account credentials were refused because the connected one was not searched yet.
+/// Remembers the account of credentials that were refused because the connected one has not been searched.
 ///
 /// # Errors
-/// As was refused, and when the database does not answer.
+/// The refusal itself, and database errors.
 pub async fn noting_refused(app: &App, vendor: Vendor, account: &str, outcome: Result<()>) -> Result<()> {
     if let Err(OpsError::Conflict(refusal)) = &outcome
         && refusal.code == NOT_SEARCHED
@@ -221,8 +221,8 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
     Ok(())
 }
 
-/// Notes whose credentials the saved ones are, which versions before did not ask: what is not over then belongs to that
-/// account. A mode that was written wrongly is put right, because the vendor knows it.
+/// Records the account of credentials saved by an older version, which did not ask for it; unfinished payments are bound to
+/// it. Also corrects a wrong mode.
 pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &str) -> Result<()> {
     let vendor = connection.vendor;
     transact!(app, |tx| {
@@ -249,14 +249,14 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
     Ok(())
 }
 
-/// Takes a connection away, for credentials that nobody can open any more or a vendor that is no longer used.
+/// Removes a connection, because its credentials can no longer be opened or the vendor is no longer used.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is none; [`OpsError::Conflict`] while a payment through it is not over for good.
+/// [`OpsError::Missing`] if there is none; [`OpsError::Conflict`] while a payment through it is not finally over.
 pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
     transact!(app, |tx| {
         lowering::by_people(tx, actor, "take a vendor's connection away").await?;
-        // Held first: a Pay that binds its payments to this connection is then seen by the statement that removes it.
+        // Lock first, so that the removal below sees a Pay that is binding its payments to this connection.
         vendors::hold(tx, Some(vendor)).await?;
         let connected = vendors::all(tx).await?;
         let connection = connected.iter().find(|one| one.vendor == vendor).ok_or(OpsError::Missing)?;
@@ -283,8 +283,8 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
     Ok(())
 }
 
-/// Pauses a vendor that refuses our credentials. Nothing is failed; the administrators are told once, and once an hour where
-/// the vendor takes credentials for questions and refuses them for payments, which ends and begins the pause every minute.
+/// Pauses a vendor that rejects our credentials. Nothing fails. The administrators are told once, or once an hour if the
+/// vendor accepts the credentials for queries but not for payments, which starts and ends the pause every minute.
 pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
     let now = app.clock.now();
     let first = transact!(app, |tx| {
@@ -314,7 +314,7 @@ pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// The vendor took our credentials: takes a pause off. `by` is the loop that found it out.
+/// Ends a pause, because the vendor accepted our credentials. `by` is the loop that noticed.
 pub async fn resume(app: &App, vendor: Vendor, by: &'static str) -> Result<()> {
     transact!(app, |tx| {
         if vendors::resume(tx, vendor).await? {

@@ -1,18 +1,18 @@
-//! The invariants: what must always hold, checked on the database as it is. The audit chain is walked from its first row.
+//! Checks the invariants on the current database, and walks the audit chain from its first row.
 
 use crate::store::{self, Db, audit, invariants};
 
-/// One invariant and what breaks it.
+/// An invariant and its violations.
 #[derive(Clone, Debug)]
 pub struct Invariant {
     /// Its number in the payment protocol.
     pub id: &'static str,
     pub says: &'static str,
-    /// It is about money: while it is broken, nothing is sent.
+    /// Whether it is about money: while it is violated, nothing is sent.
     pub stops: bool,
-    /// How many things it was asked of.
+    /// How many things were checked.
     pub checked: i64,
-    /// What breaks it: ids, at most a hundred.
+    /// What violates it: ids, at most a hundred.
     pub violations: Vec<String>,
 }
 
@@ -22,20 +22,20 @@ impl Invariant {
     }
 }
 
-/// What must hold of the audit trail.
+/// The invariant of the audit trail.
 pub const CHAIN: &str = "every change has its audit row and the chain verifies";
 
 /// How many audit rows are read at a time.
 const PAGE: i64 = 5_000;
 
-/// Checks every invariant the database can tell.
+/// Checks every invariant that the database can tell.
 pub async fn all(db: &mut Db) -> store::Result<Vec<Invariant>> {
     let mut found = rules(db).await?;
     found.push(chain(db).await?);
     Ok(found)
 }
 
-/// Checks every rule, but not the chain of the audit trail.
+/// Checks every rule except the chain of the audit trail.
 pub async fn rules(db: &mut Db) -> store::Result<Vec<Invariant>> {
     let mut found = Vec::new();
     for rule in invariants::RULES {
@@ -46,7 +46,7 @@ pub async fn rules(db: &mut Db) -> store::Result<Vec<Invariant>> {
     Ok(found)
 }
 
-/// Checks what can be asked of payments, of these alone.
+/// Checks the rules about payments, for these payments only.
 pub async fn of_payments(db: &mut Db, payments: &[String]) -> store::Result<Vec<Invariant>> {
     let mut found = Vec::new();
     for rule in invariants::RULES.iter().filter(|rule| rule.is_of_payments()) {
@@ -57,8 +57,8 @@ pub async fn of_payments(db: &mut Db, payments: &[String]) -> store::Result<Vec<
     Ok(found)
 }
 
-/// The audit chain: every row follows from the one before it, without a gap and up to the last that was counted; and what
-/// waits to be chained is as it was written.
+/// Checks the audit chain: every row follows from the one before, without gaps and up to the last counted one, and rows
+/// waiting to be chained are unmodified.
 pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
     let Stretch { last, mut violations, .. } = stretch(db, 1, i64::MAX).await?;
     let waiting = audit::waiting(db).await?;
@@ -67,21 +67,20 @@ pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
     Ok(Invariant { id: "I22", says: CHAIN, stops: false, checked: last + waiting.count, violations })
 }
 
-/// A stretch of the audit chain that was walked.
+/// The result of walking a stretch of the audit chain.
 #[derive(Clone, Debug)]
 pub struct Stretch {
-    /// The first row of it.
     pub first: i64,
-    /// The last row of it; before the first when there was none.
+    /// Its last row; `first - 1` if it is empty.
     pub last: i64,
-    /// The rows that do not follow from the one before them.
+    /// The rows that do not follow from the one before.
     pub violations: Vec<String>,
 }
 
-/// Walks the audit chain from a row on, at most so many rows. The row before the first is believed.
+/// Walks the audit chain from a row, at most `most` rows. The row before the first one is trusted.
 pub async fn stretch(db: &mut Db, first: i64, most: i64) -> store::Result<Stretch> {
     let (first, mut violations) = (first.max(1), Vec::new());
-    // Asked before the rows are, so that what is added meanwhile is not missed.
+    // Read the count before the rows, so that rows added in between are not reported as missing.
     let promised = store::counted(db, "audit").await?;
     let before = if first > 1 { audit::rows(db, first - 2, 1).await?.pop() } else { None };
     let mut previous = before.map(|row| row.hash).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! The views of payments that pages and programs share: what somebody must look at, what does not end, what came back.
-//! What is deliberately not here: the other filters, which each of them reads from its own query.
+//! The views of payments that pages and API share: needing attention, stuck, returned. What is deliberately not here: the
+//! other filters, which each of them reads from its own query.
 
 use payout::transaction::{State, Status};
 
 use crate::store::transactions::Filter;
 
-/// Without an end for this long, a payment is stuck.
+/// How long without an end a payment counts as stuck.
 const STUCK_US: i64 = 3 * 86_400_000_000;
 
-/// What somebody must look at: failed, come back, unclaimed, on hold, not to be found out by Bursar itself, or contradicted by
-/// its vendor, however it stands.
+/// Payments that need attention: failed, returned, unclaimed, on hold, in review, or contradicted by their vendor in any
+/// state.
 pub fn needing_attention() -> Filter {
     let needs = |state: &State| {
         failed(*state)
@@ -18,7 +18,7 @@ pub fn needing_attention() -> Filter {
     Filter { states: Some(those(needs)), open: true, ..contradicted() }
 }
 
-/// What the vendor contradicts, however it stands.
+/// Payments that their vendor contradicts, in any state.
 pub fn contradicted() -> Filter {
     Filter { states: Some(Vec::new()), or_contradicted: Some(those(|_| true)), ..Filter::default() }
 }
@@ -27,12 +27,12 @@ pub fn under_way() -> Filter {
     Filter { states: Some(those(|state| !state.settled())), open: true, ..Filter::default() }
 }
 
-/// What has not ended, and stands as it does for three days.
+/// Payments that have not ended and have been in their state for three days.
 pub fn stuck(now: i64) -> Filter {
     Filter { unmoved_since: Some(now - STUCK_US), ..under_way() }
 }
 
-/// What came back after it had succeeded.
+/// Payments that came back after they had succeeded.
 pub fn after_success() -> Filter {
     Filter {
         states: Some(State::of(Status::PayoutFailed).collect()),
@@ -41,7 +41,7 @@ pub fn after_success() -> Filter {
     }
 }
 
-/// Only what stands in one of these states besides.
+/// Also limits a filter to these states.
 pub fn narrow(filter: &mut Filter, to: impl Fn(&State) -> bool) {
     let within = |state: &State| filter.states.as_ref().is_none_or(|all| all.contains(state));
     filter.states = Some(those(|state| to(state) && within(state)));
@@ -50,7 +50,8 @@ pub fn narrow(filter: &mut Filter, to: impl Fn(&State) -> bool) {
     }
 }
 
-/// Only what failed or came back for this reason: its code, or how it stands where the vendor gave none.
+/// Also limits a filter to payments that failed or came back for this reason: its code, or the state if the vendor gave
+/// none.
 pub fn because(filter: &mut Filter, code: &str) {
     narrow(filter, |state| failed(*state));
     filter.reason = Some(code.to_owned());

@@ -1,7 +1,7 @@
-//! Why something is not paid, by the number that people see, our id or the caller's own: a reward, a batch, a payment, a
-//! payee; and of a payment, how it stands, why, and what can be done. Every face for our own people tells a payment from
-//! here. What is deliberately not here: the gates (`payout::eligibility`), what a vendor's code means (`payout::reason`), and
-//! the options (`payout::remedy`).
+//! Why something is not paid, by number, id or external id: a reward, a batch, a payment or a payee. For a payment also its
+//! status, the reason, and the options. All interfaces for our own people use this for payments. What is deliberately not
+//! here: the gates (`payout::eligibility`), the meaning of a vendor's code (`payout::reason`), and the options
+//! (`payout::remedy`).
 
 use std::collections::BTreeMap;
 
@@ -23,24 +23,24 @@ use crate::store::rewards::{Elsewhere, Reward};
 use crate::store::transactions::{self, Transaction};
 use crate::store::{Db, contradictions, put_back};
 
-/// What stands between something and being paid.
+/// Why something is not paid.
 #[derive(Clone, Debug)]
 pub struct Why {
-    /// The gates that are closed. Of a payment, the one it waits at or was stopped by.
+    /// The closed gates; for a payment, the one it waits at or was stopped by.
     pub blockers: Vec<Blocker>,
-    /// The payment that is asked about, or that the reward is in.
+    /// The payment in question, or the one that the reward is in.
     pub payment: Option<Box<Transaction>>,
-    /// The gates at which that payment would be refused if it were resubmitted now; nothing where it cannot be.
+    /// The gates that would refuse a resubmit of that payment now; empty if it cannot be resubmitted.
     pub closed: Vec<Blocker>,
-    /// What was asked about is the payment, and not something in it: its blockers are its reason.
+    /// Whether the question was about the payment itself; then the blockers are its reason.
     pub of_payment: bool,
-    /// What stops the payment however it stands.
+    /// What stops the payment in any state.
     pub stopped: Vec<Blocker>,
-    /// What comes next, and who does it, where no gate is closed.
+    /// If no gate is closed: what comes next, and who does it.
     pub next: Option<(Who, String)>,
-    /// Who has said what they found out about the payment, which counts when another person says the same.
+    /// Who has recorded an opinion about the payment that waits for a second person.
     pub said_by: Option<String>,
-    /// What its vendor contradicts of the payment, a sentence for each attempt.
+    /// The vendor's contradictions, one sentence per attempt.
     pub against: Vec<String>,
 }
 
@@ -60,18 +60,18 @@ impl Why {
         }
     }
 
-    /// The same, of which this comes next unless a gate is closed.
+    /// Sets what comes next, unless a gate is closed.
     fn then(self, who: Who, what: impl Into<String>) -> Self {
         let next = self.blockers.is_empty().then(|| (who, what.into()));
         Self { next, ..self }
     }
 }
 
-/// Everything that stands in the way. What has the form of a number or id of ours is one; anything else is the caller's
-/// own id of a reward, a partner or an account.
+/// Everything that blocks it. A name in the form of our own numbers or ids is one of those; anything else is the external
+/// id of a reward, a partner or an account.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such thing; [`OpsError::Conflict`] when a name means several.
+/// [`OpsError::Missing`] if there is no such thing; [`OpsError::Conflict`] if a name is ambiguous.
 pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
     let name = name.trim();
     if is_number(name, "RW-", 1) || RewardId::parse(name).is_some() {
@@ -87,7 +87,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
             found => of_transaction(db, found?, now).await,
         };
     }
-    // What has the form of a payee's id of ours is that payee, and no reward that a caller calls so.
+    // A name in the form of our payee ids is that payee, even if a reward has it as its external id.
     let reward = match Payee::parse(name) {
         Some(_) => None,
         None => store::rewards::find_external(db, name).await?,
@@ -110,7 +110,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
     }
 }
 
-/// Whether it reads as a number that people see: the prefix, and so many groups of digits.
+/// Whether a name has the form of a displayed number: the prefix, and `groups` groups of digits.
 fn is_number(name: &str, prefix: &str, groups: usize) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| {
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -143,7 +143,7 @@ async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
     })
 }
 
-/// What comes next of a reward in the pool that passes every gate.
+/// What comes next for a reward in the pool that passes every gate.
 const NEXT_PAYOUT: &str = "It can be in the next payout: a preparer adds it under Review Claims.";
 
 fn of_batch(view: &BatchView) -> Why {
@@ -151,23 +151,23 @@ fn of_batch(view: &BatchView) -> Why {
     Why::gates(view.all_blockers()).then(Who::Payer, next)
 }
 
-/// How a payee stands: every gate between them and being paid, and what waits.
+/// A payee's status: every closed gate, and what is waiting.
 #[derive(Clone, Debug)]
 pub struct OfPayee {
-    /// The gates that are closed, those of all payouts first, each told once.
+    /// The closed gates, those of all payouts first, without duplicates.
     pub blockers: Vec<Blocker>,
-    /// How many approved rewards of theirs are in no payment: in the pool, or in a draft.
+    /// How many of their approved rewards are in no payment: in the pool, or in a draft.
     pub waiting: usize,
-    /// What these come to, by currency.
+    /// The totals of these, by currency.
     pub sums: Vec<Sum>,
     /// How many of them are in the pool.
     pub in_pool: usize,
-    /// How many clawbacks come off their next claims. The sums are without what these take off.
+    /// How many clawbacks their next claims will subtract. `sums` already subtracts them.
     pub taken_back: usize,
 }
 
 impl OfPayee {
-    /// What comes next where no gate is closed, and who does it.
+    /// If no gate is closed: what comes next, and who does it.
     pub fn next(&self) -> (Who, String) {
         match self.in_pool {
             0 => (Who::Nobody, "They have no reward that waits to be paid.".to_owned()),
@@ -180,10 +180,10 @@ impl OfPayee {
     }
 }
 
-/// So many places are told where rewards of one payee are.
+/// At most this many places of one payee's rewards are listed.
 const PLACES: i64 = 20;
 
-/// How a payee stands, with every reward of theirs that is not paid.
+/// A payee's status, with all their unpaid rewards.
 pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     let general = batches::closed_for_all(db).await?;
     let general = general.into_iter().map(|code| Blocker::new(code, payee)).collect();
@@ -192,7 +192,7 @@ pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     let of_payee = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, closed) = batches::pool_blockers(db, &of_payee, now).await?;
     let all = || open.iter().chain(closed.iter().map(|(candidate, _)| candidate));
-    // What is taken back waits for nothing: it comes off the next claim.
+    // Clawbacks are not waiting: the next claim subtracts them.
     let in_pool = all().filter(|one| !one.takes_off()).count();
     let taken_back = all().filter(|one| one.takes_off()).count();
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
@@ -201,7 +201,7 @@ pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     }
     for (reward, gates) in closed {
         for gate in gates {
-            // The same gate of the payee stops each of their rewards, and is told once.
+            // A gate of the payee blocks each of their rewards; list it once.
             let known = blockers.iter().any(|one| (one.code, &one.subject) == (gate.code, &gate.subject));
             let number = (gate.code.scope() == Scope::Reward).then(|| format!("RW-{:06}", reward.number));
             blockers.extend((!known).then(|| gate.called(number)));
@@ -220,7 +220,7 @@ pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     Ok(OfPayee { blockers, waiting, sums, in_pool, taken_back })
 }
 
-/// The payments of a payee that their vendor contradicts, however they stand.
+/// The payee's payments that their vendor contradicts, in any state.
 async fn contradicted_of(db: &mut Db, payee: Payee) -> Result<Vec<Blocker>> {
     let filter = transactions::Filter { payees: Some(vec![payee.to_string()]), ..views::contradicted() };
     let found = transactions::list(db, &filter, PLACES).await?;
@@ -231,7 +231,7 @@ async fn contradicted_of(db: &mut Db, payee: Payee) -> Result<Vec<Blocker>> {
     Ok(found.into_iter().map(told).collect())
 }
 
-/// Why rewards that are not in the pool are not paid: not approved, in a draft, or in a payment.
+/// Why rewards outside the pool are not paid: not approved, in a draft, or in a payment.
 async fn placed(db: &mut Db, payee: Payee, place: &Elsewhere) -> Result<Blocker> {
     let called = match place.count {
         1 => format!("RW-{:06}", place.first),
@@ -254,8 +254,8 @@ async fn placed(db: &mut Db, payee: Payee, place: &Elsewhere) -> Result<Blocker>
     }
 }
 
-/// What stops a payment however it stands: that something of it was found after the database was put back, and, where it asks
-/// for something to be sent, what stops every payment while it is so. Nothing where that is what it is said to wait for.
+/// What stops a payment in any state: found payments for it after a restore and, if it is about to be sent, what stops
+/// every payment now. Leaves out what is already its reason for waiting.
 pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Blocker>> {
     let mut codes = Vec::new();
     if put_back::any_found(db, Some(payment.id)).await? {
@@ -275,7 +275,7 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
     let contradicted = payment.contradicted_at.map(|_| Code::PaymentContradicted);
     let closed = closed_to_resubmit(db, &payment, now).await?;
     let reason = reason_now(&payment, elsewhere(&closed));
-    // What waits because it is contradicted is told once.
+    // Do not repeat a contradiction that is also the reason for waiting.
     let code = reason
         .as_ref()
         .and_then(|reason| Code::parse(&reason.code))
@@ -298,14 +298,13 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
     })
 }
 
-/// What is known of a payment beside the words of the gate it waits at: a sentence, or nothing.
+/// An additional sentence for the gate that a payment waits at, if any.
 pub fn note(payment: &Transaction, code: Code) -> Option<String> {
     let since = || format!("It has been there since {}.", crate::clock::told(payment.state_at));
     (code == Code::WaitingForFunds).then(since)
 }
 
-/// The gates at which a payment would be refused if somebody resubmitted it now; nothing where it cannot be resubmitted
-/// at all, which its choices say.
+/// The gates that would refuse a resubmit now; empty if the payment cannot be resubmitted at all, which its choices show.
 pub async fn closed_to_resubmit(db: &mut Db, payment: &Transaction, now: i64) -> store::Result<Vec<Blocker>> {
     let may = law::resubmit(payment.state, &payment.terms).is_ok();
     if !may || payment.closed() || payment.contradicted_at.is_some() {
@@ -314,8 +313,7 @@ pub async fn closed_to_resubmit(db: &mut Db, payment: &Transaction, now: i64) ->
     verbs::closed_gates(db, payment, now).await
 }
 
-/// Whether resubmitting may pass the gates that are closed to it: nothing but what Stripe says of the payee's account is
-/// read anew when somebody presses Resubmit.
+/// Whether a resubmit may pass the closed gates: pressing Resubmit refreshes only Stripe's facts about the payee's account.
 pub fn may_open(payment: &Transaction, closed: &[Blocker]) -> bool {
     let asked = |code| matches!(code, Code::ProfileIncomplete | Code::CurrencyUnsupported);
     closed.iter().all(|gate| payment.terms.vendor == Vendor::Stripe && asked(gate.code))

@@ -1,5 +1,5 @@
-//! What a request passes before its handler: who is it, may they, the form's word, the one-time key; and what its answer passes
-//! afterwards. What is deliberately not here: which route asks for what (the route table).
+//! The middleware before and after every handler: authentication, authorization, CSRF, idempotency keys, and logging of
+//! responses. What is deliberately not here: what each route requires (the route table).
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -29,7 +29,7 @@ use crate::web::kit::problem::{Fault, Scene};
 use crate::web::kit::route::{Need, Web, is_page};
 use crate::web::kit::{error_page, format, headers, refused, session, upload};
 
-/// Every request comes through here first and every answer last.
+/// The outermost middleware: sees every request first and every response last.
 pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let app = &web.app;
     let began = app.clock.now();
@@ -41,7 +41,7 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
         base_url: app.base_url.clone(),
         csrf: None,
     };
-    // The template of the path, never the path: a one-time login link is a secret.
+    // Log the route's template, never the path: a one-time login link is a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let mut asked = Asked { method: method_name(request.method()), route, ..Asked::from(app, &request) };
     headers::open_cookies(app, request.headers_mut());
@@ -55,11 +55,11 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     request.extensions_mut().insert(scene.clone());
     let known = known.and_then(|()| within_bounds(&web, &request, began));
     let response = match known {
-        // No name holds NUL, and PostgreSQL does not take it.
+        // No identifier contains NUL, and PostgreSQL rejects it.
         Ok(()) if path.contains("%00") => Fault::missing().into_response(),
         Ok(()) => {
             let zone = zone_of(&request);
-            // What is logged of a failure names the request that people are shown.
+            // Log entries about a failure carry the request id that people are shown.
             let span = tracing::info_span!("request", id = scene.request_id);
             format::in_zone(zone, began, next.run(request)).instrument(span).await
         }
@@ -75,11 +75,11 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     response
 }
 
-/// Whoever asked, and for what, as the log tells it.
+/// Who asked for what, for the log.
 #[derive(Default)]
 struct Asked {
     method: &'static str,
-    /// The template of the path, never the path.
+    /// The route's template, never the path.
     route: String,
     /// The login or the API key.
     who: Option<PersonId>,
@@ -96,7 +96,7 @@ impl Asked {
     }
 }
 
-/// Says who was answered what, and of a refusal with which code. Nothing of the query, of a header or of what was sent.
+/// Logs the response, and a refusal's code. Never logs the query, headers or the request body.
 fn log(web: &Web, asked: Asked, request_id: &str, response: &mut Response, began: i64) {
     let now = web.app.clock.now();
     let (status, took_us) = (response.status().as_u16(), now - began);
@@ -127,7 +127,7 @@ fn log(web: &Web, asked: Asked, request_id: &str, response: &mut Response, began
     }
 }
 
-/// Whether whoever has come in may ask for more. Signing out is never refused, and what every page loads does not count.
+/// The rate limit for authenticated requests. Signing out is never limited, and static assets do not count.
 fn within_bounds(web: &Web, request: &Request, now: i64) -> Result<(), Fault> {
     let Some(actor) = request.extensions().get::<Actor>() else { return Ok(()) };
     let path = request.uri().path();
@@ -139,14 +139,14 @@ fn within_bounds(web: &Web, request: &Request, now: i64) -> Result<(), Fault> {
     within.map_err(|wait| Fault::too_many_requests(wait, session.is_none()))
 }
 
-/// The methods of HTTP. An address that does not answer to one of them says to which it does; any other word is none.
+/// The methods of HTTP. For one of these, an address responds with the methods it allows; anything else is not a method.
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"];
 
-/// What counts and logs call every method that no route has: anybody can make one up, of any length.
+/// The method in metrics and logs if no route has it: anybody can invent one, of any length.
 const OTHER_METHOD: &str = "other";
 
-/// A method by its name, from a closed list.
+/// A method's name from a fixed list.
 fn method_name(method: &Method) -> &'static str {
     const ANSWERED: [Method; 6] =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -160,14 +160,15 @@ fn not_implemented() -> Fault {
     Fault::new(StatusCode::NOT_IMPLEMENTED, "method_not_implemented", told)
 }
 
-/// The zone that whoever is signed in reads times in.
+/// The time zone preference of the session.
 fn zone_of(request: &Request) -> TimeZone {
     let chosen =
         request.extensions().get::<Session>().and_then(|session| session.preferences.zone.as_deref());
     chosen.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
 }
 
-/// The API asks for a key before anything else, known address or not, so that nobody can tell them apart from outside.
+/// Authenticates the request. The API requires a key before anything else, for unknown addresses too, so that outsiders
+/// cannot probe for routes.
 async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
     if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
@@ -184,7 +185,7 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
     }
     let from = client::address(request, &app.config.trusted_proxies);
     let from = from.map(|from| from.to_string()).unwrap_or_default();
-    // A page that is left open asks for its events by itself: nobody is there for that.
+    // An open page reconnects to its event stream by itself; that is not activity of a person.
     let streams = path != "/events" && path.ends_with("/events");
     let person = (!streams).then_some(from.as_str());
     let found = session::by_cookie(app, request.headers(), person).await?;
@@ -197,7 +198,7 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
     Ok(())
 }
 
-/// What stands before a route's handler.
+/// The per-route middleware's configuration.
 #[derive(Clone)]
 pub(super) struct Door {
     pub web: Web,
@@ -209,10 +210,10 @@ pub(super) struct Door {
     pub proved: Option<&'static str>,
 }
 
-/// What is asked for by POST is done in a task of its own: whoever asked may hang up and ask again with the same key, and
-/// finds what the first time led to instead of cutting it off.
+/// Handles a POST in its own task: if the client disconnects and retries with the same key, it gets the first result
+/// instead of aborting it.
 pub(super) async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
-    // In a simulation one thing follows another, and whoever asks is cut off only where their process dies.
+    // Simulations run in order, and there a client is only cut off when its process dies.
     if request.method() != Method::POST || door.web.work.in_turn() {
         return pass(door, request, next).await;
     }
@@ -223,7 +224,7 @@ pub(super) async fn enter(State(door): State<Door>, request: Request, next: Next
 }
 
 async fn pass(door: Door, request: Request, next: Next) -> Response {
-    // Only whoever may come in at all waits for a turn, and before what they send is read.
+    // Only an authenticated request waits for capacity, before its body is read.
     let _turn = if door.heavy && request.extensions().get::<Actor>().is_some() {
         match door.web.heavy.take().await {
             Ok(turn) => Some(turn),
@@ -248,7 +249,7 @@ async fn pass(door: Door, request: Request, next: Next) -> Response {
     }
 }
 
-/// May they, and have they said so? Answers what to say instead when not.
+/// Authorizes a request: permission, CSRF token, step-up and idempotency key. `Err` has the response to send instead.
 async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mark>), Box<Response>> {
     let refuse = |fault: Fault| Box::new(fault.into_response());
     let page = is_page(request.uri().path());
@@ -274,7 +275,7 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
         return Ok((request, None));
     }
     if page && door.need == Need::Open {
-        // Before a byte of what a stranger sends is read.
+        // Limit strangers before reading their request body.
         let from = ComesFrom(client::network(&request, &door.web.app.config.trusted_proxies));
         let (tries, now) = (&door.web.tries, door.web.app.clock.now());
         tries.knock(from.0, now).map_err(|wait| refuse(Fault::slow_down(wait)))?;
@@ -303,8 +304,8 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     take_key(&door.web.app, request, &actor, &key, &hash).await
 }
 
-/// The pages that are there only while payouts are switched on. The API stays: whoever follows a payment that is under
-/// way must not lose sight of it.
+/// Pages that exist only while payouts are turned on. The API stays available, so that clients can follow payments in
+/// progress.
 const OF_PAYOUTS: [&str; 3] = ["/claims", "/transactions", "/dashboard"];
 
 async fn payouts_are_on(app: &App, path: &str) -> Result<(), Fault> {
@@ -334,7 +335,7 @@ fn sign_in_first(request: &Request, page: bool) -> Response {
     Redirect::to(&format!("{page}?next={next}")).into_response()
 }
 
-/// Role and scopes. A partner is told of a single thing that is not for them as if it did not exist.
+/// Checks role and scopes. For a partner, a single record they may not see looks as if it did not exist.
 fn permit(door: &Door, actor: &Actor, request: &Request) -> Result<(), Fault> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !door.need.admits(actor.role) {
@@ -374,7 +375,7 @@ fn forbidden(actor: &Actor) -> Fault {
     Fault::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 
-/// A page's form: its session's word must be in it. Its one-time key is taken out with it.
+/// Parses a page's form and checks its CSRF token; also takes out its one-time key.
 async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option<(String, String)>), Fault> {
     let kind = extract::content_type(request.headers());
     let with_file = door.takes_file && kind == upload::KIND;
@@ -382,7 +383,7 @@ async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option
         let told = "Send this as a form.";
         return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
     }
-    // What anybody may post, signing in, acts for no session and so needs no word of one.
+    // Forms anybody may post, such as signing in, belong to no session and need no CSRF token.
     let session = request.extensions().get::<Session>().filter(|_| door.need != Need::Open).cloned();
     if headers::from_elsewhere(&door.web.app, request.headers()) {
         return Err(from_elsewhere(&door.web.app.base_url));
@@ -422,7 +423,7 @@ fn from_elsewhere(base_url: &str) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "form_from_elsewhere", told)
 }
 
-/// The longest key under which a request acts once.
+/// The longest idempotency key, in bytes.
 const MOST_KEY_BYTES: usize = 255;
 
 fn readable_key(value: &HeaderValue) -> Result<String, Fault> {
@@ -434,7 +435,7 @@ fn readable_key(value: &HeaderValue) -> Result<String, Fault> {
     })
 }
 
-/// What makes two requests the same: method, address with its query, and body.
+/// A hash that identifies a request: method, address with query, and body.
 fn request_hash(request: &Request, body: &[u8]) -> String {
     let address = request.uri().path_and_query().map_or("", |path| path.as_str());
     let mut hash = Sha256::new();
@@ -477,10 +478,10 @@ async fn take_key(
     }
 }
 
-/// The longest refusal that is kept under a key.
+/// The longest refusal that is stored under a key.
 const MOST_KEPT_BYTES: usize = 256 << 10;
 
-/// Keeps the answer under its key, unless it may be another one next time.
+/// Stores the response under its key, unless a retry may get a different one.
 async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Response) -> Response {
     let in_use =
         response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
@@ -495,7 +496,7 @@ async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Respons
         return Fault::internal(&"an answer broke off").into_response();
     };
     let reply = Reply::of(&parts.headers, status, &bytes);
-    // Nothing was done when it was refused, so asking again may find out again what a long answer said.
+    // A refusal changed nothing, so a retry can compute a long response again.
     let too_long = bytes.len() > MOST_KEPT_BYTES && status.is_client_error();
     let may_differ = status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use;
     let kept = match may_differ || not_kept || too_long {
@@ -503,7 +504,7 @@ async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Respons
         false => idempotency::keep(app, mark, &reply).await,
     };
     if let Err(error) = kept {
-        // The effect and its answer, where there was one, were committed together; only a refusal goes unrecorded.
+        // An effect and its response were committed together; only a refusal is lost.
         tracing::warn!(?error, "the answer of a refused request could not be kept");
     }
     Response::from_parts(parts, Body::from(bytes))

@@ -1,4 +1,4 @@
-//! What machines ask about the program: is it alive, is it ready, what has it counted.
+//! Liveness, readiness and metrics endpoints.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -46,7 +46,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Fault> {
     }
 }
 
-/// What a request carries that was passed on by a proxy: then it does not come from where its connection does.
+/// Headers that show that a proxy has forwarded the request; then it does not originate from its connection's peer.
 const PASSED_ON: [HeaderName; 6] = [
     header::FORWARDED,
     header::VIA,
@@ -56,8 +56,7 @@ const PASSED_ON: [HeaderName; 6] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Whoever has the token may read the numbers; without a token configured, this machine may, unless it passes on what
-/// somebody else asks.
+/// Metrics, for whoever has the token or, if no token is configured, for this machine itself, but not through a proxy.
 async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -> Result<Response, Fault> {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
@@ -82,8 +81,8 @@ fn passed_on(headers: &HeaderMap) -> bool {
     headers.keys().any(named)
 }
 
-/// Counts an answered request, by the template of its path. Each label is of a closed list, so that nobody outside can
-/// make the counts grow.
+/// Counts a response by its route template. Every label is from a fixed list, so outsiders cannot grow the number of
+/// series.
 pub fn count(method: &'static str, route: &str, status: u16, took_us: i64) {
     if recorder().is_none() {
         return;
@@ -94,7 +93,7 @@ pub fn count(method: &'static str, route: &str, status: u16, took_us: i64) {
         .increment(took_us.max(0).unsigned_abs());
 }
 
-/// The one recorder of the process; none when something else has installed another.
+/// The process-wide metrics recorder; `None` if another one is already installed.
 fn recorder() -> Option<&'static PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).as_ref()

@@ -1,9 +1,9 @@
-//! The faces: one route table, in which every route names who may call it, and the router that is made of it.
+//! The web interface: one route table, in which every route names who may call it, and the router built from it.
 //!
-//! A request passes [`guard::gate`] (who is it, request id, headers, words for faults), then its own route's [`guard::enter`]
-//! (may they, the form's word, the one-time key), then its handler, which awaits one verb. Each folder is a feature, with its
-//! pages, its templates and its part of the API beside each other; `kit` is what they are built of. What is deliberately not
-//! here: rules and SQL.
+//! A request passes [`guard::gate`] (authentication, request id, headers, error bodies), then its route's [`guard::enter`]
+//! (authorization, CSRF token, idempotency key), then its handler, which awaits one verb. Each folder is a feature, with
+//! its pages, templates and API side by side; `kit` is what they are built from. What is deliberately not here: rules and
+//! SQL.
 
 mod audit;
 mod dashboard;
@@ -47,7 +47,7 @@ pub use kit::route::{Need, Route};
 use kit::route::{Shared, Web};
 use kit::{layout, openapi};
 
-/// Every route there is. Signing in, pages, the API, vendors' webhooks, health.
+/// Every route: signing in, pages, the API, vendors' webhooks, health.
 pub fn table() -> Vec<Route> {
     [
         users::routes(),
@@ -78,12 +78,12 @@ pub fn table() -> Vec<Route> {
     .collect()
 }
 
-/// The whole of the web: what `serve` listens with and tests drive.
+/// The complete router: what `serve` listens with and tests drive.
 pub fn router(work: Work) -> Router {
     router_of(work, table(), openapi::docs())
 }
 
-/// The vendors' doors alone: what a simulation makes anew a hundred times a second.
+/// The webhook routes only: a simulation creates this router a hundred times a second.
 pub fn webhook_router(work: Work) -> Router {
     router_of(work, webhooks::routes(), Router::new())
 }

@@ -1,5 +1,5 @@
-//! A batch after Pay: its claims are its transactions, and who must look at which of them. What is deliberately not here: a
-//! batch that is still prepared.
+//! A batch after Pay: its claims are its transactions, and some of those may need a person. What is deliberately not here:
+//! a batch that is still being prepared.
 
 use payout::batch;
 use payout::eligibility::{Blocker, Code, Who};
@@ -55,10 +55,10 @@ pub(super) async fn view(db: &mut Db, batch: Batch) -> Result<BatchView> {
     })
 }
 
-/// So many payments of a batch are named that somebody must look at.
+/// At most this many payments that need a person are named.
 const NAMED: usize = 5;
 
-/// That a batch was paid, and which of its payments somebody must look at, if any.
+/// A blocker that says the batch was paid, and which of its payments need a person, if any.
 async fn after_pay(db: &mut Db, batch: &Batch, unreadable: &[String]) -> Result<Blocker> {
     let blocker = Blocker::new(Code::AlreadyPaying, batch.id).called(Some(batch.number.clone()));
     let filter = transactions::Filter { batch: Some(batch.id), ..views::needing_attention() };

@@ -1,5 +1,5 @@
-//! A batch as everybody sees it: its claims, whom each pays, what each comes to, and whom paying it takes over the tax line.
-//! What is deliberately not here: changing it (`batches`).
+//! A batch as everybody sees it: its claims, their payees and amounts, and which payees it takes over the tax reporting
+//! threshold. What is deliberately not here: changing it (`batches`).
 
 use std::collections::HashMap;
 
@@ -18,33 +18,32 @@ use crate::store::claims::Override;
 use crate::store::payees::Named;
 use crate::store::{Db, tax};
 
-/// One payee's part of a batch in one currency, as it is shown.
+/// One payee's part of a batch in one currency.
 #[derive(Clone, Debug)]
 pub struct ClaimView {
     pub payee: Payee,
-    /// Who that is, for people.
     pub named: Option<Named>,
-    /// Where to; `None` without a payout profile.
+    /// Where the money goes; `None` without a payout profile.
     pub destination: Option<Destination>,
     /// The sum of its rewards.
     pub total: Money,
-    /// What that sum really is, where it is more than one amount can hold. Then `total` stands for nothing, and a gate that
-    /// is closed keeps it from being paid.
+    /// The actual sum, if it exceeds what one amount can hold. Then `total` is meaningless, and a closed gate keeps the
+    /// claim from being paid.
     pub beyond: Option<Sum>,
     pub fee: Money,
-    /// What of it the vendor takes once a month for the payee; after Pay it is in the fee alone.
+    /// The part of `fee` that the vendor charges once a month per payee; after Pay it is included in `fee` only.
     pub monthly: Money,
     /// What the vendor would be told to pay.
     pub net: Money,
     /// Its rewards: id, number, what each adds in minor units.
     pub rewards: Vec<(RewardId, i64, i64)>,
-    /// How many rewards it has; after Pay the rewards themselves are read with their transaction.
+    /// The number of rewards; after Pay the rewards themselves are read with their transaction.
     pub reward_count: usize,
     /// Why it cannot be paid.
     pub blockers: Vec<Blocker>,
-    /// Why it is paid although it is under the earning threshold.
+    /// Why it is paid although it is below the earning threshold.
     pub overridden: Option<Override>,
-    /// How it takes the payee's year over the tax reporting line, if it does; told by [`view`] alone.
+    /// How it takes the payee's year over the tax reporting threshold, if it does; set by [`view`] only.
     pub crossing: Option<Crossing>,
 }
 
@@ -59,7 +58,7 @@ impl ClaimView {
     }
 }
 
-/// A batch with everything that is computed of it.
+/// A batch with everything that is computed from it.
 #[derive(Clone, Debug)]
 pub struct BatchView {
     pub batch: Batch,
@@ -67,16 +66,16 @@ pub struct BatchView {
     /// Its claims, by payee and currency.
     pub claims: Vec<ClaimView>,
     pub totals: Vec<Sum>,
-    /// Why it cannot be paid as a whole.
+    /// Why the batch as a whole cannot be paid.
     pub blockers: Vec<Blocker>,
-    /// What Pay would promise, or has promised.
+    /// The digest that Pay would be bound to, or was bound to.
     pub digest: String,
-    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
+    /// The numbers of payments whose record cannot be read; the claims and totals leave them out.
     pub unreadable: Vec<String>,
 }
 
 impl BatchView {
-    /// Everything that stands in the way of Pay: the batch's own blockers, then its claims'.
+    /// Everything that blocks Pay: the batch's own blockers, then its claims'.
     pub fn all_blockers(&self) -> Vec<Blocker> {
         let of_claims = self.claims.iter().flat_map(|claim| claim.blockers.iter().cloned());
         self.blockers.iter().cloned().chain(of_claims).collect()
@@ -92,8 +91,8 @@ pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
     sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
 }
 
-/// Whom a batch takes over the tax reporting line of this year: in US dollars only, and only while US Tax Tracking is on.
-/// A batch that was paid already is in the books and crosses nothing any more.
+/// The payees that a batch takes over this year's tax reporting threshold: US dollars only, and only while US Tax Tracking
+/// is on. A paid batch is already in the books and crosses nothing.
 pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Crossing>> {
     let rules = settings::load(db).await?;
     let claims = view.claims.iter().filter(|claim| claim.total.currency == Currency::USD);

@@ -1,6 +1,6 @@
-//! The words of a payment's timeline: what happened and what that means for the money, told once for the page and the API.
-//! The timeline itself keeps short names; programs compare those. What is deliberately not here: how a payment stands
-//! now (`web::kit::format`), and what a vendor said word for word.
+//! The wording of a payment's timeline: what happened and what that means for the money, shared by page and API. The
+//! timeline itself stores short names, which programs compare. What is deliberately not here: a payment's current status
+//! (`web::kit::format`), and raw vendor responses.
 
 use payout::money::Vendor;
 use payout::notice::Notice;
@@ -8,7 +8,7 @@ use payout::transaction::State;
 
 use crate::store::transactions::ReadLine;
 
-/// What a line tells, in a sentence without its full stop.
+/// What happened, as a sentence without its full stop.
 pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
     let name = vendor.label();
     if line.source == "notice" {
@@ -30,14 +30,14 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
             "asked" => format!("{name} was asked"),
             "changed nothing" => format!("{name} answered, and nothing changed"),
             "unreadable" => format!("{name}'s answer could not be read, so nothing changed"),
-            // A vendor's own name for what happened, of an event that moved nothing.
+            // The vendor's own name of an event that moved nothing.
             own if line.source == "webhook" => format!("{name} sent the event {own}"),
             other => plain(other),
         }
     })
 }
 
-/// What our people did.
+/// Actions of our own people.
 fn by_people(line: &ReadLine) -> Option<&'static str> {
     Some(match line.effect.as_str() {
         "refused" if line.source == "person" => {
@@ -57,7 +57,7 @@ fn by_people(line: &ReadLine) -> Option<&'static str> {
     })
 }
 
-/// What became of the money.
+/// What happened to the money.
 fn about_money(effect: &str) -> Option<&'static str> {
     Some(match effect {
         "needs_review" => "Bursar cannot find out how it ended: a person must look",
@@ -90,7 +90,7 @@ fn about_money(effect: &str) -> Option<&'static str> {
     })
 }
 
-/// The particulars of a line: whose words they are, what a key is, and what an answer was worth.
+/// The details of a line: who is quoted, the idempotency key, or the outcome of an answer.
 pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
     let detail = line.detail.as_deref()?;
     Some(match (line.source.as_str(), detail.split_once(": ")) {
@@ -102,7 +102,7 @@ pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
     })
 }
 
-/// The vendor by its name where a sentence begins with it, and where an answer of its own could not be read: that says nothing.
+/// Names the vendor where a sentence starts with "the vendor says", and where one of its own answers could not be read.
 pub fn vendors_own(detail: &str, vendor: Vendor) -> String {
     let name = vendor.label();
     let saying = ["the vendor says ".to_owned(), format!("{name} says ")];
@@ -115,14 +115,14 @@ pub fn vendors_own(detail: &str, vendor: Vendor) -> String {
     }
 }
 
-/// How Bursar speaks of what is the vendor's where it does not know which one it is.
+/// Stands for the vendor in text that is written without knowing which one it is.
 const THEIRS: &str = "the vendor's ";
 
 fn is_short_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-/// What an event was found to mean. A state is told as people know it, not by the name that programs compare.
+/// What an event meant. Shows a state by its label, not by the name that programs compare.
 pub fn particulars(detail: &str) -> String {
     let Some((before, code)) = detail.rsplit_once("the payment is ") else { return detail.to_owned() };
     match State::parse(code) {
@@ -139,7 +139,7 @@ fn standing(state: State) -> String {
     }
 }
 
-/// A short name that has no words here: `batch_paid` as "Batch paid".
+/// A short name that has no wording of its own: `batch_paid` as "Batch paid".
 fn plain(effect: &str) -> String {
     let text = effect.replace('_', " ");
     let mut letters = text.chars();

@@ -1,5 +1,5 @@
-//! What the accounts of the ledger are called in the operator's accounting program: a setting of its own, because whoever
-//! keeps the books changes it, and it moves no money.
+//! The names of the ledger accounts in the operator's accounting program. This is a setting of its own, because bookkeepers
+//! change it and it moves no money.
 
 use payout::Refusal;
 use serde_json::json;
@@ -12,15 +12,15 @@ use crate::store::{self, Db, StoreError, audit};
 use crate::transact;
 
 const NAME: &str = "journal_accounts";
-/// Longer names are taken by none of the programs.
+/// None of the accounting programs accepts longer names.
 const MOST_CHARACTERS: usize = 100;
 
 pub async fn names(db: &mut Db) -> store::Result<Names> {
     Ok(read(db).await?.0)
 }
 
-/// The names as they are kept, and their version (0 before they are first saved). A ledger account that has no name yet
-/// has the usual one.
+/// The stored names, and their version (0 before they are first saved). A ledger account without a name gets the default
+/// one.
 pub async fn read(db: &mut Db) -> store::Result<(Names, i64)> {
     let Some((text, version)) = store::settings::get(db, NAME).await? else {
         return Ok((Names::default(), 0));
@@ -32,10 +32,10 @@ pub async fn read(db: &mut Db) -> store::Result<(Names, i64)> {
     Ok((names, version))
 }
 
-/// Saves the names over the version that was seen.
+/// Saves the names over the version that the caller saw.
 ///
 /// # Errors
-/// The account whose name cannot be, or `precondition_failed` when somebody else saved meanwhile.
+/// The account whose name is invalid, or `precondition_failed` if somebody else saved in the meantime.
 pub async fn save(app: &App, actor: &Actor, seen: i64, names: &Names) -> Result<()> {
     let known = Names::known();
     for (key, what, _) in &known {

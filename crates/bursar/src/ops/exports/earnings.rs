@@ -1,5 +1,5 @@
-//! What each payee earned and was paid in a tax year, as rows of an export: the lines of the dashboard, one for each payee
-//! and currency, by name.
+//! What each payee earned and was paid in a tax year, as rows of an export: the lines of the dashboard, one per payee and
+//! currency, by name.
 
 use payout::eligibility::TaxReport;
 use payout::money::Sum;
@@ -12,12 +12,12 @@ use crate::ops::{OpsError, Result, tax};
 use crate::store::scope::Scope;
 use crate::store::{Db, earnings};
 
-/// So many payees are read at once.
+/// How many payees are read at a time.
 const PAYEES_AT_ONCE: i64 = AT_ONCE / 4;
-/// Between a name and an id: no name holds it.
+/// Separates name and id; no name contains it.
 const BETWEEN: char = '\u{1f}';
 
-/// How many payees it will be; most have one currency, and so one row.
+/// The number of payees; most have one currency, and so one row.
 pub async fn count(db: &mut Db, year: i32, whose: &Scope) -> Result<i64> {
     let span = tax::year(year).ok_or(OpsError::Missing)?;
     let all = earnings::by_name(db, whose, &span, None, i64::MAX).await?;
@@ -27,7 +27,7 @@ pub async fn count(db: &mut Db, year: i32, whose: &Scope) -> Result<i64> {
 /// The next payees' rows.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for a year that the calendar does not have.
+/// [`OpsError::Missing`] for a year outside the calendar.
 pub async fn gather(
     db: &mut Db,
     year: i32,

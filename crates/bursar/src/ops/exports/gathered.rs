@@ -1,11 +1,11 @@
-//! Rows of an export that were gathered, and how the place is written down at which the next begin. What is deliberately not
-//! here: gathering them (`rows`, `earnings`).
+//! Gathered rows of an export, and the encoding of the position where the next ones begin. What is deliberately not here:
+//! gathering them (`rows`, `earnings`).
 
 use serde_json::json;
 
 use crate::documents::Cell;
 
-/// So many rows are gathered at once.
+/// How many rows are gathered at a time.
 pub const AT_ONCE: i64 = 2_000;
 
 /// Some rows, and where the next begin; `None` after the last.
@@ -17,7 +17,7 @@ pub struct Gathered {
     pub next: Option<String>,
 }
 
-/// Writes a place down.
+/// Encodes a position in a list as text.
 pub(super) fn place(number: i64, id: &str) -> String {
     json!([number, id]).to_string()
 }

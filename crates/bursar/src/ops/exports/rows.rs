@@ -1,5 +1,5 @@
-//! Gathering the rows of an export, some at a time: each call reads one page of a list and says where the next begins, so
-//! that an export of any length takes no more memory than a page, and goes on where it stopped.
+//! Gathers the rows of an export in pages: each call reads one page of a list and returns the position of the next, so an
+//! export of any length uses the memory of one page and can resume where it stopped.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,7 +25,7 @@ use crate::store::{Db, StoreError, audit, batches, payees};
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The next rows of an export, as they are told at `now`.
+/// The next rows of an export, as of `now`.
 pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -> Result<Gathered> {
     let place = Place::read(place)?;
     let chosen: Vec<String> = asked.heads().iter().map(|head: &Heading| head.name.to_owned()).collect();
@@ -51,7 +51,7 @@ pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -
     }
 }
 
-/// How many rows it will be.
+/// The number of rows the export will have.
 pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
     Ok(match scope {
         Scope::Rewards { filter, eligible: None, .. } => rewards::count(db, filter, now).await?,
@@ -64,7 +64,7 @@ pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
     })
 }
 
-/// A place in a list: a number and an id, of which some lists need only one.
+/// A position in a list: a number and an id; some lists need only one of them.
 struct Place(Option<(i64, String)>);
 
 impl Place {
@@ -84,7 +84,7 @@ fn is_full(count: usize) -> bool {
     i64::try_from(count).is_ok_and(|count| count >= AT_ONCE)
 }
 
-/// Which of the pool pass every gate is for no statement to count, so it is walked.
+/// Counts the rewards of the pool that pass every gate. SQL cannot evaluate the gates, so this reads every page.
 async fn of_pool(db: &mut Db, filter: &RewardFilter, eligible: Option<bool>, now: i64) -> Result<i64> {
     let (mut all, mut after) = (0, None);
     loop {
@@ -165,7 +165,7 @@ async fn of_audit(
     Ok(Gathered { rows: found.iter().map(|row| columns::audit(row, chosen)).collect(), next })
 }
 
-/// The lines of the next journals, one entry for each journal and currency, and where to go on.
+/// The lines of the next journals, one entry per journal and currency, and the next position.
 pub async fn entries(
     db: &mut Db,
     filter: &JournalFilter,
@@ -189,12 +189,12 @@ pub async fn entries(
             money: one.money.into(),
         })
         .collect();
-    // A journal of two currencies is two entries, and the lines of an entry stand together.
+    // A journal in two currencies becomes two entries; keep the lines of an entry together.
     lines.sort_by(|one, other| (one.at, &one.entry).cmp(&(other.at, &other.entry)));
     Ok((lines, next.map(|(at, id)| place(at, &id))))
 }
 
-/// The sums of the next day on which anything was written, one entry for each currency, and where to go on.
+/// The totals of the next day with any postings, one entry per currency, and the next position.
 pub async fn day(
     db: &mut Db,
     filter: &JournalFilter,
@@ -223,7 +223,7 @@ pub async fn day(
     Ok((sums.into_iter().map(line).collect(), Some(place(ends, ""))))
 }
 
-/// Name and the caller's id of the payees behind accounts like `payable:ptn_…`.
+/// The name and external id of the payees behind accounts like `payable:ptn_…`.
 async fn payees_of<'a>(
     db: &mut Db,
     accounts: impl Iterator<Item = &'a str>,

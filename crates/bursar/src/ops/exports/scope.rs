@@ -1,6 +1,6 @@
-//! What is exported, and how it is kept while an export is made in the background. Every filter of a list is named here:
-//! one that is added to a list does not compile until it is kept too, so that no export is silently wider than the list it
-//! was asked from.
+//! What is exported, and how that is stored while the export runs in the background. Every filter field of a list is named
+//! here: code with a new field does not compile until the field is stored too, so an export is never silently wider than
+//! the list it was requested from.
 
 use payout::ids::{AccountId, BatchId, PartnerId};
 use payout::money::Vendor;
@@ -21,7 +21,7 @@ pub enum Scope {
     /// Rewards, in the order of the list.
     Rewards {
         filter: Box<RewardFilter>,
-        /// Only what passes every gate, or only what does not.
+        /// Only rewards that pass every gate, or only those that do not.
         eligible: Option<bool>,
         sort: Sort,
         descending: bool,
@@ -35,20 +35,19 @@ pub enum Scope {
     Journal {
         filter: JournalFilter,
         layout: Layout,
-        /// One entry for each day and currency instead of one for each journal.
+        /// One entry per day and currency instead of one per journal.
         by_day: bool,
     },
     /// The activity log, newest first.
     Audit(Box<AuditFilter>),
 }
 
-/// What somebody asked to have exported.
+/// An export as somebody requested it.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub scope: Scope,
-    /// How the file is written.
     pub format: Format,
-    /// CSV that begins with the mark by which Excel knows UTF-8.
+    /// Starts a CSV file with the byte-order mark by which Excel recognizes UTF-8.
     pub marked: bool,
     pub columns: Vec<String>,
     /// The filters in words, for people.
@@ -75,12 +74,12 @@ impl Scope {
         }
     }
 
-    /// Its columns are what a program demands, and nobody chooses among them.
+    /// Whether the columns are dictated by an accounting program and cannot be chosen.
     pub fn is_fixed(&self) -> bool {
         matches!(self, Self::Journal { layout, .. } if *layout != Layout::Generic)
     }
 
-    /// What the file is called after.
+    /// The base of the file name.
     pub fn word(&self) -> String {
         match self {
             Self::Journal { layout, .. } => format!("journal-{}", layout.as_str()),
@@ -92,7 +91,7 @@ impl Scope {
 }
 
 impl Asked {
-    /// The heads of the columns, in the order of the file.
+    /// The column headings, in the order of the file.
     pub fn heads(&self) -> Vec<Heading> {
         let all = self.scope.headings();
         let find = |name: &String| all.iter().find(|heading| heading.name == name.as_str()).copied();
@@ -125,7 +124,7 @@ impl Asked {
         })
     }
 
-    /// Reads [`Asked::json`]; `None` when this program cannot have written it.
+    /// Parses [`Asked::json`]; `None` if this program cannot have written it.
     pub fn read(kept: &Value) -> Option<Self> {
         let scope = &kept["scope"];
         let scope = match Kind::parse(kept["of"].as_str()?)? {
@@ -171,12 +170,12 @@ fn words(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(text).collect()
 }
 
-/// The words of a list, each read; `None` when one of them cannot be.
+/// Parses every string of a list; `None` if one of them is invalid.
 fn each<T>(value: &Value, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     value.as_array()?.iter().map(|word| parse(word.as_str()?)).collect()
 }
 
-/// A word that may be absent: the outer `None` when it is there and cannot be read.
+/// Parses an optional string. The outer `None` means that it is present but invalid.
 fn maybe<T>(value: &Value, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
     value.as_str().map_or(Some(None), |word| parse(word).map(Some))
 }
@@ -284,7 +283,7 @@ fn read_rewards(kept: &Value) -> Option<RewardFilter> {
 }
 
 fn audit(filter: &AuditFilter) -> Value {
-    // Where a page begins is no filter.
+    // The page position is not a filter.
     let AuditFilter { actors, action, subject, from, to, before: _ } = filter;
     json!({"actors": actors, "action": action, "subject": subject, "from": from, "to": to})
 }
@@ -334,7 +333,7 @@ fn transactions(filter: &TransactionFilter) -> Value {
         unmoved_since,
         open,
         outside,
-        // Where a page begins is no filter.
+        // The page position is not a filter.
         after: _,
     } = filter;
     let words = |states: &Option<Vec<State>>| {

@@ -1,4 +1,4 @@
-//! Files of accounts, partners and activities. A row that is known already is changed to what the file says.
+//! Imports accounts, partners and activities. A row with a known external id updates that record.
 
 use std::collections::HashMap;
 
@@ -24,20 +24,20 @@ use crate::store::programs::{self, Account, Activity, Partner, Program, Worth};
 use crate::store::{Tx, audit, payees};
 use crate::transact;
 
-/// A destination that a file names for a payee, still to be set.
+/// A destination that a file names for a payee, not yet set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToConnect {
     pub line: u64,
     pub payee: Payee,
     pub destination: Destination,
-    /// How it is told, where a payee who was known before is paid elsewhere by it.
+    /// Described for people, if this changes the destination of an existing payee.
     pub told: Option<Destined>,
 }
 
-/// Imports accounts; answers also the destinations to set.
+/// Imports accounts; also returns the destinations to set.
 ///
 /// # Errors
-/// When the file cannot be read as a whole.
+/// If the file cannot be read as a whole.
 pub async fn accounts(
     app: &App,
     actor: &Actor,
@@ -53,7 +53,7 @@ pub async fn accounts(
     })
 }
 
-/// Saves the good rows of a table of accounts, unless `dry_run`; answers every destination they name.
+/// Saves the valid rows of a table of accounts, unless `dry_run`; returns every destination they name.
 pub(super) async fn accounts_of(
     tx: &mut Tx,
     app: &App,
@@ -109,10 +109,10 @@ fn account(row: &Row, before: Option<&Account>, faults: &mut Faults, app: &App, 
     })
 }
 
-/// Imports partners; answers also the destinations to set.
+/// Imports partners; also returns the destinations to set.
 ///
 /// # Errors
-/// When the file cannot be read as a whole.
+/// If the file cannot be read as a whole.
 pub async fn partners(
     app: &App,
     actor: &Actor,
@@ -128,7 +128,7 @@ pub async fn partners(
     })
 }
 
-/// Saves the good rows of a table of partners, unless `dry_run`; answers every destination they name.
+/// Saves the valid rows of a table of partners, unless `dry_run`; returns every destination they name.
 pub(super) async fn partners_of(
     tx: &mut Tx,
     app: &App,
@@ -202,10 +202,10 @@ fn partner(
     })
 }
 
-/// Imports activities. A programme that is not known by its external id or name is made, its name being its external id.
+/// Imports activities. A program that is known by neither external id nor name is created, named after its external id.
 ///
 /// # Errors
-/// When the file cannot be read as a whole.
+/// If the file cannot be read as a whole.
 pub async fn activities(
     app: &App,
     actor: &Actor,
@@ -221,7 +221,7 @@ pub async fn activities(
     })
 }
 
-/// Saves the good rows of a table of activities, unless `dry_run`.
+/// Saves the valid rows of a table of activities, unless `dry_run`.
 pub(super) async fn activities_of(
     tx: &mut Tx,
     app: &App,
@@ -246,7 +246,7 @@ pub(super) async fn activities_of(
             let made = runs.made.len();
             let activity = activity(row, before, &mut runs, app, now)?;
             if !may_shorten && before.is_some_and(|before| activity.hold_days < before.hold_days) {
-                // A row that is refused makes no program.
+                // A rejected row creates no program.
                 runs.made.truncate(made);
                 let told = "This API key may not move an activity to a program with a shorter hold period. An administrator does it on the pages.";
                 return Err(problem(row, "program", "person_needed", told));
@@ -272,7 +272,7 @@ pub(super) async fn activities_of(
     Ok(sorted.report)
 }
 
-/// The programmes there are, and those that the file makes.
+/// The existing programs, and those that the file creates.
 struct Programs {
     known: Vec<Program>,
     made: Vec<Program>,
@@ -327,7 +327,7 @@ fn activity(
     let read = external_id.zip(name).zip(program.zip(worth));
     let read = faults.all(row, read);
     if read.is_err() {
-        // A row that is refused makes no program.
+        // A rejected row creates no program.
         runs.made.truncate(made);
     }
     let ((external_id, name), (program, worth)) = read?;
@@ -361,7 +361,7 @@ fn default_worth(row: &Row, kind: RewardType) -> std::result::Result<Option<Wort
     worth.map(Some).map_err(|error| problem(row, "default_value", error.code(), error.sentence()))
 }
 
-/// Payees who are known already, and where each is paid.
+/// Existing payees and their destinations.
 type Places = HashMap<Payee, Option<Destination>>;
 
 async fn places(tx: &mut Tx, known: Vec<Payee>) -> Result<Places> {
@@ -369,7 +369,7 @@ async fn places(tx: &mut Tx, known: Vec<Payee>) -> Result<Places> {
     Ok(known.into_iter().map(|payee| (payee, profiles.remove(&payee).map(|one| one.destination))).collect())
 }
 
-/// What a file's rows come to.
+/// The sorted rows of a file.
 struct Sorted<T> {
     places: Places,
     report: Report,
@@ -386,7 +386,7 @@ impl<T> Sorted<T> {
         Self { places, report, changed: Vec::new(), to_connect: Vec::new(), seen }
     }
 
-    /// How it is told that a row has its payee paid elsewhere: of a payee who is new, where they are paid is as new as they.
+    /// Describes how a row changes its payee's destination; `None` for a new payee or the same destination.
     fn moved(&self, row: &Row, payee: Payee, to: &Destination) -> Option<Destined> {
         let before = self.places.get(&payee)?;
         if before.as_ref() == Some(to) {
@@ -402,7 +402,7 @@ impl<T> Sorted<T> {
         Some(Destined { line: row.line, external_id: row.get("external_id").to_owned(), old, new })
     }
 
-    /// Takes a row: `read` says whether it changes nothing, what it means, and which destination it names.
+    /// Sorts a row. `read` returns whether the row changes nothing, the record it describes, and the destination it names.
     fn take(&mut self, row: &Row, read: impl FnOnce(&Row) -> std::result::Result<Taken<T>, RowError>) {
         let (unchanged, thing, destination) = match read(row) {
             Ok(taken) => taken,
@@ -420,7 +420,7 @@ impl<T> Sorted<T> {
         }
         self.seen.insert(id, content);
         let told = destination.as_ref().and_then(|(payee, to)| self.moved(row, *payee, to));
-        // A row is not there with the same content as long as its payee is paid elsewhere.
+        // A row that changes its payee's destination is not a duplicate.
         if unchanged && told.is_none() {
             self.report.duplicates += 1;
         } else {
@@ -455,7 +455,7 @@ fn email(row: &Row, column: &'static str) -> std::result::Result<Option<String>,
     }
 }
 
-/// The destination a row names; vendor and destination stand together or not at all.
+/// The destination a row names; it must have both vendor and destination, or neither.
 fn destination(row: &Row) -> std::result::Result<Option<Destination>, RowError> {
     let (vendor, address) = (row.get("vendor"), row.get("destination"));
     if vendor.is_empty() && address.is_empty() {

@@ -1,5 +1,5 @@
-//! The file of the rows that were refused: as they were, with the reason before them, to be mended and uploaded again.
-//! No cell of it is a formula where it is opened.
+//! The file of rejected rows: as they were uploaded, with the reason in front, to be fixed and uploaded again. Its cells
+//! are escaped so that a spreadsheet does not run them as formulas.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,18 @@ use super::records::Records;
 use super::table::{APOSTROPHE, looks_like_formula};
 use crate::store::imports::Refused;
 
-/// Writes it. It begins with a byte-order mark, without which a spreadsheet takes it for another encoding and would save
-/// it so.
+/// Writes the file. It starts with a byte-order mark; without it, a spreadsheet would assume another encoding and save it
+/// that way.
 ///
 /// # Errors
-/// When the file that was uploaded cannot be read any more.
+/// If the uploaded file can no longer be read.
 pub(super) fn write(text: &str, layout: &Layout, refused: &[Refused]) -> Result<String, Refusal> {
     let reasons: HashMap<u64, &Refused> =
         refused.iter().map(|row| (u64::try_from(row.line).unwrap_or_default(), row)).collect();
-    // A file of ours has the reasons of the last time in its first column.
+    // A file written by us has the previous reasons in its first column.
     let skip = usize::from(layout.is_ours());
-    // Ours or not, its cells are what its sender wrote: anybody can call their first column as we call ours.
+    // Escape even if the file looks like ours: anybody can name their first column like ours, and the cells are the
+    // sender's.
     let clean = |field: &str| safe(field);
     let mut records = Records::of(text, layout.delimiter())?;
     let mut builder = csv::WriterBuilder::new();
@@ -42,7 +43,7 @@ pub(super) fn write(text: &str, layout: &Layout, refused: &[Refused]) -> Result<
         row.push(safe(&reason));
         match &record.fields {
             Ok(fields) => row.extend(fields.iter().skip(skip).map(|field| clean(field))),
-            // What its fields are nobody can tell. In one cell it is refused again, until somebody has written it anew.
+            // The fields cannot be told apart. As a single cell the row is rejected again until somebody rewrites it.
             Err(_) => row.push(safe(record.raw)),
         }
         file.write_record(&row).map_err(|error| broken(&error))?;
@@ -51,7 +52,7 @@ pub(super) fn write(text: &str, layout: &Layout, refused: &[Refused]) -> Result<
     Ok(format!("\u{feff}{}", String::from_utf8_lossy(&bytes)))
 }
 
-/// A field that no spreadsheet takes for a formula. Plain numbers stay numbers.
+/// Escapes a field that a spreadsheet would take for a formula. Plain numbers stay numbers.
 fn safe(field: &str) -> String {
     match looks_like_formula(field) && !is_number(field) {
         true => format!("{APOSTROPHE}{field}"),
@@ -82,13 +83,13 @@ mod tests {
         let expected =
             "\u{feff}reason;id;value;note\nvalue: No.;2;-5.00;'=1+1\nNo.;3;\"a\nb\"\nid: No.;4;'@x;'+49 30\n";
         assert_eq!(file, expected);
-        // Its own refused rows keep what it says, with the new reason.
+        // Uploaded again, its rejected rows keep their content and get the new reason.
         let again = file.trim_start_matches('\u{feff}');
         let (layout, rows) = Layout::of(again).unwrap();
         assert!(layout.is_ours() && rows == 3);
         let file = write(again, &layout, &[refused(2, "note")]).unwrap();
         assert_eq!(file, "\u{feff}reason;id;value;note\nnote: No.;2;-5.00;'=1+1\n");
-        // Another's file that looks like ours is no way to bring a formula in.
+        // A foreign file that looks like ours cannot smuggle in a formula.
         let theirs = "reason;id;=note\nold;1;\"=HYPERLINK(\"\"http://evil.example\"\")\"\n";
         let (layout, _) = Layout::of(theirs).unwrap();
         let file = write(theirs, &layout, &[refused(2, "id")]).unwrap();

@@ -1,12 +1,12 @@
-//! A file of each kind as it may be written: what to fill in for a first time, and all of it goes in as it is. The four belong
-//! together: the rewards are of these activities and these partners. Every name says that it is an example.
+//! An example file of each kind, ready to import as it is. The four belong together: the rewards refer to these activities
+//! and these partners. Every name says that it is an example.
 
 use std::collections::HashMap;
 
 use super::layout::columns;
 use crate::store::imports::What;
 
-/// The example of a kind, with all of its columns.
+/// The example of a kind, with all its columns.
 pub fn example(what: What) -> String {
     let columns = columns(what);
     let mut text = columns.join(",");
@@ -21,7 +21,7 @@ pub fn example(what: What) -> String {
     text
 }
 
-/// What its rows fill in, by column; a column that none names stays empty. No value needs quotation marks.
+/// The rows' values by column; unnamed columns stay empty. No value needs quoting.
 fn rows(what: What) -> &'static [&'static [(&'static str, &'static str)]] {
     match what {
         What::Accounts => &[

@@ -1,5 +1,5 @@
-//! How a file is written, and which of our columns each of its headers stands for: guessed by name, remembered from the
-//! last time, said by a person. What is deliberately not here: the rows (`table`).
+//! The layout of a file, and which of our columns each of its headers maps to: guessed by name, remembered from the last
+//! import, or chosen by a person. What is deliberately not here: the rows (`table`).
 
 use std::collections::HashMap;
 
@@ -20,24 +20,24 @@ pub(super) const ACTIVITIES: Columns =
     &["external_id", "program", "program_type", "name", "default_value", "default_currency"];
 pub(super) const ACTIVITIES_REQUIRED: Columns = &["external_id", "program", "name"];
 
-/// The first column of a file that we wrote: why each of its rows was refused.
+/// The first column of a file that we wrote: why each row was rejected.
 pub(super) const REASON: &str = "reason";
 
-/// How a file is written.
+/// The layout of a file: delimiter, headers and line counts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Layout {
     delimiter: char,
     pub headers: Vec<String>,
-    /// Its lines. A file that was kept before lines were counted has none.
+    /// The line counts; `None` for a file stored before lines were counted.
     #[serde(default)]
     pub lines: Option<Lines>,
 }
 
 impl Layout {
-    /// Reads it from a text; answers also how many rows there are.
+    /// Reads the layout of a text, and counts its rows.
     ///
     /// # Errors
-    /// When there is no header, or no row below it.
+    /// If there is no header, or no row below it.
     pub(super) fn of(text: &str) -> Result<(Self, i64), Refusal> {
         let delimiter = delimiter(text);
         let mut records = Records::of(text, u8::try_from(delimiter).unwrap_or(b','))?;
@@ -61,12 +61,12 @@ impl Layout {
         u8::try_from(self.delimiter).unwrap_or(b',')
     }
 
-    /// Whether we wrote it: it is the file of the rows that were refused, mended or not.
+    /// Whether we wrote the file: it is a file of rejected rows, fixed or not.
     pub(super) fn is_ours(&self) -> bool {
         self.headers.first().is_some_and(|name| name == REASON)
     }
 
-    /// What parts its fields, in words.
+    /// The delimiter's name, in the plural.
     pub fn delimiter_words(&self) -> &'static str {
         match self.delimiter() {
             b';' => "semicolons",
@@ -76,7 +76,7 @@ impl Layout {
         }
     }
 
-    /// What a header is called, where it may have no name.
+    /// The display name of a header, which may be empty.
     pub fn name(&self, place: usize) -> String {
         match self.headers.get(place).map(String::as_str) {
             None | Some("") => format!("column {} (no name)", place + 1),
@@ -86,7 +86,7 @@ impl Layout {
 }
 
 impl Layout {
-    /// Another column whose header reads the same.
+    /// Another column with the same normalized header.
     fn twin(&self, place: usize) -> Option<usize> {
         let name = plain(self.headers.get(place)?);
         let same = |(at, header): &(usize, &String)| *at != place && plain(header) == name;
@@ -94,8 +94,8 @@ impl Layout {
     }
 }
 
-/// What parts the fields of a text: what a first line `sep=;` says, or else whatever its first line has most of outside of
-/// quotes.
+/// The delimiter of a text: the one a first line `sep=;` names, or else the most frequent one outside quotes in the first
+/// line.
 pub(super) fn delimiter(text: &str) -> char {
     if let (Some(named), _) = hint(text) {
         return named;
@@ -110,7 +110,7 @@ pub(super) fn delimiter(text: &str) -> char {
             letter => counts.iter_mut().filter(|(it, _)| *it == letter).for_each(|(_, count)| *count += 1),
         }
     }
-    // Of equals the first counts.
+    // On a tie, the first one wins.
     counts.iter().rev().max_by_key(|(_, count)| *count).map_or(',', |(letter, _)| *letter)
 }
 
@@ -124,7 +124,7 @@ pub fn columns(what: What) -> Columns {
     }
 }
 
-/// Those of them that a file must have.
+/// The required columns of a kind of file.
 pub fn required(what: What) -> Columns {
     match what {
         What::Rewards => REQUIRED,
@@ -134,16 +134,16 @@ pub fn required(what: What) -> Columns {
     }
 }
 
-/// Where each of our columns stands in a file.
+/// The position of each of our columns in a file.
 pub(super) struct Places {
     pub(super) columns: Columns,
     pub(super) at: Vec<Option<usize>>,
 }
 
-/// Where our columns stand, when each header stands for what is `chosen` for it.
+/// The positions of our columns, if each header maps to what is `chosen` for it.
 ///
 /// # Errors
-/// When two headers stand for one column, a chosen one stands twice in the file, or none for one that is required.
+/// If two headers map to one column, a chosen header occurs twice in the file, or a required column is not mapped.
 pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> Result<Places, Refusal> {
     if chosen.len() != layout.headers.len() {
         let told = "This form is of another file. Load the page again.";
@@ -189,13 +189,13 @@ pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> 
     Ok(Places { columns, at })
 }
 
-/// A header as it is compared: without case, spaces and marks.
+/// A header normalized for comparison: without case, spaces and punctuation.
 pub(super) fn plain(header: &str) -> String {
     header.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// What each header probably stands for: what it stood for the last time, else by its name, else by another name that
-/// people give to such a column. No column is guessed twice.
+/// What each header probably maps to: what it mapped to last time, or else its name, or else a common alias. No column is
+/// guessed twice.
 pub(super) fn guess(
     what: What,
     layout: &Layout,
@@ -222,7 +222,7 @@ pub(super) fn guess(
     guessed.into_iter().map(|column| column.map(str::to_owned)).collect()
 }
 
-/// Other names that people give to a column, as [`plain`] writes them.
+/// Common aliases of a column, normalized by [`plain`].
 fn other_names(what: What, column: &str) -> &'static [&'static str] {
     match (what, column) {
         (What::Rewards, "external_id") => {

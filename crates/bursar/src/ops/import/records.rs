@@ -1,34 +1,34 @@
-//! The records of a CSV text, read strictly: RFC 4180, with a separator of the file's own. A quotation mark that is never
-//! closed, or that stands where none may, spoils its own line and no other: reading goes on with the line below, so that
-//! no row is ever taken for part of another one's field. Every line of the text is counted.
+//! A strict CSV reader: RFC 4180, with a delimiter per file. A quotation mark that is never closed, or is misplaced,
+//! invalidates only its own line. Reading resumes on the next line, so no row is ever taken for part of another row's
+//! field. Every line of the text is counted.
 //!
-//! The reader of the `csv` crate takes such a text without an error and gives the lines it swallowed to one field; that is
-//! why this one is our own. What is deliberately not here: what the fields mean (`table`).
+//! The `csv` crate accepts such a text without an error and puts the swallowed lines into one field; hence this reader.
+//! What is deliberately not here: what the fields mean (`table`).
 
 use std::fmt;
 
 use payout::Refusal;
 use serde::{Deserialize, Serialize};
 
-/// How the lines of a file are made up.
+/// Counts of the lines of a file, by kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Lines {
     pub total: u64,
     pub header: u64,
-    /// Those with nothing on them but blanks and separators.
+    /// Lines with only blanks and delimiters.
     pub blank: u64,
-    /// Those that go on with a row of the line above, by a line break inside quotation marks. Every other line is a row.
+    /// Lines that continue the row above, after a line break inside quotes. Every other line is a row.
     pub continued: u64,
 }
 
 impl Lines {
-    /// How many rows there are: each is accepted, a duplicate or refused.
+    /// The number of rows: each is accepted, a duplicate or rejected.
     pub fn rows(self) -> u64 {
         self.total.saturating_sub(self.header).saturating_sub(self.blank).saturating_sub(self.continued)
     }
 }
 
-/// For people: what the lines of the file are.
+/// The counts in words, for people.
 impl fmt::Display for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = |count, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
@@ -41,14 +41,14 @@ impl fmt::Display for Lines {
     }
 }
 
-/// What is wrong with the quotation marks of a row.
+/// A quoting error in a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
-    /// One opens a field and none closes it.
+    /// A quotation mark opens a field and none closes it.
     Unclosed,
-    /// One stands inside a field that does not begin with one, or is followed by something else than the field's end.
+    /// A quotation mark inside an unquoted field, or a closing one not followed by the end of the field.
     Misplaced,
-    /// One opens a field that rows below would become part of.
+    /// A quotation mark opens a field that would swallow the rows below.
     AroundRows,
 }
 
@@ -76,22 +76,22 @@ impl Fault {
     }
 }
 
-/// A record of a text.
+/// One record of a text.
 pub(super) struct Record<'a> {
-    /// The line on which it begins; the first of the text is 1.
+    /// The line on which it begins, counted from 1.
     pub(super) line: u64,
-    /// Its fields, or in which of them, counted from 0, what is wrong.
+    /// Its fields, or the index of the invalid field (from 0) and what is wrong with it.
     pub(super) fields: Result<Vec<String>, (usize, Fault)>,
-    /// The text of its lines, without the end of the last.
+    /// The text of its lines, without the last line end.
     pub(super) raw: &'a str,
 }
 
-/// The rows of a text, one after the other.
+/// Iterates over the rows of a text.
 pub(super) struct Records<'a> {
     rest: &'a str,
     delimiter: u8,
     pub(super) header: Vec<String>,
-    /// Of what was read so far.
+    /// Counts of the lines read so far.
     pub(super) lines: Lines,
 }
 
@@ -116,12 +116,12 @@ impl<'a> Records<'a> {
         self.read(self.header.len())
     }
 
-    /// The next record of a text whose records have so many fields; of its header they are not known yet.
+    /// The next record. `width` is the number of fields per record, 0 for the header.
     fn read(&mut self, width: usize) -> Option<Record<'a>> {
         loop {
             let record = self.read_one(width)?;
             let blank = |fields: &Vec<String>| fields.iter().all(|field| field.trim().is_empty());
-            // A spreadsheet saves rows that were cleared as separators with nothing between them.
+            // Spreadsheets save cleared rows as delimiters with nothing between them.
             if width == 0 || !record.fields.as_ref().is_ok_and(blank) {
                 return Some(record);
             }
@@ -144,7 +144,7 @@ impl<'a> Records<'a> {
         let mut scan = Scan { text: self.rest, at: 0, line_ends: 0 };
         let fields = scan.fields(self.delimiter, width);
         if fields.is_err() {
-            // Only its own line is spoiled.
+            // Only its own line is invalid.
             scan = Scan { text: self.rest, at: 0, line_ends: 0 };
             scan.skip_line();
         }
@@ -156,7 +156,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// The separator that a first line `sep=;` names, by which some spreadsheets are told it, and what stands below.
+/// The delimiter named by a first line `sep=;`, a convention of some spreadsheets, and the text below it.
 pub(super) fn hint(text: &str) -> (Option<char>, &str) {
     let named = text.get(..4).filter(|begin| begin.eq_ignore_ascii_case("sep=")).and_then(|_| text.get(4..));
     let mut letters = named.unwrap_or_default().chars();
@@ -176,16 +176,16 @@ fn broken_header(line: u64, place: usize, fault: Fault) -> Refusal {
     Refusal::new(fault.code(), told).at("header")
 }
 
-/// What stands below the line end with which a text begins, if it begins with one.
+/// The text after the line end it starts with; `None` if it does not start with one.
 fn after_line_end(text: &str) -> Option<&str> {
     text.strip_prefix("\r\n").or_else(|| text.strip_prefix(['\r', '\n']))
 }
 
-/// A look at the beginning of a text. Separators and quotation marks are ASCII, so no look ends inside a letter.
+/// A cursor over a text. Delimiters and quotation marks are ASCII, so it never stops inside a character.
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// How many line ends stood inside quotation marks.
+    /// How many line ends were inside quotes.
     line_ends: u64,
 }
 
@@ -204,7 +204,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The fields of the record that begins here, up to the end of its last line.
+    /// The fields of the record at the cursor; leaves the cursor at the end of its last line.
     fn fields(&mut self, delimiter: u8, width: usize) -> Result<Vec<String>, (usize, Fault)> {
         let mut fields = Vec::with_capacity(width);
         loop {
@@ -217,7 +217,7 @@ impl Scan<'_> {
             if self.at_line_end() {
                 return Ok(fields);
             }
-            // The delimiter: nothing else ends a field.
+            // At the delimiter: nothing else ends a field.
             self.at += 1;
         }
     }
@@ -233,10 +233,11 @@ impl Scan<'_> {
         Ok(self.text[from..self.at].to_owned())
     }
 
-    /// A field in quotation marks. One that goes over lines which look like rows of the file holds rows, not a text.
+    /// A quoted field. If it spans lines that look like rows of the file, it is a quoting error, not a text.
     fn quoted(&mut self, delimiter: u8, place: usize, width: usize) -> Result<String, Fault> {
         let (mut field, mut delimiters, mut line_ends, mut rows) = (String::new(), 0, 0, false);
-        // On its last line as many fields would stand before its end as stand before it in its own row.
+        // A sign of swallowed rows: the last line has as many delimiters before the field's end as the first has before its
+        // start.
         let around = |rows, line_ends, delimiters| rows || line_ends > 0 && place > 0 && delimiters == place;
         self.at += 1;
         let mut from = self.at;
@@ -247,7 +248,7 @@ impl Scan<'_> {
                     field.push_str(&self.text[from..self.at]);
                     self.at += 1;
                     match self.peek() {
-                        // The second of two is the text's own, and begins what is read on.
+                        // An escaped quote: the second mark belongs to the text, and reading continues from it.
                         Some(b'"') => from = self.at,
                         next if self.at_line_end() || next == Some(delimiter) => break,
                         _ if around(rows, line_ends, delimiters) => return Err(Fault::AroundRows),
@@ -277,7 +278,7 @@ mod tests {
 
     use super::*;
 
-    /// What a text comes to, a word for each record: its line and its fields, or what is wrong and where.
+    /// Describes each record of a text for the assertions: its line and fields, or the error and its field.
     fn told(text: &str) -> (Vec<String>, Lines) {
         let mut records = Records::of(text, b',').unwrap();
         let mut told = Vec::new();
@@ -298,13 +299,13 @@ mod tests {
             ("1,\"says \"yes\" to it\"\n2,b\n", &["2 !misplaced_quote at 1", "3 2|b"]),
             ("1,15\" wide\n2,b", &["2 !misplaced_quote at 1", "3 2|b"]),
             ("1,\"a\" \n2,b", &["2 !misplaced_quote at 1", "3 2|b"]),
-            // Two that happen to pair up, the second at a field's end.
+            // Two stray marks that happen to pair up, the second at the end of a field.
             (
                 "1,\"5 inch\n2,b\n3,6 inch\"\n4,d\n",
                 &["2 !quote_around_rows at 1", "3 2|b", "4 !misplaced_quote at 1", "5 4|d"],
             ),
             ("1,\"5 inch\n2,6 inch\"\n", &["2 !quote_around_rows at 1", "3 !misplaced_quote at 1"]),
-            // The second opens another field.
+            // The second mark opens another field.
             ("1,\"open\n2,\"fine\"\n", &["2 !quote_around_rows at 1", "3 2|fine"]),
         ] {
             let text = format!("id,note\n{rows}");
@@ -341,7 +342,7 @@ mod tests {
             }
             let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
             let mut records = Records::of(&text, b',').unwrap();
-            // A row of nothing but blanks is a cleared one, and none of the file's data.
+            // A row of blanks counts as cleared, not as data.
             for row in rows.iter().filter(|row| row.iter().any(|field| !field.trim().is_empty())) {
                 prop_assert_eq!(records.next().unwrap().fields.unwrap(), row.clone());
             }

@@ -1,6 +1,6 @@
-//! A file on its way in by the pages: uploaded, its columns named, checked, entered, done. Checking and entering go in
-//! bounded units that a worker leases; each unit of rewards is one database transaction that holds its rows and how far
-//! the import has come, so a process that dies goes on where it stood.
+//! An import through the pages: uploaded, columns mapped, checked, imported, done. Checking and importing run in bounded
+//! units that a worker leases. Each unit of rewards is one database transaction that holds its rows and the progress, so
+//! the import resumes after a crash.
 //!
 //! What is deliberately not here: what a row means (`import`, `catalogue`), and asking a vendor about the destinations a
 //! file names (`work::imports`).
@@ -26,15 +26,15 @@ use crate::store::people as persons;
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
-/// How many rewards one unit enters. Also: a file with no more rows than this is checked while whoever sent it waits.
+/// The number of rewards per unit. A file with at most this many rows is checked while the sender waits.
 const UNIT: i64 = 2_000;
-/// How long a worker may take for a unit before another one begins it anew.
+/// How long a worker may take for a unit before another one restarts it.
 const LEASE_US: i64 = 120_000_000;
-/// How often a unit is begun before a person must look.
+/// How often a unit is started before a person must look.
 const MOST_TRIES: i64 = 5;
-/// How long a file is kept.
+/// How long an uploaded file is kept.
 const KEPT_US: i64 = 30 * 86_400_000_000;
-/// The longest name of a file that is kept, in letters.
+/// The longest file name that is stored, in characters.
 const MOST_NAME: usize = 120;
 
 pub fn permission(what: What) -> Permission {
@@ -44,10 +44,10 @@ pub fn permission(what: What) -> Permission {
     }
 }
 
-/// Keeps a file that was uploaded, to be looked at.
+/// Stores an uploaded file for review.
 ///
 /// # Errors
-/// When it cannot be read as a whole: not UTF-8, without a header or rows.
+/// If it cannot be read as a whole: not UTF-8, or without a header or rows.
 pub async fn upload(
     app: &App,
     actor: &Actor,
@@ -117,24 +117,24 @@ fn corrupt(error: &serde_json::Error) -> OpsError {
     OpsError::Internal(store::StoreError::Corrupt(error.to_string()))
 }
 
-/// How a file is written.
+/// The layout of the file.
 ///
 /// # Errors
-/// When what is stored cannot be read.
+/// If what is stored cannot be read.
 pub fn layout(import: &Import) -> Result<Layout> {
     serde_json::from_str(&import.layout).map_err(|error| corrupt(&error))
 }
 
-/// Its first rows as they will be entered, once it is checked.
+/// The first rows as they will be saved, once the file is checked.
 ///
 /// # Errors
-/// When what is stored cannot be read.
+/// If what is stored cannot be read.
 pub fn sample(import: &Import) -> Result<Sample> {
     let sample = import.sample.as_deref().map(serde_json::from_str).transpose();
     Ok(sample.map_err(|error| corrupt(&error))?.unwrap_or_default())
 }
 
-/// What each header stands for: as somebody has said, else as is guessed.
+/// What each header maps to: as chosen by a person, or else as guessed.
 pub async fn mapping(db: &mut Db, import: &Import) -> Result<Vec<Option<String>>> {
     if let Some(mapping) = &import.mapping {
         return serde_json::from_str(mapping).map_err(|error| corrupt(&error));
@@ -143,10 +143,10 @@ pub async fn mapping(db: &mut Db, import: &Import) -> Result<Vec<Option<String>>
     Ok(guess(import.what, &layout(import)?, &remembered))
 }
 
-/// The first rows of a file as they stand in it.
+/// The first rows of a file as uploaded.
 ///
 /// # Errors
-/// When the file was forgotten.
+/// If the file has been deleted.
 pub async fn first_rows(db: &mut Db, import: &Import, most: usize) -> Result<Vec<Vec<String>>> {
     let body = body(db, import).await?;
     let mut records = super::records::Records::of(&body, layout(import)?.delimiter())?;
@@ -163,10 +163,10 @@ async fn body(db: &mut Db, import: &Import) -> Result<String> {
     })
 }
 
-/// Says what the headers stand for, and has the file checked. A small one is checked before this answers.
+/// Sets what the headers map to, and has the file checked. A small file is checked before this returns.
 ///
 /// # Errors
-/// When it cannot be meant so, or is no longer the time for it.
+/// If the mapping is invalid, or the import is in the wrong state.
 pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> Result<()> {
     let now = app.clock.now();
     let import = transact!(app, |tx| {
@@ -183,7 +183,7 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
         let (counts, failed) = (Counts::default(), None);
         let unchecked = Import { mapping, sample: None, counts, checked_at: None, ..before.clone() };
         let import = Import { state, failed, tries: 0, ..unchecked };
-        // While whoever sent it waits, no worker takes it.
+        // While the sender waits, no worker may take it.
         let free_at = if import.total <= UNIT { now + LEASE_US } else { now };
         save(tx, &before, import, free_at).await
     })?;
@@ -194,8 +194,8 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
     Ok(())
 }
 
-/// What is remembered of each header. One that stands twice stands for what it was chosen for, never for *leave it out*,
-/// which is all that its second place can be: in the next file it may stand once.
+/// What to remember of each header. For a header that occurs twice, remembers the column chosen for it, not *leave it out*:
+/// its second occurrence can only be left out, and in the next file it may occur once.
 fn remembered(layout: &Layout, chosen: &[Option<String>]) -> Vec<(String, Option<String>)> {
     let mut remembered: Vec<(String, Option<String>)> = Vec::new();
     let headers = layout.headers.iter().map(|header| plain(header)).zip(chosen);
@@ -208,10 +208,10 @@ fn remembered(layout: &Layout, chosen: &[Option<String>]) -> Vec<(String, Option
     remembered
 }
 
-/// Has the rows entered, as the check that `seen` names has shown them. Also: goes on with an import that stopped.
+/// Starts importing the rows as the check named by `seen` has shown them, or resumes an import that stopped.
 ///
 /// # Errors
-/// When it is not checked, or was changed since it was shown.
+/// If the file is not checked, or was changed since it was shown.
 pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<Import> {
     let now = app.clock.now();
     let import = transact!(app, |tx| {
@@ -229,7 +229,7 @@ pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<I
         let state = ImportState::Importing;
         let mut import = Import { state, started, failed: None, tries: 0, ..before.clone() };
         if !stopped {
-            // What the check counted is counted anew, as it is entered.
+            // The counts of the check start over as rows are saved.
             import.counts = Counts::default();
             imports::clear_refused(tx, before.id).await?;
         }
@@ -241,10 +241,10 @@ pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<I
     Ok(import)
 }
 
-/// Stops an import. What was entered stays.
+/// Cancels an import. Saved rows stay.
 ///
 /// # Errors
-/// When it has ended.
+/// If it has already ended.
 pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
     let now = app.clock.now();
     let mut tries = 0;
@@ -261,7 +261,7 @@ pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
             save(tx, &before, import, now).await
         });
         match canceled {
-            // A unit ended at the same moment; the next has hardly begun.
+            // A unit finished at the same moment; retry.
             Err(OpsError::Conflict(_)) if tries < MOST_TRIES => tries += 1,
             canceled => break canceled?,
         }
@@ -283,7 +283,7 @@ fn not_now(import: &Import) -> OpsError {
     OpsError::Conflict(Refusal::new("import_state", told))
 }
 
-/// Writes how an import stands, unless somebody else did meanwhile.
+/// Saves the state of an import, unless somebody else did in the meantime.
 async fn save(tx: &mut Tx, before: &Import, import: Import, free_at: i64) -> Result<Import> {
     if imports::save(tx, before, &import, free_at).await? {
         return Ok(Import { fence: before.fence + 1, ..import });
@@ -292,20 +292,20 @@ async fn save(tx: &mut Tx, before: &Import, import: Import, free_at: i64) -> Res
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
-/// Takes the import that has waited longest, for one unit of work.
+/// Leases the import that has waited longest, for one unit of work.
 pub async fn lease(app: &App, now: i64) -> Result<Option<Import>> {
-    // A writer would wait for others only to find nothing.
+    // Check with a read first: a write transaction would wait for others, only to find nothing.
     if !imports::any_due(&mut app.store.read().await?, now).await? {
         return Ok(None);
     }
     transact!(app, |tx| { Ok(imports::lease(tx, now, now + LEASE_US).await?) })
 }
 
-/// Does one unit of a leased import. Answers the destinations that are left to be set, once its rows are all entered;
-/// then the import stays leased.
+/// Does one unit of a leased import. Once all rows are saved, returns the destinations that are still to be set; the import
+/// then stays leased.
 ///
 /// # Errors
-/// When the database does not answer. What cannot go on for another reason stops the import and says why.
+/// Database errors. Any other failure stops the import and is recorded as its reason.
 pub async fn advance(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
     if import.tries > MOST_TRIES {
         let told = "It was begun several times and could not go on. Bursar's own log says why.";
@@ -315,7 +315,7 @@ pub async fn advance(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
     match unit(app, import).await {
         Ok(to_connect) => return Ok(to_connect),
         Err(OpsError::Refused(refusal)) => fail(app, import, &refusal.sentence).await?,
-        // Somebody canceled it, or entered one of its rows at the same moment: it is looked at again.
+        // Somebody canceled it, or entered one of its rows at the same moment: try again.
         Err(OpsError::Conflict(_)) => release(app, import, app.clock.now()).await?,
         Err(error) => return Err(error),
     }
@@ -337,8 +337,8 @@ async fn unit(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
     }
 }
 
-/// A file that was kept by a version that counted its rows otherwise is not gone on with: what stands where is not what
-/// was shown.
+/// Refuses to continue with a file stored by a version that counted rows differently: its rows are not the ones that were
+/// shown.
 fn counted_as_now(import: &Import, body: &str) -> Result<()> {
     if layout(import)?.lines.is_none() && Layout::of(body)?.1 != import.total {
         let told = "Its quotation marks are read more strictly since Bursar was updated, and its rows are other ones than were shown. Upload the file again; what was entered is not entered twice.";
@@ -347,7 +347,7 @@ fn counted_as_now(import: &Import, body: &str) -> Result<()> {
     Ok(())
 }
 
-/// Some rows of the file, as its columns were named.
+/// Some rows of the file, with the chosen column mapping.
 fn table(import: &Import, body: &str, some: std::ops::Range<i64>) -> Result<Table> {
     let layout = layout(import)?;
     let mapping = import.mapping.as_deref().unwrap_or("[]");
@@ -357,7 +357,7 @@ fn table(import: &Import, body: &str, some: std::ops::Range<i64>) -> Result<Tabl
     Ok(Table::mapped(body, &layout, &places, place(some.start)..place(some.end))?)
 }
 
-/// Looks what an import would do.
+/// Checks what the import would do.
 async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
     let table = table(import, body, 0..i64::MAX)?;
     let actor = on_behalf(app, import).await?;
@@ -397,7 +397,7 @@ async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
     })
 }
 
-/// Enters the next rows: some rewards, or the whole of another file, in which a later row may contradict an earlier one.
+/// Saves the next rows: some rewards, or all rows of any other kind, where a later row may contradict an earlier one.
 async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
     let actor = on_behalf(app, import).await?;
     let end = match import.what {
@@ -420,7 +420,7 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
             duplicates: had.duplicates + more.duplicates,
             rejected: had.rejected + more.rejected,
         };
-        // As it is now: since the check somebody else may have changed where a payee is paid.
+        // Current as of now: a destination may have changed since the check.
         let destinations = Destinations::of(&report.destinations);
         let sample = Some(written(&Sample { destinations, ..sample(import)? })?);
         let further = Import { done: end, counts, sample, tries: 0, ..import.clone() };
@@ -438,7 +438,7 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
     Ok(())
 }
 
-/// Its last row is done.
+/// Marks an import as done.
 async fn done(tx: &mut Tx, before: &Import, import: Import, now: i64) -> Result<()> {
     let counts = import.counts;
     let told = json!({
@@ -468,7 +468,7 @@ async fn catalogued(
     }
 }
 
-/// The destinations that the file names and that are still to be set. When there are none, the import is done.
+/// The destinations named by the file that are still to be set. If there are none, the import is done.
 async fn left_to_connect(app: &App, import: &Import, body: &str) -> Result<Vec<ToConnect>> {
     let table = table(import, body, 0..i64::MAX)?;
     let actor = on_behalf(app, import).await?;
@@ -484,10 +484,10 @@ async fn left_to_connect(app: &App, import: &Import, body: &str) -> Result<Vec<T
     })
 }
 
-/// The destination on a line was set, or could not be; the import stays leased.
+/// Records that the destination on a line was set, or why not; the import stays leased.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when the import was canceled meanwhile.
+/// [`OpsError::Conflict`] if the import was canceled in the meantime.
 pub async fn connected(
     app: &App,
     import: &Import,
@@ -499,7 +499,7 @@ pub async fn connected(
     transact!(app, |tx| {
         let mut further = Import { connected_line: line, tries: 0, ..import.clone() };
         if let Some(told) = refusal {
-            // A row is counted once: as refused now, and no more where it was counted when it was saved.
+            // Count the row once: it was counted when it was saved, and is rejected now.
             let Counts { accepted, duplicates, rejected } = &mut further.counts;
             *if *accepted > 0 { accepted } else { duplicates } -= 1;
             *rejected += 1;
@@ -521,7 +521,7 @@ pub async fn connected(
     })
 }
 
-/// Lets a leased import be taken again from `free_at` on.
+/// Releases the lease; the import can be leased again from `free_at`.
 pub async fn release(app: &App, import: &Import, free_at: i64) -> Result<()> {
     transact!(app, |tx| {
         imports::save(tx, import, import, free_at).await?;
@@ -534,7 +534,7 @@ async fn fail(app: &App, import: &Import, why: &str) -> Result<()> {
     transact!(app, |tx| {
         let failed = Some((now, why.to_owned()));
         let stopped = Import { state: ImportState::Failed, failed, ..import.clone() };
-        // Where somebody canceled it meanwhile, it did not stop by itself.
+        // If somebody canceled it in the meantime, it did not fail.
         if imports::save(tx, import, &stopped, now).await? {
             let told = json!({"number": stopped.number(), "why": why});
             note(tx, now, "imports", "import_failed", &stopped, &told);
@@ -543,17 +543,17 @@ async fn fail(app: &App, import: &Import, why: &str) -> Result<()> {
     })
 }
 
-/// Whoever has asked for the import, as long as they may.
+/// The person who started the import, if they still may.
 ///
 /// # Errors
-/// When they may no longer.
+/// If they no longer may.
 pub async fn on_behalf(app: &App, import: &Import) -> Result<Actor> {
     let by = import.started.as_ref().map_or(import.created_by.as_str(), |(_, by)| by);
     let Some(id) = PersonId::parse(by) else { return Err(OpsError::Missing) };
     let person = persons::by_id(&mut app.store.read().await?, id).await?;
     let came_from = import.came_from.clone();
     let Some(person) = person else {
-        // People are never taken out: they were at the machine.
+        // People are never deleted, so it was started from the command line.
         let (role, name) = (payout::access::Role::Admin, String::new());
         return Ok(Actor { id, name, role, partner: None, may_write: true, came_from });
     };
@@ -584,17 +584,17 @@ fn refused(report: &Report) -> Vec<Refused> {
     report.rejected.iter().map(row).collect()
 }
 
-/// The rows that were refused, as a file that can be mended and uploaded again.
+/// The rejected rows, as a file that can be fixed and uploaded again.
 ///
 /// # Errors
-/// When the file was forgotten.
+/// If the file has been deleted.
 pub async fn refused_file(db: &mut Db, import: &Import) -> Result<String> {
     let body = body(db, import).await?;
     let refused = imports::refused(db, import.id, i64::MAX).await?;
     Ok(error_file::write(&body, &layout(import)?, &refused)?)
 }
 
-/// Forgets the files that were kept for long enough.
+/// Deletes the uploaded files that are past their retention.
 pub async fn forget(app: &App, now: i64) -> Result<u64> {
     if !imports::any_kept(&mut app.store.read().await?, now - KEPT_US).await? {
         return Ok(0);

@@ -1,4 +1,4 @@
-//! The first rows of a file as they will be entered, to be looked at before they are.
+//! The first rows of a file as they will be saved, for review.
 
 use std::collections::HashSet;
 
@@ -19,21 +19,21 @@ use crate::store::rewards::Entered;
 /// How many rows are shown.
 const SHOWN: usize = 10;
 
-/// The first rows as they will be entered.
+/// The first rows as they will be saved.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sample {
     pub columns: Vec<String>,
-    /// The line of each row, and its fields.
+    /// Each row's line and fields.
     pub rows: Vec<(u64, Vec<String>)>,
-    /// What all new rewards of the file come to, one sum per currency.
+    /// The totals of all new rewards in the file, one per currency.
     #[serde(default)]
     pub totals: Vec<String>,
-    /// Where known payees are paid otherwise than until then.
+    /// Existing payees whose destination changes.
     #[serde(default)]
     pub destinations: Destinations,
 }
 
-/// The first rewards as they will be entered: with the names and values that their row left to the activity.
+/// The first rewards as they will be saved, with the names and values filled in from the activity.
 pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) -> Result<Sample> {
     let columns = ["external_id", "activity", "owner", "value", "payment_type", "form_reference"];
     let columns = columns.into_iter().chain(["earned_on", "expires_on", "note"]);
@@ -68,7 +68,7 @@ pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) 
     Ok(Sample { columns, rows: rows.collect(), ..Sample::default() })
 }
 
-/// The first rows of another file that are not refused. Where somebody is paid is masked, as on their own page.
+/// The first valid rows of any other kind of file. Destinations are masked, as on the payees' pages.
 pub(super) fn of_catalogue(what: What, table: &Table, report: &Report) -> Sample {
     let columns: Vec<String> = columns(what).iter().map(|column| (*column).to_owned()).collect();
     let refused: HashSet<u64> = report.rejected.iter().map(|error| error.line).collect();

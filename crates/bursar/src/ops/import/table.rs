@@ -1,5 +1,5 @@
-//! A CSV file as rows with named columns, and what is reported of it. Which column a header stands for is its own name
-//! here, or what somebody has said of it (`layout`).
+//! A CSV file as rows with named columns, and its import report. Headers map to columns by name here, or as a person has
+//! chosen (`layout`).
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,25 +12,25 @@ use serde::{Deserialize, Serialize};
 use super::layout::{Layout, Places, delimiter};
 use super::records::{Lines, Records};
 
-/// Why one row was refused.
+/// Why one row was rejected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowError {
-    /// The line of the file on which the row begins, the header being line 1.
+    /// The line of the file on which the row begins; the header is line 1.
     pub line: u64,
-    /// The column; empty when the row as a whole is wrong.
+    /// The column; empty if the row as a whole is wrong.
     pub column: &'static str,
     pub code: &'static str,
     /// What is wrong and what to write instead.
     pub detail: String,
-    /// What the file has there, its beginning where it is long; empty where it has nothing, where the row as a whole is wrong,
-    /// and for where somebody is paid.
+    /// The value in the file, truncated if long; empty if the field is empty, if the row as a whole is wrong, and for
+    /// destinations.
     pub value: String,
 }
 
-/// So much of what a file has is told with what is wrong with it.
+/// The most characters of a value shown with its error.
 const MOST_OF_A_VALUE: usize = 80;
 
-/// What a file has, as it is told: where somebody is paid is masked everywhere, and so it is not told here.
+/// A value from the file for display. Destinations are masked everywhere, so they are left out here.
 pub(super) fn as_told(column: &str, text: &str) -> String {
     if column == "destination" {
         return String::new();
@@ -42,68 +42,68 @@ pub(super) fn as_told(column: &str, text: &str) -> String {
     told
 }
 
-/// What became of a file.
+/// The result of importing a file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
-    /// Rows entered, or that would be.
+    /// Rows saved, or that would be.
     pub accepted: u64,
-    /// Rows that were there already, with the same content.
+    /// Rows that already existed with the same content.
     pub duplicates: u64,
-    /// Rows refused, each with why.
+    /// Rejected rows, each with its reason.
     pub rejected: Vec<RowError>,
-    /// The lines of the file. Its rows are what the three above come to.
+    /// Counts of the file's lines. The three fields above add up to its rows.
     pub lines: Lines,
-    /// What the accepted rewards come to, one sum per currency.
+    /// The total of the accepted rewards, one per currency.
     pub totals: Vec<Sum>,
-    /// Known payees whom the file has paid elsewhere, or for the first time somewhere: each such row is an accepted one.
+    /// Existing payees whose destination the file sets or changes; each such row counts as accepted.
     pub destinations: Vec<Destined>,
 }
 
-/// Where the file has a payee paid who was known before, when that is elsewhere than until then.
+/// A new or changed destination of an existing payee.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Destined {
     /// The line of the file.
     pub line: u64,
-    /// The caller's id of the payee.
+    /// The payee's external id.
     pub external_id: String,
-    /// Where they are paid until then, masked; nothing where they had chosen nowhere yet.
+    /// The previous destination, masked; `None` if there was none.
     pub old: Option<String>,
-    /// Where from then on, masked.
+    /// The new destination, masked for display.
     pub new: String,
 }
 
-/// What of where payees are paid a file changes, counted, with the first of them.
+/// The destinations that a file changes: counts, and the first rows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Destinations {
-    /// Payees who are paid elsewhere.
+    /// How many payees' destinations change.
     pub changed: u64,
-    /// Known payees who had no destination.
+    /// Existing payees who had no destination.
     pub first: u64,
-    /// The first of both, by line.
+    /// The first rows: changed destinations first, then by line.
     pub rows: Vec<Destined>,
 }
 
-/// So many of them are named; the others are counted.
+/// At most this many are listed; the rest are only counted.
 const NAMED: usize = 100;
 
 impl Destinations {
     pub fn of(all: &[Destined]) -> Self {
         let count = |with: bool| all.iter().filter(|one| one.old.is_some() == with).count() as u64;
-        // What takes money elsewhere is named before what gives it a place.
+        // List changed destinations before new ones.
         let mut rows: Vec<Destined> = all.to_vec();
         rows.sort_by_key(|one| (one.old.is_none(), one.line));
         rows.truncate(NAMED);
         Self { changed: count(true), first: count(false), rows }
     }
 
-    /// One of them was not set after all.
+    /// Removes one that could not be set.
     pub fn refused(&mut self, one: &Destined) {
         let count = if one.old.is_some() { &mut self.changed } else { &mut self.first };
         *count = count.saturating_sub(1);
         self.rows.retain(|row| row.line != one.line);
     }
 
-    /// What becomes of where known payees are paid, or would; nothing where all stay where they are.
+    /// Describes the changes to existing payees' destinations; `None` if there are none.
     pub fn told(&self, future: bool) -> Option<String> {
         let would = if future { "would be" } else { "is" };
         let would_many = if future { "would be" } else { "are" };
@@ -124,7 +124,7 @@ impl Destinations {
     }
 }
 
-/// One row, its fields in the order of the known columns.
+/// One row, with its fields in the order of the known columns.
 pub(super) struct Row {
     pub(super) line: u64,
     columns: &'static [&'static str],
@@ -132,7 +132,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A field; empty when the file does not have the column.
+    /// A field; empty if the file does not have the column.
     pub(super) fn get(&self, column: &str) -> &str {
         let at = self.columns.iter().position(|known| *known == column);
         at.and_then(|at| self.fields.get(at)).map_or("", String::as_str)
@@ -143,15 +143,15 @@ impl Row {
         Some(self.get(column)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    /// Everything the row says, to compare it with another of its file.
+    /// The row's full content, for comparison with other rows of the file.
     pub(super) fn content(&self) -> String {
         self.fields.join("\u{1f}")
     }
 
-    /// A field that may not.
+    /// A field that must not be empty.
     pub(super) fn required(&self, column: &'static str) -> Result<&str, RowError> {
         match self.get(column) {
-            // What holds only blanks and signs that nobody sees is nothing to whoever reads it.
+            // A field of blanks and invisible characters counts as empty.
             text if external::folded(text).is_empty() => {
                 Err(problem(self, column, "missing", "This field is empty; the row needs it."))
             }
@@ -166,27 +166,27 @@ impl Row {
     }
 }
 
-/// A problem with a field of a row.
+/// An error in a field of a row.
 pub(super) fn problem(row: &Row, column: &'static str, code: &'static str, detail: &str) -> RowError {
     let value = as_told(column, row.get(column));
     RowError { line: row.line, column, code, detail: detail.to_owned(), value }
 }
 
-/// So many faults of a row are told; whoever mends these sees the others.
+/// At most this many errors of a row are reported.
 const MOST_FAULTS: usize = 5;
 
-/// The faults of a row: the first is the row's, and the others are told behind it, so that a row is mended once. One row is
-/// one row of the report, whatever is wrong with it.
+/// The errors of a row. They are reported as one: the first is the row's error, and the others are appended to its detail,
+/// so that all can be fixed at once.
 #[derive(Default)]
 pub(super) struct Faults(Vec<RowError>);
 
 impl Faults {
-    /// What was read of the row; nothing when it is a fault.
+    /// The value that was read; `None` if it is an error.
     pub(super) fn take<T>(&mut self, read: Result<T, RowError>) -> Option<T> {
         match read {
             Ok(good) => Some(good),
             Err(fault) => {
-                // The same is not said twice, and of one field the first fault is the one to mend.
+                // Only the first error of each field is reported.
                 if !self.0.iter().any(|known| known.column == fault.column) {
                     self.0.push(fault);
                 }
@@ -195,10 +195,10 @@ impl Faults {
         }
     }
 
-    /// What the faults come to.
+    /// Combines the errors.
     ///
     /// # Errors
-    /// When there is one.
+    /// If there is one.
     pub(super) fn end(self) -> Result<(), RowError> {
         let more = self.0.len().saturating_sub(MOST_FAULTS);
         let mut faults = self.0.into_iter();
@@ -214,22 +214,22 @@ impl Faults {
         Err(first)
     }
 
-    /// Everything that was read, once nothing of it was a fault.
+    /// The values that were read, if there were no errors.
     ///
     /// # Errors
-    /// When something was.
+    /// If there was one.
     pub(super) fn all<T>(self, row: &Row, read: Option<T>) -> Result<T, RowError> {
         self.end()?;
         read.ok_or_else(|| problem(row, "", "invalid", "This row cannot be read."))
     }
 }
 
-/// A refusal as the problem of a row, at the column it names.
+/// A refusal as an error of the row, at the column it names.
 pub(super) fn refused(row: &Row, refusal: &Refusal) -> RowError {
     problem(row, refusal.field.unwrap_or(""), refusal.code, &refusal.sentence)
 }
 
-/// A file that could be read as a whole.
+/// A file that was read as a whole.
 pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     unreadable: Vec<RowError>,
@@ -237,10 +237,10 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads a file with these columns, of which some are required.
+    /// Reads a file with these columns, some of them required.
     ///
     /// # Errors
-    /// When it is not UTF-8, has no header, or its header names an unknown, doubled or too few columns.
+    /// If it is not UTF-8, has no header, or its header has an unknown, duplicate or missing column.
     pub(super) fn read(
         file: &[u8],
         columns: &'static [&'static str],
@@ -255,10 +255,10 @@ impl Table {
         Ok(Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX))
     }
 
-    /// Reads some rows of a text, in which a person has said what the headers stand for.
+    /// Reads some rows of a text with a chosen column mapping.
     ///
     /// # Errors
-    /// When it cannot be read as CSV.
+    /// If it cannot be read as CSV.
     pub(super) fn mapped(
         text: &str,
         layout: &Layout,
@@ -321,20 +321,20 @@ impl Table {
         Self { rows, unreadable, lines: records.lines }
     }
 
-    /// The report to begin with: the rows that could not be read.
+    /// An initial report, with the rows that could not be read.
     pub(super) fn report(&self) -> Report {
         Report { rejected: self.unreadable.clone(), lines: self.lines, ..Report::default() }
     }
 
-    /// The different values of a column.
+    /// The distinct values of a column.
     pub(super) fn distinct(&self, column: &str) -> Vec<String> {
         let values: BTreeSet<&str> = self.rows.iter().map(|row| row.get(column)).collect();
         values.into_iter().filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 }
 
-/// A field as it is meant: ids in their normal form, everything else that is not free text without the blanks around it,
-/// which spreadsheets leave behind a comma.
+/// Normalizes a field: ids in their normal form; anything else except free text without surrounding blanks, which
+/// spreadsheets leave after a comma.
 fn read_field(column: &str, text: &str) -> Result<String, Refusal> {
     match column {
         "external_id" => external::in_file(text).and_then(|normal| external::entered(&normal)),
@@ -347,7 +347,7 @@ fn read_field(column: &str, text: &str) -> Result<String, Refusal> {
 /// The text of a file, without its byte-order mark.
 ///
 /// # Errors
-/// When it is not UTF-8, or holds what no text holds.
+/// If it is not UTF-8, or contains characters that no text has.
 pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
     if let Some(what) = not_a_table(file) {
         let told = format!(
@@ -369,7 +369,7 @@ pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
     }
 }
 
-/// What another kind of file is called, by how it begins.
+/// The name of a file type other than CSV, by its first bytes.
 fn not_a_table(file: &[u8]) -> Option<&'static str> {
     const KINDS: [(&[u8], &str); 7] = [
         (b"PK\x03\x04", "a spreadsheet (such as .xlsx or .ods) or another packed file"),
@@ -384,10 +384,10 @@ fn not_a_table(file: &[u8]) -> Option<&'static str> {
     KINDS.iter().find(|(mark, _)| begins(mark)).map(|(_, what)| *what)
 }
 
-/// What is put before a field that a spreadsheet would take for a formula.
+/// Put before a field that a spreadsheet would take for a formula.
 pub(super) const APOSTROPHE: char = '\'';
 
-/// Whether a spreadsheet would take it for a formula, were it no plain number.
+/// Whether a spreadsheet would take a field for a formula, unless it is a plain number.
 pub(super) fn looks_like_formula(field: &str) -> bool {
     field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
@@ -396,13 +396,12 @@ fn as_it_is(field: &str) -> &str {
     field
 }
 
-/// A field of a file that we wrote, without the apostrophe that we may have put before it.
+/// A field of a file that we wrote, without the apostrophe that we may have added.
 fn bare(field: &str) -> &str {
     field.strip_prefix(APOSTROPHE).filter(|rest| looks_like_formula(rest)).unwrap_or(field)
 }
 
-/// Refuses a file with values in a column that has no name. One that holds nothing is no column: spreadsheets save what was
-/// cleared.
+/// Refuses a file with values in a column without a name. An empty column is fine: spreadsheets save cleared columns.
 fn unnamed(header: &[&str], mut records: Records) -> Result<(), Refusal> {
     if header.iter().all(|name| !name.is_empty()) || header.iter().all(|name| name.is_empty()) {
         return Ok(());
@@ -422,7 +421,7 @@ fn unnamed(header: &[&str], mut records: Records) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Where each known column stands in the file.
+/// The position of each known column in the file.
 fn places(
     header: &[&str],
     columns: &[&'static str],
@@ -448,7 +447,7 @@ fn places(
     Ok(columns.iter().map(|name| header.iter().position(|found| *found == *name)).collect())
 }
 
-/// Whether every second byte of its beginning is nothing, as in UTF-16 without a mark.
+/// Whether every second byte at the start is zero, as in UTF-16 without a byte-order mark.
 fn in_two_bytes(file: &[u8]) -> bool {
     let begin = file.get(..64).unwrap_or(file);
     let nothing = |from: usize| begin.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();

@@ -1,6 +1,6 @@
-//! What a notice's template is filled with, read from the database when the notice is told: the words of its variables,
-//! and who it concerns. Nothing secret comes in here, so nothing secret can get out: destinations are masked, and of tax
-//! reports only the form and its end are read.
+//! Reads from the database what a notice's template is filled with, when the notice is expanded: the values of its
+//! variables, and who it concerns. No secrets are read, so none can leak: destinations are masked, and of tax reports only
+//! the form and its expiry are read.
 
 use std::collections::BTreeSet;
 
@@ -26,27 +26,27 @@ use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Transaction};
 use crate::store::{self, Db, StoreError, mails, payees, people, vendors};
 
-/// How many rows of a list stand in a mail.
+/// How many rows of a list a mail shows.
 const SHOWN: usize = 20;
 
-/// What a notice is filled with.
+/// The data for one notice.
 pub struct Facts {
-    /// The id of what it is about.
+    /// The id of its subject.
     pub about: String,
     pub payee: Option<Payee>,
-    /// The addresses that the notice itself names.
+    /// The addresses that the notice names.
     pub to: Vec<String>,
-    /// The people it names, by id.
+    /// The ids of the people it names.
     pub people: Vec<String>,
     /// The payment it is about.
     pub payment: Option<TransactionId>,
-    /// What is the same for every reader.
+    /// The values that are the same for every reader.
     values: Map<String, Value>,
     /// Why a payment did not arrive.
     reason: Option<(String, State)>,
-    /// The gates that keep a payee waiting.
+    /// The gates that block a payee.
     gates: Vec<Code>,
-    /// Where partners and our own people read on.
+    /// The page with details, for partners and for our own people.
     links: (String, String),
 }
 
@@ -61,14 +61,14 @@ impl Facts {
         let (of_partner, of_ours) = &self.links;
         values.insert("link".to_owned(), json!(if partner { of_partner } else { of_ours }));
         if let Some(paid) = values.get("payee").cloned() {
-            // Whoever looks after a company is told of its money by its name: it was not paid to them.
+            // For somebody who administers a company's account, name the company: the money is not theirs.
             let company = partner && matches!(self.payee, Some(Payee::Account(_)));
             values.insert("company".to_owned(), if company { paid } else { json!("") });
         }
         if partner && values.contains_key("changed_by") {
             values.insert("changed_by".to_owned(), json!(""));
         }
-        // A vendor speaks English. Whoever reads another language is told the reason in it.
+        // The vendor's message is English; other languages get the translated reason only.
         if partner && language != Language::En && values.contains_key("said") {
             values.insert("said".to_owned(), json!(""));
         }
@@ -99,7 +99,7 @@ impl Facts {
     }
 }
 
-/// Writes every amount as the reader's language writes it: those of a payment, those in lists, and those in their rows.
+/// Formats every amount for the reader's language: a payment's, those in lists, and those in their rows.
 fn write_amounts(name: &str, value: &mut Value, language: Language) {
     match value {
         Value::String(text) if matches!(name, "amount" | "fee" | "value" | "totals" | "waiting") => {
@@ -111,10 +111,10 @@ fn write_amounts(name: &str, value: &mut Value, language: Language) {
     }
 }
 
-/// Reads what notices that are told together say.
+/// Reads the data of notices that are sent together.
 ///
 /// # Errors
-/// [`StoreError::Missing`] when what they are about is gone; otherwise when the database does not answer.
+/// [`StoreError::Missing`] if their subject is gone; otherwise database errors.
 pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> store::Result<Facts> {
     let first = together.first().ok_or(StoreError::Missing)?;
     let detail: Value = serde_json::from_str(&first.detail).unwrap_or(Value::Null);
@@ -185,7 +185,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
     Ok(facts)
 }
 
-/// One text, or a list of them.
+/// A single text or an array of them, as a list.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
@@ -201,7 +201,7 @@ fn put(facts: &mut Facts, values: Value) {
 }
 
 async fn of_rewards(facts: &mut Facts, db: &mut Db, together: &[Told], base: &str) -> store::Result<()> {
-    // One that was approved, edited and approved again is one reward.
+    // A reward that was approved, edited and approved again is listed once.
     let ids: BTreeSet<RewardId> = together.iter().filter_map(|told| RewardId::parse(&told.about)).collect();
     let shown: Vec<RewardId> = ids.iter().copied().take(SHOWN).collect();
     let mut found = rewards::named(db, &shown).await?;
@@ -222,7 +222,7 @@ async fn of_rewards(facts: &mut Facts, db: &mut Db, together: &[Told], base: &st
     Ok(())
 }
 
-/// A reward in a list; `adds` is what it adds to a payment, where it stands in one.
+/// A reward in a list; `adds` is its contribution, in a payment.
 fn row(reward: &Reward, adds: Option<Money>) -> Value {
     let worth = match reward.entered.worth {
         Worth::Cash(money) => money.to_string(),
@@ -277,12 +277,12 @@ async fn of_transaction(
     Ok(())
 }
 
-/// Whether the money of a payment that did not arrive lies in the payee's balance at the vendor, and not with us.
+/// Whether the money of a payment that did not arrive is in the payee's balance at the vendor, not with us.
 fn parked(state: State) -> bool {
     matches!(state, State::PayoutFailed | State::PayoutCanceled)
 }
 
-/// The code of why a payment stands as it does. Where the vendor gave none, how it stands is what is known.
+/// The reason code of a payment's state. If the vendor gave none, it is derived from the state.
 fn code(transaction: &Transaction) -> String {
     let unsaid = match (&transaction.reason, transaction.state) {
         (Some(reason), _) => return reason.code.clone(),
@@ -304,7 +304,7 @@ fn text(detail: &Value, field: &str) -> String {
     detail[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// Who the payee is, and where our own people read on about them.
+/// The payee's name; also sets the link to their page for our own people.
 async fn concern(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> store::Result<(Payee, String)> {
     let payee = Payee::parse(&told.about).ok_or(StoreError::Missing)?;
     facts.payee = Some(payee);
@@ -362,7 +362,7 @@ async fn of_payee(
     Ok(())
 }
 
-/// What is approved and not paid, one amount per currency.
+/// What is approved and not paid, one total per currency.
 async fn waiting(db: &mut Db, payee: Payee, now: i64) -> store::Result<Vec<String>> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, blocked) = verbs::pool_blockers(db, &filter, now).await.map_err(gone)?;
@@ -370,7 +370,7 @@ async fn waiting(db: &mut Db, payee: Payee, now: i64) -> store::Result<Vec<Strin
     Ok(totals(all.filter_map(|candidate| candidate.adds)))
 }
 
-/// Sums by currency, as they are written.
+/// The formatted totals by currency.
 fn totals(amounts: impl IntoIterator<Item = impl Into<Sum>>) -> Vec<String> {
     let mut sums: Vec<Sum> = Vec::new();
     for adds in amounts.into_iter().map(Into::into) {
@@ -420,7 +420,7 @@ async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str)
     Ok(())
 }
 
-/// Whose login somebody could have opened. What they are called was noted when the link was shown.
+/// A login whose one-time link was shown to somebody else. The names were recorded at that time.
 fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/people/{}", told.about);
     let values = json!({
@@ -430,7 +430,7 @@ fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     put(facts, values);
 }
 
-/// What the provider that people sign in with has done to a login.
+/// What the identity provider has changed about a login.
 fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     of_login(facts, told, detail, base);
     if told.notice == Notice::LoginLinked {
@@ -444,7 +444,7 @@ fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     put(facts, values);
 }
 
-/// An API key that is new or ends soon. Its name and its maker's are what somebody typed.
+/// A safeguard that was weakened. The name of whoever did it is user input.
 fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/activity");
     let by = isolated(&text(detail, "by")).into_owned();
@@ -493,7 +493,7 @@ async fn of_payments(facts: &mut Facts, db: &mut Db, detail: &Value, base: &str)
     let mut rows = Vec::new();
     for id in ids.iter().take(SHOWN) {
         let transaction = match transactions::find(db, id).await {
-            // What is told of is just that its record cannot be worked on.
+            // The notice may be about just this: the payment's record cannot be read.
             Err(error) if error.about_a_row() => {
                 rows.push(json!({
                     "number": id, "payee": "its record cannot be read", "amount": "", "vendor": "", "since": "",

@@ -1,4 +1,4 @@
-//! Mails on their way out: leasing what is due, noting what the mail server said, and what people do about it.
+//! Outgoing mail: leasing what is due, recording the mail server's answers, and people's actions on it.
 
 use payout::Refusal;
 use payout::notice::Notice;
@@ -11,28 +11,28 @@ use crate::store::audit;
 use crate::store::mails::{self, Mail, MailState};
 use crate::transact;
 
-/// How long a worker may take over a mail.
+/// How long a worker may take for a mail.
 const LEASE_US: i64 = 120 * 1_000_000;
-/// What is older is no longer sent: it would arrive as news and be none.
+/// Older mails are no longer sent: they would arrive as outdated news.
 const TOO_OLD_US: i64 = 3 * 86_400_000_000;
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// The longest wait between two tries, in minutes.
+/// The longest retry interval, in minutes.
 const LONGEST_WAIT_MINUTES: i64 = 6 * 60;
 
-/// What became of a try.
+/// The result of a delivery attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Posted {
-    /// The mail server has it.
+    /// The mail server accepted it.
     Taken(String),
-    /// Not now: it was not reached, or asks for patience, or refuses us and not the address.
+    /// A temporary failure: the server was unreachable, asked to retry, or rejected us rather than the address.
     Later(String),
-    /// It will never take this mail.
+    /// The server will never accept this mail.
     Refused(String),
-    /// There is no such address, for good.
+    /// The address permanently does not exist.
     NoSuchAddress(String),
 }
 
-/// Takes mails that are due to be sent. What has become too old, or whose address takes none, ends here.
+/// Leases mails that are due. Mails that are too old, or whose address is suppressed, end here.
 pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
     if !mails::anything_due(&mut app.store.read().await?, now).await? {
         return Ok(Vec::new());
@@ -55,8 +55,7 @@ pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
     })
 }
 
-/// Notes what the mail server said. What it cannot take now is tried again after one minute, two, four and so on, for
-/// three days.
+/// Records the mail server's answer. Temporary failures are retried after one minute, two, four and so on, for three days.
 pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<()> {
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
@@ -78,12 +77,12 @@ pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<(
 }
 
 fn wait_us(tries: i64) -> i64 {
-    // After ten doublings it is the longest wait anyway, and a shift of 63 would be negative.
+    // After ten doublings the maximum is reached anyway, and a shift of 63 would be negative.
     let doublings = (tries - 1).clamp(0, 10);
     MINUTE_US.saturating_mul((1 << doublings).min(LONGEST_WAIT_MINUTES))
 }
 
-/// A text without the addresses in it: what only its receiver may follow is not kept, nor shown to anybody else.
+/// Removes the links from a text: those that only the recipient may follow are neither kept nor shown to anybody else.
 pub fn without_links(body: &str) -> String {
     let line = |line: &str| match line.starts_with("> ").then(|| line.split_once(" | ")).flatten() {
         Some((words, _)) => format!("{} (the link is known to the receiver alone)", &words[2..]),
@@ -92,11 +91,11 @@ pub fn without_links(body: &str) -> String {
     body.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The link of a mail that stays here because there is no mail server, for whoever hands it on to its receiver. With it they
-/// could come in as that person, so that they saw it, and from where, stays in the audit trail.
+/// The secret link of a mail that cannot be sent because there is no mail server, for an administrator to pass on to its
+/// recipient. It lets anybody sign in as that person, so who viewed it, and from where, goes into the audit trail.
 ///
 /// # Errors
-/// [`OpsError::Refused`] where a mail server carries it, and for a mail without such a link.
+/// [`OpsError::Refused`] if there is a mail server, and for a mail without such a link.
 pub async fn hand_on(app: &App, actor: &Actor, id: &str) -> Result<String> {
     if app.config.smtp_url.is_some() {
         let told = "A mail server carries this mail, so its link is for its receiver alone. Give them a fresh link instead.";
@@ -120,10 +119,10 @@ pub async fn hand_on(app: &App, actor: &Actor, id: &str) -> Result<String> {
     })
 }
 
-/// Sends a mail again that was given up.
+/// Resends a mail that failed for good.
 ///
 /// # Errors
-/// [`OpsError::Refused`] while its address is suppressed, or when it is not given up.
+/// [`OpsError::Refused`] while its address is suppressed, or if it did not fail.
 pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -155,10 +154,10 @@ pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes to an address again that a mail server had refused for good.
+/// Lifts the suppression of an address that a mail server had rejected permanently.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when nothing is held against it.
+/// [`OpsError::Missing`] if the address is not suppressed.
 pub async fn lift(app: &App, actor: &Actor, address: &str) -> Result<()> {
     transact!(app, |tx| {
         if !mails::lift(tx, address).await? {
@@ -175,16 +174,16 @@ pub async fn lift(app: &App, actor: &Actor, address: &str) -> Result<()> {
     })
 }
 
-/// Where a person's own test mails go.
+/// The address for the person's own test mails.
 pub async fn own_address(app: &App, actor: &Actor) -> Result<Option<String>> {
     let reader = mails::person(&mut app.store.read().await?, &actor.id.to_string()).await?;
     Ok(reader.map(|reader| reader.address))
 }
 
-/// Sends whoever asks a template filled with `values`, saved or not, so that they see what a partner would.
+/// Sends the actor a template filled with `values`, saved or not, to preview what a partner would get.
 ///
 /// # Errors
-/// [`OpsError::Refused`] when the template cannot be used, or they have no address.
+/// [`OpsError::Refused`] if the template is invalid, or they have no address.
 pub async fn test(
     app: &App,
     actor: &Actor,

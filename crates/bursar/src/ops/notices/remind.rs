@@ -1,4 +1,4 @@
-//! Reminding partners of what they must do to be paid, at most once in three days each.
+//! Reminds partners of what they must do to be paid, at most once every three days each.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ const THREE_DAYS_US: i64 = 3 * 86_400_000_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reminded {
     pub told: usize,
-    /// Payees that were reminded within the last three days, and are not again.
+    /// Payees who were reminded within the last three days, and were skipped.
     pub lately: usize,
 }
 
-/// Reminds every payee whose approved rewards wait for something that only the payee can do, or one of them.
+/// Reminds payees (all, or `only` one) whose approved rewards wait for something that only the payee can do.
 pub async fn remind(app: &App, actor: &Actor, only: Option<Payee>) -> Result<Reminded> {
     let reminded = transact!(app, |tx| {
         let now = app.clock.now();

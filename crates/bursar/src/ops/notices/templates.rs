@@ -1,4 +1,4 @@
-//! The templates of notices: the one in force, saving another, going back to the built-in one.
+//! The templates of notices: the one in force, saving a new version, and returning to the built-in one.
 
 use payout::Refusal;
 use payout::notice::Notice;
@@ -15,7 +15,7 @@ use crate::transact;
 /// How many versions of a template are shown.
 const SHOWN: i64 = 50;
 
-/// The template in force and its version; version 0 is the built-in one that was never changed.
+/// The template in force and its version; version 0 is the built-in one, never changed.
 pub async fn in_force(db: &mut Db, notice: Notice, language: Language) -> store::Result<(Template, i64)> {
     let newest = templates::versions(db, notice, language.as_str(), 1).await?.into_iter().next();
     let version = newest.as_ref().map_or(0, |newest| newest.version);
@@ -24,17 +24,17 @@ pub async fn in_force(db: &mut Db, notice: Notice, language: Language) -> store:
     Ok((template.unwrap_or_else(|| language.built_in(notice)), version))
 }
 
-/// Every version that was saved, the newest first.
+/// The saved versions, newest first.
 pub async fn history(db: &mut Db, notice: Notice, language: Language) -> store::Result<Vec<Version>> {
     templates::versions(db, notice, language.as_str(), SHOWN).await
 }
 
-/// Saves a template, or with `None` goes back to the built-in one. `expected` is the version that whoever asks has seen,
-/// if they say so. Answers the version it is now.
+/// Saves a template, or with `None` returns to the built-in one. `expected` is the version the caller saw, if given.
+/// Returns the new version.
 ///
 /// # Errors
-/// A refusal that names field, line and what is wrong when it cannot be used; `precondition_failed` when somebody else
-/// has saved one since.
+/// A refusal with field, line and problem if the template is invalid; `precondition_failed` if somebody else has saved one
+/// since.
 pub async fn save(
     app: &App,
     actor: &Actor,
@@ -44,7 +44,7 @@ pub async fn save(
 ) -> Result<i64> {
     let template = template.map(|template| Template {
         subject: template.subject.trim().to_owned(),
-        // A browser sends every line's end as two characters.
+        // Browsers send line ends as CRLF.
         body: template.body.replace("\r\n", "\n").trim().to_owned(),
     });
     if template.is_some() && notice.is_fixed() {

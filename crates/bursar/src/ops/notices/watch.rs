@@ -1,7 +1,7 @@
-//! What nobody does and somebody must still hear of: payments that stand as they do for longer than their state may last
-//! (`payout::deadline`), a vendor whose webhooks do not arrive, tax reports that are missing or about to end, API keys that
-//! are in use and about to end, batches that have ended, what does not tie between a vendor and the books. Each is told at
-//! most once a day, however many processes look.
+//! Watches for conditions that no single action triggers: payments that exceed the longest time allowed in their state
+//! (`payout::deadline`), a vendor whose webhooks do not arrive, tax reports that are missing or expiring, API keys in use
+//! that expire soon, batches that have ended, differences between a vendor and the books. Each is reported at most once a
+//! day, however many processes watch.
 
 use std::collections::BTreeMap;
 
@@ -24,24 +24,24 @@ use crate::transact;
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 const LOOKS_US: i64 = 10 * 60 * 1_000_000;
-/// Without a webhook for so long after something was sent, a vendor is silent.
+/// A vendor counts as silent after this long without a webhook since something was sent.
 const SILENT_US: i64 = 6 * HOUR_US;
-/// So long before its end a partner hears of their tax report.
+/// How long before its expiry a partner is told about their tax report.
 const BEFORE_THE_END_US: i64 = 30 * DAY_US;
-/// So long a partner is not asked again for their tax report.
+/// How long before a partner is asked for their tax report again.
 const ASKED_US: i64 = 30 * DAY_US;
-/// So long before its end administrators hear of an API key.
+/// How long before its expiry administrators are told about an API key.
 const KEY_ENDS_US: i64 = 7 * DAY_US;
-/// A key that was not used for so long is not in use, and may end unseen.
+/// A key unused for this long is not in use; its expiry is not reported.
 const KEY_USED_US: i64 = 30 * DAY_US;
-/// What was set aside is tried again every hour; what was not since then has gone on.
+/// A set-aside record is retried every hour; one not retried for this long has recovered.
 const SET_ASIDE_US: i64 = 2 * HOUR_US;
-/// The most payments, payees or batches told of in one look.
+/// The most payments, payees or batches reported in one pass.
 const AT_ONCE: i64 = 500;
-/// So many are named in a mail.
+/// How many are named in a mail.
 const SHOWN: usize = 20;
 
-/// Looks, unless somebody has within ten minutes; how many notices were written.
+/// Runs a pass, unless one ran within ten minutes; returns the number of notices written.
 pub async fn look(app: &App, now: i64) -> Result<usize> {
     let last = outbox::last_told(&mut app.store.read().await?, "watch", "").await?;
     if last.is_some_and(|last| last + LOOKS_US > now) {
@@ -66,7 +66,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
 
 type Notices = Vec<(Notice, String, String)>;
 
-/// What stands as it does for longer than its state may last.
+/// Payments that have been in their state for longer than allowed.
 async fn stuck(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     let mut by_limit: BTreeMap<i64, Vec<State>> = BTreeMap::new();
     for state in State::ALL {
@@ -114,7 +114,7 @@ async fn tax_reports(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Res
     }
     for (payee, form, ends) in looks::tax_ending(tx, now, now + BEFORE_THE_END_US, AT_ONCE).await? {
         let (notice, about) = (Notice::TaxReportExpiring, format!("{payee} {ends}"));
-        // Told once for each end, so never again about this one.
+        // Reported once for each expiry date.
         if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
             let detail = json!({"form": form_label(&form), "expires": date(ends - 1)});
             notices.push((notice, payee, detail.to_string()));
@@ -138,7 +138,8 @@ fn form_label(form: &str) -> &str {
     }
 }
 
-/// A program that stops on the day its key ends is found too late: each end of a key that is in use is told once.
+/// Reports API keys in use that expire soon, once for each expiry date: otherwise the outage on that day would be the first
+/// notice.
 async fn keys_ending(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     for key in looks::keys_ending(tx, now, now + KEY_ENDS_US, now - KEY_USED_US, AT_ONCE).await? {
         let (notice, about) = (Notice::ApiKeyEnds, format!("{} {}", key.id, key.ends_at));
@@ -154,7 +155,8 @@ async fn keys_ending(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Res
     Ok(())
 }
 
-/// Two payments that end at the same moment may each see the other under way, so a batch's end is also looked for.
+/// Two payments that end at the same moment may each see the other as unfinished, so ended batches are also looked for
+/// here.
 async fn ended_batches(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     for batch in looks::ended_batches(tx, AT_ONCE).await? {
         if outbox::may_tell(tx, Notice::BatchFinal.as_str(), &batch, now, i64::MIN).await? {
@@ -164,7 +166,7 @@ async fn ended_batches(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::R
     Ok(())
 }
 
-/// What does not tie between a vendor and the books is told once, all of a look in one mail.
+/// Reports each difference between a vendor and the books once; one mail for all new ones of a pass.
 async fn untied(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     let notice = Notice::ReconciliationOpen;
     let mut new = Vec::new();

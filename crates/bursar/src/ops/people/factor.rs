@@ -1,7 +1,7 @@
-//! The second factor of a login: setting up an app, taking its codes, each once, and taking the factor away. Whose role needs
-//! one is `payout::access`; whether it is required here, a setting. What is deliberately not here: passkeys (`passkeys`), how
-//! often somebody may try (`web::kit::login_limit`), and that whoever changes theirs has just proved who they
-//! are, which the pages see to.
+//! The second factor of a login: setting up an app, checking its codes, each of which works once, and removing the factor.
+//! Which roles need one is in `payout::access`; whether it is required here is a setting. What is deliberately not here:
+//! passkeys (`passkeys`), the rate limit (`web::kit::login_limit`), and requiring a step-up before a change, which the
+//! pages do.
 
 use payout::Refusal;
 use payout::access::{Role, needs_second_factor};
@@ -24,23 +24,23 @@ use crate::store::sealed::Column;
 use crate::store::{self, Db, Tx, audit, factors, passkeys};
 use crate::transact;
 
-/// How many recovery codes somebody is given.
+/// How many recovery codes a person is given.
 pub(super) const CODES: usize = 10;
-/// How long a secret that was begun waits for its first code.
+/// How long a new secret can be confirmed with its first code.
 const BEGUN_US: i64 = 30 * 60 * 1_000_000;
-/// After so many wrong codes the owner is told, and again after as many more: their password is known to somebody.
+/// After every this many wrong codes the owner is notified, because somebody knows their password.
 const TOLD_AFTER: i64 = 10;
 
-/// A secret as it is shown while it is set up.
+/// A new secret, as shown during setup.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The secret in Base32, as people type it.
     pub secret: String,
-    /// The address that an app opens or scans.
+    /// The URI that an app opens or scans.
     pub uri: String,
 }
 
-/// How somebody's second factor stands.
+/// The second factors that a person has.
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// Since when they have an app.
@@ -58,19 +58,19 @@ impl Standing {
     }
 }
 
-/// What became of a code.
+/// The result of checking a code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Taken {
-    /// It was right, and works no more.
+    /// It was correct, and is used up now.
     Right(Means),
-    /// It was right, and used before.
+    /// It was correct, but used before.
     Used,
     Wrong,
     /// They have no second factor.
     NoFactor,
 }
 
-/// What a code is one of.
+/// What kind of code it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Means {
     App,
@@ -78,7 +78,7 @@ pub enum Means {
 }
 
 impl Means {
-    /// As the activity log tells it.
+    /// As the activity log names it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::App => "app code",
@@ -87,7 +87,7 @@ impl Means {
     }
 }
 
-/// How somebody's second factor stands.
+/// The second factors that a person has.
 pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Result<Standing> {
     let found = factors::get(db, id).await?;
     Ok(Standing {
@@ -98,7 +98,7 @@ pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Resul
     })
 }
 
-/// Whether somebody can do nothing but set up a second factor.
+/// Whether the person can do nothing but set up a second factor.
 pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
     if session.has_factor() || !needs_second_factor(session.actor.role) {
         return Ok(false);
@@ -106,7 +106,7 @@ pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
     required(app, &mut app.store.read().await?).await
 }
 
-/// Begins to set up a secret, beside the one that counts until then.
+/// Begins to set up a secret; the current one works until the new one is confirmed.
 pub async fn begin(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let mut bytes = app.clock.chance().to_be_bytes().to_vec();
@@ -118,7 +118,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     })
 }
 
-/// What somebody is setting up, if they have begun not long ago.
+/// The secret being set up, if it was begun recently.
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     let id = session.actor.id;
     let mut db = app.store.read().await?;
@@ -131,24 +131,24 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     Ok(Some(Setup { secret, uri }))
 }
 
-/// What became of setting one up.
+/// The result of confirming a new secret.
 #[derive(Clone, Debug)]
 pub enum Confirmed {
-    /// It counts from now on; these are the recovery codes, shown this once.
+    /// It is active; these are the recovery codes, which are shown only now.
     Done(Vec<String>),
     Wrong,
     /// It was begun too long ago, or something else since.
     Gone,
 }
 
-/// Lets what somebody has begun count, when the code shows that their app has it; their other sessions end. It is a proof of
-/// who they are where they had just given one (`proved`): whoever came by the provider a moment ago, which says of no proof,
-/// sets up their first factor and has proved nothing by that.
+/// Activates the second factor that was begun, if the code shows that the app has its secret; ends their other sessions.
+/// Counts as a step-up only if they had just done one (`proved`): a fresh sign-in through the identity provider is none,
+/// and setting up the first factor proves nothing.
 pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
     let done = transact!(app, |tx| {
-        // Whoever seals it anew holds them too.
+        // The lock also keeps a key rotation from resealing the secret meanwhile.
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         let sealed = factors::begun(tx, id, &session.id, now - BEGUN_US).await?;
         let Some(sealed) = sealed else { return Ok(Err(Confirmed::Gone)) };
@@ -174,7 +174,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
         if first {
             first_factor(tx, app, &person, now).await?;
         }
-        // Whoever holds a copy of the token from before has no part in it.
+        // Replaces the token, so that a copy of the old one is useless.
         Ok(Ok(match proved {
             true => sessions::prove_in(tx, app, session).await?,
             false => sessions::rename_in(tx, app, session).await?,
@@ -192,7 +192,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
     Ok(Confirmed::Done(codes))
 }
 
-/// Gives somebody other recovery codes, shown this once; those from before work no more.
+/// Replaces the recovery codes; they are shown only now, and the old ones stop working.
 ///
 /// # Errors
 /// A refusal without a second factor.
@@ -214,7 +214,7 @@ pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
     Ok(codes)
 }
 
-/// Turns somebody's own second factor off; their other sessions end.
+/// Turns off the person's own second factor; their other sessions end.
 ///
 /// # Errors
 /// A refusal while their role needs it.
@@ -245,10 +245,11 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Takes somebody's own app away where they have a passkey, as from a telephone that they gave away; their other sessions end.
+/// Removes the person's own authenticator app if they have a passkey, for example after giving a phone away; their other
+/// sessions end.
 ///
 /// # Errors
-/// A refusal without an app, and without a passkey beside it.
+/// A refusal if they have no app, or no passkey.
 pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -266,7 +267,7 @@ pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// A request that was on its way while its session was ended, by what its owner set up meanwhile, does nothing.
+/// Refuses a request whose session was ended while it was in progress.
 pub(super) async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Result<()> {
     let open = sessions::list(tx, session.actor.id, now).await?;
     match open.iter().any(|one| one.id == session.id) {
@@ -284,11 +285,11 @@ pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> 
     Ok(())
 }
 
-/// Takes somebody's second factor away, as an administrator; they sign in with their password alone until they set one up.
-/// Every administrator and whoever it is are told.
+/// Removes somebody's second factor as an administrator; they sign in with their password alone until they set one up. The
+/// person and every administrator are notified.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for oneself, and for whoever has none.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own, or if there is no second factor.
 pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
         let told = "Your own second factor is turned off or renewed on the page about it, with a code or a recovery code.";
@@ -304,10 +305,7 @@ pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// The same at the machine: for whoever has lost app and codes where no administrator can sign in either.
-///
-/// # Errors
-/// As [`reset`].
+/// The same from the command line, for somebody who has lost app and codes when no administrator can sign in either.
 pub async fn reset_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
     transact!(app, |tx| {
         let found = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
@@ -333,7 +331,7 @@ async fn take_away(
     }
     store::sessions::end_all(tx, person.id).await?;
     factors::end_halves(tx, person.id).await?;
-    // Whoever did it may know the password too: for a day it is nobody but them where two persons are needed.
+    // Whoever did this may know the password too: for a day the login does not count as a second person.
     stands_for(tx, person, &by, now).await?;
     note(tx, now, &by, "second_factor_reset", person.id, detail);
     tell_owner(tx, app, person, "factor_reset", &name, now).await?;
@@ -345,8 +343,8 @@ async fn take_away(
     Ok(())
 }
 
-/// Tells whoever signs in that something about their login was changed. Nobody can switch this off. `by` is who did it, where
-/// it was somebody else; of a passkey it is what its owner calls it.
+/// Notifies the owner of a login of a change to it; this cannot be turned off. `by` is who made it, if somebody else did;
+/// for a passkey it is the passkey's name.
 pub(in crate::ops) async fn tell_owner(
     tx: &mut Tx,
     app: &App,
@@ -368,9 +366,9 @@ pub(in crate::ops) async fn tell_owner(
     Ok(())
 }
 
-/// Takes one code of whoever is held in this transaction: from their app, or a recovery code. A wrong one is counted, so what
-/// is done here is committed whatever comes of it. `provider` is where they came by, where it was that: many wrong ones say
-/// that somebody holds their account there, and else that somebody knows their password.
+/// Checks a code of the person locked in this transaction: an app code or a recovery code. A wrong one is counted, so the
+/// transaction is committed either way. `provider` names the identity provider they came from, if any: many wrong codes
+/// then mean that somebody controls their account there, and otherwise that somebody knows their password.
 pub(super) async fn take(
     tx: &mut Tx,
     app: &App,
@@ -385,10 +383,10 @@ pub(super) async fn take(
     }
     let digits: String = typed.chars().filter(|letter| !letter.is_whitespace()).collect();
     let place = Column::Factor.place(&person.id.to_string());
-    // Whoever has passkeys and no app has recovery codes, which are longer.
+    // Without an app there are only recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         if let Some(factor) = &factor {
-            // What does not open here is no wrong code of theirs.
+            // An unreadable secret is not a wrong code.
             let secret = app.master_key.open(&place, &factor.sealed).ok_or_else(unreadable)?;
             if let Some(step) = step_of(&secret, &digits, now) {
                 let first = factors::use_step(tx, person.id, step).await?;
@@ -415,7 +413,7 @@ pub(super) async fn take(
     Ok(Taken::Wrong)
 }
 
-/// The time step that a code belongs to: the one of now, the one before or the one after.
+/// The time step that a code belongs to: the current one, the one before or the one after.
 fn step_of(secret: &str, code: &str, now: i64) -> Option<i64> {
     let totp = totp(secret)?;
     let code: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
@@ -427,18 +425,18 @@ fn totp(secret: &str) -> Option<Totp> {
     Builder::new().with_secret(Secret::try_from_base32(secret).ok()?).build().ok()
 }
 
-/// The code of a secret at a moment, as an app shows it; for tests and the demonstration.
+/// The code of a secret at a moment; for tests and the demonstration.
 pub fn code_at(secret: &str, now: i64) -> Option<String> {
     let seconds = u64::try_from(now / 1_000_000).ok()?;
     Some(totp(secret)?.generate(seconds).to_string())
 }
 
-/// Where the secret lies that somebody is setting up.
+/// Where the secret being set up is stored.
 fn begun_of(id: PersonId) -> Place {
     Column::FactorBegun.place(&id.to_string())
 }
 
-/// What an app reads: the secret, whose it is and where.
+/// The URI for an app: the secret, its owner and the site.
 fn address_of(base_url: &str, email: &str, secret: &str) -> String {
     let escaped = |text: &str| {
         let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
@@ -460,7 +458,7 @@ pub(super) fn hashes(id: PersonId, codes: &[String]) -> Vec<String> {
     codes.iter().map(|code| hash_of(id, code)).collect()
 }
 
-/// What a recovery code is stored as, however it was typed.
+/// The hash that a recovery code is stored as, however it was typed.
 fn hash_of(id: PersonId, typed: &str) -> String {
     let plain = typed.chars().filter(|letter| letter.is_ascii_alphanumeric()).map(|letter| {
         match letter.to_ascii_lowercase() {
@@ -486,7 +484,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// How much it asks for: compared by what is decided, not by what that comes to on one of several nodes.
+    /// How strict it is. Compares the settings themselves, not their effect, which may differ between nodes.
     fn strength(self) -> u8 {
         match self {
             Self::Never => 0,
@@ -495,7 +493,7 @@ impl Wanted {
         }
     }
 
-    /// Whether it comes to being required in this installation.
+    /// Whether a second factor is required in this installation.
     pub fn requires(self, app: &App) -> bool {
         match self {
             Self::WithMail => app.config.smtp_url.is_some(),
@@ -511,7 +509,7 @@ struct SignIn {
     second_factor: Wanted,
 }
 
-/// What was decided about second factors here, and the version of that.
+/// The current policy for second factors, and its version.
 pub async fn wanted(db: &mut Db) -> Result<(Wanted, i64)> {
     let (kept, version) = store::settings::get(db, NAME).await?.unwrap_or_default();
     Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))
@@ -521,7 +519,7 @@ pub(super) async fn required(app: &App, db: &mut Db) -> Result<bool> {
     Ok(wanted(db).await?.0.requires(app))
 }
 
-/// Decides when a second factor is required. To require it no more takes two administrators, or one and a day.
+/// Sets when a second factor is required. Relaxing it takes two administrators, or one and a day's wait.
 ///
 /// # Errors
 /// `second_person_needed` while another administrator is needed.
@@ -530,7 +528,7 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
     let saved = transact!(app, |tx| {
         let (before, version) = wanted(tx).await?;
         if before == wanted_now {
-            // Whoever saves what is in force takes back what somebody has asked for.
+            // Saving the current value withdraws a pending request to change it.
             lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
             return Ok(Ok(()));
         }

@@ -1,6 +1,6 @@
-//! A forgotten password: whoever reads the mails of a login is sent a one-time link to choose another. Nobody is told whether
-//! an address has a login. What is deliberately not here: how often somebody may ask (`web::kit::login_limit`), and choosing
-//! (`ops::invitations`), which is the same as with an invitation.
+//! Forgotten passwords: mails a one-time link for choosing another one. The answer never reveals whether an address has a
+//! login. What is deliberately not here: the rate limit (`web::kit::login_limit`), and choosing the password
+//! (`ops::invitations`), which works as for an invitation.
 
 use payout::notice::Notice;
 use serde_json::json;
@@ -13,10 +13,10 @@ use crate::store::people::{self, LinkFor};
 use crate::store::{self};
 use crate::transact;
 
-/// How long the link works: it is asked for by whoever waits for it.
+/// How long the link works; short, because the person is waiting for it.
 const PASSWORD_LINK_US: i64 = 3_600_000_000;
 
-/// Sends a link to whoever signs in with this address, if anybody does; those sent before work no more.
+/// Mails a link to the login with this address, if there is one; older links stop working.
 pub async fn ask(app: &App, email: &str) -> Result<()> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let Some(person) = found.filter(|person| person.disabled_at.is_none()) else { return Ok(()) };

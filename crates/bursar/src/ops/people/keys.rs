@@ -1,6 +1,6 @@
-//! API keys: made once, shown once, taken away at once. A key may end by itself and be taken from some addresses only, and it
-//! ends with whoever made it. What is deliberately not here: what each scope opens (the route table), and which settings a key
-//! leaves alone (`ops::settings::lowering`).
+//! API keys: creating, checking and revoking them. A key is shown once, may expire and may be limited to some addresses,
+//! and stops working when its maker may no longer make keys. What is deliberately not here: what each scope allows (the
+//! route table), and which settings a key cannot change (`ops::settings::lowering`).
 
 use std::net::IpAddr;
 
@@ -27,39 +27,39 @@ use crate::store::roster::Listed;
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
-/// So many letters of a key's end are kept, to tell it from others.
+/// How many of a key's last letters are stored, to tell keys apart.
 const HINT: usize = 4;
-/// So long a key lasts that is made on a page, unless something else is chosen there.
+/// The preset lifetime of a key created on a page.
 pub const USUAL_DAYS: u32 = 90;
-/// The longest that is chosen in days: ten years.
+/// The longest lifetime that can be given in days: ten years.
 const MOST_DAYS: u32 = 3_653;
-/// The most addresses or networks of a key.
+/// The most addresses or networks that a key can be limited to.
 const MOST_ADDRESSES: usize = 50;
 const DAY_US: i64 = 86_400_000_000;
-/// How exactly it is known when a key was last used.
+/// A key's last use is recorded at most this often.
 const USED_US: i64 = 5 * 60 * 1_000_000;
-/// The same when it comes from another address than before.
+/// The same when the address has changed.
 const USED_ELSEWHERE_US: i64 = 60 * 1_000_000;
 
-/// What an API key that somebody sends comes to.
+/// The result of authenticating an API key.
 #[derive(Clone, Debug)]
 pub enum Sent {
-    /// Whoever it is, and what the key is for.
+    /// Accepted: the key as an actor, and its scopes.
     In(Actor, Scopes),
-    /// It is unknown, or revoked.
+    /// There is no such key, or it was revoked.
     Unknown(Option<PersonId>),
-    /// It ended by itself at this moment.
+    /// The key expired at this moment.
     Ended(PersonId, i64),
-    /// Whoever made it may make none any more.
+    /// The person who made it may no longer make keys.
     MakerGone(PersonId),
-    /// It is not taken from the address that it came from, as far as that is known.
+    /// It is not allowed from the address it came from, as far as that is known.
     FromElsewhere(PersonId, Option<IpAddr>),
-    /// It pays or administers, is taken from any address, and such keys are not taken here any more.
+    /// It may pay or administer and has no address list, which is not allowed here.
     NoAddresses(PersonId),
 }
 
 impl Sent {
-    /// Whoever it is, when it is taken.
+    /// The actor, if the key was accepted.
     pub fn actor(self) -> Option<Actor> {
         match self {
             Self::In(actor, _) => Some(actor),
@@ -72,7 +72,7 @@ impl Sent {
     }
 }
 
-/// Whoever sent this API key from this address.
+/// Authenticates an API key sent from this address.
 pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> {
     let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
     let Some(found) = found else { return Ok(Sent::Unknown(None)) };
@@ -98,7 +98,7 @@ pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> 
     Ok(Sent::In(actor(&found.person), scopes))
 }
 
-/// Whoever made a key is kept here and may make none any more: they are shut out, or no administrator now.
+/// Whether the maker of a key may no longer make keys: they are disabled, or no longer an administrator.
 fn is_orphan(maker: Option<(Role, Option<i64>)>) -> bool {
     maker.is_some_and(|(role, out)| out.is_some() || !allows(role, Permission::Administer))
 }
@@ -107,7 +107,7 @@ fn is_within(networks: &str, from: IpAddr) -> bool {
     networks.split(',').filter_map(|range| range.parse::<Range>().ok()).any(|range| range.holds(from))
 }
 
-/// Notes that a key is used and from where, seldom, and beside what is asked for.
+/// Records that a key was used and from where; rarely, and in the background.
 fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
     let from = from.map(|from| from.to_string());
     let moved = from.is_some() && from != key.seen_from;
@@ -125,19 +125,19 @@ fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
     });
 }
 
-/// How a key stands, for lists.
+/// Whether a key works, for lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
     Works,
-    /// It has ended by itself.
+    /// Its expiry date is over.
     Ended,
-    /// It has ended with whoever made it.
+    /// Its maker may no longer make keys.
     MakerGone,
     Revoked,
 }
 
 impl Standing {
-    /// How a listed key stands now.
+    /// Whether a listed key works now.
     pub fn of(key: &Listed, now: i64) -> Self {
         if key.disabled_at.is_some() {
             Self::Revoked
@@ -166,26 +166,26 @@ pub struct NewKey {
     /// The name shown in history.
     pub name: String,
     pub role: Role,
-    /// The partner it acts for, by our caller's id; for the partner roles, and for them only.
+    /// The partner it acts for, by our caller's id; required for the partner roles, not allowed for others.
     pub partner: Option<String>,
     pub scopes: Scopes,
-    /// When it ends by itself.
+    /// When it expires; never if `None`.
     pub ends_at: Option<i64>,
-    /// The addresses that it is taken from; none for any.
+    /// The addresses that it may be used from; any if empty.
     pub addresses: Vec<Range>,
 }
 
 impl NewKey {
-    /// One that does not end and is taken from any address.
+    /// A key that never expires and may be used from any address.
     pub fn of(name: &str, role: Role, scopes: Scopes) -> Self {
         Self { name: name.to_owned(), role, partner: None, scopes, ends_at: None, addresses: Vec::new() }
     }
 }
 
-/// When a key is to end: a number of days like `90d`, the last day like 2027-01-31, or `never`.
+/// When a key expires: a number of days like `90d`, its last day like 2027-01-31, or `never`.
 ///
 /// # Errors
-/// When it is neither, or over already.
+/// If it is none of these, or in the past.
 pub fn end(typed: &str, now: i64) -> std::result::Result<Option<i64>, Refusal> {
     let typed = typed.trim();
     if typed == "never" {
@@ -211,10 +211,10 @@ pub fn end(typed: &str, now: i64) -> std::result::Result<Option<i64>, Refusal> {
     Ok(Some(at))
 }
 
-/// The addresses that a key is to be taken from, with commas or blanks between.
+/// The addresses a key is allowed from, separated by commas or blanks.
 ///
 /// # Errors
-/// When one is no address or network, or holds more than one party has.
+/// If one is not an address or network, or is too wide to belong to one party.
 pub fn addresses(typed: &str) -> std::result::Result<Vec<Range>, Refusal> {
     let refuse = |told: String| Refusal::new("invalid_address", told).at("addresses");
     let mut all: Vec<Range> = Vec::new();
@@ -238,7 +238,7 @@ fn joined(addresses: &[Range]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Makes an API key from the command line and answers it; for the demonstration, which tells nobody.
+/// Creates an API key for the demonstration and returns it. Nobody is notified.
 ///
 /// # Errors
 /// As [`make_key`].
@@ -246,20 +246,17 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
     make(app, OPERATOR, new, None).await
 }
 
-/// The same, and the trail names the user of the operating system who ran it, and administrators are told. Where there is an
-/// administrator, a key that may release is no second person for a day.
-///
-/// # Errors
-/// As [`make_key`].
+/// The same, with the operating-system user in the audit trail and a notice to administrators. If there is an
+/// administrator, a key that may release does not count as a second person for a day.
 pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: AtTheMachine<'_>) -> Result<String> {
     make(app, OPERATOR, new, Some(by)).await
 }
 
-/// Makes an API key and answers it; it is not stored and cannot be shown again. `by` is who makes it. Every administrator is
-/// told.
+/// Creates an API key and returns it; only its hash is stored, so it cannot be shown again. `by` is who creates it. Every
+/// administrator is notified.
 ///
 /// # Errors
-/// When it has no name, the role does not fit the partner or the scopes, or it must be taken from known addresses only.
+/// If it has no name, the role does not fit the partner or the scopes, or it needs an address list and has none.
 pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
     make(app, by, new, None).await
 }
@@ -292,7 +289,7 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
         let networks = Some(joined(&new.addresses)).filter(|all| !all.is_empty());
         let mark = KeyMark { hash: token_hash(&key), hint: hint.clone(), ends_at: new.ends_at, networks };
         people::insert(tx, &person, Some(&mark), by, now).await?;
-        // Whoever sits at the machine may be whoever prepared what the key would release: others have a day to see it.
+        // The person at the command line may have prepared what the key would release: give others a day to notice.
         let counts_from = match user.is_some() && people::has_administrator(tx).await? {
             true => waits(tx, id, new.role, now).await?,
             false => None,
@@ -315,7 +312,7 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
     Ok(key)
 }
 
-/// Tells every administrator of a new key: whoever stole a password must not make one unseen.
+/// Notifies every administrator of a new key, so that nobody with a stolen password creates one unseen.
 async fn tell(
     tx: &mut Tx,
     app: &App,
@@ -339,10 +336,10 @@ async fn tell(
     Ok(())
 }
 
-/// Takes an API key away: the next call with it is refused, and it never comes back.
+/// Revokes an API key for good: from the next call on it is rejected.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such key.
+/// [`OpsError::Missing`] if there is no such key.
 pub async fn revoke(app: &App, by: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -354,10 +351,10 @@ pub async fn revoke(app: &App, by: &Actor, id: PersonId) -> Result<()> {
     })
 }
 
-/// Gives a key other addresses that it is taken from; none for any.
+/// Changes the addresses that a key may be used from; any if empty.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such key; a refusal where it must have some, and for one that is revoked.
+/// [`OpsError::Missing`] if there is no such key; a refusal if it must have an address list, or is revoked.
 pub async fn change_addresses(app: &App, by: &Actor, id: PersonId, to: &[Range]) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -378,22 +375,22 @@ async fn key_of(tx: &mut Tx, id: PersonId) -> Result<Person> {
     people::hold(tx, id).await?.filter(|one| one.kind == "api_key").ok_or(OpsError::Missing)
 }
 
-/// What is decided here about keys.
+/// The policy for API keys.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Rules {
-    /// Keys that pay or administer are taken from known addresses only.
+    /// Keys that pay or administer must have an address list.
     addresses_required: bool,
 }
 
-/// Under which name it is kept; the key's own query reads it too.
+/// The name of the setting; the SQL query for a key reads it too.
 const RULES: &str = "api_keys";
 
 fn rules(kept: Option<&str>) -> Rules {
     kept.and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default()
 }
 
-/// Whether keys that pay or administer must name the addresses they are taken from.
+/// Whether keys that may pay or administer must have an address list.
 pub async fn addresses_required(db: &mut Db) -> Result<bool> {
     let kept = store::settings::get(db, RULES).await?;
     Ok(rules(kept.as_ref().map(|(kept, _)| kept.as_str())).addresses_required)
@@ -407,18 +404,18 @@ async fn must_have_addresses(db: &mut Db, scopes: Scopes, role: Role, addresses:
     Err(Refusal::new("addresses_required", told).at("addresses").into())
 }
 
-/// Decides whether keys that pay or administer must name the addresses they are taken from. To require it no more takes two
-/// administrators, or one and a day.
+/// Sets whether keys that may pay or administer must have an address list. Relaxing it takes two administrators, or one and
+/// a day's wait.
 ///
 /// # Errors
-/// A refusal that names the keys which would stop; `second_person_needed` while another administrator is needed.
+/// A refusal that names the keys that would stop working; `second_person_needed` while another administrator is needed.
 pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<()> {
     let now = app.clock.now();
     let saved = transact!(app, |tx| {
         let (kept, version) = store::settings::get(tx, RULES).await?.unwrap_or_default();
         let before = rules(Some(&kept)).addresses_required;
         if before == required {
-            // Whoever saves what is in force takes back what somebody has asked for.
+            // Saving the current value withdraws a pending request to change it.
             lowering::take_back(tx, now, &lowering::KEY_ADDRESSES).await?;
             return Ok(Ok(()));
         }
@@ -443,7 +440,7 @@ pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<
     saved.map_err(OpsError::Conflict)
 }
 
-/// A program that would be refused from this moment on is told of before, not by its failing.
+/// Refuses while keys would stop working, so that programs do not fail without warning.
 async fn none_would_stop(db: &mut Db) -> Result<()> {
     let all = people::keys_and_networks(db).await?.into_iter();
     let stops = all.filter(|(_, role, scopes, networks)| {
@@ -471,7 +468,7 @@ mod tests {
         assert_eq!(end("90d", now).unwrap(), Some(now + 90 * DAY_US));
         assert_eq!(end(" 1 ", now).unwrap(), Some(now + DAY_US));
         assert_eq!(day("never").unwrap(), None);
-        // The day that is named is its last one.
+        // The last day is included.
         assert_eq!(day("2027-01-31").unwrap().as_deref(), Some("2027-02-01"));
         assert_eq!(day("2026-03-02").unwrap().as_deref(), Some("2026-03-03"));
         let rows = [("", "invalid_date"), ("soon", "invalid_date"), ("0d", "invalid"), ("4000d", "invalid")];

@@ -1,5 +1,4 @@
-//! Entering people who sign in, and giving them another password or none: what the command line does, and what the pages
-//! of an administrator (`team`) share with it.
+//! Creating logins and resetting passwords: the commands, and what they share with the administrators' pages (`team`).
 
 use payout::Refusal;
 use payout::access::{Held, Role, may_become};
@@ -16,37 +15,37 @@ use crate::store::people::{self, LinkFor, Person};
 use crate::store::{Tx, programs};
 use crate::transact;
 
-/// The address of the administrator whom the first start makes, until they say who they are.
+/// The address of the administrator that the first start creates, until they enter their own.
 pub const FIRST: &str = "admin@localhost";
 
 #[derive(Clone, Debug)]
 pub struct NewPerson {
-    /// Where they sign in with.
+    /// The address they sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
     pub role: Role,
-    /// The partner they are, by our caller's id; for the partner roles, and for them only.
+    /// The partner they belong to, by our caller's id; required for the partner roles, not allowed for others.
     pub partner: Option<String>,
-    /// Their password; without one they are given a one-time link.
+    /// Their password; if `None`, they get a one-time link.
     pub password: Option<String>,
 }
 
-/// Whoever sits at the command line: the user of the operating system. The program knows no more of them.
+/// The operating-system user who runs a command; the program knows nothing else about them.
 #[derive(Clone, Copy, Debug)]
 pub struct AtTheMachine<'a>(pub &'a str);
 
-/// Enters a person and answers a one-time link for them, who counts from now on where two persons are needed: for the first
-/// administrator and the demonstration.
+/// Creates a person and returns a one-time link. They count as a second person at once: for the first administrator and the
+/// demonstration.
 ///
 /// # Errors
-/// When the address is taken or strange, the password one that cannot be, or the role does not fit the partner.
+/// If the address is taken or invalid, the password not acceptable, or the role does not fit the partner.
 pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
     enter(app, new, None).await
 }
 
-/// The same from the command line. Whoever runs it is shown the link and is nobody whom the program knows: the trail names the
-/// user of the operating system, every administrator is told, and for a day the login is no second person.
+/// The same from the command line, where an unknown person sees the link: the audit trail names the operating-system user,
+/// every administrator is told, and for a day the login does not count as a second person.
 ///
 /// # Errors
 /// As [`add`].
@@ -75,7 +74,7 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
     }
     let token = app.clock.secret();
     transact!(app, |tx| {
-        // There is nobody yet beside whom the first administrator could be a second person, or who could be told.
+        // For the first administrator there is nobody to tell, and nobody whose second person they could be.
         let by_somebody = match by {
             Some(by) if people::has_administrator(tx).await? => Some(by),
             Some(_) | None => None,
@@ -105,8 +104,8 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
     Ok(link(app, &token))
 }
 
-/// Whoever sits at the machine is shown a link of somebody's: for a day that login is the machine's, and administrators hear
-/// of it.
+/// A person at the command line has seen a login's link: for a day the login does not count as a second person, and
+/// administrators are told.
 async fn shown_at_the_machine(
     tx: &mut Tx,
     app: &App,
@@ -121,7 +120,7 @@ async fn shown_at_the_machine(
     link_shown(tx, app, person, &format!("{} at the command line", by.0), now).await
 }
 
-/// An address to sign in with, as it is kept.
+/// An address for signing in, as it is stored.
 pub(super) fn address(typed: &str) -> std::result::Result<String, Refusal> {
     let email = typed.trim().to_lowercase();
     if !is_address(&email) {
@@ -146,10 +145,10 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
     }
 }
 
-/// Gives a person another password, or without one a one-time link; ends their sessions either way.
+/// Sets another password, or removes it if `None`. Either way the person's sessions end, and a one-time link is returned.
 ///
 /// # Errors
-/// When nobody signs in with this address, they are shut out, or the password cannot be one.
+/// If no login has this address, it is disabled, or the password is not acceptable.
 pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMachine<'_>) -> Result<String> {
     let hash = match password {
         Some(password) => {
@@ -177,14 +176,14 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
     Ok(link(app, &token))
 }
 
-/// Shuts a person or an API key out at once; never the last administrator, without whom nobody could let anybody in.
+/// Disables a person or an API key at once; never the last administrator, without whom nobody could enable anybody.
 ///
 /// # Errors
-/// When there is nobody of this address or id, or nobody else is an administrator.
+/// If nobody has this address or id, or they are the last administrator.
 pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        // Held first, so that what is read after them cannot change any more.
+        // Locked first, so that what is read afterwards cannot change.
         let admins = people::hold_administrators(tx).await?;
         let person = match PersonId::parse(email_or_id) {
             Some(id) => people::by_id(tx, id).await?,
@@ -199,7 +198,7 @@ pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Resu
             };
             may_become(held, None)?;
         }
-        // Let in again, nobody comes by a link from before.
+        // Old links must not work if the person is enabled again.
         people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
             note(tx, now, OPERATOR, "person_disabled", person.id, json!({ "system_user": by.0 }));
@@ -223,7 +222,7 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
     })
 }
 
-/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for them.
+/// Creates the first administrator and returns a one-time link; `None` if an administrator can sign in already.
 pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     if people::has_administrator(&mut app.store.read().await?).await? {
         return Ok(None);
@@ -237,7 +236,7 @@ pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     };
     match add(app, &new).await {
         Ok(link) => Ok(Some(link)),
-        // They were entered before, and disabled: whoever runs Bursar decides, not a restart.
+        // The login exists and is disabled: leave that to the operator, not to a restart.
         Err(OpsError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }

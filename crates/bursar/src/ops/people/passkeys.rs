@@ -1,7 +1,7 @@
-//! Passkeys: adding and removing them, and taking one in the place of a code or of a password and a code. Each is asked for by
-//! a challenge that is kept in the database, or in the browser of whoever is nobody yet, is bound to whoever may answer it and
-//! to what is done by it, and is used up by the first answer; where nobody is known yet, by the first right one. What is
-//! deliberately not here: what is checked of an answer (`webauthn`), and how often somebody may try (`web::kit::login_limit`).
+//! Passkeys: adding and removing them, and accepting one in place of a code, or of a password and a code. Each challenge is
+//! stored in the database (or, before sign-in, sealed in the browser), is bound to whoever may answer it and to the action,
+//! and is consumed by the first answer; before sign-in, by the first correct one. What is deliberately not here: verifying
+//! an answer (`webauthn`), and rate limits (`web::kit::login_limit`).
 
 use payout::Refusal;
 use payout::access::needs_second_factor;
@@ -25,11 +25,11 @@ use crate::webauthn::{self, Made, Refused, Shown, Site};
 pub use stored::Passkey;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// How long a challenge waits for its answer.
+/// How long a challenge can be answered.
 const WAITS_US: i64 = 5 * MINUTE_US;
-/// How many passkeys somebody has at most.
+/// The most passkeys that a person can have.
 const MOST: usize = 20;
-/// How long the name of a passkey is at most, in characters.
+/// The most characters in the name of a passkey.
 const MOST_NAME: usize = 60;
 
 /// What a challenge is for.
@@ -40,7 +40,7 @@ enum Purpose {
     SignIn,
     /// The second factor after a password or a link.
     Second,
-    /// Proving who one is before something that matters.
+    /// A step-up before an action that matters.
     Prove,
 }
 
@@ -55,13 +55,12 @@ impl Purpose {
     }
 }
 
-/// What somebody is about to do, as their passkey signs it.
+/// The action that a passkey signs for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deed(String);
 
 impl Deed {
-    /// A form that is posted to this path with these fields. Browsers write the end of a line as they like, so that does not
-    /// count.
+    /// A form posted to this path with these fields. Line endings are normalized, because browsers differ.
     pub fn of<'a>(path: &str, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in fields {
@@ -70,7 +69,7 @@ impl Deed {
         Self(format!("POST {path} {}", token_hash(&form.finish())))
     }
 
-    /// A deed as a page of ours has named it.
+    /// An action as named by one of our pages.
     pub fn named(text: &str) -> Option<Self> {
         let fits = text.starts_with("POST /") && text.len() <= 1_000 && !text.contains(char::is_control);
         fits.then(|| Self(text.to_owned()))
@@ -82,32 +81,32 @@ impl Deed {
     }
 }
 
-/// What a device is asked for.
+/// A challenge for a device.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub challenge: String,
     /// The site that the passkey belongs to.
     pub site: String,
-    /// The passkeys that will do, as browsers call them; when there are none, whichever its owner chooses.
+    /// The ids of the passkeys that are accepted; if empty, any.
     pub known: Vec<String>,
-    /// Whose the new passkey will be; nothing where one is to be shown.
+    /// The owner of a new passkey; `None` when authenticating.
     pub owner: Option<Owner>,
 }
 
-/// Whose a new passkey will be.
+/// The owner of a new passkey.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// Their id, which tells nothing of them.
+    /// Their id, which reveals nothing about them.
     pub id: String,
     /// The address they sign in with.
     pub email: String,
     pub name: String,
 }
 
-/// Where passkeys count here.
+/// The site that passkeys are registered for here.
 ///
 /// # Errors
-/// A refusal where the address that people use is none for passkeys.
+/// A refusal if the base URL does not support passkeys.
 pub fn site(app: &App) -> Result<Site> {
     Site::of(&app.base_url).ok_or_else(|| {
         let told = format!(
@@ -138,7 +137,7 @@ async fn ask(tx: &mut Tx, app: &App, purpose: Purpose, bound_to: &str, deed: &st
     Ok(challenge)
 }
 
-/// The challenge of a purpose, of whoever may answer it, of what is done by it, and of chance.
+/// The challenge: a hash of its purpose, who may answer it, the action and a nonce.
 fn challenge_of(purpose: &str, bound_to: &str, deed: &str, nonce: &str) -> String {
     webauthn::text(&Sha256::digest(format!("bursar passkey 1\n{purpose}\n{bound_to}\n{deed}\n{nonce}")))
 }
@@ -165,20 +164,20 @@ fn none_of_theirs() -> OpsError {
     Refusal::new("no_passkey", "This login has no passkey.").into()
 }
 
-/// Asks whoever holds a session for a passkey, to prove who they are for one deed.
+/// Asks for a passkey to step up a session for one action.
 ///
 /// # Errors
-/// A refusal when they have none.
+/// A refusal if they have none.
 pub async fn ask_to_prove(app: &App, session: &Session, deed: &Deed) -> Result<Asked> {
     transact!(app, |tx| {
         asked(tx, app, Purpose::Prove, &session.id, session.actor.id, deed.as_str()).await
     })
 }
 
-/// Asks somebody who has come half way for a passkey.
+/// Asks for a passkey as the second factor of a halfway sign-in.
 ///
 /// # Errors
-/// A refusal when they have none, or have not come half way.
+/// A refusal if they have none, or the sign-in is not halfway.
 pub async fn ask_second(app: &App, half: &str) -> Result<Asked> {
     let hash = token_hash(half);
     transact!(app, |tx| {
@@ -187,21 +186,20 @@ pub async fn ask_second(app: &App, half: &str) -> Result<Asked> {
     })
 }
 
-/// What a browser keeps that was asked for a passkey and is nobody's yet.
+/// What a browser stores, sealed, between the challenge and its answer, before sign-in.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     nonce: String,
     until: i64,
 }
 
-/// What is done by whoever signs in with nothing else.
+/// The action of a sign-in by passkey alone.
 const SIGN_IN: &str = "sign in";
 
-/// Asks anybody for a passkey, whichever they choose; what their browser keeps meanwhile, sealed. Nothing is written here,
-/// since anybody may ask.
+/// A challenge for anybody, with the sealed state for their browser. Stores nothing here, because anybody may ask.
 ///
 /// # Errors
-/// A refusal where passkeys cannot be used.
+/// A refusal if passkeys cannot be used.
 pub fn ask_anybody(app: &App) -> Result<(Asked, String)> {
     let site = site(app)?;
     let kept = Kept { nonce: app.clock.secret(), until: app.clock.now() + WAITS_US };
@@ -211,25 +209,25 @@ pub fn ask_anybody(app: &App) -> Result<(Asked, String)> {
     Ok((Asked { challenge, site: site.name, known: Vec::new(), owner: None }, sealed))
 }
 
-/// Whoever has the browser that keeps what belongs to the challenge.
+/// What a sign-in challenge is bound to: any browser that has its sealed state.
 const ANYBODY: &str = "a browser";
 
-/// A browser keeps it for minutes, so nothing from before values named their key is left.
+/// Browsers keep this for minutes only, so no value is left from before sealed values named their key.
 fn place(challenge: &str) -> Place {
     Place::kept_by_browser("asked for a passkey", challenge)
 }
 
-/// What a browser has kept of the challenge that it answers.
+/// The state that the browser has stored for the challenge being answered.
 fn kept(app: &App, sealed: &str, shown: &Shown) -> Option<Kept> {
     let challenge = webauthn::challenge_in(&shown.client_data)?;
     let text = app.master_key.open(&place(&challenge), sealed)?;
     serde_json::from_str(&text).ok()
 }
 
-/// Begins to add a passkey, in this session alone. Whoever has a second factor has shown it for this just before.
+/// Begins to add a passkey, in this session only. If the person has a second factor, the page has just asked for it.
 ///
 /// # Errors
-/// A refusal where passkeys cannot be used, and to whoever has too many.
+/// A refusal if passkeys cannot be used here, or the person has too many.
 pub async fn begin(app: &App, session: &Session) -> Result<()> {
     site(app)?;
     transact!(app, |tx| {
@@ -241,7 +239,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     })
 }
 
-/// What a device is asked for that is to be added, if that was begun in this session not long ago.
+/// The challenge for adding a passkey, if one was begun in this session and has not expired.
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
     let Some(site) = Site::of(&app.base_url) else { return Ok(None) };
     let (mut db, id) = (app.store.read().await?, session.actor.id);
@@ -255,17 +253,17 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
     Ok(Some(Asked { challenge, site: site.name, known, owner: Some(owner) }))
 }
 
-/// What became of adding a passkey.
+/// The result of adding a passkey.
 #[derive(Clone, Debug)]
 pub enum Added {
-    /// It counts from now on. When it is their first factor these are the recovery codes, shown this once.
+    /// It was added. If it is their first factor, these are the recovery codes, which are shown only now.
     Done(Vec<String>),
     Refused,
-    /// It was begun too long ago, or is used up.
+    /// The challenge has expired or was answered before.
     Gone,
 }
 
-/// Adds the passkey that was begun. When it is the first factor of its owner their other sessions end.
+/// Adds the passkey that was begun. If it is its owner's first factor, their other sessions end.
 pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Result<Added> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let site = site(app)?;
@@ -312,7 +310,7 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
         });
         note(tx, now, &id.to_string(), "passkey_added", id, detail);
         tell_owner(tx, app, &person, "passkey_added", &one.name, now).await?;
-        // Whoever holds a copy of the token from before has no part in it.
+        // The token was replaced, so a copy of the old one is useless.
         Ok(Ok((first, sessions::prove_in(tx, app, session).await?)))
     })?;
     app.nudge.notify.ring();
@@ -330,10 +328,10 @@ fn named(typed: &str) -> String {
     if name.is_empty() { "Passkey".to_owned() } else { name }
 }
 
-/// Takes one of their own passkeys away. With the last factor the recovery codes go, and their other sessions end.
+/// Removes one of the person's own passkeys. With the last factor the recovery codes are deleted. Their other sessions end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] when they have no such passkey; a refusal while their role needs a factor and this is the last.
+/// [`OpsError::Missing`] if they have no such passkey; a refusal if it is the last factor and their role needs one.
 pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -350,7 +348,7 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
         if last {
             factors::drop(tx, id).await?;
         }
-        // Whoever has the device may be signed in with it.
+        // Somebody with the device may be signed in with it.
         end_elsewhere(tx, session).await?;
         let detail = json!({
             "passkey": found.name, "from": session.actor.came_from,
@@ -367,7 +365,7 @@ pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Passkey>> {
     Ok(stored::of(db, id).await?)
 }
 
-/// What somebody who signs in with this address calls their passkeys, which a new password or link leaves as they are.
+/// The names of the passkeys of the login with this address, which a new password or link does not remove.
 pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
     let mut db = app.store.read().await?;
     let Some(person) = people::by_email(&mut db, &email.trim().to_lowercase()).await? else {
@@ -376,19 +374,19 @@ pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
     Ok(stored::of(&mut db, person.id).await?.into_iter().map(|one| one.name).collect())
 }
 
-/// Where a challenge waits for its answer.
+/// Where a challenge's state is stored.
 enum Waits {
     Here,
-    /// In the browser that answers it; nothing when it keeps none for this.
+    /// In the browser that answers it; `None` if it has none for this challenge.
     There(Option<Kept>),
 }
 
-/// An answer to a challenge, and what it must be an answer to.
+/// An answer to a challenge, and what it must match.
 pub(in crate::ops) struct Answer<'a> {
     purpose: Purpose,
-    /// Whoever the challenge is bound to.
+    /// What the challenge is bound to.
     bound_to: &'a str,
-    /// What is done by it, where that was asked.
+    /// The action, if it must match.
     deed: Option<&'a Deed>,
     waits: Waits,
     shown: &'a Shown,
@@ -396,7 +394,7 @@ pub(in crate::ops) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// In the place of a code.
+    /// In place of a code.
     pub(super) fn second(half_hash: &'a str, shown: &'a Shown, browser: &'a Browser) -> Self {
         Self {
             purpose: Purpose::Second,
@@ -409,8 +407,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// What became of an answer: the passkey, and what the trail keeps of it. Nothing when it was not believed, which is noted, so
-/// what is done here is committed whatever comes of it.
+/// Verifies an answer: returns the passkey and the details for the audit trail, or `None` if it is rejected. A rejection is
+/// logged, so the transaction is committed either way.
 pub(super) async fn take(
     tx: &mut Tx,
     app: &App,
@@ -454,7 +452,8 @@ pub(super) async fn take(
             return Ok(None);
         }
     };
-    // Only what is right is noted, so that strangers write nothing; of two who come with it one is told no.
+    // Store only correct answers, so that strangers cannot fill the table. If the same answer arrives twice, the second is
+    // rejected.
     if let Some(until) = until
         && !came_back::first(tx, &token_hash(&challenge), now, until).await?
     {
@@ -468,7 +467,7 @@ pub(super) async fn take(
     });
     let detail = json!({ "passkey": known.name, "deed": deed, "from": answer.from, "evidence": evidence });
     if !stored::used(tx, &known.id, i64::from(count), devices.as_str(), now).await? {
-        // The device counts, and somebody has used this passkey as often before: there are two of it.
+        // The authenticator's counter did not increase, so the passkey was cloned.
         note(tx, now, &person.id.to_string(), "passkey_copied", person.id, detail);
         tell_owner(tx, app, person, "passkey_copied", &known.name, now).await?;
         return Ok(None);
@@ -481,8 +480,8 @@ fn refused(tx: &mut Tx, now: i64, of: &Person, from: String, purpose: &str, why:
     note(tx, now, &of.id.to_string(), "passkey_refused", of.id, detail);
 }
 
-/// Takes note that whoever holds a session has shown with a passkey who they are, for one deed, and replaces the session's
-/// token. What was signed is kept in the trail.
+/// Steps up a session with a passkey, for one action, and replaces the session's token. The signed data goes into the audit
+/// trail.
 pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> Result<Proof> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let token = transact!(app, |tx| {
@@ -511,8 +510,8 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
     })
 }
 
-/// Signs in whoever shows a passkey and nothing else; the address that they sign in with, and how they have entered. Nothing
-/// for whichever reason it is not believed. `asked` is what their browser has kept since it was asked.
+/// Signs in with a passkey alone. Returns the login's address and the result; `None` for any rejection. `asked` is the
+/// sealed state from the browser.
 pub async fn sign_in(
     app: &App,
     asked: &str,
@@ -524,7 +523,7 @@ pub async fn sign_in(
     let Some(known) = stored::called(&mut db, &id).await? else { return Ok(None) };
     let person = people::by_id(&mut db, known.person).await?.filter(|person| person.disabled_at.is_none());
     drop(db);
-    // Alone it tells who comes, so it must say whose it is.
+    // With nothing else to identify them, the answer must name its user.
     let Some(person) = person.filter(|_| shown.user.is_some()) else { return Ok(None) };
     let answer = Answer {
         purpose: Purpose::SignIn,

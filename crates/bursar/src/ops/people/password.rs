@@ -1,6 +1,6 @@
-//! Which passwords are refused, each with the rule that it breaks: too short, too long, made of words that anybody knows of
-//! its owner, or among those that are tried first. What is deliberately not here: rules about capitals, digits and signs,
-//! which make passwords harder to keep and not harder to guess.
+//! Which passwords are refused, and why: too short, too long, made of words that are known about their owner, or among the
+//! most common ones. What is deliberately not here: rules about capitals, digits and signs, which make passwords harder to
+//! remember and not harder to guess.
 
 use payout::Refusal;
 use zxcvbn::{Score, zxcvbn};
@@ -10,12 +10,12 @@ use crate::store::programs::{self, Named};
 use crate::store::{self, Db};
 
 const LEAST: usize = 12;
-/// The most characters: more is no safer, and somebody must hash it.
+/// The most characters: more is no safer, and hashing it costs time.
 const MOST: usize = 500;
-/// A word of fewer letters is in too many others to mean its owner.
+/// Shorter words appear in too many others to count as known.
 const LEAST_OF_A_WORD: usize = 4;
 
-/// Whether something can be the password of whoever these words are known of.
+/// Whether a password is acceptable for a person about whom these words are known.
 ///
 /// # Errors
 /// The rule that it breaks.
@@ -41,7 +41,7 @@ pub fn check(password: &str, known: &[String]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The words that anybody may know of somebody: what their name, their address, their company and this program are called.
+/// The words that are publicly known about a person: their name, address and company, and the name of this program.
 pub async fn known_of(db: &mut Db, base_url: &str, person: &Person) -> store::Result<Vec<String>> {
     let mut texts = vec!["bursar".to_owned(), person.name.clone(), person.email.clone().unwrap_or_default()];
     texts.extend(url::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)));

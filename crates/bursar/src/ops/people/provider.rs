@@ -1,8 +1,8 @@
-//! Signing in with the provider of one's own company: who was sent there, and who they are here when they come back. An
-//! identity is its issuer and subject; the first time, it is linked to the login of the same address, which the provider must
-//! have verified. Nothing that it signed counts before a second factor of ours was shown, where there is one. What is
-//! deliberately not here: asking the provider and believing what it signed (`work::provider`), what counts once somebody is in
-//! (`settle`), taking a link away again (`links`), and partners, who sign in with what they have here.
+//! Single sign-on with a company's identity provider: the redirect there, and who the person is here when they come back.
+//! An identity is its issuer and subject; the first time, it is linked to the login with the same address, which the
+//! provider must have verified. Nothing the provider signed takes effect before our second factor, if there is one. What is
+//! deliberately not here: the protocol and its checks (`work::provider`), what takes effect after sign-in (`settle`),
+//! unlinking (`links`), and partners, who do not use single sign-on.
 
 pub mod links;
 pub(super) mod settle;
@@ -22,16 +22,16 @@ use crate::transact;
 
 use settle::Provided;
 
-/// How long somebody may take to come back.
+/// How long the redirect back is accepted.
 const VISIT_US: i64 = 10 * 60 * 1_000_000;
 
-/// What somebody is sent to the provider with.
+/// The values sent to the provider with a redirect.
 pub struct Sent {
-    /// Comes back in the address.
+    /// The `state` parameter; comes back in the URL.
     pub state: String,
-    /// Comes back in what the provider signs.
+    /// The `nonce`; comes back in the ID token.
     pub nonce: String,
-    /// Proves to the provider that it is we who were sent the code.
+    /// The PKCE verifier: proves that we are the ones the code was issued to.
     pub verifier: String,
 }
 
@@ -42,24 +42,24 @@ impl Sent {
     }
 }
 
-/// What their own browser keeps until they come back, sealed.
+/// What the browser stores, sealed, until it comes back.
 #[derive(Serialize, Deserialize)]
 pub struct Visit {
-    /// Must be in what the provider signs.
+    /// Must match the ID token.
     pub nonce: String,
     pub verifier: String,
     /// Where they wanted to go.
     pub next: String,
-    /// They were to prove there once more who they are.
+    /// Whether this is a step-up.
     pub again: bool,
-    /// Who they are here, where they were signed in: nobody else may come back.
+    /// Who is signed in here; nobody else may come back.
     pub whose: Option<String>,
-    /// Until when they may come back.
+    /// Until when the redirect back is accepted.
     until: i64,
 }
 
-/// What a browser keeps that is about to be sent to the provider; nothing is written here, since anybody may ask for it.
-/// `again` is asked of whoever is to prove once more who they are.
+/// The sealed state for a browser about to be redirected to the provider. Stores nothing here, because anybody may ask.
+/// `again` asks for re-authentication.
 pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<PersonId>) -> String {
     let visit = Visit {
         nonce: sent.nonce.clone(),
@@ -73,7 +73,7 @@ pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<Pers
     app.master_key.seal(&app.clock, &place(&token_hash(&sent.state)), &text)
 }
 
-/// What a browser has kept that comes back, once; nothing for one that was sent with something else, or too long ago.
+/// The state of a browser that has come back, once; `None` if it does not match or has expired.
 pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<Visit>> {
     let (state, now) = (token_hash(state), app.clock.now());
     let text = app.master_key.open(&place(&state), kept);
@@ -83,59 +83,56 @@ pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<Visit>> {
     Ok(Some(visit).filter(|_| first))
 }
 
-/// A browser keeps it for minutes, so nothing from before values named their key is left.
+/// Browsers keep this for minutes only, so no value is left from before sealed values named their key.
 fn place(state_hash: &str) -> Place {
     Place::kept_by_browser("visit of the provider", state_hash)
 }
 
-/// What the provider has signed about somebody.
+/// The claims that the provider signed.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// The provider.
     pub issuer: String,
-    /// Who they are there, for ever.
+    /// The subject: their permanent id at the provider.
     pub subject: String,
-    /// Their address, where it has one.
     pub email: Option<String>,
-    /// It has verified that the address is theirs.
+    /// Whether the provider has verified the address.
     pub email_is_verified: bool,
-    /// Their name, where it has one.
     pub name: Option<String>,
-    /// The values of the claim that says what they may do.
+    /// The values of the role claim.
     pub roles: Vec<String>,
-    /// Something that is required of everybody does not hold for them.
+    /// A required claim that does not hold.
     pub lacks: Option<String>,
-    /// When they proved there who they are, where it says so.
+    /// When they authenticated at the provider, if given.
     pub proved_at: Option<i64>,
 }
 
-/// Why somebody whom the provider knows does not come in here.
+/// Why somebody authenticated by the provider is not signed in here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
     /// No login is linked to them, and their address is not verified there, or there is none.
     Unverified,
     /// No login here has their address.
     Unknown,
-    /// The login is shut out.
+    /// The login here has been disabled.
     ShutOut,
     /// The login is a partner's.
     Partners,
-    /// The login of their address belongs to somebody else there.
+    /// The login with their address is linked to another account there.
     Taken,
     /// They were unlinked from their login here.
     Unlinked,
-    /// The provider names nothing that stands for a role here.
+    /// None of their role claim's values maps to a role here.
     NoRole,
-    /// A claim that must hold of everybody does not.
+    /// A required claim does not hold.
     NotOfUs,
-    /// Somebody else was to prove who they are.
+    /// A step-up came back as somebody else.
     Other,
-    /// It was changed while they came in.
+    /// The login changed during the sign-in.
     Over,
 }
 
-/// Lets in whoever the provider has signed for, or half way in as with a password. `whose` is who was to prove once more who
-/// they are.
+/// Signs in whoever the provider authenticated, or only halfway, as with a password. `whose` is the person who must come
+/// back from a step-up.
 pub async fn enter(
     app: &App,
     shown: &Shown,
@@ -168,7 +165,7 @@ pub async fn enter(
         (None, None) => return Ok(Err(Why::Unknown)),
         (None, Some(role)) => match settle::make(app, shown, &provided, role).await? {
             Some(made) => made,
-            // Somebody was quicker, most likely they themselves in another window: then there they are.
+            // Another sign-in created the login first, most likely their own in another window: use that one.
             None => match find(&mut app.store.read().await?, shown).await? {
                 Ok(found) => match found {
                     Some(found) => found,
@@ -180,7 +177,7 @@ pub async fn enter(
     };
     let mut entered = enter_by(app, &person, browser, By::Provider(&provided)).await?;
     if entered.is_none() {
-        // Something was changed since they were looked for; perhaps they were linked meanwhile, and come in by that.
+        // Something has changed since the lookup; they may have been linked in the meantime, so look again.
         match find(&mut app.store.read().await?, shown).await? {
             Ok(Some(again)) if again.id == person.id => {
                 entered = enter_by(app, &again, browser, By::Provider(&provided)).await?;
@@ -193,7 +190,7 @@ pub async fn enter(
     Ok(entered.ok_or(Why::Over))
 }
 
-/// The role that the provider's words stand for: the first of the mapping that fits; none where roles are given here.
+/// The role for the claim's values: the first mapping that matches; `None` if roles are not managed by the provider.
 fn role_of(oidc: &Oidc, values: &[String]) -> std::result::Result<Option<Role>, Why> {
     if oidc.role_claim.is_none() {
         return Ok(None);
@@ -202,11 +199,11 @@ fn role_of(oidc: &Oidc, values: &[String]) -> std::result::Result<Option<Role>, 
     mapped.map(|mapped| Some(mapped.role)).ok_or(Why::NoRole)
 }
 
-/// The login of an identity: the one it is linked to, or the one of its address, which it may be linked to; nothing where there
-/// is none and one may be made.
+/// The login of an identity: the one it is linked to, or the one with its address, to which it may be linked; `None` if
+/// there is none and one may be created.
 async fn find(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<Person>, Why>> {
     match find_now(db, shown).await? {
-        // Between two statements they may have been linked themselves, by another window of theirs: asked again, it is known.
+        // Another window of theirs may have linked them between the two queries: ask again.
         Err(Why::Taken | Why::Unlinked) => find_now(db, shown).await,
         found => Ok(found),
     }
@@ -233,8 +230,8 @@ async fn find_now(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Opti
         Ok(person) => person,
         Err(why) => return Ok(Err(why)),
     };
-    // Whoever has one account there with somebody's address may have another: after one was unlinked, somebody says which it
-    // is.
+    // Several accounts there may use the same address: once one was unlinked, an administrator must say which may be
+    // linked.
     Ok(match of_issuer(db, &person, &shown.issuer).await? {
         (true, _) => Err(Why::Taken),
         (false, true) => Err(Why::Unlinked),
@@ -242,22 +239,21 @@ async fn find_now(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Opti
     })
 }
 
-/// Whether somebody is linked to an account at this provider, and whether one was taken away from them.
+/// Whether a person is linked to an account of this issuer, and whether one was unlinked.
 async fn of_issuer(db: &mut Db, person: &Person, issuer: &str) -> Result<(bool, bool)> {
     let all = identities::of(db, person.id).await?;
     let any = |was: bool| all.iter().any(|one| one.issuer == issuer && one.unlinked_at.is_some() == was);
     Ok((any(false), any(true)))
 }
 
-/// The address by which somebody may be linked: verified, and in ASCII, since other letters become those of somebody else's
-/// address when they are made small.
+/// The address for linking: verified and ASCII only, because lowercasing other letters may yield somebody else's address.
 fn address(shown: &Shown) -> Option<String> {
     let email = shown.email.as_deref().map(str::trim).filter(|email| email.is_ascii())?;
     let email = email.to_ascii_lowercase();
     (shown.email_is_verified && crate::ops::settings::is_address(&email)).then_some(email)
 }
 
-/// Somebody of ours who may come in.
+/// Only one of our own people whose login is enabled.
 fn ours(person: Person) -> std::result::Result<Person, Why> {
     if person.role.is_partners() || person.kind != "person" {
         return Err(Why::Partners);

@@ -1,5 +1,5 @@
-//! Where somebody is signed in: how long a session lasts, how its token is replaced after a proof, and how it ends. What is
-//! deliberately not here: how people come in (`super`), and the cookie (`web::kit::session`).
+//! Sessions: how long they last, how their token is replaced after a step-up, and how they end. What is deliberately not
+//! here: signing in (`super`), and the cookie (`web::kit::session`).
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,20 +22,20 @@ use crate::transact;
 use crate::webauthn::Shown;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// How long a session lasts, however much it is used.
+/// The longest that a session lasts, however much it is used.
 const SESSION_US: i64 = 12 * 60 * MINUTE_US;
-/// How long one of our own people's lasts while nobody uses it.
+/// How long a session of one of our own people lasts unused.
 const IDLE_US: i64 = 30 * MINUTE_US;
-/// The same of a partner's, which can do less.
+/// The same for a partner's, who can do less.
 const IDLE_OF_PARTNERS_US: i64 = 60 * MINUTE_US;
-/// How exactly it is known when a session was last used.
+/// A session's last use is recorded at most this often.
 const USED_US: i64 = MINUTE_US;
 
-/// The browser that somebody comes with: what it calls itself, and where it is.
+/// The browser of a request: its user agent and address.
 #[derive(Clone, Debug, Default)]
 pub struct Browser {
     pub agent: String,
-    /// The address it comes from, as far as that is known.
+    /// The address it comes from, if known.
     pub address: String,
 }
 
@@ -43,20 +43,20 @@ pub struct Browser {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub actor: Actor,
-    /// The word that every form of the session carries.
+    /// The CSRF token of the session's forms.
     pub csrf: String,
-    /// The name of the session, which stays when its token is replaced.
+    /// The permanent id of the session; its token changes.
     pub id: String,
     /// They have an authenticator app.
     pub has_app: bool,
     pub has_passkey: bool,
-    /// When they came by the provider, where they did.
+    /// When they came through the provider, if they did.
     pub provider_at: Option<i64>,
     /// How pages look to them.
     pub preferences: Preferences,
     token_hash: String,
     proved_at: i64,
-    /// Its next token, and when they proved who they are for it. Every copy of this session sees it.
+    /// The next token, and when they stepped up for it; shared by all copies of this session.
     renewed: Arc<OnceLock<(String, i64)>>,
 }
 
@@ -66,12 +66,12 @@ impl Session {
         self.has_app || self.has_passkey
     }
 
-    /// When they last proved who they are, or came in.
+    /// When they last authenticated: at sign-in or by a step-up.
     pub fn proved_at(&self) -> i64 {
         self.renewed.get().map_or(self.proved_at, |(_, at)| *at)
     }
 
-    /// The token that takes the old one's place, for the browser, when they have just proved who they are.
+    /// The new token for the browser, if they have just stepped up.
     pub fn renewed(&self) -> Option<&str> {
         self.renewed.get().map(|(token, _)| token.as_str())
     }
@@ -81,13 +81,13 @@ impl Session {
     }
 }
 
-/// Since when sessions must have been used not to be over.
+/// When sessions must have been used last to be still alive.
 pub fn used_since(now: i64) -> UsedSince {
     UsedSince { ours: now - IDLE_US, partners: now - IDLE_OF_PARTNERS_US }
 }
 
-/// Whoever holds this session's token. `from` is the address they use it from; nothing where it is no person who asks, but
-/// a page that is left open.
+/// The session of this token. `from` is the address it is used from; `None` if the request comes from an open page and not
+/// from a person.
 pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Option<Session>> {
     let (hash, now) = (token_hash(token), app.clock.now());
     let found = people::in_session(&mut app.store.read().await?, &hash, now, used_since(now)).await?;
@@ -110,7 +110,7 @@ pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Op
     }))
 }
 
-/// Notes that a session is used, at most once a minute, and beside what is asked for.
+/// Records the last use of a session, at most once a minute, in the background.
 fn note_used(app: &App, token_hash: &str, seen_at: i64, from: &str) {
     let now = app.clock.now();
     let before = now - USED_US;
@@ -126,19 +126,19 @@ fn note_used(app: &App, token_hash: &str, seen_at: i64, from: &str) {
     });
 }
 
-/// How far somebody has come who has shown a password or a link.
+/// The result of a sign-in step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entered {
-    /// They are in: the token of their session.
+    /// They are signed in: the session's token.
     In(String),
-    /// They have a second factor: the token with which they write its code, which opens nothing else.
+    /// They have a second factor: a halfway token that can only be used to complete it.
     HalfWay(String),
 }
 
-/// How long somebody may take to write their code.
+/// How long somebody may take to enter their second factor.
 const HALF_WAY_US: i64 = 10 * MINUTE_US;
 
-/// What somebody has shown who comes in.
+/// How somebody authenticates at sign-in.
 #[derive(Clone, Copy)]
 pub(in crate::ops) enum By<'a> {
     /// A password: a second factor is asked for beside it.
@@ -147,7 +147,7 @@ pub(in crate::ops) enum By<'a> {
     Link,
     /// A passkey, which is both.
     Passkey(&'a Answer<'a>),
-    /// What the provider has signed: a second factor is asked for beside it, and nothing of it counts before.
+    /// The provider's claims: the same, and none of them takes effect before the second factor.
     Provider(&'a Provided),
 }
 
@@ -159,7 +159,7 @@ impl<'a> By<'a> {
         }
     }
 
-    /// As the activity log tells it.
+    /// As the activity log names it.
     fn as_str(self) -> &'static str {
         match self {
             Self::Password => PASSWORD,
@@ -175,34 +175,33 @@ const LINK: &str = "link";
 const PASSKEY: &str = "passkey";
 const PROVIDER: &str = "provider";
 
-/// The token of whoever has shown a password or a link, and begins with which it was: only we can make one, and nothing else
-/// keeps it until the second factor was shown.
+/// A halfway token, prefixed with the method used so far. Only we can create one, and the method is stored nowhere else.
 fn half_token(first: &str, secret: &str) -> String {
     format!("{first}.{secret}")
 }
 
-/// What whoever holds such a token has shown first.
+/// The method used for the first step.
 fn first_of(half: &str, provided: Option<&Provided>) -> &'static str {
     match (provided, half.split_once('.').map(|(first, _)| first)) {
         (Some(_), _) => PROVIDER,
         (None, Some(PASSWORD)) => PASSWORD,
         (None, Some(LINK)) => LINK,
-        // One that was made by an earlier version, minutes ago.
+        // A token of an earlier version, minutes old.
         (None, Some(_) | None) => "password or link",
     }
 }
 
 struct Came<'a> {
-    /// The token of their session.
+    /// The token of the new session.
     token: &'a str,
-    /// With which factors, for the activity log.
+    /// The factors used, for the activity log.
     with: String,
-    /// The passkey that was shown.
+    /// The passkey that was used.
     passkey: Option<&'a Passkey>,
 }
 
-/// Lets somebody in, or half way in when they have a second factor that they have not shown. Nothing when they were shut out
-/// since `person` was read, or have another password, or their passkey is not believed, or are somebody else at the provider.
+/// Signs somebody in, or halfway if they still need their second factor. `None` if they have been disabled or have changed
+/// their password since `person` was read, if their passkey is rejected, or if the identity is linked to another login.
 pub(in crate::ops) async fn enter(
     app: &App,
     person: &Person,
@@ -247,7 +246,7 @@ pub(in crate::ops) async fn enter(
     })
 }
 
-/// Who has come half way with this token.
+/// Whose halfway token this is.
 pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     match factors::half(&mut db, &token_hash(token), app.clock.now()).await? {
@@ -256,30 +255,30 @@ pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
     }
 }
 
-/// What somebody shows who has come half way.
+/// The second factor of a halfway sign-in.
 #[derive(Clone, Copy, Debug)]
 pub enum Second<'a> {
     Code(&'a str),
     Passkey(&'a Shown),
 }
 
-/// What became of the second factor of somebody who has come half way.
+/// The result of a second factor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finished {
-    /// They are in: the token of their session.
+    /// They are signed in: the session's token.
     In(String),
     /// The code was used before.
     Used,
     Wrong,
-    /// The passkey was not believed.
+    /// Their passkey was not accepted.
     WrongPasskey,
-    /// Their login belongs to another account at the provider by now, or to none there.
+    /// Their login is now linked to another account at the provider, or to none.
     Elsewhere,
-    /// They must begin again: it took too long, or something about their login was changed meanwhile.
+    /// They must start over: it took too long, or their login has changed.
     Over,
 }
 
-/// Lets somebody in who has come half way, for their second factor.
+/// Completes a halfway sign-in with the second factor.
 pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser) -> Result<Finished> {
     let (token, hash) = (app.clock.secret(), token_hash(half));
     let finished = transact!(app, |tx| {
@@ -313,7 +312,7 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
                 }
             }
         };
-        // What was changed since they began has ended this.
+        // A change to the login has ended the halfway sign-in.
         if !factors::end_half(tx, &hash).await? {
             return Ok(Finished::Over);
         }
@@ -328,8 +327,8 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
     Ok(finished)
 }
 
-/// Begins a session of somebody who is held and has shown all that is asked for, with what the provider signed about them where
-/// they came by it. False, and nothing is begun, when they are linked to somebody else there.
+/// Starts a session for a locked person who has authenticated fully, and applies the provider's claims. Returns `false`,
+/// and starts none, if the identity is linked to another login.
 async fn begin_by(
     tx: &mut Tx,
     app: &App,
@@ -351,7 +350,7 @@ async fn begin_by(
     Ok(true)
 }
 
-/// Begins a session in a transaction that does more.
+/// Starts a session within a transaction.
 async fn begin_in(
     tx: &mut Tx,
     app: &App,
@@ -381,7 +380,7 @@ async fn begin_in(
     Ok(())
 }
 
-/// Notes in a transaction that whoever holds a session has proved who they are; the token that takes its place.
+/// Records a step-up within a transaction; returns the new token.
 pub(super) async fn prove_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
     let token = app.clock.secret();
     if !store::proved(tx, &session.token_hash(), &token_hash(&token), app.clock.now()).await? {
@@ -395,7 +394,7 @@ fn elsewhere_meanwhile() -> OpsError {
     OpsError::Conflict(Refusal::new("session_renewed", told))
 }
 
-/// Replaces the token of a session in a transaction; what they proved stays as old as it is.
+/// Replaces a session's token within a transaction, without a step-up.
 pub(super) async fn rename_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
     let token = app.clock.secret();
     if !store::renamed(tx, &session.token_hash(), &token_hash(&token)).await? {
@@ -404,23 +403,23 @@ pub(super) async fn rename_in(tx: &mut Tx, app: &App, session: &Session) -> Resu
     Ok(token)
 }
 
-/// Lets every copy of a session know its next token, once that is committed.
+/// Publishes the new token to all copies of the session, after the commit.
 pub(super) fn renew(app: &App, session: &Session, token: String) {
-    // Nobody proves twice in one request; if they did, the first token would be over and they would sign in again.
+    // One request never steps up twice; if it did, the first token would be invalid and they would sign in again.
     let _ = session.renewed.set((token, app.clock.now()));
 }
 
-/// The same for a token that was replaced without a proof.
+/// The same for a token replaced without a step-up.
 pub(super) fn rename(session: &Session, token: String) {
     let _ = session.renewed.set((token, session.proved_at()));
 }
 
-/// The sessions somebody has, the newest first.
+/// A person's sessions, the newest first.
 pub async fn list(db: &mut Db, id: PersonId, now: i64) -> crate::store::Result<Vec<store::Session>> {
     store::list(db, id, now, used_since(now)).await
 }
 
-/// Ends every session of somebody but the one they hold; how many.
+/// Ends all of a person's sessions except this one; returns how many.
 pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -431,7 +430,7 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     })
 }
 
-/// Ends one of somebody's sessions; whether there was one of this name. `by` is who does it: themselves, or an administrator.
+/// Ends one of a person's sessions; returns whether it existed. `by` is who ends it: the person, or an administrator.
 pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bool> {
     let now = app.clock.now();
     transact!(app, |tx| {

@@ -1,6 +1,5 @@
-//! What an administrator does about those who sign in: inviting a colleague, another role, shutting out and letting in
-//! again, a fresh link. The rules of who may lose what are `payout::access`; that whoever does it has just proved who they
-//! are, the pages see to.
+//! What administrators do about logins: inviting a colleague, changing roles, disabling and enabling, sending new links.
+//! The rules are in `payout::access`; the pages require a step-up.
 
 use payout::Refusal;
 use payout::access::{Held, Permission, Role, allows, may_become, may_change_role};
@@ -21,18 +20,18 @@ use crate::transact;
 
 #[derive(Clone, Debug)]
 pub struct Colleague {
-    /// Where they will sign in with.
+    /// The address they will sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
     pub role: Role,
 }
 
-/// Invites a colleague: enters them, and answers the one-time link by which they choose their password. It is mailed to them
-/// where mails are sent.
+/// Invites a colleague: creates their login and returns the one-time link for choosing a password. The link is mailed to
+/// them if a mail server is configured.
 ///
 /// # Errors
-/// When the address is taken or strange, they have no name, or the role is a partner's.
+/// If the address is taken or invalid, the name is missing, or the role is a partner's.
 pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitation> {
     let (email, name) = (address(&new.email)?, new.name.trim());
     if name.is_empty() || name.chars().count() > 100 {
@@ -73,11 +72,10 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
     Ok(invited)
 }
 
-/// Gives somebody a fresh link by which they choose another password; their older links end, their password stays until they
-/// take the link up.
+/// Sends a new link to choose a password. Invalidates older links; the password stays until the link is used.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for whoever is shut out.
+/// [`OpsError::Missing`] if there is no such login; a refusal if it is disabled.
 pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invitation> {
     let (now, token) = (app.clock.now(), app.clock.secret());
     let made = transact!(app, |tx| {
@@ -98,14 +96,14 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
     Ok(made)
 }
 
-/// How long a login counts as whoever was shown its link: long enough for the colleague, who was mailed it too, to notice
-/// that somebody else has opened it.
+/// How long a login does not count as a second person beside whoever was shown its link: long enough for its owner, who
+/// gets the mail too, to notice misuse.
 const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
 
-/// How long somebody who may newly pay is no second person: long enough for everybody else to see that they are here.
+/// How long a login that newly may pay does not count as a second person: long enough for everybody else to notice it.
 const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
 
-/// Whoever may newly pay counts as a second person a day from now; answers from when on.
+/// Makes a login that newly may pay count as a second person only after a day; returns from when.
 pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Result<Option<i64>> {
     if !allows(role, Permission::Pay) {
         return Ok(None);
@@ -115,7 +113,7 @@ pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Re
     Ok(Some(from))
 }
 
-/// Tells every administrator that somebody was shown a link with which they could sign in as this person.
+/// Tells every administrator that somebody was shown a sign-in link of this login.
 pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str, now: i64) -> Result<()> {
     let detail = json!({ "by": by, "whose": whose.name, "address": whose.email, "role": whose.role.label() });
     let notice = (Notice::LoginLinkShown, whose.id.to_string(), detail.to_string());
@@ -123,7 +121,7 @@ pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str,
     Ok(())
 }
 
-/// Whoever makes a link is shown it, and could open it themselves: for a day the login is no second person beside them.
+/// The person who makes a link sees it and could use it: for a day the login does not count as a second person beside them.
 pub(super) async fn stands_for(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
     people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
@@ -144,11 +142,11 @@ async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i6
     Ok(Invitation { person: person.id, email, role: person.role, link, expires_at })
 }
 
-/// Gives somebody another role.
+/// Changes a person's role.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for one's own administrator's role, the last administrator's, and a role
-/// of the other side.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own administrator role, the last administrator's,
+/// and a change between our roles and the partner roles.
 pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -171,10 +169,10 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
     })
 }
 
-/// Shuts somebody out at once: their sessions and links end.
+/// Disables a login at once: its sessions and links end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal for oneself and for the last administrator.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own and the last administrator's.
 pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -192,10 +190,10 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     })
 }
 
-/// Lets somebody in again, with the role and password they had.
+/// Enables a login again, with its previous role and password.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody.
+/// [`OpsError::Missing`] if there is no such login.
 pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -207,10 +205,10 @@ pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     })
 }
 
-/// Ends every session of somebody; how many.
+/// Ends all of a person's sessions; returns how many.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody.
+/// [`OpsError::Missing`] if there is no such login.
 pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -222,12 +220,12 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
     })
 }
 
-/// Somebody who signs in: no API key.
+/// A login of a person, not an API key.
 async fn signs_in(tx: &mut Tx, id: PersonId) -> Result<Person> {
     people::by_id(tx, id).await?.filter(|one| one.kind == "person").ok_or(OpsError::Missing)
 }
 
-/// What somebody holds. The administrators are held first, so that what is read after them cannot change any more.
+/// The facts for the rules. Locks the administrators first, so that what is read afterwards cannot change.
 async fn held(tx: &mut Tx, actor: &Actor, id: PersonId) -> Result<Held> {
     let admins = people::hold_administrators(tx).await?;
     let person = signs_in(tx, id).await?;

@@ -1,5 +1,5 @@
-//! The first hour: the administrator whom the first start made says who they are, chooses a password and says whose program
-//! this is, all in one transaction. What is deliberately not here: the second factor, which is asked for afterwards.
+//! First-run setup: the administrator created at the first start enters their name and address, a password and the company,
+//! all in one transaction. What is deliberately not here: the second factor, which is asked for afterwards.
 
 use payout::Refusal;
 use serde_json::json;
@@ -17,37 +17,37 @@ use super::Session;
 
 #[derive(Clone, Debug, Default)]
 pub struct First {
-    /// What they are called in history.
+    /// The name shown in history.
     pub name: String,
-    /// Where they sign in with from now on.
+    /// The address they sign in with from now on.
     pub email: String,
     pub password: String,
-    /// The zone that times are told in; UTC without one.
+    /// The time zone for their pages; UTC if `None`.
     pub zone: Option<String>,
     pub company: Company,
 }
 
-/// Whether somebody is the first administrator, who has not said yet who they are.
+/// Whether this is the initial administrator, who has not completed the setup.
 pub fn is_due(person: &Person) -> bool {
     person.email.as_deref() == Some(FIRST) && person.password_hash.is_none() && person.disabled_at.is_none()
 }
 
-/// The same of whoever holds a session.
+/// The same for a session's person.
 pub async fn is_due_for(app: &App, session: &Session) -> Result<bool> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
     Ok(person.as_ref().is_some_and(is_due))
 }
 
-/// Whether the first administrator has not said yet who they are.
+/// Whether the setup has not been completed.
 pub async fn is_waited_for(app: &App) -> Result<bool> {
     let first = people::by_email(&mut app.store.read().await?, FIRST).await?;
     Ok(first.as_ref().is_some_and(is_due))
 }
 
-/// Keeps all of it. Whoever holds the session is in with a new token, and their other sessions and links end.
+/// Completes the setup. The session gets a new token, and their other sessions and links end.
 ///
 /// # Errors
-/// A refusal that names the field; `done_already` when they have said it.
+/// A refusal that names the field; `done_already` if the setup has been completed.
 pub async fn begin(app: &App, session: &Session, first: &First) -> Result<()> {
     let name = first.name.trim();
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {

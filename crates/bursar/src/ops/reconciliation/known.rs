@@ -1,6 +1,6 @@
-//! Money that left for no payment of this database, and what Bursar knows of it all the same: after a restore it may be a
-//! payment that the page Safe mode lists, and it may be one that people have called not made. What is deliberately not here:
-//! holding the vendors' lines against the books.
+//! Money that left for no payment of this database, and what is known about it anyway: after a restore it may be a payment
+//! listed on the Safe mode page, or one that people have marked as not made. What is deliberately not here: comparing the
+//! vendors' movements with the books.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,14 +15,14 @@ use crate::store::reconciliation::{self as kept, Case};
 use crate::store::{self, Db, found, payees};
 
 const DAY_US: i64 = 86_400_000_000;
-/// What is told on another day than it was made on: a vendor's report may be of the day before or after.
+/// A report may be dated a day before or after the payment.
 const APART_US: i64 = 2 * DAY_US;
-/// What was found was made at most so long before: PayPal tells of no more.
+/// A found payment is at most this old when it is found: PayPal reports no older ones.
 const BEFORE_FOUND_US: i64 = 32 * DAY_US;
-/// So many of what was found after a restore are held against what left.
+/// The most found payments that are compared with movements.
 const MOST_FOUND: i64 = 10_000;
 
-/// Adds to each case what is known of it.
+/// Adds to each case what is known about it.
 pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
     let asked = |case: &&mut Case| is_asked(case);
     let days: Vec<i64> =
@@ -47,7 +47,7 @@ pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
     Ok(())
 }
 
-/// What is no payment of Bursar's, where no payment can be lost: the database was never put back.
+/// Explains a movement without a payment if the database was never restored, so that none can be lost.
 fn of_nobody(case: &Case) -> Option<Known> {
     let vendor = case.of.vendor.label();
     (case.standing == Standing::Extra && case.aspect == Aspect::Money).then(|| Known {
@@ -66,7 +66,7 @@ fn of_nobody(case: &Case) -> Option<Known> {
     })
 }
 
-/// Money that left for no payment of this database, and what the vendor took for that.
+/// Whether it is money that left for no payment of this database, or the fee for that.
 fn is_asked(case: &Case) -> bool {
     case.transaction.is_none()
         && matches!(case.aspect, Aspect::Money | Aspect::Fee)
@@ -74,7 +74,7 @@ fn is_asked(case: &Case) -> bool {
         && case.posted.minor == 0
 }
 
-/// The case of what the vendor took for a payment that a case is known to be, where nobody has explained it.
+/// The unexplained fee case that belongs to the same payment as this case.
 pub async fn fee_of(db: &mut Db, case: &Case) -> store::Result<Option<String>> {
     if case.aspect != Aspect::Money || !case.known.as_ref().is_some_and(|known| known.with_fee) {
         return Ok(None);
@@ -84,7 +84,7 @@ pub async fn fee_of(db: &mut Db, case: &Case) -> store::Result<Option<String>> {
     Ok(fees.find(|one| one.closed_at.is_none() && one.explained.is_none()).map(|one| one.id))
 }
 
-/// Whether it is the movement of a found payment, or the fee for it: by the vendor's id of what was found, or by that of the
+/// Whether the case is the movement of a found payment, or its fee: by the vendor's id of the object, or by the id of the
 /// payment by which PayPal has paid the item.
 fn is_it(one: &Listed, case: &Case) -> bool {
     let one = &one.found;
@@ -93,8 +93,8 @@ fn is_it(one: &Listed, case: &Case) -> bool {
         && (one.object_id == case.subject || one.reference.as_ref() == Some(&case.subject))
 }
 
-/// Which movements may be found payments of which PayPal does not say, or not yet, by what payment it has paid them: by amount
-/// and day. Each is one movement at most, the nearest.
+/// Movements that may be found payments whose PayPal payment id is unknown, matched by amount and day. Each matches at most
+/// one movement, the nearest.
 async fn perhaps(db: &mut Db, found: &[Listed]) -> store::Result<HashMap<String, usize>> {
     if !found.iter().any(is_unsaid) {
         return Ok(HashMap::new());
@@ -110,7 +110,7 @@ fn is_unsaid(one: &Listed) -> bool {
     one.found.vendor == Vendor::PayPal && one.found.reference.is_none()
 }
 
-/// Which of these movements may be which of these found payments, the nearest first: each is one of the other at most.
+/// Pairs these movements with these found payments, nearest first; each is used at most once.
 fn paired(found: &[Listed], left: &[Case]) -> HashMap<String, usize> {
     let mut pairs = Vec::new();
     for (place, one) in found.iter().enumerate().filter(|(_, one)| is_unsaid(one)) {
@@ -126,7 +126,7 @@ fn paired(found: &[Listed], left: &[Case]) -> HashMap<String, usize> {
     perhaps
 }
 
-/// How far apart a found payment and a movement of the same amount are; `None` where they cannot be the same.
+/// How far apart a found payment and a movement of the same amount are, in microseconds; `None` if they cannot be the same.
 fn apart(one: &Listed, case: &Case) -> Option<i64> {
     let of = &one.found;
     let same = of.vendor == case.of.vendor && of.amount.plus(case.moved).is_some_and(|sum| sum.minor == 0);
@@ -138,12 +138,12 @@ fn apart(one: &Listed, case: &Case) -> Option<i64> {
     can_be.then(|| (day - of.made_at.unwrap_or(one.found_at)).abs())
 }
 
-/// Whether a movement's day is about the time between these two moments.
+/// Whether a movement's day is close to this time range.
 fn near(case: &Case, (first, last): (i64, i64)) -> bool {
     clock::start_of_date(&case.day).is_some_and(|day| last >= day - DAY_US && first < day + APART_US)
 }
 
-/// Whom a found payment may have paid, and the pages of that.
+/// The payees that a found payment may have paid, and links to their pages.
 async fn whom(db: &mut Db, one: &Found) -> store::Result<(String, Vec<(String, String)>)> {
     let payees = found::payees_of(db, one.vendor, &one.object_id).await?;
     let names = payees::names(db, &payees).await?;
@@ -207,7 +207,7 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
     Ok(Known { label, message, remedy: remedy.to_owned(), alarms: true, with_fee: true, pages })
 }
 
-/// One that is perhaps a found payment, with every other one that it may be as well.
+/// A case that may be a found payment, with all other found payments it may be.
 async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> store::Result<Known> {
     let vendor = one.found.vendor.label();
     if case.aspect == Aspect::Fee {
@@ -344,7 +344,7 @@ mod tests {
         };
         let pair = |subject: &str, place| (subject.to_owned(), place);
         assert_eq!(told(&[listed("I1", Some("2026-11-28"))]), [pair("near", 0)]);
-        // Where PayPal does not say when, it was made before it was found.
+        // If PayPal does not give a time, it was made before it was found.
         assert_eq!(told(&[listed("I1", None)]), [pair("later", 0)]);
         let two = [listed("I1", Some("2026-11-28")), listed("I2", Some("2026-11-28"))];
         assert_eq!(told(&two), [pair("later", 1), pair("near", 0)]);

@@ -1,6 +1,6 @@
-//! Where a vendor says something else than is final here: which attempt it says it of, whether that is news, and the mark
-//! that holds the payment until a person has settled it. Each attempt has a mark of its own, so that what is said of one is
-//! not lost while another waits to be settled. What is deliberately not here: settling (`ops::by_hand`).
+//! Detects when a vendor contradicts a final state: which attempt it is about, whether it is news, and the mark that holds
+//! the payment until a person has settled it. Each attempt has its own mark, so that one contradiction is not lost while
+//! another is open. What is deliberately not here: settling (`ops::by_hand`).
 
 use payout::notice::Notice;
 use payout::transaction::{AttemptState, Fact, Leg};
@@ -8,13 +8,13 @@ use payout::transaction::{AttemptState, Fact, Leg};
 use super::{Case, Heard, Sheet, line};
 use crate::store::transactions::{Attempt, Line};
 
-/// For so long an answer of before may still come in, of a worker that was slow.
+/// How long a stale answer of a slow worker may still arrive.
 const OLDER_ANSWER_US: i64 = 600_000_000;
 
 impl Case {
-    /// Whether the vendor shows as made or paid what had ended here: a bank payout of which people had said that it was not
-    /// made, or what the vendor itself had called failed or returned. Of the latter an older answer may still say so for a
-    /// while, and then means nothing.
+    /// Whether the vendor reports as made or paid what had ended here: a bank payout that people had marked as not made, or
+    /// one the vendor itself had reported as failed or returned. For the latter, stale answers may still arrive for a while
+    /// and are ignored.
     pub(super) fn denies_an_end(&self, place: usize, fact: &Fact, now: i64) -> bool {
         let attempt = &self.attempts[place];
         let reason = attempt.reason_code.as_deref();
@@ -22,14 +22,14 @@ impl Case {
         let for_long = attempt.ended_at.is_some_and(|at| now.saturating_sub(at) > OLDER_ANSWER_US);
         match (attempt.state, fact) {
             (AttemptState::Failed, Fact::PayoutMade) => by_people,
-            // One whose reason was taken back has failed no more: people have settled that it was paid.
+            // An attempt without a reason is not failed any more: people have settled that it was paid.
             (AttemptState::Failed, Fact::PayoutPaid) => by_people || (for_long && reason.is_some()),
             (AttemptState::Returned, Fact::ItemPaid) => for_long,
             (_, _) => false,
         }
     }
 
-    /// A contradiction of an attempt is told once, until somebody has settled it.
+    /// A contradiction of an attempt is reported once, until it is settled.
     pub(super) fn is_news(&self, place: usize, heard: &Heard) -> bool {
         let (attempt, fact) = (&self.attempts[place], &heard.fact);
         // The object is known by now, and counted.
@@ -38,7 +38,7 @@ impl Case {
         if known && matches!(fact, Fact::FoundAfterAll(_)) {
             return false;
         }
-        // Its reason was taken back: people have settled that it was paid, and it was counted then.
+        // It has no reason: people have settled that it was paid, and it was counted then.
         if attempt.state == AttemptState::Failed && attempt.reason_code.is_none() {
             return false;
         }
@@ -51,8 +51,8 @@ impl Case {
         attempt.contradicted_at.is_none() && !told
     }
 
-    /// Marks what is contradicted. Where a leg ends with another one (`also`: a transfer that is reversed although the bank has
-    /// paid), it is that other one whose end is in question.
+    /// Marks a contradiction. If the fact also ends another leg (`also`: a transfer is reversed although the bank has
+    /// paid), the mark goes on that leg's attempt.
     pub(super) fn contradicted(
         &mut self,
         place: usize,
@@ -74,7 +74,7 @@ impl Case {
         sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
     }
 
-    /// What is told about an object that another payment carries moves nothing: a person must look.
+    /// A fact about an object that belongs to another payment moves nothing: a person must look.
     pub(super) fn doubt(&mut self, heard: &Heard, object: &str, now: i64, sheet: &mut Sheet) {
         tracing::error!(transaction = %heard.transaction, object,
             "this object belongs to another payment; nothing was recorded, a person must look");
@@ -89,8 +89,8 @@ impl Case {
         sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
     }
 
-    /// Under which id the object of an attempt is known, where it is told of under another one. An id is never replaced: the
-    /// vendor has made it twice.
+    /// The known id of an attempt's object, if the fact names a different one. An id is never replaced: the vendor has made
+    /// it twice.
     pub(super) fn known_as(&self, heard: &Heard) -> Option<String> {
         let attempt = self.attempts.iter().find(|one| one.id == heard.attempt)?;
         let other = heard.vendor_id.is_some() && attempt.vendor_id != heard.vendor_id;
@@ -99,7 +99,7 @@ impl Case {
         known.filter(|_| !takes_an_id(attempt, heard))
     }
 
-    /// What is told about a second object of an attempt moves nothing: a person must look.
+    /// A fact about a second object of an attempt moves nothing: a person must look.
     pub(super) fn made_twice(&mut self, heard: &Heard, known: &str, now: i64, sheet: &mut Sheet) {
         let object = heard.vendor_id.clone().unwrap_or_default();
         tracing::error!(transaction = %heard.transaction, object, known,
@@ -116,27 +116,27 @@ impl Case {
         sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
     }
 
-    /// The payment is held from now on. Each news is later than the one before, whatever the clock does: a look that was taken
-    /// before it does not settle it.
+    /// Holds the payment from now on. Marks always increase, whatever the clock does, so a look-up made before one does not
+    /// settle it.
     fn mark(&mut self, place: usize, now: i64) {
         let at = self.transaction.contradicted_at.map_or(now, |before| now.max(before + 1));
         self.attempts[place].contradicted_at = Some(at);
         self.attempts_touched.push(self.attempts[place].id);
         self.transaction.contradicted_at = Some(at);
         self.touched = true;
-        // What one person has said before knew nothing of it.
+        // An earlier opinion of one person did not know about this.
         self.overtaken = true;
     }
 }
 
-/// Whether an attempt takes the id that is told of it: the first one, or, where it had ended here, the one that a person has
-/// proven. What is found beside another object is not it.
+/// Whether an attempt takes the id from a fact: its first one or, if it had ended here, one that a person has proven. A
+/// second object found beside it does not count.
 pub(super) fn takes_an_id(attempt: &Attempt, heard: &Heard) -> bool {
     let beside = matches!(heard.fact, Fact::FoundAfterAll(_)) && !attempt.state.ended();
     (attempt.vendor_id.is_none() && !beside) || (attempt.state.ended() && heard.source == "person")
 }
 
-/// What is noted of a second object, for whoever has to settle it.
+/// The description of a second object, for whoever has to settle it.
 pub fn made_twice(object: &str, known: &str) -> String {
     format!("the vendor has {object} under our key beside {known}, which the books hold: it was made twice")
 }

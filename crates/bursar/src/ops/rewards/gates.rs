@@ -1,4 +1,4 @@
-//! What stands between rewards and their payment: asked of one reward, or of the whole pool.
+//! The gates between rewards and their payment, for one reward or the whole pool.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,13 +16,13 @@ use crate::store::batches::{self as store, Pick, PoolFilter};
 use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
 use crate::store::{contradictions, transactions};
 
-/// How many rewards of the pool are looked at for a page at first, and then further each time.
+/// How many rewards of the pool are checked for a page: first, and then in each further step.
 const STEPS: [i64; 2] = [80, 320];
 
-/// Every gate that stands between a reward and its payment, those of all payouts first.
+/// Every gate that blocks a reward, those of all payouts first.
 pub async fn blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Blocker>> {
     let mut found = own_blockers(db, reward, now).await?;
-    // What is paid, or is never paid out, waits for nothing.
+    // A paid reward, or one that is never paid out, is not waiting.
     let waits =
         !matches!(reward.placement(), Placement::Paid(_)) && reward.entered.reward_type == RewardType::Cash;
     if waits {
@@ -60,7 +60,7 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
     if open.iter().any(|candidate| candidate.id == entered.id) {
         return Ok(Vec::new());
     }
-    // It is not in the pool yet: its payee's claim would be what lies there now and this.
+    // It is not in the pool yet: the claim would be the pool's rewards of this payee plus this one.
     let pool = batches::sum(&open, money.currency).minor;
     let claim = Sum::new(pool + i128::from(money.minor), money.currency);
     match claim.money().filter(|claim| claim.minor <= Money::MAX_MINOR) {
@@ -70,7 +70,7 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
     Ok(found)
 }
 
-/// What is known of the payout or the payment that a reward is in.
+/// Adds details about the payout or payment that a reward is in.
 async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocker> {
     match (blocker.code, &reward.batch, &reward.transaction) {
         (Code::RewardInFlight, _, Some((id, _))) => {
@@ -83,7 +83,7 @@ async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocke
     }
 }
 
-/// What is known of the draft that a reward is in: which one, and what it waits for.
+/// Adds details about the draft that a reward is in: which one, and what it waits for.
 pub async fn in_draft(db: &mut Db, blocker: Blocker, batch: BatchId) -> Result<Blocker> {
     let batch = store::find(db, &batch.to_string()).await?;
     let (who, waits) =
@@ -109,17 +109,17 @@ async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Re
 /// A page of the pool.
 #[derive(Clone, Debug)]
 pub struct Pooled {
-    /// Its rewards, each with what stands between it and its payment.
+    /// The rewards, each with its blockers.
     pub rows: Vec<(Reward, Vec<Blocker>)>,
     /// Where the next page begins, if there is one.
     pub next: Option<Place>,
-    /// So many rewards of the pool were looked at and too few found; there may be more further on, or none.
+    /// How many rewards were checked before the page gave up with too few found; there may be more further on.
     pub looked_at: Option<i64>,
 }
 
-/// A page of the pool: the rewards that pass every gate, or those that do not, each with its blockers.
+/// A page of the pool: the rewards that pass every gate, or those that do not, with their blockers.
 ///
-/// No index knows the gates, so the pool is looked through in the order of the list, as far as a page has time for.
+/// No index covers the gates, so the pool is scanned in list order, as far as time allows.
 pub async fn pool(db: &mut Db, filter: &Filter, window: &Window, eligible: bool, now: i64) -> Result<Pooled> {
     let filter = Filter { view: View::Pool, ..filter.clone() };
     let most = usize::try_from(window.limit).unwrap_or(usize::MAX);
@@ -157,11 +157,11 @@ async fn named(db: &mut Db, picked: Vec<(Place, Vec<Blocker>)>) -> Result<Vec<(R
     Ok(picked.into_iter().filter_map(|((_, id), blockers)| Some((found.remove(&id)?, blockers))).collect())
 }
 
-/// What stands between these rewards of the pool and their payment.
+/// The blockers of these rewards of the pool.
 async fn judged(db: &mut Db, ids: &[RewardId], now: i64) -> Result<HashMap<RewardId, Vec<Blocker>>> {
     let candidates = store::candidates(db, Pick::Named(ids)).await?;
     let payees: BTreeSet<Payee> = candidates.iter().filter_map(|candidate| candidate.payee).collect();
-    // A claim is a payee's whole pool in a currency, so the gates are asked about all that is theirs.
+    // A claim is a payee's whole pool in a currency, so check all their rewards together.
     let filter = PoolFilter { payees: Some(payees.into_iter().collect()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
     let open = open.into_iter().map(|candidate| (candidate.id, Vec::new()));

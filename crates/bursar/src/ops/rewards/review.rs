@@ -1,4 +1,4 @@
-//! Reviewing: what people decide about rewards, one or many by the set.
+//! Review decisions about rewards, one at a time or in bulk.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
 use crate::store::{Tx, contradictions, decisions, ledger, outbox};
 use crate::transact;
 
-/// What a reviewer decides.
+/// A reviewer's decision about a reward.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// To be paid.
@@ -26,19 +26,19 @@ pub enum Verdict {
     /// Not to be paid.
     Reject {
         reason: String,
-        /// The partner may see why.
+        /// Whether the partner may see the reason.
         shown: bool,
     },
     Review,
     Void {
         reason: String,
-        /// The partner may see why.
+        /// Whether the partner may see the reason.
         shown: bool,
     },
 }
 
 impl Verdict {
-    /// What a reward becomes, if the rules allow it.
+    /// The resulting status, if the rules allow it.
     fn on(&self, standing: Standing) -> std::result::Result<RewardStatus, Refusal> {
         match self {
             Self::Approve => reward::approve(standing),
@@ -66,7 +66,7 @@ impl Verdict {
         }
     }
 
-    /// The notice that tells the partner; reviewing and voiding tell nobody.
+    /// The notice for the partner; reviewing and voiding send none.
     fn notice(&self) -> Option<Notice> {
         match self {
             Self::Approve => Some(Notice::RewardApproved),
@@ -86,7 +86,7 @@ impl Verdict {
 /// Decides about one reward.
 ///
 /// # Errors
-/// What the rules say, or `precondition_failed` when it is not in the version that was seen.
+/// The rule that forbids it, or `precondition_failed` if its version is not `seen`.
 pub async fn decide(
     app: &App,
     actor: &Actor,
@@ -106,7 +106,7 @@ pub async fn decide(
         if let Some((_, refusal)) = skipped.into_iter().next() {
             return Err(refusal.into());
         }
-        // A clawback that is voided had lowered what is owed; its value is owed again.
+        // Voiding a clawback raises what is owed again.
         let clawback = found.entered.entry == Entry::Clawback;
         record(tx, app, actor, verdict, &mut allowed, (clawback, 0, now)).await?;
         let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
@@ -118,20 +118,20 @@ pub async fn decide(
     Ok(decided)
 }
 
-/// Which rewards to decide about.
+/// The rewards to decide about.
 #[derive(Clone, Debug)]
 pub enum Which {
     Ids(Vec<RewardId>),
-    /// All that a filter finds, if they are still as many as were seen.
+    /// All that match a filter, if their number is still the one the reviewer saw.
     All(Box<Filter>, i64),
 }
 
-/// What was done about many, and what was not and why.
+/// The result of a bulk decision.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Done {
-    /// Those that were decided.
+    /// The rewards that were decided.
     pub done: Vec<RewardId>,
-    /// Those that were not, each with the code of the rule.
+    /// The skipped rewards, each with the code of the rule.
     pub skipped: Vec<(RewardId, &'static str)>,
 }
 
@@ -143,16 +143,16 @@ impl Done {
     }
 }
 
-/// A unit in which somebody changed something at the same moment is tried so often.
+/// How often a unit is retried after a concurrent change.
 const MOST_TRIES: u32 = 3;
-/// So many rewards are decided about in one database transaction: it holds what others must write, so it must not last.
+/// How many rewards are decided in one database transaction. It holds locks that others need, so it must be short.
 pub const UNIT: usize = 2_000;
 
-/// Decides about many rewards at once; what the rules forbid is skipped and named. More than a unit of them are decided about
-/// unit by unit: what is decided stays, if it stops between two.
+/// Decides about many rewards; skips and lists those that the rules forbid. More than one unit are decided unit by unit,
+/// and finished units stay if it stops in between.
 ///
 /// # Errors
-/// `count_changed` when a filter finds another number than was seen; then nothing was done.
+/// `count_changed` if the filter matches a different number than was seen; then nothing was done.
 pub async fn decide_many(
     app: &App,
     actor: &Actor,
@@ -165,15 +165,15 @@ pub async fn decide_many(
     Ok(done)
 }
 
-/// A decision that was kept.
+/// A bulk decision that was stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kept {
     /// Its id.
     pub id: String,
 }
 
-/// The same, kept so that its result can be looked at and, for a while, taken back; nobody is told of it before that
-/// while is over. `list` is the query string of the list it comes from.
+/// The same, stored so that the result can be viewed and, for a while, undone; notices wait until that time is over. `list`
+/// is the query string of the originating list.
 ///
 /// # Errors
 /// As [`decide_many`].
@@ -192,7 +192,7 @@ pub async fn decide_and_keep(
     Ok(kept)
 }
 
-/// What is answered, written beside the last of what is decided.
+/// The response, stored with the last unit.
 #[derive(Clone, Copy)]
 enum Answer<'a> {
     Done(Option<&'a Once<Done>>),
@@ -208,7 +208,7 @@ impl Answer<'_> {
     }
 }
 
-/// Decides about all of them, in units where they are very many.
+/// Decides about all rewards, in units if there are very many.
 async fn in_units(
     app: &App,
     actor: &Actor,
@@ -252,7 +252,7 @@ async fn in_units(
                 Ok(unit)
             });
             match unit {
-                // Somebody changed one of them at the same moment: those that are left are looked at again.
+                // Somebody changed one of them at the same moment: retry with those that are left.
                 Err(OpsError::Conflict(_)) if tries < MOST_TRIES => tries += 1,
                 unit => break unit?,
             }
@@ -265,7 +265,7 @@ async fn in_units(
 
 type Passed = Vec<(RewardId, &'static str)>;
 
-/// Those that were asked about and not found.
+/// The requested rewards that were not found.
 fn missing(ids: &[RewardId], found: &rewards::Briefs, why: &'static str) -> Passed {
     let mut known: HashSet<RewardId> = found.readable.iter().map(|brief| brief.id).collect();
     known.extend(&found.unreadable);
@@ -289,7 +289,7 @@ async fn decide_all(
             (briefs, unknown)
         }
         Which::All(filter, expected) => {
-            // Counted before anything is read: what was not seen may be a million.
+            // Count before reading: the difference may be a million rows.
             let found = rewards::count(tx, filter, now).await?;
             if found != *expected {
                 return Err(count_changed(*expected, usize::try_from(found).unwrap_or(0)));
@@ -306,8 +306,8 @@ async fn decide_all(
     decide_about(tx, app, actor, verdict, (briefs, unknown), keep, now).await
 }
 
-/// Decides about what was read; `keep` says under which decision it is kept, and whether this is the first of it. All units of
-/// a decision have one moment, by which it is taken back.
+/// Decides about the rewards that were read; `keep` names the decision to store them under, and whether this is its first
+/// unit. All units of a decision have the same time, which its undo period counts from.
 async fn decide_about(
     tx: &mut Tx,
     app: &App,
@@ -336,7 +336,7 @@ async fn decide_about(
     Ok(done)
 }
 
-/// Keeps what a decision is about to change.
+/// Stores what a decision is about to change.
 async fn write_down(
     tx: &mut Tx,
     now: i64,
@@ -382,7 +382,7 @@ fn count_changed(expected: i64, found: usize) -> OpsError {
 
 type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
 
-/// What the rules allow of it.
+/// Splits the rewards by what the rules allow.
 fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict, contradicted: &HashSet<RewardId>) -> Judged {
     let (mut allowed, mut refused) = (Vec::new(), Vec::new());
     for brief in briefs {
@@ -401,7 +401,7 @@ fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict, contradicted: &Ha
     (allowed, refused)
 }
 
-/// Writes what was decided: the rewards, the books, the history and the notices, all by the set.
+/// Writes the decision set-based: the rewards, the journals, the history and the notices.
 async fn record(
     tx: &mut Tx,
     app: &App,
@@ -447,13 +447,14 @@ async fn record(
     Ok(())
 }
 
-/// The hold period counts from the day it was earned, or from its entry; the programme's wait is the one of now.
+/// The hold period counts from the day the reward was earned, or else from its creation; its length is the program's
+/// current one.
 fn held_until(brief: &Brief) -> i64 {
     let from = brief.earned_on.as_deref().and_then(start_of_date).unwrap_or(brief.created_at);
     from.saturating_add(brief.hold_days * DAY_US)
 }
 
-/// What the decision moves in the books: approving owes it, taking an approved one out owes it no more.
+/// The journal of a decision: approving creates the liability, and taking an approved reward out removes it.
 fn journal(brief: &Brief, verdict: &Verdict, clawback: bool) -> Option<Journal> {
     let (payee, money) = owed(brief.payee, brief.worth)?;
     match verdict {

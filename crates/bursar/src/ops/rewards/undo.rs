@@ -1,5 +1,5 @@
-//! Taking back a decision about many rewards: each that is still as the decision left it becomes what it was, in the
-//! books too, or nothing does. Which of them can be is said by `payout::reward`.
+//! Undoing a bulk decision: each reward that is unchanged since gets its previous status back, in the books too, unless one
+//! of them is in a payout. Which rewards can be restored is decided by `payout::reward`.
 
 use payout::Refusal;
 use payout::ids::RewardId;
@@ -14,30 +14,30 @@ use crate::store::decisions::{self, Kept, Now, Which};
 use crate::store::{audit, ledger};
 use crate::transact;
 
-/// What became of a decision that was taken back.
+/// The result of an undo.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Undone {
-    /// So many rewards are what they were.
+    /// The number of rewards restored.
     pub given_back: usize,
-    /// So many are not, because they were changed since.
+    /// The number of rewards left as they are, because they have changed since.
     pub left: usize,
-    /// So many notices had not been sent yet and never will be.
+    /// The number of notices canceled before they were sent.
     pub untold: u64,
 }
 
-/// Why a reward of a decision cannot be given back what it was.
+/// Checks that a reward can be restored.
 ///
 /// # Errors
-/// In a payout, changed or deleted since.
+/// It is in a payout, or was changed or deleted since.
 pub fn give_back(kept: &Kept) -> std::result::Result<&Now, Refusal> {
     let Some(now) = &kept.now else { return Err(Refusal::new("changed_since", "It was deleted since.")) };
     reward::give_back(now.placed, kept.version == Some(now.version)).map(|()| now)
 }
 
-/// Takes a decision about many rewards back.
+/// Undoes a bulk decision.
 ///
 /// # Errors
-/// Too late, done already, or one of its rewards is in a payout: then it stays as a whole.
+/// Too late, already undone, or one of its rewards is in a payout: then nothing is undone.
 pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
     let now = app.clock.now();
     let undone = transact!(app, |tx| {
@@ -45,7 +45,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
         let decision = decisions::find(tx, id).await?;
         reward::undo(decision.at, decision.undone.is_some(), now)?;
         let by = actor.id.to_string();
-        // Taken back first: a unit of it that is decided about at this moment waits, and then stops.
+        // Mark it first: a unit of the decision that is running now waits for this, and then stops.
         if !decisions::mark_undone(tx, id, &by, now).await? {
             return Err(changed_meanwhile());
         }
@@ -90,7 +90,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
     Ok(undone)
 }
 
-/// What is being paid was approved by somebody who meant it: then the whole decision stays, until it is taken out.
+/// Refuses if a reward is in a payout: somebody wants it paid, so the decision stays until it is taken out.
 fn no_payout(kept: &[Kept]) -> Result<()> {
     let placed: Vec<String> = kept
         .iter()

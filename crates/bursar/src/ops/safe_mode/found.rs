@@ -1,6 +1,6 @@
-//! Payments that the vendors have and this database does not know of, because it was put back: whom each may have paid, which
-//! rewards of theirs can still be paid, and settling it. Once it is settled it holds nobody, so those can be paid: whoever
-//! settles it has looked at each of them.
+//! Found payments: those that the vendors have and this database does not, because it was restored. Shows whom each may
+//! have paid and which of their rewards can still be paid, and settles it. A settled one holds nobody, so those rewards can
+//! be paid; whoever settles it has checked each of them.
 //!
 //! What is deliberately not here: finding them (`work::search`), and settling one with the payment here that it names
 //! (`ops::by_hand`).
@@ -18,13 +18,13 @@ use crate::store::put_back::{self, Listed, Open};
 use crate::store::{self, Db, payees};
 use crate::transact;
 
-/// So many rewards are named at the most; the others are counted.
+/// The most rewards that are listed; the rest are counted.
 const NAMED: usize = 50;
-/// What somebody has settled by their word is asked about for so long: PayPal sends back what nobody has claimed after 30 days,
-/// and a bank may send a payout back.
+/// How long a found payment is polled after somebody settled it: PayPal returns unclaimed payments after 30 days, and a
+/// bank may return a payout.
 const WATCHED_US: i64 = 40 * 86_400_000_000;
 
-/// How a found payment is settled, in this order.
+/// The steps to settle a found payment, in order.
 pub const STEPS: [&str; 6] = [
     "While safe mode is on, put payees on hold again who were put on hold after the backup, and set destinations again that were changed: what is queued goes out when it ends, to where this database says.",
     "End safe mode.",
@@ -34,36 +34,36 @@ pub const STEPS: [&str; 6] = [
     "Settle it only then. Settled before that, its rewards can be paid a second time. Its vendor is asked about it for 40 days more: if its money comes back, it is listed again.",
 ];
 
-/// The same as one text.
+/// The steps as one text.
 pub fn steps() -> String {
     let numbered = STEPS.iter().enumerate().map(|(place, step)| format!("{}. {step}", place + 1));
     format!("In this order: {}", numbered.collect::<Vec<_>>().join(" "))
 }
 
-/// A found payment as it is shown.
+/// A found payment, for display.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub listed: Listed,
-    /// Whom it may have paid: their names.
+    /// The payees it may have paid, with their names.
     pub payees: Vec<(Payee, String)>,
-    /// What of theirs can still be paid; of one that is settled, or is settled with a payment here, nothing is asked.
+    /// Their rewards that can still be paid; empty if it is settled, or names a payment here.
     pub unpaid: Vec<Unpaid>,
 }
 
 impl Shown {
-    /// What somebody says who has looked at these rewards, or who has found out whom it paid where nobody here is known: it is
-    /// another word once that is otherwise.
+    /// The statement that whoever settles it must confirm: that it paid none of these rewards, or who was paid if the payee
+    /// is unknown. It changes whenever the facts do.
     pub fn none_of(&self) -> Option<String> {
         let asked = !self.unpaid.is_empty() || self.holds_nobody();
         asked.then(|| none_of(&self.listed, &self.unpaid))
     }
 
-    /// It is open, and nobody here is known to be paid, or to have been paid, where it went.
+    /// Whether it is open, and its destination belongs to no known payee.
     pub fn holds_nobody(&self) -> bool {
         self.payees.is_empty() && self.listed.settled.is_none() && self.listed.payment.is_none()
     }
 
-    /// What must be found out of one that holds nobody.
+    /// What to find out about one that holds nobody.
     pub fn whom(&self) -> String {
         format!(
             "Nobody here has had the destination {}, so nobody is held by it. Find out whom it paid. If they were entered after the backup, enter them again with that destination instead of settling it: that holds them. If they are here under another destination, put them on hold first.",
@@ -71,7 +71,7 @@ impl Shown {
         )
     }
 
-    /// How it stands at its vendor, where that was told.
+    /// Its status at the vendor, if known.
     pub fn stands(&self) -> Option<String> {
         let (of, vendor) = (&self.listed.found, self.listed.found.vendor.label());
         let (stands, word) = self.listed.stands.as_ref()?;
@@ -97,7 +97,7 @@ impl Shown {
         Some(format!("{vendor} says {word}. {told}{}", before.unwrap_or_default()))
     }
 
-    /// The names of whom it may have paid; nothing where nobody here is known.
+    /// The names of the payees it may have paid; empty if none is known.
     pub fn names(&self) -> String {
         self.payees.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")
     }
@@ -113,12 +113,12 @@ fn none_of(of: &Listed, unpaid: &[Unpaid]) -> String {
 }
 
 impl Unpaid {
-    /// The number that people see.
+    /// The displayed number of the reward.
     pub fn label(&self) -> String {
         format!("RW-{:06}", self.number)
     }
 
-    /// How it stands, behind its number and value.
+    /// Its status, to follow number and value.
     pub fn says(&self) -> String {
         if self.clawback {
             return "is a clawback, and comes off their next claim: void it if this payment had taken it off"
@@ -146,8 +146,8 @@ impl Unpaid {
     }
 }
 
-/// What the open found payments hold, exactly: which payees by name, which payments, and that of some nobody is held; nothing
-/// where none is open. One description for `bursar doctor`, `bursar safe-mode` and the page.
+/// What the open found payments hold: the payees by name, the payments, and that some hold nobody; `None` if none is open.
+/// Shared by `bursar doctor`, `bursar safe-mode` and the page.
 pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     if open.found == 0 {
         return Ok(None);
@@ -182,7 +182,7 @@ pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     Ok(Some(told.join(" ")))
 }
 
-/// Rewards by number and value, as many as are named.
+/// Rewards by number and value, up to the limit.
 fn named(unpaid: &[Unpaid]) -> String {
     let one = |one: &Unpaid| {
         let clawback = if one.clawback { "clawback of " } else { "" };
@@ -195,7 +195,7 @@ fn named(unpaid: &[Unpaid]) -> String {
     }
 }
 
-/// What was found, what is open first, at most so many.
+/// The found payments, open ones first, up to `limit`.
 pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
     let mut all = Vec::new();
     for listed in put_back::list_found(db, limit).await? {
@@ -204,7 +204,7 @@ pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
     Ok(all)
 }
 
-/// One that nobody has settled.
+/// A found payment that has not been settled.
 pub async fn open_one(db: &mut Db, object: &str) -> store::Result<Option<Shown>> {
     match put_back::open_one(db, object).await? {
         Some(listed) => Ok(Some(shown(db, listed).await?)),
@@ -224,25 +224,24 @@ async fn shown(db: &mut Db, listed: Listed) -> store::Result<Shown> {
     Ok(Shown { payees: called, unpaid, listed })
 }
 
-/// What somebody says of a found payment.
+/// A statement about a found payment.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a> {
     /// What was done about it, in their words.
     pub note: &'a str,
-    /// That it paid none of the rewards that can still be paid, or that its money came back; where nobody here is known, that
-    /// whoever it paid is on hold, or it was none of ours: [`Shown::none_of`] as they saw it.
+    /// The confirmed [`Shown::none_of`], as they saw it: that it paid none of the payable rewards, or that its money came back;
+    /// or, if the payee is unknown, that whoever it paid is on hold, or that it was not ours.
     pub none_of: Option<&'a str>,
 }
 
-/// An administrator says what was done about a payment that a vendor has and this database does not know of: its rewards
-/// were voided, entered as paid outside, or it was none of ours. From then on it holds nobody. Answers what that means now, in
-/// a sentence.
+/// An administrator says what was done about a found payment: its rewards were voided, marked as paid outside, or it was
+/// not ours. From then on it holds nobody. Returns a sentence that explains the effect.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
-/// that holds its rewards, `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay them,
-/// `nobody_held` where nobody has said that whoever it paid is on hold, and `still_asking` while its payees' other payments are
-/// asked about; [`OpsError::Missing`] when there is none that is open.
+/// [`OpsError::Refused`] without a note; [`OpsError::Conflict`] `settle_the_payment` if it names a payment here that holds
+/// its rewards, `unpaid_rewards` if payable rewards remain that nobody has confirmed as not paid by it, `nobody_held` if
+/// nobody has confirmed that the unknown payee is on hold, and `still_asking` while its payees' other payments are being
+/// polled; [`OpsError::Missing`] if no such payment is open.
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
     let words = said.note.trim();
     if words.is_empty() {
@@ -252,18 +251,18 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
     let told = transact!(app, |tx| {
         let now = app.clock.now();
         found::hold(tx, object_id).await?;
-        // Before the rewards are read: whatever is answered meanwhile shows in them.
+        // Checked before the rewards are read, so that answers arriving in between show in them.
         if let Some(shown) = open_one(tx, object_id).await? {
             still_asked(tx, &shown).await?;
         }
-        // A word would let that payment be sent, or its rewards be paid, once more.
+        // Settling by statement would let that payment be sent, or its rewards be paid, again.
         if let Some(number) = put_back::names_open(tx, object_id).await? {
             let sentence = format!(
                 "This is of PT-{number:06}, which is known here. Settle that payment by hand: as made under this id, or, where the vendor shows that it moved no money, as not made. Nothing was changed."
             );
             return Err(OpsError::Conflict(Refusal::new("settle_the_payment", sentence)));
         }
-        // What is entered after this reading is as what is entered after it is settled.
+        // Anything entered after this read counts as entered after the settlement.
         let Some(shown) = open_one(tx, object_id).await? else { return Err(OpsError::Missing) };
         let asked = shown.none_of();
         if asked.is_some() && asked.as_deref() != said.none_of.map(str::trim) {
@@ -280,14 +279,14 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         note(tx, &actor.id.to_string(), "unknown_payment_settled", &detail, now);
         what_it_means(tx, &shown).await
     })?;
-    // What has waited for it goes on.
+    // Send what has been waiting for this.
     app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(told)
 }
 
-/// What a payee has been paid here may have come back in the time that is lost, and this may have paid it anew: until the
-/// vendor has said how that stands, nobody knows which rewards can be paid.
+/// Refuses while the payees' other payments are being polled. One of them may have come back in the missing time, and this
+/// payment may have replaced it; until the vendor answers, nobody knows which rewards are payable.
 async fn still_asked(db: &mut Db, shown: &Shown) -> Result<()> {
     let payees: Vec<Payee> = shown.payees.iter().map(|(payee, _)| *payee).collect();
     let open = put_back::still_asked(db, &payees).await?;
@@ -325,8 +324,8 @@ fn not_asked(shown: &Shown, of_others: bool) -> OpsError {
     OpsError::Conflict(Refusal::new(code, format!("{changed}{sentence}")).at("none_of"))
 }
 
-/// A vendor was asked how found payments stand: of each its id, and what was told. What somebody had settled by their word and
-/// has come back is open again, and told to whoever is on call: its rewards may have been voided.
+/// Records the status of found payments as reported by the vendor. One that was settled by statement and has come back is
+/// reopened and alerted on, because its rewards may have been voided.
 pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)]) -> Result<()> {
     let opened = transact!(app, |tx| {
         let (now, mut opened) = (app.clock.now(), Vec::new());
@@ -352,7 +351,7 @@ pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)])
     Ok(())
 }
 
-/// What it means that a found payment is settled.
+/// The effect of settling a found payment, in words.
 async fn what_it_means(db: &mut Db, shown: &Shown) -> Result<String> {
     let (mut free, mut sentences) = (Vec::new(), Vec::new());
     for (payee, name) in &shown.payees {

@@ -1,6 +1,6 @@
-//! What keeps one person from paying as they like cannot be taken away by the same one: to weaken a safeguard takes two
-//! administrators, or one and a day, and all of them are told. An API key that is not the operator's own weakens none at all.
-//! What is deliberately not here: strengthening one, which anybody who administers may at once.
+//! Safeguards cannot be weakened by one person at will: that takes two administrators, or one and a day's wait, and all of
+//! them are told. An API key other than the operator's own cannot weaken any. What is deliberately not here: strengthening
+//! one, which any administrator may do at once.
 
 use payout::Refusal;
 use payout::access::{Permission, Role, allows};
@@ -18,19 +18,19 @@ use crate::ops::Result;
 use crate::secrets::token_hash;
 use crate::store::{Tx, audit, mails, outbox, people, settings, transactions};
 
-/// What is switched off by two.
+/// A safeguard that takes two people to turn off.
 pub struct Rule {
-    /// Under which name it is kept who asked.
+    /// The settings key that stores the pending request.
     kept: &'static str,
-    /// What the trail calls it that somebody asked.
+    /// The audit action of the request.
     action: &'static str,
-    /// Which settings it belongs to.
+    /// The settings it belongs to.
     subject: &'static str,
-    /// What stays as it is for now.
+    /// The start of the refusal: what stays as it is for now.
     stays: &'static str,
-    /// The field of a refusal.
+    /// The field of the refusal.
     field: &'static str,
-    /// What it is called in the mail to administrators.
+    /// Its name in the mail to administrators.
     label: &'static str,
 }
 
@@ -60,7 +60,7 @@ pub const SECOND_FACTOR: Rule = Rule {
     field: "second_factor",
     label: "The second factor at sign-in",
 };
-/// That API keys which pay or administer are taken from known addresses only.
+/// API keys that may pay or administer must have an address list.
 pub const KEY_ADDRESSES: Rule = Rule {
     kept: "key_addresses_off",
     action: "key_addresses_off_asked",
@@ -69,9 +69,9 @@ pub const KEY_ADDRESSES: Rule = Rule {
     field: "addresses",
     label: "The addresses of API keys",
 };
-/// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
+/// After this wait the same person may do it alone; the other administrators have had a day to see it in the activity log.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
-/// What was asked for so long ago is not meant any more.
+/// A request older than this has expired.
 const FORGOTTEN_AFTER_US: i64 = 7 * 24 * 3_600_000_000;
 
 #[derive(Serialize, Deserialize)]
@@ -79,25 +79,25 @@ struct Asked {
     by: String,
     person: String,
     at: i64,
-    /// A digest of what was to be changed, where the rule is about several settings.
+    /// A digest of the requested change, if the rule covers several settings.
     #[serde(default)]
     change: String,
 }
 
-/// What somebody wants to be weaker.
+/// A request to weaken a safeguard.
 struct Wish<'a> {
     rule: &'a Rule,
-    /// The first setting that would be, by its name.
+    /// The name of the first setting that would be weakened.
     field: &'static str,
-    /// All of them, for people: from what to what.
+    /// All changes for people, from what to what.
     labels: Vec<String>,
-    /// A digest of the guarded ones with what they are and would be, so that nothing else can go the same way.
+    /// A digest of the guarded settings' old and new values, so that a confirmation covers exactly this change.
     change: String,
 }
 
-/// Why payout settings that weaken a safeguard are not saved yet: nobody else has saved the same, and it is no day since this
-/// one did. Before anything was ever paid only the two-person rule is guarded so: while a company sets itself up, a limit that
-/// was mistyped is no safeguard yet. The operator's own keys do what their role may.
+/// Why payout settings that weaken a safeguard are not saved yet: no second administrator has saved the same, and the first
+/// did less than a day ago. Before the first payment only the two-person rule is guarded, because during setup a mistyped
+/// limit protects nothing yet. The operator's own keys may do what their role allows.
 pub async fn payout_settings(
     tx: &mut Tx,
     app: &App,
@@ -109,7 +109,7 @@ pub async fn payout_settings(
     let guarded: Vec<&str> = weaker.iter().copied().filter(|field| is_guarded(field)).collect();
     let refused = match guarded.as_slice() {
         [] => {
-            // Whoever is told no more does not notice.
+            // Recipients who are removed would not notice.
             if weaker.contains(&"internal_recipients") {
                 let labels = vec!["Internal recipients of notices".to_owned()];
                 let wish =
@@ -147,8 +147,8 @@ pub async fn payout_settings(
             }
         }
     };
-    // Whoever saves what weakens nothing takes back what somebody has asked for; what is done is asked for no more.
-    // A program that somebody gave a key takes nothing back.
+    // Saving settings that weaken nothing withdraws a pending request, and a completed change clears it. API keys other
+    // than the operator's own withdraw nothing.
     if refused.is_none() && is_operators_own(tx, actor).await? {
         for rule in [&TWO_PERSONS, &SAFEGUARDS] {
             take_back(tx, app.clock.now(), rule).await?;
@@ -157,13 +157,14 @@ pub async fn payout_settings(
     Ok(refused)
 }
 
-/// What takes two administrators. The rest is everyday work: to take a vendor in, to name other readers of mails.
+/// Whether a setting takes two administrators to weaken. The others are everyday work: adding a vendor, changing notice
+/// recipients.
 fn is_guarded(field: &str) -> bool {
     let named = ["two_person_release", "us_tax_tracking", "cooling_off_hours", "typed_total_above"];
     field.starts_with("limits.") || named.contains(&field)
 }
 
-/// A setting as people read it: amounts with their currencies and vendors, a number, on or off.
+/// A setting's value for people: amounts with currencies and vendors, a number, on or off.
 fn value_told(value: &Value) -> String {
     match value {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
@@ -193,10 +194,10 @@ fn label(field: &str) -> &'static str {
     }
 }
 
-/// Why the rule stays on for now: nobody else has asked for the same, and it is no day since this one did. That they ask is
-/// written down.
+/// Why the rule stays on for now: no second administrator has asked for the same, and the first did less than a day ago.
+/// Records the request.
 ///
-/// `change` is what it would be: whoever agrees to one thing has not agreed to another.
+/// `change` describes the change: agreeing to one does not cover another.
 pub async fn not_yet(
     tx: &mut Tx,
     app: &App,
@@ -216,7 +217,7 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     let asked = serde_json::from_str::<Option<Asked>>(&kept).ok().flatten();
     let mut asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US && asked.change == wish.change);
-    // Whoever is no administrator any more, or does not count as a person of their own yet, is no first one for somebody else.
+    // A first person who is no longer an administrator, or does not count as a second person yet, does not count here.
     if let Some(first) = asked.as_ref().filter(|first| first.by != by) {
         let counts = people::counts(tx, &first.by, now).await? == people::Counts::Yes;
         if !counts || !people::may_still(tx, &first.by, Permission::Administer, now).await? {
@@ -270,18 +271,19 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
     Ok(Some(Refusal::new("second_person_needed", sentence).at(wish.field)))
 }
 
-/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done.
+/// Tells every administrator; `from` is when one person alone may do it, or `None` if it is done.
 async fn tell(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>, from: Option<i64>) -> Result<()> {
     tell_all(tx, app, actor, (wish.rule.subject, &wish.labels.join(", ")), from).await
 }
 
-/// Tells every administrator that one of them will be none any more: also whoever that is, since it takes effect at once.
+/// Tells every administrator that one of them no longer is one, including that person, because it takes effect at once.
 pub async fn one_fewer(tx: &mut Tx, app: &App, actor: &Actor, whose: &str) -> Result<()> {
     let what = format!("{whose} is no administrator any more");
     tell_all(tx, app, actor, ("settings:people", &what), None).await
 }
 
-/// Who administers is looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
+/// The recipients are also fixed here, not only when the mail is made, so that an administrator disabled in between is
+/// still told.
 async fn tell_all(
     tx: &mut Tx,
     app: &App,
@@ -298,7 +300,7 @@ async fn tell_all(
     Ok(())
 }
 
-/// Forgets that somebody has asked for it.
+/// Withdraws a pending request to weaken a safeguard.
 pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     if version > 0 && kept != "null" && !settings::put(tx, rule.kept, "null", version, now).await? {
@@ -307,11 +309,11 @@ pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
     Ok(())
 }
 
-/// Whoever steals a program's key must not be able to take away first what would stop them. A key of the command line with the
-/// scope `write` is the operator's own and does what its role may.
+/// Refuses to let an API key weaken a safeguard, so that a stolen key cannot remove what would stop its user. A
+/// command-line key with the scope `write` is the operator's own and may do what its role allows.
 ///
 /// # Errors
-/// `person_needed` for such a key, when `after` protects less than `before`.
+/// `person_needed` for any other key, if `after` protects less than `before`.
 pub async fn not_by_key(
     tx: &mut Tx,
     actor: &Actor,
@@ -328,14 +330,14 @@ pub async fn not_by_key(
     Err(Refusal::new("person_needed", sentence).into())
 }
 
-/// Whether somebody acts themselves, or with a key of the command line that has the scope `write`: the operator's own, which
-/// does what its role may.
+/// Whether the actor is a person, or a command-line key with the scope `write`: the operator's own, which may do what its
+/// role allows.
 pub async fn is_operators_own(tx: &mut Tx, actor: &Actor) -> Result<bool> {
     let made = people::how_key_was_made(tx, actor.id).await?;
     Ok(made.is_none_or(|(scopes, by_somebody)| !by_somebody && Scopes::kept(&scopes).has(Scope::Write)))
 }
 
-/// What would outlive a stolen key, or keep others from hearing of it, is done by people, and by the operator's own keys.
+/// Refuses API keys other than the operator's own for actions whose effect would outlast a stolen key, or hide its use.
 ///
 /// # Errors
 /// `person_needed` for any other key.
@@ -348,7 +350,7 @@ pub async fn by_people(tx: &mut Tx, actor: &Actor, what: &str) -> Result<()> {
     Err(Refusal::new("person_needed", sentence).into())
 }
 
-/// The safeguards that are weaker afterwards, by the names of their settings.
+/// The names of the settings whose safeguard is weaker afterwards.
 fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Vec<&'static str> {
     let ((old, was), (new, is)) = (before, after);
     let is_new = |new: &[String], old: &[String]| new.iter().any(|one| !old.contains(one));
@@ -374,7 +376,7 @@ fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Ve
             is_raised(&was.limits.per_person_per_day, &is.limits.per_person_per_day),
         ),
         ("typed_total_above", is_raised(&was.typed_total_above, &is.typed_total_above)),
-        // Whoever is told no more does not notice.
+        // Recipients who are removed would not notice.
         (
             "internal_recipients",
             old.internal_recipients.iter().any(|one| !new.internal_recipients.contains(one)),
@@ -383,7 +385,7 @@ fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Ve
     all.into_iter().filter(|(_, weaker)| *weaker).map(|(field, _)| field).collect()
 }
 
-/// A limit is gone, or is higher.
+/// Whether a limit was removed or raised.
 fn is_raised(before: &[Money], after: &[Money]) -> bool {
     before.iter().any(|most| {
         let now = after.iter().find(|now| now.currency == most.currency);
@@ -391,7 +393,7 @@ fn is_raised(before: &[Money], after: &[Money]) -> bool {
     })
 }
 
-/// A reward may be worth more than before; a currency that is not named has its usual most.
+/// Whether the maximum per reward was raised; a currency that is not listed has its default maximum.
 fn raised_per_reward(before: &Settings, after: &Settings) -> bool {
     let named = before.reward_maximums.iter().chain(&after.reward_maximums).map(|most| most.currency);
     named.into_iter().any(|of| after.most_per_reward(of).minor > before.most_per_reward(of).minor)
@@ -468,7 +470,7 @@ mod tests {
         }
     }
 
-    /// The same list with another value; with none where that is empty.
+    /// The same list with another value; an empty list for an empty value.
     fn with(list: &serde_json::Value, value: &str) -> serde_json::Value {
         if value.is_empty() {
             return json!([]);

@@ -1,4 +1,4 @@
-//! The activity log: who did what to what, newest first, and whether the chain of it holds.
+//! The activity log, newest first: who did what to what. Also verifies its hash chain.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let audits = Need::May(Permission::Audit);
     vec![
@@ -38,13 +37,13 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// What Bursar does by itself is noted under the names of its loops; people choose it as one.
+/// Bursar's own actions are logged under the names of its loops; the filter offers them as one actor.
 const BURSAR: &str = "bursar";
 const LOOPS: [&str; 8] =
     ["dispatch", "intake", "settle", "reconcile", "sweep", "notify", "onboard", "exports"];
-/// So many people are offered to choose from; others are chosen on their own pages.
+/// At most this many people are offered as a choice; others are reachable from their own pages.
 const MOST_OFFERED: i64 = 100;
-/// So many rows of the chain are walked for one page.
+/// How many rows of the chain are verified per page.
 const STRETCH: i64 = 20_000;
 const DAY_US: i64 = 86_400 * 1_000_000;
 
@@ -52,10 +51,10 @@ const DAY_US: i64 = 86_400 * 1_000_000;
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
-    /// A person's or key's id, `operator`, or `bursar`.
+    /// The id of a person or API key, `operator`, or `bursar`.
     actor: Option<String>,
     action: Option<String>,
-    /// The id of one thing.
+    /// The id of the subject.
     subject: Option<String>,
     /// The first day (UTC).
     from: Option<String>,
@@ -81,10 +80,10 @@ impl Ask {
         text
     }
 
-    /// What it means to the database, or what it cannot mean.
+    /// The filter for the database.
     ///
     /// # Errors
-    /// What it cannot mean, in words.
+    /// What is invalid, in words.
     pub fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
         let day = |typed: &Option<String>| -> Result<Option<i64>, String> {
             let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
@@ -108,7 +107,7 @@ impl Ask {
         })
     }
 
-    /// Where what is shown is taken out as a file.
+    /// The address for exporting the list shown.
     fn export(&self) -> String {
         format!("/exports/new?of=audit&{}", self.query().finish())
     }
@@ -118,14 +117,14 @@ impl Ask {
     }
 }
 
-/// A choice of a select: its word, its words, whether it is chosen.
+/// An option of a select: value, label, whether it is selected.
 type Choice = (String, String, bool);
 
 struct Line {
     at: Lately,
     who: String,
     what: String,
-    /// What it is about: its words, and where it leads.
+    /// The subject: its label and the address of its page.
     about: (String, String),
     details: Vec<String>,
 }
@@ -140,7 +139,7 @@ struct ActivityPage {
     problem: Option<String>,
     lines: Vec<Line>,
     turn: Turn,
-    /// What the only subject is called.
+    /// The name of the subject, if the list is filtered by one.
     about: Option<String>,
     rows: String,
 }
@@ -182,7 +181,7 @@ async fn list(
     visit.show(&page)
 }
 
-/// Everybody who may have done something; whoever is chosen is among them.
+/// The actors to choose from, including the chosen one.
 async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
     let mut choices = vec![
         (OPERATOR.to_owned(), "Command line".to_owned(), chosen == Some(OPERATOR)),
@@ -231,7 +230,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
     Ok(rows.into_iter().map(line).collect())
 }
 
-/// What the things of these ids are called.
+/// The display names of these ids.
 async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
     let mut called = audit::called(db, ids).await?;
     for id in ids.iter().filter(|id| !id.contains('_')) {
@@ -248,8 +247,7 @@ async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, 
     Ok(called)
 }
 
-/// The page of what a row is about, or everything done to what has none, or none any more.
-/// What is called by a word of ours that no thing has an id for.
+/// The display name of a subject that has no id.
 fn named(subject: &str) -> String {
     let own =
         !subject.is_empty() && subject.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
@@ -281,7 +279,7 @@ fn address(subject: &str, there: bool, opens_people: bool) -> String {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct From {
-    /// The first row to walk.
+    /// The first row to verify.
     from: Option<i64>,
 }
 
@@ -317,10 +315,10 @@ async fn chain(State(app): State<App>, visit: Visit, Query(ask): Query<From>) ->
     visit.show(&ChainPage { frame, stretch, total, next })
 }
 
-/// So many things that do not hold are listed on the page.
+/// At most this many violations are listed on the page.
 const LISTED: usize = 100;
 
-/// Something that does not hold, with the page of what it is about.
+/// A violation, with the page of its subject.
 struct BrokenRow {
     id: String,
     says: String,
@@ -345,7 +343,7 @@ struct BooksPage {
     may_release: bool,
 }
 
-/// The ids of ours that a text names.
+/// Our own ids in a text.
 fn ids_in(text: &str) -> Vec<String> {
     let words = text.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_');
     let is_id =
@@ -353,7 +351,7 @@ fn ids_in(text: &str) -> Vec<String> {
     words.filter(is_id).map(str::to_owned).collect()
 }
 
-/// What payments and rewards of these ids come to; what cannot be read is left out.
+/// The amounts of the payments and rewards with these ids; skips unreadable ones.
 async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
     let mut amounts = HashMap::new();
     for id in ids {
@@ -392,7 +390,7 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
     let called = audit::called(&mut db, &ids).await?;
     let amounts = amounts(&mut db, &ids).await?;
     let row = |one: &Broken| {
-        // An id is told by what people call it; what is not an id, as an account of the ledger, stays beside it.
+        // Replace each id by its display name; anything else, such as a ledger account, stays as it is.
         let ids = ids_in(&one.what);
         let mut what = one.what.clone();
         for id in &ids {
@@ -419,7 +417,7 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
     visit.show(&page)
 }
 
-/// What it was, and why payments may go on.
+/// What happened, and why payments may resume.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Looked {

@@ -1,4 +1,4 @@
-//! What auditors ask: the ledger's balances, the audit trail, the invariants.
+//! The auditors' API: ledger balances, the audit trail, the invariants.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,6 @@ use crate::web::kit::json::Page;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/ledger/balances", Need::May(Permission::Read), balances)
@@ -62,11 +61,11 @@ async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Fault>
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
-    /// The id of what was changed.
+    /// The id of what was changed
     subject: Option<String>,
 }
 
-/// A row of the trail, chained to the one before it.
+/// A row of the audit trail, chained to the row before it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditRow)]
 struct AuditJson {
@@ -108,7 +107,7 @@ async fn trail(
     )))
 }
 
-/// One thing that must always hold.
+/// An invariant.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invariant)]
 struct InvariantJson {

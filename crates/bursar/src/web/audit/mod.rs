@@ -1,4 +1,4 @@
-//! The activity log, the books and what must hold.
+//! The activity log, the books and the invariants.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod activity;
@@ -7,7 +7,6 @@ mod api;
 use crate::web::kit::route::Route;
 pub use activity::Ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [activity::routes(), api::routes()].into_iter().flatten().collect()
 }

@@ -1,5 +1,5 @@
-//! `/dashboard`: where the money is, by currency, and what payees earned and were paid in a year. Partners see what is
-//! paid to themselves, and the administrator of an account what is paid to it and its users.
+//! `/dashboard`: where the money is, by currency, and what payees earned and were paid in a year. Partners see what is paid
+//! to themselves, and an account's administrator what is paid to the account and its users.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use crate::web::kit::shapes;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The sorts of earnings.
+/// The sort orders of earnings.
 const BY_NAME: &str = "name";
 const BY_NET: &str = "-net";
 
@@ -33,7 +33,6 @@ shapes::shapes! {
     SortName, "By name (the default), or the most first within each currency, and only who was paid anything." => shapes::one_of([BY_NAME, BY_NET]);
 }
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let read = Need::MayOrOwn(Permission::Read);
     vec![
@@ -51,7 +50,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Whose money is asked about.
+/// Whose money to include.
 #[derive(IntoParams)]
 #[allow(
     dead_code,
@@ -60,9 +59,9 @@ pub fn routes() -> Vec<Route> {
 struct Asked {
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
-    /// An account with its users, by id or your id
+    /// An account with its users, by id or external id
     account: Option<String>,
-    /// What is paid to this partner alone, by id or your id
+    /// Only what is paid to this partner, by id or external id
     partner: Option<String>,
 }
 
@@ -72,10 +71,10 @@ struct Asked {
     reason = "it is read by the description only; the calls read all their parameters at once"
 )]
 struct Dates {
-    /// From this UTC date on: money that moved, payments on which Pay was pressed, rewards that were approved
+    /// From this UTC date: money that moved, payments on which Pay was pressed, rewards that were approved
     #[param(value_type = Option<shapes::Day>, inline)]
     from: Option<String>,
-    /// Up to and with this UTC date
+    /// Up to and including this UTC date
     #[param(value_type = Option<shapes::Day>, inline)]
     to: Option<String>,
 }
@@ -86,10 +85,10 @@ struct Dates {
     reason = "it is read by the description only; the calls read all their parameters at once"
 )]
 struct YearAsked {
-    /// The calendar year; this one when not named
+    /// The calendar year; defaults to the current one
     #[param(value_type = Option<shapes::Year>, inline)]
     year: Option<String>,
-    /// `name` (the default), or `-net`: the most first within each currency, and only who was paid anything
+    /// `name` (the default), or `-net`: highest first within each currency, and only payees who were paid something
     #[param(value_type = Option<SortName>, inline)]
     sort: Option<String>,
 }
@@ -121,14 +120,14 @@ struct SummaryJson {
     totals: Vec<CardJson>,
     /// By month (UTC) and currency, oldest first.
     months: Vec<MonthJson>,
-    /// Payments that stand as failed or came back, by reason and currency.
+    /// Payments that failed or came back, by reason and currency.
     failures: Vec<FailureJson>,
-    /// From Pay to Success, by vendor.
+    /// Median time from Pay to Success, by vendor.
     medians: Vec<MedianJson>,
-    /// The five payees of each currency to whom most was paid through the vendors.
+    /// The five payees of each currency who were paid most through the vendors.
     top_payees: Vec<TopJson>,
-    /// Where a record cannot be read, and so is in none of these figures: the numbers of the payments among them. Null where
-    /// everything can be read.
+    /// If some records cannot be read, and so are missing from these figures: the numbers of the payments among them. Null
+    /// if everything can be read.
     unreadable: Option<Vec<String>>,
 }
 
@@ -139,33 +138,33 @@ struct CardJson {
     currency: String,
     /// What left our balance at the vendors, dated by when it left.
     paid: MoneyJson,
-    /// What of it did not stay with payees, dated by when that was: the sum of the three that follow.
+    /// The part of `paid` that did not stay with payees, dated by when it came back: the sum of the next three fields.
     returned: MoneyJson,
-    /// What of that came back to our balance at the vendor.
+    /// The part of `returned` that came back to our balance at the vendor.
     returned_to_us: MoneyJson,
-    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    /// The part of `returned` that is in payees' balances at the vendor: our money, waiting for a decision.
     in_payees_balances: MoneyJson,
-    /// What of that two people gave up there: lost.
+    /// The part of `returned` that two people wrote off in payees' balances: lost.
     given_up: MoneyJson,
-    /// What was marked as paid outside, by the date that was named.
+    /// What was marked as paid outside, by the date that was entered.
     paid_outside: MoneyJson,
     /// `paid − returned + paid_outside`.
     net: MoneyJson,
-    /// Promised, with a vendor or on the way there, and not counted as paid yet.
+    /// Committed to a vendor or about to be sent, and not yet counted as paid.
     in_flight: SumJson,
-    /// Left our balance and not at the payees' banks yet; part of `paid`, and dated as it is.
+    /// Left our balance but not yet at the payees' banks; part of `paid`, and dated like it.
     to_bank: SumJson,
-    /// Failed or come back, and waiting for somebody to decide.
+    /// Failed or returned, and waiting for a decision.
     failed: SumJson,
-    /// Approved rewards in no payment, payee by payee: what one owes us is not taken off what another is owed.
+    /// Approved rewards in no payment, per payee: what one payee owes us is not deducted from what another is owed.
     waiting: SumJson,
-    /// What payees owe us, whose clawbacks come to more than their rewards that wait.
+    /// What payees owe us whose clawbacks exceed their waiting rewards.
     owed_to_us: MoneyJson,
     /// Approved rewards that expired before they were in a payout.
     expired: SumJson,
 }
 
-/// How many there are and what they come to.
+/// A count and a total amount.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CountedSum)]
 struct SumJson {
@@ -208,11 +207,11 @@ struct MonthJson {
     currency: String,
     paid: MoneyJson,
     returned: MoneyJson,
-    /// What of that came back to our balance at the vendor.
+    /// The part of `returned` that came back to our balance at the vendor.
     returned_to_us: MoneyJson,
-    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    /// The part of `returned` that is in payees' balances at the vendor: our money, waiting for a decision.
     in_payees_balances: MoneyJson,
-    /// What of that two people gave up there: lost.
+    /// The part of `returned` that two people wrote off in payees' balances: lost.
     given_up: MoneyJson,
     paid_outside: MoneyJson,
     net: MoneyJson,
@@ -237,9 +236,9 @@ impl From<&Month> for MonthJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = DashboardFailure)]
 struct FailureJson {
-    /// The reason's code; the finer word of the status where the vendor gave none.
+    /// The reason's code; the detailed status if the vendor gave none.
     code: String,
-    /// Our words for it, if we have any.
+    /// Our explanation of the reason, if we have one.
     message: Option<&'static str>,
     currency: String,
     count: i64,
@@ -266,9 +265,9 @@ impl From<&Failure> for FailureJson {
 struct MedianJson {
     #[schema(value_type = shapes::VendorName)]
     vendor: &'static str,
-    /// Half of the payments took no longer, in whole seconds.
+    /// The median time in whole seconds: half of the payments took no longer.
     seconds: i64,
-    /// How many payments there were.
+    /// The number of payments.
     count: i64,
 }
 
@@ -293,13 +292,13 @@ struct TopJson {
 struct EarningsJson {
     /// The calendar year, UTC.
     year: i32,
-    /// From this total on, a payee's year is reported.
+    /// The year's reporting threshold.
     threshold: MoneyJson,
-    /// Of everybody who is asked about, on this page or not, by currency.
+    /// The totals of all payees in scope, on this page or not, by currency.
     totals: Vec<YearTotalJson>,
     data: Vec<LineJson>,
     has_more: bool,
-    /// What to send as `after` for the next page.
+    /// The `after` parameter of the next page.
     next: Option<String>,
 }
 
@@ -310,15 +309,15 @@ struct YearTotalJson {
     earned: MoneyJson,
     paid: MoneyJson,
     returned: MoneyJson,
-    /// What of that came back to our balance at the vendor.
+    /// The part of `returned` that came back to our balance at the vendor.
     returned_to_us: MoneyJson,
-    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    /// The part of `returned` that is in payees' balances at the vendor: our money, waiting for a decision.
     in_payees_balances: MoneyJson,
-    /// What of that two people gave up there: lost.
+    /// The part of `returned` that two people wrote off in payees' balances: lost.
     given_up: MoneyJson,
     paid_outside: MoneyJson,
     net: MoneyJson,
-    /// What of `net` has left us and is not at the payees' banks yet, as it stands now.
+    /// The part of `net` that is not yet at the payees' banks, as of now.
     to_bank: MoneyJson,
 }
 
@@ -347,23 +346,23 @@ struct LineJson {
     currency: String,
     /// What was approved, by the day of approval; clawbacks count against it.
     earned: MoneyJson,
-    /// What left us for them by any way, dated by when it left.
+    /// What left us for them in any way, dated by when it left.
     paid: MoneyJson,
-    /// What of it did not stay with them, dated by when that was: the sum of the three that follow.
+    /// The part of `paid` that did not stay with them, dated by when it came back: the sum of the next three fields.
     returned: MoneyJson,
-    /// What of that came back to our balance at the vendor.
+    /// The part of `returned` that came back to our balance at the vendor.
     returned_to_us: MoneyJson,
-    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    /// The part of `returned` that is in payees' balances at the vendor: our money, waiting for a decision.
     in_payees_balances: MoneyJson,
-    /// What of that two people gave up there: lost.
+    /// The part of `returned` that two people wrote off in payees' balances: lost.
     given_up: MoneyJson,
     net: MoneyJson,
-    /// What of `net` has left us and is not at their bank yet, as it stands now.
+    /// The part of `net` that is not yet at their bank, as of now.
     to_bank: MoneyJson,
     vendors: Vec<VendorJson>,
-    /// How the tax report stands now: `on_file`, `expired`, `missing` or `unfit`.
+    /// The current state of the tax report: `on_file`, `expired`, `missing` or `unfit`.
     tax_report: &'static str,
-    /// Whether `net` is at or over the year's threshold; null but in US dollars.
+    /// Whether `net` is at or over the year's threshold; null except in US dollars.
     over_threshold: Option<bool>,
 }
 
@@ -460,10 +459,10 @@ async fn earnings(
     }))
 }
 
-/// Where the wanted page of earnings begins.
+/// Where the requested page of earnings begins.
 ///
 /// # Errors
-/// A sort that does not exist, or an `after` of another sort.
+/// An unknown sort order, or an `after` of another sort order.
 pub fn place(paging: &Paging) -> Result<Place, Fault> {
     let stale = || wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
     match paging.sort.as_deref() {
@@ -479,7 +478,7 @@ pub fn place(paging: &Paging) -> Result<Place, Fault> {
     }
 }
 
-/// The place as `after` takes it.
+/// The position encoded for `after`.
 pub fn sealed_place(place: &Place) -> String {
     match place {
         Place::Name(Some((name, id))) => sealed(&[name, id]),

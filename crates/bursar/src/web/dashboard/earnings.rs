@@ -1,5 +1,5 @@
-//! The third tab: what each payee earned and was paid in a calendar year, how their tax report stands, and whether the year
-//! is reported. One payee's year is on their own page.
+//! The Earnings tab: what each payee earned and was paid in a calendar year, the state of their tax report, and whether the
+//! year is reportable. One payee's year is on their own page.
 
 use askama::Template;
 use axum::extract::State;
@@ -23,7 +23,6 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Earnings.path(), Need::May(Permission::Read), show)]
 }
@@ -37,16 +36,16 @@ struct Row {
     paid: Summed,
     back: ToldBack,
     net: Summed,
-    /// What of it is not at their bank yet.
+    /// The part of it that is not yet at their bank.
     to_bank: Option<Summed>,
-    /// The ways in which it reached them.
+    /// The amounts by vendor or as paid outside.
     ways: Vec<(&'static str, Summed)>,
     tax: Chip,
-    /// Whether the year is reported; nothing but in US dollars.
+    /// Whether the year is reportable; `None` except in US dollars.
     reported: Option<Chip>,
 }
 
-/// A year's sums of one currency.
+/// A year's totals in one currency.
 struct Total {
     code: &'static str,
     earned: Summed,
@@ -54,7 +53,7 @@ struct Total {
     back: ToldBack,
     outside: Option<Summed>,
     net: Summed,
-    /// What of it is not at the payees' banks yet.
+    /// The part of it that is not yet at the payees' banks.
     to_bank: Option<Summed>,
 }
 
@@ -68,7 +67,7 @@ struct Page {
     line: Option<Cash>,
     totals: Vec<Total>,
     rows: Vec<Row>,
-    /// The addresses of the two sorts, and whether it is by net.
+    /// The addresses of the two sort orders, and whether it is sorted by net.
     sorts: (String, String, bool),
     turn: Turn,
 }
@@ -108,7 +107,7 @@ async fn show(
     visit.show(&page)
 }
 
-/// From this year back to the one of the first payment, and the one that is asked for.
+/// The years from the current one back to the first payment's, plus the requested one.
 fn years(earliest: i32, this: i32, asked: i32) -> Vec<Choice> {
     let mut years: Vec<i32> = (earliest..=this).collect();
     years.push(asked);

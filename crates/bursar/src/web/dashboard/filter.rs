@@ -1,6 +1,5 @@
-//! What is asked of the dashboard, as the query string says it: one set of filters, of which each tab has its own. A
-//! tab's links keep what the other tab has too. A filter that cannot be read narrows nothing by guessing: the page says
-//! so and shows nothing.
+//! The dashboard's filters in the query string: one set, of which each tab uses a part. Links between tabs keep the filters
+//! that both use. An invalid filter is not guessed at: the page says so and shows nothing.
 
 use payout::reward::PaymentType;
 use serde::Deserialize;
@@ -26,7 +25,6 @@ pub enum Tab {
 }
 
 impl Tab {
-    /// All of them, in their order.
     pub const ALL: [Self; 3] = [Self::Summary, Self::Transactions, Self::Earnings];
 
     pub fn path(self) -> &'static str {
@@ -45,7 +43,7 @@ impl Tab {
         }
     }
 
-    /// Whether it has a filter.
+    /// Whether the tab uses a filter.
     pub fn has(self, filter: &str) -> bool {
         match filter {
             "payment_type" | "account" | "partner" => true,
@@ -61,44 +59,43 @@ impl Tab {
 pub struct Ask {
     /// `individual` or `organization`.
     pub payment_type: Option<String>,
-    /// A company and its users: an id, or a name.
+    /// An account with its users: an id, or a name.
     pub account: Option<String>,
-    /// What is paid to this partner alone: an id, or a name.
+    /// Only what is paid to this partner: an id, or a name.
     pub partner: Option<String>,
-    /// A range that has a name, or `custom`.
+    /// A named range, or `custom`.
     pub range: Option<String>,
     pub from: Option<String>,
-    /// Up to and with this day.
     pub to: Option<String>,
     /// The calendar year of earnings.
     pub year: Option<String>,
     pub status: Option<String>,
     pub vendor: Option<String>,
     pub batch: Option<String>,
-    /// One payee: an id of ours or the caller's.
+    /// One payee, by id or external id.
     pub payee: Option<String>,
-    /// The code of the reason for which they failed.
+    /// The reason code of failed payments.
     pub reason: Option<String>,
-    /// Failed, come back, unclaimed, on hold, or with a person.
+    /// Failed, returned, unclaimed, on hold, or in review.
     pub needs_attention: Option<bool>,
     /// Without an end for three days.
     pub stuck: Option<bool>,
-    /// Come back after they had succeeded.
+    /// Returned after they had succeeded.
     pub after_success: Option<bool>,
     pub under_way: Option<bool>,
 }
 
-/// What the shared filters mean.
+/// The filters shared by the tabs, resolved.
 #[derive(Default)]
 pub struct Narrowed {
     pub scope: Scope,
     pub range: Range,
-    /// The calendar year, on the tab that has one.
+    /// The calendar year, on the tab that uses one.
     pub year: i32,
-    /// The filters that are on, in words, with the address without each.
+    /// The active filters in words, each with the address that removes it.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
-    /// What may be meant, with the address that means it.
+    /// Candidates for an ambiguous name, each with its address.
     pub candidates: Vec<(String, String)>,
 }
 
@@ -122,7 +119,7 @@ impl Ask {
         words.chain(self.view().map(|view| (view, "true"))).collect()
     }
 
-    /// The view of the payments that is on.
+    /// The active view of payments.
     pub fn view(&self) -> Option<&'static str> {
         let ticks = [
             ("needs_attention", self.needs_attention),
@@ -133,7 +130,7 @@ impl Ask {
         ticks.into_iter().find(|(_, tick)| *tick == Some(true)).map(|(name, _)| name)
     }
 
-    /// What is asked, as a tab takes it, with some of it said otherwise; an empty word takes a name out.
+    /// The query string of a tab, with some parameters replaced; an empty value removes a parameter.
     pub fn query(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
         let mut text = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.pairs() {
@@ -147,7 +144,7 @@ impl Ask {
         text.finish()
     }
 
-    /// The address of a tab with the same filters, as far as it has them.
+    /// The address of a tab with the same filters, as far as it uses them.
     pub fn address(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
         match self.query(tab, otherwise).as_str() {
             "" => tab.path().to_owned(),
@@ -155,13 +152,13 @@ impl Ask {
         }
     }
 
-    /// The tabs: where each is with these filters, what it is called, whether it is the one that is shown.
+    /// The tabs: address, label, whether it is the current one.
     pub fn tabs(&self, shown: Tab) -> Vec<(String, &'static str, bool)> {
         let tab = |tab: Tab| (self.address(tab, &[]), tab.label(), tab == shown);
         Tab::ALL.into_iter().map(tab).collect()
     }
 
-    /// What the shared filters mean on a tab.
+    /// Resolves the shared filters for a tab.
     pub async fn narrow(&self, db: &mut Db, tab: Tab, now: i64) -> Result<Narrowed, Fault> {
         let mut narrowed = Narrowed::default();
         for (name, _) in self.pairs().iter().filter(|(name, _)| !tab.has(name)) {
@@ -198,7 +195,7 @@ impl Ask {
         Ok(narrowed)
     }
 
-    /// Notes that a filter is on.
+    /// Adds an active filter and the address that removes it.
     pub fn note(&self, tab: Tab, narrowed: &mut Narrowed, name: &'static str, words: &str) {
         narrowed.on.push((format!("{}: {words}", label(name)), self.address(tab, &[(name, "")])));
     }

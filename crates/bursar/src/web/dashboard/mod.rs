@@ -1,5 +1,5 @@
-//! The Payout Dashboard: its tabs and what they share. Each tab is an address of its own: `summary` here, `earnings` below
-//! it, and the payments in `payments::list`. What is deliberately not here: adding up (`ops::dashboard`).
+//! The Payout Dashboard: its tabs and what they share. Each tab has its own address: `summary` and `earnings` are here, the
+//! payments in `payments::list`. What is deliberately not here: the calculations (`ops::dashboard`).
 
 mod api;
 mod earnings;
@@ -16,7 +16,6 @@ use payout::reward::PaymentType;
 use crate::web::kit::route::{Need, Route, get};
 pub use filter::{Ask, Narrowed, Tab};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![get("/transactions", Need::May(Permission::Read), moved)];
     routes.extend(summary::routes());
@@ -25,53 +24,52 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// Where the list of payments stood before it was a tab of the dashboard.
+/// The former address of the list of payments.
 async fn moved(RawQuery(query): RawQuery) -> Response {
     let to = Tab::Transactions.path();
     let address = query.map_or_else(|| to.to_owned(), |query| format!("{to}?{query}"));
     Redirect::permanent(&address).into_response()
 }
 
-/// A choice of a filter.
+/// An option of a filter.
 pub struct Choice {
-    /// Its word in the address.
+    /// Its value in the query string.
     pub value: String,
     pub words: String,
-    /// It is the one that is asked for.
     pub chosen: bool,
 }
 
-/// What every tab shows: the tabs, and the filters that they share.
+/// What every tab shows: the tabs, and the shared filters.
 pub struct Shared {
-    /// Where each tab is, what it is called, whether it is this one.
+    /// Each tab's address, label, and whether it is the current one.
     pub tabs: Vec<(String, &'static str, bool)>,
     pub action: &'static str,
     pub ask: Ask,
     pub payment_types: Vec<Choice>,
-    /// The date ranges, on the tabs that have them.
+    /// The date ranges, on the tabs that use them.
     pub ranges: Vec<Choice>,
-    /// The filters that are on, with the address without each.
+    /// The active filters, each with the address that removes it.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
     pub candidates: Vec<(String, String)>,
 }
 
 impl Shared {
-    /// A filter is on, or cannot be read, that stands below the others.
+    /// Whether one of the additional filters is active or invalid.
     pub fn has_more(&self) -> bool {
         let ask = &self.ask;
         let more = [&ask.from, &ask.to, &ask.status, &ask.vendor, &ask.batch, &ask.payee, &ask.reason];
         more.iter().any(|filter| filter.is_some())
     }
 
-    /// Where what is shown is taken out as a file.
+    /// The address for exporting what is shown.
     pub fn export(&self, of: &str) -> String {
         let tab = Tab::ALL.into_iter().find(|tab| tab.path() == self.action);
         let query = tab.map(|tab| self.ask.query(tab, &[])).unwrap_or_default();
         format!("/exports/new?of={of}&{query}")
     }
 
-    /// What a tab shows of what is asked.
+    /// The shared part of a tab.
     pub fn of(tab: Tab, ask: Ask, narrowed: Narrowed) -> Self {
         let types = [PaymentType::Individual, PaymentType::Organization];
         let types = types.map(|one| (one.as_str(), one.label()));
@@ -91,7 +89,7 @@ impl Shared {
     }
 }
 
-/// Choices, one of which may be the one that is asked for.
+/// Options, with the selected one marked.
 pub fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option<&str>) -> Vec<Choice> {
     let choice = |(value, words): (&str, &str)| Choice {
         value: value.to_owned(),

@@ -1,10 +1,10 @@
-//! The days that the words of a date range mean: calendar months, and quarters and years as the fiscal year begins. All
-//! days are UTC, and both ends belong to the range.
+//! The days of a named date range: calendar months, and quarters and years according to the fiscal year. All days are UTC,
+//! and both ends are included.
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
-/// The ranges that have a name, as addresses and people say them.
+/// The named ranges, with their labels.
 pub const PRESETS: [(&str, &str); 5] = [
     ("this_month", "This month"),
     ("last_month", "Last month"),
@@ -13,8 +13,7 @@ pub const PRESETS: [(&str, &str); 5] = [
     ("last_fiscal_year", "Last fiscal year"),
 ];
 
-/// The first and the last day of a range that has a name. `today` is `YYYY-MM-DD`, the fiscal year begins on `start`,
-/// `MM-DD`.
+/// The first and last day of a named range. `today` is `YYYY-MM-DD`; `start` is the first day of the fiscal year, `MM-DD`.
 pub fn days(preset: &str, today: &str, start: &str) -> Option<(String, String)> {
     let today: Date = today.parse().ok()?;
     let (first, last) = match preset {
@@ -31,15 +30,15 @@ pub fn days(preset: &str, today: &str, start: &str) -> Option<(String, String)> 
     Some((first.to_string(), last.to_string()))
 }
 
-/// The fiscal year that a day lies in.
+/// The fiscal year that contains a day.
 fn fiscal_year(day: Date, start: &str) -> Option<(Date, Date)> {
     let this = begins(day.year(), start)?;
     let year = if day < this { day.year().checked_sub(1)? } else { day.year() };
     Some((begins(year, start)?, begins(year.checked_add(1)?, start)?.yesterday().ok()?))
 }
 
-/// The quarter of the fiscal year that a day lies in: each is counted from the year's beginning, so that a year that
-/// begins on the 31st has its quarters end with their months.
+/// The quarter of the fiscal year that contains a day. Each is counted from the year's start, so that if the year begins on
+/// the 31st, its quarters end with their months.
 fn quarter(day: Date, start: &str) -> Option<(Date, Date)> {
     let (first, last) = fiscal_year(day, start)?;
     let begin = |number: i32| first.checked_add((3 * number).months()).ok();
@@ -49,7 +48,7 @@ fn quarter(day: Date, start: &str) -> Option<(Date, Date)> {
     Some((this, next.map_or(Some(last), |next| next.yesterday().ok())?))
 }
 
-/// The day on which the fiscal year of a year begins; the last of February where the 29th is not there.
+/// The first day of a year's fiscal year; the last of February if there is no 29th.
 fn begins(year: i16, start: &str) -> Option<Date> {
     let (month, day) = start.split_once('-')?;
     let (month, day) = (month.parse().ok()?, day.parse().ok()?);

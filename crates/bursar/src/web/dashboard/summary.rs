@@ -1,5 +1,5 @@
-//! The first tab: where the money is, by currency; what was paid each month; why payments failed; how long they took; to
-//! whom most was paid. Every chart stands beside the table of its figures.
+//! The Summary tab: where the money is, by currency; payments by month; failure reasons; median times; top payees. Every
+//! chart has its table next to it.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +26,11 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// So many months are drawn; earlier ones are there for whoever narrows the dates.
+/// How many months the chart shows; narrow the dates for earlier ones.
 const MOST_MONTHS: usize = 24;
-/// So many reasons are drawn; all of them stand in the table.
+/// How many reasons the chart shows; the table has all.
 const MOST_REASONS: usize = 8;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/dashboard", Need::May(Permission::Read), async || {
@@ -41,7 +40,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// A month of one currency as a row.
+/// A table row: one month of one currency.
 struct MonthRow {
     month: String,
     paid: Summed,
@@ -52,7 +51,7 @@ struct MonthRow {
     net: Summed,
 }
 
-/// A payee to whom much was paid, as a row.
+/// A table row: one of the top payees.
 struct TopRow {
     name: String,
     address: String,
@@ -62,13 +61,13 @@ struct TopRow {
 struct Part {
     code: &'static str,
     card: Card,
-    /// The list of what is in flight, and of what failed.
+    /// The addresses of the lists of payments in flight and of failed ones.
     lists: (String, String),
     months: Chart,
     month_rows: Vec<MonthRow>,
-    /// Earlier months are not shown.
+    /// Whether earlier months are left out.
     cut: bool,
-    /// Something was paid outside; something lay in payees' balances in a month, or was given up.
+    /// Whether to show the columns for amounts paid outside, in payees' balances, and written off.
     outside: bool,
     in_balances: bool,
     given_up: bool,
@@ -76,7 +75,7 @@ struct Part {
     top_rows: Vec<TopRow>,
 }
 
-/// Why payments failed, as a row.
+/// A table row: one failure reason.
 struct FailureRow {
     code: String,
     words: String,
@@ -85,7 +84,7 @@ struct FailureRow {
     address: String,
 }
 
-/// How long a vendor takes, as a row.
+/// A table row: one vendor's median time.
 struct MedianRow {
     vendor: &'static str,
     took: String,
@@ -97,9 +96,9 @@ struct MedianRow {
 struct Page {
     frame: Frame,
     shared: Shared,
-    /// How much does not tie with the vendors, and the oldest day of it.
+    /// The number of open differences with the vendors, and their oldest day.
     untied: Option<(String, String)>,
-    /// What cannot be read, and so is in none of the figures: the payments among it.
+    /// If some records cannot be read, and so are missing from the figures: the payments among them.
     unread: Option<Vec<String>>,
     parts: Vec<Part>,
     failures: Chart,
@@ -190,7 +189,7 @@ fn parts(ask: &Ask, summary: &Summary) -> Vec<Part> {
     summary.cards.iter().map(part).collect()
 }
 
-/// Where a payee's page is.
+/// The address of a payee's page.
 pub fn payee_address(payee: Payee) -> String {
     match payee {
         Payee::Partner(id) => format!("/partners/{id}"),
@@ -198,7 +197,7 @@ pub fn payee_address(payee: Payee) -> String {
     }
 }
 
-/// The months with those between them in which nothing moved.
+/// The months, including those in between without any movement.
 fn filled(months: &[&Month]) -> Vec<Month> {
     let mut filled: Vec<Month> = Vec::new();
     for month in months {
@@ -214,17 +213,17 @@ fn filled(months: &[&Month]) -> Vec<Month> {
     filled
 }
 
-/// The month after one, both `YYYY-MM`.
+/// The next month, as `YYYY-MM`.
 fn next_month(month: &str) -> String {
     let day: Option<jiff::civil::Date> = format!("{month}-01").parse().ok();
     let next = day.and_then(|day| day.last_of_month().tomorrow().ok());
-    // A month that cannot be read ends the row of months.
+    // An invalid month ends the series.
     next.map_or_else(|| "9999-12".to_owned(), |day| day.strftime("%Y-%m").to_string())
 }
 
 fn months_chart(currency: Currency, months: &[Month]) -> Chart {
     let bar = |month: &Month| {
-        // As in the column beside it: what was paid outside has one of its own.
+        // Like the table column; amounts paid outside have their own.
         let paid = month.paid.minor;
         let back = month.back.total();
         let told = match back.minor {
@@ -286,7 +285,7 @@ fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
     };
     let words = explained.message.map_or_else(
         || match state {
-            // What was paid otherwise stands so too, and is not owed any more.
+            // Payments settled as paid by other means are in this state as well, and are no longer owed.
             Some(Stands::WrittenOff) => SETTLED.to_owned(),
             Some(state) => meaning(state).to_owned(),
             None => format!("{}.", plain(&failure.code)),
@@ -302,7 +301,7 @@ fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
     }
 }
 
-/// The counts of the reasons, whatever the currency: counts can be added where amounts cannot.
+/// The number of failures by reason, over all currencies: counts can be added, amounts cannot.
 fn failures_chart(failures: &[Failure]) -> Chart {
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for failure in failures {
@@ -344,7 +343,7 @@ fn median_row(median: &crate::store::dashboard::Median) -> MedianRow {
     MedianRow { vendor: median.vendor.label(), took: took(median.took_us), count: count(median.count) }
 }
 
-/// A time in its two largest units: `2 days 3 h`, `4 min 10 s`.
+/// A duration in its two largest units: `2 days 3 h`, `4 min 10 s`.
 fn took(us: i64) -> String {
     let seconds = us / 1_000_000;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);

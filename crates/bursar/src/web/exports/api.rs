@@ -1,5 +1,5 @@
-//! `/exports`: lists, the books and the activity log as files. Each is answered as it is read and not kept; files that are
-//! kept are made on the page. What is deliberately not here: how a file is written (`documents`).
+//! `/exports`: lists, the books and the activity log as files. Each is streamed as it is read and not stored; stored files
+//! are made on the page. What is deliberately not here: the format of a file (`documents`).
 
 use axum::extract::State;
 use axum::response::Response;
@@ -20,7 +20,6 @@ use crate::web::kit::session::Who;
 use crate::web::payments::PaymentFilter;
 use crate::web::rewards::RewardFilter;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, audits) = (Need::May(Permission::Read), Need::May(Permission::Audit));
     vec![
@@ -66,7 +65,7 @@ pub fn routes() -> Vec<Route> {
 
 const COLUMNS: &str = "The columns, with commas between; the usual ones when not named";
 
-/// The columns that there are; those of the journal are its layout's.
+/// The available columns; those of the journal depend on its layout.
 fn columns_of(kind: Kind) -> ObjectBuilder {
     match kind {
         Kind::Journal => columns(Layout::ALL.iter().flat_map(|it| it.headings()).map(|head| head.name)),

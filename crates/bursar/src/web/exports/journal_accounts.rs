@@ -1,5 +1,5 @@
-//! What the accounts of the ledger are called in the operator's accounting program. What is deliberately not here: the
-//! export itself, and which programs there are (`documents::journal`).
+//! The names of the ledger accounts in the operator's accounting program. What is deliberately not here: the export itself,
+//! and the supported programs (`documents::journal`).
 
 use askama::Template;
 use axum::extract::State;
@@ -16,7 +16,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/settings/journal", Need::May(Permission::Read), show),
@@ -24,7 +23,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// An account: the ledger's name, what it is, and what it is called.
+/// An account: the ledger's key, a description, and its name in the accounting program.
 struct Row {
     key: String,
     what: String,
@@ -58,7 +57,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     visit.show(&page)
 }
 
-/// The names, in the order in which the page lists the accounts.
+/// The names, in the order of the accounts on the page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sent {

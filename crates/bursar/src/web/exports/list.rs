@@ -1,5 +1,4 @@
-//! Everything that was taken out as a file: the list of it, what an export holds, how far it has come, and its file while
-//! it is kept. Beginning one is in `new`.
+//! Exports: the list, each export's content and progress, and its file while it is stored. Starting one is in `new`.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -22,7 +21,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::kit::sse;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -33,7 +31,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// An export as a row, and as a page.
+/// An export, as a table row and as a page.
 struct Row {
     number: String,
     what: &'static str,
@@ -86,7 +84,7 @@ fn chip(run: &Run) -> Chip {
     Chip { tone, words }
 }
 
-/// A number of bytes: `640 bytes`, `12 KB`, `3.4 MB`.
+/// A file size: `640 bytes`, `12 KB`, `3.4 MB`.
 pub fn size(bytes: i64) -> String {
     match bytes {
         ..1_000 => format!("{bytes} bytes"),
@@ -95,7 +93,7 @@ pub fn size(bytes: i64) -> String {
     }
 }
 
-/// What a role may look at: the activity log is for those who may read it.
+/// The kinds of exports a role may see; the activity log only for those who may read it.
 fn kinds(visit: &Visit) -> Vec<&'static str> {
     let audits = visit.may(Permission::Audit);
     Kind::ALL.into_iter().filter(|kind| audits || *kind != Kind::Audit).map(Kind::as_str).collect()
@@ -105,7 +103,7 @@ fn kinds(visit: &Visit) -> Vec<&'static str> {
 #[template(path = "exports/list.html")]
 struct ListPage {
     frame: Frame,
-    /// What can be exported: word and words.
+    /// The kinds of exports: value and label.
     of: Vec<(&'static str, &'static str)>,
     rows: Vec<Row>,
     turn: Turn,
@@ -140,7 +138,7 @@ async fn list(
     visit.show(&page)
 }
 
-/// The export of a number or an id, if whoever asks may see it.
+/// The export with a number or an id, if the person may see it.
 async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
     let number: Option<i64> = label.strip_prefix("EX-").and_then(|digits| digits.parse().ok());
     let found = match number {
@@ -160,10 +158,10 @@ async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
 struct ExportPage {
     frame: Frame,
     row: Row,
-    /// The change that the page shows.
+    /// The version that the page shows.
     seen: i64,
     columns: Vec<&'static str>,
-    /// How much is done, in thousandths.
+    /// The progress, in thousandths of the whole.
     done: i64,
     days: i64,
 }
@@ -182,7 +180,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
     visit.show(&page)
 }
 
-/// What was asked; of an export that cannot be read any more, nothing but how it was written.
+/// The original request; if it can no longer be read, only its format.
 fn asked(run: &Run) -> Asked {
     let kept = serde_json::from_str(&run.asked).ok().as_ref().and_then(Asked::read);
     kept.unwrap_or_else(|| Asked {

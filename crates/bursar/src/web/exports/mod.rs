@@ -1,4 +1,4 @@
-//! Files that leave: beginning one, what was taken out, and the same for programs.
+//! Exports: starting one, past exports, and the API.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -9,7 +9,6 @@ mod query;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), new::routes(), journal_accounts::routes(), api::routes()].into_iter().flatten().collect()
 }

@@ -1,5 +1,5 @@
-//! Beginning an export: what it is of, narrowed as the list was that it was asked from; the format, the columns, how many
-//! rows it will be. A small one is downloaded at once, a large one is made in the background.
+//! Starting an export: its filters (as in the list it was started from), the format, the columns, and the expected number
+//! of rows. A small one is downloaded at once, a large one is made in the background.
 
 use askama::Template;
 use axum::extract::State;
@@ -29,23 +29,22 @@ use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::payments;
 use crate::web::rewards::Ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/exports/new", reads, form), post("/exports", reads, begin)]
 }
 
-/// A byte or two more or less: what a cell takes on average.
+/// The average size of a cell in bytes, approximately.
 const BYTES_OF_A_CELL: i64 = 14;
 
-/// What is wanted: the rows, their filters in words, and the query string that says them again.
+/// The requested rows, their filters in words, and as a query string.
 struct Wanted {
     scope: Scope,
     told: String,
     query: String,
 }
 
-/// What the query says is wanted, or in words why that cannot be.
+/// Parses the request from the query string, or says why it is invalid.
 async fn wanted(
     db: &mut Db,
     visit: &Visit,
@@ -58,10 +57,10 @@ async fn wanted(
         return Err(Fault::forbidden());
     }
     let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
-    // Where a page of the list began says nothing about the whole of it.
+    // The position of a list page is irrelevant to the export.
     let _ = (tree.take_word("after"), tree.take_word("limit"), tree.take_word("of"));
     if kind != Kind::Rewards {
-        // The order of a list is its own; rewards keep it in the file.
+        // Only rewards keep the list's sort order in the file.
         let _ = tree.take_word("sort");
     }
     let (scope, told) = match kind {
@@ -117,7 +116,7 @@ fn all_or(words: Vec<String>) -> String {
     if words.is_empty() { "All".to_owned() } else { words.join(", ") }
 }
 
-/// A query as it is written in an address.
+/// The query string of a parsed query.
 fn written(tree: &Tree) -> String {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     let Tree::Object(fields) = tree else { return String::new() };
@@ -149,7 +148,7 @@ struct NewPage {
     query: String,
     told: String,
     rows: String,
-    /// How large, and how long it takes, in words.
+    /// The estimated size and time, in words.
     estimate: String,
     large: bool,
     columns: Vec<Heading>,
@@ -157,13 +156,13 @@ struct NewPage {
     is_journal: bool,
     is_earnings: bool,
     layouts: Vec<(&'static str, &'static str, bool)>,
-    /// What the filters of the journal and of earnings say now.
+    /// The current filters of journal and earnings.
     from: String,
     to: String,
     currency: String,
     by_day: bool,
     year: String,
-    /// The list that it is of, to narrow it there.
+    /// The list to narrow the filters in.
     list: &'static str,
     once: String,
     may_name_accounts: bool,
@@ -268,7 +267,7 @@ async fn begin(
     }
 }
 
-/// A small export is downloaded at once, a large one is watched.
+/// A small export is downloaded at once; a large one opens its progress page.
 fn address(run: &Run) -> String {
     let page = format!("/exports/{}", run.label());
     if run.state == Stands::Ready { page + "/file" } else { page }

@@ -1,5 +1,5 @@
-//! What is asked to be exported, as a query string says it: the same words for the API and on the page. What is
-//! deliberately not here: the filters of lists, which are read where the lists are.
+//! The export parameters in the query string, shared by API and page. What is deliberately not here: the filters of lists,
+//! which are parsed where the lists are.
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
@@ -31,7 +31,7 @@ use crate::web::kit::shapes;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// How the journal may be put together: entry by entry, or one for each day and currency.
+/// How the journal can be grouped: by entry, or by day and currency.
 const BY_ENTRY: &str = "entry";
 const BY_DAY: &str = "day";
 
@@ -41,7 +41,7 @@ shapes::shapes! {
     GroupName, "One entry for each journal (`entry`, when not named), or for each day and currency." => shapes::one_of([BY_ENTRY, BY_DAY]);
 }
 
-/// The columns of a file, by the names that there are.
+/// The column parameter, with the available names.
 pub fn columns(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     let mut names: Vec<&str> = names.into_iter().collect();
     names.sort_unstable();
@@ -49,25 +49,25 @@ pub fn columns(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     shapes::some_of(names)
 }
 
-/// How the file is written.
+/// The file options.
 #[derive(Clone, Debug, Default, IntoParams)]
 #[allow(dead_code, reason = "the description reads the fields; requests are read word by word")]
 pub struct Manner {
     /// `csv` (the default) or `xlsx`
     #[param(value_type = Option<FormatName>, inline)]
     pub format: Option<String>,
-    /// `true` begins CSV with the mark by which Excel knows UTF-8
+    /// `true` starts CSV with the byte-order mark by which Excel recognizes UTF-8
     pub bom: Option<bool>,
-    /// The columns, with commas between; the usual ones when not named
+    /// The columns, separated by commas; defaults to the usual ones
     #[param(ignore)]
     pub columns: Option<String>,
 }
 
 impl Manner {
-    /// Takes the words that are about the file out of a query.
+    /// Removes the file options from a query.
     ///
     /// # Errors
-    /// Where a yes or no is meant and something else stands.
+    /// An invalid boolean.
     pub fn take(tree: &mut Tree) -> Result<Self, Fault> {
         let bom = match tree.take_word("bom").as_deref() {
             None => None,
@@ -78,10 +78,10 @@ impl Manner {
         Ok(Self { format: tree.take_word("format"), bom, columns: tree.take_word("columns") })
     }
 
-    /// The whole of what is asked.
+    /// The complete export request.
     ///
     /// # Errors
-    /// A format or a column that there is not.
+    /// An unknown format or column.
     pub fn asked(&self, scope: Scope, told: String) -> Result<Asked, Fault> {
         let format = match self.format.as_deref() {
             None => Format::Csv,
@@ -105,13 +105,13 @@ impl Manner {
     }
 }
 
-/// Filters of a list and how the file is written, from a query string.
+/// The filters of a list and the file options, from a query string.
 pub struct ExportQuery<T> {
     /// The filters.
     pub filters: T,
     /// How the file is written.
     pub manner: Manner,
-    /// The filters as they were written, for whoever looks at what was taken.
+    /// The filters as given, for the export log.
     pub told: String,
 }
 
@@ -126,7 +126,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
     }
 }
 
-/// The filters as they were written.
+/// The filters as given.
 pub fn told(tree: &Tree) -> String {
     let Tree::Object(fields) = tree else { return "All".to_owned() };
     let mut words = Vec::new();
@@ -142,26 +142,26 @@ pub fn told(tree: &Tree) -> String {
     if words.is_empty() { "All".to_owned() } else { words.join(", ") }
 }
 
-/// Which earnings.
+/// The filters of an earnings export.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct EarningsAsk {
-    /// The tax year, like 2026; this one when not named
+    /// The tax year, like 2026; defaults to the current one
     #[param(value_type = Option<shapes::Year>, inline)]
     pub year: Option<String>,
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     pub payment_type: Option<String>,
-    /// An account with its users, by id or your id
+    /// An account with its users, by id or external id
     pub account: Option<String>,
-    /// What is paid to this partner alone, by id or your id
+    /// Only what is paid to this partner, by id or external id
     pub partner: Option<String>,
 }
 
 impl EarningsAsk {
-    /// What is meant.
+    /// The resolved scope.
     ///
     /// # Errors
-    /// The word that says nothing.
+    /// The first invalid parameter.
     pub async fn scope(&self, db: &mut Db, actor: &Actor, now: i64) -> Result<Scope, Fault> {
         let year =
             tax::wanted(self.year.as_deref(), now).map_err(|refusal| wrong("year", &refusal.sentence))?;
@@ -171,32 +171,32 @@ impl EarningsAsk {
     }
 }
 
-/// Which part of the books, and for whom.
+/// The filters and layout of a journal export.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct JournalAsk {
-    /// From this UTC date on
+    /// From this UTC date
     #[param(value_type = Option<shapes::Day>, inline)]
     pub from: Option<String>,
-    /// Up to and with this UTC date
+    /// Up to and including this UTC date
     #[param(value_type = Option<shapes::Day>, inline)]
     pub to: Option<String>,
-    /// This currency only
+    /// Only this currency
     #[param(value_type = Option<shapes::CurrencyCode>, inline)]
     pub currency: Option<String>,
     /// `generic` (the default), `quickbooks`, `xero` or `netsuite`
     #[param(value_type = Option<LayoutName>, inline)]
     pub layout: Option<String>,
-    /// `entry` (the default): one entry for each journal; `day`: one for each day and currency
+    /// `entry` (the default): one entry per journal; `day`: one per day and currency
     #[param(value_type = Option<GroupName>, inline)]
     pub group: Option<String>,
 }
 
 impl JournalAsk {
-    /// What is meant.
+    /// The resolved scope.
     ///
     /// # Errors
-    /// The word that says nothing.
+    /// The first invalid parameter.
     pub fn scope(&self) -> Result<Scope, Fault> {
         let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
         let currency = match &self.currency {
@@ -221,29 +221,29 @@ impl JournalAsk {
     }
 }
 
-/// Which part of the activity log.
+/// The filters of an activity log export.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditAsk {
-    /// The id of whoever did it
+    /// The id of the actor
     pub actor: Option<String>,
-    /// What was done, like `export_made`
+    /// The action, like `export_made`
     pub action: Option<String>,
     /// The id of what was changed
     pub subject: Option<String>,
-    /// From this UTC date on
+    /// From this UTC date
     #[param(value_type = Option<shapes::Day>, inline)]
     pub from: Option<String>,
-    /// Up to and with this UTC date
+    /// Up to and including this UTC date
     #[param(value_type = Option<shapes::Day>, inline)]
     pub to: Option<String>,
 }
 
 impl AuditAsk {
-    /// What is meant.
+    /// The resolved scope.
     ///
     /// # Errors
-    /// A date that is none.
+    /// An invalid date.
     pub fn scope(&self) -> Result<Scope, Fault> {
         let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
         Ok(Scope::Audit(Box::new(AuditFilter {
@@ -257,7 +257,7 @@ impl AuditAsk {
     }
 }
 
-/// The first moment of a span of days, and the first after it.
+/// The start of a range of days, and its exclusive end.
 fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Option<i64>), Fault> {
     let day = |name: &str, text: Option<&String>| match text {
         None => Ok(None),
@@ -273,15 +273,15 @@ fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Opti
     Ok((from, to.map(|day| day.saturating_add(DAY_US))))
 }
 
-/// A word of a query that cannot be.
+/// An error for an invalid query parameter.
 pub fn wrong(name: &str, detail: &str) -> Fault {
     Fault::field(FieldError { pointer: format!("/{name}"), code: "invalid", detail: detail.to_owned() })
 }
 
-/// Writes down who takes it, then answers with the file: CSV as it is read, a spreadsheet when it is whole.
+/// Logs the export, then responds with the file: CSV streamed as it is read, a spreadsheet once it is complete.
 ///
 /// # Errors
-/// What cannot be exported so.
+/// An export that is not possible.
 pub async fn answer(app: &App, actor: &Actor, asked: Asked) -> Result<Response, Fault> {
     let run = exports::send(app, actor, &asked).await?;
     let body = match asked.format {
@@ -291,7 +291,7 @@ pub async fn answer(app: &App, actor: &Actor, asked: Asked) -> Result<Response, 
     Ok(file(&run, asked.format, &asked.scope.word(), body))
 }
 
-/// A file that is kept.
+/// Streams a stored file.
 pub fn kept(app: &App, run: &Run, asked: &Asked) -> Response {
     let parts = unfold((app.clone(), run.clone(), 0), |(app, run, place)| async move {
         match exports::part(&app, &run, place).await {
@@ -312,7 +312,7 @@ fn file(run: &Run, format: Format, what: &str, body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// What is to be written next.
+/// What to write next.
 enum Next {
     Opening,
     Rows(Option<String>),
@@ -350,7 +350,7 @@ async fn rows(
     exports::gather(&mut app.store.read().await?, asked, place, now).await
 }
 
-/// The answer has begun, so all that is left is to break it off: half a file must not look like a whole one.
+/// The response has started, so abort it: half a file must not look complete.
 fn broken_off(error: &crate::ops::OpsError) -> std::io::Error {
     tracing::error!(?error, "an export broke off");
     std::io::Error::other("the export broke off")

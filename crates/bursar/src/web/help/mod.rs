@@ -1,5 +1,5 @@
-//! Help: what the statuses mean, and what to do about the symptoms that people come with. The same words stand where the
-//! things are; this page brings them together. What is deliberately not here: how to install and run the program (`docs`).
+//! Help: what the statuses mean, and what to do about common symptoms. The same texts appear where they apply; this page
+//! collects them. What is deliberately not here: installing and running the program (`docs`).
 
 use askama::Template;
 use axum::extract::State;
@@ -15,7 +15,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::work::ask::NEEDED;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/help", Need::May(Permission::Read), show)]
 }
@@ -25,11 +24,11 @@ pub fn routes() -> Vec<Route> {
 struct HelpPage {
     frame: Frame,
     rewards: Vec<(Chip, &'static str)>,
-    /// The events that must reach us: where, and which.
+    /// The webhook events we need: from where, and which.
     events: [(String, &'static [&'static str]); 3],
 }
 
-/// What the status of a reward means.
+/// The meaning of a reward's status.
 fn meaning(status: Shown) -> &'static str {
     match status {
         Shown::Submitted => "It waits for review.",

@@ -1,4 +1,4 @@
-//! Home, and the page behind the first link of all.
+//! Home, and the first-run setup page.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod show;
@@ -7,7 +7,6 @@ mod welcome;
 use crate::web::kit::route::Route;
 pub use welcome::PAGE as WELCOME;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [show::routes(), welcome::routes()].into_iter().flatten().collect()
 }

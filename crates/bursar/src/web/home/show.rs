@@ -1,5 +1,6 @@
-//! Home: where our own people begin. The steps of setting up until they are done, then what waits for whoever looks, each with
-//! the page on which it is done. What is deliberately not here: what waits for whom (`ops::home`). Partners begin at theirs.
+//! Home, where our own people start: the setup steps until they are done, then the tasks waiting for this person, each with
+//! the page to do it on. What is deliberately not here: which tasks are whose (`ops::home`). Partners have their own home
+//! page.
 
 use askama::Template;
 use axum::extract::State;
@@ -20,24 +21,23 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/", Need::Login, show), post("/home/steps", Need::May(Permission::Administer), steps)]
 }
 
-/// A step of setting up.
+/// A setup step and where to do it.
 struct Todo {
     words: &'static str,
     told: &'static str,
     done: bool,
-    /// Where it is done, for whoever may, and what the link says.
+    /// The page to do it on, if the person may, and the link's text.
     at: Option<(&'static str, &'static str)>,
-    /// Another way, where there is one: a file.
+    /// An alternative, if there is one: a file.
     or: Option<(&'static str, &'static str)>,
 }
 
 struct Task {
-    /// How many, in digits; nothing where it is one thing.
+    /// The count; empty for a single thing.
     count: String,
     words: String,
     sums: Vec<Summed>,
@@ -45,11 +45,11 @@ struct Task {
     aside: String,
     address: String,
     press: &'static str,
-    /// It is the first thing to do.
+    /// Whether it is the first thing to do.
     first: bool,
 }
 
-/// A vendor and how it stands.
+/// A vendor and its status.
 struct Line {
     label: &'static str,
     chip: Chip,
@@ -63,7 +63,7 @@ struct HomePage {
     frame: Frame,
     todos: Vec<Todo>,
     done: usize,
-    /// Somebody was paid already: what waits comes before what is left of setting up.
+    /// Whether somebody has been paid already; then tasks come before remaining setup steps.
     begun: bool,
     tasks: Vec<Task>,
     vendors: Vec<Line>,
@@ -119,7 +119,7 @@ fn todo(step: Step, done: bool, visit: &Visit) -> Todo {
     }
 }
 
-/// What waits of payouts that were begun, which weighs most.
+/// The tasks about started payouts, which come first.
 fn of_payouts(home: &Home) -> Vec<Task> {
     let mut tasks = Vec::new();
     if let Some(batch) = &home.to_release {
@@ -162,7 +162,7 @@ fn of_payouts(home: &Home) -> Vec<Task> {
     tasks
 }
 
-/// What waits for them, what weighs most first.
+/// The tasks for this person, most important first.
 fn tasks(home: &Home) -> Vec<Task> {
     let mut tasks = of_payouts(home);
     if let Some(heap) = home.to_review.as_ref().filter(|heap| heap.count > 0) {
@@ -226,7 +226,7 @@ impl Task {
         let points =
             (heap.points != 0).then(|| i64::try_from(heap.points).map_or_else(|_| "many".to_owned(), count));
         match heap.is_cut() {
-            // A sum of a part would be taken for the whole.
+            // A partial sum would be taken for the total.
             true => Self::of(heap.count),
             false => Self {
                 sums: heap.sums.iter().map(|sum| Cash(*sum)).collect(),
@@ -265,7 +265,7 @@ fn line(connection: &Connection) -> Line {
     }
 }
 
-/// A finding without the marks that a terminal shows around a command.
+/// A finding without the backticks that mark commands in a terminal.
 fn finding(one: Finding) -> (Chip, Finding) {
     let plain = |text: String| text.replace('`', "");
     (weight_chip(one.weight), Finding { what: plain(one.what), remedy: plain(one.remedy), ..one })
@@ -285,7 +285,7 @@ struct Shown {
     show: Option<String>,
 }
 
-/// Takes the list of first steps away, or puts it back.
+/// Hides the list of first steps, or shows it again.
 async fn steps(State(app): State<App>, visit: Visit, Form(sent): Form<Shown>) -> Result<Response, Fault> {
     let told = match home::hide_steps(&app, &visit.actor, sent.show.is_none()).await {
         Ok(()) if sent.show.is_some() => Told::good("The first steps are shown again, until they are done."),

@@ -1,5 +1,5 @@
-//! The page behind the first link of all: who the first administrator is, and whose program this is. What is deliberately not
-//! here: the second factor, which the next page asks for where it is required.
+//! The first-run setup page: the first administrator and the company. What is deliberately not here: the second factor,
+//! which the next page asks for if it is required.
 
 use askama::Template;
 use axum::extract::State;
@@ -25,7 +25,6 @@ use crate::web::users::zones;
 
 pub const PAGE: &str = "/welcome";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![get(PAGE, administers, show), post(PAGE, administers, begin)]
@@ -48,7 +47,7 @@ impl WelcomePage {
         here.map(|refusal| refusal.sentence.clone()).unwrap_or_default()
     }
 
-    /// What is wrong and belongs to no field.
+    /// An error that belongs to no field.
     fn elsewhere(&self) -> Option<&str> {
         self.wrong.as_ref().filter(|refusal| refusal.field.is_none()).map(|refusal| refusal.sentence.as_str())
     }
@@ -80,7 +79,7 @@ fn page(csrf: &str, typed: Typed, wrong: Option<Refusal>) -> Result<Response, Fa
     Ok((status, html(&page)?).into_response())
 }
 
-/// For whoever came too long ago to choose a password: what they have typed stays, and how to come again.
+/// The error if the session is too old to choose a password; what was typed is kept.
 fn too_late() -> Refusal {
     let told = format!(
         "More than ten minutes have gone by since you opened the link, so it does not count any more. `bursar user reset --email {FIRST}`, on the machine that runs Bursar, prints another one. Open it, and save there."
@@ -92,7 +91,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Res
     match welcome::is_due_for(&app, &session).await? {
         true => {
             let late = (!is_fresh(&session, app.clock.now())).then(too_late);
-            // Whoever begins again changes nothing that they leave as it is.
+            // Prefill, so that starting over changes nothing that is left as it is.
             let known = company::read(&mut app.store.read().await?).await?;
             let currency = Some(known.currency).filter(|code| !code.is_empty());
             let typed = Typed {

@@ -19,13 +19,12 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, post};
 use crate::web::kit::session::Who;
 
-/// The most bytes of a file.
+/// The largest file, in bytes.
 const FILE_LIMIT: usize = 32 << 20;
 
-/// The most lines of a file: each row takes memory while the whole is looked at.
+/// The most lines in a file: every row is held in memory while the file is checked.
 const MOST_LINES: usize = 200_000;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)
@@ -42,42 +41,43 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    /// Only say what would be done
+    /// Only report what would be done
     dry_run: Option<bool>,
 }
 
-/// What became of a file.
+/// The result of an import.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ImportReport)]
 pub struct ReportJson {
     accepted: u64,
-    /// Rows that were there already, with the same content.
+    /// Rows that already existed with the same content.
     duplicates: u64,
-    /// How many rows were refused.
+    /// The number of rejected rows.
     rejected_count: usize,
-    /// The first thousand of them, each with why.
+    /// The first thousand rejected rows, each with its reason.
     rejected: Vec<RowErrorJson>,
     lines: LinesJson,
-    /// What the accepted rewards come to, one sum per currency.
+    /// The total of the accepted rewards, one per currency.
     totals: Vec<MoneyJson>,
 }
 
-/// The lines of the file. `accepted`, `duplicates` and `rejected_count` together are `total` without the three others.
+/// Counts of the file's lines. `accepted`, `duplicates` and `rejected_count` add up to `total` minus the other three
+/// counts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ImportLines)]
 struct LinesJson {
     total: u64,
     header: u64,
-    /// Lines with nothing on them.
+    /// Empty lines.
     blank: u64,
-    /// Lines that go on with the row above, by a line break inside quotation marks.
+    /// Lines that continue the row above, after a line break inside quotes.
     continued: u64,
 }
 
-/// The most refused rows that an answer names: whoever has more of them mends the file, not the rows.
+/// The most rejected rows in a response: with more of them, the file is at fault, not its rows.
 const MOST_NAMED: usize = 1_000;
 
-/// Why a row was refused.
+/// Why a row was rejected.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ImportRowError)]
 struct RowErrorJson {
@@ -87,8 +87,8 @@ struct RowErrorJson {
     /// Stable; what each means: [/api/docs/errors](/api/docs/errors)
     code: &'static str,
     detail: String,
-    /// What the file has there, its beginning where it is long; empty where it has nothing, where the row as a whole is wrong,
-    /// and for where somebody is paid.
+    /// The value in the file, truncated if long; empty if the field is empty, if the row as a whole is wrong, and for
+    /// destinations.
     value: String,
 }
 
@@ -126,7 +126,7 @@ async fn rewards(
         return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
     }
     let file = body(request).await?;
-    // Lines end in either, or in both.
+    // Lines may end with LF, CR or both.
     let ends = |end: u8| file.iter().filter(|byte| **byte == end).count();
     if ends(b'\n').max(ends(b'\r')) > MOST_LINES {
         let told = format!(

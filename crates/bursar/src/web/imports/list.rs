@@ -1,4 +1,4 @@
-//! Imports: every file that was uploaded, newest first, and uploading another one. One import is in `show`.
+//! Imports: the uploaded files, newest first, and the upload page. A single import is in `show`.
 
 use askama::Template;
 use axum::Extension;
@@ -23,22 +23,21 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::upload::Upload;
 
-/// Who may import something; the handler asks what.
+/// Permission to import something; the handler checks what.
 pub const IMPORTS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners]);
 
-/// So many ids that read alike are named.
+/// At most this many similar ids are listed.
 const MOST_ALIKE: i64 = 100;
 /// The most bytes of a file.
 const FILE_LIMIT: usize = 32 << 20;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/imports", LOOKS, list),
         get("/imports/new", IMPORTS, new_form),
         get("/imports/example/{what}", IMPORTS, example_file),
         post("/imports/new", IMPORTS, new).up_to(FILE_LIMIT).with_file().heavy(),
-        // Where the import of rewards was before there were others.
+        // The former address for importing rewards.
         get("/rewards/import", Need::May(Permission::Review), async || {
             Redirect::to("/imports/new?what=rewards")
         }),
@@ -57,7 +56,7 @@ pub fn chip(state: ImportState) -> Chip {
     Chip { tone, words: state.label() }
 }
 
-/// An import as a row.
+/// An import, as a table row.
 struct Row {
     number: String,
     what: &'static str,
@@ -65,9 +64,9 @@ struct Row {
     by: String,
     at: Lately,
     chip: Chip,
-    /// Entered, there already, refused; nothing before they are known.
+    /// Accepted, duplicates and rejected; `None` until known.
     counts: Option<[String; 3]>,
-    /// There is a file of refused rows.
+    /// Whether there is a file of rejected rows.
     error_file: bool,
 }
 
@@ -85,7 +84,7 @@ struct ListPage {
     ask: Ask,
     problem: Option<String>,
     rows: Vec<Row>,
-    /// External ids that read like that of another thing: what they are of, as they were, how they read, and both pages.
+    /// External ids that normalize to that of another record: kind, original form, normalized form, and both pages.
     alike: Vec<[String; 5]>,
     turn: Turn,
     may: bool,
@@ -153,18 +152,18 @@ async fn list(
     visit.show(&page)
 }
 
-/// An external id that reads like that of another thing.
+/// An external id that normalizes to that of another record.
 fn alike(found: Found) -> [String; 5] {
     let page = |id: &str| match found.kind.as_str() {
         "activity" => format!("/activities/{id}"),
         kind => format!("/{kind}s/{id}"),
     };
     let (one, other) = (page(&found.subject), page(found.other.as_deref().unwrap_or(&found.subject)));
-    // Written with its signs, which is all that tells it apart.
+    // Show the escaped characters, the only difference between the two.
     [found.kind.clone(), format!("{:?}", found.was), found.normal, one, other]
 }
 
-/// Whether the rows that were refused can be had as a file.
+/// Whether the rejected rows are available as a file.
 pub fn has_error_file(import: &Import) -> bool {
     import.counts.rejected > 0 && import.forgotten_at.is_none() && !import.state.moving()
 }
@@ -174,9 +173,9 @@ pub fn has_error_file(import: &Import) -> bool {
 struct NewPage {
     frame: Frame,
     what: What,
-    /// The kinds this person may import: address, words, the one that is shown.
+    /// The kinds this person may import: address, label, whether it is the current one.
     kinds: Vec<(String, &'static str, bool)>,
-    /// What lets pressing twice upload once.
+    /// The one-time key that prevents a double upload.
     once: String,
     pasted: String,
     refused: Option<String>,
@@ -228,7 +227,7 @@ fn new_page(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-/// A file to begin with.
+/// An example file to start from.
 async fn example_file(visit: Visit, Path(what): Path<String>) -> Result<Response, Fault> {
     let what = what.strip_suffix(".csv").and_then(What::parse).ok_or_else(Fault::missing)?;
     if !visit.may(verbs::permission(what)) {
@@ -292,10 +291,10 @@ async fn new(
     }
 }
 
-/// The endings of files that hold rows as text, whatever separates their columns.
+/// The extensions of text files with rows, whatever their delimiter.
 const ENDINGS: [&str; 3] = [".csv", ".tsv", ".txt"];
 
-/// Why a file is not taken by its name, before anybody looks at what it holds.
+/// Why a file is refused because of its name, before its content is read.
 fn not_taken(name: &str) -> Option<String> {
     let lower = name.trim().to_ascii_lowercase();
     if ENDINGS.iter().any(|ending| lower.len() > ending.len() && lower.ends_with(ending)) {

@@ -1,4 +1,4 @@
-//! Files that come in: uploading one, what it would do, what became of it.
+//! Imports: uploading a file, what it would do, and its result.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -7,7 +7,6 @@ mod show;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), show::routes(), api::routes()].into_iter().flatten().collect()
 }

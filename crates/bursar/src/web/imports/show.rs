@@ -1,4 +1,4 @@
-//! One import: naming its columns, what it would do, how far it is, what became of it, and its refused rows as a file.
+//! One import: mapping its columns, what it would do, progress, result, and its rejected rows as a file.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -22,7 +22,6 @@ use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::Who;
 use crate::web::kit::{history, sse};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/imports/{number}", LOOKS, show),
@@ -35,14 +34,14 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// How many refused rows stand on the page; all of them are in the file.
+/// How many rejected rows the page lists; the file has all of them.
 const MOST_REFUSED: i64 = 200;
 /// How many rows of the file are shown beside its columns.
 const EXAMPLES: usize = 3;
-/// What a form says of a header that stands for none of our columns.
+/// The form value of a header that maps to none of our columns.
 const LEFT_OUT: &str = "-";
 
-/// The import, when this person may work on its kind.
+/// The import, if this person may import its kind.
 async fn mine(db: &mut Db, visit: &Visit, number: &str) -> Result<Import, Fault> {
     let import = imports::find(db, number).await?;
     if visit.may(verbs::permission(import.what)) { Ok(import) } else { Err(Fault::forbidden()) }
@@ -67,24 +66,24 @@ struct ImportPage {
     moving: bool,
     told: String,
     tone: &'static str,
-    /// How far it is, in thousandths; nothing where nobody can say.
+    /// The progress, in thousandths; `None` if unknown.
     bar: Option<i64>,
     counts: Vec<(&'static str, String)>,
-    /// What its lines are, where they were counted.
+    /// The counts of its lines, if they were counted.
     lines: Option<String>,
     sample: Sample,
     refused: Vec<Refused>,
     refused_in_all: String,
     refused_more: bool,
     left_out: Vec<String>,
-    /// What becomes of where known payees are paid.
+    /// The changes to existing payees' destinations.
     destinations: Option<String>,
-    /// The button that enters the file.
+    /// The label of the import button.
     enters: String,
     error_file: bool,
     forgotten: Option<When>,
     seen: i64,
-    /// Why Import is not to be pressed.
+    /// Why the Import button is disabled.
     why_not: Option<&'static str>,
     may: bool,
     checked: bool,
@@ -94,7 +93,7 @@ struct ImportPage {
 }
 
 impl ImportPage {
-    /// What can be looked at after it.
+    /// The label of the link to the imported records.
     fn looks_at(&self) -> Option<&'static str> {
         match self.what {
             What::Rewards => Some("Review the rewards"),
@@ -183,7 +182,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
     visit.show(&page)
 }
 
-/// What may be said of an import, in a sentence that is read aloud when it changes.
+/// The state of the import in a sentence, announced to screen readers when it changes.
 fn told(import: &Import) -> String {
     let counts = import.counts;
     let (done, total) = (count(import.done), rows(import.total));
@@ -219,7 +218,7 @@ fn told(import: &Import) -> String {
     }
 }
 
-/// What becomes of where known payees are paid. Of an import that stopped, their pages say how far it came.
+/// The changes to existing payees' destinations. If the import stopped, the payees' pages show how far it came.
 fn destinations(import: &Import, of: &Destinations) -> Option<String> {
     match import.state {
         ImportState::Checked | ImportState::Importing => of.told(true),
@@ -274,7 +273,7 @@ async fn events(
     sse::watching(app, actor.id, sse::Watched::Import(number), &ask, &headers).await
 }
 
-/// A column of the file: what it is called, its first fields, and which of ours it stands for.
+/// A column of the file: its name, its first values, and which of ours it maps to.
 struct Header {
     place: usize,
     name: String,
@@ -346,7 +345,7 @@ async fn columns_page(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-/// A field as an example: its beginning.
+/// The start of a value, as an example.
 fn shortened(text: &str) -> String {
     const MOST: usize = 40;
     match text.chars().nth(MOST) {
@@ -358,7 +357,7 @@ fn shortened(text: &str) -> String {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Chosen {
-    /// For each header of the file, in order.
+    /// One entry per header of the file, in order.
     #[serde(default)]
     stands_for: Vec<String>,
 }
@@ -387,7 +386,7 @@ async fn name_columns(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Start {
-    /// The check whose outcome was shown.
+    /// The version of the check that was shown.
     seen: i64,
 }
 

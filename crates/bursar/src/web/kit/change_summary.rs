@@ -1,14 +1,14 @@
-//! The particulars of a change as people read them: what the audit trail keeps as JSON, in a few words. What changed is
-//! told from before to after, and what stayed is left out.
+//! Summarizes a change for people, from the JSON detail in the audit trail: values before and after, without unchanged
+//! ones.
 
 use serde_json::{Map, Value};
 
 use super::format::plain;
 
-/// The particulars, one by one.
+/// The details, one by one.
 pub fn particulars(json: &str) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
-    // What a device has signed is for whoever checks it, and stands in the trail.
+    // Signed passkey data is for verification only, and stays in the trail.
     fields.remove("evidence");
     let mut told = Vec::new();
     if let (Some(Value::Object(before)), Some(Value::Object(after))) =
@@ -31,7 +31,7 @@ pub fn particulars(json: &str) -> Vec<String> {
     told
 }
 
-/// What is named twice, as it was and as it is: the two names and what they are of.
+/// Pairs of fields that hold the old and the new value: both names, and the name of what changed.
 fn pairs(fields: &Map<String, Value>) -> Vec<(String, String, String)> {
     let mut pairs = Vec::new();
     if fields.contains_key("old") && fields.contains_key("new") {
@@ -46,7 +46,7 @@ fn pairs(fields: &Map<String, Value>) -> Vec<(String, String, String)> {
     pairs
 }
 
-/// What differs between two objects.
+/// The differences between two objects.
 fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
     let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
     let nothing = Value::Null;
@@ -57,7 +57,7 @@ fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Strin
         .collect()
 }
 
-/// One change in words; nothing where there is none.
+/// One change in words; empty if the values are equal.
 fn change(name: &str, before: &Value, after: &Value) -> String {
     if before == after {
         return String::new();
@@ -74,7 +74,7 @@ fn label(name: &str) -> String {
     plain(name).to_lowercase()
 }
 
-/// A value in words; a word of ours, as it is spelled in the database, without its underscores.
+/// A value in words; an enum value of ours loses its underscores.
 fn named(name: &str, value: &Value) -> String {
     const OURS: [&str; 7] = ["", "fact", "state", "status", "role", "from", "standing"];
     let words = words(value);
@@ -82,10 +82,10 @@ fn named(name: &str, value: &Value) -> String {
     if spelled && OURS.contains(&name) { words.replace('_', " ") } else { words }
 }
 
-/// So many characters of one value are shown; the whole of it stands in the trail.
+/// How many characters of a value are shown; the audit trail has all of it.
 const SHOWN: usize = 300;
 
-/// A value in words; empty where it says nothing.
+/// A value in words; empty if there is nothing to show.
 fn words(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -105,13 +105,13 @@ fn words(value: &Value) -> String {
     }
 }
 
-/// A moment that is kept as microseconds, as how safe mode stands is: between the years 2001 and 2100.
+/// A timestamp stored as microseconds, as in safe mode's state: between the years 2001 and 2100.
 fn moment_in_micros(value: &Value) -> Option<String> {
     let at = value.as_i64().filter(|at| (1_000_000_000_000_000..4_102_444_800_000_000).contains(at))?;
     Some(crate::clock::told(at))
 }
 
-/// Whether it reads like `2026-03-02T02:00:00Z`.
+/// Whether it has the form `2026-03-02T02:00:00Z`.
 fn is_moment(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 20

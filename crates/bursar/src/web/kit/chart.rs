@@ -1,33 +1,33 @@
-//! A chart of bars as an image of lines that grow from the left: a label and a value in words above each bar, so that
-//! colour and length never stand alone. It is as wide as its place, and its text as large as other text. What is
-//! deliberately not here: the table that stands beside every chart with the same figures.
+//! Horizontal bar charts as SVG. Each bar has a label and a value as text above it, so that color and length are never the
+//! only information. Charts scale to their container, with normal text size. What is deliberately not here: the table
+//! beside every chart with the same figures.
 
 use std::fmt;
 
 use askama::filters::HtmlSafe;
 
-/// One bar, and a second one below it where there is something to set against it.
+/// A bar, with an optional second one below it for comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
     pub label: String,
     pub value: String,
-    /// How much; nothing is drawn of what is not above zero.
+    /// The bar's value; nothing is drawn unless it is positive.
     pub first: i128,
-    /// What is set against it: drawn below it, thinner and hatched.
+    /// The value to compare with: drawn below, thinner and hatched.
     pub second: i128,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
-    /// Tells it apart from the other charts of its page.
+    /// The chart's id, unique on its page.
     pub id: String,
     pub title: String,
-    /// What it shows, for whoever does not see it.
+    /// A description for screen readers.
     pub told: String,
     pub bars: Vec<Bar>,
 }
 
-/// A bar with its words, in pixels.
+/// The height of a bar with its text, in pixels.
 const ROW: usize = 36;
 
 impl HtmlSafe for Chart {}
@@ -72,7 +72,7 @@ impl fmt::Display for Chart {
     }
 }
 
-/// A part of the most as `12.3%`, in whole thousandths; at least one, so that what is there is seen.
+/// A share as `12.3%`, rounded down; at least 0.4%, so that a small value stays visible.
 fn share(value: i128, most: i128) -> Option<String> {
     if value <= 0 || most <= 0 {
         return None;

@@ -1,5 +1,5 @@
-//! Clawbacks on the pages of what they concern: the payment that was paid twice, the payee whose next claim is less, the reward
-//! that is taken back. What is deliberately not here: entering one (`rewards::show`).
+//! Clawbacks as shown on related pages: the payment that was paid twice, the payee whose next claim is reduced, the reward
+//! that is clawed back. What is deliberately not here: entering one (`rewards::show`).
 
 use payout::money::Sum;
 use payout::reward::RewardStatus;
@@ -7,17 +7,16 @@ use payout::reward::RewardStatus;
 use super::format::{Cash, Summed, When};
 use crate::store::clawbacks::Clawback;
 
-/// A clawback as a line.
+/// A clawback, as a table row.
 pub struct TakenBack {
     pub number: String,
-    /// The number of the reward that it takes back.
+    /// The number of the reward that it claws back.
     pub of: String,
-    /// How much it takes off.
     pub value: Summed,
     pub how: String,
-    /// The payment that it came off, or will: its number.
+    /// The number of the payment that it was or will be deducted from.
     pub payment: Option<String>,
-    /// When it did.
+    /// When it was deducted from a payment.
     pub at: Option<When>,
     pub why: String,
 }

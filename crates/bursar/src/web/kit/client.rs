@@ -1,6 +1,6 @@
-//! Who is at the other end of a connection. Behind a proxy that is the proxy, and whom it passes a request on for is
-//! believed only of proxies that the operator named: anybody can write `X-Forwarded-For`. What is deliberately not here:
-//! who signs in.
+//! Determines the client's address. Behind a proxy, the connection's peer is the proxy, and `X-Forwarded-For` is only
+//! trusted from proxies that the operator has configured, because anybody can write it. What is deliberately not here: who
+//! signs in.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,16 +8,16 @@ use axum::extract::{ConnectInfo, Request};
 
 use crate::config::Range;
 
-/// A neighbourhood of addresses that one party usually holds: a /24, or a /64 of the newer ones.
+/// A block of addresses that usually belongs to one party: an IPv4 /24 or an IPv6 /64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Network(IpAddr);
 
-/// A whole site of the newer addresses, a /48: one customer is often given all of its 65,536 networks.
+/// An IPv6 site, a /48: one customer often gets all of its 65,536 networks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Site(Ipv6Addr);
 
 impl Network {
-    /// The one an address is in.
+    /// The network of an address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
@@ -25,7 +25,7 @@ impl Network {
         })
     }
 
-    /// The site it belongs to; none among the older addresses, of which nobody is given many.
+    /// The site of an IPv6 network; `None` for IPv4, where nobody gets that many.
     pub fn site(self) -> Option<Site> {
         match self.0 {
             IpAddr::V4(_) => None,
@@ -34,8 +34,7 @@ impl Network {
     }
 }
 
-/// One entry of `X-Forwarded-For`: an address, which some proxies write with the port beside it, and the newer ones in
-/// brackets.
+/// Parses an entry of `X-Forwarded-For`: an address, with a port in some proxies' entries, and IPv6 addresses in brackets.
 fn passed_on_for(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
@@ -43,8 +42,8 @@ fn passed_on_for(entry: &str) -> Option<IpAddr> {
     address.ok().map(|address| address.to_canonical())
 }
 
-/// The address a request comes from: the connection's, or, when a trusted proxy holds that, the last one on its list of
-/// whom it passes on for that is no trusted proxy itself.
+/// The client's address: the peer's or, if the peer is a trusted proxy, the last entry of its list that is not a trusted
+/// proxy itself.
 pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.holds(address));
@@ -53,41 +52,40 @@ pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
         if !is_trusted(nearest) {
             break;
         }
-        // What is no address ends what can be believed.
+        // An invalid entry ends the trusted part of the list.
         let Some(address) = passed_on_for(passed_on) else { break };
         nearest = address;
     }
     Some(nearest)
 }
 
-/// The same for what is allowed by it: nobody's where a trusted proxy passed it on for what is no address.
+/// The address for access control; `None` if a trusted proxy forwarded an invalid one.
 pub fn certain(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
     let found = address(request, trusted)?;
     let is_proxy = trusted.iter().any(|range| range.holds(found));
-    // A proxy on this machine that was not named: what it passes on comes from anywhere.
+    // The peer is an unconfigured proxy on this machine, so the real client is unknown.
     if found.is_loopback() && !is_proxy && !listed(request).is_empty() {
         return None;
     }
-    // The proxy speaks for itself only where it names nobody, or nothing but proxies.
+    // The proxy itself is the client only if its list is empty or has nothing but proxies.
     let unreadable = || listed(request).iter().any(|entry| passed_on_for(entry).is_none());
     if is_proxy && unreadable() { None } else { Some(found) }
 }
 
-/// What proxies have written, the nearest last. A line may hold anything, and rubbish of one entry takes none of the others
-/// away.
+/// The entries of `X-Forwarded-For`, nearest last. An invalid entry does not affect the others.
 fn listed(request: &Request) -> Vec<String> {
     let lines = request.headers().get_all("x-forwarded-for").iter();
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     entries.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
 }
 
-/// The network a request comes from, to count its tries by. Nobody's when it comes from this machine: then it is a proxy
-/// here that was not named, and one count would stand for everybody behind it.
+/// The client's network, for counting its attempts. `None` for this machine: it is an unconfigured proxy then, and one
+/// counter would cover everybody behind it.
 pub fn network(request: &Request, trusted: &[Range]) -> Option<Network> {
     address(request, trusted).filter(|address| !address.is_loopback()).map(Network::of)
 }
 
-/// The network that whoever has not signed in comes from; an extension of the forms anybody may send.
+/// The network of a client that has not signed in; a request extension of forms open to anybody.
 #[derive(Clone, Copy, Debug)]
 pub struct ComesFrom(pub Option<Network>);
 

@@ -1,6 +1,7 @@
-//! What every code of the API means: what happened, what it means for the money and what to do; and the page that tells it,
-//! where the `type` of every problem leads. What has its words in `payout` already (blockers, commands, amounts, reasons) is
-//! told in those. What is deliberately not here: which code is answered when, and codes that only pages meet, which show none.
+//! The documentation of every API error code: what happened, what it means for the money, and what to do; and the page that
+//! the `type` of every problem links to. Codes already documented in `payout` (blockers, commands, amounts, reasons) use
+//! those texts. What is deliberately not here: when each code is returned, and codes that only appear on pages, which do
+//! not show them.
 
 use askama::Template;
 use axum::response::Response;
@@ -15,7 +16,7 @@ use super::layout::{assets_version, html};
 use super::problem::Fault;
 use crate::ops::import::wrong_quotes;
 
-/// Declares what codes mean: the code, what happened, what it means for the money where it could mean something, what to do.
+/// Declares the documentation of codes: the code, what happened, what it means for the money if anything, what to do.
 macro_rules! rows {
     ($($code:ident $happened:literal, $money:literal, $act:literal;)+) => {
         &[$(Row { code: stringify!($code), happened: $happened, money: $money, act: $act },)+]
@@ -26,15 +27,15 @@ mod doing;
 mod reasons;
 mod requests;
 
-/// Where the page is: beside the reference, and open to whoever can read that.
+/// The path of the page: beside the API reference, with the same access.
 pub const PATH: &str = "/api/docs/errors";
 
-/// Where a code is explained.
+/// The URL that explains a code.
 pub fn address(base_url: &str, code: &str) -> String {
     format!("{base_url}{PATH}#{code}")
 }
 
-/// What a code means.
+/// The documentation of a code.
 struct Row {
     code: &'static str,
     happened: &'static str,
@@ -52,7 +53,7 @@ impl Row {
     }
 }
 
-/// Codes about one thing.
+/// Codes on one topic.
 struct Area {
     id: &'static str,
     title: &'static str,
@@ -60,31 +61,31 @@ struct Area {
     rows: &'static [Row],
 }
 
-/// Codes that mean the same, in words.
+/// Codes with the same meaning, in words.
 #[derive(Debug)]
 pub struct Entry {
-    /// The codes; more than one only where vendors have several words for one thing.
+    /// The codes; more than one only if vendors have several codes for the same thing.
     pub codes: Vec<&'static str>,
     /// What happened and what it means, in paragraphs.
     pub told: Vec<String>,
-    /// What to do; empty where that is said already.
+    /// What to do; empty if `told` already says it.
     pub act: String,
 }
 
-/// Codes about one thing, in words.
+/// Codes on one topic, in words.
 #[derive(Debug)]
 pub struct Group {
-    /// Its anchor, which no code has.
+    /// The anchor; no code has the same name.
     pub id: &'static str,
-    /// What it is about.
+    /// The title.
     pub title: &'static str,
-    /// What holds of all of them.
+    /// An introduction that applies to all of them.
     pub lead: &'static str,
-    /// One by one.
+    /// The entries.
     pub entries: Vec<Entry>,
 }
 
-/// All that there is to say, group by group.
+/// All documentation, by group.
 pub fn groups() -> Vec<Group> {
     let areas = requests::AREAS.iter().chain(doing::AREAS);
     let mut all: Vec<Group> = areas.map(group).collect();
@@ -92,12 +93,12 @@ pub fn groups() -> Vec<Group> {
     all
 }
 
-/// Every code that has words.
+/// Every documented code.
 pub fn all() -> Vec<&'static str> {
     groups().into_iter().flat_map(|group| group.entries).flat_map(|entry| entry.codes).collect()
 }
 
-/// The codes of an area, with those that have their words elsewhere.
+/// The codes of an area, including those documented elsewhere.
 fn group(area: &Area) -> Group {
     let elsewhere: Vec<Entry> = match area.id {
         requests::AMOUNTS => AMOUNTS.iter().map(|error| of_payout(error.code(), error.sentence())).collect(),
@@ -113,12 +114,12 @@ fn group(area: &Area) -> Group {
     Group { id: area.id, title: area.title, lead: area.lead, entries }
 }
 
-/// What the answer says in these very words.
+/// An entry whose text is the response's own sentence.
 fn of_payout(code: &'static str, sentence: &str) -> Entry {
     Entry { codes: vec![code], told: vec![sentence.to_owned()], act: String::new() }
 }
 
-/// What is wrong with an amount and with nothing else.
+/// The errors about amounts only.
 const AMOUNTS: [MoneyError; 8] = [
     MoneyError::Signed,
     MoneyError::NotANumber,
@@ -130,10 +131,10 @@ const AMOUNTS: [MoneyError; 8] = [
     MoneyError::Zero,
 ];
 
-/// Why a command on a payment is refused. Each sentence says what it means and what to do; what a row adds stands behind them.
+/// The refusals of commands on a payment. Their sentences say what they mean and what to do; a row's text is appended.
 fn commands(rows: &[Row]) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    // It means the same of everything that somebody may have changed meanwhile.
+    // This one is generic, and not about payments only.
     for why in NotNow::ALL.iter().filter(|why| **why != NotNow::NotLookedAt) {
         match entries.iter_mut().find(|entry| entry.codes == [why.code()]) {
             Some(entry) => entry.told.push(why.sentence().to_owned()),
@@ -141,7 +142,7 @@ fn commands(rows: &[Row]) -> Vec<Entry> {
         }
     }
     for entry in &mut entries {
-        // One code, several reasons: what is true of one of them may be false of another.
+        // One code with several reasons: what is true of one may be false of another.
         if entry.told.len() > 1 {
             entry.told.insert(0, "One of these; the detail says which.".to_owned());
         }
@@ -153,7 +154,7 @@ fn commands(rows: &[Row]) -> Vec<Entry> {
     entries
 }
 
-/// Why something cannot be paid; and what the code means where it is that of a whole answer.
+/// The blockers, and what their codes mean as the code of a whole response.
 fn blockers() -> Group {
     let entry = |code: &Code| {
         let mut told = vec![code.message().to_owned()];
@@ -173,7 +174,7 @@ fn blockers() -> Group {
     }
 }
 
-/// Why a payment stands as it does. Vendors have several words for one thing, which are told together.
+/// The reasons of payments. Vendors' codes for the same thing are combined into one entry.
 fn payment_reasons() -> Group {
     let mut alike: Vec<(Explanation, Vec<&'static str>)> = Vec::new();
     for code in reasons::CODES {
@@ -196,16 +197,16 @@ fn payment_reasons() -> Group {
     }
 }
 
-/// How the vendor's lines and our books stand to each other.
+/// The states of the comparison between the vendor's movements and our books.
 fn reconciliation() -> Group {
-    // The name of no vendor stands at the front of a sentence.
+    // Start the sentence with a capital letter.
     let begun = |words: String| {
         let mut letters = words.chars();
         let first = letters.next().map(char::to_uppercase).into_iter().flatten();
         first.chain(letters).collect::<String>()
     };
     let entry = |standing: &Standing| {
-        // One side waits by the clock, the other for the end of its payment.
+        // One side waits for a time, the other for the end of its payment.
         let waits = (*standing == Standing::Waits).then(|| standing.message(A_VENDOR, Some(0)));
         let told = [Some(standing.message(A_VENDOR, None)), waits].into_iter().flatten().map(begun);
         Entry { codes: vec![standing.as_str()], told: told.collect(), act: begun(standing.remedy(A_VENDOR)) }
@@ -227,10 +228,10 @@ struct CodesPage {
     groups: Vec<Group>,
 }
 
-/// The page.
+/// The page with all codes.
 ///
 /// # Errors
-/// When it cannot be rendered, which would be a fault of ours.
+/// If rendering fails, which would be our bug.
 pub fn page() -> Result<Response, Fault> {
     html(&CodesPage { version: assets_version(), groups: groups() })
 }

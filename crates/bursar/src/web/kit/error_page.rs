@@ -1,5 +1,5 @@
-//! Gives an answer that failed its words: `problem+json` for programs, a page for people. What is deliberately not here: what
-//! went wrong (`kit::problem`).
+//! Renders an error response: `problem+json` for programs, a page for people. What is deliberately not here: the error
+//! itself (`kit::problem`).
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,7 +14,7 @@ use super::layout::{assets_version, html};
 use super::problem::{Fault, Scene, Told, blocker};
 use super::refused;
 
-/// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged.
+/// Renders the body of an error response. Successful responses and those with a body of ours pass unchanged.
 pub fn render(mut response: Response, scene: &Scene) -> Response {
     let status = response.status();
     let fault = match response.extensions_mut().remove::<Fault>() {
@@ -43,7 +43,8 @@ pub fn render(mut response: Response, scene: &Scene) -> Response {
     rendered
 }
 
-/// What the framework answers by itself has no words of ours: a wrong method, a path that is not UTF-8, a panic.
+/// Whether a response needs no body from us. The framework's own errors do: a wrong method, a path that is not UTF-8, a
+/// panic.
 fn has_words(response: &Response) -> bool {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -102,7 +103,6 @@ struct Wrong<'a> {
     csrf: Option<&'a str>,
 }
 
-/// The page of something that went wrong.
 fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
     let title = match told.status.as_u16() {
         401 => "Sign in first",
@@ -123,7 +123,7 @@ fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
             "This payment's record cannot be read",
             "Nothing more is sent for it. What was sent already goes on at the vendor; look there. The other payments go on.",
         ),
-        // What an answer to a program calls by its name stands below.
+        // The page lists below what the API response names by code.
         (false, true) => (title, "Something stands in the way, so nothing was done."),
         (false, false) => (title, told.detail.as_str()),
     };
@@ -134,15 +134,15 @@ fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
         title,
         detail,
         errors: errors.collect(),
-        // That a role does not allow it is what the page says already.
+        // The page already says that the role does not allow it.
         whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
         request_id: &scene.request_id,
         csrf: scene.csrf.as_deref(),
     })
 }
 
-/// The page of something that went wrong; the caller sets the status.
+/// The error page, or bare text; the caller sets the status.
 fn bare_or_page(told: &Told, scene: &Scene) -> Response {
-    // A page that tells of a fault must not fail itself: then the words go bare.
+    // Rendering an error must not fail: fall back to bare text.
     page(told, scene).unwrap_or_else(|_| told.detail.clone().into_response())
 }

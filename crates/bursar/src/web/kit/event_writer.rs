@@ -1,6 +1,6 @@
-//! The writer of vendors' events: handlers hand their event to it, and it takes whatever waits, inserts it in one database
-//! transaction and answers all of them after the commit. There is no timer: alone, an event waits for nobody. What is
-//! deliberately not here: checking whose an event is (`webhooks`), and understanding it (`work::intake`).
+//! The writer of vendor events (group commit): handlers hand over their events; the writer takes whatever is waiting,
+//! inserts it in one database transaction and answers all of them after the commit. There is no timer, so a single event is
+//! never delayed. What is deliberately not here: verifying an event (`webhooks`), and processing it (`work::intake`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,49 +20,49 @@ use crate::store::events::{self, New};
 use crate::watched::{self, Watched};
 use crate::{store, transact};
 
-/// How many events may wait for the writer. Beyond that the vendor is asked to come again, and does.
+/// How many events may wait for the writer. Beyond that the vendor is asked to retry.
 const WAITING_AT_MOST: usize = 4_096;
 
-/// How many the writer takes at once.
+/// How many events the writer takes at once.
 const AT_ONCE: usize = 512;
 
-/// How long the secrets in memory may be older than those in the database, which another node may have changed.
+/// How old the cached secrets may be; another node may have changed them in the database.
 const SECRETS_US: i64 = 1_000_000;
 
-/// How far the moment that is shown as a vendor's last event may lie behind it.
+/// How outdated the displayed time of a vendor's last event may be.
 const NOTED_US: i64 = 1_000_000;
 
-/// How many KiB of events may wait for the writer together.
+/// How many KiB of events may wait for the writer in total.
 const WAITING_KIB: usize = 64 << 10;
 
-/// How long a writer waits before it shows that it is alive.
+/// How long an idle writer waits before it reports that it is alive.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The writers' names where their age is told, and within what time each comes round.
+/// The writers' names in the liveness report.
 const WRITERS: [&str; 2] = ["webhooks_1", "webhooks_2"];
 
 const ROUND: Duration = Duration::from_secs(120);
 
-/// What a writer is handed. An event holds its share of the room for what waits until it is written.
+/// A message to a writer. An event holds its share of the memory budget until it is written.
 enum Message {
     Store(Box<New>, OwnedSemaphorePermit, oneshot::Sender<bool>),
-    /// Bad signatures were counted, and nothing else may come to note them with.
+    /// Bad signatures were counted, and there may be no event to record them with.
     NoteBad,
 }
 
-/// Signatures that did not fit, counted in memory: anybody can send them, and none may cost a commit. They are noted with
-/// whatever is committed next, or by themselves once in [`BAD_NOTED_US`].
+/// Bad signatures, counted in memory: anybody can send them, so they must not cost a commit each. They are recorded with
+/// the next commit, or separately once every [`BAD_NOTED_US`].
 #[derive(Default)]
 struct BadSignatures {
     counted: [AtomicUsize; Vendor::ALL.len()],
     noted_at: AtomicI64,
 }
 
-/// How often bad signatures are noted when nothing else is.
+/// How often bad signatures are recorded if nothing else is.
 const BAD_NOTED_US: i64 = 10_000_000;
 
 impl BadSignatures {
-    /// Counts one; whether it is time to note them.
+    /// Counts one; returns whether it is time to record them.
     fn count(&self, vendor: Vendor, now: i64) -> bool {
         if let Some(counted) = self.of(vendor) {
             counted.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl BadSignatures {
             .collect()
     }
 
-    /// Puts back what could not be noted.
+    /// Restores counts that could not be recorded.
     fn put_back(&self, taken: &[(Vendor, usize)]) {
         for (vendor, count) in taken {
             if let Some(counted) = self.of(*vendor) {
@@ -93,18 +93,18 @@ impl BadSignatures {
     }
 }
 
-/// The way to the writers, and the secrets against which signatures are checked.
+/// The channel to the writers, and the secrets for verifying signatures.
 #[derive(Clone)]
 pub struct Intake {
     writer: mpsc::Sender<Message>,
     bad: Arc<BadSignatures>,
     room: Arc<Semaphore>,
     secrets: Arc<Mutex<Option<Secrets>>>,
-    /// In place of the writers: each event is committed by whoever takes it.
+    /// Commits each event directly, without writers.
     alone: Option<App>,
 }
 
-/// What signatures are checked with.
+/// The secrets for verifying signatures.
 #[derive(Clone)]
 pub struct Secrets {
     read_at: i64,
@@ -131,24 +131,24 @@ impl Intake {
         Self { writer, bad, room, secrets: Arc::default(), alone: None }
     }
 
-    /// Without writers: for a simulation, in which one thing follows another.
+    /// Without writers: for a simulation, in which everything runs in order.
     pub fn in_turn(app: App) -> Self {
         let (writer, _) = mpsc::channel(1);
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         Self { writer, bad: Arc::default(), room, secrets: Arc::default(), alone: Some(app) }
     }
 
-    /// Counts a signature that did not fit; whether it is time to note them.
+    /// Counts a bad signature; returns whether it is time to record them.
     pub(in crate::web) fn counts_bad(&self, vendor: Vendor, now: i64) -> bool {
         self.bad.count(vendor, now)
     }
 
-    /// Has the signatures that did not fit noted, if a writer can be reached.
+    /// Asks a writer to record the bad signatures, if one can be reached.
     pub(in crate::web) fn note_bad(&self) {
         let _ = self.writer.try_send(Message::NoteBad);
     }
 
-    /// Stores an event; answers after the commit.
+    /// Stores an event; returns after the commit.
     pub(in crate::web) async fn store(&self, event: New) -> Result<(), Fault> {
         if let Some(app) = &self.alone {
             let new = [event];
@@ -173,7 +173,7 @@ impl Intake {
         }
     }
 
-    /// What signatures are checked with, as the database has it or had a moment ago.
+    /// The secrets for verifying signatures, at most slightly outdated.
     pub(in crate::web) async fn secrets(&self, app: &App) -> Result<Secrets, Fault> {
         let changes = app.nudge.vendors_changed.load(Ordering::Acquire);
         let now = app.clock.now();
@@ -212,7 +212,6 @@ fn not_stored() -> Fault {
     Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
 }
 
-/// What a writer works with.
 #[derive(Clone)]
 struct Writer {
     app: App,
@@ -220,15 +219,15 @@ struct Writer {
     bad: Arc<BadSignatures>,
 }
 
-/// What it keeps from one pass to the next.
+/// A writer's state between passes.
 #[derive(Default)]
 struct Kept {
     some: Vec<Message>,
     noted: Noted,
 }
 
-/// One pass of a writer: takes what waits, commits it together, then answers. A failed commit is answered 503 and the
-/// vendor sends again; so is a pass that panicked. Answers whether there will be more.
+/// One pass of a writer: takes what is waiting, commits it together, then answers. After a failed commit or a panic the
+/// answer is 503, and the vendor retries. Returns whether there will be more.
 async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
     let Writer { app, messages, bad } = &with;
     let mut kept = kept.lock().await;
@@ -265,7 +264,7 @@ async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
         );
     }
     for answer in waiting {
-        // Whoever no longer waits has broken off; the vendor sends again and the event is known by then.
+        // If the handler is gone, the vendor retries, and the event is already stored by then.
         let _ = answer.send(stored.is_ok() || payout::planted::on("acknowledged_unstored"));
     }
     if stored.is_ok() && !new.is_empty() {
@@ -277,11 +276,11 @@ async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
     true
 }
 
-/// When each vendor's last event came, as a writer has noted it.
+/// The recorded time of each vendor's last event.
 type Noted = HashMap<Vendor, i64>;
 
-/// What is to be noted beside these events: a row that all commits change would make them wait for each other, so it is
-/// changed once in a while.
+/// The last-event times to record with these events. Not with every commit: updating one row in all of them would serialize
+/// the commits.
 fn to_note(noted: &Noted, new: &[New]) -> Noted {
     let mut last = Noted::new();
     for event in new {
@@ -292,7 +291,7 @@ fn to_note(noted: &Noted, new: &[New]) -> Noted {
     last
 }
 
-/// One line for many: whoever sends them must not fill the log either.
+/// One log line for many, so that bad signatures cannot fill the log.
 fn tell_of_bad(counted: &[(Vendor, usize)]) {
     for (vendor, count) in counted {
         let vendor = vendor.as_str();

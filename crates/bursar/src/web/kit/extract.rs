@@ -1,6 +1,6 @@
-//! Reading what people and programs send, strictly: an unknown field, a doubled key or a wrong type is refused with a
-//! pointer to the place, never guessed at. JSON bodies, query strings and forms all become a [`Tree`] and are read from
-//! it by the same code, so that a filter means the same wherever it is written.
+//! Strict parsing of requests: an unknown field, a duplicate key or a wrong type is refused with a pointer to its place,
+//! never guessed at. JSON bodies, query strings and forms all become a [`Tree`] and are read from it by the same code, so
+//! that a filter means the same everywhere.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -20,27 +20,27 @@ use serde::{Deserialize, Deserializer};
 use super::problem::{Fault, FieldError};
 use axum::body::{Body, Bytes};
 
-/// The most bytes of a body, where a route does not say otherwise.
+/// The largest body in bytes, unless a route says otherwise.
 pub const BODY_LIMIT: usize = 1 << 20;
-/// The most bytes of a form.
+/// The largest form, in bytes.
 pub const FORM_LIMIT: usize = 64 << 10;
-/// The most bytes of a form that anybody may send: an address, a password, where to go next.
+/// The largest form open to anybody, in bytes: an address, a password, where to go next.
 pub const OPEN_FORM_LIMIT: usize = 16 << 10;
-/// The most names of a query or form and the most keys of one JSON object. Reading costs work for each of them, and
-/// nobody means so many.
+/// The most fields of a query or form, and the most keys of one JSON object. Each costs work, and no real request has that
+/// many.
 pub const MOST_FIELDS: usize = 2_000;
 /// The longest name of a field, in bytes.
 const MOST_NAME_BYTES: usize = 255;
 /// The longest value of a field, in bytes.
 const MOST_VALUE_BYTES: usize = 64 << 10;
-/// How deep JSON may be nested.
+/// The deepest nesting of JSON.
 const MOST_DEPTH: usize = 32;
 
-/// How many bytes of a body the route takes; an extension of its requests.
+/// The route's body limit in bytes; a request extension.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimit(pub usize);
 
-/// A JSON body, read strictly. An empty body is an empty object.
+/// A JSON body, parsed strictly. An empty body is an empty object.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
@@ -65,7 +65,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The type of a body, lower case and without parameters.
+/// The media type of a body, in lower case and without parameters.
 pub fn content_type(headers: &HeaderMap) -> String {
     let whole = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     whole.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
@@ -74,7 +74,7 @@ pub fn content_type(headers: &HeaderMap) -> String {
 /// The whole body, within the route's limit.
 ///
 /// # Errors
-/// 413 over the limit, 400 when the sender broke off.
+/// 413 over the limit, 400 if the client disconnected.
 pub async fn body(request: Request) -> Result<Bytes, Fault> {
     let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -96,11 +96,11 @@ pub async fn body(request: Request) -> Result<Bytes, Fault> {
     Ok(bytes.into())
 }
 
-/// What is too large is read on for so many times the limit before it is refused.
+/// How many times the limit is read and discarded before an oversized body is refused.
 const PASSED_OVER: usize = 4;
 
-/// Reads on and throws away what comes, up to a bound. A proxy that is still sending when it is answered takes the connection
-/// for broken, and tells its client so instead of the answer.
+/// Reads and discards the rest of a body, up to a bound. A proxy that is still sending when the response arrives would
+/// report a broken connection to its client instead of the response.
 pub async fn pass_over(chunks: impl Stream<Item = Result<Bytes, BrokenBody>>, most: usize) {
     let mut chunks = std::pin::pin!(chunks);
     let mut passed = 0;
@@ -111,24 +111,24 @@ pub async fn pass_over(chunks: impl Stream<Item = Result<Bytes, BrokenBody>>, mo
     }
 }
 
-/// How long nothing may come of a body.
+/// How long a body may pause.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long a body may take beside what its length allows.
+/// How long a body may take in addition to what its length allows.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What comes more slowly than this over the whole of a body, in bytes a second, is not waited for.
+/// The minimum average speed of a body, in bytes a second.
 const SLOWEST: u64 = 32 << 10;
 
-/// Why a body did not come whole.
+/// Why a body was not read completely.
 #[derive(Debug)]
 pub enum BrokenBody {
-    /// Its sender broke off.
+    /// The client disconnected.
     Broken(axum::Error),
-    /// It came too slowly.
+    /// It was too slow.
     Slow,
 }
 
 impl BrokenBody {
-    /// The same, told.
+    /// The error response.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Broken(_) => Fault::bad_request("body_incomplete", "The body broke off before its end."),
@@ -151,14 +151,14 @@ impl fmt::Display for BrokenBody {
 
 impl std::error::Error for BrokenBody {}
 
-/// How long nothing may come of a body, and how long it may take in all.
+/// The time limits of a body: between two pieces, and in total.
 #[derive(Clone, Copy)]
 struct Pace {
     idle: Duration,
     whole: Duration,
 }
 
-/// A body piece by piece, while it comes in time: whoever sends a byte now and then holds nothing for long.
+/// A body in pieces, within its time limits, so that a client sending a byte now and then cannot hold resources.
 pub fn in_time(body: Body, limit: usize) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
     pieces(body, Pace { idle: IDLE, whole: PATIENCE + Duration::from_secs(limit as u64 / SLOWEST) })
 }
@@ -177,7 +177,7 @@ fn pieces(body: Body, pace: Pace) -> impl Stream<Item = Result<Bytes, BrokenBody
     })
 }
 
-/// What was sent, before it means anything.
+/// The request data, before it is interpreted.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Tree {
     /// JSON's null.
@@ -188,27 +188,26 @@ pub enum Tree {
     Number(serde_json::Number),
     /// A JSON string.
     Text(String),
-    /// A word of a query or form, which may also stand for a number or a yes.
+    /// A value of a query or form, which may also stand for a number or a boolean.
     Word(String),
-    /// A JSON array, or a query parameter that stands more than once.
+    /// A JSON array, or a repeated query parameter.
     List(Vec<Tree>),
-    /// A JSON object with its keys in order, doubled ones included.
+    /// A JSON object with its keys in order, including duplicates.
     Object(Vec<(String, Tree)>),
 }
 
 impl Tree {
-    /// The tree of a query string or form: empty parameters are left out, repeated ones become a list. A name that ends in
-    /// `[]` is a column of a table of inputs: it is a list however often it stands, and empty cells keep their places, so
-    /// that what stands beside one another in a row stays together.
+    /// The tree of a query string or form. Empty parameters are left out, repeated ones become a list. A name ending in
+    /// `[]` is a column of a table of inputs: always a list, and empty cells keep their places, so that rows stay aligned.
     ///
     /// # Errors
-    /// When there are more fields than anybody means, or one is too long.
+    /// If there are too many fields, or one is too long.
     pub fn from_pairs(encoded: &[u8]) -> Result<Self, FieldError> {
         Self::gathered(url::form_urlencoded::parse(encoded))
     }
 
-    /// The same of pairs that were taken apart. Each is looked up by its hash, and reading ends at the first that is one
-    /// too many: what a stranger sends costs no more work than its length.
+    /// The same for decoded pairs. Fields are looked up by hash, and parsing stops at the first one over the limit, so the
+    /// work is linear in the input's length.
     fn gathered<'a>(pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, FieldError> {
         let mut fields: Vec<(String, Self)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
@@ -243,7 +242,7 @@ impl Tree {
         Ok(Self::Object(fields))
     }
 
-    /// Takes a single word out of it.
+    /// Removes a single value.
     pub fn take_word(&mut self, name: &str) -> Option<String> {
         let Self::Object(fields) = self else { return None };
         let at = fields.iter().position(|(known, value)| known == name && matches!(value, Self::Word(_)))?;
@@ -259,8 +258,8 @@ impl Tree {
     }
 }
 
-/// The first place where JSON is not what a request may be: a key twice in one object, or more, longer or deeper than
-/// anybody means. Each key is looked at once.
+/// The first place where JSON exceeds what a request may contain: a duplicate key, too many fields, a value too long,
+/// nesting too deep. Each key is checked once.
 fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
     match tree {
         Tree::Object(_) | Tree::List(_) if depth >= MOST_DEPTH => {
@@ -305,7 +304,7 @@ fn value_too_long() -> FieldError {
 }
 
 impl FieldError {
-    /// What is wrong with the place itself; [`FieldError::under`] says where it is.
+    /// An error at the current place; [`FieldError::under`] adds the path.
     fn here(code: &'static str, detail: String) -> Self {
         Self { pointer: String::new(), code, detail }
     }
@@ -316,7 +315,7 @@ impl FieldError {
     }
 }
 
-/// The first text that holds the character NUL, which no text does and PostgreSQL does not store.
+/// The first text with a NUL character, which PostgreSQL cannot store.
 fn nul(tree: &Tree) -> Option<String> {
     match tree {
         Tree::Object(fields) => fields.iter().find_map(|(name, value)| {
@@ -331,12 +330,12 @@ fn nul(tree: &Tree) -> Option<String> {
     }
 }
 
-/// A name as a JSON pointer writes it (RFC 6901).
+/// A name escaped for a JSON pointer (RFC 6901).
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Reads what was meant from what was sent.
+/// Deserializes a tree.
 ///
 /// # Errors
 /// The first field that is unknown, missing or of a wrong type.
@@ -348,20 +347,20 @@ pub fn read<T: DeserializeOwned>(tree: &Tree) -> Result<T, FieldError> {
     T::deserialize(Node(tree)).map_err(|error| error.0)
 }
 
-/// A field of a PUT or PATCH: what is not named is kept, null clears.
+/// A field of a PUT or PATCH: an absent one is kept, null clears.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Change<T> {
-    /// Not named.
+    /// Absent.
     #[default]
     Keep,
-    /// Named as null.
+    /// Null.
     Clear,
-    /// Named with a value.
+    /// A value.
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// The value there will be, for a field that may be empty.
+    /// The resulting value of an optional field.
     pub fn over(self, existing: Option<T>) -> Option<T> {
         match self {
             Self::Keep => existing,
@@ -370,10 +369,10 @@ impl<T> Change<T> {
         }
     }
 
-    /// The value there will be, for a field that must have one.
+    /// The resulting value of a required field.
     ///
     /// # Errors
-    /// When it was cleared, or was never given.
+    /// If it was cleared, or was never set.
     pub fn required(self, pointer: &str, existing: Option<T>) -> Result<T, FieldError> {
         self.over(existing).ok_or_else(|| FieldError {
             pointer: pointer.to_owned(),
@@ -389,7 +388,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     }
 }
 
-/// Why reading failed, with the way to the place.
+/// A deserialization error, with the path to its place.
 #[derive(Debug)]
 struct Wrong(FieldError);
 
@@ -499,7 +498,7 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
-/// A place in the tree, to read from.
+/// A position in the tree to deserialize from.
 struct Node<'a>(&'a Tree);
 
 macro_rules! words_as_numbers {
@@ -552,7 +551,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.0 {
-            // A form's list with one entry looks like a single word.
+            // A form's list with one entry looks like a single value.
             Tree::Word(_) => visitor.visit_seq(Items(std::slice::from_ref(self.0).iter().enumerate())),
             Tree::Null
             | Tree::Bool(_)
@@ -563,7 +562,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         }
     }
 
-    /// An array that fits a struct's fields by order is not that struct.
+    /// Do not accept an array whose entries fit the struct's fields by order.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,

@@ -1,6 +1,6 @@
-//! Query strings, forms and the pages of a list. A form carries its session's word (`csrf`), without which nothing is
-//! done, and may carry a one-time key (`once`), so that pressing twice acts once; both are taken out before a handler
-//! sees the form.
+//! Query strings, forms and list pagination. A form carries its session's CSRF token (`csrf`), without which it is refused,
+//! and may carry a one-time key (`once`), so that submitting it twice acts once; both are removed before a handler sees the
+//! form.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -14,8 +14,8 @@ use super::problem::{Fault, FieldError};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use axum::http::StatusCode;
 
-/// Filters from a query string, read strictly: an unknown name is refused, because a filter that is silently dropped
-/// widens what follows. An empty parameter counts as not given.
+/// Filters from a query string, parsed strictly: an unknown name is refused, because silently dropping a filter would widen
+/// the result. An empty parameter counts as absent.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
@@ -26,37 +26,37 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Filters together with the page of the list that is wanted.
+/// Filters together with the requested page of the list.
 pub struct ListQuery<T>(pub T, pub Paging);
 
-/// Which page of a list is wanted: `limit` of 1 to 200, 50 when not named, `after` what the page before answered. Lists for
-/// people know the way back besides.
+/// The requested page of a list: `limit` from 1 to 200, 50 by default, and `after` as returned with the page before. Lists
+/// on pages also keep the way back.
 #[derive(Clone, Debug)]
 pub struct Paging {
-    /// How many rows at most.
+    /// The most rows on the page.
     pub limit: i64,
-    /// Where the page before ended: the sort key and id of its last row.
+    /// Where the previous page ended: the sort key and id of its last row.
     pub after: Option<Vec<String>>,
-    /// How to sort, for the lists that can be sorted.
+    /// The sort order, for lists that can be sorted.
     pub sort: Option<String>,
     /// `after` as it was sent.
     cursor: Option<String>,
-    /// How many rows stand on the pages before this one.
+    /// How many rows are on the pages before this one.
     at: usize,
-    /// The pages before this one but the first: how many rows stand before each, and where it begins.
+    /// The pages before this one except the first: how many rows are before each, and its cursor.
     trail: Vec<(usize, String)>,
-    /// The first of those pages are not known any more.
+    /// Whether the first of those pages have been dropped.
     cut: bool,
-    /// The address of the list without the page.
+    /// The list's address without the page.
     here: String,
 }
 
-/// Where a page of a list stands, and the ways to the others.
+/// The position of a page in its list, and the links to other pages.
 #[derive(Clone, Debug, Default)]
 pub struct Turn {
-    /// `51–100 of 220`, as far as it is known.
+    /// `51–100 of 220`, as far as known.
     pub told: String,
-    /// The first page, where the page before is another one.
+    /// The first page, if it is not also the previous one.
     pub first: Option<String>,
     pub before: Option<String>,
     pub next: Option<String>,
@@ -68,13 +68,13 @@ impl Turn {
     }
 }
 
-/// So many pages back are known.
+/// How many previous pages are remembered.
 const MOST_BACK: usize = 20;
-/// So many bytes their places may take together: a proxy may refuse an address that is longer than eight thousand.
+/// The most bytes of their cursors together: a proxy may refuse a URL longer than eight thousand bytes.
 const MOST_TRAIL: usize = 2_000;
-/// So many rows a list may have been turned past.
+/// The highest row offset of a page.
 const MOST_ROWS: usize = 1_000_000_000;
-/// What stands between the pages of a trail, and between the parts of one.
+/// The separators between the pages of a trail, and within one.
 const BETWEEN: char = '*';
 const WITHIN: char = '.';
 
@@ -87,14 +87,14 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListQuery<T> {
 }
 
 impl<T: DeserializeOwned> ListQuery<T> {
-    /// The filters and the page of the list at this path that a query string names.
+    /// Parses the filters and the page of the list at this path from a query string.
     ///
     /// # Errors
-    /// What of it cannot be read.
+    /// The first parameter that is invalid.
     pub fn of(path: &str, query: &str) -> Result<Self, Fault> {
         let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
         let mut paging = Paging::take(&mut tree).map_err(Fault::field)?;
-        // Programs go by `after` alone.
+        // The API uses `after` only.
         if !path.starts_with("/api/") {
             paging.know_the_way(&mut tree, path, query);
         }
@@ -131,10 +131,10 @@ impl Paging {
         Ok(Self { limit, after, sort, cursor, at: 0, trail: Vec::new(), cut: false, here: String::new() })
     }
 
-    /// Reads the way back, of which nothing depends but links: what cannot be read of it is left out.
+    /// Parses the way back. Only links depend on it, so invalid parts are ignored.
     fn know_the_way(&mut self, tree: &mut Tree, path: &str, query: &str) {
         let at = tree.take_word("at").and_then(|word| word.parse().ok());
-        // The first page begins at the beginning, and no list is longer than that.
+        // The first page starts at 0, and no list is longer than the limit.
         self.at = at.filter(|at| self.cursor.is_some() && *at <= MOST_ROWS).unwrap_or(0);
         let trail = tree.take_word("trail").unwrap_or_default();
         let page = |page: &str| {
@@ -142,7 +142,7 @@ impl Paging {
             opened(cursor)?;
             Some((at.parse().ok()?, cursor.to_owned()))
         };
-        // What has lost its beginning begins with nothing.
+        // A trail that lost its beginning starts with a separator.
         self.cut = trail.starts_with(BETWEEN);
         self.trail = trail.split(BETWEEN).filter_map(page).take(MOST_BACK).collect();
         let mut here = url::form_urlencoded::Serializer::new(String::new());
@@ -151,8 +151,7 @@ impl Paging {
         self.here = format!("{path}?{}", here.finish());
     }
 
-    /// Where this page stands, given how many rows it shows, where the next one begins, and how many there are in all where
-    /// that was counted.
+    /// The position of this page: `shown` rows, the cursor of the next page, and the total if it was counted.
     pub fn turn(&self, shown: usize, next: Option<&str>, of: Option<&str>) -> Turn {
         let knows = self.cursor.is_none() || self.at > 0;
         let (from, to) = (self.at + 1, self.at + shown);
@@ -175,7 +174,7 @@ impl Paging {
             let mut trail = self.trail.clone();
             trail.extend(self.cursor.clone().filter(|_| knows).map(|cursor| (self.at, cursor)));
             let mut lost = trail.len().saturating_sub(MOST_BACK);
-            // Each cursor holds what its list goes by, which may be a long name.
+            // Cursors contain the sort key, which may be a long name.
             let mut bytes: usize = trail[lost..].iter().map(|(_, cursor)| cursor.len()).sum();
             while bytes > MOST_TRAIL {
                 bytes -= trail[lost].1.len();
@@ -197,7 +196,7 @@ impl Paging {
             let lost = cut.then(String::new).into_iter();
             let pages = lost.chain(trail.iter().map(|(at, cursor)| format!("{at}{WITHIN}{cursor}")));
             let pages: Vec<String> = pages.collect();
-            // A trail of nothing but what was lost is the mark alone.
+            // If everything was dropped, the trail is the separator alone.
             let told = if trail.is_empty() { BETWEEN.to_string() } else { pages.join(&BETWEEN.to_string()) };
             page.append_pair("trail", &told);
         }
@@ -205,23 +204,23 @@ impl Paging {
         format!("{}{and}{}", self.here, page.finish())
     }
 
-    /// The parts of `after`, when there are as many as this list's sort has.
+    /// The parts of `after`, if their number fits this list's sort order.
     ///
     /// # Errors
-    /// When `after` comes from another list or sort.
+    /// If `after` is from another list or sort order.
     pub fn after_parts<const N: usize>(&self) -> Result<Option<[String; N]>, Fault> {
         let Some(parts) = self.after.clone() else { return Ok(None) };
         parts.try_into().map(Some).map_err(|_| self.elsewhere())
     }
 
-    /// `after` is not of this list.
+    /// The error for an `after` of another list.
     pub fn elsewhere(&self) -> Fault {
         let detail = "This page belongs to another list or sort; begin again without `after`.".to_owned();
         Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
     }
 }
 
-/// Where a page ends, written so that nobody is tempted to build it by hand.
+/// Encodes a cursor, opaque so that nobody builds one by hand.
 pub fn sealed(parts: &[&str]) -> String {
     URL_SAFE_NO_PAD.encode(parts.join("\u{1f}"))
 }
@@ -239,10 +238,10 @@ fn query_of(parts: &Parts) -> Result<Tree, FieldError> {
     Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes())
 }
 
-/// A form that was posted, its `csrf` checked and its `once` taken (both by the route's own layer).
+/// A posted form, its `csrf` checked and its `once` taken (both by the route's layer).
 pub struct Form<T>(pub T);
 
-/// The fields of a posted form; an extension of its request.
+/// The fields of a posted form; a request extension.
 #[derive(Clone, Debug)]
 pub struct Posted(pub Tree);
 
@@ -269,12 +268,12 @@ impl<S: Sync> FromRequestParts<S> for Key {
 }
 
 impl Key {
-    /// What a verb is given, so that it keeps its answer together with its effect.
+    /// What a verb needs to store its response together with its effect.
     pub fn once<T: 'static>(self, reply: fn(&T) -> Reply) -> Option<Once<T>> {
         self.0.map(|mark| Once::new(mark, reply))
     }
 
-    /// The same, where the contract demands a key.
+    /// The same, if the API requires a key.
     ///
     /// # Errors
     /// 400 without one.
@@ -287,17 +286,17 @@ impl Key {
     }
 }
 
-/// The answer to a form that does not hold its session's word.
+/// The response to a form without a valid CSRF token.
 pub fn form_expired() -> Fault {
     let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
     Fault::new(StatusCode::FORBIDDEN, "form_expired", told)
 }
 
-/// On an answer that is not kept: it holds a secret, which would lie in the database, or says only what would be done.
+/// Marks a response that must not be stored: it contains a secret, or is only a dry run.
 #[derive(Clone, Copy, Debug)]
 pub struct NotKept;
 
-/// Where a second request could pay twice, a key is not optional.
+/// The error for a missing key, which is required if a second request could pay twice.
 pub fn key_required() -> Fault {
     let told = "Send an Idempotency-Key with this request, so that repeating it after a lost answer cannot do it twice.";
     Fault::bad_request("idempotency_key_required", told)

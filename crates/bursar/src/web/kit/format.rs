@@ -1,6 +1,6 @@
-//! How a thing is written on a page: times with their zone, money with its digits grouped, statuses with a colour that
-//! never stands alone, and why something cannot be done. What is deliberately not here: sentences that a rule owns;
-//! those come from `payout`.
+//! Formatting for pages: times in the reader's zone, grouped amounts, status chips whose color never stands alone, and
+//! reasons why something cannot be done. What is deliberately not here: sentences that a rule owns; those come from
+//! `payout`.
 
 use std::fmt;
 
@@ -20,18 +20,18 @@ use crate::store::programs::Worth;
 use crate::store::transactions::Transaction;
 
 tokio::task_local! {
-    /// The zone of whoever reads. The gate sets it around every request, so that no page can forget it.
+    /// The reader's time zone. The guard sets it around every request, so that no page can forget it.
     static ZONE: TimeZone;
     static NOW: i64;
 }
 
-/// Answers a request with every [`When`] of it told in this zone, as somebody reads it now.
+/// Runs a request with every [`When`] in it formatted in this zone, as of `now`.
 pub async fn in_zone<T>(zone: TimeZone, now: i64, answer: impl Future<Output = T>) -> T {
     ZONE.scope(zone, NOW.scope(now, answer)).await
 }
 
-/// A moment in the reader's zone: `23 Nov 2026, 06:20 CET`, which a narrow column may break only behind the date. UTC with its
-/// seconds is at hand: pointing at it tells it, and a program reads it.
+/// A time in the reader's zone: `23 Nov 2026, 06:20 CET`, which a narrow column may break only after the date. Carries UTC
+/// with seconds as a tooltip and as a machine-readable attribute.
 #[derive(Clone, Copy)]
 pub struct When(pub i64);
 
@@ -52,8 +52,8 @@ fn write_time(f: &mut fmt::Formatter<'_>, at: jiff::Timestamp, here: &impl fmt::
     write!(f, "<time datetime=\"{utc}\" title=\"{exact}\">{here}</time>")
 }
 
-/// The same for a row of a list: `23 Nov, 06:20` in the year in which it is read, `23 Nov 2025, 06:20` otherwise. The zone is
-/// named in the layout, on paper too.
+/// The short form for table rows: `23 Nov, 06:20` in the current year, `23 Nov 2025, 06:20` otherwise. The layout names the
+/// zone, also when printed.
 #[derive(Clone, Copy)]
 pub struct Lately(pub i64);
 
@@ -73,30 +73,30 @@ impl fmt::Display for Lately {
     }
 }
 
-/// The name of the zone that times are told in.
+/// The name of the reader's time zone.
 pub fn zone_name() -> String {
     let name = |zone: &TimeZone| zone.iana_name().unwrap_or("UTC").replace('_', " ");
     ZONE.try_with(name).unwrap_or_else(|_| "UTC".to_owned())
 }
 
-/// The moment, where there is one.
+/// The formatted time, if there is one.
 pub fn when(at: Option<i64>) -> Option<When> {
     at.map(When)
 }
 
-/// An amount: its digits in groups, its currency behind it.
+/// An amount with grouped digits, followed by its currency.
 #[derive(Clone, Copy)]
 pub struct Cash<T = Money>(pub T);
 
 impl<T: Copy + Into<Sum>> Cash<T> {
-    /// What it adds to the sum of what is ticked.
+    /// What it adds to the total of the selected rows.
     pub fn adds(&self) -> Adds {
         let sum: Sum = self.0.into();
         Adds { minor: sum.minor, unit: sum.currency.code(), digits: sum.currency.digits() }
     }
 }
 
-/// What a ticked row adds to the sum that the script tells beside the buttons: attributes of its box.
+/// What a selected row adds to the total that the script shows beside the buttons: attributes of its checkbox.
 pub struct Adds {
     minor: i128,
     unit: &'static str,
@@ -115,7 +115,7 @@ impl fmt::Display for Adds {
     }
 }
 
-/// A sum of amounts, written as one amount is.
+/// A total, formatted like an amount.
 pub type Summed = Cash<Sum>;
 
 impl<T: Copy + Into<Sum>> HtmlSafe for Cash<T> {}
@@ -128,17 +128,17 @@ impl<T: Copy + Into<Sum>> fmt::Display for Cash<T> {
     }
 }
 
-/// An amount in digits alone, for where its currency stands already.
+/// An amount without its currency.
 pub fn bare(amount: impl Into<Sum>) -> String {
     grouped(&amount.into().decimal())
 }
 
-/// What a reward is worth: money or points.
+/// The value of a reward: money or points.
 #[derive(Clone, Copy)]
 pub struct Value(pub Worth);
 
 impl Value {
-    /// What it adds to the sum of what is ticked; a clawback takes off.
+    /// What it adds to the total of the selected rows; a clawback subtracts.
     pub fn adds(&self, clawback: &bool) -> Adds {
         let adds = match self.0 {
             Worth::Cash(money) => Cash(money).adds(),
@@ -161,12 +161,12 @@ impl fmt::Display for Value {
     }
 }
 
-/// A whole number with its digits in groups.
+/// A whole number with grouped digits.
 pub fn count(number: i64) -> String {
     grouped(&number.to_string())
 }
 
-/// How many there are: `1 reward`, `2 rewards`.
+/// A count with its noun: `1 reward`, `2 rewards`.
 pub fn how_many(number: usize, one: &str, more: &str) -> String {
     let word = if number == 1 { one } else { more };
     format!("{} {word}", grouped(&number.to_string()))
@@ -187,10 +187,10 @@ fn grouped(decimal: &str) -> String {
     text + rest
 }
 
-/// A status as it is shown: its words, and a colour beside them.
+/// A status as shown: a label with a color.
 #[derive(Clone, Copy)]
 pub struct Chip {
-    /// `good`, `bad`, `warn`, `wait` or nothing.
+    /// `good`, `bad`, `warn`, `wait` or empty.
     pub tone: &'static str,
     pub words: &'static str,
 }
@@ -227,11 +227,11 @@ pub fn status_chip(status: Status) -> Chip {
     Chip { tone, words: status.label() }
 }
 
-/// The chip of a payment: its status, or that it was paid by other means than the vendor's.
+/// The chip of a payment: its status, or that it was paid by other means.
 pub fn payment_chip(transaction: &Transaction) -> Chip {
     match transaction.outside {
         Some(_) => Chip { tone: "good", words: label_of(transaction) },
-        // What only a person can move on must not look like what moves by itself.
+        // What needs a person must not look like what resolves by itself.
         None if transaction.state.detail() == Some(Detail::NeedsReview) => {
             Chip { tone: "bad", ..status_chip(transaction.state.status()) }
         }
@@ -239,7 +239,7 @@ pub fn payment_chip(transaction: &Transaction) -> Chip {
     }
 }
 
-/// The word for how a payment stands: its status, or that its payee was paid in another way.
+/// A payment's label: its status, or that its payee was paid by other means.
 pub fn label_of(transaction: &Transaction) -> &'static str {
     match (transaction.otherwise_at, &transaction.outside) {
         (Some(_), _) => "Paid otherwise",
@@ -248,15 +248,15 @@ pub fn label_of(transaction: &Transaction) -> &'static str {
     }
 }
 
-/// The finer word of a payment, which says nothing of one whose payee was paid in another way.
+/// The detailed status of a payment; `None` if its payee was paid by other means.
 pub fn detail_of(transaction: &Transaction) -> Option<&'static str> {
     detail(transaction.state).filter(|_| transaction.outside.is_none())
 }
 
-/// What of the money that left us did not stay with payees; two of the three are told only where there is something.
+/// The money that left us and did not stay with payees; two of the three parts are shown only if not zero.
 pub struct ToldBack {
     pub to_us: Summed,
-    /// Lies in payees' balances at the vendor.
+    /// In payees' balances at the vendor.
     pub in_balances: Option<Summed>,
     pub given_up: Option<Summed>,
 }
@@ -280,7 +280,7 @@ pub fn batch_chip(status: BatchStatus) -> Chip {
     Chip { tone, words: status.label() }
 }
 
-/// The finer word beside a status.
+/// The detail shown beside a status.
 pub fn detail(state: State) -> Option<&'static str> {
     state.detail().map(|detail| match detail {
         Detail::OutcomeUnknown => "outcome not known yet",
@@ -294,13 +294,13 @@ pub fn detail(state: State) -> Option<&'static str> {
     })
 }
 
-/// What a payment stands for that was paid out of the money that lay in the payee's balance.
+/// The meaning of a payment paid out of the money parked in the payee's balance.
 const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money that lay in their Stripe balance, or was paid by other means in its place. Two people have said so.";
 
-/// What a payment stands for that somebody made in another way.
+/// The meaning of a payment that somebody made outside.
 const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
 
-/// How a payment stands and what that means for the money.
+/// The meaning of a payment's state for the money.
 pub fn meaning_of(transaction: &Transaction) -> &'static str {
     match (transaction.otherwise_at, &transaction.outside) {
         (Some(_), _) => PAID_OTHERWISE,
@@ -309,7 +309,7 @@ pub fn meaning_of(transaction: &Transaction) -> &'static str {
     }
 }
 
-/// The same where it stands so by the word of people and not of the vendor, or without a bank payout that was tried.
+/// The meaning if people set the state rather than the vendor, or if no bank payout was attempted.
 fn by_people(transaction: &Transaction) -> Option<&'static str> {
     let reason = transaction.reason.as_ref().map(|reason| reason.code.as_str());
     match (transaction.state, reason) {
@@ -376,23 +376,22 @@ pub fn meaning(state: State) -> &'static str {
     }
 }
 
-/// One reason why something cannot be paid, told once for all that it concerns.
+/// One reason why something cannot be paid, combined for everything it applies to.
 pub struct Why {
-    /// What stands in the way.
     pub message: String,
     pub who: &'static str,
     pub remedy: &'static str,
-    /// How many things it concerns.
+    /// How many things it applies to.
     pub times: usize,
-    /// Whom it concerns, with their pages, where that is told: the first of them.
+    /// The first payees or rewards it applies to, with their pages, if listed.
     pub of: Vec<(String, String)>,
 }
 
-/// So many are named beside a reason.
+/// How many are named beside a reason.
 const NAMED: usize = 5;
 
 impl Why {
-    /// The reason behind a code.
+    /// The reason for a code.
     pub fn of(code: Code) -> Self {
         Self {
             message: code.message().to_owned(),
@@ -403,25 +402,25 @@ impl Why {
         }
     }
 
-    /// How many more it concerns than are named.
+    /// How many more it applies to than are named.
     pub fn more(&self) -> usize {
         self.times.saturating_sub(self.of.len())
     }
 
-    /// The same with all that is known of the one thing it is about.
+    /// The reason for one blocker, with its details.
     pub fn told(blocker: &Blocker) -> Self {
         let (who, remedy) = (blocker.who().label(), blocker.remedy());
         Self { message: blocker.message(), who, remedy, times: 1, of: Vec::new() }
     }
 }
 
-/// Every reason, told once with how often it applies, the batch's own first and then in the order of their first mention.
-/// What is known beside a code's words is told where it is the same for all that it concerns.
+/// All reasons, each once with its count: the batch's own first, then in order of first appearance. A note is shown if it
+/// is the same for everything the reason applies to.
 pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
     let mut found: Vec<(&Blocker, usize, bool)> = Vec::new();
     for blocker in blockers {
-        // A limit is told in each of its senses, and each payout and payment that rewards are in; another note is the
-        // particulars of one payee.
+        // Limits, and the payouts and payments that rewards are in, are listed one by one; any other note is about one
+        // payee.
         let one_by_one = matches!(
             blocker.code,
             Code::OverLimit | Code::VendorBalanceLow | Code::RewardInBatch | Code::RewardInFlight
@@ -442,11 +441,11 @@ pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
     found.into_iter().map(why).collect()
 }
 
-/// The same, each with whom it concerns.
+/// The same, each with what it applies to.
 pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> Vec<Why> {
     let mut told = whys(blockers.clone());
     for why in &mut told {
-        // The same words stand for the same gate.
+        // The same message means the same gate.
         let it = |blocker: &&Blocker| why.message.starts_with(blocker.code.message());
         let mut of: Vec<(String, String)> = Vec::new();
         for blocker in blockers.clone().into_iter().filter(it) {
@@ -464,7 +463,7 @@ pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> V
     told
 }
 
-/// What a name in history means: `batch_paid` as "Batch paid".
+/// An action name in words: `batch_paid` as "Batch paid".
 pub fn plain(action: &str) -> String {
     let text = action.replace('_', " ");
     let mut letters = text.chars();

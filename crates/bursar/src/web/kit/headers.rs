@@ -1,5 +1,5 @@
-//! What every answer says beside itself, in one table, and the names of our cookies. What is deliberately not here: the
-//! session behind a cookie.
+//! The headers of every response, in one table, and the names of our cookies. What is deliberately not here: the session
+//! behind a cookie.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use payout::money::Vendor;
@@ -7,10 +7,10 @@ use url::Url;
 
 use crate::app::App;
 
-/// The name of a cookie that no other host below the same domain can set, and no plain connection.
+/// The cookie prefix by which no other host of the domain, and no plain connection, can set the cookie.
 const HOST_ONLY: &str = "__Host-";
 
-/// The same on every answer, unless it has stricter words of its own.
+/// Set on every response that has no stricter value of its own.
 const RULES: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -24,7 +24,7 @@ const RULES: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// Puts the table's headers on an answer.
+/// Adds the headers to a response.
 pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
     if holds_a_link(path) {
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
@@ -33,7 +33,7 @@ pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if let Ok(policy) = HeaderValue::from_str(&content_policy(app, path)) {
-        // What is shown in a frame has stricter rules of its own.
+        // Framed content has its own, stricter policy.
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
     if is_https(app) {
@@ -52,7 +52,7 @@ pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
     }
 }
 
-/// Every text that is answered is UTF-8, and its type says so, whoever made the answer.
+/// Adds UTF-8 to the content type of every text response.
 fn name_charset(headers: &mut HeaderMap) {
     let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else { return };
     let (bare, words) = kind.split_once(';').unwrap_or((kind, ""));
@@ -67,8 +67,8 @@ fn name_charset(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a path holds a one-time link. What its page loads must not be asked for with the whole address: a proxy writes that
-/// into its log.
+/// Whether a path contains a one-time link. Subresource requests must not send it in full as the referrer, because a proxy
+/// would log it.
 fn holds_a_link(path: &str) -> bool {
     let pages = ["/login/", "/join/", "/portal/join/", "/portal/confirm/", "/password/new/"];
     pages.iter().any(|page| path.starts_with(page))
@@ -77,7 +77,7 @@ fn holds_a_link(path: &str) -> bool {
 fn content_policy(app: &App, path: &str) -> String {
     let mut forms = "'self'".to_owned();
     if path.starts_with("/portal/profile/") {
-        // The form that begins onboarding leads on to Stripe's own pages, and browsers ask where a form ends up.
+        // The onboarding form redirects to Stripe's pages, and browsers check a form's final target.
         let stand_in = app.config.stand_in(Vendor::Stripe).and_then(|base| Url::parse(base).ok());
         let theirs = stand_in.map(|base| base.origin().ascii_serialization());
         forms = format!("{forms} {}", theirs.as_deref().unwrap_or("https://*.stripe.com"));
@@ -88,12 +88,12 @@ fn content_policy(app: &App, path: &str) -> String {
     )
 }
 
-/// Whether people reach us encrypted.
+/// Whether people connect over https.
 pub fn is_https(app: &App) -> bool {
     app.base_url.starts_with("https:")
 }
 
-/// Takes our cookies out of the names they travel under. Over https only those count that nobody else can have set.
+/// Renames our cookies to their internal names. Over https, only cookies that nobody else can have set count.
 pub fn open_cookies(app: &App, headers: &mut HeaderMap) {
     if !is_https(app) {
         return;
@@ -107,7 +107,7 @@ pub fn open_cookies(app: &App, headers: &mut HeaderMap) {
     }
 }
 
-/// Gives our cookies the names they travel under.
+/// Renames our cookies to the names they are sent under.
 pub fn close_cookies(app: &App, headers: &mut HeaderMap) {
     if !is_https(app) {
         return;
@@ -125,16 +125,16 @@ pub fn close_cookies(app: &App, headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a browser says that another site sent this form. A program says nothing of the kind, and has no session.
+/// Whether a browser says that a form comes from another site. Programs send no such header, and have no session.
 pub fn from_elsewhere(app: &App, headers: &HeaderMap) -> bool {
     let sent = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    // Browsers tell this over https, and no page can make it up.
+    // Browsers send this header over https, and pages cannot forge it.
     if let Some(site) = sent(HeaderName::from_static("sec-fetch-site")) {
         return !matches!(site, "same-origin" | "none");
     }
     let Some(origin) = sent(header::ORIGIN) else { return false };
     let ours = Url::parse(&app.base_url).map(|base| base.origin().ascii_serialization());
-    // Somebody may reach us under another name than the configured one; a browser tells no other site's name for ours.
+    // We may be reached under a host name other than the configured one; a foreign page's origin never equals our host.
     let here = origin.split_once("://").is_some_and(|(_, host)| sent(header::HOST) == Some(host));
     !here && ours.is_ok_and(|ours| ours != origin)
 }

@@ -1,4 +1,4 @@
-//! The audit trail on the page of the thing it is about: who, what, when. The whole of it is `audit::activity`.
+//! The latest audit rows on the page of their subject: who, what, when. The full log is `audit::activity`.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub struct Line {
     pub detail: String,
 }
 
-/// The newest lines about one thing.
+/// The newest rows about one subject.
 pub async fn of(db: &mut Db, subject: &str, limit: i64) -> Result<Vec<Line>, Fault> {
     let rows = audit::newest(db, Some(subject), i64::MAX, limit).await?;
     lines(db, rows).await
@@ -35,7 +35,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Fault> {
     Ok(rows.into_iter().map(line).collect())
 }
 
-/// The names of whoever acted: people, API keys, the command line, Bursar itself.
+/// The names of actors: people, API keys, the command line, Bursar itself.
 pub async fn names(
     db: &mut Db,
     actors: impl Iterator<Item = &str>,
@@ -46,7 +46,7 @@ pub async fn names(
             continue;
         }
         let name = match PersonId::parse(actor) {
-            // People are never taken out, so whoever is not among them had none of our ids: they were at the machine.
+            // People are never deleted, so an unknown id is from the command line.
             Some(id) => people::by_id(db, id).await?.map_or_else(at_the_machine, |person| person.name),
             None if actor == OPERATOR => at_the_machine(),
             None => "Bursar".to_owned(),

@@ -1,5 +1,5 @@
-//! The JSON that several parts of the API share: money, blockers, pages of a list, tags of versions. What is deliberately not
-//! here: the JSON of one thing, which is private to its file.
+//! JSON types that several parts of the API share: money, blockers, pages of a list, version tags. What is deliberately not
+//! here: the JSON of a single resource, which is private to its file.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use crate::ops::partners::visible;
 use crate::store::programs::Worth;
 use crate::store::rewards::Visible;
 
-/// Money: a decimal text with exactly the currency's digits or fewer. Answers print all digits.
+/// Money: a decimal string with at most the currency's number of digits. Responses always have all digits.
 #[derive(Clone, Serialize, Deserialize, ToSchema, PartialEq, Eq, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct MoneyJson {
@@ -42,10 +42,10 @@ impl From<Sum> for MoneyJson {
 }
 
 impl MoneyJson {
-    /// The amount that is meant; `pointer` is where it stands.
+    /// The parsed amount; `pointer` is its place.
     ///
     /// # Errors
-    /// Unknown currencies and whatever is not a positive decimal of that currency.
+    /// An unknown currency, or anything but a positive decimal of that currency.
     pub fn read(&self, pointer: &str) -> Result<Money, FieldError> {
         let currency = Currency::parse(&self.currency)
             .map_err(|error| money_error(format!("{pointer}/currency"), error))?;
@@ -82,10 +82,10 @@ impl From<Worth> for ValueJson {
 }
 
 impl ValueJson {
-    /// What is meant; `pointer` is where it stands.
+    /// The parsed value; `pointer` is its place.
     ///
     /// # Errors
-    /// As [`MoneyJson::read`], and when it is neither money nor points, or both.
+    /// As [`MoneyJson::read`], and if it is neither money nor points, or both.
     pub fn read(&self, pointer: &str) -> Result<Worth, FieldError> {
         let missing = |name: &str| FieldError {
             pointer: format!("{pointer}/{name}"),
@@ -126,8 +126,8 @@ pub struct BlockerJson {
     remedy: &'static str,
 }
 
-/// What stands in the way, as `actor` may read it: partners read the code's own words, never what our people noted. There
-/// is no other way from a blocker to its JSON, so no route that partners share can forget it.
+/// The blockers as `actor` may see them: partners get the codes' own texts, never notes of our people. This is the only
+/// conversion of blockers to JSON, so no route open to partners can forget it.
 pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
     let ours = matches!(visible(actor), Visible::All);
     let told = |blocker: &Blocker| {
@@ -144,10 +144,10 @@ pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
     blockers.iter().map(told).collect()
 }
 
-/// A moment: an RFC 3339 time, or the beginning of a date, UTC.
+/// A timestamp: an RFC 3339 time, or the start of a date, UTC.
 ///
 /// # Errors
-/// When it is neither.
+/// If it is neither.
 pub fn moment(text: &str, pointer: &str) -> Result<i64, FieldError> {
     let odd_year = match day(text, "") {
         Ok(start) => return Ok(start),
@@ -160,10 +160,10 @@ pub fn moment(text: &str, pointer: &str) -> Result<i64, FieldError> {
     }
 }
 
-/// The end of something: an RFC 3339 time, or the end of a date, UTC.
+/// An expiry: an RFC 3339 time, or the end of a date, UTC.
 ///
 /// # Errors
-/// When it is neither.
+/// If it is neither.
 pub fn expiry(text: &str, pointer: &str) -> Result<i64, FieldError> {
     let odd_year = day(text, "").err().filter(|told| !told.is_empty());
     if let Some(detail) = odd_year {
@@ -181,7 +181,7 @@ fn not_a_time(pointer: &str) -> FieldError {
     FieldError { pointer: pointer.to_owned(), code: "invalid_date", detail }
 }
 
-/// A money error, at its place.
+/// An error about an amount, at its place.
 pub fn money_error(pointer: String, error: MoneyError) -> FieldError {
     FieldError { pointer, code: error.code(), detail: error.sentence().to_owned() }
 }
@@ -191,14 +191,14 @@ pub fn money_error(pointer: String, error: MoneyError) -> FieldError {
 pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
-    /// There are more after these.
+    /// Whether there are more rows after these.
     pub has_more: bool,
-    /// What to send as `after` for the next page.
+    /// The `after` parameter of the next page.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// A page of at most `limit` of `rows`, which hold one more when there is another page; `key` seals a row's place.
+    /// A page of at most `limit` of `rows`, which has one more if there is another page; `key` encodes a row's cursor.
     pub fn of<R>(mut rows: Vec<R>, limit: i64, key: impl Fn(&R) -> String, json: impl Fn(R) -> T) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > limit;
@@ -208,12 +208,12 @@ impl<T> Page<T> {
     }
 }
 
-/// The tag of a version of a thing, as `ETag` and `If-Match` write it.
+/// The tag of a version, as used in `ETag` and `If-Match`.
 pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// The version that `If-Match` asks for; `None` when any will do. A tag we never gave out matches no version.
+/// The version that `If-Match` requires; `None` if any is accepted. A tag that we never issued matches no version.
 pub fn if_match(headers: &axum::http::HeaderMap) -> Option<i64> {
     let sent = headers.get(axum::http::header::IF_MATCH)?.to_str().unwrap_or("").trim();
     if sent == "*" {
@@ -223,7 +223,7 @@ pub fn if_match(headers: &axum::http::HeaderMap) -> Option<i64> {
     Some(tag.and_then(|tag| tag.parse().ok()).unwrap_or(-1))
 }
 
-/// A problem as the description tells it; [`problem`] writes it.
+/// The schema of a problem; [`problem`] writes it.
 #[derive(ToSchema)]
 #[schema(as = Problem)]
 #[allow(dead_code, reason = "the description reads the fields")]
@@ -240,19 +240,19 @@ pub struct ProblemJson {
     request_id: String,
 }
 
-/// What is wrong with one field.
+/// An error in one field.
 #[derive(ToSchema)]
 #[schema(as = ProblemField)]
 #[allow(dead_code, reason = "the description reads the fields")]
 struct ProblemFieldJson {
     /// A JSON pointer to it.
     pointer: String,
-    /// As the problem's.
+    /// Like the problem's code.
     code: String,
     detail: String,
 }
 
-/// Who receives.
+/// The recipient of a payment.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Payee)]
 pub struct PayeeJson {
@@ -268,7 +268,7 @@ pub struct PayeeJson {
 }
 
 impl PayeeJson {
-    /// Of this payee, by the name that it has.
+    /// The payee with its name.
     pub fn of(payee: Payee, named: Option<&crate::store::payees::Named>) -> Self {
         Self {
             kind: match payee {
@@ -282,7 +282,7 @@ impl PayeeJson {
     }
 }
 
-/// How a payee is paid follows from who it is.
+/// The payment type of a payee.
 pub fn payment_type(payee: Payee) -> PaymentType {
     match payee {
         Payee::Partner(_) => PaymentType::Individual,

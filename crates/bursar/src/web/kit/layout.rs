@@ -1,5 +1,5 @@
-//! What every page is set in: the menu, who is signed in, and what the last form did, told once on the page that
-//! follows it. What is deliberately not here: the pages.
+//! The layout of every page: the menu, the signed-in person, and the flash message of the last form, shown once on the next
+//! page. What is deliberately not here: the pages.
 
 use std::sync::LazyLock;
 
@@ -29,18 +29,18 @@ use crate::store::preferences::{Preferences, Theme};
 use crate::store::put_back;
 
 const COOKIE: &str = "bursar_told";
-/// Cookies have room for about four thousand bytes; base 64 takes a third more.
+/// Cookies hold about four thousand bytes; base64 takes a third more.
 const MOST_TOLD_BYTES: usize = 2_600;
 
-/// A place in the menu.
+/// A page's place in the menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     Home,
-    /// The page that leads to the others.
+    /// The page that links to the others.
     RewardSettings,
     Rewards,
     Claims,
-    /// What became of payments, and what they come to.
+    /// Payments, their status and totals.
     Dashboard,
     PayoutSettings,
     Outbox,
@@ -49,30 +49,27 @@ pub enum Place {
     /// Files of rewards, partners, accounts and activities.
     Imports,
     Programs,
-    /// Who did what.
     Activity,
-    /// Who signs in, and API keys.
+    /// Everybody who signs in, and API keys.
     People,
-    /// What the vendors say of our balance, against the books.
+    /// The vendors' movements of our balance, compared with the books.
     Reconciliation,
-    /// What was taken out as a file.
     Exports,
-    /// A page that is in no menu.
+    /// A page that is not in the menu.
     Elsewhere,
 }
 
-/// A line of the menu.
 pub struct Entry {
     pub words: &'static str,
     pub address: &'static str,
-    /// It is the page that is shown.
+    /// Whether it is the current page.
     pub here: bool,
-    /// How many wait there, and for what.
+    /// The number of items waiting there, and its label.
     pub badge: Option<(String, &'static str)>,
 }
 
 impl Entry {
-    /// The same with how many wait there, where any do.
+    /// Adds a badge with the number of waiting items, if any.
     fn waiting(mut self, number: i64, words: &'static str) -> Self {
         let most = home::MOST_ON_A_BADGE;
         let told = if number > most { format!("{most}+") } else { number.to_string() };
@@ -81,58 +78,57 @@ impl Entry {
     }
 }
 
-/// The frame of one page.
+/// The layout of one page.
 pub struct Frame {
-    /// What the page is called.
     pub title: String,
-    /// The name of whoever is signed in, and of their role.
+    /// The names of the signed-in person and their role.
     pub me: (String, &'static str),
-    /// The word that every form of this session carries.
+    /// The CSRF token of the session's forms.
     pub csrf: String,
-    /// What the last form did.
+    /// The flash message of the last form.
     pub told: Option<Told>,
-    /// `light` or `dark`; nothing where the system decides.
+    /// `light` or `dark`; empty to follow the system.
     pub theme: &'static str,
     pub shortcuts: bool,
     pub pays: bool,
-    /// Safe mode is on: nothing is sent.
+    /// Whether safe mode is on: nothing is sent.
     pub safe_mode: bool,
-    /// Payments that the vendors have and this database does not know are not settled.
+    /// Whether there are unsettled found payments: those the vendors have and this database does not.
     pub found: bool,
-    /// A broken rule has stopped payments; and whether whoever looks may see which.
+    /// If a violated invariant has stopped payments: whether this person may see which.
     pub braked: Option<bool>,
-    /// The page that everybody begins on.
+    /// The entry of the home page.
     pub home: Option<Entry>,
     pub rewards: Vec<Entry>,
-    /// The head of those lines.
+    /// The heading entry of those.
     pub reward_settings: Entry,
     pub others: Vec<Entry>,
-    /// Where it stands in the menu.
+    /// The page's place in the menu.
     pub place: Place,
 }
 
 impl Frame {
-    /// The statuses of a payment and what each means.
+    /// The statuses of a payment and their meanings.
     pub fn statuses(&self) -> Vec<(format::Chip, &'static str)> {
         Status::ALL.iter().map(|status| (format::status_chip(*status), status.meaning())).collect()
     }
 
-    /// What the last form did, where a part of the page tells it and not its head.
+    /// The flash message, if it belongs to this part of the page.
     pub fn told_in(&self, place: &str) -> Option<&Told> {
         self.told.as_ref().filter(|told| !place.is_empty() && told.place == place)
     }
 
-    /// The zone that times are told in.
+    /// The name of the reader's time zone.
     pub fn zone(&self) -> String {
         format::zone_name()
     }
 
-    /// Tells apart the versions of our own assets, so that a browser may keep each for good.
+    /// The version of our assets, so that browsers may cache each version forever.
     pub fn assets(&self) -> &'static str {
         assets_version()
     }
 
-    /// Where the help page tells of what is shown.
+    /// The section of the help page for the current page.
     pub fn help(&self) -> &'static str {
         match self.place {
             Place::RewardSettings | Place::Rewards | Place::Imports | Place::Programs => "/help#rewards",
@@ -150,12 +146,12 @@ impl Frame {
         }
     }
 
-    /// How many wait at a line of the menu, and for what.
+    /// The badge of a menu entry.
     pub fn waiting(&self, address: &str) -> Option<&(String, &'static str)> {
         self.rewards.iter().find(|line| line.address == address)?.badge.as_ref()
     }
 
-    /// What single keys do, as the script has it, and the words for it.
+    /// The keyboard shortcuts, as in the script, and their labels.
     pub fn keys(&self) -> [(&'static str, &'static str); 11] {
         [
             ("/", "Search"),
@@ -173,15 +169,15 @@ impl Frame {
     }
 }
 
-/// What a form did, in words.
+/// The flash message: the result of a form.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct Told {
-    /// `good`, `bad`, `warn` or `note`: how it looks.
+    /// How it looks: `good`, `bad`, `warn` or `note`.
     pub tone: String,
     pub words: String,
-    /// The particulars, one by one.
+    /// The details, one by one.
     pub items: Vec<String>,
-    /// The part of the page that tells it; its head where it is empty.
+    /// The part of the page that shows it; empty for the top.
     #[serde(default)]
     pub place: String,
 }
@@ -195,7 +191,7 @@ impl Told {
         Self::of("good", words.into())
     }
 
-    /// The same, told in a part of the page, which must show it.
+    /// Shows the message in a part of the page, which must support it.
     pub fn within(mut self, place: &str) -> Self {
         place.clone_into(&mut self.place);
         self
@@ -205,7 +201,7 @@ impl Told {
         Self::of("bad", words.into())
     }
 
-    /// It was done, but not all of it.
+    /// It was done only partly.
     pub fn warn(words: impl Into<String>) -> Self {
         Self::of("warn", words.into())
     }
@@ -215,10 +211,10 @@ impl Told {
         self
     }
 
-    /// Why a verb did nothing.
+    /// The message for a refusal.
     ///
     /// # Errors
-    /// What is not a refusal but a fault is one still.
+    /// The error, if it is a fault and not a refusal.
     pub fn refused(error: OpsError) -> Result<Self, Fault> {
         match error {
             OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
@@ -240,7 +236,7 @@ impl Told {
         }
     }
 
-    /// Goes to a page, which tells it.
+    /// Redirects to a page, which shows the message.
     pub fn on(self, address: &str) -> Response {
         let json = serde_json::to_string(&self.fitting()).unwrap_or_default();
         let value = URL_SAFE_NO_PAD.encode(json);
@@ -249,7 +245,7 @@ impl Told {
         response
     }
 
-    /// The same with no more particulars than a cookie has room for.
+    /// Drops the details that do not fit in a cookie.
     fn fitting(mut self) -> Self {
         let mut room = MOST_TOLD_BYTES.saturating_sub(self.words.len());
         let fits = |item: &&String| {
@@ -286,7 +282,7 @@ pub struct Visit {
     csrf: String,
     told: Option<Told>,
     preferences: Preferences,
-    /// Payouts are switched on; while they are not, their pages are hidden.
+    /// Whether payouts are turned on; if not, their pages are hidden.
     pub pays: bool,
     safe_mode: bool,
     found: bool,
@@ -308,7 +304,7 @@ where
         let safe_mode = safe_mode::on(&mut db).await?;
         let found = put_back::any_found(&mut db, None).await?;
         let braked = brake::on(&mut db).await?;
-        // They help; a page must not fail because something that they count cannot be read.
+        // Badges are optional: a page must not fail because they cannot be computed.
         let badges =
             home::badges(&mut db, &session.actor, &rules, app.clock.now()).await.unwrap_or_else(|error| {
                 tracing::error!(?error, "what the menu counts cannot be read; it counts nothing");
@@ -325,7 +321,7 @@ impl Visit {
         allows(self.actor.role, permission)
     }
 
-    /// The frame of a page at this place of the menu.
+    /// The layout of a page at this place of the menu.
     pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
         let entry = |words, address, of| Entry { words, address, here: of == place, badge: None };
         let (reads, waits) = (self.may(Permission::Read), self.badges);
@@ -376,26 +372,25 @@ impl Visit {
         }
     }
 
-    /// How pages look to them.
     pub fn preferences(&self) -> &Preferences {
         &self.preferences
     }
 
-    /// What the last form did, if it has not been told yet.
+    /// The flash message, if it has not been shown yet.
     pub fn told(&self) -> Option<Told> {
         self.told.clone()
     }
 
-    /// A page that also says what stands on it of a form that was just refused.
+    /// Sets the message for a page that shows its own form again after a refusal.
     pub fn telling(mut self, told: Told) -> Self {
         self.told = Some(told);
         self
     }
 
-    /// The page, after which what the last form did is told no more.
+    /// Renders the page and clears the flash cookie.
     ///
     /// # Errors
-    /// When a template cannot be rendered, which would be a fault of ours.
+    /// If a template fails to render, which would be our bug.
     pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
         let mut response = html(page)?;
         if self.told.is_some() {
@@ -411,11 +406,11 @@ pub fn html(page: &impl Template) -> Result<Response, Fault> {
 }
 
 pub const CSS: &str = include_str!("../../../assets/app.css");
-/// What a page does by itself where JavaScript runs.
+/// The script that every page loads.
 pub const JS: &str = include_str!("../../../assets/app.js");
 pub const MARK: &str = include_str!("../../../assets/mark.svg");
 
-/// Tells apart the versions of our own assets.
+/// The version of our assets: a hash of their content.
 pub fn assets_version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let hash = Sha256::digest([CSS, JS, MARK].concat());
@@ -424,13 +419,13 @@ pub fn assets_version() -> &'static str {
     &VERSION
 }
 
-/// Our own assets, which a browser may keep for good: their address changes with them.
+/// An asset of ours, cacheable forever because its URL contains the version.
 fn asset(text: &'static str, kind: &'static str) -> Response {
     let kept = "public, max-age=31536000, immutable";
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept)], text).into_response()
 }
 
-/// The routes of what every page loads.
+/// The routes of the assets that every page loads.
 pub fn routes() -> Vec<Route> {
     let css = async || asset(CSS, "text/css; charset=utf-8");
     let js = async || asset(JS, "text/javascript; charset=utf-8");
@@ -442,7 +437,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Who may look at imports.
+/// Who may view imports of any kind.
 pub const LOOKS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners, Permission::Audit]);
 
 #[cfg(test)]
@@ -465,7 +460,7 @@ mod tests {
 
     #[test]
     fn a_small_budget_is_kept() {
-        // With its comments; a browser keeps it for a year.
+        // Including comments; browsers cache it for a year.
         assert!(CSS.len() <= 40 * 1024, "{}", CSS.len());
         assert!(JS.len() <= 20 * 1024, "{}", JS.len());
     }

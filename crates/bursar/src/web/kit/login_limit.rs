@@ -1,6 +1,6 @@
-//! How often somebody may try a password: buckets that fill again with time, bounded in number, so that guessing is slow
-//! and nobody who knows the password is kept out by those who guess. What is deliberately not here: how many slow hashes
-//! are made at a time (`secrets::Hashing`), and who a request comes from (`kit::client`).
+//! Rate limits for password attempts: token buckets, bounded in number, so that guessing is slow and does not lock out the
+//! owner of a login. What is deliberately not here: how many slow hashes run at a time (`secrets::Hashing`), and where a
+//! request comes from (`kit::client`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -9,53 +9,53 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::client::Network;
 
 const SECOND_US: i64 = 1_000_000;
-/// The most buckets that are kept of strangers; about half a megabyte.
+/// The most buckets for unauthenticated clients; about half a megabyte.
 const MOST_BUCKETS: usize = 1 << 14;
 
-/// So many tries at once, and then one in so long.
+/// The size of a burst, and the refill interval.
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
     pub(super) at_once: i64,
     pub(super) then_every_us: i64,
 }
 
-/// Everything that comes from one network, whatever it guesses at.
+/// Everything from one network, whichever login it tries.
 const OF_A_NETWORK: Rule = Rule { at_once: 60, then_every_us: SECOND_US };
 /// One login from one network, or from a browser that has signed in to it before.
 const OF_A_LOGIN_HERE: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
-/// Everything that comes from one site of IPv6, whichever of its many networks.
+/// Everything from one IPv6 site, across its networks.
 const OF_A_SITE: Rule = Rule { at_once: 240, then_every_us: SECOND_US / 4 };
-/// One login from one site of IPv6, so that nobody uses up what a login has from everywhere by going through their networks.
+/// One login from one IPv6 site, so that nobody can exhaust the login's global bucket by rotating through networks.
 const OF_A_LOGIN_AT_A_SITE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
-/// One login from everywhere else together. Slow, and never shut: its owner waits seconds, not for good.
+/// One login from everywhere else. Slow, but never closed: its owner waits seconds.
 const OF_A_LOGIN: Rule = Rule { at_once: 50, then_every_us: 10 * SECOND_US };
-/// Codes of one login's second factor, from everywhere else together: whoever tries one knows the password, and there are only
-/// a million.
+/// Second factor codes of one login from everywhere else: somebody who tries one knows the password, and there are only a
+/// million codes.
 const OF_A_CODE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
-/// Mails to one login that strangers may cause.
+/// Mails to one login that strangers can trigger.
 const OF_A_MAIL: Rule = Rule { at_once: 3, then_every_us: 1_200 * SECOND_US };
-/// Proving again who one is, in one session.
+/// Step-up attempts in one session.
 const OF_A_SESSION: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
 
-/// Too many tries; how many seconds to wait.
+/// Too many attempts; how many seconds to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wait(pub u32);
 
-/// The tries there were. Cheap to clone.
+/// The attempt counters. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tries(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Keyed, so that nobody outside can make two things fall into one bucket.
+    /// Keyed, so that nobody can craft collisions.
     hasher: RandomState,
     strangers: Mutex<Buckets>,
-    /// Whoever has a session never shares room with those who have none.
+    /// Sessions have their own buckets, so that strangers cannot evict them.
     sessions: Mutex<Buckets>,
 }
 
 impl Tries {
-    /// Whether somebody of this network may send a form to sign in. Asked before the form is read.
+    /// Whether this network may post a sign-in form. Checked before the form is read.
     ///
     /// # Errors
     /// How long to wait.
@@ -67,8 +67,8 @@ impl Tries {
         self.stranger(&("network", network), OF_A_NETWORK, now)
     }
 
-    /// Whether somebody may try a password of this login. `known` are browsers that have signed in to it before: they have a
-    /// bucket of their own, so that nobody elsewhere can use it up.
+    /// Whether a password of this login may be tried. Browsers that have signed in to it before (`known`) have their own
+    /// bucket, which nobody else can exhaust.
     ///
     /// # Errors
     /// How long to wait.
@@ -76,7 +76,7 @@ impl Tries {
         self.of_a_login(("login", email), network, known, OF_A_LOGIN, now)
     }
 
-    /// Whether somebody who knows the password of a person may try a code of their second factor; the rest as above.
+    /// Whether a second factor code of this person may be tried, after the password; otherwise like [`Tries::sign_in`].
     ///
     /// # Errors
     /// How long to wait.
@@ -84,8 +84,8 @@ impl Tries {
         self.of_a_login(("code", person), network, known, OF_A_CODE, now)
     }
 
-    /// Whether somebody may ask for a link in the place of this login's forgotten password. Asked for addresses that nobody has
-    /// as well, so that it tells nothing of them.
+    /// Whether a password reset mail may be requested for this address. Unknown addresses are limited too, so the result
+    /// reveals nothing.
     ///
     /// # Errors
     /// How long to wait.
@@ -101,8 +101,8 @@ impl Tries {
         from_everywhere: Rule,
         now: i64,
     ) -> Result<(), Wait> {
-        // All of them together, so whoever gathers many marks of a known browser gains nothing by it; when it is used up, they
-        // have what everybody has.
+        // One bucket for all known browsers, so that collecting their cookies gains nothing; once it is empty, the general
+        // limits apply.
         if known && self.stranger(&("known", of), OF_A_LOGIN_HERE, now).is_ok() {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl Tries {
         self.stranger(&of, from_everywhere, now)
     }
 
-    /// Whether whoever holds a session may try its password.
+    /// Whether a session may try its password.
     ///
     /// # Errors
     /// How long to wait.
@@ -137,7 +137,7 @@ impl Tries {
     }
 }
 
-/// When each bucket will be full again; one that is full is forgotten.
+/// When each bucket will be full again; full ones are dropped.
 #[derive(Default)]
 pub(super) struct Buckets {
     full_again: HashMap<u64, i64>,
@@ -149,7 +149,7 @@ impl Buckets {
         if (now - self.swept_at).abs() >= 60 * SECOND_US || self.full_again.len() >= MOST_BUCKETS {
             self.sweep(now);
         }
-        // Nothing is emptier than empty: a clock that is put back makes nobody wait for what it was ahead.
+        // A bucket cannot be emptier than empty: after the clock is set back, nobody waits for the difference.
         let empty = now.saturating_add(rule.then_every_us.saturating_mul(rule.at_once));
         let known = self.full_again.get(&key).copied();
         let full_again = known.unwrap_or(now).clamp(now, empty);
@@ -165,7 +165,7 @@ impl Buckets {
         Ok(())
     }
 
-    /// Drops what is full again; where that leaves too many, the half that is full again first.
+    /// Drops full buckets and, if too many are left, the half that will be full first.
     fn sweep(&mut self, now: i64) {
         self.swept_at = now;
         self.full_again.retain(|_, at| *at > now);

@@ -1,5 +1,5 @@
-//! The API's own description (OpenAPI 3.1), made from the route table, so that a route cannot be forgotten in it; the page
-//! that renders it with assets of our own host; and beside it the page of the codes.
+//! The API description (OpenAPI 3.1), generated from the route table so that no route can be missing; the page that renders
+//! it with our own assets; and the page of the error codes.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -24,19 +24,19 @@ use super::route::{Need, Route, Told, Web};
 use super::shapes::{Cursor, text};
 
 impl Route {
-    /// Says what it does, in a sentence.
+    /// The summary, a sentence.
     pub fn says(mut self, summary: &'static str) -> Self {
         self.told.summary = summary;
         self
     }
 
-    /// Takes these parameters in its query.
+    /// Adds these query parameters.
     pub fn filters<T: IntoParams>(mut self) -> Self {
         self.told.query.extend(T::into_params(|| Some(ParameterIn::Query)));
         self
     }
 
-    /// Answers a list by pages.
+    /// Marks a paginated list.
     pub fn by_pages(mut self) -> Self {
         let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(200));
         let limit = Schema::Object(limit.build()).into();
@@ -51,20 +51,20 @@ impl Route {
         self
     }
 
-    /// What stands in the path under this name.
+    /// The schema of a path parameter.
     pub fn names<T: ToSchema>(mut self, name: &'static str) -> Self {
         self.told.names.push((name, T::schema()));
         self
     }
 
-    /// Takes this in its query, when not everything of the kind is taken everywhere.
+    /// Adds a query parameter with its own schema.
     pub fn takes_in_query(mut self, name: &str, schema: ObjectBuilder, told: &str) -> Self {
         let schema = Schema::Object(schema.build()).into();
         self.told.query.push(parameter(name, ParameterIn::Query, schema, told));
         self
     }
 
-    /// Is answered only with this header.
+    /// Adds a required header.
     pub fn needs_header(mut self, name: &str, told: &str) -> Self {
         let value = Schema::Object(text().min_length(Some(1)).build()).into();
         let mut header = parameter(name, ParameterIn::Header, value, told);
@@ -73,69 +73,69 @@ impl Route {
         self
     }
 
-    /// Takes an object of somebody else's, kept byte for byte as it comes.
+    /// Takes a foreign object, stored byte for byte.
     pub fn takes_foreign(mut self, told: &str) -> Self {
         let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(told));
         self.told.takes = Some(("application/json", Schema::Object(object.build()).into()));
         self
     }
 
-    /// Answers with the version of the thing as its `ETag`.
+    /// Responds with the version as `ETag`.
     pub fn tagged(mut self) -> Self {
         self.told.tagged = true;
         self
     }
 
-    /// Takes `If-Match`: it is done only to the version that was seen.
+    /// Takes `If-Match`: applies only to that version.
     pub fn takes_tag(mut self) -> Self {
         self.told.takes_tag = true;
         self
     }
 
-    /// A vendor is asked before it answers.
+    /// Queries a vendor before it responds.
     pub fn asks_vendor(mut self) -> Self {
         self.told.asks_vendor = true;
         self
     }
 
-    /// Takes this as JSON.
+    /// Takes a JSON body of this type.
     pub fn takes<T: ToSchema>(mut self) -> Self {
         let schema = self.told.refer::<T>();
         self.told.takes = Some(("application/json", schema));
         self
     }
 
-    /// Takes CSV.
+    /// Takes a CSV body.
     pub fn takes_csv(mut self) -> Self {
         let text = Schema::Object(ObjectBuilder::new().schema_type(Type::String).build());
         self.told.takes = Some(("text/csv", text.into()));
         self
     }
 
-    /// Answers with this as JSON.
+    /// Responds with JSON of this type.
     pub fn answers<T: ToSchema>(mut self, status: u16) -> Self {
         let schema = self.told.refer::<T>();
         self.told.answers.push((status, Some(schema)));
         self
     }
 
-    /// Answers with a page of these as JSON.
+    /// Responds with a page of these as JSON.
     pub fn answers_page<T: ToSchema>(mut self) -> Self
     where
         Page<T>: ToSchema,
     {
-        // The page refers to what is on it by name.
+        // The page refers to its items by name.
         let _ = self.told.refer::<T>();
         self.answers::<Page<T>>(200)
     }
 
-    /// Is done only under an `Idempotency-Key`.
+    /// Requires an `Idempotency-Key`.
     pub fn needs_key(mut self) -> Self {
         self.told.needs_key = true;
         self
     }
 
-    /// Answers with a status and nothing else.
+    /// Responds with a status and no body.
     pub fn answers_nothing(mut self, status: u16) -> Self {
         self.told.answers.push((status, None));
         self
@@ -205,7 +205,7 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
     document.to_string()
 }
 
-/// A parameter of a query is a word: there is no null, and an empty one counts as not given.
+/// Corrects a query parameter: it is text, never null, and an empty one counts as absent.
 fn as_written(parameter: &mut Value) {
     parameter["allowEmptyValue"] = json!(true);
     let schema = &mut parameter["schema"];
@@ -219,7 +219,7 @@ fn as_written(parameter: &mut Value) {
     }
 }
 
-/// The statuses of problems that are told of each route by itself; `default` stands for every other one.
+/// The problem statuses described for each route; `default` covers the others.
 const PROBLEMS: [u16; 12] = [400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 502, 503];
 
 fn told_by(status: u16) -> &'static str {
@@ -235,7 +235,7 @@ fn problem_response(told: &str) -> utoipa::openapi::Response {
     ResponseBuilder::new().description(told).content("application/problem+json", problem).build()
 }
 
-/// With which problems a route may answer, by what stands before its handler and what it takes.
+/// The problem statuses a route may return, by its middleware and its body.
 fn problems(route: &Route) -> Vec<u16> {
     let told = &route.told;
     let (open, body) = (route.need == Need::Open, told.takes.is_some());
@@ -291,7 +291,7 @@ fn operation(route: &Route) -> Operation {
     }
     if let Some((kind, schema)) = &route.told.takes {
         let content = ContentBuilder::new().schema(Some(schema.clone())).build();
-        // A body that is left out is an empty object: only what has no member that must be there may come without one.
+        // A missing body is an empty object, so only a body without required members is optional.
         let needed = *kind != "application/json"
             || needs_members(schema, &route.told.schemas)
             || !route.told.headers.is_empty();
@@ -324,10 +324,10 @@ fn answer(route: &Route, status: u16, schema: Option<&RefOr<Schema>>) -> utoipa:
     response.build()
 }
 
-/// How the tag of a version is written.
+/// The format of a version tag.
 const TAG: &str = "^\"[0-9]+\"$";
 
-/// Whether there are members that must be there, so that an empty object is refused.
+/// Whether a schema has required members, so that an empty object is refused.
 fn needs_members(schema: &RefOr<Schema>, known: &[(String, RefOr<Schema>)]) -> bool {
     match schema {
         RefOr::Ref(Ref { ref_location, .. }) => {
@@ -341,12 +341,12 @@ fn needs_members(schema: &RefOr<Schema>, known: &[(String, RefOr<Schema>)]) -> b
     }
 }
 
-/// The header under which a POST is done once.
+/// The idempotency header of a POST.
 fn key_of(route: &Route) -> Option<Parameter> {
     if route.method != Method::POST || route.need == Need::Open {
         return None;
     }
-    // What begins with `form:` is kept for pages.
+    // Keys that start with `form:` are reserved for pages.
     let word = text().min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!-~]([ -~]*[!-~])?$"));
     let told = "A word of your choice, new for each request and the same when you repeat it; it does not begin with `form:`";
     let word = Schema::Object(word.build()).into();
@@ -357,7 +357,7 @@ fn key_of(route: &Route) -> Option<Parameter> {
     Some(key)
 }
 
-/// The header that names the version that was seen.
+/// The header with the version that was seen.
 fn tag_of(route: &Route) -> Option<Parameter> {
     let tag = text().pattern(Some("^(\\*|\"[0-9]+\")$"));
     let told =
@@ -366,7 +366,7 @@ fn tag_of(route: &Route) -> Option<Parameter> {
     route.told.takes_tag.then(of)
 }
 
-/// The description, the page that renders it, and the one that says what each code means.
+/// The API description, the page that renders it, and the page of the error codes.
 pub fn docs() -> Router<Web> {
     Router::new()
         .route("/api/v1/openapi.json", get(document))

@@ -1,6 +1,5 @@
-//! What went wrong, told once: every face's errors become a [`Fault`], and a fault becomes `problem+json` (RFC 9457) or
-//! a page. What is deliberately not here: our own insides. They are logged with the request's id, and only the id is
-//! shown.
+//! Errors: those of all layers become a [`Fault`], which becomes `problem+json` (RFC 9457) or a page. What is deliberately
+//! not here: internal details. They are logged with the request id, and only the id is shown.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -14,21 +13,21 @@ use super::login_limit::Wait;
 use crate::ops::OpsError;
 use crate::store::StoreError;
 
-/// What is wrong with one field of what was sent.
+/// An error in one field of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FieldError {
-    /// A JSON pointer to it, or the name of a query parameter as one.
+    /// A JSON pointer to the field, also for a query parameter.
     pub pointer: String,
     pub code: &'static str,
     /// What is wrong and what to write instead.
     pub detail: String,
 }
 
-/// An answer that is not what was asked for.
+/// An error response, before it is rendered.
 #[derive(Clone, Debug)]
 pub struct Fault(Box<Told>);
 
-/// What a [`Fault`] says, for whoever renders it.
+/// The content of a [`Fault`], for rendering.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub status: StatusCode,
@@ -37,18 +36,18 @@ pub struct Told {
     pub detail: String,
     pub errors: Vec<FieldError>,
     pub blockers: Vec<Blocker>,
-    /// Further members of the problem, such as `current`, the newer object of a 412.
+    /// Additional members of the problem, such as `current`, the current object of a 412.
     pub members: Vec<(&'static str, Value)>,
-    /// Seconds after which asking again makes sense.
+    /// Seconds after which a retry makes sense.
     pub retry_after: Option<u32>,
-    /// The API key that it is told of although it does not count; for the log alone, never shown.
+    /// The API key that was sent, known but not accepted; only logged, never shown.
     pub key: Option<PersonId>,
-    /// It is a refusal that is told as something else, so that nobody learns what there is.
+    /// Whether a refusal is disguised as another error, so that it reveals nothing.
     pub hides: bool,
 }
 
 impl Fault {
-    /// A fault with a stable code and words for whoever asked.
+    /// A fault with a stable code and a message for the client.
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self(Box::new(Told {
             status,
@@ -63,7 +62,7 @@ impl Fault {
         }))
     }
 
-    /// There is no such thing, or not for whoever asks.
+    /// It does not exist, or not for this actor.
     pub fn missing() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "This page was not found, or you have no access to it.")
     }
@@ -74,35 +73,34 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "permission_denied", told)
     }
 
-    /// The same for the log: to whoever has this key, which is known and does not count.
+    /// Adds the known but unaccepted API key, for the log.
     pub fn to_key(mut self, key: PersonId) -> Self {
         self.0.key = Some(key);
         self
     }
 
-    /// The same for the log: a refusal that is answered as if there were nothing.
+    /// Marks a refusal that is answered as if nothing existed, for the log.
     pub fn hiding(mut self) -> Self {
         self.0.hides = true;
         self
     }
 
-    /// The same, naming the gates that are closed.
     pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
         self.0.blockers = blockers;
         self
     }
 
-    /// What was sent cannot be read at all.
+    /// The request cannot be parsed.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// One field is wrong. Unknown and doubled fields are 400, wrong values 422.
+    /// One field is invalid. Unknown and duplicate fields are 400, invalid values 422.
     pub fn field(error: FieldError) -> Self {
         Self::fields(vec![error])
     }
 
-    /// Fields are wrong; the first gives the problem its code.
+    /// Several fields are invalid; the first determines the problem's code.
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let first = errors.first();
         let code = first.map_or("invalid", |error| error.code);
@@ -120,7 +118,7 @@ impl Fault {
         fault
     }
 
-    /// The object was changed since it was read; `current` is how it is now.
+    /// The object has changed since it was read; `current` is the new version.
     pub fn stale(current: Value) -> Self {
         let told = "This was changed since you read it. Look at `current`, then ask again with its ETag.";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", told).with("current", current)
@@ -141,7 +139,7 @@ impl Fault {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
     }
 
-    /// A login or an API key asks for more in a minute than it may.
+    /// A login or an API key exceeds its rate limit.
     pub fn too_many_requests(Wait(seconds): Wait, of_key: bool) -> Self {
         let whose = if of_key { "This API key" } else { "Your login" };
         let told = format!(
@@ -151,13 +149,13 @@ impl Fault {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", told).retry_after(seconds)
     }
 
-    /// The same with one more member.
+    /// Adds a member to the problem.
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.members.push((name, value));
         self
     }
 
-    /// The same, saying when to come back.
+    /// Adds after how many seconds to retry.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after = Some(seconds);
         self
@@ -226,7 +224,7 @@ impl From<StoreError> for Fault {
 }
 
 impl IntoResponse for Fault {
-    /// A bare status that carries the fault; `kit::error_page` gives it its words, when the face is known.
+    /// A bare status that carries the fault; `kit::error_page` renders it once the format is known.
     fn into_response(self) -> Response {
         let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
@@ -234,21 +232,19 @@ impl IntoResponse for Fault {
     }
 }
 
-/// Where and for whom a fault is rendered.
+/// The request for which a fault is rendered.
 #[derive(Clone, Debug)]
 pub struct Scene {
     /// `problem+json` rather than a page.
     pub json: bool,
-    /// The path that was asked for.
     pub instance: String,
-    /// The id under which the log knows this request.
+    /// The id of this request in the log.
     pub request_id: String,
     pub base_url: String,
-    /// The word of the session's forms, where somebody is signed in.
+    /// The CSRF token, if somebody is signed in.
     pub csrf: Option<String>,
 }
 
-/// A blocker as every face shows it.
 pub fn blocker(blocker: &Blocker) -> Value {
     let code = blocker.code;
     json!({

@@ -1,6 +1,6 @@
-//! The form in which one thing of the catalogue is entered or changed: a partner, an account, a program, an activity. What
-//! was typed comes back with what is wrong with it; where somebody else has changed the thing meanwhile, with how it is now,
-//! and nothing is overwritten unseen. What is deliberately not here: the fields of each (`payees::edit`, `programs::pages`).
+//! The form for creating or editing a partner, an account, a program or an activity. After an error the input is kept and
+//! the error shown; if somebody else has changed the record, its current values are shown, and nothing is overwritten
+//! unseen. What is deliberately not here: the fields of each (`payees::edit`, `programs::pages`).
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -13,27 +13,24 @@ use super::problem::Fault;
 use crate::clock::Clock;
 use crate::ops::OpsError;
 
-/// A choice of a field.
+/// An option of a field.
 pub struct Choice {
-    /// Its word in the form.
+    /// Its value in the form.
     pub value: String,
-    /// Its words on the page.
     pub words: String,
-    /// It is the one that is chosen.
     pub chosen: bool,
 }
 
 /// A field of the form.
 pub struct Field {
-    /// Its name in the form, and in refusals.
+    /// Its name in the form and in refusals.
     pub name: &'static str,
-    /// Its words on the page.
     pub words: &'static str,
     /// `text`, `email`, `number`, `select` or `tick`.
     pub kind: &'static str,
-    /// What was typed, or how it is.
+    /// The input, or the current value.
     pub value: String,
-    /// What to know before typing.
+    /// A hint shown with the field.
     pub hint: &'static str,
     pub choices: Vec<Choice>,
     pub required: bool,
@@ -58,28 +55,27 @@ impl Field {
         Self { name, words, kind: "select", value, hint, choices, required: false }
     }
 
-    /// The same, typed as another kind.
+    /// Sets the kind of input.
     pub fn of_kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self
     }
 
-    /// The same, which must be given.
     pub fn needed(mut self) -> Self {
         self.required = true;
         self
     }
 }
 
-/// What a form is for.
+/// A form and its context.
 pub struct Sheet {
     pub title: String,
-    /// Where it stands in the menu.
+    /// The page's place in the menu.
     pub place: Place,
-    /// Where it came from: address and words.
+    /// The back link: address and label.
     pub back: (String, String),
     pub fields: Vec<Field>,
-    /// What the thing was when the form was shown; nothing for a new one.
+    /// The record's version when the form was shown; `None` for a new record.
     pub seen: Option<i64>,
 }
 
@@ -89,34 +85,34 @@ struct CataloguePage {
     frame: Frame,
     sheet: Sheet,
     wrong: Option<Refusal>,
-    /// How the thing is now, where that differs from what was typed.
+    /// The current values that differ from the input.
     now: Vec<String>,
 }
 
 impl CataloguePage {
-    /// What is wrong with a field.
+    /// The error of a field.
     fn at(&self, field: &Field) -> &str {
         let wrong = self.wrong.as_ref().filter(|wrong| wrong.field == Some(field.name));
         wrong.map_or("", |wrong| wrong.sentence.as_str())
     }
 
-    /// What is wrong with the whole, or with what is no field of the form.
+    /// The error of the form as a whole, or of something that is no field.
     fn whole(&self) -> Option<&str> {
         let named = |wrong: &&Refusal| self.sheet.fields.iter().any(|field| wrong.field == Some(field.name));
         self.wrong.as_ref().filter(|wrong| !named(wrong)).map(|wrong| wrong.sentence.as_str())
     }
 }
 
-/// The form as it is shown first.
+/// The form as first shown.
 pub fn show(visit: &Visit, sheet: Sheet) -> Result<Response, Fault> {
     let frame = visit.frame(sheet.title.clone(), sheet.place);
     visit.show(&CataloguePage { frame, sheet, wrong: None, now: Vec::new() })
 }
 
-/// The form after it was refused. `current` are the fields of the thing as it is now.
+/// The form after a refusal. `current` has the fields of the current record.
 ///
 /// # Errors
-/// What is no refusal.
+/// An error that is not a refusal.
 pub fn again(visit: &Visit, sheet: Sheet, current: &[Field], error: OpsError) -> Result<Response, Fault> {
     let (OpsError::Refused(wrong) | OpsError::Conflict(wrong)) = error else { return Err(error.into()) };
     let changed = wrong.code == CHANGED;
@@ -132,7 +128,7 @@ pub fn again(visit: &Visit, sheet: Sheet, current: &[Field], error: OpsError) ->
     Ok((status, visit.show(&page)?).into_response())
 }
 
-/// To the thing's own page, saying that it is saved.
+/// Redirects to the record's page, with the message that it is saved.
 pub fn saved(name: &str, new: bool, address: &str) -> Response {
     let told = if new { format!("{name} is entered.") } else { format!("{name} is saved.") };
     Told::good(told).on(address)
@@ -140,10 +136,10 @@ pub fn saved(name: &str, new: bool, address: &str) -> Response {
 
 const CHANGED: &str = "changed_meanwhile";
 
-/// Refuses to enter what is there already.
+/// Refuses to create a record that already exists.
 ///
 /// # Errors
-/// When it is.
+/// If it exists.
 pub fn must_be_new<T>(before: Option<&T>, what: &str) -> Result<(), Refusal> {
     if before.is_none() {
         return Ok(());
@@ -152,10 +148,10 @@ pub fn must_be_new<T>(before: Option<&T>, what: &str) -> Result<(), Refusal> {
     Err(Refusal::new("external_id_taken", told).at("external_id"))
 }
 
-/// Refuses to change what is no longer as it was when the form was shown.
+/// Refuses to change a record that has changed since the form was shown.
 ///
 /// # Errors
-/// When somebody changed it since, or it is gone.
+/// If somebody has changed it since, or it is gone.
 pub fn must_be_as_seen<T>(
     before: Option<T>,
     updated_at: fn(&T) -> i64,
@@ -166,18 +162,18 @@ pub fn must_be_as_seen<T>(
     before.filter(|before| seen == Some(updated_at(before))).ok_or_else(|| Refusal::new(CHANGED, told))
 }
 
-/// An external id for what is entered by hand and has none elsewhere.
+/// Generates an external id for a record entered by hand that has none elsewhere.
 pub fn by_hand(clock: &Clock) -> Option<String> {
     let chance = payout::ids::encode(clock.chance());
     Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)))
 }
 
-/// What was typed into a field that may be empty.
+/// The input of an optional field.
 pub fn given(typed: &Option<String>) -> Option<String> {
     typed.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// A country as it is kept: in capital letters, however it was typed.
+/// A country code in capital letters, however it was typed.
 pub fn country(typed: &Option<String>) -> Option<String> {
     given(typed).map(|code| code.to_uppercase())
 }

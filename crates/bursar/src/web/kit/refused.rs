@@ -1,6 +1,6 @@
-//! What was refused to somebody who tried more than they may, for the log: who, from where, and with which code. Anybody can be
-//! refused as often as they like, so that a minute has so many such lines and then only counts. What is deliberately not here:
-//! what is refused (`web::guard`, the verbs), and the activity log, which keeps what people do.
+//! Logs refused requests: who, from where, and the code. Anybody can trigger any number of refusals, so each minute has a
+//! limited number of log lines; further ones are only counted. What is deliberately not here: what is refused
+//! (`web::guard`, the verbs), and the activity log, which records what people do.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -11,22 +11,21 @@ use axum::response::Response;
 use payout::ids::PersonId;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// The most lines of a kind in a minute about those whom we do not know, and as many again about logins and API keys: nobody
-/// hides what they try behind much of something else, and strangers not what one of ours tries.
+/// The most lines per code and minute for unknown clients, and as many again for logins and API keys, so that nobody can
+/// hide one kind of attempt behind many others, and strangers cannot hide those of our own people.
 const MOST_LINES: usize = 50;
-/// The most kinds that are counted apart. Codes are words of our own; this holds were one ever not.
+/// The most codes counted separately. Codes are our own; this is a bound in case one ever is not.
 const MOST_KINDS: usize = 64;
 
-/// That an answer refuses something of this kind; an extension of it.
+/// Marks a response as a refusal; a response extension.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// The code of the answer.
     pub code: String,
-    /// The API key that it was refused to, where it is known and does not count.
+    /// The API key it was refused to, if known but not accepted.
     pub key: Option<PersonId>,
 }
 
-/// Notes on an answer that it is a refusal, where its status says so.
+/// Marks a response as a refusal if its status says so.
 pub fn mark(response: &mut Response, status: StatusCode, code: &str, key: Option<PersonId>) {
     let refuses = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
     if refuses.contains(&status) {
@@ -34,17 +33,17 @@ pub fn mark(response: &mut Response, status: StatusCode, code: &str, key: Option
     }
 }
 
-/// What an answer refuses, if it does. Pages that say in words of their own that somebody is too fast have no code.
+/// The refusal of a response, if it is one. Pages that report a rate limit in their own words have no code.
 pub fn take(response: &mut Response) -> Option<Refused> {
     let marked = response.extensions_mut().remove::<Refused>();
     let slow = response.status() == StatusCode::TOO_MANY_REQUESTS;
     marked.or_else(|| slow.then(|| Refused { code: "slow_down".to_owned(), key: None }))
 }
 
-/// The refusals of this minute.
+/// The refusals of the current minute.
 #[derive(Default)]
 pub struct Refusals {
-    /// Keyed, so that nobody outside can make two things look like one.
+    /// Keyed, so that nobody can craft collisions.
     hasher: RandomState,
     minute: Mutex<Minute>,
 }
@@ -53,13 +52,13 @@ pub struct Refusals {
 struct Minute {
     began: i64,
     told: HashSet<u64>,
-    /// How many lines there were, by whether it was somebody whom we know, and by kind.
+    /// The number of lines by known or unknown client, and by code.
     lines: BTreeMap<(bool, String), usize>,
     left_out: BTreeMap<String, u64>,
 }
 
 impl Refusals {
-    /// Whether a refusal has a line of its own: the first of its kind to whoever it is, in this minute, while there is room.
+    /// Whether a refusal gets its own line: the first of its code for this client in this minute, while there is room.
     pub fn has_line(&self, code: &str, whose: &impl Hash, is_known: bool, now: i64) -> bool {
         let one = self.hasher.hash_one((code, self.hasher.hash_one(whose)));
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,8 +80,8 @@ impl Refusals {
         false
     }
 
-    /// How many of each kind had no line in a minute that is over. Asked at every request, so that the count of a minute is
-    /// told although nobody is refused afterwards.
+    /// How many refusals of each code had no line in the past minute. Called on every request, so that the counts are
+    /// logged even if nothing is refused afterwards.
     pub fn left_out(&self, now: i64) -> BTreeMap<String, u64> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = !(0..MINUTE_US).contains(&(now - minute.began));

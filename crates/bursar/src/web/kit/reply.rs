@@ -1,4 +1,4 @@
-//! An answer that is kept under a one-time key, and given again. What is deliberately not here: taking the key (`guard`).
+//! A response stored under a one-time key, for replay. What is deliberately not here: taking the key (`guard`).
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +21,7 @@ impl Reply {
         Self { status: status.as_u16(), content_type: "application/json".to_owned(), body }
     }
 
-    /// A page to go to after a form was done.
+    /// A redirect after a form.
     pub fn see_other(location: impl Into<String>) -> Self {
         Self { status: 303, content_type: "location".to_owned(), body: location.into() }
     }

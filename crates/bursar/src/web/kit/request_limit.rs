@@ -1,6 +1,6 @@
-//! How many requests a login or an API key may send: a bucket for each that fills again with time, so that a program gone
-//! wrong, or whoever has somebody's key, does not take the database from everybody else. What is deliberately not here:
-//! whoever has not come in (`login_limit`), webhooks and health, which nobody is known at, and what is heavy (`turns`).
+//! Rate limits for authenticated requests: a token bucket per login or API key, so that a runaway program, or somebody with
+//! a stolen key, cannot exhaust the database. What is deliberately not here: unauthenticated clients (`login_limit`),
+//! webhooks and health checks, and heavy requests (`turns`).
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -8,26 +8,26 @@ use std::sync::{Mutex, PoisonError};
 use super::login_limit::{Buckets, Rule, Wait};
 
 const MINUTE_US: i64 = 60_000_000;
-/// What each session has by itself once its login has used up everything: somebody who sends without end from one session keeps
-/// nobody from ending it in another.
+/// The extra allowance of each session once its login has used up its bucket: a session that floods cannot keep its owner
+/// from ending it in another.
 const OF_A_SESSION: Rule = Rule { at_once: 20, then_every_us: 3_000_000 };
 
 pub struct Requests {
-    /// Nothing where they are not counted.
+    /// `None` if requests are not limited.
     rule: Option<Rule>,
     hasher: RandomState,
     buckets: Mutex<Buckets>,
 }
 
 impl Requests {
-    /// So many in a minute, all of them at once if need be; any number where it is 0.
+    /// A limit per minute, which may all be used at once; 0 for no limit.
     pub fn of(per_minute: u32) -> Self {
         let at_once = i64::from(per_minute);
         let rule = (at_once > 0).then(|| Rule { at_once, then_every_us: MINUTE_US / at_once });
         Self { rule, hasher: RandomState::new(), buckets: Mutex::default() }
     }
 
-    /// Whether a login or an API key may send another. `session` is the one it comes from, where it is a person's.
+    /// Whether a login or an API key may send another request. `session` is the one it comes from, for a person.
     ///
     /// # Errors
     /// How long to wait.

@@ -1,5 +1,5 @@
-//! Whom a filter means that names an account or a partner: by our id, by the caller's, or by a name that only one has.
-//! What is deliberately not here: choosing among several; the page asks which.
+//! Resolves an account or partner named in a filter: by id, by external id, or by a unique name. What is deliberately not
+//! here: choosing among several candidates; the page asks.
 
 use payout::ids::{AccountId, PartnerId};
 
@@ -7,18 +7,17 @@ use super::problem::Fault;
 use crate::store::Db;
 use crate::store::programs::{self, Filter, Named};
 
-/// So many are offered where a name may mean several.
+/// At most this many candidates are offered for an ambiguous name.
 const MOST_OFFERED: usize = 10;
 
 pub enum Meant<T> {
-    /// This one, and what they are called.
+    /// The match and its name.
     One(T, String),
     Nobody,
-    /// One of these: what each is called, and the caller's id of it.
+    /// The candidates: name and external id.
     Several(Vec<(String, String)>),
 }
 
-/// The account that is meant.
 pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault> {
     if let Some(found) = programs::account(db, Named::Either(text)).await? {
         return Ok(Meant::One(found.id, found.name));
@@ -27,7 +26,6 @@ pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault>
     Ok(among(found.into_iter().map(|one| (one.id, one.name, one.external_id)).collect()))
 }
 
-/// The partner that is meant.
 pub async fn partner(db: &mut Db, text: &str) -> Result<Meant<PartnerId>, Fault> {
     if let Some(found) = programs::partner(db, Named::Either(text)).await? {
         return Ok(Meant::One(found.id, found.name));

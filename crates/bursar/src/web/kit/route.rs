@@ -1,5 +1,5 @@
-//! A row of the route table: its address, who may call it, and what stands before its handler. What handlers share is here as
-//! well. What is deliberately not here: the table itself (`web`), and opening a door (`web::guard`).
+//! A route: its address, who may call it, and its middleware. Also the state that handlers share. What is deliberately not
+//! here: the route table itself (`web`), and enforcing access (`web::guard`).
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::turns::Turns;
 use crate::work::Work;
 
-/// What handlers share. Most take `State<App>`. Cheap to clone: every layer of every request does.
+/// The state that handlers share. Most take `State<App>`. Cheap to clone: every layer clones it for every request.
 #[derive(Clone)]
 pub struct Web(Arc<Shared>);
 
@@ -33,24 +33,24 @@ pub struct Web(Arc<Shared>);
 pub struct Shared {
     /// The program.
     pub app: App,
-    /// The vendors' clients, for look-ups beside a verb.
+    /// The vendors' clients, for look-ups around a verb.
     pub work: Work,
-    /// The way to the writer of events.
+    /// The channel to the event writer.
     pub intake: Intake,
-    /// What slows down guessing of passwords.
+    /// Rate limits for password attempts.
     pub tries: Tries,
-    /// What slows down whoever has come in.
+    /// Rate limits for authenticated requests.
     pub requests: Requests,
-    /// What was refused lately, for the log.
+    /// Recent refusals, for the log.
     pub refusals: Refusals,
-    /// Whose turn it is to do what is heavy.
+    /// The queue for heavy requests.
     pub heavy: Arc<Turns>,
-    /// The description of the API, made once from the route table.
+    /// The API description, generated once from the route table.
     pub description: Arc<str>,
 }
 
 impl Web {
-    /// Of what is shared.
+    /// Wraps the shared state.
     pub fn of(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
@@ -81,18 +81,18 @@ impl FromRef<Web> for Work {
 pub enum Need {
     /// Anybody.
     Open,
-    /// Anybody who has signed in or sent a key.
+    /// Anybody with a session or an API key.
     Login,
     /// Whoever has the permission.
     May(Permission),
     /// Whoever has one of the permissions.
     MayAny(&'static [Permission]),
-    /// Whoever has the permission, and partners for what is their own: the handler shows them nothing else.
+    /// Whoever has the permission, and partners for their own records: the handler shows them nothing else.
     MayOrOwn(Permission),
 }
 
 impl Need {
-    /// Whether a role may call.
+    /// Whether a role may call the route.
     pub fn admits(self, role: Role) -> bool {
         match self {
             Self::Open | Self::Login => true,
@@ -107,28 +107,28 @@ impl Need {
 pub struct Route {
     /// The method.
     pub method: Method,
-    /// The whole path, as axum writes it.
+    /// The whole path, in axum's syntax.
     pub path: &'static str,
     /// Who may call it.
     pub need: Need,
-    /// The most bytes of its body.
+    /// The largest body, in bytes.
     pub body_limit: usize,
-    /// Its form may come with a file.
+    /// Whether its form may have a file.
     pub takes_file: bool,
-    /// How the API's description tells it; pages are not described.
+    /// Its API description; pages have none.
     pub told: Told,
-    /// It takes much memory or time, so only so many run at once.
+    /// Whether it takes much memory or time, so that only a limited number run at once.
     pub heavy: bool,
-    /// What it does in a few words, where whoever does it must have proved just now who they are.
+    /// If it requires a step-up: what it does, in a few words.
     pub proved: Option<&'static str>,
     scope: Option<Scope>,
-    /// What answers.
+    /// The handler.
     pub(in crate::web) handler: MethodRouter<Web>,
 }
 
 macro_rules! verbs {
     ($($name:ident = $method:ident),+) => {$(
-        /// A row of the route table for this method.
+        /// A route with this method.
         pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Need, handler: H) -> Route {
             let handler = axum::routing::$name(handler);
             let told = Told::default();
@@ -138,7 +138,7 @@ macro_rules! verbs {
     )+};
 }
 
-/// How large a body is where the route does not say: forms are small, and smallest where nobody has signed in.
+/// The default body limit: forms are small, and smallest for unauthenticated clients.
 fn usual_limit(path: &str, need: Need) -> usize {
     match (is_page(path), need == Need::Open) {
         (false, _) => extract::BODY_LIMIT,
@@ -150,27 +150,27 @@ fn usual_limit(path: &str, need: Need) -> usize {
 verbs!(get = GET, post = POST, put = PUT, patch = PATCH, delete = DELETE);
 
 impl Route {
-    /// The same, taking larger bodies.
+    /// Sets a larger body limit.
     pub fn up_to(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// The same, taking a form that comes with a file.
+    /// Accepts a form with a file.
     pub fn with_file(mut self) -> Self {
         self.takes_file = true;
         self
     }
 
-    /// The same, for what takes much memory or time: a large file in or out.
+    /// Marks a route that takes much memory or time: a large file in or out.
     pub fn heavy(mut self) -> Self {
         self.heavy = true;
         self
     }
 
-    /// The same, for a form that moves money, says where it goes or lets somebody in: it asks for the password again when the
-    /// last proof is no longer fresh.
-    /// `deed` says what it does, like *Pay this payout*. An API key has no password and needs no step-up.
+    /// Requires a step-up: for a form that moves money, changes where it goes or grants access. Asks for the password again
+    /// if the last one is no longer fresh. `deed` says what the form does, like *Pay this payout*. An API key has no
+    /// password and needs no step-up.
     pub fn proved(mut self, deed: &'static str) -> Self {
         self.proved = Some(deed);
         self
@@ -178,14 +178,14 @@ impl Route {
 }
 
 impl Route {
-    /// The same, where an API key needs another scope than the usual one of its permission.
+    /// Requires another scope of API keys than the default one of its permission.
     pub fn opened_by(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// The narrowest scope with which an API key may call it: what reads asks for `read`, what changes something for the scope
-    /// of its permission, so that a new route cannot be without one. `write` opens all of those.
+    /// The narrowest scope with which an API key may call it: `read` for a GET, otherwise the scope of its permission, so
+    /// that a new route cannot be without one. `write` includes all of those.
     pub fn scope(&self) -> Scope {
         if self.method == Method::GET {
             return Scope::Read;
@@ -197,13 +197,13 @@ impl Route {
     }
 }
 
-/// Pages are for people; everything else is for programs.
+/// Whether a path is a page for people; everything else is for programs.
 pub fn is_page(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or("");
     !matches!(first, "api" | "webhooks" | "healthz" | "readyz" | "metrics")
 }
 
-/// What the description says of a route.
+/// A route's API description.
 #[derive(Default)]
 pub struct Told {
     pub(super) summary: &'static str,
@@ -220,14 +220,14 @@ pub struct Told {
 }
 
 impl Told {
-    /// What it does, in a sentence; empty for what is not part of the API.
+    /// The summary, a sentence; empty if the route is not part of the API.
     pub fn summary(&self) -> &'static str {
         self.summary
     }
 
     pub(super) fn refer<T: ToSchema>(&mut self) -> RefOr<Schema> {
         T::schemas(&mut self.schemas);
-        // A page of one thing and a page of another are named alike, so pages are told where they stand.
+        // Pages of different types have the same name, so inline them.
         if std::any::type_name::<T>().contains('<') {
             return T::schema();
         }

@@ -1,4 +1,4 @@
-//! Whose payments and whose money whoever asks may see. What is deliberately not here: who may ask at all (the route table).
+//! Whose payments and money an actor may see. What is deliberately not here: who may call at all (the route table).
 
 use payout::access::Role;
 use payout::ledger::Payee;
@@ -10,7 +10,7 @@ use crate::store::programs::{self, Named};
 use crate::store::scope::Scope;
 use crate::store::{Db, payees};
 
-/// Whose payments somebody may see: everybody's, or their own and, for the administrator of an account, their account's.
+/// Whose payments an actor may see: everybody's (`None`), or their own and, for a partner administrator, their account's.
 pub async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
     match actor.role {
         Role::Partner | Role::PartnerAdmin => {
@@ -22,15 +22,16 @@ pub async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>
     }
 }
 
-/// A parameter that says nothing that can be meant.
+/// The error for an invalid parameter.
 pub fn wrong(name: &str, code: &'static str, detail: &str) -> Fault {
     Fault::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
 }
 
-/// Whose money is meant. An account or partner that whoever asks may not see is answered like one that does not exist.
+/// Resolves whose money is requested. An account or partner that the actor may not see is answered like one that does not
+/// exist.
 ///
 /// # Errors
-/// The parameter that says nothing.
+/// The first invalid parameter.
 pub async fn scope(
     db: &mut Db,
     actor: &Actor,

@@ -1,5 +1,5 @@
-//! Who is asking: API keys in `Authorization`, people by the session cookie; and the cookies that say so. What is
-//! deliberately not here: signing in and out (`users::sign_in`), and what each role may do (the route table).
+//! Authentication: API keys in `Authorization`, the session cookie, and other cookies of ours. What is deliberately not
+//! here: signing in and out (`users::sign_in`), and what each role may do (the route table).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,12 +20,12 @@ use crate::ops::people::{self, Browser, Entered, Sent, Session};
 use crate::secrets::Place;
 
 pub const COOKIE: &str = "bursar_session";
-/// How long the cookie lasts, as the session does: twelve hours.
+/// The lifetime of the session cookie: twelve hours, like the session.
 pub const COOKIE_SECONDS: u32 = 12 * 3_600;
-/// How much of where somebody came from is kept, in characters.
+/// How much of a request's origin is stored, in characters.
 const MOST_CAME_FROM: usize = 200;
 
-/// Whoever asks. Every handler behind a permission may take it.
+/// The authenticated actor. Every handler behind a permission may take it.
 pub struct Who(pub Actor);
 
 impl<S: Sync> FromRequestParts<S> for Who {
@@ -47,16 +47,16 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
-/// The answer to whoever is nobody.
+/// The response to a request without valid credentials.
 pub fn unauthenticated() -> Fault {
     let told = "Send an API key as `Authorization: Bearer brs_…`; make one with `bursar api-key create`.";
     Fault::new(StatusCode::UNAUTHORIZED, "unauthenticated", told)
 }
 
-/// Whoever sent this API key from this address, and what the key is for.
+/// The actor of an API key sent from this address, and the key's scopes.
 ///
 /// # Errors
-/// 401 without one, with one that is unknown, revoked or over; 403 from an address that it is not taken from.
+/// 401 without a key, or with one that is unknown, revoked or expired; 403 from an address that it is not allowed from.
 pub async fn by_api_key(
     app: &App,
     headers: &HeaderMap,
@@ -98,7 +98,8 @@ fn not_from_here(from: Option<IpAddr>) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "api_key_address", told)
 }
 
-/// Whoever sent this cookie, if anybody did. `from` is the address they use the session from; nothing where no person asks.
+/// The session of the cookie, if there is one. `from` is the client's address; `None` if the request does not come from a
+/// person.
 pub async fn by_cookie(app: &App, headers: &HeaderMap, from: Option<&str>) -> Result<Option<Session>, Fault> {
     match cookie(headers, COOKIE) {
         Some(token) => Ok(people::by_session(app, token, from).await?),
@@ -112,15 +113,14 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
-/// Where a request comes from, for the history of what matters: the address it comes from, as far as that can be known,
-/// whom an unknown proxy says it passes it on for, and the browser. All but the first can be made up, so nothing is decided
-/// by it.
+/// The origin of a request, for the audit trail: the address as far as known, the address that an unknown proxy reports,
+/// and the browser. All but the first can be forged, so nothing is decided by it.
 pub fn came_from(request: &Request, trusted: &[Range]) -> String {
     let sent = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let from = client::address(request, trusted);
     let mut told = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
-    // Whom a proxy that nobody named passes it on for is hearsay, and is told as such.
+    // An address reported by an unconfigured proxy is unverified, and marked as such.
     if let Some(passed_on) = sent("x-forwarded-for").filter(|_| from == peer.map(|peer| peer.to_canonical()))
     {
         told = format!("{told}, for {passed_on}");
@@ -131,10 +131,10 @@ pub fn came_from(request: &Request, trusted: &[Range]) -> String {
     told.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
 }
 
-/// The longest address there is (RFC 5321).
+/// The longest possible e-mail address (RFC 5321).
 pub const MOST_EMAIL_BYTES: usize = 254;
 
-/// Gives a browser what it is known by, for this login.
+/// Marks a browser as known for this login.
 pub fn make_known(app: &App, response: &mut Response, name: &str, email: &str) {
     let shown = app.master_key.seal(&app.clock, &known_as(name), email);
     set_cookie(response, name, &shown, KNOWN_SECONDS);
@@ -144,75 +144,75 @@ fn known_as(name: &str) -> Place {
     Place::kept_by_browser(name, "").once(name)
 }
 
-/// What a browser shows that has signed in to a login before: its address, sealed. It opens nothing; it only lets its
-/// owner try a password while somebody elsewhere guesses at it.
+/// The cookie of a browser that has signed in before: the login's address, sealed. It grants no access; it only lets its
+/// owner try a password while others are guessing.
 pub const KNOWN: &str = "bursar_known";
 const KNOWN_SECONDS: u32 = 180 * 86_400;
 
-/// The same of a browser that has also shown the second factor's code: what a password alone was given before there was a
-/// factor lets nobody try codes.
+/// The same for a browser that has also completed the second factor. A browser that was only known before there was a
+/// factor may not try codes.
 const KNOWN_BY_CODE: &str = "bursar_known_by_code";
 
-/// Whether a browser shows what it was given under this name, for this login.
+/// Whether a browser has this cookie for this login.
 pub fn is_known_as(app: &App, headers: &HeaderMap, name: &str, email: &str) -> bool {
     let shown = cookie(headers, name).and_then(|shown| app.master_key.open(&known_as(name), shown));
     shown.is_some_and(|known| known == email)
 }
 
-/// Whether a browser has shown this login's code before.
+/// Whether a browser has completed this login's second factor before.
 pub fn is_known_by_code(app: &App, headers: &HeaderMap, email: &str) -> bool {
     is_known_as(app, headers, KNOWN_BY_CODE, email)
 }
 
-/// What a browser shows whose user has come half way. It lasts as long as that does: ten minutes.
+/// The cookie of a halfway sign-in. It lasts as long as that does: ten minutes.
 pub const HALF_WAY: &str = "bursar_half_way";
 const HALF_WAY_SECONDS: u32 = 600;
 
-/// What a browser keeps that was sent to the provider. It lasts as long as that may take: ten minutes.
+/// The cookie with the state of a redirect to the identity provider. It lasts as long as that may take: ten minutes.
 pub const PROVIDER_VISIT: &str = "bursar_provider";
 
-/// What a browser has kept that was sent to the provider.
+/// The state of a redirect to the identity provider.
 pub fn provider_visit(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, PROVIDER_VISIT)
 }
 
-/// Gives it to a browser.
+/// Stores the state of a redirect to the identity provider.
 pub fn visit_provider(response: &mut Response, sealed: &str) {
     set_cookie(response, PROVIDER_VISIT, sealed, HALF_WAY_SECONDS);
 }
 
-/// The address that leads to the provider, to prove there once more who they are, and then to `next`.
+/// The address that redirects to the identity provider for a step-up, and then to `next`.
 pub fn again_at_provider(next: &str) -> String {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     format!("/login/provider?again=yes&next={next}")
 }
 
-/// Takes a cookie of ours away.
+/// Deletes a cookie of ours.
 pub fn forget(response: &mut Response, name: &str) {
     set_cookie(response, name, "", 0);
 }
 
-/// The token of whoever has come half way.
+/// The token of a halfway sign-in.
 pub fn half_way(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, HALF_WAY)
 }
 
-/// What a browser is known by while somebody shows it a passkey and nothing else, so that nobody can sign somebody else's
-/// browser in. It lasts as long as the challenge does: five minutes.
+/// Binds a passkey sign-in to this browser, so that nobody can sign in somebody else's browser. It lasts as long as the
+/// challenge: five minutes.
 const ASKED: &str = "bursar_asked";
 const ASKED_SECONDS: u32 = 300;
 
-/// What a browser has kept that was asked for a passkey.
+/// The state of a passkey sign-in.
 pub fn asked_for_passkey(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, ASKED)
 }
 
-/// Has a browser keep what it comes back with that is asked for a passkey.
+/// Stores the state of a passkey sign-in.
 pub fn ask_for_passkey(response: &mut Response, sealed: &str) {
     set_cookie(response, ASKED, sealed, ASKED_SECONDS);
 }
 
-/// Lets whoever has shown a password or a link in, and on to `next`, or asks for their code first.
+/// Continues after a password or a link: signs in and redirects to `next`, or asks for the second factor first.
 pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
     match entered {
         Entered::In(token) => welcome(token, next),
@@ -226,7 +226,7 @@ pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
     }
 }
 
-/// Lets somebody in who has come the whole way, with a browser that is known from now on.
+/// Signs in after the second factor, and marks the browser as known.
 pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next: Option<&str>) -> Response {
     let mut response = welcome(token, next);
     for name in [HALF_WAY, ASKED] {
@@ -240,8 +240,7 @@ pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next:
     response
 }
 
-/// Ends the session that a browser had before somebody signed in with it anew: its token is replaced there, so nobody would
-/// end it.
+/// Ends the browser's previous session at a new sign-in; otherwise it would stay open, because its cookie is replaced.
 pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     if let Some(former) = by_cookie(app, headers, None).await? {
         people::sign_out(app, &former).await?;
@@ -249,7 +248,7 @@ pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     Ok(())
 }
 
-/// An answer to too many tries, with when to come back.
+/// The response to too many attempts, with when to retry.
 pub fn too_many(mut page: Response, Wait(seconds): Wait) -> Response {
     *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -258,37 +257,36 @@ pub fn too_many(mut page: Response, Wait(seconds): Wait) -> Response {
 
 pub const PORTAL_LOGIN: &str = "/portal/login";
 
-/// Whether an address of ours is a page of the partners' portal.
+/// Whether a path is a page of the partner portal.
 pub fn is_portal(path: &str) -> bool {
     path == "/portal" || path.starts_with("/portal/") || path.starts_with("/portal?")
 }
 
-/// Whether whoever holds a session has proved who they are within the last ten minutes: what is asked before a destination
-/// changes or money is sent. Where it is false, [`prove_first`] leads to their password and back.
+/// Whether a session has stepped up within the last ten minutes, which is required before a destination changes or money is
+/// sent. If not, [`prove_first`] leads to the step-up and back.
 pub fn is_fresh(session: &Session, now: i64) -> bool {
     now - session.proved_at() <= FRESH_US
 }
 
-/// Whether whoever has no second factor yet has just come by the provider, which may say of no proof: they may set up an app,
-/// else they would be asked for a second factor for ever.
+/// Whether somebody without a second factor has just come through the provider, which may not report when they
+/// authenticated. They may set up an app; otherwise they would be asked for a second factor forever.
 pub fn just_came(session: &Session, now: i64) -> bool {
     !session.has_factor() && session.provider_at.is_some_and(|at| now - at <= FRESH_US)
 }
 
-/// How long a proof is fresh.
+/// How long a step-up is fresh.
 pub const FRESH_US: i64 = 10 * 60 * 1_000_000;
 
-/// To the page that asks for the password again, and then to `next`.
+/// Redirects to the step-up page, and then to `next`.
 pub fn prove_first(next: &str) -> Response {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     Redirect::to(&format!("/prove?next={next}")).into_response()
 }
 
-/// The address that a request comes from, as far as it is known; an extension of what is asked of pages.
+/// The client's address, if known; a request extension of pages.
 #[derive(Clone, Debug, Default)]
 pub struct Address(pub String);
 
-/// The browser that somebody comes with.
 pub struct Device(pub Browser);
 
 impl<S: Sync> FromRequestParts<S> for Device {
@@ -301,29 +299,29 @@ impl<S: Sync> FromRequestParts<S> for Device {
     }
 }
 
-/// Gives a browser the token that takes its session's place after a proof.
+/// Stores a session's new token after a step-up.
 pub fn renew(response: &mut Response, token: &str) {
     set_cookie(response, COOKIE, token, COOKIE_SECONDS);
 }
 
-/// Signs a browser in and goes on to `next`, or home.
+/// Signs a browser in and redirects to `next`, or Home.
 pub fn welcome(token: &str, next: Option<&str>) -> Response {
     let mut response = Redirect::to(next.filter(|next| is_ours(next)).unwrap_or("/")).into_response();
     set_cookie(&mut response, COOKIE, token, COOKIE_SECONDS);
     response
 }
 
-/// Only a path of our own may follow a login, never another host's address in disguise.
+/// Whether a redirect target is a path of our own, and not another host in disguise.
 pub fn is_ours(next: &str) -> bool {
     let mut letters = next.chars();
     letters.next() == Some('/')
         && !matches!(letters.next(), Some('/' | '\\'))
         && !next.contains(|letter: char| letter.is_control() || letter == '\\')
-        // That would begin another sign-in, which nobody has asked for.
+        // That would start another sign-in that nobody asked for.
         && !next.starts_with("/login/")
 }
 
-/// Gives a browser a cookie of ours.
+/// Sets a cookie of ours.
 pub fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: u32) {
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {

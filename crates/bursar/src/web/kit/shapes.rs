@@ -1,6 +1,6 @@
-//! Shapes of what the API takes and answers, for its description: words of closed lists, ids, days, amounts. A list of words
-//! is always the one by which the program reads them, so that the description cannot say another. What is deliberately not
-//! here: the words of one feature alone, which stand beside what reads them.
+//! Schemas of what the API takes and returns: enums, ids, days, amounts. An enum's values always come from the list that
+//! the parser uses, so that the description cannot differ. What is deliberately not here: the enums of a single feature,
+//! which are beside their parser.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ use payout::transaction::{Detail, Status};
 
 use crate::mail::Language as Tongue;
 
-/// Declares shapes, each with its sentence and its schema.
+/// Declares schemas, each with its description.
 macro_rules! shapes {
     ($($name:ident, $told:literal => $schema:expr;)+) => {$(
         #[doc = $told]
@@ -48,41 +48,41 @@ macro_rules! shapes {
 
 pub(crate) use shapes;
 
-/// A text.
+/// A string.
 pub fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// A text that is one of these words.
+/// A string that is one of these values.
 pub fn one_of(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     text().enum_values(Some(words))
 }
 
-/// A text of one or more of these words with commas between.
+/// A string of one or more of these values, separated by commas.
 pub fn some_of(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     let words: Vec<&str> = words.into_iter().collect();
     let word = format!("({})", words.join("|"));
     text().pattern(Some(format!("^{word}(,{word})*$")))
 }
 
-/// A text that is not blank, of at most so many characters.
+/// A string that is not blank, with a maximum length in characters.
 pub fn filled(most: usize) -> ObjectBuilder {
     text().min_length(Some(1)).max_length(Some(most)).pattern(Some(r"\S"))
 }
 
-/// An id of this kind.
+/// An id with this prefix.
 pub fn id(prefix: &str) -> ObjectBuilder {
     text().pattern(Some(format!("^{prefix}[0-7][0-9A-HJKMNP-TV-Z]{{25}}$")))
 }
 
-/// The years of which a day here may be.
+/// The accepted dates, by year.
 const DAYS_OF_YEARS: &str = "^(19[7-9]|20[0-9]|21[0-9])[0-9]-[0-9]{2}-[0-9]{2}$";
 
 fn day() -> ObjectBuilder {
     text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))).pattern(Some(DAYS_OF_YEARS))
 }
 
-/// The roles with which a partner comes in.
+/// The roles of partners.
 pub const PARTNERS_ROLES: [Role; 2] = [Role::Partner, Role::PartnerAdmin];
 
 shapes! {
@@ -119,7 +119,7 @@ shapes! {
     ExternalId, "Your own id: 1 to 200 bytes, without signs that nobody sees." => text().min_length(Some(1)).max_length(Some(200));
 }
 
-/// Why something cannot be paid: every code with its words.
+/// Why something cannot be paid: every code with its message.
 #[derive(Debug)]
 pub struct BlockerCode;
 
@@ -138,7 +138,7 @@ impl ToSchema for BlockerCode {
     }
 }
 
-/// A day, or a moment as RFC 3339 writes it.
+/// A day, or a timestamp (RFC 3339).
 #[derive(Debug)]
 pub struct DayOrMoment;
 
@@ -157,11 +157,11 @@ impl ToSchema for DayOrMoment {
     }
 }
 
-/// An amount that somebody names, with its currency.
+/// An amount in a request, with its currency.
 #[derive(Debug)]
 pub struct MoneyGiven;
 
-/// A property of an object by the name of its schema.
+/// A property that refers to a schema by name.
 fn named<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }

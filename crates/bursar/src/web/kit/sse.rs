@@ -1,5 +1,5 @@
-//! A stream that tells an open page that something changed; the page then fetches itself again. What is deliberately not here:
-//! what changed.
+//! A server-sent event stream that tells an open page that something has changed; the page then fetches itself again. What
+//! is deliberately not here: what changed.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,38 +19,38 @@ use crate::app::{App, Watching};
 use crate::store::batches;
 use crate::store::{self, Db, exports, imports};
 
-/// How long one stream lives. The browser comes back by itself, and a stop never waits for somebody who watches.
+/// How long one stream lives. The browser reconnects by itself, and a shutdown never waits for a stream.
 const STREAM_LIFE: Duration = Duration::from_secs(20);
 
-/// The least time between two tellings: a page need not be fetched for each of a thousand payments.
+/// The minimum interval between two events: a page need not be fetched for each of a thousand payments.
 const PACE: Duration = Duration::from_millis(700);
 
-/// How often it is looked whether another process has changed something.
+/// How often to check for changes by other processes.
 const ELSEWHERE: Duration = Duration::from_secs(3);
 
-/// How many streams one person may have open: a page in each of many tabs, and not all connections there are.
+/// How many streams one person may have open: enough for many tabs, but not all connections.
 const STREAMS: usize = 24;
 
-/// What a live page has seen already.
+/// What a live page has already seen.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    /// The number of the change that the page has seen.
+    /// The change number that the page has seen.
     pub seen: Option<i64>,
 }
 
-/// What a live page is about.
+/// What a live page shows.
 #[derive(Clone, Debug)]
 pub enum Watched {
     Batch(BatchId),
-    /// A file on its way in, by its number.
+    /// An import, by its number.
     Import(String),
-    /// A file on its way out, by its number.
+    /// An export, by its number.
     Export(i64),
 }
 
 impl Watched {
-    /// A number that goes up with every change, whichever process makes it; and whether nothing more is to come.
+    /// A number that increases with every change, by any process; and whether no more changes will come.
     async fn now(&self, db: &mut Db) -> store::Result<(i64, bool)> {
         match self {
             Self::Batch(batch) => {
@@ -73,12 +73,12 @@ impl Watched {
     }
 }
 
-/// Tells of changes from the one that was seen last: by a browser that comes back, in its `Last-Event-ID`, else by the page.
-/// What happened between the page and the stream is told at once. When nothing is under way and nothing new is to be told,
-/// 204 tells the browser not to come back.
+/// Streams changes since the last one seen: from `Last-Event-ID` of a reconnecting browser, or else from the page. Changes
+/// between the page load and the stream are sent at once. If nothing is in progress and there is nothing new, 204 tells the
+/// browser not to reconnect.
 ///
 /// # Errors
-/// When the database does not answer, or this person watches too much already.
+/// If the database fails, or this person has too many streams open.
 pub async fn watching(
     app: App,
     who: PersonId,
@@ -99,25 +99,25 @@ pub async fn watching(
     let changed = app.nudge.changed.subscribe();
     let watch = Watch { changed, app, of, told: None, seen, _admitted: admitted };
     let stream = unfold(watch, Watch::next).take_until(tokio::time::sleep(STREAM_LIFE));
-    // nginx would keep what is told until there is more of it.
+    // Otherwise nginx would buffer events.
     let at_once = [(HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((at_once, Sse::new(stream).keep_alive(KeepAlive::default())).into_response())
 }
 
-/// Somebody's stream of change numbers.
+/// One stream of change numbers.
 struct Watch {
     app: App,
     changed: watch::Receiver<u64>,
     of: Watched,
     told: Option<i64>,
-    /// What the page has seen, until that is told: then it knows by the next number that it must look again.
+    /// What the page has seen, sent first; the next number then tells the page that it must reload.
     seen: Option<i64>,
     _admitted: Watching,
 }
 
 impl Watch {
-    /// The next number: what the page has seen first, then the one of now, then each that is another, at a pace. Without a
-    /// database the stream ends, and the browser comes back by itself.
+    /// The next number: first what the page has seen, then the current one, then each new one, at a limited pace. If the
+    /// database fails the stream ends, and the browser reconnects by itself.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         let number = match self.seen.take() {
             Some(seen) => seen,
@@ -138,7 +138,7 @@ impl Watch {
                 return Some(number);
             }
             tokio::time::sleep(PACE).await;
-            // Another process may have changed it, of which no bell rings here.
+            // Another process may have changed it, and its changes trigger no notification here.
             let rung = tokio::time::timeout(ELSEWHERE, self.changed.changed()).await;
             if matches!(rung, Ok(Err(_))) {
                 return None;

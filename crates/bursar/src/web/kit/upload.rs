@@ -1,5 +1,5 @@
-//! Forms that come with a file (`multipart/form-data`), on the routes that take one. The form's word must come before the
-//! file: without it the file is read past and never kept. What is deliberately not here: what the file holds.
+//! Forms with a file (`multipart/form-data`), on the routes that take one. The CSRF token must come before the file;
+//! without it the file is read and discarded. What is deliberately not here: the content of the file.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,33 +11,34 @@ use super::extract::{MOST_FIELDS, Tree, in_time, pass_over};
 use super::form::form_expired;
 use super::problem::Fault;
 
-/// The type of such a form.
+/// The content type of such a form.
 pub const KIND: &str = "multipart/form-data";
 
-/// What is read past at most, so that a browser that is still sending hears why its file is too large.
+/// How much is read and discarded at most, so that a browser that is still sending gets the response that its file is too
+/// large.
 const PASSED_OVER: usize = 256 << 20;
 
-/// The file of a form; an extension of its request. Nothing where none was chosen.
+/// The file of a form; a request extension. Empty if none was chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Upload {
-    /// What its sender calls it.
+    /// The sender's name for it.
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
 /// A form and its file.
 pub struct Sent {
-    /// The fields that are no file.
+    /// The fields that are not files.
     pub fields: Tree,
     pub file: Upload,
-    /// All of it in a few bytes, to know the same form when it is sent again.
+    /// A digest of everything, to recognize the same form when it is sent again.
     pub said: Vec<u8>,
 }
 
-/// Reads a form with a file. `known` says whether the form's word is this session's.
+/// Reads a form with a file. `known` checks the CSRF token.
 ///
 /// # Errors
-/// 413 over the limit, 403 when the word is not known, 400 for what is no such form.
+/// 413 over the limit, 403 for an invalid CSRF token, 400 if it is no such form.
 pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> bool) -> Result<Sent, Fault> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary =
@@ -91,7 +92,7 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     Ok(Sent { fields, file, said: said.finalize().to_vec() })
 }
 
-/// The bytes of a part; none of them when they are only read past.
+/// Reads the bytes of a part; discards them unless `keep`.
 async fn bytes(mut field: Field<'_>, keep: bool) -> multer::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = field.chunk().await? {

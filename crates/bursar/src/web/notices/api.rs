@@ -1,4 +1,4 @@
-//! `/outbox` and `/settings/notices`: what was told to whom, and in which words.
+//! `/outbox` and `/settings/notices`: the mails that were sent, and their templates.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
@@ -25,7 +25,6 @@ use crate::web::kit::shapes;
 
 const TEMPLATE: &str = "/api/v1/settings/notices/{notice}/{language}";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![
@@ -59,12 +58,12 @@ shapes::shapes! {
 #[schema(as = Mail)]
 struct MailJson {
     id: String,
-    /// What it tells.
+    /// The kind of notice.
     #[schema(value_type = shapes::NoticeName)]
     notice: &'static str,
-    /// The id of what it is about.
+    /// The id of its subject.
     about: String,
-    /// Masked where it is a payee's destination.
+    /// The address; masked if it is a payee's destination.
     recipient: String,
     language: String,
     /// Its subject line.
@@ -73,7 +72,7 @@ struct MailJson {
     #[schema(value_type = MailStateName)]
     state: &'static str,
     tries: i64,
-    /// What the mail server last said.
+    /// The last response of the mail server.
     answer: Option<String>,
     created_at: String,
     sent_at: Option<String>,
@@ -144,7 +143,7 @@ struct TemplateJson {
     body: String,
     /// 0 until it is first saved.
     version: i64,
-    /// The names that subject and body may use.
+    /// The variables that subject and body may use.
     variables: Vec<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! What is told to whom: the templates of notices, and the outbox.
+//! Notices: their templates, and the outbox.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -8,7 +8,6 @@ mod templates;
 use crate::web::kit::route::Route;
 pub use outbox::Row;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [templates::routes(), outbox::routes(), api::routes()].into_iter().flatten().collect()
 }

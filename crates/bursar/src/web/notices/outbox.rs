@@ -1,6 +1,6 @@
-//! The outbox: every mail, newest first, with what became of it; and one mail as its reader gets it.
+//! The outbox: every mail, newest first, with its status; and one mail as its reader gets it.
 //!
-//! Its HTML is shown in a frame without rights: whatever a template brings with it can do nothing there.
+//! Its HTML is shown in a sandboxed frame: nothing in a template can run there.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -21,7 +21,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post as posted};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![
@@ -34,7 +33,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// A mail as a row.
+/// A mail, as a table row.
 pub struct Row {
     /// Its id.
     pub id: String,
@@ -60,7 +59,7 @@ impl Row {
 }
 
 impl Row {
-    /// The same where it is known whether there is a mail server: without one nothing waits for it.
+    /// The same, with a different status for waiting mails if there is no mail server.
     fn kept(mail: Mail, server: bool) -> Self {
         let waits = mail.state == MailState::Waiting && !server;
         let row = Self::of(mail);
@@ -183,7 +182,7 @@ struct MailPage {
     answer: Option<String>,
     suppressed: Option<(String, When)>,
     given_up: bool,
-    /// It holds a link for its receiver alone, which somebody must hand on.
+    /// Whether it contains a secret link for its recipient that somebody must pass on.
     hands_on: bool,
     may: bool,
 }
@@ -231,7 +230,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
     visit.show(&page)
 }
 
-/// The two parts of a mail as others than its receiver may see them: a link that only they may follow is for them alone.
+/// Both parts of a mail, as shown to others than its recipient: without secret links.
 fn parts(app: &App, mail: &Mail) -> Parts {
     let shown = match mail.notice.carries_secret() {
         true => post::without_links(&mail.body),
@@ -240,7 +239,7 @@ fn parts(app: &App, mail: &Mail) -> Parts {
     Parts::of(Language::of(Some(&mail.language)), &mail.title, &shown, &app.base_url)
 }
 
-/// The page of what a mail is about.
+/// The page of a mail's subject.
 fn about(id: &str) -> Option<String> {
     match id.split('_').next() {
         Some("rwd") => Some(format!("/rewards/{id}")),
@@ -255,7 +254,7 @@ async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response
     Ok(framed(parts(&app, &mail).html))
 }
 
-/// A mail's HTML for a frame on a page of ours: it may show itself and do nothing else.
+/// A mail's HTML for a frame on our page: it can be displayed and do nothing else.
 pub fn framed(html: String) -> Response {
     let rules = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'";
     let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
@@ -273,7 +272,7 @@ struct LinkPage {
     link: String,
 }
 
-/// The link stands in this one answer.
+/// The link is shown in this response only.
 async fn link(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     let back = format!("/outbox/{id}");
     match post::hand_on(&app, &visit.actor, &id).await {

@@ -1,5 +1,5 @@
-//! The templates of notices: which there are, and one of them to be edited, looked at with real data, sent to oneself,
-//! and taken back to an earlier version or the built-in one.
+//! The templates of notices: the list, and editing one, previewing it with real data, sending it to oneself, and restoring
+//! an earlier version or the built-in one.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -24,7 +24,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post as posted};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![
@@ -101,7 +100,7 @@ struct EditPage {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ask {
-    /// An earlier version, to be looked at and perhaps saved again.
+    /// An earlier version, to view and perhaps save again.
     version: Option<i64>,
 }
 
@@ -174,7 +173,7 @@ async fn page(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-/// What a template is shown with: the newest notice of its kind, or an example while there is none.
+/// The values for a preview: of the newest notice of its kind, or example values if there is none.
 async fn values(app: &App, notice: Notice, language: Language) -> Result<(Value, String), Fault> {
     let mut db = app.store.read().await?;
     let newest = outbox::newest(&mut db, notice).await?.filter(|_| !notice.carries_secret());
@@ -225,7 +224,7 @@ async fn save(
     }
 }
 
-/// What is typed, as HTML; nothing is saved. A template that cannot be used says why instead.
+/// Renders the input as HTML without saving it. An invalid template shows its error instead.
 async fn preview(
     State(app): State<App>,
     Path(path): Path<(String, String)>,

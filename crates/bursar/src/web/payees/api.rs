@@ -1,5 +1,4 @@
-//! `/payees/{id}/…`: where a payee is paid and their tax report, as an administrator enters them and whoever may see them
-//! reads them.
+//! `/payees/{id}/…`: payout profiles and tax reports, as administrators enter them and as those with access read them.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -30,7 +29,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::connect;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let manage = Need::May(Permission::ManagePartners);
     let read = Need::MayOrOwn(Permission::Read);
@@ -86,15 +84,15 @@ struct ProfileJson {
     #[schema(value_type = shapes::VendorName)]
     vendor: String,
     destination: String,
-    /// The vendor would pay to it now.
+    /// Whether the vendor would pay to it now.
     complete: bool,
-    /// What the vendor still wants.
+    /// What the vendor still requires.
     not_payable_why: Option<String>,
     currencies: Option<Vec<String>>,
     changed_at: Option<String>,
-    /// Another payee has the same destination, and nobody has cleared it: both are on hold.
+    /// Whether another payee has the same destination and nobody has cleared it: both are on hold.
     shared: bool,
-    /// What to know of the destination before trusting it.
+    /// A warning about the destination.
     warning: Option<String>,
 }
 
@@ -110,7 +108,7 @@ struct TaxChange {
     tin: Option<String>,
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// Whether the certification was ticked; left out by whoever has the signed form before them.
+    /// Whether the certification was ticked; leave it out if you have the signed form.
     certified: Option<bool>,
 }
 
@@ -191,7 +189,7 @@ fn tax_json(tax: &Filed) -> TaxJson {
         name: tax.name.clone(),
         signed_on: tax.signed_on.clone(),
         tin: tax.masked_tin.clone(),
-        // The last day it holds is the one before it ends.
+        // It is valid through the day before it ends.
         expires_on: tax.expires_at.map(|end| date(end - 1)),
     }
 }
@@ -204,18 +202,18 @@ struct Reason {
     reason: String,
 }
 
-/// A payee with everything that decides whether they can be paid.
+/// A payee, with everything that decides whether they can be paid.
 #[derive(Serialize, ToSchema)]
 struct PayeeView {
     #[serde(flatten)]
     payee: PayeeJson,
     country: Option<String>,
-    /// `active`, `on_hold` or `closed`: their own or their company's, whichever is stricter.
+    /// `active`, `on_hold` or `closed`: their own standing or their company's, whichever is stricter.
     #[schema(value_type = shapes::PayeeStanding)]
     standing: &'static str,
     payout_profile: Option<ProfileJson>,
     tax_report: Option<TaxJson>,
-    /// Why nothing can be paid to them now, whatever the amount.
+    /// Why they cannot be paid now, regardless of the amount.
     blockers: Vec<BlockerJson>,
 }
 
@@ -230,9 +228,9 @@ struct History {
 #[schema(as = ProfileChangeRow)]
 struct MovedJson {
     at: String,
-    /// The person or key that did it.
+    /// The person or API key that made the change.
     actor: Option<String>,
-    /// From where: the address and browser of a page, an API key, the command line.
+    /// The origin: address and browser of a page, an API key, the command line.
     came_from: Option<String>,
     old: Option<String>,
     new: String,
@@ -241,7 +239,7 @@ struct MovedJson {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct YearQuery {
-    /// The calendar year; this one when not named
+    /// The calendar year; defaults to the current one
     #[param(value_type = Option<shapes::Year>, inline)]
     year: Option<String>,
 }
@@ -253,9 +251,9 @@ struct YearJson {
     payee: String,
     year: i32,
     totals: Vec<YearTotal>,
-    /// What stayed with the payee in US dollars; nothing is converted.
+    /// What stayed with the payee, in US dollars only; nothing is converted.
     reportable: MoneyJson,
-    /// From this total on it is reported.
+    /// The year's reporting threshold.
     threshold: MoneyJson,
     over_threshold: bool,
 }
@@ -268,33 +266,33 @@ struct YearTotal {
     currency: String,
     /// What left us, dated by when it left.
     paid: MoneyJson,
-    /// What of it did not stay with the payee, dated by when that was: the sum of the three that follow.
+    /// The part of `paid` that did not stay with the payee, dated by when it came back: the sum of the next three fields.
     returned: MoneyJson,
-    /// What of that came back to our balance at the vendor.
+    /// The part of `returned` that came back to our balance at the vendor.
     returned_to_us: MoneyJson,
-    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    /// The part of `returned` that is in the payee's balance at the vendor: our money, waiting for a decision.
     in_payees_balances: MoneyJson,
-    /// What of that two people gave up there: lost.
+    /// The part of `returned` that two people wrote off in the payee's balance: lost.
     given_up: MoneyJson,
     net: MoneyJson,
-    /// What of `net` has left us and is not at the payee's bank yet, as it stands now.
+    /// The part of `net` that is not yet at the payee's bank, as of now.
     to_bank: MoneyJson,
 }
 
-/// A tax number in full. It is answered once and not kept.
+/// A full tax number. It is returned once and not stored.
 #[derive(Serialize, ToSchema)]
 struct Revealed {
     tin: String,
 }
 
-/// The payee, when whoever asks may see them.
+/// The payee, if the actor may see them.
 async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
     let own = match partners::visible(actor) {
         Visible::All => return verbs::named(db, id).await?.ok_or_else(Fault::missing),
         Visible::Of(partner) => payees::of_partner(db, partner, false).await?,
         Visible::CompanyOf(partner) => payees::of_partner(db, partner, true).await?,
     };
-    // Who else has the same external id is not for them to know.
+    // Partners must not learn who else has the same external id.
     let mut found = payees::named(db, id).await?;
     found.retain(|payee| own.contains(&payee.to_string()));
     verbs::one_of(id, found)?.ok_or_else(Fault::missing)
@@ -331,7 +329,7 @@ async fn history(
     let ours = matches!(partners::visible(&actor), Visible::All);
     let row = |moved: Moved| MovedJson {
         at: rfc3339(moved.at),
-        // Where our own people sit is not for partners.
+        // Partners do not see our people's addresses.
         actor: Some(moved.actor).filter(|by| ours || *by == actor.id.to_string()),
         came_from: moved.came_from.filter(|_| ours),
         old: moved.old,

@@ -27,7 +27,6 @@ use crate::web::kit::shapes;
 const READ: Need = Need::MayOrOwn(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/accounts", READ, accounts)
@@ -95,7 +94,7 @@ impl From<Account> for AccountJson {
 struct PartnerJson {
     id: String,
     external_id: String,
-    /// Your id of their account.
+    /// The external id of their account.
     account: String,
     account_id: String,
     name: String,
@@ -155,7 +154,7 @@ struct PartnerChange {
     name: Option<String>,
     #[schema(min_length = 3)]
     email: Option<String>,
-    /// Your id of their account.
+    /// The external id of their account.
     #[schema(value_type = Option<shapes::ExternalId>)]
     account: Option<String>,
     #[serde(default)]
@@ -224,7 +223,7 @@ async fn put_partner(
     Ok((saved(new), JsonAnswer(partner.into())))
 }
 
-/// Another standing says why in the same request: the note of the former one does not explain it.
+/// A new standing needs a note in the same request: the previous note does not explain it.
 fn standing(
     word: Option<&str>,
     before: Option<PayeeStanding>,
@@ -243,20 +242,20 @@ fn standing(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct AccountFilter {
-    /// The name or your id contains this
+    /// Text contained in the name or external id
     q: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct PartnerFilter {
-    /// The name, your id or the address contains this
+    /// Text contained in the name, external id or address
     q: Option<String>,
-    /// Of this account
+    /// The account they belong to
     account: Option<String>,
 }
 
-/// The partner whose things alone may be seen, when it is a partner who asks.
+/// The partner whose records alone may be seen, if the actor is a partner.
 fn own(actor: &Actor) -> Option<PartnerId> {
     match actor.role {
         Role::Partner | Role::PartnerAdmin => Some(actor.partner.unwrap_or(PartnerId::fresh(0, 0))),
@@ -264,13 +263,13 @@ fn own(actor: &Actor) -> Option<PartnerId> {
     }
 }
 
-/// An account as it is told: our remarks are not for partners.
+/// An account as the actor may see it: our notes are not for partners.
 fn account_for(actor: &Actor, account: Account) -> AccountJson {
     let note = account.note.clone().filter(|_| own(actor).is_none());
     AccountJson { note, ..account.into() }
 }
 
-/// A partner as they are told: our remarks are not for partners.
+/// A partner as the actor may see them: our notes are not for partners.
 fn partner_for(actor: &Actor, partner: Partner) -> PartnerJson {
     let note = partner.note.clone().filter(|_| own(actor).is_none());
     PartnerJson { note, ..partner.into() }
@@ -311,7 +310,7 @@ async fn list_partners(
     let mut db = app.store.read().await?;
     let mut filter = Filter { q: wanted.q, account: wanted.account, own: own(&actor), ..filter(&paging)? };
     if let Some(company) = company(&mut db, &actor).await? {
-        // Of their own company, and of no other: whoever names another one is shown nobody, not somebody else.
+        // Their own company only: naming another one returns nobody, rather than ignoring the filter.
         let named = match filter.account.take() {
             Some(named) => {
                 programs::account(&mut db, Named::Either(&named)).await?.map(|it| it.id.to_string())
@@ -354,7 +353,7 @@ async fn partner(
     if visible { Ok(JsonAnswer(partner_for(&actor, found))) } else { Err(Fault::missing()) }
 }
 
-/// The company whose things a partner's administrator sees.
+/// The company that a partner administrator sees.
 async fn company(db: &mut crate::store::Db, actor: &Actor) -> Result<Option<String>, Fault> {
     match (actor.role, actor.partner) {
         (Role::PartnerAdmin, Some(partner)) => {

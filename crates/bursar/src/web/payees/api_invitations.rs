@@ -1,4 +1,4 @@
-//! `POST /partners/{external_id}/invite`: a login of the portal for a partner.
+//! `POST /partners/{external_id}/invite`: a portal login for a partner.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -20,7 +20,6 @@ use crate::web::kit::route::{Need, Route, post};
 use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)
@@ -34,7 +33,7 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Invite {
-    /// `partner`, or `partner_admin` who sees their whole company. `partner` when not named.
+    /// `partner` (the default), or `partner_admin`, who sees their whole company.
     #[schema(value_type = Option<shapes::PartnerRole>)]
     role: Option<String>,
 }
@@ -42,14 +41,14 @@ struct Invite {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invitation)]
 struct InvitationJson {
-    /// Where they will sign in with.
+    /// The address they will sign in with.
     email: String,
-    /// As what.
+    /// Their role.
     #[schema(value_type = shapes::PartnerRole)]
     role: &'static str,
-    /// Works once; a new invitation ends it.
+    /// Works once; a new invitation invalidates it.
     link: String,
-    /// Until when it works.
+    /// When it expires.
     expires_at: String,
 }
 

@@ -1,5 +1,4 @@
-//! Entering and changing partners and accounts by hand. Whether we deal with one, and where they are paid, is changed on their
-//! own page.
+//! Creating and editing partners and accounts by hand. Their standing and destination are changed on their own page.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -21,7 +20,6 @@ use crate::web::kit::record_form::{
 };
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let manages = Need::May(Permission::ManagePartners);
     vec![
@@ -86,7 +84,7 @@ impl PartnerTyped {
         Sheet { title, place: Place::Partners, back, fields: self.fields(), seen: self.seen }
     }
 
-    /// What was typed, over what is not typed here.
+    /// The input merged into the existing record.
     fn over(&self, before: Partner) -> Partner {
         Partner {
             name: given(&self.name).unwrap_or_default(),
@@ -102,7 +100,7 @@ impl PartnerTyped {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Within {
-    /// The account of the new partner, by its external id.
+    /// The account of the new partner, by external id.
     account: Option<String>,
 }
 
@@ -132,7 +130,7 @@ async fn new_partner(
         Ok(typed.over(Partner {
             id: fresh,
             external_id: external_id.clone(),
-            // The verb finds it by the id that was typed.
+            // The verb finds it by the external id in the form.
             account: (AccountId::fresh(0, 0), String::new()),
             name: String::new(),
             email: String::new(),

@@ -1,5 +1,5 @@
-//! The forms on a payee's page: whether we deal with them, where they are paid, their tax report, and the whole tax number for
-//! whoever says why. A form that is refused comes back with what was typed, a tax number excepted.
+//! The forms on a payee's page: standing, destination, tax report, and the full tax number for those who give a reason. A
+//! refused form keeps its input, except a tax number.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -24,7 +24,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, post};
 use crate::work::connect;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let manages = Need::May(Permission::ManagePartners);
     vec![
@@ -41,7 +40,7 @@ async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
     verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
 }
 
-/// The page again, saying above it why nothing was done.
+/// The page again, with the reason why nothing was done.
 async fn again(
     app: &App,
     visit: Visit,
@@ -94,7 +93,7 @@ async fn profile(
     let payee = find(&web.app, &id).await?;
     let told = "Choose the vendor.";
     let vendor = Vendor::parse(&sent.vendor).ok_or_else(|| Refusal::new("unknown_vendor", told).at("vendor"));
-    // A line break inside is refused with its sentence; one that came along at the end of a copied line is not meant.
+    // Trim a line break copied along with the address; one inside it is refused.
     let destination = vendor.and_then(|vendor| Destination::at(vendor, sent.address.trim()));
     let set = match destination {
         Ok(destination) => connect::set_profile(&web.work, &visit.actor, payee, destination).await,
@@ -142,7 +141,7 @@ async fn clear(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TaxSent {
-    /// `yes` or `no`: the two questions from which the form follows.
+    /// `yes` or `no`: the two questions that determine the form.
     us_person: Option<String>,
     entity: Option<String>,
     #[serde(default)]
@@ -187,7 +186,7 @@ struct RevealedPage {
     reason: String,
 }
 
-/// The number stands in this one answer, which no cache and no key keeps.
+/// The number is in this response only, which is neither cached nor stored.
 async fn reveal(
     State(app): State<App>,
     visit: Visit,

@@ -1,4 +1,4 @@
-//! Inviting a partner to the portal: who they are, as what they come, and after pressing the one-time link, shown this once.
+//! Inviting a partner to the portal: the partner, their role, and then the one-time link, shown once.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -17,7 +17,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![

@@ -1,4 +1,4 @@
-//! Partners: everybody who can be paid, a person or a company, with what decides whether they are. One payee is in `show`.
+//! Partners: everybody who can be paid, people and companies, with what decides whether they are. One payee is in `show`.
 
 use askama::Template;
 use axum::extract::State;
@@ -19,12 +19,11 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/partners", Need::May(Permission::Read), list)]
 }
 
-/// No more are counted than so many.
+/// No count goes higher than this.
 const MOST_COUNTED: i64 = 10_000;
 
 /// The chip of a standing.
@@ -55,10 +54,10 @@ pub fn tax_chip(state: TaxState) -> Chip {
     }
 }
 
-/// A choice of the page: its word in the address, its words on the page.
+/// An option: its value in the query string, and its label.
 type Choice = (&'static str, &'static str);
 
-/// A select: its name, its words, its choices, what is chosen.
+/// A select: its name, label, options, and the selected value.
 type Select = (&'static str, &'static str, &'static [Choice], String);
 
 const STANDINGS: [Choice; 3] = [("active", "Active"), ("on_hold", "On hold"), ("closed", "Closed")];
@@ -73,7 +72,7 @@ const SORTS: [Choice; 4] = [
 const VENDORS: [Choice; 2] = [("stripe", "Stripe"), ("paypal", "PayPal")];
 const TAXES: [Choice; 3] = [("missing", "None"), ("expired", "Out of date"), ("on_file", "On file")];
 
-/// The filters and what they are called.
+/// The filters and their labels.
 const FILTERS: [Choice; 7] = [
     ("q", "Begins with"),
     ("account", "Account"),
@@ -84,7 +83,7 @@ const FILTERS: [Choice; 7] = [
     ("standing", "Standing"),
 ];
 
-/// A choice in its words.
+/// The label of an option.
 fn said<'a>(choices: &[Choice], value: &'a str) -> &'a str {
     choices.iter().find(|(known, _)| *known == value).map_or(value, |(_, words)| *words)
 }
@@ -95,7 +94,7 @@ struct Ask {
     /// `companies` for accounts.
     kind: Option<String>,
     q: Option<String>,
-    /// A company: an id of ours or the caller's.
+    /// A company, by id or external id.
     account: Option<String>,
     standing: Option<String>,
     profile: Option<String>,
@@ -128,7 +127,6 @@ impl Ask {
         words.iter().any(|word| word.is_some())
     }
 
-    /// Everything that is asked, by name.
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         let words = [
             ("kind", &self.kind),
@@ -144,7 +142,7 @@ impl Ask {
         words.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }
 
-    /// What a form sends along so that it is still asked, but for what the form itself asks.
+    /// The hidden fields that keep the other parameters when a form is submitted.
     fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
         self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
     }
@@ -160,7 +158,7 @@ impl Ask {
         self.address(&FILTERS.map(|(name, _)| name))
     }
 
-    /// The filters that are on, each with the address without it.
+    /// The active filters, each with the address that removes it.
     fn on(&self, account: Option<&str>) -> Vec<(String, String)> {
         let label = |name: &str| FILTERS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words);
         let on = self.pairs().into_iter().filter_map(|(name, value)| {
@@ -178,7 +176,7 @@ impl Ask {
         on.collect()
     }
 
-    /// What it means to the database, or the word that means nothing.
+    /// The filter for the database, or the invalid value.
     fn filter(&self, now: i64, after: Option<(String, String)>) -> Result<Filter, String> {
         let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
         let standing = self.standing.as_deref().map(|word| PayeeStanding::parse(word).ok_or(odd(word)));
@@ -223,7 +221,7 @@ struct Row {
     tax: Chip,
     form: &'static str,
     standing: Chip,
-    /// What holds them, where nobody has written it down.
+    /// What puts them on hold, if there is no note.
     held_by: &'static str,
     entered: Lately,
 }
@@ -281,7 +279,6 @@ struct ListPage {
     ask: Ask,
     selects: Vec<Select>,
     countries: Vec<String>,
-    /// The filters that are on.
     on: Vec<(String, String)>,
     may_manage: bool,
     problem: Option<String>,

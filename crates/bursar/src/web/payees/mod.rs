@@ -1,4 +1,4 @@
-//! Partners and accounts: whether we deal with them, how they are paid, their tax report, their statements.
+//! Partners and accounts: standing, destination, tax report, statements.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -14,7 +14,6 @@ mod statement;
 use crate::web::kit::route::Route;
 pub use statement::{answer as statement, year as statement_year};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),

@@ -1,6 +1,5 @@
-//! One payee, a partner or a company: whether we deal with them, where they are paid and since when, their tax report, what
-//! they were paid in a year, and every reason why they are not paid now. What is deliberately not here: the forms
-//! (`forms`).
+//! One payee, a partner or a company: standing, destination and its history, tax report, payments of a year, and every
+//! reason why they cannot be paid now. What is deliberately not here: the forms (`forms`).
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -34,13 +33,12 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::payments;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/partners/{id}", reads, partner), get("/accounts/{id}", reads, account)]
 }
 
-/// How many changes, payments and lines of history stand on the page.
+/// How many changes, payments and audit rows the page shows.
 const SHOWN: i64 = 10;
 
 struct Person {
@@ -68,11 +66,11 @@ struct ProfilePart {
     changed: Option<When>,
     waits_until: Option<When>,
     checked: Option<When>,
-    /// Who has the same destination: names and addresses.
+    /// The other payees with the same destination: names and addresses.
     shared_with: Vec<(String, String)>,
 }
 
-/// A change of their destination.
+/// A change of the destination.
 struct Moved {
     at: When,
     who: String,
@@ -90,12 +88,11 @@ struct TaxPart {
     last_day: Option<String>,
     filed: When,
     by: String,
-    /// It is a form for payees of another country.
+    /// Whether it is a form for payees of another country.
     misfit: bool,
 }
 
-/// What they were paid in a year.
-/// Through whom, what was paid, what did not stay, what stayed, and what of that is not at the bank yet.
+/// A year's payments: by whom, paid, returned, net, and the part of that which is not yet at the bank.
 type YearRow = (&'static str, Summed, ToldBack, Summed, Option<Summed>);
 
 struct YearPart {
@@ -105,11 +102,11 @@ struct YearPart {
     line: Cash,
     over: bool,
     others: Vec<i32>,
-    /// Payments that were sent in another year than they are counted in: number, amount, sent, counted.
+    /// Payments counted in another year than they were sent in: number, amount, sent, counted.
     late: Vec<(String, Cash, When, When)>,
 }
 
-/// What somebody typed into a form that was refused.
+/// The input of a refused form.
 #[derive(Clone, Default)]
 pub struct Typed {
     /// `stripe` or `paypal`.
@@ -118,13 +115,13 @@ pub struct Typed {
     /// The name on the tax form.
     pub name: String,
     pub signed_on: String,
-    /// What stands above the page.
+    /// The error shown at the top of the page.
     pub wrong: Option<String>,
     /// The form that stays open: `profile` or `tax`.
     pub open: &'static str,
 }
 
-/// A claim of theirs that a payout went on without.
+/// A claim that a payout left out.
 struct Passed {
     batch: String,
     at: When,
@@ -139,17 +136,17 @@ struct PayeePage {
     id: String,
     person: Person,
     standing: Chip,
-    /// Payments that a vendor has and this database does not know of, because it was put back.
+    /// Found payments: those that a vendor has and this database does not, because it was restored.
     found: Vec<Holds>,
-    /// Why they are not paid now, and how much waits.
+    /// Why they cannot be paid now, and how much is waiting.
     whys: Vec<Why>,
-    /// All that is not paid is in a draft or a payment.
+    /// Whether everything unpaid is in a draft or a payment.
     under_way: bool,
-    /// What comes next where nothing stands in the way.
+    /// What comes next, if nothing is blocked.
     next: String,
     waiting: String,
     sums: Vec<Summed>,
-    /// What is still to be taken off their claims.
+    /// Clawbacks still to be deducted from their claims.
     taken: Vec<TakenBack>,
     profile: Option<ProfilePart>,
     changes: Vec<Moved>,
@@ -168,7 +165,7 @@ struct PayeePage {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ask {
-    /// The calendar year whose totals are shown.
+    /// The calendar year of the totals.
     year: Option<String>,
 }
 
@@ -194,10 +191,10 @@ async fn account(
     show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), Typed::default()).await
 }
 
-/// The page of a payee, with what was typed where a form was refused.
+/// The page of a payee, with the input of a refused form.
 ///
 /// # Errors
-/// When there is no such payee, or no such year.
+/// If there is no such payee or year.
 pub async fn show(
     db: &mut Db,
     app: &App,
@@ -352,7 +349,7 @@ async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
     Ok(found.into_iter().map(moved).collect())
 }
 
-/// The payouts that went on without them, newest first.
+/// The payouts that left them out, newest first.
 async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<Passed>, Fault> {
     let found = store::claims::skipped_of(db, payee, None, SHOWN).await?;
     let line = |one: store::claims::Skipped| Passed {
@@ -412,7 +409,7 @@ impl PayeePage {
         self.typed.vendor == vendor.as_str()
     }
 
-    /// Standings that they could have instead: the word of the form and that of the button.
+    /// The other standings they can be given: form value, button label, button style.
     fn deeds(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let all = [
             ("active", "Take off hold", "first"),
@@ -433,7 +430,7 @@ impl PayeePage {
         }
     }
 
-    /// Their company, where it is what keeps them, or keeps them as well.
+    /// Their company, if its standing holds them, too.
     fn by_company(&self) -> Option<&(String, String)> {
         self.person.company.as_ref().filter(|_| self.person.of_company != PayeeStanding::Active)
     }

@@ -1,4 +1,4 @@
-//! A payee's statement of a year as a PDF, for whoever may read everything. Partners have their own in the portal.
+//! A payee's yearly statement as a PDF, for our own people. Partners have their own in the portal.
 
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -15,12 +15,11 @@ use crate::web::kit::layout::Visit;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show).heavy()]
 }
 
-/// The year that a file like `2026.pdf` is of.
+/// The year in a file name like `2026.pdf`.
 ///
 /// # Errors
 /// 404 for anything else.
@@ -30,7 +29,7 @@ pub fn year(file: &str) -> Result<i32, Fault> {
     year.and_then(|year| year.parse().ok()).ok_or_else(Fault::missing)
 }
 
-/// The answer: a file to be shown or kept.
+/// The response: a file to display or save.
 pub fn answer(bytes: Vec<u8>, year: i32) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/pdf".to_owned()),

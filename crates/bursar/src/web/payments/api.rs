@@ -1,4 +1,4 @@
-//! `/transactions`: payments after Pay, and what can be done about those that failed.
+//! `/transactions`: payments after Pay, and actions on failed ones.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -34,7 +34,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (read, pays) = (Need::MayOrOwn(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -98,8 +97,8 @@ struct TransactionJson {
     #[schema(value_type = shapes::VendorName)]
     vendor: String,
     destination: String,
-    /// `live`, `test` or `sandbox`: the mode of the vendor's account that it is paid from; in the last two no money moves.
-    /// Null for payments from before this was recorded.
+    /// `live`, `test` or `sandbox`: the mode of the vendor account it is paid from; in the last two no money moves. Null
+    /// for payments made before this was recorded.
     mode: Option<String>,
     #[schema(value_type = shapes::TransactionStatus)]
     status: String,
@@ -117,11 +116,11 @@ struct TransactionJson {
     last_answer: Option<String>,
     released_at: Option<String>,
     paid_outside: Option<OutsideShown>,
-    /// When the vendor told something else than is final here; nothing of it is paid again until that is settled.
+    /// Since when the vendor contradicts a final state recorded here; until that is settled, nothing of it is paid again.
     contradicted_at: Option<String>,
 }
 
-/// A transaction with everything about it.
+/// A transaction with all details.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WholeTransaction)]
 struct WholeJson {
@@ -130,17 +129,17 @@ struct WholeJson {
     rewards: Vec<RewardJson>,
     attempts: Vec<AttemptJson>,
     timeline: Vec<LineJson>,
-    /// What can be done about it, the usual first; empty for a partner, who is told in the portal.
+    /// The possible actions, the usual one first; empty for partners, who see theirs in the portal.
     choices: Vec<ChoiceJson>,
-    /// What one person has said about it and another must confirm.
+    /// What one person has recorded and another must confirm.
     second_person: Option<SecondJson>,
 }
 
-/// What waits for a second person.
+/// An opinion that waits for a second person.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SecondPerson)]
 struct SecondJson {
-    /// `not_made`, `made`, `reversed`, `written_off` or `paid_otherwise`, with the date and reference of that.
+    /// `not_made`, `made`, `reversed`, `written_off` or `paid_otherwise`, with its date and reference.
     deed: String,
     /// Why it takes two: `two_person_rule`, `vendor_not_looked_through` or `nothing_proves_it`.
     why: String,
@@ -149,7 +148,7 @@ struct SecondJson {
     asked_at: String,
 }
 
-/// Something that can be done.
+/// A possible action.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Choice)]
 struct ChoiceJson {
@@ -167,16 +166,16 @@ impl From<&Choice> for ChoiceJson {
     }
 }
 
-/// Why it stands so.
+/// Why a payment is in its state.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reason)]
 struct ReasonJson {
-    /// The vendor's own code unchanged, a blocker's, or ours.
+    /// The vendor's own code, a blocker's, or ours.
     code: String,
     message: String,
     remedy: String,
     who: String,
-    /// The vendor's own words.
+    /// The vendor's own message.
     vendor_message: Option<String>,
 }
 
@@ -195,7 +194,7 @@ struct RewardJson {
     value: MoneyJson,
 }
 
-/// One try of one leg.
+/// One attempt of one leg.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attempt)]
 struct AttemptJson {
@@ -212,7 +211,7 @@ struct AttemptJson {
     reason_code: Option<String>,
 }
 
-/// A line of the evidence.
+/// An entry of the evidence timeline.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TimelineLine)]
 struct LineJson {
@@ -245,7 +244,7 @@ struct ByHandJson {
     /// With `made`: the transfer, payout, reversal or PayPal item that was found.
     #[schema(min_length = 1)]
     vendor_id: Option<String>,
-    /// How it was found out.
+    /// How it was determined.
     #[schema(value_type = shapes::LongReason)]
     note: String,
 }
@@ -261,12 +260,12 @@ struct ParkedJson {
     reference: Option<String>,
     #[schema(value_type = Option<shapes::Day>)]
     paid_on: Option<String>,
-    /// How it was found out.
+    /// How it was determined.
     #[schema(value_type = shapes::LongReason)]
     note: String,
 }
 
-/// What somebody has found out about a payment.
+/// The findings about a payment.
 const MADE: &str = "made";
 const NOT_MADE: &str = "not_made";
 
@@ -348,7 +347,7 @@ fn attempt(attempt: &Attempt, carrier: Option<&Submission>) -> AttemptJson {
     }
 }
 
-/// A partner is told what was done, and not which of our people did it or what they noted.
+/// Partners see what was done, but neither which of our people did it nor their notes.
 fn line(row: evidence::Row, ours: bool) -> LineJson {
     let line = row.line;
     let of_people = line.source == "person" || line.source == "notice";
@@ -434,7 +433,7 @@ async fn show(
     let mut db = app.store.read().await?;
     let own = own_payees(&mut db, &actor).await?;
     let transaction = match placed::payment(&mut db, &id).await {
-        // Whose it is cannot be read, so it is told of to our own people only.
+        // The owner cannot be read, so show it to our own people only.
         Err(OpsError::Blocked(_)) if own.is_some() => return Err(Fault::missing()),
         found => found?,
     };
@@ -449,7 +448,7 @@ async fn find(app: &App, id: &str) -> Result<TransactionId, Fault> {
     Ok(transactions::find(&mut app.store.read().await?, id).await?.id)
 }
 
-/// What is kept with the effect, in case nobody lives to give the whole answer.
+/// The response stored with the effect, in case the process dies before it sends the full one.
 fn done(transaction: &Transaction) -> Reply {
     let status = if verbs::recalling(transaction) { StatusCode::ACCEPTED } else { StatusCode::OK };
     Reply::json(status, &json(transaction, None))
@@ -533,7 +532,7 @@ async fn cancel_unclaimed(
     }
 }
 
-/// What is kept of a cancellation: that it was asked for.
+/// The response stored for a cancellation: that it was requested.
 fn asked(transaction: &Transaction) -> Reply {
     Reply::json(StatusCode::ACCEPTED, &json(transaction, None))
 }
@@ -573,7 +572,7 @@ async fn settle_by_hand(
     settled(&web.app, &after).await
 }
 
-/// 202 while a second person must say the same.
+/// 202 while a second person must confirm.
 async fn settled(app: &App, after: &Transaction) -> Result<Response, Fault> {
     let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?.is_some();
     answer(app, if waits { StatusCode::ACCEPTED } else { StatusCode::OK }, after).await

@@ -1,5 +1,5 @@
-//! The filters of `/api/v1/transactions` and of exports. What is deliberately not here: the page's, which are the dashboard's
-//! (`dashboard::Ask`) and are read in `list`.
+//! The filters of `/api/v1/transactions` and of exports. What is deliberately not here: the page's filters, which are the
+//! dashboard's (`dashboard::Ask`) and are parsed in `list`.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,7 +18,7 @@ use crate::store::{Db, StoreError, batches, payees};
 use crate::web::kit::problem::{Fault, FieldError};
 use crate::web::kit::shapes;
 
-/// What narrows a list of transactions.
+/// The filters of a list of transactions.
 #[derive(Deserialize, IntoParams, Default)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentFilter {
@@ -27,39 +27,39 @@ pub struct PaymentFilter {
     status: Option<String>,
     #[param(value_type = Option<shapes::VendorName>, inline)]
     vendor: Option<String>,
-    /// A partner or account, by our id or the caller's own.
+    /// A partner or account, by id or external id.
     payee: Option<String>,
-    /// An account, for itself and its users.
+    /// An account and its users.
     account: Option<String>,
-    /// What is paid to this partner alone.
+    /// Only what is paid to this partner.
     partner: Option<String>,
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
     /// A batch, by id or number.
     batch: Option<String>,
-    /// Failed, returned, unclaimed, or with a person.
+    /// Failed, returned, unclaimed, or in review.
     needs_attention: Option<bool>,
     /// Without an end for three days.
     stuck: Option<bool>,
-    /// Come back after it had succeeded.
+    /// Returned after it had succeeded.
     after_success: Option<bool>,
     /// Not ended yet.
     under_way: Option<bool>,
-    /// The code of the reason for which it failed.
+    /// The reason code of a failed payment.
     reason: Option<String>,
-    /// From this UTC date on.
+    /// From this UTC date.
     #[param(value_type = Option<shapes::Day>, inline)]
     from: Option<String>,
-    /// Up to and with this UTC date.
+    /// Up to and including this UTC date.
     #[param(value_type = Option<shapes::Day>, inline)]
     to: Option<String>,
 }
 
 impl PaymentFilter {
-    /// What it narrows the list to, for whoever may see the payments of `own`, or of everybody.
+    /// The resolved filter, limited to the payments of `own` if given.
     ///
     /// # Errors
-    /// The parameter that says nothing.
+    /// The first invalid parameter.
     pub async fn read(&self, db: &mut Db, own: Option<&[String]>, now: i64) -> Result<Filter, Fault> {
         let mut filter = match self {
             PaymentFilter { needs_attention: Some(true), .. } => views::needing_attention(),
@@ -98,12 +98,12 @@ impl PaymentFilter {
         }
         if let Some(payee) = &self.payee {
             let mut found = payees::named(db, payee).await?;
-            // Whoever else has the same external id is nothing to a partner.
+            // Ignore others with the same external id, whom a partner may not see.
             found.retain(|payee| own.is_none_or(|own| own.contains(&payee.to_string())));
             let found = payee_verbs::one_of(payee, found)?;
             filter.payees = Some(found.map(|payee| payee.to_string()).into_iter().collect());
         }
-        // Nobody's payments are what there is of somebody who does not exist.
+        // An unknown account or partner gives an empty list, not an error.
         if let Some(account) = &self.account {
             match programs::account(db, Named::Either(account)).await? {
                 Some(account) => filter.scope.account = Some(account.id),
@@ -120,8 +120,8 @@ impl PaymentFilter {
     }
 }
 
-/// The batch of this id, or of this number for whoever sees all of them: which numbers there are is nothing to a partner. An id
-/// that no batch has is one of no payments.
+/// The batch with this id or, for those who see all, this number: partners must not probe for numbers. An unknown id
+/// matches no payments.
 async fn batch_of(db: &mut Db, named: &str, all: bool) -> Result<BatchId, Fault> {
     let unknown = || bad("/batch", "invalid_id", "There is no batch with this id or number.");
     if let Some(id) = BatchId::parse(named) {

@@ -1,6 +1,6 @@
-//! Doing the same about many payments: sending again what failed, or returning rewards to the pool. Each payment is asked
-//! and answered by itself, exactly as on its own page ([`super::show`]), and what became of each is told. Pressed
-//! twice it does nothing twice: a payment that is under way again, or closed, refuses.
+//! Bulk actions on payments: resubmitting failed ones, or returning their rewards to the pool. Each payment is handled
+//! separately, exactly as on its own page ([`super::show`]), and each result is shown. Submitting twice is harmless: a
+//! payment already in progress or closed is refused.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,9 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, post};
 
-/// Vendors are asked about each payment, and whoever presses waits no longer than this; the others are told to be left.
+/// Vendors are asked about each payment; after this long the remaining payments are reported as not done.
 const LONGEST_US: i64 = 15_000_000;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post("/dashboard/transactions/decide", Need::May(Permission::Pay), decide)
@@ -37,13 +36,13 @@ struct Pressed {
     action: String,
     #[serde(default)]
     id: Vec<String>,
-    /// The query string of the list, to go back to.
+    /// The query string of the list, for the way back.
     back: Option<String>,
-    /// They have seen what it does, and ticked that they looked.
+    /// Whether they ticked that they have checked what it does.
     checked: Option<String>,
 }
 
-/// What became of one payment.
+/// The result for one payment.
 struct Row {
     number: String,
     chip: Chip,
@@ -62,11 +61,11 @@ struct Page {
     rows: Vec<Row>,
 }
 
-/// It may have been made all the same, so nobody does it with many others.
+/// The payment may have been made anyway, so it is not handled in bulk.
 const LOOK_FIRST: &str =
     "Somebody said that it was not made. Look at the vendor again, and do this on its own page.";
 
-/// One of the payments that are ticked, before anything is done.
+/// A selected payment, before anything is done.
 struct Ticked {
     number: String,
     payee: String,
@@ -87,11 +86,11 @@ struct AskPage {
     back: String,
     action: String,
     rows: Vec<Ticked>,
-    /// The button, with how many and how much; nothing where none can be done.
+    /// The button's label with number and amount; `None` if none can be done.
     press: Option<String>,
 }
 
-/// The same question as before any payment: which, to whom, and how much in all. Nothing is done yet.
+/// The confirmation page: which payments, to whom, and the total. Nothing is done yet.
 async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Response, Fault> {
     let resubmits = sent.action == "resubmit";
     let mut db = web.app.store.read().await?;
@@ -162,7 +161,7 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
             true => Ok(Told::warn("There was no time left for it: nothing was done. Tick it again.")),
             false => one_of_many(&web, &visit, &number, resubmits).await,
         };
-        // The others are told of all the same.
+        // Report the others anyway.
         let told = told.unwrap_or_else(|fault| {
             tracing::error!(?fault, number, "one of several payments could not be worked on");
             Told::bad("It could not be worked on. Open it to see how it stands before you try it again.")

@@ -1,5 +1,5 @@
-//! What lies behind a row of a payment's timeline, word for word: what the vendor was sent and what it said. Only
-//! administrators and auditors may open it, and every opening is written into the activity log.
+//! The raw text behind a row of a payment's timeline: what the vendor was sent and what it answered. Only administrators
+//! and auditors may open it, and every access is logged in the activity log.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -14,7 +14,6 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/transactions/{number}/evidence/{row}", Need::May(Permission::Evidence), show)]
 }

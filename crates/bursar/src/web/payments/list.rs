@@ -1,4 +1,4 @@
-//! What became of payments: the dashboard's tab of them, with its views, newest first. One payment is in `show`.
+//! The Transactions tab of the dashboard: the list of payments with its views, newest first. One payment is in `show`.
 
 use std::collections::HashMap;
 
@@ -25,15 +25,14 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
 }
 
-/// More than so many are not counted.
+/// No count goes higher than this.
 const MOST_COUNTED: i64 = 999;
 
-/// The views, as addresses and people name them.
+/// The views: query parameter and label.
 const VIEWS: [(&str, &str); 5] = [
     ("", "All"),
     ("needs_attention", "Needs attention"),
@@ -52,7 +51,7 @@ fn view(name: &str, now: i64) -> Filter {
     }
 }
 
-/// What the filters of this tab mean to the database; what cannot be read is told.
+/// The filter of this tab for the database; invalid parameters are reported.
 pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Result<Filter, Fault> {
     let mut filter = view(ask.view().unwrap_or(""), now);
     (filter.scope, filter.from, filter.to) = (narrowed.scope.clone(), narrowed.range.from, narrowed.range.to);
@@ -104,7 +103,7 @@ pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -
     Ok(filter)
 }
 
-/// A payment as a row.
+/// A payment, as a table row.
 pub struct Row {
     pub number: String,
     pub payee: String,
@@ -114,12 +113,12 @@ pub struct Row {
     pub destination: String,
     pub batch: String,
     pub chip: Chip,
-    /// The finer word, and why.
+    /// The detailed status, and why.
     pub aside: String,
     pub since: Lately,
-    /// It has ended without being paid, and somebody must still decide what comes next.
+    /// Whether it ended unpaid, and somebody must decide what comes next.
     pub open: bool,
-    /// It can be ticked, to do the same about several.
+    /// Whether it can be selected for a bulk action.
     pub ticks: bool,
 }
 
@@ -156,7 +155,7 @@ fn is_open(transaction: &Transaction) -> bool {
     !transaction.closed() && transaction.contradicted_at.is_none() && (returns || sends)
 }
 
-/// What stands beside a status: the finer word, what it waits for, why it failed, and how it was closed.
+/// The text beside a status: the detail, what it waits for, why it failed, and how it was closed.
 fn aside(transaction: &Transaction) -> String {
     let mut words: Vec<String> = Vec::new();
     if transaction.contradicted_at.is_some() {
@@ -188,7 +187,7 @@ fn aside(transaction: &Transaction) -> String {
 struct ListPage {
     frame: Frame,
     shared: Shared,
-    /// The views: address, words, whether it is this one.
+    /// The views: address, label, whether it is the current one.
     views: Vec<(String, String, bool)>,
     statuses: Vec<Choice>,
     vendors: Vec<Choice>,
@@ -196,7 +195,7 @@ struct ListPage {
     turn: Turn,
     narrowed: bool,
     ticks: bool,
-    /// The query string of this list, to come back to.
+    /// The query string of this list, to return to.
     back: String,
 }
 
@@ -243,13 +242,13 @@ async fn list(
     visit.show(&page)
 }
 
-/// How many there are, where no more than so many were counted.
+/// A count that may have stopped at the maximum.
 fn counted_up(many: i64) -> String {
     let more = if many > MOST_COUNTED { "+" } else { "" };
     format!("{}{more}", many.min(MOST_COUNTED))
 }
 
-/// The views with the filters that are on, and how many payments somebody must look at among those.
+/// The views with the active filters, and how many of those payments need attention.
 async fn counted(
     db: &mut Db,
     ask: &Ask,

@@ -1,4 +1,4 @@
-//! Payments after Pay: the list of them, one of them, what lies behind it, and what can be done about it.
+//! Payments after Pay: the list, one payment, its evidence, and actions on it.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -12,7 +12,6 @@ use crate::web::kit::route::Route;
 pub use api_filter::PaymentFilter;
 pub use list::{Row, filter, rows};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), bulk::routes(), show::routes(), evidence::routes(), api::routes()]
         .into_iter()

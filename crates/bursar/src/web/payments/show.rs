@@ -1,4 +1,4 @@
-//! One payment: how it stands and what that means for the money, why, what can be done about it, and the evidence.
+//! One payment: its state and what that means for the money, the reason, the possible actions, and the evidence.
 
 mod deeds;
 mod settling;
@@ -41,7 +41,6 @@ use crate::web::notices;
 use crate::web::payouts::payee_kind;
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -77,14 +76,14 @@ struct AttemptRow {
 
 struct LineRow {
     at: When,
-    /// How often it happened at once, and when for the last time.
+    /// How often it happened in a row, and when last.
     times: usize,
     last: When,
     source: &'static str,
     effect: String,
     detail: Option<String>,
     event: Option<String>,
-    /// Where what lies behind it can be read, and behind those like it.
+    /// The addresses of the raw text behind it and behind equal entries.
     raws: Vec<String>,
 }
 
@@ -97,29 +96,29 @@ struct ShowPage {
     detail: Option<&'static str>,
     meaning: &'static str,
     reason: Option<placed::Reason>,
-    /// What stops every payment while it is so, this one among them.
+    /// What stops every payment now, including this one.
     stopped: Vec<Why>,
-    /// Since when the vendor says something different from what is recorded here, and what it said, where that is known.
+    /// Since when the vendor contradicts what is recorded here, and what it said, if known.
     contradicted: Option<(When, Option<String>)>,
-    /// Which attempt that is about, and how it is held here.
+    /// The attempts in question, and what is recorded about them.
     against: Vec<String>,
-    /// The vendor's object that is said to be this payment, for the form that settles it.
+    /// The vendor object that may be this payment, for the settlement form.
     likely: Option<String>,
-    /// What takes its rewards back.
+    /// The clawbacks of its rewards.
     taken: Vec<TakenBack>,
-    /// Why it was set aside, since when and when last.
+    /// Why it was set aside, since when, and when last tried.
     aside: Option<(String, When, When)>,
     payee: String,
     payee_page: String,
     kind: &'static str,
     vendor: &'static str,
     destination: String,
-    /// Said only where no real money moves.
+    /// Shown only if no real money moves.
     test: Option<&'static str>,
     batch: String,
     amount: Cash,
     fee: Option<Cash>,
-    /// What the vendor took, where it was told.
+    /// The vendor's fee, if reported.
     fee_taken: Option<Summed>,
     net: Cash,
     pressed: When,
@@ -127,33 +126,33 @@ struct ShowPage {
     settled: Option<When>,
     asked: Option<(When, String)>,
     ask_at: Option<When>,
-    /// While it is unsettled: when the vendor's last event came, and what of its webhooks is wrong.
+    /// While unsettled: the time of the vendor's last event, and problems with its webhooks.
     webhooks: Option<(Option<When>, Vec<String>)>,
-    /// While it is unsettled: the number of its batch's last change, after which the page is told of others.
+    /// While unsettled: its batch's change number, from which the page gets live updates.
     seen: Option<i64>,
     released: Option<When>,
     outside: Option<(String, String)>,
     refresh: Deed,
     deeds: Vec<Deed>,
     outside_deed: Deed,
-    /// Why none of these can be done, where it is the same for all.
+    /// Why none of these is possible, if the reason is the same for all.
     closed_alike: Option<String>,
     by_hand: Option<Deed>,
-    /// The other payments of the same request that wait with it: *not made* is said of them too.
+    /// The other payments of the same request that wait with it: *not made* applies to them, too.
     together: Vec<String>,
-    /// Calling back what nobody has claimed.
+    /// The button that cancels an unclaimed payment.
     cancel: Option<Deed>,
-    /// Settling money that lies in the payee's balance.
+    /// Settling money parked in the payee's balance.
     parked: Option<Deed>,
-    /// What one person has said and another must confirm: who, when, what, how they found out, and why it takes two.
+    /// One person's opinion that another must confirm: who, when, what, how it was determined, and why it takes two.
     opinion: Option<Opinion>,
-    /// Until when it comes back by itself, and in how many days that is.
+    /// When it comes back by itself, and in how many days that is.
     unclaimed: Option<(When, Option<String>)>,
-    /// What can be done, the usual first: the words and who does it.
+    /// The possible actions, the usual one first: the label and who does it.
     choices: Vec<(&'static str, &'static str)>,
-    /// The gates at which Resubmit would be refused now.
+    /// The gates that would refuse a resubmit now.
     closed: Vec<Why>,
-    /// Stripe is asked once more when Resubmit is pressed, and may open them.
+    /// Whether a resubmit, which asks Stripe again, may open them.
     may_open: bool,
     today: String,
     attempts: Vec<AttemptRow>,
@@ -186,10 +185,10 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     visit.show(&page)
 }
 
-/// After this long without news it is worth asking the vendor whether its webhooks are as they should be.
+/// After this long without news, check the vendor's webhooks.
 const LONG_US: i64 = 10 * 60 * 1_000_000;
 
-/// What is wrong with the vendor's webhooks, in sentences; nothing when it cannot be asked in time.
+/// The problems with the vendor's webhooks, in sentences; empty if the vendor does not answer in time.
 async fn wrong_webhooks(web: &Web, transaction: &Transaction) -> Vec<String> {
     let vendor = transaction.terms.vendor;
     let asking = tokio::time::timeout(std::time::Duration::from_secs(2), ask::hooks(&web.work, vendor));
@@ -236,7 +235,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         test: no_real_money(transaction),
         batch: batches::find(db, &transaction.batch.to_string()).await?.number,
         amount: Cash(terms.amount),
-        // Where no table says what Stripe takes, it bills that apart.
+        // Without a fee table, Stripe's fees are billed separately.
         fee: (terms.vendor == Vendor::PayPal || transaction.fee.minor > 0).then_some(Cash(transaction.fee)),
         fee_taken: fee_taken(db, transaction).await?,
         net: Cash(terms.net),
@@ -274,7 +273,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     })
 }
 
-/// Who has said something of a payment that counts when another says the same, when, what, how they found out, and why two.
+/// An opinion that waits for a second person: who, when, what, how it was determined, and why it takes two.
 type Opinion = (String, When, String, String, &'static str);
 
 async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<Opinion>, Fault> {
@@ -284,19 +283,19 @@ async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<Opinion>, Fault
     }))
 }
 
-/// What the vendor took for it, where it was told.
+/// The vendor's fee, if reported.
 async fn fee_taken(db: &mut Db, of: &Transaction) -> Result<Option<Summed>, Fault> {
     let taken = transactions::fees_taken(db, [of.id]).await?.remove(&of.id);
     Ok(taken.map(|minor| Cash(Sum::new(minor, of.terms.amount.currency))))
 }
 
-/// When the vendor was last asked, and what it said.
+/// When the vendor was last polled, and its answer.
 fn last_asked(of: &Transaction) -> Option<(When, String)> {
     let (at, what) = of.asked.as_ref()?;
     Some((When(*at), evidence::vendors_own(what, of.terms.vendor)))
 }
 
-/// The rewards that a payment covers, with what each adds, and what takes them back.
+/// The rewards that a payment covers, with their amounts, and the clawbacks of them.
 async fn covered_by(db: &mut Db, of: &Transaction) -> Result<(Vec<(String, Cash)>, Vec<TakenBack>), Fault> {
     let covered = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = covered.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
@@ -306,13 +305,13 @@ async fn covered_by(db: &mut Db, of: &Transaction) -> Result<(Vec<(String, Cash)
     Ok((covered.into_iter().map(row).collect(), taken))
 }
 
-/// What the vendor said last against what is recorded here.
+/// The vendor's last statement that contradicts the books.
 fn told_against(rows: &[evidence::Row]) -> Option<String> {
     let row = rows.iter().rfind(|row| row.line.effect == "contradiction")?;
     row.particulars.clone()
 }
 
-/// Why a payment is set aside, where that is what it waits for.
+/// Why a payment is set aside, if that is what it waits for.
 async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When, When)>, Fault> {
     if of.waiting.as_deref() != Some(Code::SetAside.as_str()) {
         return Ok(None);
@@ -321,7 +320,7 @@ async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When
     Ok(found.map(|(why, first, last)| (why, When(first), When(last))))
 }
 
-/// What stands beside a payment that was only tried.
+/// The label of a payment that moves no real money.
 fn no_real_money(of: &Transaction) -> Option<&'static str> {
     match of.mode.as_deref() {
         None | Some("live") => None,
@@ -330,11 +329,11 @@ fn no_real_money(of: &Transaction) -> Option<&'static str> {
     }
 }
 
-/// PayPal waits so long for a receiver (vendors' documentation: 30 days).
+/// How long PayPal waits for a recipient to claim (PayPal documentation: 30 days).
 const CLAIMED_WITHIN_US: i64 = 30 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
 
-/// When PayPal gives back by itself what nobody claims, and how far off that is; nothing where it is overdue.
+/// When PayPal returns an unclaimed payment by itself, and how far off that is; `None` if overdue.
 fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, Option<String>)> {
     if transaction.state != Stands::Unclaimed {
         return None;
@@ -344,13 +343,13 @@ fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, Option<String
     Some((When(until), (days > 0).then(|| format!("{} left", how_many(days, "day", "days")))))
 }
 
-/// What can be done, as the rules list it.
+/// The possible actions, as the rules list them.
 fn choices(transaction: &Transaction, closed: &[Blocker]) -> Vec<(&'static str, &'static str)> {
     let all = placed::choices_now(transaction, placed::elsewhere(closed)).iter();
     all.map(|choice| (choice.words, choice.who.label())).collect()
 }
 
-/// The payments that end with this one where it is called not made and the vendor cannot be looked through.
+/// The payments that end with this one if it is marked as not made and the vendor's records cannot be searched.
 async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {
     let mut others = Vec::new();
     for attempt in attempts.iter().filter(|one| one.state == AttemptState::Review) {
@@ -371,10 +370,10 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         AttemptState::Unknown => ("warn", "Outcome not known"),
         AttemptState::Review => ("warn", "A person must look"),
         AttemptState::Accepted => ("wait", "The vendor has it"),
-        // Its transfer stands, and is watched for a while: somebody may take it back yet.
+        // Its transfer stands, but somebody may still reverse it, so it is watched for a while.
         AttemptState::Succeeded if settled(of, attempt.leg) => came_back(of, attempt.leg),
         AttemptState::Succeeded => ("good", "Done"),
-        // People have settled that it was made beside another one.
+        // People have settled that it was made in addition to another one.
         AttemptState::Failed if attempt.reason_code.is_none() && attempt.vendor_id.is_some() => {
             ("warn", "Made after all")
         }
@@ -396,7 +395,7 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         chip: Chip { tone, words },
         key: carrier.map(|carrier| carrier.key.clone()),
         vendor_id: attempt.vendor_id.clone(),
-        // Why it had failed is over where it turned out to be made.
+        // Once it turned out to be made, the failure reason no longer applies.
         reason: attempt.reason_code.clone().filter(|_| tone != "good"),
         sent: when(attempt.first_sent_at),
         ended: when(attempt.ended_at),
@@ -404,12 +403,12 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
     }
 }
 
-/// Whether two people have said what became of the money that this leg moved.
+/// Whether two people have settled the money that this leg moved.
 fn settled(of: &Transaction, leg: Leg) -> bool {
     leg == Leg::Transfer && of.state == Stands::WrittenOff
 }
 
-/// What became of the money of an attempt that holds it no more.
+/// What happened to the money of an attempt that no longer holds it.
 fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
     match (settled(of, leg), of.otherwise_at) {
         (true, Some(_)) => ("good", "Paid otherwise"),
@@ -418,7 +417,7 @@ fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
     }
 }
 
-/// The timeline; what happened several times in a row is told once.
+/// The timeline; consecutive equal entries are combined.
 fn lines(number: &str, rows: Vec<evidence::Row>) -> Vec<LineRow> {
     let mut told: Vec<LineRow> = Vec::new();
     for row in rows {
@@ -435,7 +434,7 @@ fn lines(number: &str, rows: Vec<evidence::Row>) -> Vec<LineRow> {
 }
 
 impl LineRow {
-    /// Whether another one says the same; what an event has brought is told by itself.
+    /// Whether another entry is equal; entries from events are never combined.
     fn is_like(&self, other: &Self) -> bool {
         let same = (self.source, &self.effect, &self.detail) == (other.source, &other.effect, &other.detail);
         same && self.event.is_none() && other.event.is_none()
@@ -472,7 +471,7 @@ fn address(transaction: &Transaction) -> String {
     format!("/transactions/{}", transaction.label())
 }
 
-/// Where a form's repeated press is sent without acting again.
+/// The redirect for a repeated idempotency key.
 fn again(transaction: &Transaction) -> Reply {
     Reply::see_other(address(transaction))
 }
@@ -496,7 +495,7 @@ async fn refresh(
     Ok(told.on(&format!("/transactions/{number}")))
 }
 
-/// Whoever moves money has ticked that they looked.
+/// The confirmation required before money is moved.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sure {
@@ -525,7 +524,7 @@ async fn resubmit(
     Ok(told.on(&format!("/transactions/{number}")))
 }
 
-/// Sends one payment again; answers what became of that.
+/// Resubmits one payment; returns the message.
 pub(super) async fn sent_again(
     web: &Web,
     visit: &Visit,
@@ -557,7 +556,7 @@ async fn return_to_pool(
     Ok(told.on(&format!("/transactions/{number}")))
 }
 
-/// Returns the rewards of one payment to the pool; answers what became of that.
+/// Returns the rewards of one payment to the pool; returns the message.
 pub(super) async fn taken_back(
     web: &Web,
     visit: &Visit,
@@ -594,7 +593,7 @@ async fn cancel_unclaimed(
     Ok(told.on(&format!("/transactions/{number}")))
 }
 
-/// What became of calling an unclaimed payment back.
+/// The message after canceling an unclaimed payment.
 fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
     match (after.state, refused) {
         (Stands::Returned, _) => Told::good("PayPal has given the money back. It can be paid again now."),
@@ -611,7 +610,7 @@ fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
     }
 }
 
-/// How fetching the money back from a Stripe balance went.
+/// The message after recalling money from a Stripe balance.
 fn recalled(after: &Transaction) -> Told {
     let number = after.label();
     if verbs::recalling(after) {

@@ -1,4 +1,4 @@
-//! `/batches`: preparing a payout and paying it.
+//! `/batches`: preparing and paying a payout.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -32,7 +32,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (read, prepare) = (Need::May(Permission::Read), Need::May(Permission::Prepare));
     let pays = Need::May(Permission::Pay);
@@ -106,29 +105,29 @@ struct BatchJson {
     #[schema(value_type = Vec<Object>)]
     blockers: Vec<Value>,
     digest: String,
-    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
+    /// The numbers of payments whose record cannot be read; claims and totals do not include them.
     unreadable: Vec<String>,
     /// The two-person rule: who asked, who released, since when a release is void.
     release: ReleaseState,
 }
 
-/// How the release of a batch stands. Persons are ids.
+/// The release state of a batch. People are identified by id.
 #[derive(Serialize, ToSchema)]
 struct ReleaseState {
     asked_by: Option<String>,
     asked_at: Option<String>,
-    /// Who released it as it is now.
+    /// Who released it in its current form.
     released_by: Option<String>,
     released_at: Option<String>,
-    /// Since when the former release is void because something was changed.
+    /// Since when the previous release is void, because something has changed.
     void_since: Option<String>,
 }
 
-/// Why a claim is paid although it is under the earning threshold.
+/// Why a claim is paid although it is below the earning threshold.
 #[derive(Serialize, ToSchema)]
 struct ThresholdOverride {
     reason: String,
-    /// The id of whoever decided it.
+    /// The id of the person who decided it.
     by: String,
     at: String,
 }
@@ -153,7 +152,7 @@ struct ClaimJson {
     blockers: Vec<Value>,
     #[serde(rename = "override")]
     overridden: Option<ThresholdOverride>,
-    /// With US Tax Tracking on: paying it takes the payee's year over the reporting threshold.
+    /// With US Tax Tracking on: whether paying it takes the payee's year over the reporting threshold.
     crosses_tax_line: bool,
 }
 
@@ -201,7 +200,7 @@ impl ReleaseState {
     fn of(view: &BatchView) -> Self {
         let batch = &view.batch;
         let stands = batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
-        // A destination that was changed voids a release as well, at a moment that nobody wrote down.
+        // A changed destination also voids a release, but its time is not recorded here.
         let void = batch.released.as_ref().filter(|_| stands.is_none()).map(|_| batch.changed.1);
         Self {
             asked_by: batch.release_asked_by.clone(),
@@ -235,11 +234,11 @@ struct NoFilter {}
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct FormQuery {
-    /// Start another draft beside the open one.
+    /// Start another draft in addition to the open one
     new: Option<bool>,
 }
 
-/// What to put into a batch: named rewards, or everything that passes every gate.
+/// The rewards to put into a batch: listed rewards, or everything that passes every gate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChooseRewards)]
@@ -251,7 +250,7 @@ struct ChooseJson {
     filter: Option<FilterJson>,
 }
 
-/// What narrows "everything": ids of ours or of the caller's own.
+/// Limits "everything", by id or external id.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PoolFilter)]
@@ -282,12 +281,12 @@ struct ReleaseJson {
     digest: String,
 }
 
-/// A claim that is to be paid although it is under the earning threshold.
+/// A claim to pay although it is below the earning threshold.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ThresholdOverrideChange)]
 struct OverrideChange {
-    /// Our id of the payee, or the caller's own.
+    /// The payee, by id or external id.
     payee: String,
     #[schema(value_type = shapes::CurrencyCode)]
     currency: String,
@@ -307,7 +306,7 @@ struct PayJson {
     totals: Vec<MoneyJson>,
 }
 
-/// What Pay promised.
+/// The result of Pay.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Paid)]
 struct PaidJson {
@@ -377,13 +376,14 @@ async fn find(app: &App, id_or_number: &str) -> Result<BatchId, Fault> {
     }
 }
 
-/// The batch as whoever asked is shown it; a draft is kept so, for when somebody pays what was changed meanwhile.
+/// The batch as shown to the caller. A draft is also saved as a snapshot, to explain differences if it changes before
+/// somebody pays it.
 async fn answered(app: &App, status: StatusCode, view: &BatchView) -> Response {
     shown::keep(app, view).await;
     ([(header::ETAG, etag(view.batch.version))], (status, axum::Json(BatchJson::from(view)))).into_response()
 }
 
-/// The batch with what the vendors' balances say about it; what is unknown is no blocker.
+/// The batch with blockers from the vendors' balances; an unknown balance does not block.
 fn weighed(view: &BatchView, balances: &Balances) -> BatchView {
     let mut view = view.clone();
     if view.batch.open() {
@@ -392,7 +392,7 @@ fn weighed(view: &BatchView, balances: &Balances) -> BatchView {
     view
 }
 
-/// The answer that is kept with the change: the same as is given, weighed by the balances read before it.
+/// The stored response: the same as the one sent, with the balances read before the change.
 fn once(mark: Option<Extension<Mark>>, status: StatusCode, balances: &Balances) -> Option<Once<BatchView>> {
     let balances = balances.clone();
     mark.map(|Extension(mark)| {
@@ -442,7 +442,7 @@ async fn form(
     Ok(answered(&web.app, StatusCode::CREATED, &weighed(&view, &balances)).await)
 }
 
-/// The balance is read fresh, as the page does; what is unknown is no blocker.
+/// Reads the balances fresh, as the page does; an unknown balance does not block.
 async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
     let view = verbs::view(&mut web.app.store.read().await?, &id, web.app.clock.now()).await?;
     if view.batch.open() && view.claims.iter().any(|claim| claim.vendor() == Some(Vendor::Stripe)) {
@@ -456,7 +456,7 @@ fn draft(id: BatchId, headers: &HeaderMap) -> Draft {
     Draft { id, version: if_match(headers) }
 }
 
-/// What a verb refused; where the batch was changed since it was read, with how it is now.
+/// A verb's refusal; if the batch has changed since it was read, with its current version.
 async fn not_done(app: &App, id: BatchId, error: OpsError) -> Fault {
     let fault = Fault::from(error);
     if fault.code() != "precondition_failed" {
@@ -614,7 +614,7 @@ async fn pay_batch(
     }
 }
 
-/// The refusal of something that was changed after it was shown, with what is different.
+/// The refusal if something has changed since it was shown, with the differences.
 async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Sum]>) -> Fault {
     let now = app.clock.now();
     let found = async {

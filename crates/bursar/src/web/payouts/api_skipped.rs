@@ -1,4 +1,4 @@
-//! `/payees/{id}/skipped`: the claims of a payee that a payout went on without, and why.
+//! `/payees/{id}/skipped`: a payee's claims that payouts left out, and why.
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,6 @@ use crate::web::kit::json::{MoneyJson, Page};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/payees/{id}/skipped", Need::May(Permission::Read), skipped)
@@ -29,7 +28,7 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct NoFilter {}
 
-/// A claim that was passed over.
+/// A claim that a payout left out.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SkippedClaim)]
 struct SkippedJson {
@@ -41,7 +40,7 @@ struct SkippedJson {
     reasons: Vec<ReasonJson>,
 }
 
-/// Why, in the words of its blocker.
+/// The reason: the blocker's code and texts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SkippedReason)]
 struct ReasonJson {

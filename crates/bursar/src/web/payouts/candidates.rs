@@ -1,5 +1,5 @@
-//! Which of the rewards that can be added are looked at on Review Claims: the filters that its query string holds, under
-//! the names the list of rewards has for them, and the page. What is deliberately not here: what can be added, and why not.
+//! The filters and page of the rewards that can be added on Review Claims, in the query string, with the names used by the
+//! rewards list. What is deliberately not here: what can be added, and why not.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::store::batches::{self, PoolFilter};
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::{Db, Result};
 
-/// What is asked of the pool.
+/// The query parameters of the pool.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wanted {
@@ -18,11 +18,11 @@ pub struct Wanted {
     pub page: Option<u32>,
     /// The page of the pool.
     pub pool: Option<u32>,
-    /// The partner who earned it: an id, or a name.
+    /// The owner: an id, or a name.
     pub owner: Option<String>,
     /// Their company: an id, or a name.
     pub account: Option<String>,
-    /// The programme's id.
+    /// The program's id.
     pub program: Option<String>,
     /// The activity's id.
     pub activity: Option<String>,
@@ -32,7 +32,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The filters that are on: the name of each and what was asked.
+    /// The active filters, by name.
     pub fn fields(&self) -> Vec<(&'static str, &str)> {
         let fields = [
             ("owner", &self.owner),
@@ -45,7 +45,7 @@ impl Wanted {
         fields.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }
 
-    /// The filters that are on in words, each with the address without it.
+    /// The active filters in words, each with the address that removes it.
     pub fn on(&self, path: &str) -> Vec<(String, String)> {
         let words = |name: &str| match name {
             "owner" => "Owner",
@@ -62,7 +62,7 @@ impl Wanted {
         .collect()
     }
 
-    /// An address with the same query, some of it said otherwise; an empty word takes a name out.
+    /// The address with some parameters replaced; an empty value removes a parameter.
     pub fn address(&self, path: &str, otherwise: &[(&str, &str)]) -> String {
         let pages = [("page", self.page), ("pool", self.pool)];
         let pages: Vec<(&str, String)> =
@@ -78,14 +78,13 @@ impl Wanted {
         }
     }
 
-    /// What it means to the database, and what of it cannot be read. A filter that cannot be read narrows nothing by
-    /// guessing.
+    /// The filter for the database, and the invalid parts. An invalid filter is not guessed at.
     pub async fn read(&self, db: &mut Db) -> Result<(PoolFilter, Vec<String>)> {
         let mut problems = Vec::new();
         let known = |kind: Option<PaymentType>| kind.map(|kind| kind.as_str().to_owned());
         let mut filter = PoolFilter::default();
         if let Some(code) = &self.currency {
-            // One that does not exist finds nothing.
+            // An unknown currency matches nothing.
             let known = Currency::parse(code).map(|known| known.code().to_owned());
             if known.is_err() {
                 problems.push(format!("There is no currency “{code}”."));
@@ -115,7 +114,7 @@ impl Wanted {
     }
 }
 
-/// Our id of what is meant: by an id, or by a name that only one has.
+/// Our id for an id or a unique name.
 async fn meant(db: &mut Db, kind: &str, asked: &str) -> Result<Option<String>> {
     if let Some(id) = batches::our_id(db, kind, asked).await? {
         return Ok(Some(id));

@@ -1,4 +1,4 @@
-//! What is different from what was shown, as `409 batch_changed` tells it.
+//! The JSON of what has changed since it was shown, in `409 batch_changed`.
 
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::ops::shown::{Difference, Item, Moved, OfPayee};
 use crate::web::kit::json::MoneyJson;
 
-/// The member `difference` of the problem.
+/// The problem's member `difference`.
 pub(super) fn json(of: &Difference) -> Value {
     json!({
         "forgotten": of.forgotten,

@@ -1,5 +1,5 @@
-//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is
-//! deliberately not here: the forms that change it (`edit`) and Pay itself (`pay`).
+//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is deliberately
+//! not here: the forms that change it (`edit`) and Pay itself (`pay`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -38,29 +38,28 @@ use crate::web::kit::route::{Need, Route, Web, get};
 use crate::web::kit::{format, history};
 use crate::work::{Work, ask};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/claims", reads, active), get("/claims/{number}", reads, one)]
 }
 
-/// How many claims, or rewards of the pool, stand on a page.
+/// How many claims, or rewards of the pool, a page shows.
 const ON_A_PAGE: usize = 50;
-/// How long a page waits for a vendor's balance before it says that it is unknown.
+/// How long the page waits for a vendor's balance before it shows it as unknown.
 const BALANCE_WAIT: Duration = Duration::from_secs(2);
 
-/// A claim as it is shown.
+/// A claim, as a table row.
 pub struct Row {
-    /// What tells it from the others of its batch, for the forms that take it out.
+    /// Identifies the claim in its batch, for the forms that remove it.
     pub key: String,
     pub name: String,
     pub page: String,
     /// Individual or Organization.
     pub kind: &'static str,
-    /// How many rewards, in words.
+    /// The number of rewards, in words.
     pub rewards: String,
     pub total: Summed,
-    /// The fee and what is left, where the payee bears it.
+    /// The fee and the net amount, if the payee bears the fee.
     pub net: Option<(Cash, Cash)>,
     pub vendor: &'static str,
     pub destination: String,
@@ -68,11 +67,11 @@ pub struct Row {
     pub arrives: &'static str,
     /// Why it cannot be paid.
     pub whys: Vec<Why>,
-    /// The payee has asked to be paid.
+    /// Whether the payee has requested a payout.
     pub requested: bool,
-    /// It is under its earning threshold, which somebody may override.
+    /// Whether it is below its earning threshold, which somebody may override.
     pub under: bool,
-    /// Why it is paid although it is, who decided it, and when.
+    /// The override of the threshold: reason, person and time.
     pub overridden: Option<(String, String, When)>,
     /// Its first rewards: id, number, what each adds.
     pub shown: Vec<(RewardId, String, Cash)>,
@@ -81,7 +80,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A claim, with its first rewards. `names` are those of whoever overrode a threshold.
+    /// A claim with its first rewards. `names` are the people who overrode a threshold.
     pub fn of(claim: &ClaimView, names: &HashMap<String, String>) -> Self {
         let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
         let shown = claim.rewards.iter().take(ON_A_PAGE).map(|(id, number, minor)| {
@@ -110,17 +109,17 @@ impl Row {
     }
 }
 
-/// A claim that takes its payee's year over the tax reporting line.
+/// A claim that takes its payee's year over the tax reporting threshold.
 pub struct Crosses {
-    /// Their name and their page.
+    /// The payee's name and page.
     pub name: (String, String),
-    /// What they were paid this year.
+    /// What they have been paid this year.
     pub so_far: Summed,
     pub adds: Cash,
     pub line: Cash,
 }
 
-/// Whom a batch takes over the tax reporting line.
+/// The claims that take their payee over the tax reporting threshold.
 pub fn crossing(view: &BatchView) -> Vec<Crosses> {
     let crosses = |claim: &ClaimView| {
         let crossing = claim.crossing?;
@@ -135,7 +134,7 @@ pub fn crossing(view: &BatchView) -> Vec<Crosses> {
     view.claims.iter().filter_map(crosses).collect()
 }
 
-/// The names of whoever overrode a threshold in a batch.
+/// The names of the people who overrode a threshold in a batch.
 pub async fn names_of_overriders(db: &mut Db, view: &BatchView) -> Result<HashMap<String, String>, Fault> {
     let actors = view.claims.iter().filter_map(|claim| claim.overridden.as_ref());
     Ok(history::names(db, actors.map(|one| one.actor.as_str())).await?)
@@ -162,7 +161,7 @@ struct Pooled {
     requested: bool,
 }
 
-/// What stops the same payee's rewards in the same way.
+/// Rewards of one payee that are blocked by the same gates.
 struct Stopped {
     payee: String,
     total: Option<Summed>,
@@ -182,19 +181,19 @@ struct Active {
     stops: Vec<Why>,
     crossing: Vec<Crosses>,
     release: Option<Release>,
-    /// Who released it as it is, and when.
+    /// Who released its current form, and when.
     released: Option<(String, When)>,
     pages: Pages,
     history: Vec<Line>,
 }
 
-/// What the two-person rule asks for.
+/// The state of the two-person rule.
 struct Release {
-    /// Whoever looks at the page may release it.
+    /// Whether this person may release it.
     may: bool,
-    /// The payers were asked: by whom, when.
+    /// Who asked for the release, and when.
     asked: Option<(String, When)>,
-    /// Since when a release is void, because something was changed after it.
+    /// Since when a release is void, because something changed after it.
     void: Option<When>,
 }
 
@@ -203,7 +202,7 @@ struct Release {
 struct ClaimsPage {
     frame: Frame,
     active: Option<Active>,
-    /// The filters of the pool, as they were asked, and those that are on with the address without each.
+    /// The filters of the pool, and the active ones, each with the address that removes it.
     wanted: Wanted,
     on: Vec<(String, String)>,
     problems: Vec<String>,
@@ -212,7 +211,7 @@ struct ClaimsPage {
     open_count: usize,
     closed: Vec<Stopped>,
     closed_told: String,
-    /// How many rewards each gate stops, most first.
+    /// How many rewards each gate blocks, highest first.
     gates: Vec<(String, &'static str)>,
     earlier: Vec<Earlier>,
     attention: Option<String>,
@@ -220,7 +219,7 @@ struct ClaimsPage {
     may_prepare: bool,
 }
 
-/// Where a list stands that has more than one page: the page, of how many, and the ones beside it.
+/// The position in a paginated list: the page, the number of pages, and the neighboring ones.
 struct Turned {
     at: usize,
     of: usize,
@@ -230,7 +229,7 @@ struct Turned {
 
 type Pages = Option<Turned>;
 
-/// The page of `count` rows that was asked for, and how to turn it.
+/// The requested page of `count` rows: its offset, and the links to its neighbors.
 fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) -> (usize, Pages) {
     let of = count.div_ceil(ON_A_PAGE).max(1);
     let at = usize::try_from(asked.unwrap_or(1)).unwrap_or(1).clamp(1, of);
@@ -286,7 +285,7 @@ async fn page(
     if !problems.is_empty() {
         (open, closed) = (Vec::new(), Vec::new());
     }
-    // Whoever has asked to be paid is looked at first.
+    // Payees who have requested a payout come first.
     let wishes = portal::requests(&mut db).await?;
     open.sort_by_key(|one| !one.payee.is_some_and(|payee| wishes.contains_key(&payee)));
     let (open_count, closed_count) = (open.len(), closed.len());
@@ -315,7 +314,7 @@ async fn page(
     visit.show(&page)
 }
 
-/// The balances at the vendors, where the batch needs one that can be read; unknown when the vendor takes too long.
+/// The vendor balances, if the batch needs one that can be read; unknown if the vendor is too slow.
 pub async fn balances(work: &Work, view: &BatchView) -> Balances {
     if view.claims.iter().all(|claim| claim.vendor() != Some(Vendor::Stripe)) {
         return Balances::default();
@@ -323,10 +322,10 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
     tokio::time::timeout(BALANCE_WAIT, ask::balances(work)).await.unwrap_or_default()
 }
 
-/// What whoever may release a payout is told of that.
+/// The hint for somebody who may release a payout.
 const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures on the Pay page and release it there; a release holds for a day.";
 
-/// Everything that stands in the way of Pay for whoever looks at the page.
+/// Everything that blocks Pay for this person.
 pub async fn stops(
     db: &mut Db,
     visit: &Visit,
@@ -340,7 +339,7 @@ pub async fn stops(
         stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
         return Ok(stops);
     }
-    // Whoever cannot release it themselves for a reason of their own is told that reason.
+    // If this person cannot release it for a reason of their own, show that reason.
     let me = visit.actor.id.to_string();
     for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
         *stop = match verbs::not_the_other(db, view.batch.id, &me, now).await? {
@@ -348,7 +347,7 @@ pub async fn stops(
             None => stop.clone().acting(Who::Payer, YOU_CAN),
         };
     }
-    // Their own limit stands beside the others', which are asked again with it.
+    // The person's own limit is included, so recompute all limits.
     stops.retain(|stop| stop.code != Code::OverLimit);
     let rules = settings::load(db).await?;
     let me = people::behind(db, &me, now).await?;
@@ -372,7 +371,7 @@ async fn shown(
     let (release, released) = release(db, visit, view, needs_release, prepared).await?;
     let names = names_of_overriders(db, view).await?;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
-    // What somebody must look at comes first, then whoever has asked to be paid.
+    // Blocked claims first, then payees who have requested a payout.
     let wishes = portal::requests(db).await?;
     let asked = |claim: &ClaimView| wishes.contains_key(&claim.payee);
     let name = |claim: &ClaimView| claim.named.as_ref().map(|named| named.name.clone());
@@ -405,18 +404,18 @@ async fn shown(
     })
 }
 
-/// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
+/// What the vendors are told to pay, by currency: less than the rewards' total if payees bear the fees.
 pub fn nets(view: &BatchView) -> Vec<Summed> {
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
     for claim in &view.claims {
-        // What is more than one payment can be has no net.
+        // A claim that exceeds one payment has no net amount.
         let net = claim.beyond.map_or(i128::from(claim.net.minor), |beyond| beyond.minor);
         *sums.entry(claim.total.currency).or_default() += net;
     }
     sums.into_iter().map(|(currency, minor)| Cash(Sum::new(minor, currency))).collect()
 }
 
-/// How the release stands: what is still needed, or who gave it.
+/// The state of the release: what is still needed, or who gave it.
 async fn release(
     db: &mut Db,
     visit: &Visit,
@@ -435,13 +434,13 @@ async fn release(
     Ok((release, released(db, view).await?))
 }
 
-/// Since when a release that was given is void, because something was changed after it.
+/// Since when a release is void, because something changed after it.
 pub fn void_since(view: &BatchView) -> Option<When> {
     let overtaken = view.batch.released.as_ref().filter(|(_, of, _)| *of != view.digest).map(|(.., at)| *at);
     view.batch.release_voided_at.or(overtaken).map(When)
 }
 
-/// Who released a batch exactly as it stands, and when.
+/// Who released a batch in exactly its current form, and when.
 pub async fn released(db: &mut Db, view: &BatchView) -> Result<Option<(String, When)>, Fault> {
     let stands = view.batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
     let Some((by, _, at)) = stands else { return Ok(None) };
@@ -467,7 +466,7 @@ async fn pooled(
             owner: reward.owner.name.clone(),
             payee: payee.map(|named| named.name.clone()).unwrap_or_default(),
             activity: reward.activity.name.clone(),
-            // What is taken off stands with its sign.
+            // A clawback is shown with its sign.
             value: Value(candidate.adds.map_or(reward.entered.worth, Worth::Cash)),
             clawback: candidate.takes_off(),
             expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
@@ -477,7 +476,7 @@ async fn pooled(
     Ok(found.into_iter().filter_map(pooled).collect())
 }
 
-/// How many rewards each gate stops, and its words; most first.
+/// How many rewards each gate blocks, with its message; highest first.
 pub(super) fn gates(closed: &[(Candidate, Vec<Blocker>)]) -> Vec<(String, &'static str)> {
     let mut counts: HashMap<Code, usize> = HashMap::new();
     for (_, blockers) in closed {
@@ -491,14 +490,14 @@ pub(super) fn gates(closed: &[(Candidate, Vec<Blocker>)]) -> Vec<(String, &'stat
     rows.into_iter().map(|(code, count)| (how_many(count, "reward", "rewards"), code.message())).collect()
 }
 
-/// What cannot be added, one line for all of a payee's rewards in a currency that the same gates stop.
+/// What cannot be added: one line for all rewards of a payee and currency that are blocked by the same gates.
 async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<Stopped>, Fault> {
     type Alike = (Option<Payee>, Option<Currency>, Vec<Code>);
     let mut groups: Vec<(Alike, Vec<Candidate>, Vec<Blocker>)> = Vec::new();
     for (candidate, blockers) in found {
         let codes = blockers.iter().map(|blocker| blocker.code).collect();
         let alike = (candidate.payee, candidate.adds.map(|adds| adds.currency), codes);
-        // They come by payee and currency, so those that are alike stand close together.
+        // Sorted by payee and currency, so equal ones are close together.
         let full = groups.len() == ON_A_PAGE;
         match groups.iter_mut().rev().take(8).find(|(known, ..)| *known == alike) {
             Some((_, rewards, _)) => rewards.push(candidate),
@@ -518,14 +517,14 @@ async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<V
     Ok(groups.into_iter().map(line).collect())
 }
 
-/// A status of payments made earlier: its chip, how many, and where they are listed.
+/// A status of earlier payments: its chip, the count, and the address of the list.
 struct Earlier {
     chip: Chip,
     count: String,
     address: String,
 }
 
-/// How payments made earlier stand that are not over, by status, and how many of them somebody must look at.
+/// The unfinished earlier payments by status, and how many of them need attention.
 async fn payments(db: &mut Db) -> Result<(Vec<Earlier>, Option<String>), Fault> {
     let told = |number: i64| if number > 99 { "99+".to_owned() } else { number.to_string() };
     let mut earlier = Vec::new();

@@ -1,5 +1,5 @@
-//! The forms that change the batch being prepared: adding, taking out, asking for a release, giving it, and Delete
-//! Payout. Each awaits one verb and goes back to Review Claims, which tells what it did.
+//! The forms that change the batch being prepared: adding, removing, asking for a release, releasing, and Delete Payout.
+//! Each awaits one verb and redirects to Review Claims, which shows the result.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -25,7 +25,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (prepares, pays) = (Need::May(Permission::Prepare), Need::May(Permission::Pay));
     vec![
@@ -56,7 +55,7 @@ struct Added {
 }
 
 impl Added {
-    /// The filters of the list that the form stands under.
+    /// The filters of the list that the form belongs to.
     fn wanted(&self) -> Wanted {
         Wanted {
             owner: self.owner.clone(),
@@ -93,7 +92,7 @@ async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> R
     Ok(told.on(&back))
 }
 
-/// Whoever was reminded lately is not reminded again, and the page says so.
+/// Payees who were reminded recently are skipped, and the page says so.
 async fn remind(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let told = match notices::remind::remind(&app, &visit.actor, None).await {
         Ok(Reminded { told: 0, lately: 0 }) => {
@@ -234,7 +233,7 @@ async fn ask_release(
 #[serde(deny_unknown_fields)]
 struct Released {
     digest: String,
-    /// They have looked at what they release.
+    /// Whether they ticked that they have checked what they release.
     checked: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Payouts: preparing a batch, paying it, and watching what becomes of it.
+//! Payouts: preparing a batch, paying it, and following its progress.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -13,7 +13,6 @@ mod progress;
 use crate::web::kit::route::Route;
 pub use draft::payee_kind;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [draft::routes(), edit::routes(), pay::routes(), progress::routes(), api_skipped::routes(), api::routes()]
         .into_iter()

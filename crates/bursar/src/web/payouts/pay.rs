@@ -1,6 +1,6 @@
-//! Pay: the page that says exactly what would be paid, and the form that promises it. The form carries the batch's
-//! digest and the totals that were seen, nothing else; what was changed meanwhile comes back as the same page, saying
-//! what. After Pay the same address shows the batch live (`progress`).
+//! Pay: the page that shows exactly what would be paid, and the form that commits to it. The form carries the batch's
+//! digest and the totals that were shown, nothing else. If something has changed in the meantime, the same page comes back
+//! and says what. After Pay the same address shows the batch's progress (`progress`).
 
 mod payees;
 
@@ -36,7 +36,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::work::ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/claims/{number}/pay", Need::May(Permission::Read), show),
@@ -51,28 +50,28 @@ struct Part {
     total: Summed,
     fee: Summed,
     net: Summed,
-    /// What the vendor takes from our balance: what is paid, and the fee.
+    /// What the vendor takes from our balance: the payments and the fee.
     needed: Summed,
-    /// The vendor tells its fees before they are billed.
+    /// Whether the vendor's fees are known before they are billed.
     fee_known: bool,
     balance: Balance,
-    /// What of the balance is promised to payments that were not sent yet.
+    /// How much of the balance is committed to unsent payments.
     promised: Option<Summed>,
 }
 
-/// What is known of the vendor's balance.
+/// The vendor's balance, as far as known.
 enum Balance {
-    /// The vendor has no call that tells it.
+    /// The vendor has no API for it.
     NotTold,
     /// It could not be read.
     Unknown,
-    /// It covers what is needed: what there is, what is left afterwards.
+    /// It is sufficient: the balance, and what is left afterwards.
     Covers(Cash, Summed),
-    /// It does not: what there is, what is needed.
+    /// It is not: the balance, and what is needed.
     Short(Cash, Summed),
 }
 
-/// Claims that are unusual in the same way.
+/// Claims with the same kind of warning.
 struct Alike {
     words: &'static str,
     rule: &'static str,
@@ -80,7 +79,7 @@ struct Alike {
     rows: Vec<Odd>,
 }
 
-/// What is unusual about one claim.
+/// A warning about one claim.
 struct Odd {
     name: String,
     page: String,
@@ -97,27 +96,27 @@ struct PayPage {
     told: String,
     parts: Vec<Part>,
     payees: Vec<payees::Group>,
-    /// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
+    /// What the vendors are told to pay, by currency: less than the rewards' total if payees bear the fees.
     nets: Vec<Summed>,
     /// The totals as the form sends them back.
     seen: Vec<String>,
-    /// The totals that are typed by whoever pays them.
+    /// The totals that the payer must type.
     to_type: Vec<Sum>,
     digest: String,
-    /// Who released it exactly as it stands, and when; or since when a release is void.
+    /// Who released its current form, and when; or since when a release is void.
     released: Option<(String, When)>,
     void: Option<When>,
-    /// Whoever looks at the page may release it, and a release is what is missing.
+    /// Whether a release is all that is missing, and this person may give it.
     may_release: bool,
     once: String,
     stops: Vec<Why>,
-    /// What is unusual, kind by kind.
+    /// The warnings about claims, grouped by kind.
     unusual: Vec<Alike>,
     crossing: Vec<Crosses>,
     blocked: Vec<Row>,
-    /// Claims that are paid although they are under their threshold.
+    /// Claims paid below their threshold because of an override.
     overridden: Vec<Row>,
-    /// Claims that were taken out because they could not be paid: name, total, why.
+    /// Claims that were removed because they could not be paid: name, total, reasons.
     skipped: Vec<(String, Cash, Vec<Why>)>,
     may_prepare: bool,
     fee_note: &'static str,
@@ -136,10 +135,10 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     page(&web, &visit, &view, &balances).await
 }
 
-/// How many things of a kind are named when something was changed.
+/// How many changes of a kind are listed.
 const MOST_NAMED: usize = 10;
 
-/// What is different from what was shown, in sentences.
+/// What has changed since it was shown, in sentences.
 fn named(of: &Difference) -> Vec<String> {
     let who = |payee: Payee, name: &Option<String>| name.clone().unwrap_or_else(|| payee.to_string());
     let reward = |item: &Item, what: &str| {
@@ -225,7 +224,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
     visit.show(&page)
 }
 
-/// What is unusual about the claims, kind by kind.
+/// The warnings about the claims, by kind.
 async fn alike(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Alike>, Fault> {
     let found = unusual::of(db, view, now).await?;
     let name = |payee: Payee| {
@@ -251,7 +250,7 @@ async fn alike(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Alike>, Fa
     Ok(Kind::ALL.iter().map(alike).filter(|alike| alike.count > 0).collect())
 }
 
-/// The claims that the batch goes on without; one that is in it again is none.
+/// The claims that the batch left out, without those added again.
 async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec<Why>)>, Fault> {
     let mut rows = crate::store::claims::skipped_in(db, view.batch.id, 200).await?;
     rows.retain(|row| {
@@ -308,7 +307,7 @@ fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
             }
             (Vendor::Stripe, None, None) => Balance::Unknown,
         };
-        // Where no table says what Stripe takes, it bills that apart.
+        // Without a fee table, Stripe's fees are billed separately.
         let fee_known = vendor == Vendor::PayPal || fee > 0;
         let [total, fee, net, needed] = [total, fee, net, needed].map(|minor| Cash(sum(minor)));
         let promised = (promised.minor > 0).then_some(Cash(promised));
@@ -321,16 +320,16 @@ fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
 #[serde(deny_unknown_fields)]
 struct Promise {
     digest: String,
-    /// `420.00 USD`, once for each currency.
+    /// `420.00 USD`, one per currency.
     #[serde(default)]
     total: Vec<String>,
     checked: Option<String>,
-    /// What was typed for the totals that are typed, once for each.
+    /// The typed totals, one per total that must be typed.
     #[serde(default)]
     typed: Vec<String>,
 }
 
-/// The totals that were seen, as the page wrote them.
+/// Parses the totals that were shown, as the page wrote them.
 fn totals(words: &[String]) -> Vec<Sum> {
     let read = |text: &String| {
         let (amount, code) = text.split_once(' ')?;
@@ -340,13 +339,13 @@ fn totals(words: &[String]) -> Vec<Sum> {
     words.iter().filter_map(read).collect()
 }
 
-/// The totals that are typed by whoever pays them.
+/// The totals that the payer must type.
 fn to_type(rules: &Settings, totals: &[Sum]) -> Vec<Sum> {
     totals.iter().copied().filter(|total| rules.is_typed(*total)).collect()
 }
 
-/// What is wrong with what was typed, currency by currency. The amount must be the total; commas between its digits are
-/// no matter. Where only one is asked for, its currency may be left out.
+/// What is wrong with the typed totals, by currency. The amount must equal the total; commas between digits are ignored. If
+/// only one total is asked for, its currency may be left out.
 fn not_typed(totals: &[Sum], typed: &[String]) -> Vec<String> {
     let means = |text: &String, total: &Sum| {
         let text = text.replace([',', '\u{a0}'], "");
@@ -408,7 +407,7 @@ async fn press(
     }
 }
 
-/// What is different now, currency by currency, and who changed the batch last.
+/// What has changed, by currency, and who changed the batch last.
 async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result<Told, Fault> {
     let mut db = web.app.store.read().await?;
     let view = verbs::view(&mut db, number, web.app.clock.now()).await?;
@@ -446,7 +445,7 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
     Ok(told)
 }
 
-/// The page again, as it is now, saying why nothing was paid.
+/// The page in its current state, with the reason why nothing was paid.
 async fn refused(web: &Web, visit: Visit, number: &str, balances: &Balances) -> Result<Response, Fault> {
     let mut db = web.app.store.read().await?;
     let batch = crate::store::batches::find(&mut db, number).await?;

@@ -1,5 +1,5 @@
-//! A batch after Pay: how far it is, what failed first, and every payment as its status arrives. A stream tells the page
-//! that something changed and the page fetches itself again; without JavaScript it does so by the clock.
+//! A batch after Pay: its progress, failures first, and live statuses of its payments. An event stream tells the page that
+//! something has changed and the page fetches itself again; without JavaScript it refreshes on a timer.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,11 @@ use crate::web::kit::session::Who;
 use crate::web::kit::sse::{Ask, Watched, watching};
 use crate::web::payments::{self, Row};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/claims/{number}/events", Need::May(Permission::Read), events)]
 }
 
-/// How many payments of one kind stand on the page.
+/// How many payments of one kind the page shows.
 const MOST: i64 = 100;
 
 struct Group {
@@ -42,14 +41,14 @@ struct Group {
     more: bool,
 }
 
-/// How a payment stands in its batch.
+/// A payment's state, as grouped on the page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Succeeded,
-    /// Its payee was paid in another way.
+    /// Its payee was paid by other means.
     Outside,
     UnderWay,
-    /// Only a person can find out how it stands.
+    /// Only a person can resolve it.
     Person,
     Ended,
 }
@@ -66,7 +65,7 @@ impl Part {
     }
 }
 
-/// What a batch comes to in one currency: in all, and by how its payments stand, which add up to it.
+/// A batch's totals in one currency: overall, and by state; the parts add up to the whole.
 struct Totals {
     all: Summed,
     succeeded: Summed,
@@ -88,15 +87,15 @@ struct LivePage {
     /// The number of the last change that the page shows.
     seen: i64,
     told: String,
-    /// What vendors contradict of it, where they do.
+    /// The vendors' contradictions, if any.
     doubted: Option<String>,
-    /// Succeeded, ended otherwise and under way, in thousandths of the whole.
+    /// Succeeded, ended otherwise and in progress, in thousandths.
     bar: [usize; 3],
     counts: Vec<(Chip, usize)>,
     totals: Vec<Totals>,
-    /// Some payees were paid in another way.
+    /// Whether some payees were paid by other means.
     outside: bool,
-    /// Some payments only a person can move on.
+    /// Whether some payments need a person.
     person: bool,
     /// The numbers of payments whose record cannot be read.
     unreadable: Vec<String>,
@@ -104,19 +103,19 @@ struct LivePage {
 }
 
 impl LivePage {
-    /// Where the part of the bar begins that comes after the first two.
+    /// The start of the third part of the bar.
     fn ended(&self) -> usize {
         self.bar[0] + self.bar[1]
     }
 }
 
-/// The page of a batch that is no draft any more.
+/// The page of a batch that is no longer a draft.
 pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
-    // Read before anything else: what changes after it is told to the page by the stream.
+    // Read first, so that the stream reports every later change.
     let seen = batches::change_number(db, batch.id).await?;
     let (_, unreadable) = transactions::of_batch(db, batch.id).await?;
     let alike = batches::alike(db, batch.id, &unreadable).await?;
-    // How one stands whose record cannot be read is for a person to find out.
+    // An unreadable payment needs a person.
     let unread = unreadable.iter().map(|_| (Stands::Review, false));
     let status = match batch.deleted_at {
         Some(_) => BatchStatus::Deleted,
@@ -169,7 +168,7 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
     visit.show(&page)
 }
 
-/// What vendors say against payments, whatever these stand for.
+/// The number of payments that vendors contradict, in a sentence.
 fn doubted(count: usize) -> Option<String> {
     let of = match count {
         0 => return None,
@@ -179,7 +178,7 @@ fn doubted(count: usize) -> Option<String> {
     Some(format!("{of} the vendor says something different from what is recorded here: a person must look."))
 }
 
-/// How far it is, in a sentence that is read aloud when it changes. Of what cannot be read nobody knows how far it is.
+/// The progress in a sentence, announced to screen readers when it changes. Unreadable payments are counted separately.
 fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> String {
     let all = good + outside + bad + moving + person + unread;
     let payments = how_many(all, "payment", "payments");
@@ -233,7 +232,7 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
     counts.chain([outside, needs, doubted]).filter(|(_, count)| *count > 0).collect()
 }
 
-/// Per currency: all of it, and how much of it stands how.
+/// The totals by currency and state.
 fn totals(alike: &[Alike]) -> Vec<Totals> {
     let mut sums: BTreeMap<Currency, [i128; 6]> = BTreeMap::new();
     for one in alike {
@@ -255,7 +254,7 @@ fn totals(alike: &[Alike]) -> Vec<Totals> {
     sums.into_iter().map(row).collect()
 }
 
-/// What needs a person first, then what failed, what is under way, and what succeeded.
+/// The groups: needs a person first, then failed, in progress, and succeeded.
 async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     let mut groups = Vec::new();
     let against = Filter { batch: Some(batch.id), ..views::contradicted() };
@@ -280,7 +279,7 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     Ok(groups)
 }
 
-/// Adds those of a filter that are also this, unless there are none.
+/// Adds a group with the payments of a filter that also match, unless it would be empty.
 async fn group(
     db: &mut Db,
     groups: &mut Vec<Group>,

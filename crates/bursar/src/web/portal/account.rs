@@ -1,4 +1,4 @@
-//! A partner's own login: their password, where they are signed in, their language.
+//! A partner's own login: password, sessions, language.
 
 use askama::Template;
 use axum::extract::State;
@@ -18,7 +18,6 @@ use crate::web::kit::route::{Route, Web, get, post};
 use crate::web::kit::session::prove_first;
 use crate::web::users::{self, Button, Changed, Ending, Passwords, change_password, to_change};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, PARTNERS, show),
@@ -115,7 +114,7 @@ async fn end_sessions(
 struct Chosen {
     #[serde(default)]
     language: String,
-    /// The place they were at.
+    /// The page to return to.
     #[serde(default)]
     back: String,
 }

@@ -1,5 +1,5 @@
-//! Why something is not paid yet, for whoever waits for it: in their words and language, who must act as they see it, until
-//! when where a date is known, and where they can do what is asked of them.
+//! Why something is not paid yet, for the partner waiting for it: in their language and perspective, with who must act,
+//! until when if a date is known, and where they can act.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,23 @@ use crate::store::{Db, payees};
 
 pub struct Reason {
     pub code: Code,
-    /// What stands in the way.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
     pub who: &'static str,
-    /// Until which day, where that is known.
+    /// Until which day, if known.
     pub until: Option<String>,
 }
 
 impl Reason {
-    /// The reason behind a code, told to whoever waits for this payee's money.
+    /// The reason for a code, for the partner waiting for this payee's money.
     pub fn of(code: Code, whose: Whose, guest: &Guest, until: Option<i64>) -> Self {
         let who = Self::who(code.who(), whose, guest.t());
         let (message, remedy) = guest.language.gate(code);
         Self { code, message, remedy, who, until: until.map(day) }
     }
 
-    /// Who must act, as whoever waits for this payee's money calls them.
+    /// Who must act, from the partner's perspective.
     pub fn who(who: Who, whose: Whose, t: &Words) -> &'static str {
         match (who, whose) {
             (Who::Partner, Whose::Me) => t.who_you,
@@ -50,20 +49,20 @@ impl Reason {
 pub struct Heap {
     pub payee: Payee,
     pub count: usize,
-    /// How many take something back.
+    /// How many of the rewards are clawbacks.
     pub taken: usize,
     pub total: Sum,
-    /// Why they wait; empty when nothing stands in the way.
+    /// Why they wait; empty if nothing blocks them.
     pub reasons: Vec<Reason>,
 }
 
-/// The approved rewards of a payee that are in no payout, by what they wait for; and each reward's own reasons.
+/// A payee's approved rewards in no payout, grouped by reasons; and each reward's own reasons.
 pub struct Waiting {
     pub heaps: Vec<Heap>,
     pub codes: BTreeMap<RewardId, Vec<Code>>,
-    /// Until when the hold periods last.
+    /// When the hold periods end.
     pub held_until: BTreeMap<RewardId, i64>,
-    /// Until when the payee's cooling-off lasts.
+    /// When the payee's cooling-off period ends.
     pub cooling_until: Option<i64>,
 }
 
@@ -83,7 +82,7 @@ impl Waiting {
 pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now: i64) -> Result<Waiting> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
-    // Closed for everybody: nothing of it could be in the next payout.
+    // If payouts are closed for everybody, nothing could be in the next payout.
     let general = batches::closed_for_all(db).await?;
     let rules = settings::load(db).await?;
     let cooling_until = cooling(db, payee, &rules, now).await?;
@@ -116,7 +115,7 @@ pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now
     Ok(waiting)
 }
 
-/// Until when a changed destination waits.
+/// When the cooling-off of a changed destination ends.
 async fn cooling(db: &mut Db, payee: Payee, settings: &Settings, now: i64) -> Result<Option<i64>> {
     let profile = payees::profile_of(db, payee).await?;
     let until = profile.and_then(|profile| profile.changed_at).map(|at| at + settings.cooling_off_us());

@@ -1,5 +1,5 @@
-//! Payments that failed, came back or wait to be claimed: which of them ask something of the partner, and which of us. The
-//! first page and the payout profile both tell it from here, so that they agree with the payment's own page.
+//! Payments that failed, came back or wait to be claimed: which of them need action by the partner, and which by us. Shared
+//! by the home page and the payout profile, so that they agree with the payment's page.
 
 use std::collections::HashMap;
 
@@ -15,22 +15,22 @@ use crate::ops::views;
 use crate::store::transactions::{self, Transaction};
 use crate::store::{Db, Result, payees};
 
-/// The most payments that are listed among what is to be done.
+/// The most payments listed among the tasks.
 const MOST_PAYMENTS: i64 = 20;
 
-/// A payment that asks something of the partner.
+/// A payment that needs action by the partner.
 pub struct Asking {
     pub payment: Transaction,
     pub whose: Whose,
     pub message: String,
     /// What to do about it.
     pub remedy: String,
-    /// It is put right in the Stripe account that it was paid to.
+    /// Whether it must be fixed in the Stripe account that it was paid to.
     pub at_stripe: bool,
 }
 
 impl Asking {
-    /// Where its money is, where that decides which account must be put right.
+    /// Names the account, if the parked money determines which one must be fixed.
     pub fn told(&self, guest: &Guest) -> Option<String> {
         let parked = matches!(self.payment.state, Stands::PayoutFailed | Stands::PayoutCanceled);
         let told = || guest.t().mend_told.replace("{account}", &self.payment.destination.masked());
@@ -38,7 +38,7 @@ impl Asking {
     }
 }
 
-/// The payments that ask something of the partner, and those that failed or came back of which we must decide.
+/// The payments that need action by the partner, and those that failed or came back and wait for our decision.
 pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec<Transaction>)> {
     let payees = guest.payees();
     let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
@@ -65,7 +65,7 @@ pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec
     Ok((asking, ours))
 }
 
-/// Of whom a payment asks something, and the code of what.
+/// Who must act on a payment, and the reason code.
 fn asks(guest: &Guest, one: &Transaction, now: &HashMap<Payee, Destination>) -> Option<(Whose, String)> {
     let code = one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| unsaid(one.state))?;
     let (whose, payee) = guest.payees().into_iter().find(|(_, payee)| *payee == one.terms.payee)?;
@@ -74,12 +74,12 @@ fn asks(guest: &Guest, one: &Transaction, now: &HashMap<Payee, Destination>) -> 
     theirs.then(|| (whose, code.to_owned()))
 }
 
-/// Whether the money goes elsewhere since: what is left to be done of the payment is ours.
+/// Whether the destination has changed since, so that the rest is up to us.
 pub fn moved_on(one: &Transaction, now: Option<&Destination>) -> bool {
     now.is_some_and(|now| now.fingerprint() != one.destination.fingerprint())
 }
 
-/// What a payment stands for where the vendor gave no reason.
+/// The default reason of a state, if the vendor gave none.
 fn unsaid(state: Stands) -> Option<&'static str> {
     match state {
         Stands::Unclaimed => Some("UNCLAIMED"),

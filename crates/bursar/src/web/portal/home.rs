@@ -1,5 +1,5 @@
-//! The portal's first page: what is to be done to be paid, where the money is in each currency, what waits and why, and
-//! the latest payouts. Here a payout can be asked for; it is made by a person.
+//! The portal's home page: the partner's tasks, where the money is in each currency, what is waiting and why, and the
+//! latest payouts. Partners can request a payout here; people make it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,22 +30,21 @@ use crate::web::kit::layout::Told;
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/portal", PARTNERS, show), post("/portal/request", PARTNERS, request)]
 }
 
-/// How many payouts stand on the first page.
+/// How many payouts the home page shows.
 const LATEST: i64 = 5;
 
 /// Something the partner must do.
 struct Task {
     who: String,
-    /// The payment it is about, if it is about one.
+    /// The payment it is about, if any.
     payment: Option<(String, Amount)>,
     message: String,
     remedy: String,
-    /// What else must be known to do it right.
+    /// Additional information needed to do it right.
     note: Option<String>,
     act: (String, &'static str),
 }
@@ -53,7 +52,7 @@ struct Task {
 /// The money of one payee in one currency.
 struct Purse {
     currency: Currency,
-    /// Whose, where there is more than one payee.
+    /// The payee, if there is more than one.
     payee: Option<String>,
     waiting: Amount,
     on_its_way: Amount,
@@ -61,7 +60,7 @@ struct Purse {
     came_back: Amount,
 }
 
-/// What waits for the same reasons.
+/// Rewards waiting for the same reasons.
 struct Heap {
     amount: Amount,
     rewards: String,
@@ -78,7 +77,7 @@ struct HomePage {
     frame: Frame,
     tasks: Vec<Task>,
     stops: Vec<Reason>,
-    /// Payments that failed or came back of which we must decide what comes next.
+    /// Payments that failed or came back and wait for our decision.
     ours: Vec<(String, Amount, &'static str)>,
     purses: Vec<Purse>,
     paid_in: String,
@@ -123,7 +122,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     guest.show(&page)
 }
 
-/// What the partner must do for those of their payees that earn, and what else stands in their way.
+/// The partner's tasks for those of their payees that earn, and what else blocks them.
 async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<Reason>), Fault> {
     let payees = guest.payees();
     let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
@@ -134,7 +133,7 @@ async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<R
     let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, Whose::Me, guest, None)).collect();
     let mut tasks = Vec::new();
     for (whose, payee) in payees {
-        // Whoever has earned nothing yet is told what is missing all the same, but not for a company that is never paid.
+        // A partner without earnings is also told what is missing, but not for a company that is never paid.
         if !earning.contains(&payee) && (whose == Whose::Company || !earning.is_empty()) {
             continue;
         }
@@ -167,7 +166,7 @@ fn task(guest: &Guest, whose: Whose, reason: Reason) -> Task {
     }
 }
 
-/// What the partner must do about payments, as they were told by mail; and those of which we must decide.
+/// The partner's tasks about payments, as told by mail; and those that wait for our decision.
 async fn of_payments(
     db: &mut Db,
     guest: &Guest,
@@ -188,7 +187,7 @@ async fn of_payments(
     Ok((asking.into_iter().map(task).collect(), ours.into_iter().map(row).collect()))
 }
 
-/// The four sums of each payee and currency; and what is in a payout that is being prepared, which waits like the rest.
+/// The four totals of each payee and currency; rewards in a draft count as waiting.
 async fn purses(
     db: &mut Db,
     guest: &Guest,
@@ -223,7 +222,7 @@ async fn purses(
     Ok((preparing.collect(), purses))
 }
 
-/// What waits, is on its way, was paid in the year and came back, of one payee, by currency.
+/// A payee's totals by currency: waiting, on its way, paid this year, and returned.
 async fn columns(
     db: &mut Db,
     payee: Payee,
@@ -252,14 +251,14 @@ async fn columns(
     Ok(columns)
 }
 
-/// The first moment of a year and of the next.
+/// The start of a year, and of the next.
 pub fn span(year: &str) -> (i64, i64) {
     let next = year.parse::<i32>().map_or(0, |year| year + 1);
     let of = |year: &str| clock::start_of_date(&format!("{year}-01-01")).unwrap_or(0);
     (of(year), of(&format!("{next:04}")))
 }
 
-/// Of how many rewards a heap is, and how much of them is taken back.
+/// The number of rewards in a group, and of clawbacks.
 fn how_many(guest: &Guest, heap: &blockers::Heap) -> String {
     let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
     match (heap.count, heap.taken) {

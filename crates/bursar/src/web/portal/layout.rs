@@ -1,5 +1,5 @@
-//! What every page of the portal is set in: a partner, their company, their language, and whose money they may look at. What is
-//! deliberately not here: the administrators' frame, which looks different on purpose.
+//! The layout of the portal's pages: the partner, their company and language, and whose money they may see. What is
+//! deliberately not here: the administrators' layout, which looks different on purpose.
 
 use askama::Template;
 use axum::extract::{FromRef, FromRequestParts};
@@ -24,20 +24,19 @@ use crate::web::kit::layout::{Told, Visit, assets_version};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::session::unauthenticated;
 
-/// A place in the portal's menu.
+/// A page's place in the portal's menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// What is to be done, and where the money is.
+    /// The tasks, and where the money is.
     Home,
     Rewards,
-    /// What was paid.
     Payouts,
     Profile,
     Tax,
     Own,
 }
 
-/// For whom something is done: the partner, or the company they are the administrator of.
+/// Who an action is for: the partner, or the company they administer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Whose {
     /// The partner: *Individual*.
@@ -46,7 +45,7 @@ pub enum Whose {
 }
 
 impl Whose {
-    /// As it stands in an address.
+    /// The spelling used in addresses: `me` or `company`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Me => "me",
@@ -55,30 +54,29 @@ impl Whose {
     }
 }
 
-/// The frame of one page.
+/// The layout of one page.
 pub struct Frame {
-    /// What the page is called.
     pub title: String,
     pub language: Language,
     pub t: &'static Words,
     pub name: String,
     pub company: String,
-    /// The word that every form of this session carries.
+    /// The CSRF token of the session's forms.
     pub csrf: String,
-    /// What the last form did.
+    /// The flash message of the last form.
     pub told: Option<Told>,
-    /// Whose portal it is, and where to write to; empty where nobody has said so.
+    /// The operating company, with its support contact; fields may be empty.
     pub ours: Company,
     here: Place,
 }
 
 impl Frame {
-    /// Tells apart the versions of our own assets.
+    /// The version of our assets.
     pub fn assets(&self) -> &'static str {
         assets_version()
     }
 
-    /// The menu: words, address, and whether it is the page that is shown.
+    /// The menu: label, address, whether it is the current page.
     pub fn menu(&self) -> [(&'static str, &'static str, bool); 6] {
         let t = self.t;
         [
@@ -92,18 +90,18 @@ impl Frame {
         .map(|(words, address, place)| (words, address, place == self.here))
     }
 
-    /// The address of the place it is at.
+    /// The address of the current place.
     pub fn address(&self) -> &'static str {
         self.menu().into_iter().find(|(.., here)| *here).map_or("/portal", |(_, address, _)| address)
     }
 
-    /// The languages that can be chosen.
+    /// The languages to choose from.
     pub fn languages(&self) -> [Language; 5] {
         Language::OFFERED
     }
 }
 
-/// A partner at a page of the portal.
+/// A partner using the portal.
 pub struct Guest {
     pub session: Session,
     pub partner: Partner,
@@ -140,24 +138,24 @@ impl Guest {
         &self.session.actor
     }
 
-    /// The words of their language.
+    /// The texts in their language.
     pub fn t(&self) -> &'static Words {
         self.language.words()
     }
 
-    /// Whether they look after their whole company.
+    /// Whether they administer their company's account.
     pub fn administers(&self) -> bool {
         self.session.actor.role == Role::PartnerAdmin
     }
 
-    /// Whoever is paid when they are paid: themselves, and for its administrator their company.
+    /// The payees they act for: themselves and, for a partner administrator, their company.
     pub fn payees(&self) -> Vec<(Whose, Payee)> {
         let me = (Whose::Me, Payee::Partner(self.partner.id));
         let company = (Whose::Company, Payee::Account(self.account.id));
         if self.administers() { vec![me, company] } else { vec![me] }
     }
 
-    /// One of [`Guest::payees`] as an address names it. What is not theirs does not exist.
+    /// One of [`Guest::payees`], as named in an address. Others do not exist.
     ///
     /// # Errors
     /// 404.
@@ -166,7 +164,7 @@ impl Guest {
         all.find(|(whose, _)| whose.as_str() == named).ok_or_else(Fault::missing)
     }
 
-    /// What a payee is called on a page.
+    /// The display name of a payee.
     pub fn named(&self, whose: Whose) -> String {
         match whose {
             Whose::Me => self.partner.name.clone(),
@@ -174,12 +172,12 @@ impl Guest {
         }
     }
 
-    /// Whose rewards they may look at.
+    /// Whose rewards they may see.
     pub fn visible(&self) -> Visible {
         partners::visible(self.actor())
     }
 
-    /// How many rewards, in words.
+    /// A number of rewards, in words.
     pub fn rewards(&self, count: usize) -> String {
         match count {
             1 => self.t().one_reward.to_owned(),
@@ -187,12 +185,12 @@ impl Guest {
         }
     }
 
-    /// The company's name beside what is the company's.
+    /// The company's name, for what belongs to the company.
     pub fn tag(&self, payee: Payee) -> Option<String> {
         matches!(payee, Payee::Account(_)).then(|| self.account.name.clone())
     }
 
-    /// The frame of a page.
+    /// The layout of a page.
     pub fn frame(&self, title: impl Into<String>, here: Place) -> Frame {
         Frame {
             title: title.into(),
@@ -207,16 +205,16 @@ impl Guest {
         }
     }
 
-    /// An amount as they write it.
+    /// An amount in their language's format.
     pub fn cash(&self, amount: impl Into<Sum>) -> Amount {
         self.language.cash(amount)
     }
 
-    /// Why something was not done, in their language. What a verb says is English, and may quote a vendor: whoever reads
-    /// another language is told what it means for them.
+    /// Why something was refused, in their language. Verbs' sentences are English and may quote a vendor, so other
+    /// languages get a translated explanation.
     ///
     /// # Errors
-    /// What is not a refusal but a fault is one still.
+    /// The error, if it is a fault and not a refusal.
     pub fn refused(&self, error: OpsError) -> Result<Told, Fault> {
         let theirs = match &error {
             OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
@@ -252,7 +250,7 @@ impl Guest {
         }
     }
 
-    /// The page, after which what the last form did is told no more.
+    /// Renders the page and clears the flash cookie.
     pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
         self.visit.show(page)
     }
@@ -263,7 +261,7 @@ pub fn day(at: i64) -> String {
     clock::date(at)
 }
 
-/// A moment, the same in every language: `2026-11-23 05:20 UTC`.
+/// A time, the same in every language: `2026-11-23 05:20 UTC`.
 pub fn moment(at: i64) -> String {
     let told = clock::rfc3339(at);
     format!("{} {} UTC", told.get(..10).unwrap_or(""), told.get(11..16).unwrap_or(""))

@@ -1,7 +1,7 @@
-//! The partners' portal: a login and a look of its own, in the partner's language. What they have earned, where it is and
-//! why, what they must still do; how they are paid, their tax report, their statements. One file per page below this one. What
-//! is deliberately not here: anything of somebody else's. An address holds no id of a payee, only *me* and *company*, and
-//! what is looked for by number is looked for among their own.
+//! The partner portal, with its own sign-in and design, in the partner's language: earnings and their status, what blocks
+//! them, the partner's tasks; payout profile, tax report, statements. One file per page. What is deliberately not here:
+//! anything of other partners. Addresses contain no payee ids, only *me* and *company*, and numbers are looked up among the
+//! partner's own records.
 
 mod account;
 mod blockers;
@@ -24,7 +24,6 @@ pub use words::{Language, Words};
 
 const PARTNERS: Need = Need::May(Permission::ReadOwn);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let pages = [
         sign_in::routes(),

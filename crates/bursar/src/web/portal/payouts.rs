@@ -1,5 +1,5 @@
-//! What was paid to a partner, or for its administrator to anybody of their company: the list, and a payment's page with
-//! how it stands, why, what it was for, and where it hangs, when the vendor was last asked and what it said.
+//! Payments to a partner or, for a partner administrator, to anybody in their company: the list, and a payment's page with
+//! status, reason, covered rewards, and when the vendor was last asked and what it said.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -24,12 +24,11 @@ use crate::web::kit::format::{Chip, status_chip};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/portal/payouts", PARTNERS, list), get("/portal/payouts/{number}", PARTNERS, show)]
 }
 
-/// A payment in a list.
+/// A payment, as a table row.
 pub struct Row {
     /// `PT-000977`.
     pub number: String,
@@ -40,17 +39,17 @@ pub struct Row {
     pub told: &'static str,
     pub vendor: &'static str,
     pub destination: String,
-    /// To whom, where it is not the partner.
+    /// The payee, if it is not the partner.
     pub payee: Option<String>,
 }
 
 impl Row {
-    /// A payment in the guest's language.
+    /// A payment in the partner's language.
     pub fn of(guest: &Guest, one: &Transaction, name: Option<&str>) -> Self {
         let t = guest.t();
         let status = one.state.status();
         let own = one.terms.payee == Payee::Partner(guest.partner.id);
-        // What the sentences call *yours* is not, of a colleague's payment.
+        // Texts that say *yours* do not fit a colleague's payment.
         let theirs = is_a_colleagues(guest, one);
         Self {
             number: one.label(),
@@ -69,7 +68,7 @@ impl Row {
     }
 }
 
-/// Whether a payment is to somebody else of the company that the guest looks after.
+/// Whether a payment goes to somebody else in the company the partner administers.
 fn is_a_colleagues(guest: &Guest, one: &Transaction) -> bool {
     !guest.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
 }
@@ -90,7 +89,7 @@ pub async fn newest(
     Ok(found.iter().map(|one| Row::of(guest, one, name(one).as_deref())).collect())
 }
 
-/// Everybody whose payments the guest may look at.
+/// The payees whose payments the partner may see.
 pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fault> {
     Ok(payees::of_partner(db, guest.partner.id, guest.administers()).await?)
 }
@@ -100,7 +99,7 @@ pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fau
 struct PayoutsPage {
     frame: Frame,
     under: String,
-    /// Of whoever looks after a company: their own and the company's, the others', and which is shown.
+    /// For a partner administrator: their own and the company's payments, those of colleagues, and which are shown.
     tabs: Option<(String, String, bool)>,
     rows: Vec<Row>,
     years: Vec<String>,
@@ -155,14 +154,14 @@ async fn list(
         tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
         frame: guest.frame(guest.t().payouts, Place::Payouts),
         rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
-        // A statement is of their own payments.
+        // Statements cover their own payments only.
         years: years.filter(|_| !others).collect(),
         next,
     };
     guest.show(&page)
 }
 
-/// A payment by its number, if it is one of the guest's.
+/// A payment by its number, if the partner may see it.
 ///
 /// # Errors
 /// 404 for anything else.
@@ -201,12 +200,12 @@ pub async fn covered(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Vec
     Ok(rows.iter().map(line).collect())
 }
 
-/// What was earned and the fee taken from it, where the payee bears the fee.
+/// The gross amount and the fee, if the payee bears the fee.
 pub fn fee(guest: &Guest, of: &Transaction) -> Option<(Amount, Amount)> {
     (of.given() != of.terms.amount).then(|| (guest.cash(of.terms.amount), guest.cash(of.fee)))
 }
 
-/// Why a payment stands as it does.
+/// Why a payment is in its state.
 struct Why {
     message: String,
     remedy: String,
@@ -217,7 +216,7 @@ fn why(guest: &Guest, of: &Transaction, moved_on: bool) -> Option<Why> {
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
     let whose = if of.terms.payee == Payee::Partner(guest.partner.id) { Whose::Me } else { Whose::Company };
     if moved_on && explain_at(&code, of.state).who == Who::Partner {
-        // They have chosen another destination since, so what is left to be done is ours.
+        // They have changed their destination since, so the rest is up to us.
         let (message, remedy) = guest.language.gate(Code::DestinationChanged);
         return Some(Why { message, remedy, who: Reason::who(Who::Payer, whose, guest.t()) });
     }
@@ -225,8 +224,7 @@ fn why(guest: &Guest, of: &Transaction, moved_on: bool) -> Option<Why> {
     Some(Why { message, remedy, who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()) })
 }
 
-/// The vendor's own word for how a payment stands, out of what is noted of its answer: everything else that is noted
-/// there is for our own people, and in English.
+/// The vendor's status word from the recorded answer; everything else recorded there is English and for our own people.
 fn word_of(said: &str, vendor: Vendor) -> Option<&str> {
     let word = said.strip_prefix(vendor.label())?.strip_prefix(" says ")?;
     (!word.contains(' ')).then_some(word)
@@ -238,7 +236,7 @@ struct PayoutPage {
     frame: Frame,
     row: Row,
     reason: Option<Why>,
-    /// When the vendor was last asked, and its own word for how the payment stands, where it said one.
+    /// When the vendor was last asked, and its status word, if it gave one.
     asked: Option<(String, Option<String>)>,
     ask_at: Option<String>,
     fee: Option<(Amount, Amount)>,

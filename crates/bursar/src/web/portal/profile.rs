@@ -1,6 +1,6 @@
-//! The payout profile: to whom (Individual or Organization), through which vendor and where to. A new destination at
-//! Stripe is set up on Stripe's own pages, one at PayPal is confirmed by mail; a change asks for the password again. What
-//! is deliberately not here: what a change sets off (notices, cooling-off), which the verb does.
+//! The payout profile: for whom (Individual or Organization), through which vendor, and the destination. A new Stripe
+//! destination is set up on Stripe's pages, a PayPal address is confirmed by mail; a change requires a step-up. What is
+//! deliberately not here: the effects of a change (notices, cooling-off), which the verb triggers.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -30,7 +30,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{is_fresh, prove_first};
 use crate::work::onboard::{self, Found, Journey};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/profile", PARTNERS, choose),
@@ -50,7 +49,7 @@ fn page_of(whose: Whose) -> String {
     format!("/portal/profile/{}", whose.as_str())
 }
 
-/// A payout profile as its owner sees it.
+/// A payout profile, as its owner sees it.
 struct Current {
     vendor: &'static str,
     destination: String,
@@ -80,7 +79,7 @@ impl Current {
         }
     }
 
-    /// The same, where a payment could not be paid to it and the partner must act: it is not ready, whatever its vendor says.
+    /// Marks the profile as not ready if a payment failed and the partner must act, whatever the vendor says.
     fn asked(mut self, guest: &Guest, asking: &[Asking]) -> Self {
         if let Some(one) = asking.first() {
             self.chip = Chip { tone: "warn", words: guest.t().needs_you };
@@ -91,7 +90,7 @@ impl Current {
     }
 }
 
-/// The payments to a payee that ask something of them about where they are paid now.
+/// The payments to a payee that require action about the current destination.
 async fn asking(db: &mut Db, guest: &Guest, payee: Payee) -> Result<Vec<Asking>, Fault> {
     let (mut asking, _) = failed::of_payments(db, guest).await?;
     asking.retain(|one| one.payment.terms.payee == payee);
@@ -120,7 +119,7 @@ fn kind(whose: Whose, t: &Words) -> &'static str {
     }
 }
 
-/// Who looks after the company, for whoever does not.
+/// Who administers the company, for a partner who does not.
 async fn who_can(db: &mut Db, guest: &Guest) -> Result<String, Fault> {
     let names = store::onboarding::administrators(db, guest.account.id).await?;
     Ok(match names.is_empty() {
@@ -160,10 +159,10 @@ struct ProfilePage {
     stripe: bool,
     paypal: bool,
     barred: Option<String>,
-    /// A connected account was begun and is not what the payee is paid to.
+    /// Whether a connected account was started and is not the payee's destination.
     begun: bool,
     on_stripe: bool,
-    /// They are paid to a Stripe account that was not made here: it is put right there, and no second one is made beside it.
+    /// Whether they are paid to a Stripe account not created here: it must be fixed there, and no second one is created.
     mends: bool,
     country: String,
     waiting: Option<String>,
@@ -171,7 +170,7 @@ struct ProfilePage {
     wrong: Option<String>,
 }
 
-/// What was typed before the password was asked for.
+/// The input from before the step-up.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -188,7 +187,7 @@ async fn show(
     page(&app, &guest, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
 }
 
-/// The page, with an address that was typed and why it was refused, if it was.
+/// The page, with an address that was entered and why it was refused, if it was.
 async fn page(
     app: &App,
     guest: &Guest,
@@ -245,7 +244,7 @@ async fn page(
     guest.show(&page)
 }
 
-/// Whether the payee has a destination already: a change of it is made by nobody but them, just now.
+/// Whether a step-up is needed: the payee already has a destination, so this is a change.
 async fn must_prove(app: &App, guest: &Guest, payee: Payee) -> Result<bool, Fault> {
     let profile = payees::profile_of(&mut app.store.read().await?, payee).await?;
     Ok(profile.is_some() && !is_fresh(&guest.session, app.clock.now()))
@@ -306,7 +305,7 @@ async fn stripe(
     away(&guest, begun, whose)
 }
 
-/// To the account they are paid to already, where they put it right.
+/// Redirects to the payee's current account at Stripe, to fix it there.
 async fn mend(
     State(web): State<Web>,
     guest: Guest,
@@ -324,7 +323,7 @@ fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
     Journey { actor: guest.actor(), session_hash: &guest.session.id, payee, page: page_of(whose) }
 }
 
-/// To Stripe's pages, or back to ours with what Stripe said.
+/// Redirects to Stripe's pages, or back to ours with Stripe's answer.
 fn away(guest: &Guest, link: crate::ops::Result<String>, whose: Whose) -> Result<Response, Fault> {
     match link {
         Ok(url) => Ok(Redirect::to(&url).into_response()),
@@ -373,7 +372,7 @@ async fn stripe_return(
     }
 }
 
-/// From when on something is sent to a destination that was changed; nothing where that is now.
+/// When payments to a changed destination begin; `None` if that is now.
 async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Fault> {
     let mut db = app.store.read().await?;
     let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
@@ -381,7 +380,7 @@ async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Fault> {
     Ok(changed.map(|at| at + cooling_off_us).filter(|from| app.clock.now() < *from))
 }
 
-/// What Stripe says of the account, in words. What it still needs is named in English.
+/// Stripe's status of the account, in words. Outstanding requirements are in English.
 fn how_it_stands(guest: &Guest, found: &Found, from: Option<i64>) -> Told {
     let t = guest.t();
     let named = |why: &String| guest.language.reads_english().then(|| why.clone());
@@ -427,12 +426,12 @@ struct ConfirmPage {
     language: Language,
     t: &'static Words,
     version: &'static str,
-    /// What is confirmed, in words; nothing when the link is no good.
+    /// What is confirmed, in words; `None` if the link is invalid.
     told: Option<String>,
     done: bool,
 }
 
-/// The link is opened where the mail is read, signed in or not. Looking at it does not use it up.
+/// The link is opened wherever the mail is read, signed in or not. Looking does not use it up.
 async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Fault> {
     let found = onboarding::to_confirm(app, token).await?;
     let mut db = app.store.read().await?;

@@ -1,5 +1,5 @@
-//! What a partner has earned, or their whole company where they administer it: each with its status, and why it is not paid
-//! yet. A reviewer's reason is shown where they let it be seen.
+//! A partner's earnings, or for a partner administrator their whole company's: each reward with its status, and why it is
+//! not paid yet. A reviewer's reason is shown if the reviewer allowed it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,6 @@ use crate::web::kit::format::{Chip, count, reward_chip, status_chip};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/portal/rewards", PARTNERS, list)]
 }
@@ -38,7 +37,7 @@ struct Row {
     value: String,
     chip: Chip,
     reason: Option<String>,
-    /// Of a clawback, what it takes back.
+    /// For a clawback: what it claws back.
     taken: Option<String>,
     paid_on: Option<String>,
     payout: Option<String>,
@@ -86,7 +85,7 @@ async fn list(
     guest.show(&RewardsPage { frame: guest.frame(guest.t().rewards, Place::Rewards), company, rows, next })
 }
 
-/// What is told beside rewards: how their payments stand, and which rewards clawbacks take back.
+/// Additional data for rewards: their payments' statuses, and the rewards that clawbacks claw back.
 struct Beside {
     payments: BTreeMap<TransactionId, Status>,
     taken_from: BTreeMap<String, String>,
@@ -111,7 +110,7 @@ impl Beside {
         })
     }
 
-    /// The chip of a reward: of one whose payment failed or came back it says that.
+    /// The chip of a reward; it shows if its payment failed or came back.
     fn chip(&self, guest: &Guest, reward: &Reward, shown: Shown) -> Chip {
         let t = guest.t();
         if reward.entered.entry == Entry::Clawback
@@ -129,7 +128,7 @@ impl Beside {
         }
     }
 
-    /// Of a clawback, which reward it takes back, and what it comes off.
+    /// For a clawback: which reward it claws back, and what it is deducted from.
     fn taken(&self, guest: &Guest, reward: &Reward) -> Option<String> {
         let standing = matches!(reward.entered.status, RewardStatus::Approved);
         if reward.entered.entry != Entry::Clawback || !standing {
@@ -160,10 +159,10 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside
     };
     let payee = reward.entered.payee;
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
-    // Of a colleague's reward, who must act and whose payout is next are for them to read.
+    // A colleague's blockers and payouts are for the colleague to read.
     let own = guest.payees().iter().any(|(_, own)| Some(*own) == payee);
     let taken = beside.taken(guest, &reward).filter(|_| own);
-    // The number of a payment leads to it only where it was made to them.
+    // Show a payment's number only to those who may open it.
     let theirs = own || guest.administers();
     Row {
         number: reward.number(),
@@ -173,7 +172,7 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside
         taken: taken.clone(),
         paid_on: reward.paid_at.map(day),
         payout: reward.transaction.as_ref().filter(|_| theirs).map(|(_, number)| format!("PT-{number:06}")),
-        // What is taken back is not paid to anybody: nothing keeps it from that.
+        // Clawbacks are not paid, so nothing blocks them.
         whys: whys
             .filter(|_| own && taken.is_none())
             .map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest))

@@ -1,5 +1,5 @@
-//! Coming in: signing in, taking up an invitation, and giving the password once more before something that matters. The
-//! last is asked of everybody, partner or not.
+//! Signing in, accepting an invitation, and the step-up before sensitive actions. The step-up page is for everybody,
+//! partner or not.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -22,7 +22,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{Device, SignedIn, arrive, is_ours};
 use crate::web::users::{Button, by_provider, to_go_on};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/login", Need::Open, login),
@@ -32,7 +31,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The language somebody reads who is known: a partner's own, English for our own people.
+/// The language of a known person: a partner's own, English for our own people.
 pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Fault> {
     let Some(id) = actor.partner else { return Ok(Language::English) };
     let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
@@ -98,7 +97,7 @@ pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
     html(&LinkPage { title: t.login, language, t, version: assets_version() })
 }
 
-/// The form again, after too many tries.
+/// The form again, after too many attempts.
 pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
     let language = asked(headers);
     login_page(app, language, Some(language.words().login_slow), next)
@@ -134,10 +133,10 @@ struct JoinPage {
     why: Option<String>,
 }
 
-/// What a page says of what went wrong, in whatever language it is read.
+/// An error message, in whichever language the page has.
 type Said = Box<dyn Fn(&Words) -> &'static str + Send>;
 
-/// An invitation is read in the partner's language, or in the browser's.
+/// The invitation page, in the partner's language or the browser's.
 async fn join_page(
     app: &App,
     headers: &HeaderMap,
@@ -219,12 +218,12 @@ struct ProvePage {
     has_factor: bool,
     has_app: bool,
     passkey: Option<Button>,
-    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    /// If they can step up with their identity provider: its name, and the address.
     provider: Option<(String, String)>,
     why: Option<&'static str>,
 }
 
-/// Only our own people come by the provider, and they read English.
+/// English only: partners do not sign in through the provider.
 const NOT_SAID: &str = "Your company’s sign-in does not say that you have just proved there who you are, so it does not count here. Use your password or a passkey. Without both, choose a password: sign out, then take “Forgotten your password?”. Whoever runs the sign-in must let it send auth_time.";
 
 async fn prove(
@@ -244,7 +243,7 @@ async fn prove(
     prove_page(&app, session, next, why).await
 }
 
-/// The form again, after too many tries.
+/// The form again, after too many attempts.
 pub async fn prove_again(app: &App, session: Session, next: String) -> Result<Response, Fault> {
     prove_page(app, session, next, Some(|t| t.login_slow)).await
 }

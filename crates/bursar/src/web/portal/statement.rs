@@ -1,5 +1,5 @@
-//! Statements to print or keep: of one payment, or of everything that was paid in a year. What is deliberately not here:
-//! certificates for an authority, which is said on each of them.
+//! Statements to print or save: of one payment, or of everything paid in a year. What is deliberately not here:
+//! certificates for an authority, as every statement says.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get};
 use crate::web::payees as staff;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/payouts/{number}/statement", PARTNERS, one).heavy(),
@@ -31,7 +30,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// So many payments fit on a statement; nobody is paid more often than daily.
+/// The most payments on a statement; nobody is paid more often than daily.
 const MOST: i64 = 1_000;
 
 /// A payment on a statement.
@@ -95,7 +94,7 @@ async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -
     guest.show(&page)
 }
 
-/// The same on paper, for themselves and for whomever they look after.
+/// The yearly statement as a PDF, for themselves and the payees they administer.
 async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Fault> {
     let year = staff::statement_year(file)?;
     let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
@@ -147,7 +146,7 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
     guest.show(&page)
 }
 
-/// The company, unless it is the receiver itself.
+/// The company, unless it is the recipient.
 fn company(guest: &Guest, receiver: &str) -> String {
     if receiver.contains(&guest.account.name) { String::new() } else { guest.account.name.clone() }
 }

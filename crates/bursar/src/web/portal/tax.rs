@@ -1,5 +1,5 @@
-//! The tax report: which form is the partner's, found by two questions; the form with its certification and date; and
-//! what is on file, its number masked. The rules are `payout::tax`, and advice is nobody's here.
+//! The tax report: choosing the form with two questions; the form with its certification and date; and what is on file,
+//! with the number masked. The rules are in `payout::tax`; no tax advice is given.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -23,7 +23,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{is_fresh, prove_first};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/portal/tax", PARTNERS, choose),
@@ -36,7 +35,7 @@ fn page_of(whose: Whose) -> String {
     format!("/portal/tax/{}", whose.as_str())
 }
 
-/// Whoever has only themselves to think of is not asked for whom.
+/// A partner with one payee is not asked whose report it is.
 async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     if !guest.administers() {
         return Ok(Redirect::to(&page_of(Whose::Me)).into_response());
@@ -59,17 +58,17 @@ struct ChoosePage {
     cards: Vec<(String, String, String)>,
 }
 
-/// What is on file, and until when it holds; whether it holds now.
+/// What is on file, until when it is valid, and whether it is valid now.
 fn on_file(filed: &Filed, t: &Words, now: i64) -> (String, Option<String>, bool) {
     let told = t.tax_on_file.replace("{form}", filed.form.label()).replace("{day}", &filed.signed_on);
     let holds = filed.expires_at.is_none_or(|end| now < end);
     let words = if holds { t.tax_until } else { t.tax_expired };
-    // It runs out with the first moment of a day, and held until the day before.
+    // It expires at the start of a day, so its last valid day is the one before.
     let until = filed.expires_at.map(|end| words.replace("{day}", &day(end - 1)));
     (told, until, holds)
 }
 
-/// What is on file as it is shown.
+/// What is on file, for display.
 struct OnFile {
     told: String,
     name: String,
@@ -95,12 +94,12 @@ struct TaxPage {
 }
 
 impl TaxPage {
-    /// What is wrong with a field.
+    /// The error of a field.
     fn at(&self, field: &str) -> Option<&str> {
         self.wrong.as_ref().filter(|(at, _)| *at == field).map(|(_, told)| told.as_str())
     }
 
-    /// What is wrong with none of the fields that are shown.
+    /// An error that belongs to none of the shown fields.
     fn elsewhere(&self) -> Option<&str> {
         let shown = ["name", "tin", "signed_on", "certified"];
         self.wrong.as_ref().filter(|(at, _)| !shown.contains(at)).map(|(_, told)| told.as_str())
@@ -114,7 +113,7 @@ struct Answers {
     entity: Option<String>,
 }
 
-/// What was typed. The number is not shown again.
+/// The input. The number is not shown again.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Typed {

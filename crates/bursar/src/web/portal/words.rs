@@ -1,5 +1,5 @@
-//! The portal's own words, a table per language. A language without one of them does not compile. What is deliberately
-//! not here: the sentences of gates and reasons, which a partner's mails say too (`mail::told`).
+//! The portal's texts, a table per language. A language with a missing text does not compile. What is deliberately not
+//! here: the texts of gates and reasons, which are shared with mails (`mail::told`).
 
 mod de;
 mod en;
@@ -32,15 +32,15 @@ pub enum Language {
     Spanish,
     /// Japanese.
     Japanese,
-    /// English in disguise, in which a text that is not in the table stands out.
+    /// A pseudo-locale: altered English, in which a text that is not in the table stands out.
     Pseudo,
 }
 
 impl Language {
-    /// Those that can be chosen.
+    /// The languages to choose from.
     pub const OFFERED: [Self; 5] = [Self::English, Self::German, Self::French, Self::Spanish, Self::Japanese];
 
-    /// As it stands in `lang` and with the partner.
+    /// The value of the `lang` attribute and of the partner's setting.
     pub fn code(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -52,7 +52,7 @@ impl Language {
         }
     }
 
-    /// What it calls itself.
+    /// The language's own name for itself.
     pub fn name(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -64,7 +64,7 @@ impl Language {
         }
     }
 
-    /// The language of a tag such as `de-AT`, if the portal speaks it.
+    /// The language of a tag such as `de-AT`, if the portal supports it.
     pub fn parse(tag: &str) -> Option<Self> {
         let tag = tag.trim().to_ascii_lowercase();
         if tag == "en-xa" || tag == "pseudo" {
@@ -74,13 +74,13 @@ impl Language {
         Self::OFFERED.into_iter().find(|language| language.code() == first)
     }
 
-    /// The first that a browser asks for and the portal speaks. Browsers name what they like best first.
+    /// The first supported language in `Accept-Language`. Browsers list preferred languages first.
     pub fn accepted(header: &str) -> Self {
         let tags = header.split(',').map(|part| part.split(';').next().unwrap_or(""));
         tags.filter(|tag| !tag.trim().is_empty()).find_map(Self::parse).unwrap_or(Self::English)
     }
 
-    /// Its table.
+    /// The table of texts.
     pub fn words(self) -> &'static Words {
         static PSEUDO: LazyLock<Words> = LazyLock::new(|| en::WORDS.map(disguised));
         match self {
@@ -93,7 +93,7 @@ impl Language {
         }
     }
 
-    /// The same language in mails.
+    /// The corresponding language of mails.
     fn of_mails(self) -> crate::mail::Language {
         match self {
             Self::English | Self::Pseudo => crate::mail::Language::En,
@@ -104,12 +104,12 @@ impl Language {
         }
     }
 
-    /// A gate and what can be done about it, told to the partner as their mails tell it.
+    /// A gate and its remedy, in the words of the partner's mails.
     pub fn gate(self, code: Code) -> (String, String) {
         self.in_words(told::gate(self.of_mails(), code))
     }
 
-    /// Why a payment did not arrive, by its reason's code, and what can be done about it.
+    /// Why a payment did not arrive, by reason code, and the remedy.
     pub fn reason(self, code: &str) -> (String, String) {
         self.in_words(told::reason(self.of_mails(), code))
     }
@@ -123,7 +123,7 @@ impl Language {
         }
     }
 
-    /// What is written in English only, the verbs' own refusals and what a vendor says: told to whoever reads English.
+    /// Whether to show texts that exist in English only: the verbs' refusals and vendors' messages.
     pub fn reads_english(self) -> bool {
         match self {
             Self::English => true,
@@ -131,13 +131,13 @@ impl Language {
         }
     }
 
-    /// An amount as it is written in this language, its currency behind it.
+    /// An amount in this language's format, followed by its currency.
     pub fn cash(self, amount: impl Into<Sum>) -> Amount {
         Amount { sum: amount.into(), language: self }
     }
 }
 
-/// An amount in a language.
+/// An amount to format in a language.
 #[derive(Clone, Copy)]
 pub struct Amount {
     sum: Sum,
@@ -153,7 +153,7 @@ impl fmt::Display for Amount {
     }
 }
 
-/// Kept for as long as the program runs: there is one table of it.
+/// Leaked on purpose: there is one such table per process.
 fn disguised(text: &str) -> &'static str {
     other_letters(text).leak()
 }
@@ -181,7 +181,7 @@ fn other_letters(text: &str) -> String {
 
 macro_rules! table {
     ($($name:ident),+ $(,)?) => {
-        /// Every text of the portal. What stands in braces is filled in where it is shown.
+        /// Every text of the portal. Placeholders in braces are filled in when it is shown.
         #[derive(Clone, Copy)]
         pub struct Words {
             $(pub $name: &'static str),+
@@ -192,7 +192,7 @@ macro_rules! table {
                 Self { $($name: change(self.$name)),+ }
             }
 
-            /// Each with its name.
+            /// Each text with its name.
             #[cfg(test)]
             fn each(&self) -> Vec<(&'static str, &'static str)> {
                 vec![$((stringify!($name), self.$name)),+]
@@ -202,10 +202,10 @@ macro_rules! table {
 }
 
 table! {
-    // The frame
+    // Layout
     portal, support, skip, menu, sign_out, language, change, pages, next_page, back, go_on,
     home, rewards, payouts, profile, tax, account,
-    // Coming in
+    // Signing in
     login, login_intro, login_help, login_wrong, login_slow, login_link, sign_in, email, password,
     join, join_intro, join_button, join_gone, new_password, repeat_password, password_rule, not_the_same,
     prove, prove_intro, prove_none,
@@ -239,7 +239,7 @@ table! {
     tax_under, tax_none, tax_on_file, tax_until, tax_expired, tax_number, tax_not_needed, tax_which, tax_us, tax_entity,
     yes, no, person, entity, tax_show, tax_form, tax_name, tax_tin_us, tax_tin_foreign, tax_signed, tax_certify_w9,
     tax_certify_w8, tax_sign, tax_filed, tax_advice,
-    // One's own login
+    // Account
     own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
     sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since, end_session,
     signed_out_there,
@@ -275,7 +275,7 @@ impl Words {
         }
     }
 
-    /// Why a password is refused, by the code of the refusal.
+    /// Why a password is refused, by the refusal's code.
     pub fn password_refused(&self, code: &str) -> &'static str {
         match code {
             "password_too_long" => self.password_long,

@@ -27,7 +27,6 @@ use crate::web::kit::shapes;
 const READ: Need = Need::May(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/programs", READ, list_programs)
@@ -94,10 +93,10 @@ struct ActivityJson {
     id: String,
     external_id: String,
     name: String,
-    /// Your id of its program.
+    /// The external id of its program.
     program: String,
     program_id: String,
-    /// `cash` or `points`, as its program.
+    /// `cash` or `points`, like its program.
     #[schema(value_type = shapes::RewardType)]
     r#type: &'static str,
     #[schema(value_type = Option<shapes::MoneyOrPoints>)]
@@ -145,7 +144,7 @@ struct ProgramChange {
 struct ActivityChange {
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
-    /// Your id of its program.
+    /// The external id of its program.
     #[schema(value_type = Option<shapes::ExternalId>)]
     program: Option<String>,
     #[serde(default)]
@@ -222,16 +221,16 @@ async fn put_activity(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ProgramFilter {
-    /// The name or your id contains this
+    /// Text contained in the name or external id
     q: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ActivityFilter {
-    /// The name or your id contains this
+    /// Text contained in the name or external id
     q: Option<String>,
-    /// Of this program
+    /// The program it belongs to
     program: Option<String>,
 }
 

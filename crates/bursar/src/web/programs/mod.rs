@@ -6,7 +6,6 @@ mod pages;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [pages::routes(), api::routes()].into_iter().flatten().collect()
 }

@@ -22,7 +22,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::record_form::{self, Field, Sheet, by_hand, given, must_be_as_seen, must_be_new};
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, manages) = (Need::May(Permission::Read), Need::May(Permission::ManagePartners));
     vec![
@@ -78,7 +77,7 @@ async fn list(
     visit.show(&page)
 }
 
-/// For people; templates hand over what they are handed.
+/// The label of a reward type; takes a reference because templates pass one.
 fn kind(kind: &RewardType) -> &'static str {
     match kind {
         RewardType::Cash => "Cash",
@@ -338,7 +337,7 @@ impl ActivityTyped {
         Sheet { title, place: Place::Programs, back, fields: self.fields(programs), seen: self.seen }
     }
 
-    /// What it gives; a currency is what tells money from points.
+    /// The value; with a currency it is money, without one points.
     fn worth(&self) -> Result<Option<Worth>, Refusal> {
         let Some(value) = given(&self.value) else { return Ok(None) };
         let Some(code) = given(&self.currency).map(|code| code.to_uppercase()) else {
@@ -372,7 +371,7 @@ impl ActivityTyped {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Within {
-    /// The program of the new activity, by its external id.
+    /// The program of the new activity, by external id.
     program: Option<String>,
 }
 
@@ -413,7 +412,7 @@ async fn new_activity(
         let empty = Activity {
             id: fresh,
             external_id: external_id.clone(),
-            // The verb finds it by the id that was typed, and with it the type and the wait.
+            // The verb finds the program by the external id in the form, and takes type and hold period from it.
             program: (ProgramId::fresh(0, 0), String::new()),
             reward_type: RewardType::Cash,
             hold_days: 0,

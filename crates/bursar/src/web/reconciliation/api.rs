@@ -1,4 +1,4 @@
-//! `/reconciliation`: each day's movements at a vendor against its balance and our books, and what of it does not tie.
+//! `/reconciliation`: each day's movements at a vendor compared with its balance and our books, and the differences.
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::{Work, movements};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -40,14 +39,14 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The one status that a list of days is narrowed by.
+/// The only status by which days can be filtered.
 const OPEN: &str = "open";
 
 shapes::shapes! {
     OnlyOpen, "Only days on which something does not tie or waits." => shapes::one_of([OPEN]);
 }
 
-/// Which days: the same words for the page, the API and the export.
+/// The filters of days, shared by page, API and export.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
@@ -62,16 +61,16 @@ pub struct Ask {
     /// The last day (UTC)
     #[param(value_type = Option<shapes::Day>, inline)]
     pub to: Option<String>,
-    /// `open`: only days on which something does not tie or waits
+    /// `open`: only days on which something differs or waits
     #[param(value_type = Option<OnlyOpen>, inline)]
     pub status: Option<String>,
 }
 
 impl Ask {
-    /// What it means to the database.
+    /// The filter for the database.
     ///
     /// # Errors
-    /// What it cannot mean.
+    /// The first invalid parameter.
     pub fn filter(&self) -> Result<Filter, FieldError> {
         let wrong = |name: &str, code: &'static str, detail: String| FieldError {
             pointer: format!("/{name}"),
@@ -112,26 +111,26 @@ impl Ask {
     }
 }
 
-/// Where a page of days ended.
+/// Where the previous page of days ended.
 ///
 /// # Errors
-/// When it is of another list.
+/// If the cursor is from another list.
 pub fn after(paging: &Paging) -> Result<Option<Key>, Fault> {
     let Some([day, vendor, name, currency]) = paging.after_parts()? else { return Ok(None) };
     let vendor = Vendor::parse(&vendor).ok_or_else(|| paging.elsewhere())?;
     Ok(Some(Key { day, of: Account { vendor, name }, currency }))
 }
 
-/// Where this day is in the list.
+/// The cursor of a day in the list.
 pub fn place(key: &Key) -> String {
     sealed(&[&key.day, key.of.vendor.as_str(), &key.of.name, &key.currency])
 }
 
-/// A day of one vendor account and currency. Amounts are signed decimals of the currency; what left is negative.
+/// A day of one vendor account and currency. Amounts are signed decimals of the currency; money that left is negative.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReconciliationDay)]
 pub struct DayJson {
-    /// In UTC.
+    /// The date, in UTC.
     day: String,
     #[schema(value_type = shapes::VendorName)]
     vendor: &'static str,
@@ -139,31 +138,30 @@ pub struct DayJson {
     account: String,
     #[schema(value_type = shapes::CurrencyCode)]
     currency: String,
-    /// `ties`, `explained` (it does not, and somebody has written down why), `waits` (one side may be late yet) or
-    /// `does_not_tie`.
+    /// `ties` (both sides agree), `explained` (they differ, and somebody has explained why), `waits` (one side may be late)
+    /// or `does_not_tie`.
     status: &'static str,
-    /// Before the first movement; null while no balance was ever read.
+    /// The balance before the first movement; null while no balance has been read.
     opening: Option<String>,
-    /// What the vendor's own list of movements comes to.
+    /// The total of the vendor's own list of movements.
     movements: String,
-    /// After the last movement.
+    /// The balance after the last movement.
     closing: Option<String>,
-    /// By how much the balance that the vendor told is more than opening and movements come to.
+    /// How much the balance reported by the vendor exceeds opening plus movements.
     difference: String,
-    /// By how much what the vendor moved is more than what the books hold of it, explained or not; what only waits is not
-    /// counted.
+    /// How much more the vendor moved than the books have, explained or not; without what still waits.
     not_in_books: String,
-    /// When the vendor last told its balance on this day; null when it did not.
+    /// When the vendor last reported its balance on this day; null if it did not.
     balance_read_at: Option<String>,
-    /// How many movements there are.
+    /// The number of movements.
     count: i64,
     /// How many of them are other business on the same account.
     not_ours: i64,
-    /// What does not tie, what waits, and what somebody has explained.
+    /// The differences, whether open, waiting or explained.
     unmatched: Vec<CaseJson>,
 }
 
-/// Something that does not tie, or may not have had the time to.
+/// A difference, or something that may still be late.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReconciliationCase)]
 pub struct CaseJson {
@@ -173,26 +171,26 @@ pub struct CaseJson {
     code: &'static str,
     /// `money`, `fee` or `balance`.
     aspect: &'static str,
-    /// The id of the payment it is about.
+    /// The id of the payment concerned.
     transaction: Option<String>,
     /// The payment, the vendor's object, or the day.
     subject: String,
     message: String,
     remedy: String,
-    /// What the vendor's side comes to.
+    /// The total on the vendor's side.
     at_vendor: String,
-    /// What our side comes to.
+    /// The total on our side.
     in_books: String,
     currency: String,
     opened_at: String,
-    /// Until when it may wait.
+    /// Until when it may still be late.
     waits_until: Option<String>,
-    /// When both sides came to the same.
+    /// When both sides agreed.
     closed_at: Option<String>,
     explained: Option<ExplainedJson>,
 }
 
-/// Why it is off, in somebody's words.
+/// Somebody's explanation of a difference.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReconciliationExplanation)]
 struct ExplainedJson {
@@ -270,7 +268,7 @@ async fn look_again(
     Ok(axum::Json(CaseJson::from(&case)))
 }
 
-/// Who explained it and why it is off.
+/// Who explained the difference, and why it exists.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ReconciliationReason)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! Reconciliation: each day of each vendor and currency against our books.
+//! Reconciliation: each day of each vendor and currency compared with our books.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -7,7 +7,6 @@ mod pages;
 use crate::web::kit::route::Route;
 pub use api::DayJson;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [pages::routes(), api::routes()].into_iter().flatten().collect()
 }

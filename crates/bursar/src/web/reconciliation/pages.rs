@@ -1,5 +1,5 @@
-//! Reconciliation: each day of each vendor and currency, whether it ties, and a day's movements with what of them does not;
-//! both as CSV. What does not tie is looked at again, or explained. What is deliberately not here: comparing.
+//! The reconciliation pages: the days of each vendor and currency, and one day's movements and differences; both also as
+//! CSV. Differences can be checked again or explained. What is deliberately not here: the comparison.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::work::{Work, movements};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
     vec![
@@ -43,9 +42,9 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// So many days are written into one file.
+/// The most days in one file.
 const MOST_DAYS: i64 = 20_000;
-/// So many movements are read at once for a file.
+/// How many movements are read at a time for a file.
 const AT_ONCE: i64 = 5_000;
 
 struct Row {
@@ -57,7 +56,7 @@ struct Row {
     movements: String,
     closing: String,
     difference: Option<String>,
-    /// By how much the vendor moved more than the books hold, explained or not.
+    /// How much more the vendor moved than the books have, explained or not.
     not_in_books: String,
     count: String,
     not_ours: Option<String>,
@@ -66,7 +65,7 @@ struct Row {
     explained: usize,
 }
 
-/// A choice of a select.
+/// An option of a select.
 struct Choice {
     value: &'static str,
     words: &'static str,
@@ -94,14 +93,14 @@ struct Reading {
     account: String,
     read: Option<When>,
     failed: Option<(When, String)>,
-    /// How many lines could not be read.
+    /// How many lines could not be parsed.
     unread: Option<String>,
-    /// It was read before the database was put back, and not since.
+    /// Whether it was last read before the database was restored.
     stale: bool,
 }
 
 impl Reading {
-    /// `put_back` is when the database was, while that is not over.
+    /// `put_back` is when the database was restored, while that is not over.
     fn of(pull: Pull, put_back: Option<i64>) -> Self {
         Self {
             stale: put_back.is_some_and(|at| pull.pulled_at.is_none_or(|read| read < at)),
@@ -242,7 +241,7 @@ impl DayAsk {
     }
 }
 
-/// Something that does not tie, on the page of its day.
+/// A difference, on the page of its day.
 struct Task {
     id: String,
     look: String,
@@ -250,7 +249,7 @@ struct Task {
     tone: &'static str,
     message: String,
     remedy: String,
-    /// What it is known to be about: addresses and their words.
+    /// The pages it is known to be about: addresses and labels.
     pages: Vec<(String, String)>,
     vendor: &'static str,
     at_vendor: String,
@@ -536,7 +535,7 @@ fn cells(line: &Line) -> Vec<Cell> {
     ]
 }
 
-/// The page of the day that a case is shown on now.
+/// The page of the day that a case is shown on.
 async fn back_to(app: &App, id: &str) -> Result<(Case, String), Fault> {
     let case = kept::case(&mut app.store.read().await?, id).await?;
     let key =

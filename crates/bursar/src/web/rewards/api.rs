@@ -1,4 +1,4 @@
-//! `/rewards`: entering, lists, one by one and in bulk. Files are in [`crate::web::imports::api`].
+//! `/rewards`: creating, listing, and decisions on one or many. Files are in [`crate::web::imports::api`].
 
 use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
@@ -36,7 +36,6 @@ const REVIEW: Need = Need::May(Permission::Review);
 /// Room for the ids of a hundred thousand rewards.
 const BULK_LIMIT: usize = 4 << 20;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         get("/api/v1/rewards", READ, list)
@@ -99,16 +98,16 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"external_id": "deal-4711", "activity": "deal", "owner": "ana", "value": {"value": "420.00", "currency": "USD"}, "earned_on": "2026-03-02"}))]
 struct NewReward {
-    /// Your id of it; the same one again is the same reward.
+    /// Its external id; the same id means the same reward.
     #[schema(value_type = shapes::ExternalId)]
     external_id: String,
-    /// Your id of the activity.
+    /// The external id of the activity.
     #[schema(value_type = shapes::ExternalId)]
     activity: String,
-    /// Your id of the partner.
+    /// The external id of the partner.
     #[schema(value_type = shapes::ExternalId)]
     owner: String,
-    /// The activity's own value where not given.
+    /// Defaults to the activity's own value.
     #[schema(value_type = Option<shapes::MoneyOrPoints>)]
     value: Option<ValueJson>,
     #[schema(value_type = Option<shapes::PaymentType>)]
@@ -121,7 +120,7 @@ struct NewReward {
     earned_on: Option<String>,
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     expires_at: Option<String>,
-    /// A day of the years 2000 to 2199, or `9999-12-31` for never. Beside `expires_at` it is not read.
+    /// A date in the years 2000 to 2199, or `9999-12-31` for never. Ignored if `expires_at` is given.
     expires_on: Option<String>,
 }
 
@@ -183,7 +182,7 @@ fn tagged(version: i64, reply: Reply) -> Response {
     ([(header::ETAG, etag(version))], reply).into_response()
 }
 
-/// The reward, if whoever asks may see it.
+/// The reward, if the actor may see it.
 async fn visible_to(db: &mut Db, actor: &Actor, id: &str) -> Result<Reward, Fault> {
     let found = rewards::find(db, id).await?.ok_or_else(Fault::missing)?;
     let may = match visible(actor) {
@@ -251,7 +250,7 @@ struct RewardEdit {
     #[serde(default)]
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     expires_at: Change<String>,
-    /// A day of the years 2000 to 2199, or `9999-12-31` for never. Beside `expires_at` it is not read.
+    /// A date in the years 2000 to 2199, or `9999-12-31` for never. Ignored if `expires_at` is given.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     expires_on: Change<String>,
@@ -284,7 +283,7 @@ fn named(change: Change<String>) -> Option<Option<String>> {
     }
 }
 
-/// The changed reward, or with a stale `If-Match` the newer one.
+/// The changed reward, or with a stale `If-Match` the current one.
 async fn with_current(app: &App, id: &str, outcome: Result<Reward, OpsError>) -> Result<Response, Fault> {
     match outcome {
         Ok(reward) => Ok(answer(app, &reward)),
@@ -325,7 +324,7 @@ struct DecisionBody {
     show_reason_to_partner: bool,
 }
 
-/// A decision that its reason is kept with.
+/// A decision that requires a reason.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "it is read by the description only; every decision is read alike")]
@@ -382,7 +381,7 @@ enum BulkAction {
     Reject,
 }
 
-/// What was done, and what was not and why.
+/// What was done, and what was skipped and why.
 #[derive(Serialize, ToSchema)]
 struct BulkJson {
     done: Vec<String>,
@@ -470,7 +469,7 @@ fn bulk_reply(done: &Done) -> Reply {
     Reply::json(StatusCode::OK, &body)
 }
 
-/// Whether a reward can be paid, and everything that stands in the way.
+/// Whether a reward can be paid, and everything that blocks it.
 #[derive(Serialize, ToSchema)]
 struct Eligibility {
     eligible: bool,

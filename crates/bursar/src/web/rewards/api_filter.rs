@@ -1,5 +1,5 @@
-//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. What is deliberately
-//! not here: the page's (`filter`).
+//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. What is
+//! deliberately not here: the page's filters (`filter`).
 
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -16,24 +16,24 @@ use crate::web::kit::json::{expiry, moment, money_error};
 use crate::web::kit::problem::{Fault, FieldError};
 use crate::web::kit::shapes;
 
-/// What narrows a list of rewards.
+/// The filters of a list of rewards.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardFilter {
     #[schema(value_type = Option<ViewName>)]
     #[param(value_type = Option<ViewName>, inline)]
     pub view: Option<String>,
-    /// One status, or several with a comma between
+    /// One status, or several separated by commas
     #[schema(value_type = Option<shapes::RewardStatuses>)]
     #[param(value_type = Option<shapes::RewardStatuses>, inline)]
     pub status: Option<String>,
-    /// The partner, by id or your id
+    /// The partner, by id or external id
     pub owner: Option<String>,
-    /// The account, by id or your id
+    /// The account, by id or external id
     pub account: Option<String>,
-    /// The program, by id or your id
+    /// The program, by id or external id
     pub program: Option<String>,
-    /// The activity, by id or your id
+    /// The activity, by id or external id
     pub activity: Option<String>,
     /// The batch, by id or number
     pub batch: Option<String>,
@@ -47,43 +47,43 @@ pub struct RewardFilter {
     #[schema(value_type = Option<shapes::CurrencyCode>)]
     #[param(value_type = Option<shapes::CurrencyCode>, inline)]
     pub currency: Option<String>,
-    /// At least; a decimal, which needs `currency`, or points with `type=points`
+    /// At least this value: a decimal, which needs `currency`, or points with `type=points`
     #[schema(value_type = Option<shapes::DecimalAmount>)]
     #[param(value_type = Option<shapes::DecimalAmount>, inline)]
     pub value_min: Option<String>,
-    /// At most
+    /// At most this value
     #[schema(value_type = Option<shapes::DecimalAmount>)]
     #[param(value_type = Option<shapes::DecimalAmount>, inline)]
     pub value_max: Option<String>,
-    /// A date, or an RFC 3339 time
+    /// A date, or an RFC 3339 timestamp
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub created_from: Option<String>,
-    /// A date, its whole day included, or an RFC 3339 time
+    /// A date, including the whole day, or an RFC 3339 timestamp
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub created_to: Option<String>,
-    /// A date, or an RFC 3339 time
+    /// A date, or an RFC 3339 timestamp
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub expires_from: Option<String>,
-    /// A date, its whole day included, or an RFC 3339 time
+    /// A date, including the whole day, or an RFC 3339 timestamp
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub expires_to: Option<String>,
-    /// When it was approved, rejected or voided: a date, or an RFC 3339 time
+    /// When it was approved, rejected or voided: a date, or an RFC 3339 timestamp
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub decided_from: Option<String>,
-    /// A date, its whole day included, or an RFC 3339 time
+    /// A date, including the whole day, or an RFC 3339 timestamp
     #[schema(value_type = Option<shapes::DayOrMoment>)]
     #[param(value_type = Option<shapes::DayOrMoment>, inline)]
     pub decided_to: Option<String>,
-    /// A number or your id
+    /// A number or external id
     pub q: Option<String>,
 }
 
-/// The views, by the words of the query: which rewards, and whether only what passes every gate, or does not.
+/// The views, by query value: which rewards, and whether only those that pass every gate, or do not.
 const VIEWS: [(&str, View, Option<bool>); 8] = [
     ("pending", View::Pending, None),
     ("all", View::All, None),
@@ -95,7 +95,7 @@ const VIEWS: [(&str, View, Option<bool>); 8] = [
     ("expiring", View::Expiring, None),
 ];
 
-/// The sorts, by the words of the query, and whether each goes down.
+/// The sort orders, by query value, and whether each is descending.
 const SORTS: [(&str, Sort, bool); 6] = [
     ("-created_at", Sort::CreatedAt, true),
     ("created_at", Sort::CreatedAt, false),
@@ -110,7 +110,7 @@ shapes::shapes! {
     SortName, "By what, and with a minus from the most on; `-created_at` when not named." => shapes::one_of(SORTS.iter().map(|it| it.0));
 }
 
-/// How a list of rewards is sorted, for the description.
+/// The sort order of a list of rewards, for the API description.
 #[derive(IntoParams)]
 #[allow(dead_code, reason = "it is read by the description only; the list takes the word from its paging")]
 pub struct RewardSort {
@@ -119,10 +119,10 @@ pub struct RewardSort {
     sort: Option<String>,
 }
 
-/// Which rows of the list a page shows.
+/// The rows of the list that a page shows.
 ///
 /// # Errors
-/// A sort that does not exist, or an `after` of another sort.
+/// An unknown sort order, or an `after` of another sort order.
 pub fn window(paging: &Paging) -> Result<Window, Fault> {
     let word = sort_word(paging);
     let known = || unknown("sort", &SORTS.map(|it| it.0).join(", "));
@@ -138,16 +138,16 @@ pub fn window(paging: &Paging) -> Result<Window, Fault> {
     Ok(Window { sort, descending, after, limit: paging.limit })
 }
 
-/// The sort in the words of the query; the newest first where it names none.
+/// The query value of the sort order; newest first by default.
 pub fn sort_word(paging: &Paging) -> &str {
     paging.sort.as_deref().unwrap_or("-created_at")
 }
 
 impl RewardFilter {
-    /// What is meant, and whether only what passes every gate (or does not) is wanted.
+    /// The filter, and whether only rewards that pass every gate (or do not) are wanted.
     ///
     /// # Errors
-    /// The parameter that says nothing.
+    /// The first invalid parameter.
     pub fn read(&self, actor: &Actor) -> Result<(Filter, Option<bool>), Fault> {
         let (view, eligible) = view(self.view.as_deref())?;
         let filter = Filter {
@@ -171,7 +171,7 @@ impl RewardFilter {
             value_max: self.value("value_max", self.value_max.as_deref())?,
             created_from: from("/created_from", self.created_from.as_deref())?,
             created_before: before("/created_to", self.created_to.as_deref())?,
-            // An expiry is kept as the first moment after its last day.
+            // An expiry is stored as the end of its last day.
             expires_from: from("/expires_from", self.expires_from.as_deref())?.map(|at| at + 1),
             expires_before: before("/expires_to", self.expires_to.as_deref())?.map(|at| at + 1),
             decided_from: from("/decided_from", self.decided_from.as_deref())?,
@@ -188,7 +188,7 @@ impl RewardFilter {
         self.currency.as_deref().map(parse).transpose()
     }
 
-    /// A bound in minor units of the named currency, or in points. Without either it counts in hundredths.
+    /// A bound in minor units of the currency, or in points. Without either it counts in hundredths.
     fn value(&self, name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
         let Some(text) = text else { return Ok(None) };
         if text.bytes().all(|digit| digit == b'0') {

@@ -1,5 +1,5 @@
-//! Deciding about many rewards at once: the press, its result reward by reward, and taking it back. What the list shows
-//! is in [`super::list`], deciding about one on its page in [`super::show`].
+//! Bulk decisions on rewards: submitting one, its result per reward, and undoing it. The list is in [`super::list`],
+//! deciding about a single reward in [`super::show`].
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -26,10 +26,9 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// How many rewards are told of on a page.
+/// How many rewards of the result a page shows.
 const TOLD: i64 = 100;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
     vec![
@@ -49,11 +48,11 @@ struct Pressed {
     expected_count: Option<i64>,
     reason: Option<String>,
     shown: Option<String>,
-    /// The query string of the list, to go back to and, for all that match, to find them by.
+    /// The query string of the list, for the way back and, if all matches are decided, to find them.
     back: Option<String>,
 }
 
-/// The list as it was, with what was refused and why: nothing that was ticked or written is lost.
+/// The list as it was, with what was refused and why: selections and text are kept.
 async fn refused(app: &App, visit: Visit, sent: Pressed, told: Told) -> Result<Response, Fault> {
     let kept =
         again::Kept { ticked: sent.id, reason: sent.reason.unwrap_or_default(), shown: sent.shown.is_some() };
@@ -113,7 +112,7 @@ fn result(kept: &Kept) -> Reply {
     Reply::see_other(format!("/rewards/decisions/{}", kept.id))
 }
 
-/// Whoever decides about more than a list counts sees first how many they are.
+/// The confirmation page when the number of matches exceeds what the list counts.
 #[derive(Template)]
 #[template(path = "rewards/bulk_all.html")]
 struct AllPage {
@@ -147,7 +146,7 @@ fn confirm(app: &App, visit: &Visit, sent: &Pressed, ask: &Ask, all: i64) -> Res
     })
 }
 
-/// What became of one reward.
+/// The result for one reward.
 struct Row {
     number: Option<String>,
     owner: String,
@@ -193,7 +192,7 @@ async fn show(
     let more = done.len() as u64 > TOLD.unsigned_abs();
     done.truncate(usize::try_from(TOLD).unwrap_or(usize::MAX));
     let next = done.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
-    // What was passed over stands on the first page, where it is looked for.
+    // Skipped rewards are on the first page, where people look for them.
     let skipped = match after {
         None => decisions::kept(&mut db, &id, Of::Skipped(None), Some(2 * TOLD)).await?,
         Some(_) => Vec::new(),

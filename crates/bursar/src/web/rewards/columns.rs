@@ -1,4 +1,4 @@
-//! The columns of the list of rewards: which there are, which are shown, and in which order, which is always the same.
+//! The columns of the rewards list: which exist, which are shown, and their fixed order.
 
 use crate::store::rewards::Sort;
 
@@ -22,7 +22,7 @@ pub enum Column {
     Batch,
 }
 
-/// How many of the first are shown where nobody chooses.
+/// How many are shown by default.
 const USUAL: usize = 8;
 
 impl Column {
@@ -85,7 +85,7 @@ impl Column {
         }
     }
 
-    /// The sort that its head leads to.
+    /// The sort order that its heading links to.
     pub fn sort(self) -> Option<(Sort, &'static str)> {
         match self {
             Self::Number => Some((Sort::Number, "number")),
@@ -107,7 +107,8 @@ impl Column {
     }
 }
 
-/// The columns of these names, or the usual ones where none is named; the number, by which a row is opened, always.
+/// The columns with these names, or the default ones if none are named; always includes the number, which links to the
+/// reward.
 pub fn chosen(names: &[String]) -> Vec<Column> {
     let named: Vec<&str> = names.iter().flat_map(|names| names.split(',')).collect();
     match named.is_empty() {
@@ -119,7 +120,7 @@ pub fn chosen(names: &[String]) -> Vec<Column> {
     }
 }
 
-/// What is named and is no column.
+/// The names that are not columns.
 pub fn unknown(names: &[String]) -> impl Iterator<Item = &str> {
     let known = |name: &&str| Column::ALL.iter().any(|column| column.name() == *name);
     names.iter().flat_map(|names| names.split(',')).filter(move |name| !known(name))

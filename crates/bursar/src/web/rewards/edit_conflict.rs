@@ -1,6 +1,5 @@
-//! Two people at one reward: the second sees side by side what they typed and what it is now, and by whom, and applies
-//! theirs again on that or drops it. What they typed is on the page and nowhere else, so nothing of it is lost and nothing
-//! is kept.
+//! Concurrent edits of a reward: the second person sees their input next to the current values, and who changed them, and
+//! can apply it again or discard it. The input is kept on the page only.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -14,23 +13,23 @@ use crate::web::kit::history;
 use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 
-/// One field of what was typed.
+/// One field of the input.
 pub struct Side {
     pub field: &'static str,
     pub typed: String,
     pub now: String,
 }
 
-/// What could not be done because somebody else was first.
+/// An edit that failed because somebody else was first.
 pub struct Clash {
-    /// Where the form goes again.
+    /// The target of the form for trying again.
     pub action: String,
-    /// What is typed beside what is.
+    /// The input next to the current values.
     pub lines: Vec<Side>,
-    /// Everything that the form sends again.
+    /// All fields that the form sends again.
     pub fields: Vec<(&'static str, String)>,
     pub again: &'static str,
-    /// Why it cannot be done on what is there now.
+    /// Why it cannot be applied to the current version.
     pub why_not: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What is asked of the list of rewards, as its query string says it: the view, the filters, the sort. A filter that
-//! cannot be read narrows nothing by guessing: the page says so and shows no rows.
+//! The query string of the rewards list: view, filters, sort order. An invalid filter is not guessed at: the page says so
+//! and shows no rows.
 
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use crate::store::programs::{self, Filter as Catalogue, Named};
 use crate::store::rewards::{self, Filter, Sort, View, Window};
 use crate::web::kit::problem::Fault;
 
-/// The views, as addresses and people name them.
+/// The views, with their labels.
 pub const VIEWS: [(&str, &str); 8] = [
     ("pending", "Pending Rewards"),
     ("all", "All Rewards"),
@@ -32,15 +32,15 @@ const DAY_US: i64 = 86_400_000_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
     view: Option<String>,
-    /// The sort, `-` for the largest first.
+    /// The sort order, with `-` for descending.
     pub sort: Option<String>,
-    /// A number, or the caller's id.
+    /// A number, or an external id.
     pub q: Option<String>,
-    /// The partner who earned it: an id, or a name.
+    /// The owner: an id, or a name.
     pub owner: Option<String>,
     /// Their company: an id, or a name.
     pub account: Option<String>,
-    /// The programme: an id, or a name.
+    /// The program: an id, or a name.
     pub program: Option<String>,
     /// The activity: an id, or a name.
     pub activity: Option<String>,
@@ -51,15 +51,15 @@ pub struct Ask {
     pub payment_type: Option<String>,
     /// Three capital letters.
     pub currency: Option<String>,
-    /// At least this, in that currency.
+    /// The minimum value, in that currency.
     pub value_min: Option<String>,
-    /// At most this, in that currency.
+    /// The maximum value, in that currency.
     pub value_max: Option<String>,
-    /// As people see it.
+    /// The statuses as shown to people.
     pub status: Vec<String>,
-    /// Entered on this day or later.
+    /// Created on this day or later.
     pub created_from: Option<String>,
-    /// Entered on this day or earlier.
+    /// Created on this day or earlier.
     pub created_to: Option<String>,
     /// Expiring at the end of this day or later.
     pub expires_from: Option<String>,
@@ -71,29 +71,29 @@ pub struct Ask {
     pub decided_to: Option<String>,
     /// The batch's number.
     pub batch: Option<String>,
-    /// The columns that are shown.
+    /// The columns to show.
     pub columns: Vec<String>,
-    /// The saved view that this is.
+    /// The saved view this is.
     pub saved: Option<String>,
 }
 
-/// What is asked of how the list looks, not of what is in it.
+/// The parameters that affect only how the list looks, not what is in it.
 const LOOKS: [&str; 4] = ["view", "sort", "columns", "saved"];
 
-/// What the query string means.
+/// The resolved query string.
 #[derive(Default)]
 pub struct Narrowed {
-    /// For the database.
+    /// The filter for the database.
     pub filter: Filter,
-    /// The filters that are on, in words, with the address without each.
+    /// The active filters in words, each with the address that removes it.
     pub on: Vec<(String, String)>,
-    /// What cannot be read.
+    /// The invalid parameters.
     pub problems: Vec<String>,
-    /// Whom a name may mean, with the address that means them.
+    /// Candidates for an ambiguous name, each with its address.
     pub candidates: Vec<(String, String)>,
 }
 
-/// A page of what is asked for.
+/// A page of the list.
 pub async fn listed(
     db: &mut Db,
     ask: &Ask,
@@ -110,13 +110,13 @@ pub async fn listed(
 }
 
 impl Ask {
-    /// The view: its name in addresses and its words.
+    /// The view: name and label.
     pub fn view(&self) -> (&'static str, &'static str) {
         let asked = self.view.as_deref().unwrap_or("pending");
         VIEWS.into_iter().find(|(view, _)| *view == asked).unwrap_or(VIEWS[0])
     }
 
-    /// The sort and whether the largest is first.
+    /// The sort order, and whether it is descending.
     pub fn sort(&self) -> (Sort, bool) {
         let asked = self.sort.as_deref().unwrap_or("-created_at");
         let (name, descending) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
@@ -128,7 +128,7 @@ impl Ask {
         }
     }
 
-    /// Whether only what can be paid is asked for, or only what cannot; neither for the other views.
+    /// Whether only eligible, or only ineligible, rewards are requested; `None` for other views.
     pub fn eligible(&self) -> Option<bool> {
         match self.view().0 {
             "eligible" => Some(true),
@@ -144,34 +144,34 @@ impl Ask {
         self.address(&filters)
     }
 
-    /// Whether any filter is on.
+    /// Whether any filter is active.
     pub fn is_narrowed(&self) -> bool {
         self.pairs().iter().any(|(name, _)| !LOOKS.contains(name))
     }
 
-    /// How many filters are on.
+    /// How many filters are active.
     pub fn filters(&self) -> usize {
         self.pairs().iter().filter(|(name, _)| !LOOKS.contains(name)).count()
     }
 
-    /// What a form of the list sends along so that it is still asked, but for what the form itself asks.
+    /// The hidden fields that keep the other parameters when a form of the list is submitted.
     pub fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
         let pairs = self.pairs().into_iter();
         pairs.filter(|(name, _)| *name != "saved" && !names.contains(name)).collect()
     }
 
-    /// What is asked about the look alone: for a form that asks about everything else.
+    /// The parameters about the list's look only, for a form that sets all others.
     pub fn looks(&self) -> Vec<(&'static str, &str)> {
         let pairs = self.pairs().into_iter();
         pairs.filter(|(name, _)| LOOKS.contains(name) && !["saved", "view"].contains(name)).collect()
     }
 
-    /// The saved view that is asked for instead of one of ours.
+    /// The saved view requested in place of a built-in one.
     pub fn opens(&self) -> Option<&str> {
         self.view.as_deref().filter(|view| view.starts_with("sv_"))
     }
 
-    /// Everything that is asked, by name.
+    /// All parameters, by name.
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         let single = [
             ("view", &self.view),
@@ -201,8 +201,8 @@ impl Ask {
         single.chain(several).chain(columns).collect()
     }
 
-    /// The query string, with some of it said otherwise; an empty word takes a name out. What is said otherwise is not
-    /// the saved view any more, unless it is only another page of it.
+    /// The query string with some parameters replaced; an empty value removes a parameter. The result is no longer the
+    /// saved view, unless only the page differs.
     pub fn query(&self, otherwise: &[(&str, &str)]) -> String {
         self.query_without(otherwise, None)
     }
@@ -222,17 +222,17 @@ impl Ask {
         text.finish()
     }
 
-    /// What a saved view keeps: everything but which saved view it is.
+    /// The query string to save in a view: everything but the view's own id.
     pub fn kept(&self) -> String {
         self.query(&[("saved", "")])
     }
 
-    /// The list's address, with some of what is asked said otherwise.
+    /// The list's address with some parameters replaced.
     pub fn address(&self, otherwise: &[(&str, &str)]) -> String {
         format!("/rewards?{}", self.query(otherwise))
     }
 
-    /// What it means to the database.
+    /// Resolves the query string for the database.
     pub async fn narrow(&self, db: &mut Db) -> Result<Narrowed, Fault> {
         let mut narrowed = Narrowed::default();
         narrowed.filter.view = match self.view().0 {
@@ -323,13 +323,13 @@ impl Ask {
         let filter = &mut narrowed.filter;
         let end = |day: Option<i64>| day.map(|start| start + DAY_US);
         (filter.created_from, filter.created_before) = (created.0, end(created.1));
-        // What expires on a day is kept with the first moment of the next.
+        // An expiry is stored as the start of the next day.
         (filter.expires_from, filter.expires_before) =
             (expires.0.map(|at| at + 1), end(expires.1).map(|at| at + 1));
         (filter.decided_from, filter.decided_before) = (decided.0, end(decided.1));
     }
 
-    /// The one that is meant: by id, or by a name that only one has.
+    /// Finds a record by id, or by a unique name.
     async fn find(
         &self,
         db: &mut Db,
@@ -342,7 +342,7 @@ impl Ask {
         if thing.is_known(db, &text).await? {
             return Ok(Some(text));
         }
-        // A name in full is found by an index; a part of one is looked for in all of them.
+        // A full name is found by an index; a partial one needs a scan.
         let exactly = Catalogue { name: Some(text.clone()), limit: 11, ..Catalogue::default() };
         let mut found = thing.all(db, &exactly).await?;
         if found.is_empty() {
@@ -378,7 +378,7 @@ impl Ask {
     }
 }
 
-/// What a reward belongs to, and a list can be narrowed to.
+/// A record type that rewards can be filtered by.
 #[derive(Clone, Copy)]
 enum Thing {
     Owner,
@@ -388,7 +388,7 @@ enum Thing {
 }
 
 impl Thing {
-    /// In addresses, and in words.
+    /// The query parameter, and the label.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Owner => ("owner", "partner"),
@@ -407,7 +407,7 @@ impl Thing {
         })
     }
 
-    /// Our id, the name and the caller's id of each.
+    /// The id, name and external id of each match.
     async fn all(self, db: &mut Db, filter: &Catalogue) -> Result<Vec<(String, String, String)>, Fault> {
         macro_rules! of {
             ($found:expr) => {
@@ -423,7 +423,7 @@ impl Thing {
     }
 }
 
-/// What a filter is set to, as people say it.
+/// The value of a filter, in words.
 fn in_words(name: &str, value: &str) -> String {
     let words = match name {
         "type" => RewardType::parse(value).map(RewardType::label),

@@ -1,4 +1,4 @@
-//! A reward as the API tells it.
+//! The JSON of a reward in the API.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use crate::store::rewards::Reward;
 use crate::web::kit::json::ValueJson;
 use crate::web::kit::shapes;
 
-/// A reward. References are your ids; each stands beside ours.
+/// A reward. References are external ids, each with our id beside it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reward)]
 pub struct RewardJson {
@@ -35,9 +35,9 @@ pub struct RewardJson {
     /// `individual` or `organization`; null for points.
     #[schema(value_type = Option<shapes::PaymentType>)]
     payment_type: Option<&'static str>,
-    /// Who is paid; null for points.
+    /// The payee; null for points.
     payee: Option<PayeeJson>,
-    /// `earned`, or `clawback`: its value is then taken off the payee's next claim.
+    /// `earned`, or `clawback`: its value is then deducted from the payee's next claim.
     kind: &'static str,
     #[schema(value_type = shapes::MoneyOrPoints)]
     value: ValueJson,
@@ -50,13 +50,13 @@ pub struct RewardJson {
     form_data: Option<serde_json::Value>,
     note: Option<String>,
     earned_on: Option<String>,
-    /// Not payable from this moment on, unless it is in a batch by then.
+    /// Not payable from this time on, unless it is in a batch by then.
     expires_at: Option<String>,
-    /// The last day on which it can be put into a batch.
+    /// The last day on which it can be added to a batch.
     expires_on: Option<String>,
-    /// Not payable before this moment.
+    /// Not payable before this time.
     held_until: Option<String>,
-    /// Its hold period, which counts from `earned_on`, was over before it was entered.
+    /// Whether its hold period, which counts from `earned_on`, was over before it was entered.
     hold_over_at_entry: bool,
     created_at: String,
     created_by: String,
@@ -72,7 +72,7 @@ pub struct RewardJson {
     version: i64,
 }
 
-/// Who is paid.
+/// The payee.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RewardPayee)]
 struct PayeeJson {
@@ -84,7 +84,7 @@ struct PayeeJson {
 }
 
 impl RewardJson {
-    /// A reward as it stands at `now`.
+    /// A reward as of `now`.
     pub fn of(reward: &Reward, now: i64) -> Self {
         let it = &reward.entered;
         Self {
@@ -134,7 +134,7 @@ impl RewardJson {
 }
 
 impl RewardJson {
-    /// The same for a partner: without our remarks, and without a reason that they were not let see.
+    /// The version for a partner: without our notes, and without a reason they may not see.
     pub fn for_partner(mut self) -> Self {
         self.note = None;
         self.created_by = String::new();

@@ -1,5 +1,5 @@
-//! The list of rewards: its views, filters, sorts and columns. Deciding about many rewards at once is in
-//! [`super::bulk_review`], saving what is shown in [`super::saved_views`].
+//! The rewards list: views, filters, sort orders and columns. Bulk decisions are in [`super::bulk_review`], saved views in
+//! [`super::saved_views`].
 
 use askama::Template;
 use axum::extract::State;
@@ -23,12 +23,11 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// How far the rewards that match are counted for a page.
+/// How far matching rewards are counted for a page.
 const COUNTED: i64 = 10_000;
-/// Among more choices than these nobody finds their own: then a name is typed.
+/// With more options than this, a name is typed instead of selected.
 const CHOICES: i64 = 40;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
@@ -55,24 +54,24 @@ struct Row {
     value: Value,
     currency: String,
     clawback: bool,
-    /// It may be edited, or deleted, as far as its status tells.
+    /// Whether it may be edited or deleted, judging by its status.
     edits: bool,
     deletes: bool,
     program: String,
     activity: String,
     chip: Chip,
-    /// Where the status is not the whole story: the batch, why it is not eligible, or what to look at before it is decided.
+    /// Details beside the status: the batch, why it is not eligible, or a warning before a decision.
     aside: Option<String>,
     created: Lately,
     expires: String,
     decided: Option<Lately>,
     external_id: String,
     batch: Option<String>,
-    /// It was ticked when a decision was refused.
+    /// Whether it was selected when a decision was refused.
     ticked: bool,
 }
 
-/// A choice of a filter.
+/// An option of a filter.
 struct Choice {
     value: String,
     words: String,
@@ -85,11 +84,11 @@ struct ListPage {
     frame: Frame,
     ask: Ask,
     title: String,
-    /// The views to choose from, in their groups.
+    /// The views to choose from, in groups.
     views: Vec<(&'static str, Vec<Choice>)>,
-    /// The filters that are a choice among few.
+    /// The filters with a list of options.
     selects: Vec<(&'static str, &'static str, Vec<Choice>)>,
-    /// The filters that are typed: name, words, what is typed, of what kind, and an example.
+    /// The text filters: name, label, value, input type, example.
     inputs: Vec<Input>,
     statuses: Vec<Choice>,
     on: Vec<(String, String)>,
@@ -102,23 +101,22 @@ struct ListPage {
     rows: Vec<Row>,
     turn: Turn,
     deciding: bool,
-    /// How many match in all.
     matching: Count,
-    /// So many were looked at and too few found.
+    /// How many rewards were checked before the page gave up with too few matches.
     looked_at: Option<i64>,
     may_review: bool,
     empty: (&'static str, &'static str),
-    /// The query string of this list, to come back to, and the same behind a question mark where there is one.
+    /// The query string of this list, to return to; and the same with a leading question mark, if not empty.
     back: String,
     here: String,
-    /// What is saved of it.
+    /// The query string to save as a view.
     kept: String,
     once: String,
-    /// What was written for a decision that was refused.
+    /// The input of a refused decision.
     written: Kept,
 }
 
-/// A filter that is typed.
+/// A filter with a text field.
 struct Input {
     name: &'static str,
     words: &'static str,
@@ -136,7 +134,7 @@ impl ListPage {
         }
     }
 
-    /// How many all are that match, where they were counted; more are counted when they are to be decided about.
+    /// The number of matches, if counted; larger numbers are counted when a bulk decision is made.
     fn all(&self) -> Option<(i64, String)> {
         match self.matching {
             Count::Exactly(all) => Some((all, count(all))),
@@ -144,20 +142,19 @@ impl ListPage {
         }
     }
 
-    /// Why the page is not full although the list goes on.
+    /// Why the page is not full although the list continues.
     fn stopped(&self) -> Option<String> {
         let looked = count(self.looked_at?);
         Some(format!("{looked} rewards were looked at for these filters; what matches may lie further on."))
     }
 }
 
-/// A column of the list.
 struct Head {
     words: &'static str,
     right: bool,
-    /// `ascending` or `descending`, where the list is sorted by it.
+    /// `ascending` or `descending`, if the list is sorted by it.
     sorted: Option<&'static str>,
-    /// Where to go to sort by it.
+    /// The address that sorts by it.
     address: Option<String>,
 }
 
@@ -169,17 +166,17 @@ async fn list(
     page(&app, &visit, ask, paging, Kept::default()).await
 }
 
-/// What somebody had ticked and written when a decision was refused: they need not do it again.
+/// The selection and text from before a decision was refused.
 #[derive(Default)]
 pub struct Kept {
-    /// The rewards, by id.
+    /// The selected rewards, by id.
     pub ticked: Vec<String>,
     pub reason: String,
-    /// It was to be shown to the partner.
+    /// Whether the reason was to be shown to the partner.
     pub shown: bool,
 }
 
-/// The list again as its address says, with what was ticked.
+/// The list as in the query string, with the selection kept.
 pub async fn again(app: &App, visit: &Visit, query: &str, kept: Kept) -> Result<Response, Fault> {
     let ListQuery(ask, paging) = ListQuery::of("/rewards", query)?;
     page(app, visit, ask, paging, kept).await
@@ -192,7 +189,7 @@ async fn page(
     paging: Paging,
     written: Kept,
 ) -> Result<Response, Fault> {
-    // Whoever reads the pages of a list reads its sort with them.
+    // The sort order is parsed with the paging.
     ask.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let mut db = app.store.read().await?;
@@ -249,7 +246,7 @@ async fn page(
     visit.show(&page)
 }
 
-/// How many match in all, as far as they were counted.
+/// The number of matches, as far as counted.
 fn matched(matching: Count) -> Option<String> {
     match matching {
         Count::Exactly(all) => Some(count(all)),
@@ -258,7 +255,7 @@ fn matched(matching: Count) -> Option<String> {
     }
 }
 
-/// The views of this house, one's own, and what others share.
+/// The built-in views, the person's own, and shared ones.
 fn menu(ask: &Ask, found: &[SavedView], visit: &Visit) -> Vec<(&'static str, Vec<Choice>)> {
     let here = ask.saved.as_deref();
     let known = here.is_some_and(|here| found.iter().any(|view| view.id == here));
@@ -280,7 +277,7 @@ fn of_column(column: Column, shown: &[Column]) -> Choice {
     Choice { value, words, chosen: shown.contains(&column) }
 }
 
-/// The rows, where the next page begins, and how far was looked where too little was found.
+/// The rows, the cursor of the next page, and how many were checked if too few matched.
 async fn rows(
     db: &mut Db,
     ask: &Ask,
@@ -301,7 +298,7 @@ async fn rows(
     Ok((rows.collect(), next, found.looked_at))
 }
 
-/// What whoever decides reads beside a reward that nobody had the time to look at that the hold is for.
+/// The warning to reviewers that the hold period gave nobody time to look.
 const HOLD_OVER: &str = "Its hold period was over when it was entered";
 
 fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
@@ -355,7 +352,7 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option
     all.into_iter().map(choice).collect()
 }
 
-/// The filters that are typed.
+/// The filters with a text field.
 fn inputs(ask: &Ask) -> Vec<Input> {
     let input = |name, words, value: &Option<String>, kind, hint| {
         let value = value.clone().unwrap_or_default();
@@ -377,7 +374,7 @@ fn inputs(ask: &Ask) -> Vec<Input> {
     ]
 }
 
-/// Every status, of which several can be ticked.
+/// The statuses; several can be selected.
 fn statuses(ask: &Ask) -> Vec<Choice> {
     let choice = |status: &Shown| Choice {
         value: status.as_str().to_owned(),
@@ -389,7 +386,7 @@ fn statuses(ask: &Ask) -> Vec<Choice> {
 
 type Selects = Vec<(&'static str, &'static str, Vec<Choice>)>;
 
-/// The filters that are a choice among few, and those that would be if they were few.
+/// The filters with a list of options, and those with too many options, as text filters.
 async fn selects(db: &mut Db, ask: &Ask) -> Result<(Selects, Vec<Input>), Fault> {
     let all = Catalogue { limit: CHOICES + 1, ..Catalogue::default() };
     let programs = programs::programs(db, &all).await?;
@@ -418,7 +415,7 @@ fn head(ask: &Ask, column: Column) -> Head {
     let Some((by, name)) = column.sort() else { return Head { words, right, sorted: None, address: None } };
     let (sort, descending) = ask.sort();
     let here = sort == by;
-    // The first press sorts the usual way round: the newest and the largest first.
+    // The first click sorts descending: newest and largest first.
     let down = if here { !descending } else { true };
     let wanted = if down { format!("-{name}") } else { name.to_owned() };
     Head {

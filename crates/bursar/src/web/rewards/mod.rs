@@ -1,4 +1,4 @@
-//! Rewards: the list with its filters and columns, one of them, deciding about many, and the same for programs.
+//! Rewards: the list with its filters and columns, a single reward, bulk decisions, and the API.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod api;
@@ -17,7 +17,6 @@ use crate::web::kit::route::Route;
 pub use api_filter::RewardFilter;
 pub use filter::Ask;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),

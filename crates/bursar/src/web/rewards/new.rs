@@ -1,5 +1,5 @@
-//! Rewards that come in by hand, one by one. What was typed comes back with what is wrong with it. What is deliberately
-//! not here: files (`imports`).
+//! Entering single rewards by hand. After an error the input is kept and the error shown. What is deliberately not here:
+//! files (`imports`).
 
 use askama::Template;
 use axum::extract::State;
@@ -24,7 +24,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reviews = Need::May(Permission::Review);
     vec![get("/rewards/new", reviews, new_form), post("/rewards/new", reviews, new)]
@@ -65,7 +64,7 @@ struct NewPage {
 }
 
 impl NewPage {
-    /// What is wrong with a field.
+    /// The error of a field.
     fn at(&self, field: &str) -> Option<&str> {
         let wrong = self.wrong.as_ref()?;
         (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
@@ -79,7 +78,7 @@ impl NewPage {
 async fn new_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let chance = payout::ids::encode(app.clock.chance());
     let external_id = Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)));
-    // The activity may have a currency of its own, so none is filled in: a value without one is refused, never guessed.
+    // The activity may have its own currency, so none is prefilled: a value without one is refused, never guessed.
     let typed = Typed { external_id, ..Typed::default() };
     new_page(&mut app.store.read().await?, &visit, typed, None).await
 }
@@ -140,7 +139,7 @@ async fn new(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> 
     }
 }
 
-/// What was meant by what was typed.
+/// The reward described by the input.
 async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fault> {
     let id = typed.activity.clone().unwrap_or_default();
     let activity = programs::activity(db, Named::External(&id)).await?;

@@ -1,5 +1,5 @@
-//! Saved views of the list of rewards: saving the one that is shown, and the page on which they are renamed, shared and
-//! deleted. Opening one is the list's, which knows it by its name in the address.
+//! Saved views of the rewards list: saving the current one, and the page for renaming, sharing and deleting them. The list
+//! itself opens a saved view, named in its address.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 
 const PAGE: &str = "/rewards/views";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -32,16 +31,16 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Where a saved view leads.
+/// The address of a saved view.
 pub fn address(id: &str, query: &str) -> String {
     let mut text = url::form_urlencoded::Serializer::new(query.to_owned());
     format!("/rewards?{}", text.append_pair("saved", id).finish())
 }
 
-/// Goes to a saved view that was chosen from the list's menu.
+/// Redirects to a saved view chosen from the list's menu.
 ///
 /// # Errors
-/// When there is none, or not for whoever asks.
+/// If there is none, or the actor may not see it.
 pub async fn open(db: &mut Db, actor: &Actor, id: &str) -> Result<Response, Fault> {
     let view = views::find(db, id, actor.id).await?.ok_or_else(Fault::missing)?;
     Ok(Redirect::to(&address(&view.id, &view.query)).into_response())
@@ -85,13 +84,13 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
 struct Saved {
     name: Option<String>,
     shared: Option<String>,
-    /// The query string that is saved.
+    /// The query string to save.
     query: Option<String>,
 }
 
 async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Saved>) -> Result<Response, Fault> {
     let query = sent.query.unwrap_or_default();
-    // Read and written again, so that nothing is kept that the list does not understand.
+    // Parse and rewrite it, so that nothing is saved that the list does not understand.
     let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
     let (name, query) = (sent.name.unwrap_or_default(), ask.kept());
     match verbs::save(&app, &visit.actor, &name, &query, sent.shared.is_some()).await {

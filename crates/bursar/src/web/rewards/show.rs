@@ -1,5 +1,5 @@
-//! One reward: what it is, whether it can be paid and why not, what was decided and what can be; and editing and
-//! deleting it. What may be done is asked of the same rules that the verbs ask, so that a button never promises more.
+//! One reward: its data, whether it can be paid and why not, past and possible decisions; and editing and deleting it. The
+//! buttons use the same rules as the verbs, so they never promise more.
 
 mod payments;
 
@@ -35,7 +35,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
     vec![
@@ -49,13 +48,13 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// One gate between a reward and its payment.
+/// One gate of a reward.
 struct Gate {
     words: &'static str,
     closed: Vec<Why>,
 }
 
-/// The gates in the order in which people think of them, each with the codes that close it.
+/// The gates in an order that makes sense to people, each with the codes that close it.
 #[rustfmt::skip]
 const GATES: [(&str, &[Code]); 12] = [
     ("Payouts switched on", &[Code::ModuleDisabled, Code::SafeMode, Code::BooksDoNotBalance]),
@@ -86,14 +85,14 @@ fn gates(blockers: &[Blocker]) -> Vec<Gate> {
             Gate { words, closed: closing.map(Why::told).collect() }
         })
         .collect();
-    // A code that no gate above names is shown all the same.
+    // Also show a code that no gate above lists.
     let known = |code: &Code| GATES.iter().any(|(_, codes)| codes.contains(code));
     let others = blockers.iter().filter(|blocker| !known(&blocker.code));
     gates.extend(others.map(|blocker| Gate { words: "The payout itself", closed: vec![Why::told(blocker)] }));
     gates
 }
 
-/// The answer to whether it can be paid, in a word: what is paid or on its way is not waiting to be payable.
+/// The short answer to whether it can be paid; a reward that is paid or on its way is not waiting.
 fn verdict(blockers: &[Blocker]) -> Chip {
     let placed = |code| blockers.iter().any(|blocker| blocker.code == code);
     let others = blockers.iter().any(|blocker| {
@@ -116,7 +115,7 @@ fn verdict(blockers: &[Blocker]) -> Chip {
     Chip { tone, words }
 }
 
-/// Something that can be done, or why not.
+/// An action, or why it is not possible.
 struct Deed {
     name: &'static str,
     words: &'static str,
@@ -139,13 +138,13 @@ struct ShowPage {
     reimbursed: Option<String>,
     expires: Option<String>,
     held_until: Option<When>,
-    /// The day it was earned, where the hold period was over by it before it was entered.
+    /// The day it was earned, if its hold period was over before it was entered.
     hold_over: Option<String>,
     gates: Vec<Gate>,
-    /// It is paid, so no gate is asked about.
+    /// Set if it is paid; then no gates are shown.
     over: Option<String>,
     taken: Vec<TakenBack>,
-    /// How much of it was taken back, where some was.
+    /// How much of it was clawed back, if anything.
     taken_in_all: Option<Summed>,
     payable: bool,
     verdict: Chip,
@@ -153,15 +152,15 @@ struct ShowPage {
     may_review: bool,
     edit_why_not: Option<String>,
     delete_why_not: Option<String>,
-    /// What can be taken back of it, where it was paid.
+    /// How much can be clawed back, if it was paid.
     takes_back: Option<TakesBack>,
-    /// How the payment that it is in stands.
+    /// The state of the payment it is in.
     placed: Option<Placed>,
     history: Vec<Line>,
     back: String,
 }
 
-/// What of a paid reward can be taken back.
+/// What can be clawed back of a paid reward.
 struct TakesBack {
     left: Money,
     once: String,
@@ -172,12 +171,12 @@ impl ShowPage {
         self.reward.entered.entry == Entry::Clawback
     }
 
-    /// A clawback that nothing was taken off for yet.
+    /// Whether it is a clawback that has not been deducted yet.
     fn comes_off(&self) -> bool {
         comes_off(&self.reward)
     }
 
-    /// Nothing can be decided, and every deed says the same of it.
+    /// If no decision is possible, the reason.
     fn nothing_to_decide(&self) -> Option<&str> {
         let first = self.deeds.first()?.why_not.as_deref()?;
         let same = self.deeds.iter().all(|deed| deed.why_not.is_some());
@@ -225,7 +224,7 @@ async fn show(
         decided: when(entered.decided_at),
         decided_by,
         reimbursed: reward.paid_at.map(clock::date),
-        // It is kept as the first moment that is too late; people think of the last day that is not.
+        // Stored as the end of the last valid day; show that day.
         expires: entered.expires_at.map(|at| clock::date(at - 1)),
         held_until: when(entered.held_until.filter(|until| *until > now)),
         hold_over: entered.earned_on.clone().filter(|_| verbs::hold_was_over(entered)),
@@ -257,13 +256,13 @@ async fn show(
     visit.show(&page)
 }
 
-/// Whether it is a clawback that is to come off the payee's next claim.
+/// Whether it is a clawback still to be deducted from the payee's next claim.
 fn comes_off(reward: &Reward) -> bool {
     let placed = reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some();
     reward.entered.entry == Entry::Clawback && reward.entered.status == RewardStatus::Approved && !placed
 }
 
-/// How much of a reward was taken back, and what that makes of the answer to whether it can be paid.
+/// How much of a reward was clawed back, and the adjusted answer to whether it can be paid.
 fn taken_in_all(worth: Worth, clawbacks: &[TakesBackReward], verdict: Chip) -> (Option<Summed>, Chip) {
     let Worth::Cash(worth) = worth else { return (None, verdict) };
     let standing = clawbacks.iter().filter(|one| one.status != RewardStatus::Void);
@@ -370,7 +369,7 @@ struct Decision {
     reason: Option<String>,
     shown: Option<String>,
     version: Option<i64>,
-    /// Go on to the next of the list.
+    /// Whether to continue with the next one in the list.
     next: Option<String>,
     back: Option<String>,
 }
@@ -384,7 +383,7 @@ async fn decide(
     let (verdict, word) = sent.verdict();
     let query = sent.back.clone().unwrap_or_default();
     let here = with_query(&format!("/rewards/{number}"), &query);
-    // The next one is looked for from where this one stands in the list before it leaves it.
+    // Find the next one before the decision removes this one from the list.
     let next = match sent.next {
         Some(_) => next_after(&app, &number, &query).await?,
         None => None,
@@ -421,7 +420,7 @@ impl Decision {
         }
     }
 
-    /// What was decided here, beside what somebody else has made of the reward.
+    /// The attempted decision next to the current state of the reward.
     fn clash(&self, reward: &Reward, standing: Standing, now: i64) -> Clash {
         let reason = self.reason.clone().unwrap_or_default();
         let (wanted, again, answer) = match self.action.as_str() {
@@ -472,8 +471,8 @@ fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The number of the reward that follows this one in the list, or of the list's first where it is the last. One that
-/// has left the list meanwhile is not among what follows.
+/// The number of the next reward in the list, or of the first one after the last. Rewards that have left the list in the
+/// meantime are skipped.
 async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Fault> {
     let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
     let mut db = app.store.read().await?;
@@ -552,7 +551,7 @@ struct Edited {
 }
 
 impl Edited {
-    /// The form as it is before anybody types.
+    /// The form with the current values.
     fn of(reward: &Reward) -> Self {
         let amount = match reward.entered.worth {
             Worth::Cash(money) => money.decimal(),
@@ -566,7 +565,7 @@ impl Edited {
         }
     }
 
-    /// What was typed here, beside what somebody else has made of the reward.
+    /// The input next to the current values of the reward.
     fn clash(&self, reward: &Reward, standing: Standing) -> Clash {
         let is = Self::of(reward);
         let pairs = [

@@ -1,5 +1,5 @@
-//! Safe mode: how it stands, what keeps it on, what the vendors have that this database does not know of; switching it on and
-//! off. What is deliberately not here: looking (`work::search`) and deciding (`ops::safe_mode`).
+//! The Safe mode page: its state, what keeps it on, found payments, and turning it on and off. What is deliberately not
+//! here: searching (`work::search`) and deciding (`ops::safe_mode`).
 
 use askama::Template;
 use axum::extract::State;
@@ -18,10 +18,9 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 
 const PAGE: &str = "/safe-mode";
-/// So many found payments are listed.
+/// At most this many found payments are listed.
 const MOST_FOUND: i64 = 1_000;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
     vec![
@@ -32,30 +31,30 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// So many rewards stand in a row; the others are counted.
+/// How many rewards a row lists; the rest are counted.
 const MOST_REWARDS: usize = 50;
 
-/// A payment that a vendor has and this database does not know of.
+/// A found payment: a vendor has it and this database does not.
 struct Row {
     vendor: &'static str,
     object: String,
     ours: String,
     destination: String,
-    /// Whom it may have paid: their pages and names.
+    /// The payees it may have paid: pages and names.
     payees: Vec<(String, String)>,
     amount: String,
     made: Option<When>,
     settled: Option<(When, String, String)>,
-    /// The payment here that it is settled with.
+    /// The payment here to settle it with.
     payment: Option<String>,
-    /// Rewards that can be paid as soon as it is settled: number, value, how it stands, of exactly its amount.
+    /// Rewards that can be paid once it is settled: number, value, status, and whether the amount is exactly the same.
     unpaid: Vec<(String, Cash, String, bool)>,
     more: usize,
-    /// What somebody says who has looked at these, or has found out whom it paid.
+    /// The statement to confirm: about these rewards, or about who was paid.
     none_of: Option<String>,
-    /// What must be found out, where it holds nobody.
+    /// What to find out, if it holds nobody.
     whom: Option<String>,
-    /// How it stands at its vendor.
+    /// Its status at the vendor.
     stands: Option<String>,
 }
 
@@ -96,18 +95,18 @@ struct Page {
     since: Option<When>,
     says: String,
     keeps_on: Vec<String>,
-    /// The vendors are searched, because payments may be missing here.
-    /// What to enter again before it ends, where the database was put back.
+    /// What to enter again before it ends, after a restore.
     to_reenter: Option<String>,
-    /// Pressing it would do something: nothing keeps it on, or people may say that they have compared a vendor by hand.
+    /// Whether the button would do anything: nothing keeps it on, or people may say that they have compared a vendor by
+    /// hand.
     may_end: bool,
-    /// What goes out when it ends.
+    /// What is sent when it ends.
     goes_out: Vec<String>,
-    /// The vendors that people may have compared by hand: the names of their fields, and their own.
+    /// The vendors that people may have compared by hand: field name and label.
     by_hand: Vec<(&'static str, &'static str)>,
     open: Vec<String>,
     found: Vec<Row>,
-    /// How each of them is settled, in this order.
+    /// The steps for settling each, in order.
     steps: &'static [&'static str],
     may: bool,
 }
@@ -149,7 +148,7 @@ async fn on(State(app): State<App>, visit: Visit, Form(sent): Form<Note>) -> Res
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Off {
-    /// They have seen what goes out.
+    /// Whether they ticked that they have seen what will be sent.
     checked: Option<String>,
     /// They have entered again what was lost.
     reentered: Option<String>,
@@ -172,7 +171,7 @@ async fn off(State(app): State<App>, visit: Visit, Form(sent): Form<Off>) -> Res
     }
 }
 
-/// What goes out now, as a line; nothing where nothing waited.
+/// What is sent now, as a sentence; `None` if nothing was waiting.
 fn sent_now(goes_out: Vec<String>) -> Option<String> {
     (!goes_out.is_empty()).then(|| format!("These go out now: {}.", goes_out.join(", ")))
 }

@@ -1,5 +1,5 @@
-//! Search over everything our own people see: rewards, payouts and payments by their numbers and by the vendors' ids,
-//! partners and accounts by how a word of their name, external id or address begins. A number leads straight to its page.
+//! Search for our own people: rewards, payouts and payments by number and by vendor ids; partners and accounts by the start
+//! of a word in their name, external id or address. A number leads directly to its page.
 
 use askama::Template;
 use axum::extract::State;
@@ -21,14 +21,13 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/search", Need::May(Permission::Read), show)]
 }
 
-/// So many of each kind are shown.
+/// How many results of each kind are shown.
 const SHOWN: usize = 20;
-/// What is longer is no name and no number.
+/// A longer query is neither a name nor a number.
 const MOST_LETTERS: usize = 200;
 
 #[derive(Deserialize)]
@@ -45,11 +44,11 @@ struct Hit {
     chip: Option<Chip>,
 }
 
-/// What was found of one kind.
+/// The results of one kind.
 struct Group {
     words: &'static str,
     hits: Vec<Hit>,
-    /// There is more than is shown.
+    /// Whether there are more than shown.
     more: bool,
 }
 
@@ -107,13 +106,13 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
     visit.show(&SearchPage { frame, q, groups })
 }
 
-/// Where a number or an id of ours leads, if there is such a thing.
+/// The page of a number or id of ours, if it exists.
 async fn straight(db: &mut Db, visit: &Visit, pays: bool, q: &str) -> Result<Option<String>, Fault> {
     let upper = q.to_uppercase();
     if upper.starts_with("RW-") || RewardId::parse(q).is_some() {
         let id = if upper.starts_with("RW-") { upper.as_str() } else { q };
         let found = rewards::find(db, id).await?;
-        // A caller's own id may read like a number of ours: then both are shown.
+        // An external id may look like one of our numbers: then show both.
         let other = rewards::find_external(db, q).await?;
         let alone =
             other.is_none_or(|other| found.as_ref().is_some_and(|it| it.entered.id == other.entered.id));
@@ -155,12 +154,12 @@ fn there<T>(found: store::Result<T>) -> Result<Option<T>, Fault> {
     }
 }
 
-/// Only digits may be the digits of any number.
+/// A query of digits only may be the digits of any number.
 fn digits(q: &str) -> Option<&str> {
     (!q.is_empty() && q.len() <= 12 && q.bytes().all(|letter| letter.is_ascii_digit())).then_some(q)
 }
 
-/// Payments by the digits of their number, and by whatever the vendor calls a part of them.
+/// Payments by the digits of their number, and by any vendor id of theirs.
 async fn payments(db: &mut Db, q: &str) -> Result<Vec<Hit>, Fault> {
     let mut found: Vec<Transaction> = Vec::new();
     if let Some(digits) = digits(q) {
@@ -182,7 +181,7 @@ async fn payments(db: &mut Db, q: &str) -> Result<Vec<Hit>, Fault> {
     Ok(found.into_iter().map(hit).collect())
 }
 
-/// Rewards by the digits of their number and by the caller's id.
+/// Rewards by the digits of their number, and by external id.
 async fn of_rewards(db: &mut Db, q: &str, now: i64) -> Result<Vec<Hit>, Fault> {
     let mut found: Vec<Reward> = Vec::new();
     if let Some(digits) = digits(q) {
@@ -213,7 +212,7 @@ async fn of_payees(db: &mut Db, mut found: Vec<Payee>) -> Result<Vec<Hit>, Fault
     let mut names = payees::names(db, &found).await?;
     let hit = |payee: Payee| {
         let named = names.remove(&payee)?;
-        // An account's address is that of its owner on our side, which is not what was searched.
+        // An account's address is that of its owner on our side, so it was not matched.
         let email = named.email.filter(|_| matches!(payee, Payee::Partner(_)));
         let aside = [Some(named.external_id), email].into_iter().flatten();
         Some(Hit {

@@ -22,7 +22,6 @@ use crate::web::kit::shapes;
 
 const PATH: &str = "/api/v1/settings/payout";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get(PATH, Need::May(Permission::Read), read)

@@ -1,4 +1,4 @@
-//! `/settings/vendors/…`: connecting Stripe and PayPal. Secrets go in and never come out.
+//! `/settings/vendors/…`: connecting Stripe and PayPal. Secrets are write-only.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,7 +21,6 @@ use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 use crate::work::{Work, connect};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administer = Need::May(Permission::Administer);
     vec![
@@ -96,20 +95,20 @@ struct ConnectionJson {
     vendor: String,
     mode: String,
     /// The vendor's own id of the account that the credentials belong to: `acct_…` at Stripe, the application's client id
-    /// at PayPal. Null until it was read.
+    /// at PayPal. Null until it has been read.
     account: Option<String>,
-    /// The end of the credential.
+    /// The last four characters of the credential.
     last_four: String,
     connected_at: String,
-    /// Since when the vendor refuses the credentials; payments to it are paused.
+    /// Since when the vendor rejects the credentials; its payments are paused.
     rejected_at: Option<String>,
     rejected_why: Option<String>,
     last_event_at: Option<String>,
     signature_failures: i64,
-    /// By how many seconds our clock is ahead of the vendor's, behind it where negative; over 60 either way, nothing that was
-    /// lost is called absent.
+    /// How many seconds our clock is ahead of the vendor's; negative if behind. Over 60 either way, a lost request is never
+    /// concluded to be absent at the vendor.
     clock_skew_seconds: Option<i64>,
-    /// How many events were signed and could not be read. They are stored, and move nothing.
+    /// The number of correctly signed events that could not be parsed. They are stored, and change nothing.
     unreadable_events: i64,
 }
 

@@ -1,5 +1,5 @@
-//! Company settings: the name and the address that partners see, and the currency that new rewards are offered in. What is
-//! deliberately not here: the rules of paying (`payout`).
+//! Company settings: the name and address that partners see, and the default currency of new rewards. What is deliberately
+//! not here: the rules of paying (`payout`).
 
 use askama::Template;
 use axum::extract::State;
@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, get, post};
 
 const PAGE: &str = "/settings/company";
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![
@@ -30,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The currencies that something new can be in, and which is chosen.
+/// The currencies for new records, with the selected one marked.
 pub fn currencies(chosen: &str) -> Vec<(&'static str, bool)> {
     let open = Currency::all().filter(|currency| currency.ended().is_none());
     open.map(|currency| (currency.code(), currency.code() == chosen)).collect()

@@ -1,5 +1,5 @@
-//! How the vendors' connections stand, as Payout Settings shows them. What is deliberately not here: changing them
-//! (`connections`). Secrets never come out.
+//! The state of the vendors' connections on Payout Settings. What is deliberately not here: changing them (`connections`).
+//! Secrets are never shown.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::Web;
 use crate::work::ask;
 
-/// How long the page waits for a vendor before it says that it could not be asked.
+/// How long the page waits for a vendor before it shows that it could not be reached.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// How many payees that must connect again are named.
+/// How many payees who must reconnect are listed.
 const NAMED: i64 = 20;
 
-/// What a vendor refused, and what of the form may stand on the page again: never a secret.
+/// A vendor's refusal, and the form input to show again: never a secret.
 pub(super) struct Refused {
     pub vendor: Vendor,
     pub sentence: String,
@@ -26,7 +26,7 @@ pub(super) struct Refused {
     pub client_id: String,
 }
 
-/// An address that the vendor delivers to, as it has it.
+/// A webhook endpoint, as registered at the vendor.
 pub(super) struct HookRow {
     pub address: String,
     pub chip: Chip,
@@ -36,18 +36,18 @@ pub(super) struct HookRow {
     pub needed: &'static [&'static str],
 }
 
-/// A vendor with its connection, if it has one.
+/// A vendor, with its connection if it has one.
 pub(super) struct Connected {
     pub key: &'static str,
     pub label: &'static str,
     pub joined: Option<Joined>,
     pub wrong: Option<String>,
-    /// What the form holds: the mode, and PayPal's client id.
+    /// The form's values: the mode, and PayPal's client id.
     pub live: bool,
     pub client_id: String,
 }
 
-/// A vendor's connection as it is shown.
+/// A vendor's connection, for display.
 pub(super) struct Joined {
     pub mode: Chip,
     pub last_four: String,
@@ -55,16 +55,16 @@ pub(super) struct Joined {
     pub rejected: Option<(When, String)>,
     pub last_event: Option<When>,
     pub bad_signatures: String,
-    /// How many events were signed and could not be read.
+    /// The number of correctly signed events that could not be parsed.
     pub unreadable_events: String,
     pub balances: Option<Vec<Cash>>,
-    /// `None` when the vendor could not be asked.
+    /// `None` if the vendor could not be reached.
     pub hooks: Option<Vec<HookRow>>,
-    /// Whoever must connect again: address of their page and their name.
+    /// The payees who must reconnect: page and name.
     pub again: Vec<(String, String)>,
 }
 
-/// Both vendors, as they are now.
+/// Both vendors, with their current state.
 pub(super) async fn all(web: &Web, refused: Option<Refused>) -> Result<Vec<Connected>, Fault> {
     let known = store::vendors::all(&mut web.app.store.read().await?).await?;
     let mut rows = Vec::new();

@@ -1,5 +1,5 @@
-//! The vendors' connections on Payout Settings: proved at the vendor before they are saved. A refusal comes back in the
-//! vendor's words and leaves the rest as it was. Secrets go in and never come out.
+//! Saving the vendors' connections on Payout Settings, after the vendor has accepted the credentials. A refusal is shown in
+//! the vendor's words and changes nothing. Secrets are write-only.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -18,7 +18,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 use crate::work::connect;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![
@@ -40,7 +39,7 @@ async fn stripe(
     visit: Visit,
     Form(sent): Form<StripeKey>,
 ) -> Result<Response, Fault> {
-    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    // Credentials are not carried through the step-up page; they must be entered again afterwards.
     if !is_fresh(&session, web.app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
@@ -65,7 +64,7 @@ async fn paypal(
     visit: Visit,
     Form(sent): Form<PayPalKey>,
 ) -> Result<Response, Fault> {
-    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    // Credentials are not carried through the step-up page; they must be entered again afterwards.
     if !is_fresh(&session, web.app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
@@ -76,7 +75,7 @@ async fn paypal(
     said(&web, &visit, done, good, (Vendor::PayPal, mode, id)).await
 }
 
-/// Goes back to the page when it was saved; else shows it again with the vendor's words and what was typed.
+/// Redirects to the page if saved; otherwise shows it again with the vendor's message and the input.
 async fn said(
     web: &Web,
     visit: &Visit,

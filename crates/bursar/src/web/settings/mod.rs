@@ -11,7 +11,6 @@ mod payout;
 use crate::web::kit::route::Route;
 pub use company::currencies;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [company::routes(), payout::routes(), connections::routes(), api::routes(), api_vendors::routes()]
         .into_iter()

@@ -1,8 +1,8 @@
-//! Payout Settings: the rules of paying, in sections that are saved each alone. The vendors' connections stand beside
-//! them in `connections`.
+//! Payout Settings: the rules of paying, in sections that are saved separately. The vendors' connections are in
+//! `connections`.
 //!
-//! A section's form carries a tag of what the section was when it was shown, so that two people may save two sections at
-//! once, and neither overwrites unseen what the other has changed. What is refused comes back as it was typed.
+//! A section's form carries a tag of the section's values when it was shown, so two people may save two sections at once,
+//! and neither overwrites unseen what the other has changed. Refused input is kept.
 
 mod fees;
 
@@ -24,7 +24,6 @@ use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, Web, get, post};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![
@@ -35,7 +34,7 @@ pub fn routes() -> Vec<Route> {
 
 pub(super) const PAGE: &str = "/settings/payouts";
 
-/// A part of the settings that is saved by itself.
+/// A part of the settings that is saved separately.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Section {
     Methods,
@@ -82,7 +81,7 @@ impl Section {
         }
     }
 
-    /// Tells whether the section was changed since: a hash over its values.
+    /// A hash over the section's values, to detect changes.
     fn tag(self, of: &Document) -> String {
         let values = match self {
             Self::Methods => serde_json::json!([of.enabled, of.vendors]),
@@ -103,7 +102,7 @@ impl Section {
     }
 }
 
-/// Everything that can be typed on the page, as texts; a form holds the part of its section.
+/// All inputs of the page, as text; a form has only those of its section.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Typed {
@@ -182,7 +181,7 @@ impl Typed {
         }
     }
 
-    /// What is on the page: what was typed in its own section, how it is in the others.
+    /// What the page shows: the input in its own section, the current values in the others.
     fn beside(&self, document: &Document, section: Section) -> Self {
         let (mut shown, typed) = (Self::of(document), self.clone());
         match section {
@@ -269,7 +268,7 @@ fn column(fees: &[FeeTable], of: impl Fn(&FeeTable) -> String) -> Vec<String> {
     fees.iter().map(of).collect()
 }
 
-/// The lines that hold something.
+/// The lines that are not blank.
 fn filled(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
@@ -365,7 +364,7 @@ impl SettingsPage {
         self.tags.iter().find(|(of, _)| *of == section).map_or("", |(_, tag)| tag)
     }
 
-    /// What is wrong in a section.
+    /// The error of a section.
     fn wrong_in(&self, section: &str) -> Option<&str> {
         self.wrong.as_ref().filter(|wrong| wrong.section == section).map(|wrong| wrong.sentence.as_str())
     }
@@ -379,7 +378,7 @@ async fn show(State(web): State<Web>, visit: Visit) -> Result<Response, Fault> {
     page(&web, &visit, None, None).await
 }
 
-/// The page, with what was refused in one of its sections or at one of the vendors.
+/// The page, with what was refused in one of its sections or by one of the vendors.
 pub(super) async fn page_after(web: &Web, visit: &Visit, refused: Refused) -> Result<Response, Fault> {
     page(web, visit, None, Some(refused)).await
 }

@@ -1,5 +1,5 @@
-//! Every part that pages are made of, on one page of the demonstration: for whoever builds a page, and for whoever checks
-//! that a part can be read in light, dark, print and high contrast. Anywhere else there is no such page.
+//! Every page component on one page of the demonstration, for people who build pages, and for checking that components are
+//! readable in light, dark, print and high contrast. Not available elsewhere.
 
 use askama::Template;
 use axum::extract::State;
@@ -19,7 +19,6 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/styleguide", Need::May(Permission::Read), show)]
 }

@@ -1,5 +1,5 @@
-//! One's own login, for our own people and for partners alike: changing the password, and where one is signed in. What is
-//! deliberately not here: the pages (`preferences`, `portal::account`), which have words of their own.
+//! A person's own login, for our own people and for partners: changing the password, and sessions. What is deliberately not
+//! here: the pages (`preferences`, `portal::account`), which have their own texts.
 
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub struct Passwords {
     current: String,
     #[serde(default)]
     code: String,
-    /// In the place of both.
+    /// In place of password and code.
     passkey: Option<String>,
     #[serde(default)]
     password: String,
@@ -30,31 +30,29 @@ pub struct Passwords {
 }
 
 pub enum Changed {
-    /// It is another one now.
     Done,
     Slow,
-    /// The present one was wrong.
+    /// The current password was wrong.
     Wrong,
     /// The code of the second factor was wrong.
     WrongCode,
     /// The code was used before.
     UsedCode,
-    /// The passkey was not believed.
     WrongPasskey,
-    /// There is none yet, and they must prove first who they are.
+    /// They have no password yet, and must step up first.
     ProveFirst,
-    /// The two new ones differ.
+    /// The two new passwords differ.
     NotTheSame,
     Refused(OpsError),
 }
 
-/// What a passkey signs that is shown to change a password at this path. The new password is no part of it: the trail keeps
-/// what was signed, and a hash of a password that anybody may compute is as good as the password.
+/// What a passkey signs to change a password at this path. Leaves out the new password: the audit trail stores what was
+/// signed, and an unsalted hash would expose the password.
 pub fn to_change(path: &str) -> Deed {
     Deed::of(path, [])
 }
 
-/// Changes the password of whoever holds a session, by a form that was sent to this path.
+/// Changes the password of a session's person, with a form posted to this path.
 pub async fn change_password(
     web: &Web,
     session: &Session,
@@ -62,7 +60,7 @@ pub async fn change_password(
     sent: &Passwords,
 ) -> Result<Changed, Fault> {
     let (app, id) = (&web.app, session.actor.id);
-    // Before anything is shown: a slip of the pen must not use a code up.
+    // Check this first: a typo must not use up a code.
     if sent.password != sent.again {
         return Ok(Changed::NotTheSame);
     }
@@ -87,15 +85,15 @@ pub async fn change_password(
     }
 }
 
-/// The form that ends sessions: one of them, or without its name all but the one that is used.
+/// The form that ends sessions: a single one, or without its id all except the current one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ending {
-    /// The name of the one.
+    /// The session's id.
     pub one: Option<String>,
 }
 
-/// Ends one session of whoever holds one, or all others. Whether it was one, and it was there.
+/// Ends one of the person's sessions, or all others. Returns whether the single session existed.
 pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<bool>, Fault> {
     match &sent.one {
         Some(one) => Ok(Some(sessions::end_one(app, &session.actor, session.actor.id, one).await?)),
@@ -106,22 +104,21 @@ pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<b
     }
 }
 
-/// A browser somebody is signed in with.
+/// A browser with a session.
 pub struct Device {
     pub id: String,
-    /// What it calls itself, if that can be told.
     pub name: Option<String>,
-    /// The address it was last used from, where it is known.
+    /// The address it was last used from, if known.
     pub address: Option<String>,
     pub since: i64,
     /// When it was last used.
     pub seen: i64,
-    /// It is the one that asks.
+    /// Whether it is the current one.
     pub here: bool,
 }
 
 impl Device {
-    /// One of somebody's sessions, as seen from the session of this name.
+    /// A session, as seen from the session with id `here`.
     pub fn of(one: stored::Session, here: &str) -> Self {
         Self {
             name: one.device.as_deref().and_then(browser),
@@ -134,18 +131,18 @@ impl Device {
     }
 }
 
-/// Where whoever holds a session is signed in, the newest first.
+/// The sessions of a session's person, newest first.
 pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Fault> {
     let found = sessions::list(db, session.actor.id, now).await?;
     Ok(found.into_iter().map(|one| Device::of(one, &session.id)).collect())
 }
 
-/// Its name and system, in two words; the whole of what it says is of no use to people.
+/// The browser and system of a user agent, in two words.
 pub fn browser(agent: &str) -> Option<String> {
     let first = |names: &[(&str, &'static str)]| {
         names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
     };
-    // The order counts: most browsers also claim to be those below them.
+    // The order matters: most browsers also claim to be those below them.
     let name =
         first(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
     let system = first(&[

@@ -1,5 +1,5 @@
-//! `/api-keys`: which keys there are and how each stands, and taking one away. What is deliberately not here: making one, which
-//! takes a person who has just proved who they are.
+//! `/api-keys`: listing keys with their state, and revoking one. What is deliberately not here: creating one, which
+//! requires a person's step-up.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -21,7 +21,6 @@ use crate::web::kit::route::{Need, Route, delete, get};
 use crate::web::kit::session::Who;
 use crate::web::kit::shapes;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![
@@ -41,7 +40,7 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    /// Revoked ones too.
+    /// Include revoked keys.
     revoked: Option<bool>,
 }
 
@@ -52,23 +51,23 @@ struct KeyJson {
     #[schema(value_type = shapes::KeyId)]
     id: String,
     name: String,
-    /// The end of the key.
+    /// The last four characters of the key.
     last_four: String,
     #[schema(value_type = shapes::RoleName)]
     role: &'static str,
     /// The partner it acts for.
     partner: Option<String>,
     scopes: Vec<String>,
-    /// The addresses and networks it is taken from; none for any.
+    /// The addresses and networks it is allowed from; empty for any.
     addresses: Vec<String>,
-    /// `works`, `ended` by itself, `maker_gone` with whoever made it, or `revoked`.
+    /// `works`, `ended` (expired), `maker_gone` (the person who made it may no longer make keys), or `revoked`.
     state: &'static str,
     created_at: String,
-    /// The id of whoever made it, or `operator` for the command line.
+    /// The id of the person who made it, or `operator` for the command line.
     made_by: Option<String>,
-    /// When it ends by itself; null when it does not.
+    /// When it expires; null if it does not.
     ends_at: Option<String>,
-    /// To about five minutes.
+    /// Accurate to about five minutes.
     last_used_at: Option<String>,
     last_used_from: Option<String>,
     revoked_at: Option<String>,

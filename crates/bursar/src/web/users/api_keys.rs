@@ -1,5 +1,5 @@
-//! API keys: who made which, when each ends, and when and from where it was last used; making one, which is shown this once;
-//! from which addresses one is taken, and whether it must say so; taking one away.
+//! API keys: who made them, when they expire, and when and from where they were last used; creating one, which is shown
+//! once; allowed addresses, and whether they are required; revoking.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -28,7 +28,6 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
 const PAGE: &str = "/keys";
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get(PAGE, ADMINISTERS, list),
@@ -92,7 +91,7 @@ impl Row {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Ask {
-    /// `yes`: revoked ones too.
+    /// `yes` to include revoked keys.
     revoked: Option<String>,
 }
 
@@ -100,11 +99,11 @@ struct Ask {
 #[template(path = "users/api_keys.html")]
 struct ListPage {
     frame: Frame,
-    /// Revoked ones are shown too.
+    /// Whether revoked keys are shown.
     all: bool,
     rows: Vec<Row>,
     next: Option<String>,
-    /// Keys that pay or administer must name the addresses they are taken from.
+    /// Whether keys that may pay or administer must have an address list.
     required: bool,
     fresh: bool,
 }
@@ -152,7 +151,7 @@ struct Typed {
     addresses: Option<String>,
 }
 
-/// How long a key lasts, as it is chosen: the word, and what it says.
+/// The lifetimes to choose from: value and label.
 const LASTS: [(&str, &str); 6] = [
     ("7d", "7 days"),
     ("30d", "30 days"),
@@ -172,7 +171,7 @@ struct NewPage {
 }
 
 impl NewPage {
-    /// What is wrong with a field.
+    /// The error of a field.
     fn at(&self, field: &str) -> Option<&str> {
         let wrong = self.wrong.as_ref()?;
         (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
@@ -237,7 +236,7 @@ async fn make(
 }
 
 impl Typed {
-    /// The key that is meant.
+    /// The key described by the input.
     fn meant(&self, now: i64) -> Result<NewKey, Refusal> {
         let Some(role) = self.role.as_deref().and_then(Role::parse) else {
             return Err(Refusal::new("missing", "Choose what the key may do.").at("role"));
@@ -295,7 +294,7 @@ async fn revoke(
 struct AddressesPage {
     frame: Frame,
     row: Row,
-    /// What was typed, a line each.
+    /// The input, one address per line.
     typed: String,
     wrong: Option<String>,
 }
@@ -363,7 +362,7 @@ async fn change_addresses(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rules {
-    /// `required`, or nothing.
+    /// `required`, or empty.
     addresses: Option<String>,
 }
 

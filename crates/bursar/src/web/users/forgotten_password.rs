@@ -1,5 +1,5 @@
-//! A forgotten password: asking for a link, and choosing another password with it, for our own people and partners alike. What
-//! is deliberately not here: invitations, whose links open other doors (`join`, `portal::sign_in`).
+//! A forgotten password: asking for a link, and choosing a new password with it, for our own people and partners. What is
+//! deliberately not here: invitations, whose links are separate (`join`, `portal::sign_in`).
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -19,7 +19,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{self, Device, MOST_EMAIL_BYTES, arrive, too_many};
 use crate::web::portal::{Language, Words, asked, spoken};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/forgotten", Need::Open, form),
@@ -45,7 +44,7 @@ struct AskPage {
     why: Option<&'static str>,
 }
 
-/// The page in one of its states, for the door that an address belongs to.
+/// The page in one of its states, for our own people or for partners, by address.
 fn ask_page(
     app: &App,
     headers: &HeaderMap,
@@ -80,7 +79,7 @@ struct Address {
     email: String,
 }
 
-/// The same answer, as fast, whether somebody signs in with the address or not.
+/// Gives the same response, equally fast, whether or not the address has a login.
 async fn ask(
     State(web): State<Web>,
     headers: HeaderMap,
@@ -115,7 +114,7 @@ struct ChoosePage {
     t: &'static Words,
     version: &'static str,
     login: &'static str,
-    /// Where they sign in with; nothing when the link is used up.
+    /// The address they sign in with; `None` if the link is no longer valid.
     email: Option<String>,
     why: Option<&'static str>,
 }

@@ -1,5 +1,5 @@
-//! Taking up an invitation as a colleague: the one-time link, a password, and they are in. Partners have a door of their own
-//! (`portal::sign_in`).
+//! Accepting an invitation as a colleague: the one-time link, a password, and they are signed in. Partners have their own
+//! page (`portal::sign_in`).
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -16,7 +16,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::{Device, arrive};
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![get("/join/{token}", Need::Open, form), post("/join/{token}", Need::Open, join)]
 }
@@ -25,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[template(path = "users/join.html")]
 struct JoinPage {
     version: &'static str,
-    /// Where they will sign in with; nothing when the link is used up.
+    /// The address they will sign in with; `None` if the link is no longer valid.
     email: Option<String>,
     why: Option<String>,
 }

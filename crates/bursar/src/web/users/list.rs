@@ -1,6 +1,5 @@
-//! People: everybody who signs in, each with their role and when they were last here; inviting a colleague; and one person with
-//! what an administrator may do about them. API keys are in `api_keys`. What is deliberately not here: inviting a partner,
-//! which begins on their own page (`payees::invite`).
+//! People: everybody who signs in, with their role and when they were last active; and inviting a colleague. API keys are
+//! in `api_keys`. What is deliberately not here: inviting a partner, which starts on the partner's page (`payees::invite`).
 
 use askama::Template;
 use axum::extract::State;
@@ -23,10 +22,9 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
-/// Who may see and change people and keys.
+/// Permission to see and change people and keys.
 pub const ADMINISTERS: Need = Need::May(Permission::Administer);
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get("/people", ADMINISTERS, list),
@@ -35,12 +33,12 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Our own roles, as somebody chooses one of them.
+/// The roles of our own people, to choose from.
 pub fn our_roles() -> Vec<Role> {
     Role::ALL.iter().copied().filter(|role| !role.is_partners()).collect()
 }
 
-/// Whether somebody can sign in.
+/// Whether somebody can sign in, as a chip.
 pub fn chip(one: &Listed) -> Chip {
     match (one.disabled_at, one.has_password) {
         (Some(_), _) => Chip { tone: "bad", words: "Shut out" },
@@ -65,7 +63,7 @@ impl Ask {
         self.of.as_deref() == Some("partners")
     }
 
-    /// What it means to the database, or the words that mean nothing.
+    /// The filter for the database, or the invalid value.
     fn filter(&self, before: Option<String>) -> Result<Filter, String> {
         let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
         let kind = match self.of.as_deref() {
@@ -172,7 +170,7 @@ struct NewPage {
 }
 
 impl NewPage {
-    /// What is wrong with a field.
+    /// The error of a field.
     fn at(&self, field: &str) -> Option<&str> {
         let wrong = self.wrong.as_ref()?;
         (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
@@ -184,7 +182,7 @@ impl NewPage {
 }
 
 async fn form(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
-    // Before anything is typed, not after it: what is typed would be lost on the way to the password and back.
+    // Step up before the form, not after it: the input would be lost on the way.
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/people/new"));
     }

@@ -1,5 +1,5 @@
-//! The pages that stand without a frame, because nobody need be signed in: signing in, and what went wrong. The verbs of
-//! signing in are in `sign_in`.
+//! Pages without the layout, because nobody may be signed in: signing in, and its errors. The sign-in requests are handled
+//! in `sign_in`.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,7 +14,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 use crate::web::portal::{Language, Words};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/login", Need::Open, login)]
 }
@@ -26,14 +25,14 @@ struct Login {
     why: Option<&'static str>,
     next: String,
     passkey: Option<Button>,
-    /// What is said of passkeys.
+    /// The texts that the passkey button uses.
     t: &'static Words,
-    /// The provider that people can sign in with, by name.
+    /// The name of the identity provider, if there is one.
     provider: Option<String>,
 }
 
 impl Login {
-    /// Where they want to go, as a part of an address.
+    /// Where they want to go, encoded for a URL.
     fn on(&self) -> String {
         url::form_urlencoded::byte_serialize(self.next.as_bytes()).collect()
     }
@@ -56,7 +55,7 @@ pub fn by_link() -> Result<Response, Fault> {
     html(&Link { version: assets_version() })
 }
 
-/// The form again, after too many tries.
+/// The form again, after too many attempts.
 pub fn again(app: &App, next: Option<String>) -> Result<Response, Fault> {
     page(app, Some("Too many tries. Wait a minute, then try again."), next)
 }
@@ -84,7 +83,7 @@ async fn login(State(app): State<App>, Query(ask): Query<Ask>) -> Result<Respons
     page(&app, why, ask.next)
 }
 
-/// Why somebody who came by the provider is not in, for themselves.
+/// Why a sign-in through the identity provider failed, for the person.
 fn by_provider(why: &str) -> &'static str {
     match why {
         "provider_over" => {

@@ -1,4 +1,4 @@
-//! Everybody who signs in, and API keys: signing in and out, second factors, one's own account, and who may come in.
+//! Logins and API keys: signing in and out, second factors, a person's own account, and managing who has access.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod account;
@@ -29,7 +29,6 @@ pub use preferences::zones;
 pub use second_factor::{is_on_the_way, set_it_up};
 pub use step_up::{Asked as ProofAsked, ask as ask_for_proof, by_provider, take as take_proof, to_go_on};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [
         sign_in::routes(),

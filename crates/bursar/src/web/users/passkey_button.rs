@@ -1,5 +1,5 @@
-//! The button that asks for a passkey, and what a device is asked for, as our script reads it. What is deliberately not here:
-//! signing in with one (`passkeys`), adding and removing them (`second_factor`).
+//! The button that asks for a passkey, and the request for the device as our script reads it. What is deliberately not
+//! here: signing in with one (`passkeys`), adding and removing them (`second_factor`).
 
 use serde::Serialize;
 
@@ -8,33 +8,33 @@ use crate::ops::people::Session;
 use crate::ops::people::passkeys::{self, Asked, Deed};
 use crate::webauthn::{self, ALGORITHMS};
 
-/// Where the script asks what is to be signed: for a proof, for signing in, and in the place of a code.
+/// Where the script gets the challenge: for a step-up, for signing in, and in place of a code.
 pub const TO_PROVE: &str = "/passkey";
 
 pub const ALONE: &str = "/login/challenge";
 
 pub const SECOND: &str = "/login/code/challenge";
 
-/// A button that asks for a passkey in the place of what a form asks for.
+/// A button for using a passkey in place of a form's inputs.
 pub struct Button {
-    /// Where the script asks what is to be signed.
+    /// Where the script gets the challenge.
     pub at: &'static str,
-    /// What it sends for that.
+    /// What the script sends to get it.
     pub send: String,
 }
 
 impl Button {
-    /// For signing in with nothing else; nothing where passkeys cannot be used.
+    /// For signing in with a passkey alone; `None` if passkeys cannot be used.
     pub fn alone(app: &App) -> Option<Self> {
         passkeys::is_here(app).then(|| Self { at: ALONE, send: String::new() })
     }
 
-    /// In the place of a code.
+    /// In place of a code.
     pub fn second() -> Self {
         Self { at: SECOND, send: String::new() }
     }
 
-    /// In the place of a password and a code, for one deed; nothing for whoever has no passkey.
+    /// In place of a password and a code, for one action; `None` if they have no passkey.
     pub fn to_prove(app: &App, session: &Session, deed: &Deed) -> Option<Self> {
         let can = session.has_passkey && passkeys::is_here(app);
         let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -43,7 +43,7 @@ impl Button {
     }
 }
 
-/// What a device is asked for, as our script reads it.
+/// The request for the device, as our script reads it.
 #[derive(Serialize)]
 pub struct Told {
     challenge: String,
@@ -76,7 +76,7 @@ impl From<Asked> for Told {
     }
 }
 
-/// What a device is asked for, as it stands on a page.
+/// The request for the device, as JSON for the page.
 pub fn written(asked: Asked) -> String {
     serde_json::to_string(&Told::from(asked)).unwrap_or_default()
 }

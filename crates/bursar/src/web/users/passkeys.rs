@@ -1,6 +1,6 @@
-//! Passkeys on pages: what a browser is asked to have signed, and signing in with one. The script of our pages asks for the
-//! first and sends what the device answers as one field of an ordinary form. What is deliberately not here: adding and removing
-//! them (`second_factor`), and the forms that take one in the place of a password (`step_up`, `portal::sign_in`).
+//! Passkeys on pages: the challenges for the browser, and signing in with one. Our script gets the challenge and sends the
+//! device's answer as a field of an ordinary form. What is deliberately not here: adding and removing passkeys
+//! (`second_factor`), and the forms that take one in place of a password (`step_up`, `portal::sign_in`).
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -23,7 +23,6 @@ use crate::web::kit::route::{Need, Route, Web, post};
 use crate::web::kit::session::{self, Device, PORTAL_LOGIN, SignedIn, is_ours, is_portal, too_many};
 use crate::webauthn::{self, Shown};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         post(TO_PROVE, Need::Login, ask_to_prove),
@@ -92,7 +91,7 @@ async fn sign_in(
     let app = &web.app;
     let portal = sent.next.as_deref().is_some_and(is_portal);
     let shown: Option<Shown> = webauthn::read(&sent.passkey);
-    // Nobody guesses a passkey; what is slowed down here is making others look at signatures.
+    // Passkeys cannot be guessed; this limits the cost of verifying signatures.
     let of = shown.as_ref().map_or("", |shown| shown.id.as_str());
     if let Err(wait) = web.tries.code(&format!("passkey {of}"), network, false, app.clock.now()) {
         return Ok(too_many(login_again(app, portal, &headers, sent.next)?, wait));
@@ -101,7 +100,7 @@ async fn sign_in(
         (Some(shown), Some(asked)) => people::passkeys::sign_in(app, asked, &shown, &browser).await?,
         (_, _) => None,
     };
-    // Whichever it was: unknown here, somebody's who is shut out, too late, or not believed.
+    // One response for all cases: unknown, disabled, too late, or rejected.
     let Some((email, Entered::In(token))) = entered else {
         let page = if portal { PORTAL_LOGIN } else { "/login" };
         let next = sent.next.as_deref().filter(|next| !next.is_empty() && is_ours(next)).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Choosing a password of one's own, for people who came by a one-time link. Partners do it on their own page. What is
-//! deliberately not here: giving somebody else a password (`bursar user reset`).
+//! Choosing a password, for people who came by a one-time link. Partners do it on their own page. What is deliberately not
+//! here: setting somebody else's password (`bursar user reset`).
 
 use askama::Template;
 use axum::extract::State;
@@ -19,7 +19,6 @@ use crate::web::kit::route::{Need, Route, Web, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh};
 use crate::web::portal::{Language, Words};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get(PAGE, Need::Login, show), post(PAGE, Need::Login, change)]
 }
@@ -31,16 +30,16 @@ const PAGE: &str = "/password";
 struct PasswordPage {
     version: &'static str,
     csrf: String,
-    /// The address that they sign in with.
+    /// The address they sign in with.
     address: String,
     has_password: bool,
     has_factor: bool,
     has_app: bool,
     passkey: Option<Button>,
     t: &'static Words,
-    /// Without a password, only whoever came by their link just now may choose one.
+    /// Whether they came too long ago: without a password, one can only be chosen right after using a link.
     too_late: bool,
-    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    /// If they can step up with their identity provider: its name, and the address.
     provider: Option<(String, String)>,
     why: Option<String>,
 }

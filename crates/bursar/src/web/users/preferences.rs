@@ -1,5 +1,5 @@
-//! What whoever is signed in chooses for themselves: light or dark, the zone of times, single keys, none of which changes what
-//! a page says; and where they are signed in. Their password is changed in `password`.
+//! Personal preferences: color theme, time zone and keyboard shortcuts, which do not change content; and sessions. The
+//! password is changed in `password`.
 
 use askama::Template;
 use axum::extract::State;
@@ -20,7 +20,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get, post};
 use crate::web::kit::session::SignedIn;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
     vec![
@@ -33,7 +32,7 @@ pub fn routes() -> Vec<Route> {
 
 const PAGE: &str = "/me";
 
-/// A browser somebody is signed in with, as our own people read it.
+/// A session, as shown to our own people.
 pub(super) struct Row {
     pub id: String,
     pub name: String,
@@ -62,20 +61,19 @@ struct MePage {
     frame: Frame,
     themes: [(&'static str, &'static str, bool); 3],
     zones: Vec<(String, bool)>,
-    /// Where they are signed in.
     devices: Vec<Row>,
     has_app: bool,
     has_passkey: bool,
-    /// Who they are or were at providers.
+    /// Their current and former accounts at identity providers.
     linked: Vec<Linked>,
 }
 
-/// Who somebody is or was at a provider, for people.
+/// A current or former account at an identity provider.
 pub(super) struct Linked {
     pub issuer: String,
     pub subject: String,
     pub since: When,
-    /// Until when, where it was taken away.
+    /// Until when, if it was unlinked.
     pub until: Option<When>,
     /// Since when it may be linked again.
     pub allowed: Option<When>,
@@ -114,7 +112,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
     visit.show(&page)
 }
 
-/// The zones that people live in, by name.
+/// The time zones of places, by name.
 pub fn zones(chosen: Option<&str>) -> Vec<(String, bool)> {
     let known = jiff::tz::db().available().map(|name| name.to_string());
     let mut names: Vec<String> = known.filter(|name| is_of_a_place(name)).collect();

@@ -1,5 +1,5 @@
-//! Signing in with the provider of one's own company: sending a browser there, and letting in whoever comes back. What is
-//! deliberately not here: what the provider signs (`work::provider`), and who may come in (`ops::people::provider`).
+//! Single sign-on: redirecting a browser to the identity provider, and signing in whoever comes back. What is deliberately
+//! not here: what the provider signs (`work::provider`), and who may sign in (`ops::people::provider`).
 
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
@@ -17,7 +17,6 @@ use crate::web::kit::session::{
 use crate::web::kit::{client, session};
 use crate::work::provider::{self, BACK};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/login/provider", Need::Open, send), get(BACK, Need::Open, back)]
 }
@@ -25,15 +24,15 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize)]
 struct Ask {
     next: Option<String>,
-    /// `yes`: they prove there once more who they are, however long ago they did.
+    /// `yes`: they must authenticate again there, however recently they did.
     again: Option<String>,
 }
 
-/// The longest path of ours that somebody comes back to, in bytes: it is kept in a cookie, which may hold four thousand.
+/// The longest path to return to, in bytes: it is stored in a cookie, which holds four thousand.
 const MOST_NEXT: usize = 1_500;
 
-/// To the provider. It is a link and no form, since browsers ask of a form where all the addresses it is sent on to are, and a
-/// provider may send on to others.
+/// Redirects to the provider. A link and not a form, because browsers check every redirect target of a form, and a provider
+/// may redirect to other hosts.
 async fn send(
     State(web): State<Web>,
     method: Method,
@@ -47,12 +46,12 @@ async fn send(
     if app.config.oidc.issuer.is_none() {
         return Ok(Redirect::to("/login").into_response());
     }
-    // A page elsewhere signs nobody in: they press the button on ours.
+    // Other sites cannot start a sign-in: the person presses the button on our page.
     let site = request.headers().get("sec-fetch-site");
     if site.is_some_and(|site| site == "cross-site" || site == "same-site") {
         return Ok(Redirect::to("/login").into_response());
     }
-    // An hour's first one is a question to the provider.
+    // The first one in an hour queries the provider.
     let network = client::network(&request, &app.config.trusted_proxies);
     web.tries.knock(network, app.clock.now()).map_err(Fault::slow_down)?;
     let next = ask.next.filter(|next| is_ours(next) && next.len() <= MOST_NEXT).unwrap_or_default();
@@ -61,7 +60,7 @@ async fn send(
         Ok(address) => address,
         Err(fault) => return Ok(told(&fault)),
     };
-    // Whoever proves once more who they are is who they were.
+    // After a step-up, the same person must come back.
     let session = if again { by_cookie(app, request.headers(), None).await? } else { None };
     let visit = people::visit(app, &sent, &next, again, session.map(|session| session.actor.id));
     let mut response = Redirect::to(address.as_str()).into_response();
@@ -69,7 +68,7 @@ async fn send(
     Ok(response)
 }
 
-/// What the provider sends back. A part that is not known here is none of ours to refuse.
+/// The provider's redirect back. Unknown parameters are ignored.
 #[derive(Deserialize)]
 struct Returned {
     code: Option<String>,
@@ -99,7 +98,7 @@ async fn back(
         None => None,
     };
     let Some(visit) = visit else { return Ok(to_login("provider_over")) };
-    // Where it says who it is, it must be the one they were sent to.
+    // If the redirect names an issuer, it must be the one they were sent to.
     let other = |iss: &String| !bool::from(iss.as_bytes().ct_eq(issuer.as_bytes()));
     if returned.iss.as_ref().is_some_and(other) {
         tracing::warn!(
@@ -131,8 +130,8 @@ async fn back(
     Ok(response)
 }
 
-/// Where they go then. Whoever was to prove once more who they are, and of whom the provider does not say that they have, is
-/// told so: what they wanted to do would only ask them again.
+/// Where to go next. If this was a step-up and the provider does not confirm it, says so: the intended page would only ask
+/// again.
 fn then(visit: &Visit, shown: &Shown, now: i64) -> Option<String> {
     let next = Some(&visit.next).filter(|next| !next.is_empty()).cloned();
     if !visit.again || shown.proved_at.is_some_and(|at| now - at <= FRESH_US) {
@@ -151,7 +150,7 @@ fn to_login(why: &str) -> Response {
     Redirect::to(&format!("/login?why={why}")).into_response()
 }
 
-/// What is wrong at the provider or in the settings: the log says what to do, whoever signs in what it means for them.
+/// A fault at the provider or in the settings: the log says what to do, the person is told what it means for them.
 fn told(fault: &provider::Fault) -> Response {
     match fault {
         provider::Fault::Away(why) => {
@@ -184,7 +183,7 @@ fn told(fault: &provider::Fault) -> Response {
     }
 }
 
-/// For whoever has shown their second factor, and whose login belongs to another account there by now.
+/// For somebody who completed their second factor after their login was linked to another account there.
 pub(super) fn elsewhere() -> Response {
     tracing::warn!(
         "somebody came by the provider and showed their second factor, and their login was linked to another account there meanwhile, or unlinked; their page under People and keys says which"

@@ -1,20 +1,20 @@
-//! A text as a picture that telephones read, drawn into the page itself: nothing is asked of another host.
+//! QR codes, drawn inline as SVG, so that no other host is contacted.
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
-/// The light space around it that readers need, in dots.
+/// The quiet zone that readers need, in modules.
 const AROUND: i32 = 4;
 
-/// The picture, as a page draws it.
+/// A QR code, for drawing.
 pub struct Qr {
-    /// Its width and height in dots.
+    /// Its width and height in modules.
     pub size: i32,
-    /// The dark dots, as the path of an SVG.
+    /// The dark modules, as an SVG path.
     pub path: String,
 }
 
 impl Qr {
-    /// The picture of a text; nothing when it is too long for one.
+    /// The QR code of a text; `None` if it is too long.
     pub fn of(text: &str) -> Option<Self> {
         let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
         let mut path = String::new();

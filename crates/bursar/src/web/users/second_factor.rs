@@ -1,6 +1,6 @@
-//! The second factor of whoever is signed in, partner or not: setting up an app, adding and removing passkeys, recovery codes,
-//! turning it off; and the form that asks for a code or a passkey when somebody signs in. What is deliberately not here: the
-//! proof before something that matters (`step_up`, `portal::sign_in`), and taking somebody else's away (`show`).
+//! The second factor of the signed-in person, partner or not: setting up an app, adding and removing passkeys, recovery
+//! codes, turning it off; and the form for the second factor at sign-in. What is deliberately not here: the step-up before
+//! sensitive actions (`step_up`, `portal::sign_in`), and removing somebody else's factor (`show`).
 
 use askama::Template;
 use axum::extract::{Extension, State};
@@ -29,7 +29,6 @@ use crate::web::kit::session::{self, Device, SignedIn, is_fresh, is_ours, just_c
 use crate::web::portal::{Language, Words, asked, spoken};
 use crate::webauthn;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, Need::Login, show),
@@ -53,11 +52,11 @@ const NEW: &str = "/factor/new";
 const NEW_PASSKEY: &str = "/factor/passkeys/new";
 const CODE: &str = "/login/code";
 
-/// A change of a second factor: where its form is sent, and what it does in words.
+/// A change of a second factor: its form's target, and what it does in words.
 #[derive(Clone, Copy)]
 struct Change {
     path: &'static str,
-    /// By whether there is an app already.
+    /// The text depends on whether there is an app already.
     told: fn(&Words, bool) -> &'static str,
 }
 
@@ -69,40 +68,40 @@ const REMOVE_APP: Change = Change { path: "/factor/app/remove", told: |t, _| t.f
 const ADD: Change = Change { path: "/factor/passkeys", told: |t, _| t.passkey_add };
 const REMOVE: Change = Change { path: "/factor/passkeys/remove", told: |t, _| t.passkey_remove };
 
-/// Whether a page is on the way to a second factor: what somebody may reach who needs one and has none yet.
+/// Whether a page may be reached by somebody who must set up a second factor first.
 pub fn is_on_the_way(path: &str) -> bool {
     path == PAGE
         || path.starts_with("/factor/")
         || matches!(path, "/logout" | "/prove" | "/password" | "/welcome")
 }
 
-/// Where whoever must set one up goes.
+/// Redirects somebody who must set one up.
 pub fn set_it_up() -> Response {
     Redirect::to(PAGE).into_response()
 }
 
 enum Shows {
     Standing(Standing),
-    /// What is to be scanned.
+    /// The secret of a new app, to be scanned.
     Setup(Setup, Option<Qr>),
     Codes(Vec<String>),
-    /// Who they are is to be shown again, before this is done.
+    /// A step-up is needed before this change.
     Again(Again),
-    /// A passkey is to be made: what their browser is asked for, and what it may be called.
+    /// A passkey is being created: the request for the browser, and the suggested name.
     Passkey(String, String),
 }
 
-/// A change that waits for a proof.
+/// A change that waits for a step-up.
 struct Again {
     path: &'static str,
-    /// What is done, in words.
+    /// What it does, in words.
     told: String,
-    /// What the form holds beside.
+    /// The other fields of the form.
     fields: Vec<(&'static str, String)>,
     has_app: bool,
     has_factor: bool,
     passkey: Option<Button>,
-    /// Where whoever has no password chooses one first: what the link says, and where it leads.
+    /// If they have no password: where to choose one first, as link text and address.
     first: Option<(String, String)>,
 }
 
@@ -115,10 +114,10 @@ struct FactorPage {
     version: &'static str,
     csrf: String,
     home: &'static str,
-    /// The page about one's own login.
+    /// The page about the person's own login.
     own: &'static str,
     shows: Shows,
-    /// Where people reach this, when passkeys cannot be used there.
+    /// The address people use, if passkeys do not work there.
     not_here: Option<String>,
     why: Option<&'static str>,
 }
@@ -129,12 +128,12 @@ impl FactorPage {
         self.t.factor_since.replace("{day}", &clock::date(*since))
     }
 
-    /// How many recovery codes are left, in a sentence.
+    /// The number of recovery codes left, in a sentence.
     fn codes_left(&self, standing: &Standing) -> String {
         self.t.codes_left.replace("{count}", &standing.codes_left.to_string())
     }
 
-    /// When a passkey was added and used, in a sentence.
+    /// When a passkey was added and last used, in a sentence.
     fn of_passkey(&self, one: &Passkey) -> String {
         let day = clock::date(one.made_at);
         match one.used_at {
@@ -149,7 +148,7 @@ impl FactorPage {
     }
 }
 
-/// The page about one's own login.
+/// The page about the person's own login.
 fn own_page(session: &Session) -> &'static str {
     if session.actor.role.is_partners() { "/portal/account" } else { "/me" }
 }
@@ -181,12 +180,12 @@ async fn page(
         why: why.map(|why| why(t)),
     };
     let status = if page.why.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    // Nothing that is shown this once may be kept under a form's one-time key.
+    // What is shown once must not be stored under a form's one-time key.
     Ok((status, Extension(NotKept), html(&page)?).into_response())
 }
 
-/// Whether they may not even set up their first app: they have not just proved who they are, nor just come by the provider
-/// without a password that could be asked for.
+/// Whether they may not even set up their first app: they have neither just stepped up nor just come through the provider
+/// without a password to ask for.
 async fn is_too_stale(app: &App, session: &Session) -> Result<bool, Fault> {
     if !is_stale(app, session) {
         return Ok(false);
@@ -194,8 +193,7 @@ async fn is_too_stale(app: &App, session: &Session) -> Result<bool, Fault> {
     Ok(!just_came(session, app.clock.now()) || people::has_password(app, session.actor.id).await?)
 }
 
-/// Whether they have not just proved who they are. Whoever finds a browser open must not put their own app in the place of its
-/// owner's.
+/// Whether they have not just stepped up. Somebody who finds an open browser must not replace the owner's app with theirs.
 fn is_stale(app: &App, session: &Session) -> bool {
     !is_fresh(session, app.clock.now())
 }
@@ -218,7 +216,7 @@ async fn standing_page(
     page(app, session, Shows::Standing(standing), why).await
 }
 
-/// The form of a change: the password and a code, or a passkey, without which a second factor that counts is not touched.
+/// The form of a change: the password and a code, or a passkey; required for any change to an active second factor.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
@@ -227,12 +225,12 @@ struct Wanted {
     #[serde(default)]
     code: String,
     passkey: Option<String>,
-    /// Which passkey, where one is removed.
+    /// Which passkey, if one is removed.
     id: Option<String>,
 }
 
-/// What to answer in the place of what was wanted. Whoever has a factor shows who they are for each change, however fresh their
-/// session is: a copy of it must not replace what keeps it out. A passkey signs the change itself.
+/// The response if a change is not allowed yet. Somebody with a factor must confirm each change, however fresh their
+/// session: a copy of the session must not replace the factor that keeps it out. A passkey signs the change itself.
 async fn refused(
     web: &Web,
     session: &Session,
@@ -240,7 +238,7 @@ async fn refused(
     sent: Wanted,
 ) -> Result<Option<Response>, Fault> {
     let app = &web.app;
-    // A passkey signs in alone: a copy of a fresh session must not make one. An app needs the password beside it.
+    // A passkey allows sign-in on its own, so a copied fresh session must not create one; an app still needs the password.
     let has_password = people::has_password(app, session.actor.id).await?;
     let lasts = change.path == ADD.path && passkeys::is_here(app) && has_password;
     if !session.has_factor() && !lasts {
@@ -283,8 +281,8 @@ async fn refused(
     page(app, session, again, Some(why)).await.map(Some)
 }
 
-/// The way to a password for whoever has none: a change takes it beside the code. Who has not just proved who they are does so
-/// first, at the provider where they can.
+/// The way to a password for somebody without one, because a change needs it beside the code. Without a recent step-up they
+/// do that first, with their identity provider if possible.
 async fn password_first(app: &App, session: &Session) -> Result<(String, String), Fault> {
     const PASSWORD: &str = "/password";
     let t = spoken(app, &session.actor).await?.words();
@@ -297,7 +295,7 @@ async fn password_first(app: &App, session: &Session) -> Result<(String, String)
     Ok((t.again_choose.to_owned(), at.to_owned()))
 }
 
-/// A change in words, with the name of the passkey that it is about.
+/// A change in words, with the name of the passkey concerned.
 async fn in_words(app: &App, session: &Session, change: Change, id: Option<&str>) -> Result<String, Fault> {
     let told = (change.told)(spoken(app, &session.actor).await?.words(), session.has_app);
     let Some(id) = id else { return Ok(told.to_owned()) };
@@ -513,7 +511,7 @@ struct CodePage {
     next: String,
     has_app: bool,
     passkey: Option<Button>,
-    /// It took too long, or was never begun.
+    /// It took too long, or was never started.
     over: bool,
     why: Option<&'static str>,
 }
@@ -523,7 +521,7 @@ struct Ask {
     next: Option<String>,
 }
 
-/// The form for the code of somebody who has come half way, or the way back to the beginning.
+/// The form for the second factor of a halfway sign-in, or the way back to the start.
 pub async fn code_page(
     app: &App,
     headers: &HeaderMap,
@@ -572,7 +570,7 @@ pub async fn code_page(
     Ok((status, html(&page)?).into_response())
 }
 
-/// The same after too many tries.
+/// The same after too many attempts.
 pub async fn slow_code(
     app: &App,
     headers: &HeaderMap,

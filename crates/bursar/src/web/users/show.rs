@@ -1,4 +1,4 @@
-//! One person who signs in: their role, whether they may come in, where they are signed in, and a fresh link for them.
+//! One person: role, access, sessions, identity provider links, and a new sign-in link for them.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -25,7 +25,6 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/people/{id}", ADMINISTERS, show),
@@ -40,7 +39,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// How many lines of history stand on the page.
+/// How many audit rows the page shows.
 const SHOWN: i64 = 20;
 
 #[derive(Template)]
@@ -49,43 +48,42 @@ struct PersonPage {
     frame: Frame,
     one: Listed,
     chip: Chip,
-    /// The roles they could have.
+    /// The roles they can be given.
     roles: Vec<Role>,
     made_by: Option<String>,
     created: When,
     seen: Option<When>,
-    /// The browsers they are signed in with.
     sessions: Vec<Row>,
     /// Since when they have a second factor.
     factor: Option<When>,
     /// How many passkeys they have.
     passkeys: usize,
-    /// Who they are or were at providers.
+    /// Their current and former accounts at identity providers.
     linked: Vec<Linked>,
     is_oneself: bool,
-    /// Whoever looks has just proved who they are.
+    /// Whether the person viewing the page has just stepped up.
     fresh: bool,
-    /// Why their role stays as it is.
+    /// Why their role cannot be changed.
     no_role: Option<String>,
-    /// Why they are not shut out.
+    /// Why they cannot be disabled.
     no_out: Option<String>,
-    /// A link that was just made, and until when it works.
+    /// A link that was just created, and when it expires.
     made: Option<(String, When)>,
     history: Vec<Line>,
 }
 
 impl PersonPage {
-    /// An account at a provider opens this login.
+    /// Whether an account at a provider is linked to this login.
     fn is_linked(&self) -> bool {
         self.linked.iter().any(|one| one.until.is_none())
     }
 
-    /// One was unlinked from it.
+    /// Whether one was unlinked from it.
     fn was_linked(&self) -> bool {
         self.linked.iter().any(|one| one.until.is_some())
     }
 
-    /// Those that were unlinked from it and are not allowed again.
+    /// The accounts that were unlinked and are not allowed again.
     fn may_be_allowed(&self) -> impl Iterator<Item = &Linked> {
         self.linked.iter().filter(|one| one.until.is_some() && one.allowed.is_none())
     }
@@ -184,7 +182,7 @@ async fn change_role(
     Ok(told.on(&address(id)))
 }
 
-/// Which programs stop because their key's maker may make none any more: a further sentence, or nothing.
+/// The API keys that stop working because their maker may no longer make keys, as an additional sentence; may be empty.
 async fn keys_that_end(app: &App, maker: PersonId) -> Result<String, Fault> {
     let names = people::keys_made_by(&mut app.store.read().await?, maker).await?;
     if names.is_empty() {

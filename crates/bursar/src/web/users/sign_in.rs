@@ -1,5 +1,5 @@
-//! Signing in with a password or a one-time link, proving once more who one is, and signing out. What is deliberately not here:
-//! the pages with the forms (`login`, the portal's `sign_in`), and the cookies (`kit::session`).
+//! Signing in with a password or a one-time link, the step-up, and signing out. What is deliberately not here: the pages
+//! with the forms (`login`, the portal's `sign_in`), and the cookies (`kit::session`).
 
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -55,7 +55,7 @@ async fn sign_in(
         let told = "No e-mail address is as long as this one. Check it and sign in again.";
         return Err(Fault::bad_request("invalid_email", told));
     }
-    // Where they sign in is where they are told that it did not work.
+    // A failure is shown on the page they came from.
     let portal = sent.next.as_deref().is_some_and(is_portal);
     let email = sent.email.trim().to_lowercase();
     let known = is_known_as(app, &headers, KNOWN, &email);
@@ -72,7 +72,8 @@ async fn sign_in(
     };
     end_former(app, &headers).await?;
     let mut response = arrive(&entered, sent.next.as_deref());
-    // Whoever knows the password alone is not known yet: each of them would have tries of their own at the code.
+    // A browser becomes known only after the second factor: otherwise everybody who knows the password would get their own
+    // allowance for codes.
     if !known && matches!(entered, Entered::In(_)) {
         make_known(app, &mut response, KNOWN, &email);
     }
@@ -81,12 +82,12 @@ async fn sign_in(
 
 #[derive(Deserialize)]
 struct Opened {
-    /// Sign in without a button: what the links of the demonstration carry, which nobody sends by mail.
+    /// Sign in without a button, for links of the demonstration, which are never mailed.
     now: Option<String>,
 }
 
-/// The page behind a one-time link, with a button. To fetch it does not use the link up: programs that look through mails
-/// open every link in them before whom they are for.
+/// The page behind a one-time link, with a button. Fetching it does not use the link up, because mail scanners open every
+/// link.
 async fn link_form(
     State(app): State<App>,
     method: Method,
@@ -120,10 +121,10 @@ async fn sign_in_by_link(
 }
 
 async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) -> Result<Response, Fault> {
-    // Partners choose theirs with their invitation.
+    // Partners choose their password with their invitation.
     let person = people::whose_link(app, token).await?;
     let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
-    // Before money moves a password is asked for, and ten minutes later only another link would let them choose one.
+    // Moving money requires a password, and ten minutes later only another link would let them choose one.
     let chooses = match person {
         Some(person) if people::welcome::is_due(&person) => Some(home::WELCOME),
         Some(person) if person.password_hash.is_none() => Some("/password"),
@@ -143,7 +144,7 @@ async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     let mut response = Redirect::to(if partner { PORTAL_LOGIN } else { "/login" }).into_response();
     set_cookie(&mut response, COOKIE, "", 0);
-    // The cookie by which this browser is known stays: it opens nothing, and its owner needs it while others guess.
+    // Keep the cookie that marks this browser as known: it grants no access, and its owner needs it while others guess.
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
     Ok(response)
 }
@@ -182,12 +183,12 @@ async fn prove(
     Ok(Redirect::to(&format!("/prove?why={why}&next={next}")).into_response())
 }
 
-/// The page behind a one-time link: the partners' own, or ours.
+/// The page behind a one-time link, for partners or for our own people.
 pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Fault> {
     if portal { portal::login_by_link(headers) } else { login::by_link() }
 }
 
-/// The form to sign in, after too many tries: the partners' own, or ours.
+/// The sign-in form after too many attempts, for partners or for our own people.
 pub fn login_again(
     app: &App,
     portal: bool,

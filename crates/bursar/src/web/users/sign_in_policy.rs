@@ -1,5 +1,4 @@
-//! How people sign in: when a second factor is required, and who has none yet. Setting one up is everybody's own
-//! (`second_factor`).
+//! The sign-in policy: when a second factor is required, and who has none yet. People set up their own (`second_factor`).
 
 use askama::Template;
 use axum::extract::State;
@@ -20,12 +19,11 @@ use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
 const PAGE: &str = "/people/sign-in";
 
-/// The rows of the route table.
 pub(super) fn routes() -> Vec<Route> {
     vec![get(PAGE, ADMINISTERS, show), post(PAGE, ADMINISTERS, save)]
 }
 
-/// How each choice is written, and what it says.
+/// The options: value and description.
 fn choices(with_mail: bool) -> [(Wanted, &'static str, String); 3] {
     let now = match with_mail {
         true => "A mail server is configured, so it is required now.",
@@ -42,10 +40,10 @@ fn choices(with_mail: bool) -> [(Wanted, &'static str, String); 3] {
 #[template(path = "users/sign_in_policy.html")]
 struct SignInPage {
     frame: Frame,
-    /// The word, what it says, and whether it is the one in force.
+    /// The value, description, and whether it is in force.
     choices: Vec<(&'static str, String, bool)>,
     roles: String,
-    /// Who of them has none: name, address, role.
+    /// The people concerned who have none: name, address, role.
     without: Vec<(String, String, &'static str)>,
     fresh: bool,
 }

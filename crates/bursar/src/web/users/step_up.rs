@@ -1,8 +1,7 @@
-//! Asking for the password again before something that matters. Whoever proved longer ago than ten minutes who they are meets
-//! a page that asks for it in the place of what they wanted to do; what they typed comes along in that page's form, so
-//! nothing is lost and nothing is done before. A passkey does in the place of the password; it signs what is done by it, so the
-//! page says that in words. What is deliberately not here: which forms ask (`Route::proved`), and the partners' own pages,
-//! which lead to `/prove` and back.
+//! Asks for the password again before sensitive actions. If the last step-up was more than ten minutes ago, a page asks for
+//! it before the action; that page's form carries the original input along, so nothing is lost and nothing is done before.
+//! A passkey can replace the password; it signs the action, so the page describes the action in words. What is deliberately
+//! not here: which forms require it (`Route::proved`), and the portal's pages, which redirect to `/prove` and back.
 
 use askama::Template;
 use axum::body::Body;
@@ -22,22 +21,22 @@ use crate::web::kit::session::{again_at_provider, is_fresh, too_many};
 use crate::web::portal::{Language, Words};
 use crate::webauthn;
 
-/// The fields of the password, of the second factor's code, and of the passkey in the place of both. They are taken out of a
-/// form before anything else reads or keeps it.
+/// The fields of the password, the second factor's code, and the passkey that replaces both. They are removed from a form
+/// before anything else reads or stores it.
 const PASSWORD: &str = "password";
 const CODE: &str = "factor_code";
 const PASSKEY: &str = "passkey";
 const OF_THE_PROOF: [&str; 3] = [PASSWORD, CODE, PASSKEY];
 
 pub enum Evidence {
-    /// Their password, and a code where they have a second factor.
+    /// Their password, and a code if they have a second factor.
     Words(Shown),
-    /// A passkey; nothing when what was sent cannot be read.
+    /// A passkey; `None` if its data cannot be parsed.
     Passkey(Option<webauthn::Shown>),
 }
 
 impl Evidence {
-    /// What a form holds of it.
+    /// The evidence in a form.
     pub fn of(password: String, code: String, passkey: Option<&str>) -> Self {
         match passkey.filter(|passkey| !passkey.is_empty()) {
             Some(passkey) => Self::Passkey(webauthn::read(passkey)),
@@ -45,7 +44,7 @@ impl Evidence {
         }
     }
 
-    /// Whether it proves for this deed who they are.
+    /// Verifies the evidence for this action.
     pub async fn prove(&self, app: &App, session: &Session, deed: &Deed) -> Result<Proof, Fault> {
         match self {
             Self::Words(shown) => Ok(people::prove(app, session, shown).await?),
@@ -55,12 +54,12 @@ impl Evidence {
     }
 }
 
-/// Going on to a page that asks for a proof.
+/// The action of continuing to a page that requires a step-up.
 pub fn to_go_on(next: &str) -> Deed {
     Deed::of("/prove", [("next", next)])
 }
 
-/// The name of the provider where somebody can prove who they are, and the address that leads there and then to `next`.
+/// The name of the identity provider, if somebody can step up with it, and the address that leads there and then to `next`.
 pub async fn by_provider(
     app: &App,
     session: &Session,
@@ -73,21 +72,21 @@ pub async fn by_provider(
 
 pub struct Sent {
     fields: Vec<(String, String)>,
-    /// The password and the code, or the passkey, where the form has them.
+    /// The password and code, or the passkey, if the form has them.
     shown: Option<Evidence>,
 }
 
-/// What is asked for: by whom, where, and what it does.
+/// The requested action: by whom, where, and what it does.
 pub struct Asked {
     session: Option<Session>,
     path: String,
-    /// It has no query, as the form of the proof's page has none.
+    /// Whether it has no query string; the step-up page's form has none.
     whole: bool,
     deed: &'static str,
 }
 
 impl Asked {
-    /// What a request asks for.
+    /// The action requested by a request.
     pub fn of(request: &Request, deed: &'static str) -> Self {
         let session = request.extensions().get::<Session>().cloned();
         let whole = request.uri().query().is_none();
@@ -102,24 +101,24 @@ struct ProofPage {
     csrf: String,
     deed: &'static str,
     path: String,
-    /// The page that the form stands on, or the one above it.
+    /// The page with the original form, or its parent.
     back: String,
     fields: Vec<(String, String)>,
     has_password: bool,
     has_factor: bool,
     has_app: bool,
     passkey: Option<Button>,
-    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    /// If they can step up with their identity provider: its name, and the address.
     provider: Option<(String, String)>,
     why: Option<&'static str>,
-    /// What is said of passkeys.
+    /// The texts about passkeys, in their language.
     t: &'static Words,
 }
 
-/// Takes the password out of a form, so that nothing that is kept of the form can tell it.
+/// Removes the credentials from a form, so that nothing stored of the form contains them.
 ///
 /// # Errors
-/// When the form cannot be read.
+/// If the form cannot be parsed.
 pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
     let (request, bytes) = buffered(request).await?;
     let pairs = url::form_urlencoded::parse(&bytes).into_owned();
@@ -145,10 +144,10 @@ pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
     Ok((Request::from_parts(parts, Body::from(form.finish())), sent))
 }
 
-/// Lets through whoever has just proved who they are, or proves it with this form.
+/// Lets the request through if the person has just stepped up, or does so with this form.
 ///
 /// # Errors
-/// The page that asks for the password, when they have not; nothing was done then.
+/// The step-up page, if they have not; nothing was done then.
 pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>> {
     let Some(session) = &of.session else { return Ok(()) };
     if is_fresh(session, web.app.clock.now()) {
@@ -163,7 +162,7 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
             Err(wait) => {
                 (why, slow) = (Some("Too many tries. Wait a minute, then try again."), Some(wait));
             }
-            // A query would not be a part of what is signed.
+            // The query string would not be covered by the signature.
             Ok(()) if !of.whole && matches!(shown, Evidence::Passkey(_)) => why = Some(t.passkey_wrong),
             Ok(()) => match shown.prove(&web.app, session, &deed).await {
                 Ok(Proof::Right) => return Ok(()),

@@ -1,5 +1,5 @@
-//! What the vendors told us, as it came: each event with what it changed, those we have no use for included. What is
-//! deliberately not here: the raw bodies, which name people; they are in the database.
+//! The vendors' events as received, with what each changed, including those without effect. What is deliberately not here:
+//! the raw bodies, which contain personal data; they are in the database.
 
 use askama::Template;
 use axum::extract::State;
@@ -18,7 +18,6 @@ use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![get("/events", Need::May(Permission::Read), list)]
 }

@@ -1,4 +1,4 @@
-//! What vendors send: where it comes in, and the list of what came.
+//! Webhooks: the endpoints, and the list of received events.
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod list;
@@ -6,7 +6,6 @@ mod receive;
 
 use crate::web::kit::route::Route;
 
-/// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     [list::routes(), receive::routes()].into_iter().flatten().collect()
 }

@@ -1,5 +1,5 @@
-//! Where vendors' events come in: verified on the bytes as they came, stored durably, and only then acknowledged.
-//! What is deliberately not here: storing them (`kit::event_writer`), and understanding them (`work::intake`).
+//! The webhook endpoints: an event is verified on its raw bytes, stored durably, and only then acknowledged.
+//! What is deliberately not here: storing them (`kit::event_writer`), and processing them (`work::intake`).
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -129,10 +129,10 @@ async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fa
     Ok(received())
 }
 
-/// Why a delivery is not taken.
+/// Why a delivery is refused.
 enum Unverified {
     Signature(SignatureError),
-    /// Its certificate cannot be asked for now.
+    /// Its certificate cannot be fetched now.
     Later,
 }
 
@@ -156,10 +156,10 @@ async fn verify_paypal(web: &Web, headers: &HeaderMap, body: &[u8], now: i64) ->
     let secrets = web.intake.secrets(&web.app).await.map_err(|_| not_configured.clone())?;
     let Some((webhook_id, mode)) = secrets.paypal else { return Err(not_configured.into()) };
     let told = PaypalHeaders::find(|name| headers.get(name).and_then(|value| value.to_str().ok()))?;
-    // Whatever can be seen to be wrong is, before anything is asked of PayPal for it.
+    // Check everything that can be checked before fetching anything from PayPal.
     signature::paypal::precheck(&told, &webhook_id, now)?;
     let base = clients::base(&web.app, Vendor::PayPal, &mode).map_err(|_| not_configured.clone())?;
-    // The address is checked before anything is fetched from it.
+    // Check the URL before fetching from it.
     let url = signature::paypal::cert_url(told.cert_url, &base)?;
     let extra = match &web.app.config.paypal_cert_ca {
         Some(path) => Some(tokio::fs::read(path).await.map_err(|_| not_configured.clone())?),
@@ -170,8 +170,8 @@ async fn verify_paypal(web: &Web, headers: &HeaderMap, body: &[u8], now: i64) ->
     Ok(signature::paypal::verify(&told, body, &webhook_id, &certificate, &roots, now)?)
 }
 
-/// No secret is our own fault and may be mended, so the vendor is asked to come again; anything else is a 400, which
-/// vendors send again as well, and which moves nothing.
+/// A missing secret is our fault and may be fixed, so the vendor is asked to retry; anything else is a 400, which vendors
+/// retry as well, and which changes nothing.
 fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Fault {
     if matches!(error, SignatureError::NotConfigured) {
         let told = "No webhook secret is configured for this vendor, so its events are not taken. Connect it in Payout Settings.";
@@ -179,14 +179,14 @@ fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Fault {
     }
     tracing::debug!(vendor = vendor.as_str(), %error, "a webhook whose signature does not fit was refused");
     if web.intake.counts_bad(vendor, web.app.clock.now()) {
-        // A full queue notes them with what it holds.
+        // If the queue is full, they are recorded with its next event.
         web.intake.note_bad();
     }
     Fault::bad_request("bad_signature", format!("The signature does not fit ({error}); nothing was stored."))
 }
 
-/// What is signed and cannot be read is stored, counted and shown all the same: refused, it would come again for days, and
-/// the vendor would switch the address off. It has no id that could be read, so its bytes stand for one.
+/// A signed event that cannot be parsed is stored, counted and shown anyway: refused, it would be retried for days, and the
+/// vendor would disable the endpoint. It has no readable id, so a hash of its bytes serves as one.
 fn unreadable(vendor: Vendor, body: &[u8], why: &str) -> String {
     tracing::warn!(
         vendor = vendor.as_str(),
@@ -198,7 +198,7 @@ fn unreadable(vendor: Vendor, body: &[u8], why: &str) -> String {
     format!("{}:{hash}", events::UNREADABLE)
 }
 
-/// PostgreSQL does not take NUL in a text.
+/// PostgreSQL rejects NUL in text.
 fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).replace('\0', "")
 }

@@ -1,5 +1,6 @@
-//! Who a login is at the provider, shown, and taken away. What was taken away is remembered, so that it does not come back with
-//! the next sign-in, nor another account with the same address; an administrator says which one may be linked.
+//! The links between logins and accounts at the provider: showing and removing them. An unlinked account is remembered, so
+//! that the next sign-in does not link it again, nor another account with the same address, until an administrator says
+//! which one may be linked.
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -17,19 +18,19 @@ use super::settle::is_the_last_way_in;
 
 pub use identities::Identity;
 
-/// Everything that somebody is or was at providers, the newest first.
+/// All accounts at providers that the person is or was linked to, the newest first.
 pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Identity>> {
     Ok(identities::of(db, id).await?)
 }
 
-/// Whether somebody can prove with the provider of now who they are.
+/// Whether the person can step up with the current provider.
 pub async fn can_prove(app: &App, id: PersonId) -> Result<bool> {
     let Some(issuer) = &app.config.oidc.issuer else { return Ok(false) };
     let known = identities::of(&mut app.store.read().await?, id).await?;
     Ok(known.iter().any(|one| one.unlinked_at.is_none() && one.issuer == *issuer))
 }
 
-/// Whether an account at the provider of now opens the login of this address.
+/// Whether an account at the current provider is linked to the login with this address.
 pub async fn opens(app: &App, email: &str) -> Result<bool> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     match found {
@@ -38,10 +39,10 @@ pub async fn opens(app: &App, email: &str) -> Result<bool> {
     }
 }
 
-/// Takes somebody's own link away; their other sessions end.
+/// Unlinks the person's own login; their other sessions end.
 ///
 /// # Errors
-/// A refusal when there is none, and for whoever could not come in without it.
+/// A refusal if it is not linked, or they could not sign in without the link.
 pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
@@ -59,10 +60,11 @@ pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Takes somebody's link away, as an administrator; their sessions end.
+/// Unlinks a login as an administrator; its sessions end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal when there is none, for oneself, and where nobody could administer any more.
+/// [`OpsError::Missing`] if there is no such login; a refusal if it is not linked, is one's own, or nobody could administer
+/// any more.
 pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
         let told = "Your own login is unlinked on your own page, which sees that you can still sign in.";
@@ -84,8 +86,8 @@ pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// The same at the machine, where it is not refused: whoever is there can make another way in. Whether nobody can administer
-/// any more.
+/// The same from the command line, where it is never refused, because the operator can create another way in. Returns
+/// whether nobody can administer now.
 ///
 /// # Errors
 /// As [`unlink`].
@@ -134,7 +136,7 @@ async fn take_away(
     tell_owner(tx, app, person, "unlinked", name, now).await
 }
 
-/// What the trail keeps, with the account there that it is about.
+/// Adds the provider account to an audit detail.
 fn naming(detail: &serde_json::Value, (issuer, subject): &(String, String)) -> serde_json::Value {
     let mut detail = detail.clone();
     detail["issuer"] = json!(issuer);
@@ -142,11 +144,11 @@ fn naming(detail: &serde_json::Value, (issuer, subject): &(String, String)) -> s
     detail
 }
 
-/// Lets one account at the provider be linked to a login from which one was unlinked: that one again, or another one of theirs,
-/// which is named by its subject. Without a name it is the only one that was unlinked.
+/// Allows an unlinked login to be linked again: to the same account at the provider, or to another one, named by its
+/// subject. Without a name it is the only one that was unlinked.
 ///
 /// # Errors
-/// [`OpsError::Missing`] for nobody; a refusal when none was unlinked, and when it is not told which one is meant.
+/// [`OpsError::Missing`] if there is no such login; a refusal if none was unlinked, or the account is ambiguous.
 pub async fn allow_again(app: &App, actor: &Actor, id: PersonId, subject: Option<&str>) -> Result<()> {
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
@@ -154,7 +156,7 @@ pub async fn allow_again(app: &App, actor: &Actor, id: PersonId, subject: Option
     })
 }
 
-/// The same at the machine.
+/// The same from the command line.
 ///
 /// # Errors
 /// As [`allow_again`].
@@ -180,7 +182,7 @@ async fn allow(
     let now = app.clock.now();
     let mut all = identities::of(tx, person.id).await?;
     all.retain(|one| one.unlinked_at.is_some());
-    // What may be linked is an account at the provider of now.
+    // Only an account at the current provider can be linked.
     let issuer = app.config.oidc.issuer.clone().or_else(|| all.first().map(|one| one.issuer.clone()));
     let Some(issuer) = issuer.filter(|_| !all.is_empty()) else {
         let told = "No account at the provider was unlinked from this login, so nothing was done.";

@@ -1,8 +1,8 @@
-//! What counts once somebody whom the provider signed for is in: the link, their role, and who hears of it. It is applied in
-//! the transaction that lets them in, and so after their second factor. Each link, each login that is made and each change of a
-//! role that moves money or grants is told to every administrator, and such a login is no second person for a day: whoever runs
-//! the provider, or has an account there, could be somebody else than whose login it is. What is deliberately not here: whose
-//! login it is (`provider`).
+//! What takes effect after a sign-in through the provider: the link, the role, and the notices. Applied in the transaction
+//! that signs them in, and so after their second factor. Every administrator is told of each new link, each created login
+//! and each change of a role that moves money or grants access, and such a login does not count as a second person for a
+//! day: whoever runs the provider, or has an account there, might not be the login's owner. What is deliberately not here:
+//! finding the login (`provider`).
 
 use payout::Refusal;
 use payout::access::{Permission, Role, allows, needs_second_factor};
@@ -22,23 +22,23 @@ use crate::store::sealed::Column;
 use crate::store::{Tx, factors, identities, outbox, passkeys, sessions};
 use crate::transact;
 
-/// What stands in history for what the provider's words led to.
+/// The actor in the audit trail for changes made by the provider's claims.
 const PROVIDER: &str = "provider";
-/// Whoever comes in by the provider alone and was not here for so long is no administrator to rely on.
+/// An administrator who can only sign in through the provider, and was not here for this long, is not relied on.
 const RELIED_ON_US: i64 = 30 * 24 * 3_600_000_000;
 
-/// So far a provider's clock may be ahead of ours.
+/// How far a provider's clock may be ahead of ours.
 const AHEAD_US: i64 = 300_000_000;
 
-/// What of that which the provider signed counts here, as it is kept while somebody shows their second factor.
+/// The claims that take effect here, stored while somebody completes their second factor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::ops) struct Provided {
     issuer: String,
     subject: String,
     address: String,
-    /// The role that its words stand for, where it gives roles.
+    /// The role from the role claim, if the provider manages roles.
     role: Option<String>,
-    /// When they proved there who they are, where that is known. What is not known is no proof.
+    /// When they authenticated there, if known; otherwise it does not count as a step-up.
     proved_at: Option<i64>,
 }
 
@@ -49,12 +49,12 @@ impl Provided {
             subject: shown.subject.clone(),
             address: shown.email.clone().unwrap_or_default(),
             role: role.map(|role| role.as_str().to_owned()),
-            // A clock may be a little ahead; a time that is to come proves nothing.
+            // Tolerate a clock that is a little ahead, but no time in the future.
             proved_at: shown.proved_at.filter(|at| *at <= now + AHEAD_US).map(|at| at.min(now)),
         }
     }
 
-    /// The provider.
+    /// The issuer: which provider it was.
     pub(in crate::ops::people) fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -63,7 +63,7 @@ impl Provided {
         self.role.as_deref().and_then(Role::parse)
     }
 
-    /// As it is kept beside the token of whoever has come half way.
+    /// Sealed for storage beside the halfway token.
     pub(in crate::ops::people) async fn sealed(
         &self,
         tx: &mut Tx,
@@ -74,14 +74,14 @@ impl Provided {
         master_key::seal(tx, app, &Column::HalfLogin.place(half_hash), &text).await
     }
 
-    /// What was kept; nothing when it cannot be read, or is of a provider that people sign in with no more.
+    /// The stored claims; `None` if they cannot be read, or the provider has been replaced.
     pub(in crate::ops::people) fn open(app: &App, half_hash: &str, sealed: &str) -> Option<Self> {
         let text = app.master_key.open(&Column::HalfLogin.place(half_hash), sealed)?;
         let provided: Self = serde_json::from_str(&text).ok()?;
         (app.config.oidc.issuer.as_ref() == Some(&provided.issuer)).then_some(provided)
     }
 
-    /// Holds the administrators where somebody's role may change: whoever holds them and a person holds them first.
+    /// Locks the administrators first if the role may change: the lock order is administrators, then the person.
     pub(in crate::ops::people) async fn hold_first(&self, tx: &mut Tx, id: PersonId) -> Result<()> {
         let Some(role) = self.role() else { return Ok(()) };
         if people::by_id(tx, id).await?.is_some_and(|person| person.role != role) {
@@ -91,18 +91,18 @@ impl Provided {
     }
 }
 
-/// What has happened to a login.
+/// What has happened to a login, for a notice.
 #[derive(Clone, Copy)]
 enum What<'a> {
     Made,
     Linked,
     Factor,
     Role(Role),
-    /// Nobody is left who could come in as an administrator.
+    /// `last`: nobody is left who could sign in as an administrator.
     NoRole {
         last: bool,
     },
-    /// The claim that must hold.
+    /// The required claim that does not hold.
     NotOfUs(&'a str),
 }
 
@@ -126,7 +126,7 @@ impl What<'_> {
     }
 }
 
-/// Tells every administrator what the provider's words have done to a login.
+/// Tells every administrator what the provider's claims have changed about a login.
 async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) -> Result<()> {
     let (mut keys, mut old, mut claim, mut last) = (String::new(), "", "", false);
     match what {
@@ -149,7 +149,7 @@ async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) 
     Ok(())
 }
 
-/// Tells whoever's login it is that it is linked now.
+/// Tells the owner of a login that it is linked now.
 async fn tell_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i64) -> Result<()> {
     let link = format!("{}/me", app.base_url);
     let detail = json!({ "to": whose.email, "provider": issuer, "link": link }).to_string();
@@ -157,8 +157,8 @@ async fn tell_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i
     Ok(())
 }
 
-/// Lets what the provider signed count for somebody who is held; false, and nothing is done, when they are linked to somebody
-/// else there meanwhile.
+/// Applies the provider's claims to a locked login. Returns `false`, and does nothing, if the identity has been linked to
+/// another login in the meantime.
 pub(in crate::ops::people) async fn settle(
     tx: &mut Tx,
     app: &App,
@@ -189,7 +189,7 @@ pub(in crate::ops::people) async fn settle(
         let detail = json!({ "issuer": issuer, "subject": subject, "address": provided.address });
         note(tx, now, &person.id.to_string(), "login_linked", person.id, detail);
         waits(tx, person.id, role, now).await?;
-        // Whoever was shown one could still choose the password of a login that is in use.
+        // Somebody shown an old link could still set the password of a login that is in use.
         people::drop_links(tx, person.id).await?;
         tell_owner(tx, app, &person, issuer, now).await?;
         tell(tx, app, &person, What::Linked, now).await?;
@@ -197,8 +197,8 @@ pub(in crate::ops::people) async fn settle(
     Ok(true)
 }
 
-/// Somebody has set up their first second factor. Where a provider opens their login that may be whoever holds their account
-/// there, however long ago it was linked: they are no second person for a day, and every administrator hears of it.
+/// Handles a first second factor. If a provider can open the login, whoever set it up may be somebody else with the account
+/// there, however old the link: it does not count as a second person for a day, and every administrator is told.
 pub(in crate::ops::people) async fn first_factor(
     tx: &mut Tx,
     app: &App,
@@ -212,7 +212,7 @@ pub(in crate::ops::people) async fn first_factor(
     Ok(())
 }
 
-/// Notes of a session that the provider signed for it, and when it says that they proved who they are.
+/// Records that a session came through the provider, and when the provider says they authenticated.
 pub(in crate::ops::people) async fn came(
     tx: &mut Tx,
     token_hash: &str,
@@ -225,7 +225,7 @@ pub(in crate::ops::people) async fn came(
     Ok(())
 }
 
-/// Makes a login for somebody to whom the mapping gives a role, linked from the start; nothing when somebody was quicker.
+/// Creates a linked login for somebody the mapping gives a role; `None` if another sign-in was first.
 pub(super) async fn make(
     app: &App,
     shown: &Shown,
@@ -253,7 +253,7 @@ pub(super) async fn make(
             return Ok(false);
         }
         if !identities::link(tx, &provided.issuer, &provided.subject, id, now).await? {
-            // Nothing stays of a login that belongs to nobody.
+            // Roll back: the login must not stay without an owner.
             return Err(OpsError::Conflict(Refusal::new(BELONGS_ELSEWHERE, "They have a login already.")));
         }
         waits(tx, id, role, now).await?;
@@ -273,8 +273,8 @@ pub(super) async fn make(
 
 const BELONGS_ELSEWHERE: &str = "belongs_elsewhere";
 
-/// Gives somebody the role that the provider names now; answers the one they have. Its words do not take the role of the last
-/// administrator who can come in: whoever could mend a wrong mapping would be gone.
+/// Sets the role that the provider names now; returns the resulting role. The last administrator who can sign in keeps
+/// their role: otherwise nobody could fix a wrong mapping.
 async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64) -> Result<Role> {
     if person.role == role {
         return Ok(role);
@@ -298,14 +298,14 @@ async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64
     Ok(role)
 }
 
-/// Whether an administrator beside this one can come in.
+/// Whether another administrator can sign in.
 async fn has_another(tx: &mut Tx, app: &App, id: PersonId, now: i64) -> Result<bool> {
     let issuer = app.config.oidc.issuer.as_deref().unwrap_or_default();
     Ok(people::has_another_usable_administrator(tx, id, issuer, now - RELIED_ON_US).await?)
 }
 
-/// Whether nobody could come in as an administrator any more once the provider does not open this login. Whoever asks holds the
-/// administrators, so that of two who ask at the same moment the second sees what the first did.
+/// Whether nobody could sign in as an administrator without the provider's account for this login. The caller has locked
+/// the administrators, so of two concurrent requests the second sees the effect of the first.
 pub(super) async fn is_the_last_way_in(tx: &mut Tx, app: &App, person: &Person, now: i64) -> Result<bool> {
     let opens_otherwise = person.password_hash.is_some() || !passkeys::of(tx, person.id).await?.is_empty();
     if person.role != Role::Admin || person.disabled_at.is_some() || opens_otherwise {
@@ -314,14 +314,14 @@ pub(super) async fn is_the_last_way_in(tx: &mut Tx, app: &App, person: &Person, 
     Ok(!has_another(tx, app, person.id, now).await?)
 }
 
-/// The login that an account at the provider opens, where it opens one.
+/// The login linked to an account at the provider.
 async fn opened_by(app: &App, shown: &Shown) -> Result<Option<PersonId>> {
     let known = identities::known(&mut app.store.read().await?, &shown.issuer, &shown.subject).await?;
     Ok(known.filter(|known| known.unlinked_at.is_none()).map(|known| known.person))
 }
 
-/// Whoever the provider gives no role any more is signed out at once, and every administrator hears of it, once until they have
-/// one again. Their password and their API keys are not touched: an administrator decides about those.
+/// Signs out at once somebody who no longer has a role at the provider. Every administrator is told, once until they have a
+/// role again. Their password and API keys stay: an administrator decides about those.
 pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
     let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();
@@ -346,9 +346,9 @@ pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
     })
 }
 
-/// A claim that must hold of everybody does not hold of somebody. It may be one of this sign-in alone, like how they proved it
-/// there, and whoever comes so may know their password there and no more: nothing ends but what came by the provider, and every
-/// administrator hears of it, once until they come in.
+/// A required claim does not hold for somebody. It may concern this sign-in only, like the authentication method, and
+/// whoever came may only know the person's password there. So only sessions that came through the provider are ended, and
+/// every administrator is told, once until they sign in again.
 pub(super) async fn not_of_us(app: &App, shown: &Shown, claim: &str) -> Result<()> {
     let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();

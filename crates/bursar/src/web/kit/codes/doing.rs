@@ -1,5 +1,5 @@
-//! Codes about what is asked for: rewards, payees, payouts, payments, settings and vendors. What is deliberately not here: the
-//! request as such (`requests`), and what `payout` says in its own words.
+//! Codes about the operation: rewards, payees, payouts, payments, settings and vendors. What is deliberately not here:
+//! codes about the request itself (`requests`), and those documented in `payout`.
 
 use super::{Area, Row};
 
@@ -310,7 +310,7 @@ pub(super) const AREAS: &[Area] = &[
     },
 ];
 
-/// What a blocker's code means where it is that of a whole answer, beside what it means as a blocker.
+/// The meaning of a blocker's code as the code of a whole response, in addition to its meaning as a blocker.
 pub(super) const OF_BLOCKERS: &[Row] = rows! {
     already_paying
         "the payout is no draft any more, because it has been paid.",

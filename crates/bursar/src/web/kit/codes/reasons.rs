@@ -1,4 +1,4 @@
-//! The codes that `payout::reason` has words for, by whose they are. What is deliberately not here: the words.
+//! The codes that `payout::reason` documents, by vendor. What is deliberately not here: their texts.
 
 #[rustfmt::skip]
 pub(super) const CODES: [&str; 91] = [

@@ -1,5 +1,5 @@
-//! Codes about the request itself: who asks, how it is sent, what stands in it, files, and doing a thing once. What is
-//! deliberately not here: what is asked for (`doing`).
+//! Codes about the request itself: authentication, transport, content, files and idempotency. What is deliberately not
+//! here: codes about the operation (`doing`).
 
 use super::{Area, Row};
 

@@ -1,4 +1,5 @@
-//! What can be done about one payment, or why not: the buttons of its page. What is deliberately not here: doing it.
+//! The possible actions on one payment, or why they are not possible: the buttons of its page. What is deliberately not
+//! here: carrying them out.
 
 use payout::access::Permission;
 use payout::eligibility::Blocker;
@@ -15,21 +16,21 @@ use crate::store::transactions::{Attempt, Transaction};
 use crate::web::kit::layout::Visit;
 use crate::web::kit::problem::Fault;
 
-/// Something that can be done, or why not.
+/// An action, or why it is not possible.
 pub(super) struct Deed {
     pub(super) path: &'static str,
     pub(super) words: &'static str,
     pub(super) told: &'static str,
     pub(super) why_not: Option<String>,
     pub(super) once: String,
-    /// Of what moves money: what must be ticked before, and the button with its amount.
+    /// For an action that moves money: the confirmation to tick, and the button's label with the amount.
     pub(super) sure: Option<(String, String)>,
 }
 
-/// What keeps somebody from changing any payment.
+/// What prevents a person from changing any payment.
 #[derive(Clone, Copy)]
 pub struct Held {
-    /// Their role does not allow it.
+    /// Whether their role does not allow it.
     role: bool,
     safe_mode: bool,
 }
@@ -51,7 +52,7 @@ impl Held {
     }
 }
 
-/// Why one of these cannot be done to a payment now: sending it again, or returning its rewards to the pool.
+/// Why a payment cannot be resubmitted, or its rewards returned to the pool, now.
 pub async fn refused_now(
     db: &mut Db,
     app: &App,
@@ -66,7 +67,7 @@ pub async fn refused_now(
     Ok(gate.map(Blocker::message).or(deed.why_not))
 }
 
-/// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
+/// The actions according to the law: refresh, resubmit, return to pool, mark as paid outside.
 pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[Blocker]) -> [Deed; 4] {
     let why_not = |refused: Option<NotNow>| match (held.why_not(), transaction.closed_as(), refused) {
         (Some(held), _, _) => Some(held),
@@ -89,7 +90,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
     };
     let shut = !why::may_open(transaction, closed);
     let first = || shut.then(|| "Not possible now:".to_owned());
-    // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
+    // The rewards of a closed payment are elsewhere, but its money may still be parked in the payee's balance.
     let fetches = held.why_not().is_none() && transaction.contradicted_at.is_none();
     let return_why_not = match &release {
         Ok(Release::AfterReversal(_)) if transaction.closed() && fetches => None,
@@ -121,7 +122,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
     ]
 }
 
-/// What is ticked before a payment is sent again or its rewards are freed, and the buttons with the amount.
+/// The confirmations before a payment is resubmitted or its rewards are released, and the buttons with the amount.
 fn sure(of: &Transaction) -> ((String, String), (String, String)) {
     let (net, vendor) = (of.terms.net, of.terms.vendor.label());
     let looked = match (of.called_not_made, of.state) {
@@ -140,13 +141,13 @@ fn sure(of: &Transaction) -> ((String, String), (String, String)) {
     ((looked, send), (back, format!("Return {net} to the pool")))
 }
 
-/// Why none of them can be done, where it is the same.
+/// Why none of the actions is possible, if the reason is the same.
 pub(super) fn alike(deeds: [&Deed; 3]) -> Option<String> {
     let why = deeds[0].why_not.as_ref()?;
     deeds.iter().all(|deed| deed.why_not.as_ref() == Some(why)).then(|| why.clone())
 }
 
-/// Calling back is shown only while nobody has claimed the money.
+/// Canceling, shown only while the payment is unclaimed.
 pub(super) fn cancel(app: &App, held: Held, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
     let under_way =
         attempts.iter().any(verbs::canceling).then(|| NotNow::CancelUnderWay.sentence().to_owned());
@@ -160,8 +161,7 @@ pub(super) fn cancel(app: &App, held: Held, transaction: &Transaction, attempts:
     })
 }
 
-/// Settling by hand is shown only where something waits for a person, people may have been wrong, or something of it was found
-/// after the database was put back.
+/// Manual settlement, shown only if something needs review, people may have been wrong, or a found payment belongs to it.
 pub(super) fn by_hand(
     app: &App,
     held: Held,
@@ -180,10 +180,10 @@ pub(super) fn by_hand(
     })
 }
 
-/// What is told of settling by hand what nobody is in doubt about.
+/// The explanation of manual settlement for a payment that is not in doubt.
 const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all, or of which the vendor has a payment that this database does not know. Say what you found at the vendor: its object is read there before anything is recorded.";
 
-/// Settling what lies in the payee's balance is shown only where something does.
+/// Settling parked money, shown only if there is some.
 pub(super) fn parked(app: &App, held: Held, transaction: &Transaction) -> Option<Deed> {
     let lies = law::settle_parked(transaction.state, &transaction.terms, Parked::GivenUp).is_ok();
     let contradicted = transaction.contradicted_at.map(|_| NotNow::Contradicted.sentence().to_owned());

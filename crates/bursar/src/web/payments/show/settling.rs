@@ -1,5 +1,5 @@
-//! The forms of a payment's page by which people settle it by hand, and what they are told of that. What is deliberately not
-//! here: whether they may, and what it takes (`ops::by_hand`).
+//! The manual settlement forms of a payment's page, and their messages. What is deliberately not here: whether it is
+//! allowed, and what it takes (`ops::by_hand`).
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -65,7 +65,7 @@ pub(super) async fn settle_by_hand(
     Ok(told_of_settling(&web.app, settled, &with).await?.on(&page))
 }
 
-/// Those of them that nobody is asked about any more: they were settled with another one.
+/// The payments that have already been settled together with another one.
 async fn ended(db: &mut Db, with: &[String]) -> Result<Vec<String>, Fault> {
     let mut ended = Vec::new();
     for label in with {
@@ -76,7 +76,7 @@ async fn ended(db: &mut Db, with: &[String]) -> Result<Vec<String>, Fault> {
     Ok(ended)
 }
 
-/// Why something takes two people, for whoever looks at it.
+/// Why something takes two people, in words.
 pub(super) fn takes_two(why: &str) -> &'static str {
     match TakesTwo::ALL.iter().find(|one| one.as_str() == why) {
         Some(TakesTwo::Rule) => "The two-person rule is on.",
@@ -89,7 +89,7 @@ pub(super) fn takes_two(why: &str) -> &'static str {
     }
 }
 
-/// Settled, or written down until a second person says the same.
+/// The message: settled, or recorded until a second person confirms.
 async fn told_of_settling(
     app: &App,
     settled: Result<Transaction, crate::ops::OpsError>,
@@ -116,7 +116,7 @@ async fn told_of_settling(
     })
 }
 
-/// Numbers as a sentence names them; of many, the first and how many more.
+/// A list of numbers for a sentence; long lists are cut with a count of the rest.
 fn listed(labels: &[String]) -> String {
     const NAMED: usize = 10;
     match labels {
@@ -129,7 +129,7 @@ fn listed(labels: &[String]) -> String {
     }
 }
 
-/// What comes off the payee's next claim because of this payment, where something does.
+/// What is deducted from the payee's next claim because of this payment, if anything.
 async fn taken_for(db: &mut Db, of: &Transaction) -> Result<Option<String>, Fault> {
     let covered = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = covered.iter().filter_map(|row| RewardId::parse(&row.id)).collect();

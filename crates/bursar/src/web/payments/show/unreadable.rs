@@ -1,5 +1,5 @@
-//! The page of a payment whose record cannot be read: whom it is about, how much, and who must act. What is deliberately not
-//! here: the page of every other payment.
+//! The page of a payment whose record cannot be read: whom it pays, how much, and who must act. What is deliberately not
+//! here: the page of any other payment.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -27,23 +27,23 @@ use crate::web::kit::problem::Fault;
 struct UnreadablePage {
     frame: Frame,
     number: String,
-    /// Whom it pays: their page and name, where they are known.
+    /// The payee: page and name, if known.
     payee: Option<(String, String)>,
-    /// How much, where that can be read.
+    /// The net amount, if it can be read.
     net: Option<Cash>,
     of: AsText,
     pressed: Option<When>,
     whys: Vec<Why>,
-    /// Who has looked, where somebody has.
+    /// Who has investigated it, if somebody has.
     looked: Option<String>,
-    /// It may hold its payee, and whoever reads this may say that they looked.
+    /// Whether it may hold its payee, and this person may confirm that they have investigated.
     may_look: bool,
 }
 
-/// What can be told of it.
+/// The page with what is known about the payment.
 ///
 /// # Errors
-/// When there is no such payment, or the database does not answer.
+/// If there is no such payment, or the database fails.
 pub(super) async fn show(
     db: &mut Db,
     visit: &Visit,
@@ -87,7 +87,7 @@ pub(super) struct Looked {
     note: String,
 }
 
-/// An administrator says that they looked.
+/// An administrator confirms that they have investigated.
 pub(super) async fn say_looked(
     State(app): State<App>,
     visit: Visit,

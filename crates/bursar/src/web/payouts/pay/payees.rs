@@ -1,5 +1,5 @@
-//! Who is paid by a payout, for the page of Pay: by currency the largest claims, each with what is taken off it and where it
-//! goes. What is deliberately not here: what a claim comes to (`ops::batches`), and its rewards, which stand in Review Claims.
+//! The payees of a payout on the Pay page: the largest claims of each currency, with deductions and destination. What is
+//! deliberately not here: computing a claim (`ops::batches`), and its rewards, which are on Review Claims.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use crate::ops::batches::view::ClaimView;
 use crate::web::kit::format::{self, Cash, Summed, how_many};
 use crate::web::payouts::draft::payee_kind;
 
-/// So many payees of a currency are listed.
+/// How many payees of a currency are listed.
 const LISTED: usize = 50;
 
 pub struct Line {
-    /// What they are called, and where their page is.
+    /// The payee's name and page.
     pub name: String,
     pub page: String,
     /// A person or a company.
     pub kind: &'static str,
-    /// The vendor and the masked destination there.
+    /// The vendor and the masked destination.
     pub to: String,
-    /// How many rewards, and what those without clawbacks come to.
+    /// The number of rewards, and their total without clawbacks.
     pub rewards: String,
     pub earned: Summed,
-    /// What clawbacks take off it, below zero.
+    /// The total of the clawbacks, negative.
     pub clawbacks: Option<Summed>,
-    /// The fee expected, where it is known before it is billed.
+    /// The expected fee, if known before it is billed.
     pub fee: Option<Summed>,
     /// What the vendor is told to pay.
     pub net: Summed,
@@ -36,14 +36,14 @@ pub struct Group {
     pub code: &'static str,
     pub count: usize,
     pub payees: String,
-    /// What all of them come to: earned, clawbacks, fees and what is paid.
+    /// The totals: earned, clawbacks, fees, and net.
     pub sums: [Summed; 4],
-    /// Any of them has a clawback.
+    /// Whether any of them has a clawback.
     pub claws: bool,
     pub lines: Vec<Line>,
 }
 
-/// What the rewards of a claim come to, and what clawbacks take off it.
+/// The total of a claim's rewards, and the total of its clawbacks.
 fn earned(claim: &ClaimView) -> [i128; 2] {
     claim.rewards.iter().fold([0, 0], |[earned, clawed], (.., minor)| match i128::from(*minor) {
         minor if minor < 0 => [earned, clawed + minor],
@@ -51,7 +51,7 @@ fn earned(claim: &ClaimView) -> [i128; 2] {
     })
 }
 
-/// The claims by currency, the largest first.
+/// The claims by currency, largest first.
 pub fn groups(claims: &[ClaimView]) -> Vec<Group> {
     let mut by: BTreeMap<Currency, Vec<&ClaimView>> = BTreeMap::new();
     for claim in claims {
@@ -82,7 +82,7 @@ fn line(claim: &ClaimView) -> Line {
     let [earned, clawed] = earned(claim);
     let sum = |minor| Cash(Sum::new(minor, claim.total.currency));
     let to = claim.destination.as_ref();
-    // Where no table says what Stripe takes, it bills that apart.
+    // Without a fee table, Stripe's fees are billed separately.
     let told = claim.vendor() == Some(Vendor::PayPal) || claim.fee.minor > 0;
     Line {
         name: claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone()),

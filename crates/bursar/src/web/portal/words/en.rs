@@ -1,4 +1,4 @@
-//! English, from which the others are made.
+//! English, the source of the translations.
 
 use super::Words;
 

@@ -1,5 +1,5 @@
-//! The payments of a reward: how the one that it is in stands, and what became of it and of every earlier one, as lines of its
-//! history. What is deliberately not here: the payments themselves (`payments::show`).
+//! The payments of a reward: the state of the current one, and the outcome of it and every earlier one as history entries.
+//! What is deliberately not here: the payments themselves (`payments::show`).
 
 use payout::transaction::Status;
 
@@ -10,21 +10,21 @@ use crate::web::kit::format::{When, detail, detail_of, label_of};
 use crate::web::kit::history::Line;
 use crate::web::kit::problem::Fault;
 
-/// How the payment that a reward is in stands: what is said before and behind its number.
+/// The state of the payment a reward is in: the text before and after its number.
 pub(super) struct Placed {
     pub(super) before: String,
     pub(super) number: String,
     pub(super) behind: String,
 }
 
-/// Every payment that a reward was ever in, the oldest first.
+/// Every payment that a reward was ever in, oldest first.
 pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>, Fault> {
     let ids = past::payments_of(db, reward.entered.id).await?;
     let mut all = Vec::new();
     for id in ids {
         match transactions::several(db, &[id]).await {
             Ok(one) => all.extend(one),
-            // Its own page says what is wrong with its record; the reward is shown without it.
+            // The payment's own page reports its unreadable record; show the reward without it.
             Err(error) if error.about_a_row() => {}
             Err(error) => return Err(error.into()),
         }
@@ -33,7 +33,7 @@ pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>,
     Ok(all)
 }
 
-/// The payment that it is in now. "Paid by" is said only of one that succeeded.
+/// The current payment. Says "Paid by" only for a successful one.
 pub(super) fn placed(reward: &Reward, payments: &[Transaction], clawback: bool) -> Option<Placed> {
     let (id, number) = reward.transaction?;
     let number = format!("PT-{number:06}");
@@ -63,13 +63,13 @@ pub(super) fn placed(reward: &Reward, payments: &[Transaction], clawback: bool) 
     Some(Placed { before, number, behind })
 }
 
-/// How a payment stands, with its finer word.
+/// The state of a payment, with its detail.
 fn stands(payment: &Transaction) -> String {
     let label = label_of(payment);
     detail_of(payment).map_or_else(|| label.to_owned(), |detail| format!("{label}, {detail}"))
 }
 
-/// What became of each payment, as lines of history.
+/// The outcome of each payment, as history entries.
 pub(super) fn lines(payments: &[Transaction]) -> Vec<Line> {
     let mut lines = Vec::new();
     for payment in payments {

@@ -1,15 +1,15 @@
-//! The fee tables as rows of a form: what was typed, and what is meant by it. What is deliberately not here: what a fee comes
-//! to (`payout::fee`).
+//! The fee tables as rows of a form: the input, and its parsed form. What is deliberately not here: computing a fee
+//! (`payout::fee`).
 
 use payout::Refusal;
 
 use super::Typed;
 use crate::ops::settings::FeeTable;
 
-/// So many empty rows stand below those that are filled.
+/// How many empty rows follow the filled ones.
 const EMPTY: usize = 2;
 
-/// A table as it is typed.
+/// A fee table as entered.
 #[derive(Clone, Default)]
 pub struct Row {
     /// `stripe` or `paypal`.
@@ -18,11 +18,11 @@ pub struct Row {
     /// Like `2.00`.
     pub percent: String,
     pub fixed: String,
-    /// The least of a payment.
+    /// The minimum fee per payment.
     pub minimum: String,
-    /// The most of a payment.
+    /// The maximum fee per payment.
     pub maximum: String,
-    /// Once a month for each payee.
+    /// The monthly fee per payee.
     pub monthly: String,
 }
 
@@ -49,17 +49,17 @@ fn typed(of: &Typed) -> Vec<Row> {
     (0..of.fee_currency.len()).map(row).filter(|row| !row.is_empty()).collect()
 }
 
-/// The rows of the form: those that are filled, and some for more.
+/// The rows of the form: the filled ones, and some empty ones.
 pub fn rows(of: &Typed) -> Vec<Row> {
     let mut rows = typed(of);
     rows.extend(vec![Row::default(); EMPTY]);
     rows
 }
 
-/// What is meant. A row of which nothing is filled is none.
+/// Parses the rows; empty rows are skipped.
 ///
 /// # Errors
-/// The first row that is filled in part, or whose percentage cannot be read; what else cannot be is refused when it is saved.
+/// The first row that is incomplete, or whose percentage is invalid; anything else is validated when it is saved.
 pub fn read(of: &Typed) -> Result<Vec<FeeTable>, Refusal> {
     let some = |text: String| (!text.is_empty()).then_some(text);
     let table = |row: Row| {
@@ -87,7 +87,7 @@ pub fn read(of: &Typed) -> Result<Vec<FeeTable>, Refusal> {
     typed(of).into_iter().map(table).collect()
 }
 
-/// Hundredths of a percent as a percentage: 200 is `2.00`.
+/// Basis points as a percentage: 200 is `2.00`.
 pub fn percent(basis_points: u32) -> String {
     format!("{}.{:02}", basis_points / 100, basis_points % 100)
 }
