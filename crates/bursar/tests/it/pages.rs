@@ -309,7 +309,7 @@ async fn deciding_about_one_and_about_many() {
 
     let fields = [("csrf", csrf.as_str()), ("action", "reject"), ("id", &ids[0]), ("id", &ids[1])];
     let refused = browser.post("/rewards/decide", &fields).await;
-    refused.says("Give a reason to reject rewards");
+    refused.says("Enter a reason to reject rewards");
     assert_eq!(refused.body.matches("name=\"id\"").count(), 12, "the list is there again");
     assert_eq!(refused.body.matches(" checked aria-label").count(), 2, "and what was ticked is ticked still");
     let some = [&fields[..], &[("reason", "sent twice"), ("shown", "yes")]].concat();
@@ -317,7 +317,7 @@ async fn deciding_about_one_and_about_many() {
     let again = [("csrf", csrf.as_str()), ("action", "approve"), ("id", &ids[1]), ("id", &ids[2])];
     let told = browser.post_on("/rewards/decide", &again).await;
     told.says("1 reward approved. 1 was skipped:");
-    told.says("it is not Submitted or In Review any more.");
+    told.says("it is no longer Submitted or In Review.");
     browser.read("/rewards").await.says("9 rewards");
 
     let page = browser.read("/rewards/RW-000005").await;

@@ -188,7 +188,7 @@ async fn two_people_pay_at_once() {
     // Both look at the same list; the second decision meets what the first has done.
     pat.tick("Tick RW-000001").await;
     pat.tick("Tick RW-000002").await;
-    pat.sees("2 ticked · 301.00 USD").await;
+    pat.sees("2 selected · 301.00 USD").await;
     kim.tick("Tick RW-000001").await;
     kim.tick("Tick RW-000003").await;
     pat.press("Approve selected").await;

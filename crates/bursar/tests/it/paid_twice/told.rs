@@ -84,17 +84,18 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     play(&mut stage, "settle ana made first").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
     let payment = browser.read("/transactions/PT-000001").await;
-    payment.says("Taken back RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
+    payment
+        .says("Taken back RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
     payment.says("Paid twice: PT-000001 had paid it after all.");
     let payee = payment.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap();
     let of_payee = format!("/partners/{payee}");
     let payee = browser.read(&of_payee).await;
-    payee.says("RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
+    payee.says("RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
     let reward = browser.read("/rewards/RW-000001").await;
-    reward.says("It was paid, and 20.00 USD of it is taken back again: RW-000002");
-    reward.says("Paid and taken back");
+    reward.says("It was paid, and 20.00 USD of it is clawed back: RW-000002");
+    reward.says("Paid and clawed back");
     browser.read("/rewards/RW-000002").await.says("− 20.00 USD for ana");
-    browser.read("/rewards/RW-000002").await.says("once they are owed more than it takes off");
+    browser.read("/rewards/RW-000002").await.says("once they are owed more than its amount");
     let summary = browser.read("/dashboard/summary").await;
     summary.says("Waiting 0.00 USD");
     summary.says("20.00 USD is owed to us by payees who were paid too much");
