@@ -354,7 +354,7 @@ async fn preparing_changing_and_deleting_a_payout() {
     page.says("The payee has not chosen how to be paid.");
     let (csrf, ids) = (page.hidden("csrf"), page.all_hidden("id"));
     let empty = browser.post_on("/claims/add", &[("csrf", &csrf)]).await;
-    empty.says("No reward is ticked, so nothing was added.");
+    empty.says("Select at least one reward. Nothing was added.");
     let one = browser.post_on("/claims/add", &[("csrf", &csrf), ("id", &ids[0])]).await;
     one.says("PB-2026-0001 now holds 1 reward in 1 claim.");
     let all = browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
@@ -383,8 +383,8 @@ async fn paying_exactly_what_was_seen_and_once() {
     browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
     let path = "/claims/PB-2026-0001/pay";
     let page = browser.read(path).await;
-    page.says("3 payments for 8 rewards. Nothing is sent before you press Pay.");
-    page.says("PayPal tells its balance only hours later");
+    page.says("3 payments for 8 rewards. Nothing is sent until you press Pay.");
+    page.says("PayPal reports its balance hours later");
     let shown = |page: &Page| {
         let mut fields =
             vec![("csrf", csrf.clone()), ("digest", page.hidden("digest")), ("once", page.hidden("once"))];
@@ -393,7 +393,10 @@ async fn paying_exactly_what_was_seen_and_once() {
     };
     let fields = shown(&page);
     let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    browser.post_on(path, &fields).await.says("Tick that you have checked the totals. Nothing was paid.");
+    browser
+        .post_on(path, &fields)
+        .await
+        .says("Confirm that you have checked the payees and totals. Nothing was paid.");
 
     // Somebody takes a reward out between the look and the press.
     let id = browser.read("/claims").await.hidden("id");
@@ -712,17 +715,17 @@ async fn a_second_person_releases_and_a_change_voids_it() {
     let fields = [("csrf", csrf.as_str()), ("claim", claim), ("reason", "he leaves")];
     let page = pat.post_on(&format!("{path}/override"), &fields).await;
     page.says("Threshold overridden “he leaves” pat,");
-    page.says("Ask for the release");
-    pat.post_on(&format!("{path}/ask-release"), &[("csrf", &csrf)]).await.says("pat asked the payers");
-    kim.read(path).await.says("See what is paid, then release it");
+    page.says("Ask for release");
+    pat.post_on(&format!("{path}/ask-release"), &[("csrf", &csrf)]).await.says("pat asked for the release");
+    kim.read(path).await.says("Review and release");
     let look = kim.read(&format!("{path}/pay")).await;
     let fields = [("csrf", theirs.as_str()), ("digest", &look.hidden("digest")), ("checked", "yes")];
     let released = kim.post_on(&format!("{path}/release"), &fields).await;
-    released.says("kim released this payout exactly as it stands");
+    released.says("kim released this payout as shown here");
     let pay = pat.read(&format!("{path}/pay")).await;
-    pay.says("Paid although under the threshold 1");
+    pay.says("Under the threshold, paid anyway 1");
     let fields = [("csrf", csrf.as_str()), ("claim", claim), ("reason", "he leaves us")];
     let page = pat.post_on(&format!("{path}/override"), &fields).await;
-    page.says("the release is void and another one is needed.");
+    page.says("The release is void and a new one is needed.");
     world.close().await;
 }

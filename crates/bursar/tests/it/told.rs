@@ -265,9 +265,9 @@ async fn whoever_pays_what_was_changed_is_told_what_is_different() {
     ];
     let page = payer.post(&format!("/claims/{number}/pay"), &fields).await;
     assert_eq!(page.status, 409);
-    page.says(&format!("{} of bo (20.00 USD) is in it now.", stage.number("R3").await.unwrap()));
-    page.says(&format!("{} of bo (20.00 USD) is not in it any more.", stage.number("R2").await.unwrap()));
-    page.says("ana is paid somewhere else than you saw");
+    page.says(&format!("{} of bo (20.00 USD) was added.", stage.number("R3").await.unwrap()));
+    page.says(&format!("{} of bo (20.00 USD) was removed.", stage.number("R2").await.unwrap()));
+    page.says("ana: the destination changed");
     // A digest that nobody was ever shown says so, and tells of the totals all the same.
     let seen = json!({"digest": "sha256:0", "totals": [{"value": "31.00", "currency": "USD"}]});
     let (_, answer) =

@@ -324,7 +324,7 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
 }
 
 /// What whoever may release a payout is told of that.
-const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures on the Pay page and release it there; a release holds for a day.";
+const YOU_CAN: &str = "You can release it, because you neither prepared nor changed it. Check the figures on the Pay page and release it there. A release is valid for a day.";
 
 /// Everything that stands in the way of Pay for whoever looks at the page.
 pub async fn stops(

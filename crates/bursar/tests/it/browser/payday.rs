@@ -121,7 +121,7 @@ async fn pay_three(clerk: &Clerk) {
     clerk.press("Add all 3 eligible rewards").await;
     clerk.sees("PB-2026-0001 now holds 3 rewards in 3 claims.").await;
     clerk.press("Pay").await;
-    clerk.sees("3 payments for 3 rewards. Nothing is sent before you press Pay.").await;
+    clerk.sees("3 payments for 3 rewards. Nothing is sent until you press Pay.").await;
     clerk.tick("I have checked").await;
     clerk.press("Pay 601.50 USD").await;
     clerk.sees("0 of 3 payments succeeded, 3 under way.").await;

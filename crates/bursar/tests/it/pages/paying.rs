@@ -103,7 +103,7 @@ async fn paying_asks_for_the_password_again_after_ten_minutes() {
     for (name, value) in &fields {
         assert!(asked.all_hidden(name).contains(value), "{name} comes along");
     }
-    browser.read(&path).await.says("Nothing is sent before you press Pay.");
+    browser.read(&path).await.says("Nothing is sent until you press Pay.");
 
     let with = |password: &str| [fields.clone(), vec![("password", password.to_owned())]].concat();
     let wrong = browser.post(&path, &sent(&with("not the password at all"))).await;
@@ -350,7 +350,7 @@ async fn a_large_total_is_typed_before_it_is_paid() {
         fields
     };
     let none = browser.post_on(&path, &sent(&typed(None, "one"))).await;
-    none.says("A large total is typed before it is paid. Nothing was paid.");
+    none.says("Type the large totals exactly as shown. Nothing was paid.");
     none.says(&format!("USD: type {total}."));
     let wrong = browser.post_on(&path, &sent(&typed(Some("1.00"), "two"))).await;
     wrong.says(&format!("USD: the total is {total}, which is not what was typed."));
@@ -434,7 +434,7 @@ async fn the_pool_is_filtered_and_turned_and_only_what_is_shown_is_added() {
     browser.read("/claims?owner=nobody").await.says("No single partner has the id or the name “nobody”.");
     let bo = browser.read("/claims?owner=Bo").await;
     bo.says("Owner: Bo");
-    bo.says("Add all 4 eligible rewards of this filter");
+    bo.says("Add all 4 eligible rewards in this filter");
     let csrf = bo.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("all", "yes"), ("owner", "Bo")];
     let sent = browser.post("/claims/add", &fields).await;
@@ -460,7 +460,7 @@ async fn the_pay_page_releases_what_it_shows() {
     let seen = kim.read(&format!("{path}/pay")).await;
     assert!(seen.body.contains(&format!("action=\"{path}/release\"")), "{}", seen.body);
     seen.says("Release 10.00 USD");
-    seen.says("You can release it: you have neither prepared nor changed it.");
+    seen.says("You can release it, because you neither prepared nor changed it.");
     assert!(
         seen.body.find(">What is paid<").unwrap() < seen.body.find(">Release ").unwrap(),
         "after the figures"
@@ -475,7 +475,7 @@ async fn the_pay_page_releases_what_it_shows() {
     stage.one("add B1 R2").await.unwrap();
     let stale = kim.post(&format!("{path}/release"), &press).await;
     let told = if stale.to.is_empty() { stale } else { kim.read(&stale.to).await };
-    assert!(!told.body.contains("released this payout exactly as it stands"), "another one: {}", told.body);
+    assert!(!told.body.contains("released this payout as shown here"), "another one: {}", told.body);
     let seen = kim.read(&format!("{path}/pay")).await;
     let digest = seen.hidden("digest");
     let press = [("csrf", csrf.as_str()), ("digest", digest.as_str()), ("checked", "yes")];

@@ -39,9 +39,9 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
 
     let batch = browser.read("/claims/PB-2026-0001/pay").await;
     batch.says("As recorded here: The payment succeeded.");
-    batch.says("The vendor says otherwise 1");
-    batch.says("Of 1 payment the vendor says something different from what is recorded here");
-    batch.says("The vendor says otherwise");
+    batch.says("Vendor disagrees 1");
+    batch.says("For 1 payment, the vendor reports something different from what is recorded here");
+    batch.says("Vendor disagrees");
 
     let page = browser.read("/transactions/PT-000001").await;
     page.says("PayPal says something different from what is recorded here.");
