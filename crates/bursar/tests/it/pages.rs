@@ -332,7 +332,7 @@ async fn deciding_about_one_and_about_many() {
     let next = browser.post_on("/rewards/RW-000005/decide", &fields).await;
     next.says("RW-000005 is approved.");
     let stale = [("csrf", csrf.as_str()), ("version", "1"), ("action", "void"), ("reason", "x")];
-    browser.post("/rewards/RW-000005/decide", &stale).await.says("RW-000005 was changed meanwhile");
+    browser.post("/rewards/RW-000005/decide", &stale).await.says("RW-000005 has changed since you opened it");
     let rejected = browser.read("/rewards?view=rejected").await;
     rejected.says("2 rewards");
     browser.read("/rewards?view=not_eligible").await;
@@ -423,7 +423,7 @@ async fn paying_exactly_what_was_seen_and_once() {
     assert_eq!((twice.status, twice.to.as_str()), (StatusCode::SEE_OTHER, path));
     let live = browser.read(path).await;
     live.says("Pay was pressed by pat");
-    live.says("0 of 2 payments succeeded, 2 under way.");
+    live.says("0 of 2 payments succeeded, 2 in progress.");
     assert!(live.body.contains("<noscript><meta http-equiv=\"refresh\""), "it follows without JavaScript");
     let number = live.body.split("/transactions/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let one = browser.read(&format!("/transactions/{number}")).await;
@@ -431,7 +431,7 @@ async fn paying_exactly_what_was_seen_and_once() {
     // What keeps all three closed is said once.
     one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
-    resubmitted.says("Tick first that you have looked. Nothing was done.");
+    resubmitted.says("Confirm first that you have checked. Nothing was done.");
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &sure).await;
     resubmitted.says("Nothing was sent yet");

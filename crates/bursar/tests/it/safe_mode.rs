@@ -225,7 +225,7 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     page.says("audit week.");
     page.says("1 payment that waits or was not answered: 10.00 USD");
     let number = stage.number("ana").await.unwrap();
-    pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on: nobody changes a payment");
+    pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on. Payments cannot be changed");
     let csrf = page.hidden("csrf");
     pat.post_on("/safe-mode/off", &[("csrf", &csrf)]).await.says("Safe mode stays on.");
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];

@@ -621,7 +621,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let all: Vec<(&str, &str)> = pressed("resubmit").into_iter().chain(ids).collect();
     // First it says what it would do, to whom and how much, and does nothing.
     let asked = payer.post(here, &all).await;
-    asked.says("Resubmit these payments? Nothing was done yet.");
+    asked.says("Resubmit these payments? Nothing has been done yet.");
     asked.says("Resubmit 2 payments, 30.00 USD");
     asked.says("Left out");
     assert!(
@@ -632,7 +632,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let done = payer.post(here, &all).await;
     assert_eq!(done.status.as_u16(), 200);
     done.says("1 of 3 payments sent again.");
-    done.says(&format!("{ana} Done {ana} is sent again, with a new key."));
+    done.says(&format!("{ana} Done {ana} is sent again with a new idempotency key."));
     done.says(&format!("{bo} Not done"));
     done.says("add a bank account in this currency at Stripe, where the money of this payment lies");
     done.says(&format!("{cy} Not done"));

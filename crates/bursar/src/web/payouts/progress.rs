@@ -322,22 +322,22 @@ mod tests {
         assert_eq!(told([12, 0, 0, 0, 0], 0), "All 12 payments succeeded.");
         assert_eq!(
             told([3, 0, 1, 8, 0], 0),
-            "3 of 12 payments succeeded, 1 failed or came back, 8 under way."
+            "3 of 12 payments succeeded, 1 failed or came back, 8 in progress."
         );
         assert_eq!(told([3, 0, 1, 0, 0], 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
         assert_eq!(
             told([2, 0, 0, 0, 0], 1),
-            "2 of 3 payments succeeded, 1 cannot be read: a person must look."
+            "2 of 3 payments succeeded, 1 cannot be read. Someone must look into it."
         );
         assert_eq!(
             told([0, 0, 0, 0, 0], 1),
-            "0 of 1 payment succeeded, 1 cannot be read: a person must look."
+            "0 of 1 payment succeeded, 1 cannot be read. Someone must look into it."
         );
         assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need a person.");
         assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs a person to find out its status.");
         assert_eq!(
             told([4, 0, 1, 2, 1], 0),
-            "4 of 8 payments succeeded, 1 failed or came back, 1 needs a person, 2 under way."
+            "4 of 8 payments succeeded, 1 failed or came back, 1 needs a person, 2 in progress."
         );
         assert_eq!(
             told([3, 1, 1, 0, 0], 0),

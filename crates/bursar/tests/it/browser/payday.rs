@@ -124,7 +124,7 @@ async fn pay_three(clerk: &Clerk) {
     clerk.sees("3 payments for 3 rewards. Nothing is sent until you press Pay.").await;
     clerk.tick("I have checked").await;
     clerk.press("Pay 601.50 USD").await;
-    clerk.sees("0 of 3 payments succeeded, 3 under way.").await;
+    clerk.sees("0 of 3 payments succeeded, 3 in progress.").await;
 }
 
 async fn pay_day(hand: Hand, name: &str, seed: u64) {
@@ -148,7 +148,7 @@ async fn pay_day(hand: Hand, name: &str, seed: u64) {
     world.simulator.mend(CLOSED);
     time_passes(&world).await;
     let (net, to) = (failed[0].terms.net, failed[0].destination.masked());
-    clerk.tick("I have checked the payee, the amount and why it ended").await;
+    clerk.tick("I have checked the payee, the amount and why it failed").await;
     clerk.press(&format!("Resubmit {net} to {to}")).await;
     clerk.sees("Payout Ready").await;
     time_passes(&world).await;
@@ -206,7 +206,7 @@ async fn two_people_pay_at_once() {
         clerk.tick("I have checked").await;
     }
     kim.press("Pay 601.50 USD").await;
-    kim.sees("0 of 3 payments succeeded, 3 under way.").await;
+    kim.sees("0 of 3 payments succeeded, 3 in progress.").await;
     pat.press("Pay 601.50 USD").await;
     pat.sees("This batch has been paid already.").await;
     time_passes(&world).await;

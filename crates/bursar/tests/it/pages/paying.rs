@@ -272,7 +272,7 @@ async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
     auditor.read("/activity").await.says("Evidence read");
 
     let seen = payer.read("/transactions/PT-000002").await;
-    seen.says("Kept word for word; administrators and auditors can open it.");
+    seen.says("The raw message is kept. Administrators and auditors can open it.");
     assert!(!seen.body.contains("/evidence/"));
     assert_eq!(payer.get(request).await.status, StatusCode::FORBIDDEN);
     let elsewhere = request.replace("PT-000002", "PT-000001");
@@ -316,7 +316,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     });
     assert_eq!(answered.to, page);
     let after = browser.read(&page).await;
-    after.says("PayPal has given the money back.");
+    after.says("PayPal has returned the money.");
     after.says("with this address, then resubmit");
     let again = browser.post_on(&form, &[("csrf", &csrf)]).await;
     again.says("Only a PayPal payment that nobody has claimed yet can be called back.");
@@ -550,7 +550,7 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     let (ana, cy) = (stage.number("ana").await.unwrap(), stage.number("cy").await.unwrap());
     let mut payer = Browser::of(&stage.world, Role::Payer, "pat").await;
     let page = payer.read(&format!("/transactions/{ana}")).await;
-    page.says("It went to PayPal in one request with 1 other payment that waits like it.");
+    page.says("It went to PayPal in one request with 1 other payment in the same state.");
     let said = page.body.split("It went to PayPal").nth(1).unwrap();
     assert!(said.split("</div>").next().unwrap().contains(&format!("/transactions/{cy}")));
     let batch = stage.number("B1").await.unwrap();
@@ -600,13 +600,13 @@ async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since(
     let number = stage.number("ana").await.unwrap();
     let mut payer = Browser::of(&stage.world, Role::Payer, "pat").await;
     let page = payer.read(&format!("/transactions/{number}")).await;
-    page.says("I have looked at PayPal again: it did not make this payment");
+    page.says("I have checked at PayPal again: it did not make this payment");
     let csrf = page.hidden("csrf");
     for action in ["resubmit", "return"] {
         let fields =
             [("csrf", csrf.as_str()), ("action", action), ("back", ""), ("id", &*number), ("checked", "yes")];
         let refused = payer.post("/dashboard/transactions/decide", &fields).await;
-        refused.says("Look at the vendor again, and do this on its own page.");
+        refused.says("Check at the vendor again, then use its own page.");
     }
     for line in ["return ana", "batch B2 all"] {
         stage.one(line).await.unwrap();

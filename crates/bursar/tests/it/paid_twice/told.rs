@@ -48,7 +48,7 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     page.says("It is about attempt 1, the PayPal payment of 20.00 USD, ");
     page.says("Here it was called not made on ");
     page.says("the vendor could not be looked through for it, so this rests on their word");
-    page.says("Called not made by people");
+    page.says("Settled as not made");
     page.says("People called it not made: the books hold that no money moved");
     page.says(
         "so money may have moved that they do not count. Nothing can be done with it until that is settled",
@@ -85,7 +85,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
     let payment = browser.read("/transactions/PT-000001").await;
     payment
-        .says("Taken back RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
+        .says("Clawbacks RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
     payment.says("Paid twice: PT-000001 had paid it after all.");
     let payee = payment.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap();
     let of_payee = format!("/partners/{payee}");
