@@ -442,7 +442,7 @@ async fn a_change_of_the_destination_is_told_as_it_was() {
         "{}",
         hers.body
     );
-    assert!(hers.body.contains("It was changed by whoever runs your partner program."), "{}", hers.body);
+    assert!(hers.body.contains("Your partner program team changed it."), "{}", hers.body);
     assert!(!hers.body.contains(&stage.world.actor.name), "{}", hers.body);
     stage.close(Ok(())).await;
 }

@@ -188,7 +188,7 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
     let apart =
         |count: usize, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
     let outside_of_many = apart(outside, "paid outside Bursar");
-    let of_person = apart(person, if person == 1 { "needs a person" } else { "need a person" });
+    let of_person = apart(person, if person == 1 { "needs review" } else { "need review" });
     if unread > 0 {
         let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "in progress"));
         return format!(
@@ -197,7 +197,7 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
     }
     match (all, moving) {
         (1, 1) => "The payment is in progress.".to_owned(),
-        (1, _) if person == 1 => "The payment needs a person to find out its status.".to_owned(),
+        (1, _) if person == 1 => "The payment needs review.".to_owned(),
         (1, _) if good == 1 => "The payment succeeded.".to_owned(),
         (1, _) if outside == 1 => "The payee was paid outside Bursar.".to_owned(),
         (1, _) => "The payment failed or came back.".to_owned(),
@@ -231,7 +231,7 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
     let doubted = alike.iter().map(|one| usize::try_from(one.contradicted).unwrap_or(0)).sum::<usize>();
     let doubted = (Chip { tone: "bad", words: "Vendor disagrees" }, doubted);
     let needs = alike.iter().filter(person).map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>();
-    let needs = (Chip { tone: "bad", words: "Needs a person" }, needs);
+    let needs = (Chip { tone: "bad", words: "Needs review" }, needs);
     counts.chain([outside, needs, doubted]).filter(|(_, count)| *count > 0).collect()
 }
 
@@ -263,7 +263,7 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     let against = Filter { batch: Some(batch.id), ..views::contradicted() };
     group(db, &mut groups, "Vendor disagrees", &against, |_| true).await?;
     for (part, words) in [
-        (Part::Person, "Needs a person"),
+        (Part::Person, "Needs review"),
         (Part::Ended, "Failed or came back"),
         (Part::UnderWay, "In progress"),
         (Part::Outside, "Paid outside Bursar"),
@@ -333,11 +333,11 @@ mod tests {
             told([0, 0, 0, 0, 0], 1),
             "0 of 1 payment succeeded, 1 cannot be read. Someone must look into it."
         );
-        assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need a person.");
-        assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs a person to find out its status.");
+        assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need review.");
+        assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs review.");
         assert_eq!(
             told([4, 0, 1, 2, 1], 0),
-            "4 of 8 payments succeeded, 1 failed or came back, 1 needs a person, 2 in progress."
+            "4 of 8 payments succeeded, 1 failed or came back, 1 needs review, 2 in progress."
         );
         assert_eq!(
             told([3, 1, 1, 0, 0], 0),

@@ -555,8 +555,8 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     assert!(said.split("</div>").next().unwrap().contains(&format!("/transactions/{cy}")));
     let batch = stage.number("B1").await.unwrap();
     let live = payer.read(&format!("/claims/{batch}/pay")).await;
-    live.says("0 of 2 payments succeeded, 2 need a person.");
-    live.says("Needs a person 2");
+    live.says("0 of 2 payments succeeded, 2 need review.");
+    live.says("Needs review 2");
     payer.read("/dashboard/summary").await.says("2 payments need a person");
     stage.one("settle ana not-made").await.unwrap();
     let form = payer.read(&format!("/transactions/{ana}")).await;

@@ -27,12 +27,12 @@ async fn a_new_key_is_told_to_every_administrator() {
     let csrf = pat.read("/keys/new").await.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("name", "CRM"), ("role", "payer"), ("scope", "pay")];
     pat.post("/keys/new", &fields).await.says("it is kept only as a hash");
-    assert_eq!(subjects(&world, Notice::ApiKeyMade).await, ["pat made the API key CRM"; 2]);
+    assert_eq!(subjects(&world, Notice::ApiKeyMade).await, ["pat created the API key CRM"; 2]);
     world.pass(super::MINUTE);
     let new = NewKey::of("nightly", Role::Auditor, Scopes::kept("read"));
     people::create_key_at_the_machine(&world.app, &new, AtTheMachine("anna (user id 1000)")).await.unwrap();
     let told = subjects(&world, Notice::ApiKeyMade).await;
-    assert_eq!(told[..2], ["anna (user id 1000) at the command line made the API key nightly"; 2]);
+    assert_eq!(told[..2], ["anna (user id 1000) at the command line created the API key nightly"; 2]);
     world.close().await;
 }
 
@@ -69,7 +69,7 @@ async fn a_key_in_use_is_told_of_once_a_week_before_it_ends() {
     assert!(subjects(&world, Notice::ApiKeyEnds).await.is_empty());
     world.pass(13 * DAY + 1);
     let ends = bursar::clock::date(world.now() + 7 * DAY - 2);
-    let subject = format!("The API key CRM ends on {ends}");
+    let subject = format!("The API key CRM expires on {ends}");
     for _ in 0..2 {
         assert_eq!(subjects(&world, Notice::ApiKeyEnds).await, std::slice::from_ref(&subject));
         world.pass(DAY);
