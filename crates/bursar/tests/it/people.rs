@@ -83,7 +83,7 @@ async fn only_an_administrator_runs_people_and_keys() {
     pat.read("/people?of=partners").await.says("Ana Lima");
     pat.read("/people?role=payer").await.says("payer@example.com");
     pat.read("/people?q=nobody").await.says("Nobody matches.");
-    pat.read("/people?role=king").await.says("There is nothing called “king” to filter by.");
+    pat.read("/people?role=king").await.says("There is no filter value “king”.");
     world.close().await;
 }
 

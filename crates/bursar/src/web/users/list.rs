@@ -67,7 +67,7 @@ impl Ask {
 
     /// What it means to the database, or the words that mean nothing.
     fn filter(&self, before: Option<String>) -> Result<Filter, String> {
-        let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
+        let odd = |word: &str| format!("There is no filter value “{word}”.");
         let kind = match self.of.as_deref() {
             None => Kind::Ours,
             Some("partners") => Kind::Partners,

@@ -103,7 +103,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     let sql = "UPDATE attempt SET first_sent_at = first_sent_at - 31536000000000 WHERE state = 'succeeded'";
     crate::world::run(&stage.world.database_url, sql.to_owned()).await;
     let payee = browser.read(&of_payee).await;
-    payee.says("A tax form goes by the day of payment.");
+    payee.says("Tax forms use the day of payment.");
     payee.says("PT-000001 20.00 USD : sent 31 Mar 2025, 09:00 UTC , counted 31 Mar 2026, 09:00 UTC");
     close(stage, Ok(())).await;
 }

@@ -54,7 +54,7 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     // The payee's page names what holds them, and where that ends.
     let payee = page.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let of_payee = browser.read(&format!("/partners/{payee}")).await;
-    of_payee.says("that this database does not know, as it was put back from a backup");
+    of_payee.says("that this database does not know, because it was restored from a backup");
     assert!(!of_payee.body.contains("and so are its partners"), "no company is on hold");
     of_payee.says("Settle on the page Safe mode what the vendor has paid");
 
