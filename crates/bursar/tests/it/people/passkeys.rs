@@ -463,7 +463,7 @@ async fn what_is_signed_is_what_is_done() {
     let off = |reason| [("csrf", csrf.as_str()), ("reason", reason)];
     let page = pat.post("/safe-mode/off", &off("we looked\r\nand it is well")).await;
     page.says("Is it you?");
-    page.says("To be done: let payments go on /safe-mode/off");
+    page.says("To be done: End safe mode /safe-mode/off");
     let asked_for = asked(&world, &mut pat, &page).await;
     // Another form, and another address, under the same signature; each uses the challenge up.
     let shown = phone.show(&asked_for);

@@ -274,7 +274,7 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
     let page = browser.read("/safe-mode").await;
     page.says("Nobody here has had the destination eve@example.com, so nobody is held by it.");
-    page.says("Whoever it paid is on hold, or it was none of ours");
+    page.says("The payee is on hold, or this payment was not ours");
     let held = "No payee is on hold for that. For 1 of them nobody is on hold: find out whom it paid.";
     page.says(held);
     page.says("Nobody is on hold eve@example.com");
