@@ -226,9 +226,9 @@ async fn what_a_mail_server_refuses() {
     page.says("There is no such user here");
     let csrf = page.hidden("csrf");
     let lifted = browser.post_on("/outbox/lift", &[("csrf", &csrf), ("address", "nobody@example.com")]).await;
-    lifted.says("Mails go to nobody@example.com again.");
+    lifted.says("The suppression of nobody@example.com is lifted.");
     let again = browser.post_on(&format!("/outbox/{}/again", suppressed.id), &[("csrf", &csrf)]).await;
-    again.says("The mail waits to be sent again.");
+    again.says("The mail is queued again.");
     assert_eq!(state("nobody").await.state, MailState::Waiting);
 
     // After three days nobody tries any more, and a mail that never left is not sent as news.
