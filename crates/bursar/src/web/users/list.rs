@@ -43,7 +43,7 @@ pub fn our_roles() -> Vec<Role> {
 /// Whether somebody can sign in.
 pub fn chip(one: &Listed) -> Chip {
     match (one.disabled_at, one.has_password) {
-        (Some(_), _) => Chip { tone: "bad", words: "Shut out" },
+        (Some(_), _) => Chip { tone: "bad", words: "Disabled" },
         (None, true) => Chip { tone: "fine", words: "Active" },
         (None, false) => Chip { tone: "wait", words: "Invited" },
     }
@@ -213,7 +213,7 @@ async fn invite(
         return Ok(prove_first("/people/new"));
     }
     let Some(role) = typed.role.as_deref().and_then(Role::parse) else {
-        let refusal = Refusal::new("missing", "Choose what they may do.").at("role");
+        let refusal = Refusal::new("missing", "Choose a role.").at("role");
         return new_page(&visit, typed, Some(refusal), None);
     };
     let new = Colleague {

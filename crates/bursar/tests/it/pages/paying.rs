@@ -147,7 +147,7 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
     let fields = promise(&browser.read(&path).await);
     world.pass(11 * MINUTE);
     browser.post(&path, &sent(&fields)).await.says("You have no password yet.");
-    browser.read("/password").await.says("more than ten minutes since you signed in");
+    browser.read("/password").await.says("more than ten minutes ago");
     let chosen = |csrf: &str, again: &str| {
         vec![
             ("csrf", csrf.to_owned()),
@@ -156,7 +156,10 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
         ]
     };
     let csrf = fields.iter().find(|(name, _)| *name == "csrf").unwrap().1.clone();
-    browser.post("/password", &sent(&chosen(&csrf, "another long one"))).await.says("one-time link first");
+    browser
+        .post("/password", &sent(&chosen(&csrf, "another long one")))
+        .await
+        .says("use a new one-time link");
 
     let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
     browser.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;

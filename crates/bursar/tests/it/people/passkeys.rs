@@ -616,7 +616,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
     let path = format!("/people/{}", id_of(&mut pat, "kim").await);
     pat.read(&path).await.says("with a passkey");
     let csrf = pat.read("/me").await.hidden("csrf");
-    pat.post_on(&format!("{path}/factor"), &[("csrf", &csrf)]).await.says("The second factor is taken away.");
+    pat.post_on(&format!("{path}/factor"), &[("csrf", &csrf)]).await.says("The second factor is removed.");
     assert!(kim.get("/me").await.to.starts_with("/login"), "their sessions have ended");
     assert_eq!(alone(&world, &mut next, &mut key).await.to, NOT_IN);
     let mut db = app.store.read().await.unwrap();
