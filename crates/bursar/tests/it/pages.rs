@@ -427,7 +427,7 @@ async fn paying_exactly_what_was_seen_and_once() {
     assert!(live.body.contains("<noscript><meta http-equiv=\"refresh\""), "it follows without JavaScript");
     let number = live.body.split("/transactions/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let one = browser.read(&format!("/transactions/{number}")).await;
-    one.says("Pay was pressed and the payment is queued.");
+    one.says("The payment is queued.");
     // What keeps all three closed is said once.
     one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
