@@ -431,7 +431,7 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
         told.items.extend(named(&difference));
         let (by, at) = &view.batch.changed;
         let names = history::names(&mut db, std::iter::once(by.as_str())).await?;
-        let by = names.get(by).map_or("Somebody", String::as_str);
+        let by = names.get(by).map_or("Someone", String::as_str);
         let at = crate::clock::rfc3339(*at);
         told.items.push(format!(
             "{number} itself was last changed by {by} at {} UTC.",

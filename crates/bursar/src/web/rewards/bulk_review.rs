@@ -271,7 +271,7 @@ fn skipped_why(code: &str) -> &'static str {
     match code {
         "own_reward" => "it is yours, and you cannot approve your own reward. Ask another reviewer.",
         "not_pending" => "it is no longer Submitted or In Review.",
-        "not_found" => "it was deleted meanwhile.",
+        "not_found" => "it was deleted in the meantime.",
         "record_unreadable" => {
             "its record cannot be read. Ask your Bursar operator to check the log and repair it."
         }

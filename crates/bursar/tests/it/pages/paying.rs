@@ -300,7 +300,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     let number = row.split("/transactions/PT-").nth(1).unwrap().get(..6).unwrap().to_owned();
     let page = format!("/transactions/PT-{number}");
     let shown = browser.read(&page).await;
-    shown.says("Unclaimed: it comes back by itself on");
+    shown.says("Unclaimed: it comes back automatically on");
     shown.says("( 30 days left )");
     shown.says("Ask the partner to open or confirm their PayPal account with exactly this address");
     world.pass(3 * DAY);
