@@ -611,7 +611,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = payer.read("/dashboard/transactions").await;
     for (number, ticks) in [(ana, true), (bo, true), (cy, false)] {
-        assert_eq!(page.body.contains(&format!("aria-label=\"Tick {number}\"")), ticks, "{number}");
+        assert_eq!(page.body.contains(&format!("aria-label=\"Select {number}\"")), ticks, "{number}");
     }
     let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
     let pressed = |action| [("csrf", csrf), ("action", action), ("back", "vendor=stripe")];

@@ -113,7 +113,7 @@ pub async fn pay_whatever_can_be_paid(world: &World) {
 /// Approves three rewards, puts them into a batch and presses Pay.
 async fn pay_three(clerk: &Clerk) {
     for number in ["RW-000001", "RW-000002", "RW-000003"] {
-        clerk.tick(&format!("Tick {number}")).await;
+        clerk.tick(&format!("Select {number}")).await;
     }
     clerk.press("Approve selected").await;
     clerk.sees("3 rewards approved.").await;
@@ -186,11 +186,11 @@ async fn two_people_pay_at_once() {
     };
     let kim = Clerk::sit_down(&world, chromium, Hand::Mouse, "kim").await.unwrap();
     // Both look at the same list; the second decision meets what the first has done.
-    pat.tick("Tick RW-000001").await;
-    pat.tick("Tick RW-000002").await;
+    pat.tick("Select RW-000001").await;
+    pat.tick("Select RW-000002").await;
     pat.sees("2 selected · 301.00 USD").await;
-    kim.tick("Tick RW-000001").await;
-    kim.tick("Tick RW-000003").await;
+    kim.tick("Select RW-000001").await;
+    kim.tick("Select RW-000003").await;
     pat.press("Approve selected").await;
     pat.sees("2 rewards approved.").await;
     kim.press("Approve selected").await;
