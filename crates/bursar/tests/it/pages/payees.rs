@@ -101,7 +101,7 @@ async fn a_shared_destination_is_cleared_by_somebody_else() {
     let same = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "ana@example.com")];
     let set = browser.post_on(&format!("/payees/{id}/payout-profile"), &same).await;
     set.says("Another payee has the same address, so both are on hold");
-    set.says("This destination also belongs to Ana Lima.");
+    set.says("This destination also belongs to Ana Lima");
     set.says("The payee is on hold. The note on it: another payee has the same destination");
     browser.read("/partners?profile=shared").await.says("Ana Lima");
     let held = browser.read("/partners?standing=on_hold").await;
