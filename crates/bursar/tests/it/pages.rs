@@ -369,7 +369,7 @@ async fn preparing_changing_and_deleting_a_payout() {
     let gone = browser.post_on(&format!("{path}/delete"), &[("csrf", &csrf)]).await;
     gone.says("PB-2026-0001 is deleted;");
     gone.says("Rewards that can be added 8 rewards");
-    browser.read(&format!("{path}/pay")).await.says("Nothing was paid; its rewards went back to the pool.");
+    browser.read(&format!("{path}/pay")).await.says("Nothing was paid. Its rewards went back to the pool.");
     world.close().await;
 }
 
