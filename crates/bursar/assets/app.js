@@ -58,8 +58,8 @@ function count(form) {
     sums.set(unit, [sum + BigInt(minor), Number(digits)]);
   }
   const parts = [...sums].map(([unit, [sum, digits]]) => `${decimal(sum, digits)} ${unit}`);
-  const words = [`${boxes.length} ticked`, ...parts].join(" · ");
-  told.textContent = form.elements.all?.checked ? "All that match, not only the ticked ones." : boxes.length === 0 ? "Nothing is ticked." : `${words}${parts.length ? "" : "."}`;
+  const words = [`${boxes.length} selected`, ...parts].join(" · ");
+  told.textContent = form.elements.all?.checked ? "All that match, not only the selected ones." : boxes.length === 0 ? "Nothing selected." : `${words}${parts.length ? "" : "."}`;
 }
 
 // Whole minor units as people write them.

@@ -18,16 +18,16 @@ const fn is(name: &'static str, told: &'static str) -> Variable {
 }
 
 const ANY: [Variable; 3] = [
-    is("greeting", "the words a mail begins with, with the reader's name where it is known"),
-    is("name", "the reader's name; empty where it is not known"),
+    is("greeting", "the greeting, with the reader's name if it is known"),
+    is("name", "the reader's name; empty if unknown"),
     is("link", "the address of the page that the mail is about"),
 ];
 const FOR_PARTNER: Variable =
-    is("for_partner", "true in the partner's mail, false in the one for our own people");
-const PAYEE: Variable = is("payee", "the name of whoever is paid");
+    is("for_partner", "true in the mail to the partner, false in the mail to your team");
+const PAYEE: Variable = is("payee", "the payee's name");
 const COMPANY: Variable = is(
     "company",
-    "the company's name where a company is paid and a partner reads; empty where they are paid themselves",
+    "the company's name if a company is paid and a partner is the reader; empty if the partner is paid",
 );
 const REWARDS: [Variable; 3] = [
     is(
@@ -44,45 +44,42 @@ const PAYMENT: [Variable; 14] = [
     is("payment", "its number, PT-…"),
     is("batch", "the payout's number, PB-…"),
     is("amount", "what is paid, with its currency"),
-    is("fee", "the fee taken off; empty when the company bears it"),
+    is("fee", "the fee deducted; empty if your company pays it"),
     is("vendor", "Stripe or PayPal"),
     is("destination", "where to, masked"),
     is("date", "the day it ended, or today"),
     is("reason", "why, in plain words"),
     is("remedy", "what to do, in plain words"),
-    is("parked", "true where the payout to the bank failed and the money lies in the payee's Stripe balance"),
-    is(
-        "said",
-        "the vendor's own words; empty when it gave none, and for a partner who does not read English",
-    ),
+    is("parked", "true if the payout to the bank failed and the money is in the payee's Stripe balance"),
+    is("said", "the vendor's message; empty if there is none, and for a partner who does not read English"),
 ];
 const PROFILE: [Variable; 11] = [
     FOR_PARTNER,
     PAYEE,
     COMPANY,
     is("vendor", "Stripe or PayPal"),
-    is("old", "the destination before, masked"),
-    is("new", "the destination now, masked"),
+    is("old", "the previous destination, masked"),
+    is("new", "the new destination, masked"),
     is("date", "the day of the change"),
-    is("wait_days", "how many days the new destination waits; 0 for a first one"),
-    is("by_partner", "true when it was set with a partner's own login"),
-    is("changed_by", "who of our own people set it; empty in the partner's mail"),
-    is("contact", "whom a partner can write to: the owner of their account; empty where there is none"),
+    is("wait_days", "the cooling-off in days; 0 for a first destination"),
+    is("by_partner", "true if it was set with a partner's own login"),
+    is("changed_by", "who on your team set it; empty in the mail to the partner"),
+    is("contact", "the partner's contact: the owner of their account; empty if there is none"),
 ];
 /// For invariants that are violated.
 const BROKEN: [Variable; 3] = [
-    is("broken", "the first twenty things that are broken, a sentence each"),
+    is("broken", "the first twenty failed checks, one sentence each"),
     is("more", "how many there are beyond the first twenty"),
-    is("stopped", "true where nothing is sent until an administrator has looked"),
+    is("stopped", "true if nothing is sent until an administrator has reviewed it"),
 ];
 /// For differences between a vendor and the books.
 const CASES: [Variable; 3] = [
-    is("cases", "the first twenty things that differ; each has vendor, day, what, moved and booked"),
+    is("cases", "the first twenty differences; each has vendor, day, what, moved and booked"),
     is("count", "how many there are"),
     is("more", "how many there are beyond the first twenty"),
 ];
 const TOTALS: Variable = is("totals", "the totals, one per currency");
-const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
+const WAITING: Variable = is("waiting", "the approved and unpaid amounts, one per currency");
 
 const BATCH_FINAL: [Variable; 7] = [
     is("batch", "the payout's number, PB-…"),
@@ -96,7 +93,7 @@ const BATCH_FINAL: [Variable; 7] = [
 
 const LINK_SHOWN: [Variable; 5] = [
     is("by", "who was shown the link"),
-    is("whose", "the name of whoever signs in with it"),
+    is("whose", "the name of the login's owner"),
     is("address", "the address they sign in with"),
     is("role", "their role"),
     is("date", "the day it was shown"),
@@ -109,20 +106,20 @@ const LOGIN_CHANGED: [Variable; 4] = [
     ),
     is(
         "by",
-        "who did it, where it was somebody else; of a passkey its name; of wrong_codes the provider that they came by; else empty",
+        "who did it, if it was someone else; for a passkey, its name; for wrong_codes, the provider they came from; otherwise empty",
     ),
-    is("passkeys", "of password: the names of the passkeys that still open the login; else empty"),
+    is("passkeys", "for password: the names of the passkeys that still work; otherwise empty"),
     is("date", "the day"),
 ];
 const SAFEGUARD: [Variable; 4] = [
-    is("by", "who weakens it"),
-    is("what", "the settings, each with what it was and would be"),
-    is("from", "when they can do it alone; empty where it is done"),
+    is("by", "who weakens the safeguards"),
+    is("what", "the settings, each with its old and new value"),
+    is("from", "when they can confirm it alone; empty if the change is in effect"),
     is("date", "the day"),
 ];
 const FACTOR_RESET: [Variable; 5] = [
-    is("by", "who took it away"),
-    is("whose", "the name of whoever signs in with the login"),
+    is("by", "who removed it"),
+    is("whose", "the name of the login's owner"),
     is("address", "the address they sign in with"),
     is("role", "their role"),
     is("date", "the day"),
@@ -130,14 +127,14 @@ const FACTOR_RESET: [Variable; 5] = [
 const BY_PROVIDER: [Variable; 11] = [
     is("what", "linked, made, factor, role, no_role or not_of_us"),
     is("provider", "the address of the provider"),
-    is("whose", "the name of whoever signs in with the login"),
+    is("whose", "the name of the login's owner"),
     is("address", "the address they sign in with"),
     is("role", "their role now"),
-    is("old", "their role before; empty where it is the same"),
-    is("keys", "the API keys that have ended with it; empty for none"),
-    is("claim", "of not_of_us: the claim that did not hold; else empty"),
-    is("last", "of no_role: true where nobody can sign in as an administrator any more"),
-    is("waits", "true where the login is no second person for a day"),
+    is("old", "their previous role; empty if unchanged"),
+    is("keys", "the API keys that expired with it; empty if none"),
+    is("claim", "for not_of_us: the claim that was not met; otherwise empty"),
+    is("last", "for no_role: true if nobody can sign in as an administrator now"),
+    is("waits", "true if the login does not count as a second person for a day"),
     is("date", "the day"),
 ];
 
@@ -145,18 +142,18 @@ const KEY: [Variable; 4] = [
     is("key", "the key's name"),
     is("hint", "its last four letters"),
     is("role", "its role"),
-    is("by", "who made it; empty where that is not known"),
+    is("by", "who created it; empty if unknown"),
 ];
 const KEY_MADE: [Variable; 4] = [
-    is("may", "what it may do: its scopes"),
-    is("addresses", "the addresses it is taken from; empty for any"),
-    is("ends", "its last day; empty where it does not end"),
-    is("date", "the day it was made"),
+    is("may", "its permissions (scopes)"),
+    is("addresses", "the allowed addresses; empty for any"),
+    is("ends", "its last day; empty if it does not expire"),
+    is("date", "the day it was created"),
 ];
 const MASTER_KEY: [Variable; 4] = [
     is("by", "who changed it: the user of the machine"),
-    is("key", "what the new key is called by"),
-    is("old", "what the one before is called by"),
+    is("key", "the id of the new key"),
+    is("old", "the id of the previous key"),
     is("date", "the day"),
 ];
 const KEY_ENDS: [Variable; 2] = [is("ends", "its last day"), is("used", "the day it was last used")];
@@ -199,7 +196,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             PAYEE,
             COMPANY,
             is("form", "W-9, W-8BEN or W-8BEN-E"),
-            is("expires", "the last day it holds"),
+            is("expires", "the last day it is valid"),
         ]],
         Notice::Reminder => &[&[
             PAYEE,
@@ -210,13 +207,13 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         Notice::PayoutRequested => &[&[PAYEE, WAITING]],
         Notice::CredentialsRejected => &[&[
             is("vendor", "Stripe or PayPal"),
-            is("why", "the vendor's own words"),
+            is("why", "the vendor's message"),
             is("date", "the day it began"),
         ]],
         Notice::WebhooksSilent => &[&[
             is("vendor", "Stripe or PayPal"),
-            is("since", "when the oldest unanswered payment was sent"),
-            is("last_event", "when the last webhook came; empty when none ever did"),
+            is("since", "when the oldest payment without a webhook was sent"),
+            is("last_event", "when the last webhook arrived; empty if none ever did"),
         ]],
         Notice::PaymentsStuck => &[&[
             is("payments", "the first twenty; each has number, payee, amount, vendor and since"),

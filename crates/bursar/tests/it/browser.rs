@@ -48,7 +48,7 @@ async fn our_script_runs_and_the_page_stands_without_it() {
     browser.press("Sign in").await;
     browser.says("Waiting for you").await;
     browser.go(&format!("{}/rewards", world.app.base_url)).await;
-    browser.says("Nothing is ticked.").await;
+    browser.says("Nothing selected.").await;
     let shown = "const tick = document.querySelector('[data-all=id]'); return tick && !tick.hidden";
     assert_eq!(browser.ask(shown).await, true, "what needs the script is shown with it");
     browser.close().await;

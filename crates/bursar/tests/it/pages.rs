@@ -309,7 +309,7 @@ async fn deciding_about_one_and_about_many() {
 
     let fields = [("csrf", csrf.as_str()), ("action", "reject"), ("id", &ids[0]), ("id", &ids[1])];
     let refused = browser.post("/rewards/decide", &fields).await;
-    refused.says("Give a reason to reject rewards");
+    refused.says("Enter a reason to reject rewards");
     assert_eq!(refused.body.matches("name=\"id\"").count(), 12, "the list is there again");
     assert_eq!(refused.body.matches(" checked aria-label").count(), 2, "and what was ticked is ticked still");
     let some = [&fields[..], &[("reason", "sent twice"), ("shown", "yes")]].concat();
@@ -317,7 +317,7 @@ async fn deciding_about_one_and_about_many() {
     let again = [("csrf", csrf.as_str()), ("action", "approve"), ("id", &ids[1]), ("id", &ids[2])];
     let told = browser.post_on("/rewards/decide", &again).await;
     told.says("1 reward approved. 1 was skipped:");
-    told.says("it is not Submitted or In Review any more.");
+    told.says("it is no longer Submitted or In Review.");
     browser.read("/rewards").await.says("9 rewards");
 
     let page = browser.read("/rewards/RW-000005").await;
@@ -332,7 +332,7 @@ async fn deciding_about_one_and_about_many() {
     let next = browser.post_on("/rewards/RW-000005/decide", &fields).await;
     next.says("RW-000005 is approved.");
     let stale = [("csrf", csrf.as_str()), ("version", "1"), ("action", "void"), ("reason", "x")];
-    browser.post("/rewards/RW-000005/decide", &stale).await.says("RW-000005 was changed meanwhile");
+    browser.post("/rewards/RW-000005/decide", &stale).await.says("RW-000005 has changed since you opened it");
     let rejected = browser.read("/rewards?view=rejected").await;
     rejected.says("2 rewards");
     browser.read("/rewards?view=not_eligible").await;
@@ -354,7 +354,7 @@ async fn preparing_changing_and_deleting_a_payout() {
     page.says("The payee has not chosen how to be paid.");
     let (csrf, ids) = (page.hidden("csrf"), page.all_hidden("id"));
     let empty = browser.post_on("/claims/add", &[("csrf", &csrf)]).await;
-    empty.says("No reward is ticked, so nothing was added.");
+    empty.says("Select at least one reward. Nothing was added.");
     let one = browser.post_on("/claims/add", &[("csrf", &csrf), ("id", &ids[0])]).await;
     one.says("PB-2026-0001 now holds 1 reward in 1 claim.");
     let all = browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
@@ -369,7 +369,7 @@ async fn preparing_changing_and_deleting_a_payout() {
     let gone = browser.post_on(&format!("{path}/delete"), &[("csrf", &csrf)]).await;
     gone.says("PB-2026-0001 is deleted;");
     gone.says("Rewards that can be added 8 rewards");
-    browser.read(&format!("{path}/pay")).await.says("Nothing was paid; its rewards went back to the pool.");
+    browser.read(&format!("{path}/pay")).await.says("Nothing was paid. Its rewards went back to the pool.");
     world.close().await;
 }
 
@@ -383,8 +383,8 @@ async fn paying_exactly_what_was_seen_and_once() {
     browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
     let path = "/claims/PB-2026-0001/pay";
     let page = browser.read(path).await;
-    page.says("3 payments for 8 rewards. Nothing is sent before you press Pay.");
-    page.says("PayPal tells its balance only hours later");
+    page.says("3 payments for 8 rewards. Nothing is sent until you press Pay.");
+    page.says("PayPal reports its balance hours later");
     let shown = |page: &Page| {
         let mut fields =
             vec![("csrf", csrf.clone()), ("digest", page.hidden("digest")), ("once", page.hidden("once"))];
@@ -393,7 +393,10 @@ async fn paying_exactly_what_was_seen_and_once() {
     };
     let fields = shown(&page);
     let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    browser.post_on(path, &fields).await.says("Tick that you have checked the totals. Nothing was paid.");
+    browser
+        .post_on(path, &fields)
+        .await
+        .says("Confirm that you have checked the payees and totals. Nothing was paid.");
 
     // Someone removes a reward between viewing the page and pressing Pay.
     let id = browser.read("/claims").await.hidden("id");
@@ -420,15 +423,15 @@ async fn paying_exactly_what_was_seen_and_once() {
     assert_eq!((twice.status, twice.to.as_str()), (StatusCode::SEE_OTHER, path));
     let live = browser.read(path).await;
     live.says("Pay was pressed by pat");
-    live.says("0 of 2 payments succeeded, 2 under way.");
+    live.says("0 of 2 payments succeeded, 2 in progress.");
     assert!(live.body.contains("<noscript><meta http-equiv=\"refresh\""), "it follows without JavaScript");
     let number = live.body.split("/transactions/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let one = browser.read(&format!("/transactions/{number}")).await;
-    one.says("Pay was pressed and the payment is queued.");
-    // A reason shared by all three buttons is shown once.
+    one.says("The payment is queued.");
+    // What keeps all three closed is said once.
     one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
-    resubmitted.says("Tick first that you have looked. Nothing was done.");
+    resubmitted.says("Confirm first that you have checked. Nothing was done.");
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &sure).await;
     resubmitted.says("Nothing was sent yet");
@@ -712,17 +715,17 @@ async fn a_second_person_releases_and_a_change_voids_it() {
     let fields = [("csrf", csrf.as_str()), ("claim", claim), ("reason", "he leaves")];
     let page = pat.post_on(&format!("{path}/override"), &fields).await;
     page.says("Threshold overridden “he leaves” pat,");
-    page.says("Ask for the release");
-    pat.post_on(&format!("{path}/ask-release"), &[("csrf", &csrf)]).await.says("pat asked the payers");
-    kim.read(path).await.says("See what is paid, then release it");
+    page.says("Ask for release");
+    pat.post_on(&format!("{path}/ask-release"), &[("csrf", &csrf)]).await.says("pat asked for the release");
+    kim.read(path).await.says("Review and release");
     let look = kim.read(&format!("{path}/pay")).await;
     let fields = [("csrf", theirs.as_str()), ("digest", &look.hidden("digest")), ("checked", "yes")];
     let released = kim.post_on(&format!("{path}/release"), &fields).await;
-    released.says("kim released this payout exactly as it stands");
+    released.says("kim released this payout as shown here");
     let pay = pat.read(&format!("{path}/pay")).await;
-    pay.says("Paid although under the threshold 1");
+    pay.says("Under the threshold, paid anyway 1");
     let fields = [("csrf", csrf.as_str()), ("claim", claim), ("reason", "he leaves us")];
     let page = pat.post_on(&format!("{path}/override"), &fields).await;
-    page.says("the release is void and another one is needed.");
+    page.says("The release is void and a new one is needed.");
     world.close().await;
 }

@@ -83,7 +83,7 @@ async fn only_an_administrator_runs_people_and_keys() {
     pat.read("/people?of=partners").await.says("Ana Lima");
     pat.read("/people?role=payer").await.says("payer@example.com");
     pat.read("/people?q=nobody").await.says("Nobody matches.");
-    pat.read("/people?role=king").await.says("There is nothing called “king” to filter by.");
+    pat.read("/people?role=king").await.says("There is no filter value “king”.");
     world.close().await;
 }
 
@@ -100,7 +100,7 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
         ("Kim", "kim", "payer", "No mail can be sent to this; write one e-mail address"),
         ("Kim", "pat@example.com", "payer", "Somebody signs in with this address already."),
         ("Kim", "kim@example.com", "partner", "A partner is invited from their own page."),
-        ("Kim", "kim@example.com", "king", "Choose what they may do."),
+        ("Kim", "kim@example.com", "king", "Choose a role."),
     ];
     for (name, email, role, told) in rows {
         let fields = form(name, email, role);
@@ -145,12 +145,12 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
     assert!(kim.get("/rewards").await.to.starts_with("/login"));
     let again = pat.post(&deed("link"), &word).await;
     let again = link_on(&again, "/join/");
-    pat.post_on(&deed("disable"), &word).await.says("Shut out: signed out everywhere");
+    pat.post_on(&deed("disable"), &word).await.says("Disabled: signed out everywhere");
     assert_eq!(kim.get(&again).await.status, StatusCode::GONE, "links end too");
     let fields = [("email", "kim@example.com"), ("password", "a long password 1")];
     assert_eq!(kim.post("/login", &fields).await.to, "/login?why=wrong");
     pat.post_on(&deed("link"), &word).await.says("This login is shut out, so no link is made for it.");
-    pat.post_on(&deed("enable"), &word).await.says("Let in again");
+    pat.post_on(&deed("enable"), &word).await.says("Enabled, with the same role");
     assert_eq!(kim.post("/login", &fields).await.to, "/");
     let history = pat.read(&format!("/people/{id}")).await;
     for line in ["Role changed by pat", "payer → auditor", "Person disabled by pat", "Person enabled by pat"]
@@ -218,7 +218,7 @@ async fn granting_asks_for_the_password_again() {
         assert_eq!(asked.to, format!("/prove?next={}", path.replace('/', "%2F")));
     }
     let page = pat.read(&format!("/people/{id}")).await;
-    page.says("Give it now");
+    page.says("Enter it now");
     let csrf = page.hidden("csrf");
     for (path, back) in [
         (format!("/people/{id}/role"), format!("/people/{id}")),
@@ -230,8 +230,8 @@ async fn granting_asks_for_the_password_again() {
         let sent = pat.post(&path, if path.ends_with("link") { &fields[..1] } else { &fields }).await;
         assert_eq!(sent.to, format!("/prove?next={}", back.replace('/', "%2F")), "{path}");
     }
-    // Disabling a user needs no step-up, so that anyone who notices a problem can act at once.
-    pat.post_on(&format!("/people/{id}/disable"), &[("csrf", &csrf)]).await.says("Shut out");
+    // Taking away needs no password: whoever sees something wrong acts at once.
+    pat.post_on(&format!("/people/{id}/disable"), &[("csrf", &csrf)]).await.says("Disabled");
     let proof = [("csrf", csrf.as_str()), ("password", crate::pages::PASSWORD), ("next", "/people/new")];
     pat.post_on("/prove", &proof).await.says("Invite a colleague");
     world.close().await;
@@ -271,7 +271,7 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
     pat.read(&path).await.says("Revoke CRM sync?");
     pat.post_on(&path, &[("csrf", &csrf)]).await.says("The key is revoked.");
     assert_eq!(answer_to(&world, &key, "GET", "/api/v1/rewards").await, StatusCode::UNAUTHORIZED);
-    pat.read("/keys").await.says("No key works at the moment.");
+    pat.read("/keys").await.says("No active keys.");
     pat.read("/keys?revoked=yes").await.says("Revoked");
     world.close().await;
 }

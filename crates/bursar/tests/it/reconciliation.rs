@@ -212,7 +212,7 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     let mut browser = Browser::of(world, Role::Payer, "pam").await;
     browser.get("/dashboard/summary").await.says("1 difference between the vendors and the books");
     let list = browser.get("/reconciliation").await;
-    list.says("Does not tie 1 to look at");
+    list.says("Does not tie 1 to review");
     let address =
         list.body.split("href=\"/reconciliation/day?").skip(1).map(|rest| rest.split('"').next().unwrap());
     let address = address.map(|query| query.replace("&amp;", "&").replace("&#38;", "&"));
@@ -233,8 +233,8 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     let told = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
     let after = browser.get(&told.to).await;
     after.says("Kim sent it, ticket 17");
-    after.says("It is written down who explained it and why.");
-    // It is explained, and still missing from the books.
+    after.says("The explanation is saved.");
+    // It is explained, and the books still lack it.
     let list = browser.get("/reconciliation?vendor=stripe").await;
     list.says("Explained 1 explained");
     assert!(!list.words().contains("USD Ties"), "{}", list.words());

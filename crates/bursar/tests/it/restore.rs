@@ -302,7 +302,7 @@ async fn reconciliation_knows_what_safe_mode_lists() {
     let noticed = stage.restart(async |database| database.put_back("old").await).await;
     assert!(noticed, "the mark beside the key is ahead");
     let mut early = Browser::of(&stage.world, Role::Auditor, "eve").await;
-    early.read("/reconciliation").await.says("Stripe was last read before this database was put back");
+    early.read("/reconciliation").await.says("Stripe was last read before this database was restored");
     let pulls = bursar::store::reconciliation::pulls(&mut stage.world.app.store.read().await.unwrap()).await;
     let now = stage.world.now();
     assert!(pulls.unwrap().iter().all(|pull| pull.due_at <= now), "what is missing is read at once");

@@ -225,13 +225,13 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     page.says("audit week.");
     page.says("1 payment that waits or was not answered: 10.00 USD");
     let number = stage.number("ana").await.unwrap();
-    pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on: nobody changes a payment");
+    pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on. Payments cannot be changed");
     let csrf = page.hidden("csrf");
     pat.post_on("/safe-mode/off", &[("csrf", &csrf)]).await.says("Safe mode stays on.");
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let off = pat.post_on("/safe-mode/off", &sure).await;
-    off.says("Safe mode is off: payments go on.");
-    off.says("These go out now: 1 payment that waits or was not answered: 10.00 USD.");
+    off.says("Safe mode is off. Payments resume.");
+    off.says("Now being sent: 1 payment that waits or was not answered: 10.00 USD.");
     stage.one("live 1 minute").await.unwrap();
     stage.one("expect ana success").await.unwrap();
     stage.close(Ok(())).await;
@@ -247,14 +247,14 @@ async fn after_a_restore_somebody_says_that_lost_destinations_are_entered_again(
     stage.one("live 10 minutes").await.unwrap();
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
     let page = pat.read("/safe-mode").await;
-    page.says("Everything that was not over has been looked up.");
+    page.says("Every payment that was in progress has been looked up.");
     page.says("Holds, closed payees and changed destinations since");
     let csrf = page.hidden("csrf");
     let seen = [("csrf", csrf.as_str()), ("checked", "yes")];
     let refused = pat.post_on("/safe-mode/off", &seen).await;
     refused.says("Safe mode stays on, and nothing is sent: Holds, closed payees and changed destinations");
     let vouched = [seen[0], seen[1], ("reentered", "yes")];
-    pat.post_on("/safe-mode/off", &vouched).await.says("Safe mode is off: payments go on.");
+    pat.post_on("/safe-mode/off", &vouched).await.says("Safe mode is off. Payments resume.");
     stage.close(Ok(())).await;
 }
 

@@ -265,10 +265,10 @@ async fn whoever_pays_what_was_changed_is_told_what_is_different() {
     ];
     let page = payer.post(&format!("/claims/{number}/pay"), &fields).await;
     assert_eq!(page.status, 409);
-    page.says(&format!("{} of bo (20.00 USD) is in it now.", stage.number("R3").await.unwrap()));
-    page.says(&format!("{} of bo (20.00 USD) is not in it any more.", stage.number("R2").await.unwrap()));
-    page.says("ana is paid somewhere else than you saw");
-    // A digest that was never shown is reported as such, with the changed totals.
+    page.says(&format!("{} of bo (20.00 USD) was added.", stage.number("R3").await.unwrap()));
+    page.says(&format!("{} of bo (20.00 USD) was removed.", stage.number("R2").await.unwrap()));
+    page.says("ana: the destination changed");
+    // A digest that nobody was ever shown says so, and tells of the totals all the same.
     let seen = json!({"digest": "sha256:0", "totals": [{"value": "31.00", "currency": "USD"}]});
     let (_, answer) =
         program.ask("POST", &format!("/batches/{}/pay", shown["id"].as_str().unwrap()), seen).await;
@@ -442,7 +442,7 @@ async fn a_change_of_the_destination_is_told_as_it_was() {
         "{}",
         hers.body
     );
-    assert!(hers.body.contains("It was changed by whoever runs your partner program."), "{}", hers.body);
+    assert!(hers.body.contains("Your partner program team changed it."), "{}", hers.body);
     assert!(!hers.body.contains(&stage.world.actor.name), "{}", hers.body);
     stage.close(Ok(())).await;
 }
@@ -612,7 +612,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = payer.read("/dashboard/transactions").await;
     for (number, ticks) in [(ana, true), (bo, true), (cy, false)] {
-        assert_eq!(page.body.contains(&format!("aria-label=\"Tick {number}\"")), ticks, "{number}");
+        assert_eq!(page.body.contains(&format!("aria-label=\"Select {number}\"")), ticks, "{number}");
     }
     let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
     let pressed = |action| [("csrf", csrf), ("action", action), ("back", "vendor=stripe")];
@@ -622,7 +622,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let all: Vec<(&str, &str)> = pressed("resubmit").into_iter().chain(ids).collect();
     // The first request only previews payees and amounts, and does nothing.
     let asked = payer.post(here, &all).await;
-    asked.says("Resubmit these payments? Nothing was done yet.");
+    asked.says("Resubmit these payments? Nothing has been done yet.");
     asked.says("Resubmit 2 payments, 30.00 USD");
     asked.says("Left out");
     assert!(
@@ -633,7 +633,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     let done = payer.post(here, &all).await;
     assert_eq!(done.status.as_u16(), 200);
     done.says("1 of 3 payments sent again.");
-    done.says(&format!("{ana} Done {ana} is sent again, with a new key."));
+    done.says(&format!("{ana} Done {ana} is sent again with a new idempotency key."));
     done.says(&format!("{bo} Not done"));
     done.says("add a bank account in this currency at Stripe, where the money of this payment lies");
     done.says(&format!("{cy} Not done"));

@@ -48,7 +48,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         what,
     };
     let page = AccountsPage {
-        frame: visit.frame("Accounts of the journal", Place::PayoutSettings),
+        frame: visit.frame("Journal accounts", Place::PayoutSettings),
         rows: Names::known().into_iter().map(row).collect(),
         tax_rate: names.xero_tax_rate.clone(),
         version,
@@ -73,12 +73,12 @@ struct Sent {
 async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Sent>) -> Result<Response, Fault> {
     const PAGE: &str = "/settings/journal";
     if sent.key.len() != sent.name.len() {
-        return Ok(Told::bad("Give every account a name. Nothing was saved.").on(PAGE));
+        return Ok(Told::bad("Enter a name for every account. Nothing was saved.").on(PAGE));
     }
     let names =
         Names { accounts: sent.key.into_iter().zip(sent.name).collect(), xero_tax_rate: sent.tax_rate };
     let told = match accounts::save(&app, &visit.actor, sent.version, &names).await {
-        Ok(()) => Told::good("The names are saved. The next journal bears them."),
+        Ok(()) => Told::good("The names are saved. The next journal export uses them."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))

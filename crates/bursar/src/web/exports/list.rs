@@ -75,7 +75,7 @@ impl Row {
 
 fn chip(run: &Run) -> Chip {
     let (tone, words) = match run.state {
-        Stands::Gathering | Stands::Packing => ("wait", "Being made"),
+        Stands::Gathering | Stands::Packing => ("wait", "In progress"),
         Stands::Ready if run.forgotten_at.is_some() => ("", "No longer kept"),
         Stands::Ready => ("fine", "Ready"),
         Stands::Sent => ("fine", "Sent"),

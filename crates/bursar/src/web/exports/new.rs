@@ -259,8 +259,10 @@ async fn begin(
             Ok(axum::response::IntoResponse::into_response(axum::response::Redirect::to(&address(&run))))
         }
         Ok(run) => {
-            let words =
-                format!("{} is being made. You may leave this page; it is kept in the list.", run.label());
+            let words = format!(
+                "{} is in progress. You can leave this page. The file will be in the list of exports.",
+                run.label()
+            );
             Ok(Told::good(words).on(&address(&run)))
         }
         Err(error) => Ok(Told::refused(error)?.on(&back)),

@@ -31,14 +31,14 @@ struct HelpPage {
 /// The meaning of a reward's status.
 fn meaning(status: Shown) -> &'static str {
     match status {
-        Shown::Submitted => "It waits for review.",
-        Shown::InReview => "Somebody has begun to review it.",
-        Shown::Approved => "It can be added to a payout when every gate is open. Its page lists the gates.",
-        Shown::Rejected => "It is not paid. The reason is on its page.",
-        Shown::InPayout => "It is in a payout that is being prepared or paid.",
-        Shown::Paid => "It was paid. The payment is linked on its page.",
-        Shown::Expired => "It expired before it was in a payout.",
-        Shown::Void => "It was approved once and withdrawn with a reason.",
+        Shown::Submitted => "Waiting for review.",
+        Shown::InReview => "Review has begun.",
+        Shown::Approved => "Can be added to a payout when every gate is open. Its page lists the gates.",
+        Shown::Rejected => "Not paid. The reason is on its page.",
+        Shown::InPayout => "In a payout that is being prepared or paid.",
+        Shown::Paid => "Paid. Its page links to the payment.",
+        Shown::Expired => "Expired before it was added to a payout.",
+        Shown::Void => "Approved earlier, then voided with a reason.",
     }
 }
 

@@ -112,7 +112,7 @@ async fn list(
     let what = ask.what.as_deref().map(|word| What::parse(word).ok_or(word));
     let state = ask.state.as_deref().map(|word| ImportState::parse(word).ok_or(word));
     let problem = match (&what, &state) {
-        (Some(Err(word)), _) => Some(format!("Nothing of the kind “{word}” is imported.")),
+        (Some(Err(word)), _) => Some(format!("There is no import type “{word}”.")),
         (_, Some(Err(word))) => Some(format!("There is no state “{word}”.")),
         (Some(Ok(_)) | None, Some(Ok(_)) | None) => None,
     };
@@ -204,7 +204,7 @@ impl<'de> Deserialize<'de> for What {
         let word = String::deserialize(deserializer)?;
         Self::parse(&word).ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
-            serde::de::Error::custom(format!("What is imported is one of: {known}."))
+            serde::de::Error::custom(format!("The import type must be one of: {known}."))
         })
     }
 }
@@ -302,7 +302,7 @@ fn not_taken(name: &str) -> Option<String> {
     }
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(100).collect();
     Some(format!(
-        "A file whose name ends in {} is taken, and this one is called “{name}”. Nothing was imported. If it is a spreadsheet, save it as CSV in its program; if it holds rows as text, give it such a name.",
+        "The file name must end in {}, but this file is named “{name}”. Nothing was imported. If it is a spreadsheet, save it as CSV. If it is a text file with rows, rename it.",
         ENDINGS.join(", ").replace(", .txt", " or .txt")
     ))
 }

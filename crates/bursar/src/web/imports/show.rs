@@ -96,9 +96,9 @@ impl ImportPage {
     /// The label of the link to the imported records.
     fn looks_at(&self) -> Option<&'static str> {
         match self.what {
-            What::Rewards => Some("Review the rewards"),
-            What::Partners => Some("Look at the partners"),
-            What::Accounts => Some("Look at the accounts"),
+            What::Rewards => Some("Review rewards"),
+            What::Partners => Some("View partners"),
+            What::Accounts => Some("View accounts"),
             What::Activities => None,
         }
     }
@@ -170,8 +170,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
         error_file: has_error_file(&import) && may,
         forgotten: import.forgotten_at.map(When),
         seen: import.fence,
-        why_not: (import.counts.accepted == 0)
-            .then_some("There is nothing to enter: no row is both good and new."),
+        why_not: (import.counts.accepted == 0).then_some("Nothing to import: no row is both valid and new."),
         may,
         checked,
         stopped: import.state == ImportState::Failed,
@@ -188,31 +187,29 @@ fn told(import: &Import) -> String {
     let (done, total) = (count(import.done), rows(import.total));
     let (accepted, there, refused) = (rows(counts.accepted), rows(counts.duplicates), rows(counts.rejected));
     let entered = match import.what {
-        What::Rewards => "entered",
+        What::Rewards => "imported",
         What::Partners | What::Accounts | What::Activities => "saved",
     };
     match import.state {
-        ImportState::Uploaded => "Nobody has said yet what the columns of the file are.".to_owned(),
+        ImportState::Uploaded => "The columns of the file have not been matched yet.".to_owned(),
         ImportState::Checking => format!("The {total} are being checked. Nothing is {entered} yet."),
         ImportState::Checked => format!(
-            "{accepted} would be {entered}, {there} there already with the same content, {refused} refused. Nothing is {entered} yet."
+            "{accepted} would be {entered}, {there} already there with the same content, {refused} refused. Nothing is {entered} yet."
         ),
         ImportState::Importing if import.done < import.total => format!("{done} of {total} are done."),
-        ImportState::Importing => {
-            "All rows are saved. Where the payees are paid is being set, one after the other.".to_owned()
-        }
+        ImportState::Importing => "All rows are saved. The destinations are being set one by one.".to_owned(),
         ImportState::Done => {
-            format!("{accepted} {entered}, {there} there already with the same content, {refused} refused.")
+            format!("{accepted} {entered}, {there} already there with the same content, {refused} refused.")
         }
         ImportState::Failed => {
             let why = import.failed.as_ref().map_or("", |(_, why)| why.as_str());
             match import.started {
-                Some(_) => format!("It stopped after {done} of {total}: {why} What is {entered} stays."),
+                Some(_) => format!("It stopped after {done} of {total}: {why} Rows already {entered} stay."),
                 None => format!("It could not be checked: {why} Nothing is {entered}."),
             }
         }
         ImportState::Canceled if import.started.is_some() => {
-            format!("It was canceled after {done} of {total}. {accepted} {entered} before that; they stay.")
+            format!("It was canceled after {done} of {total}. {accepted} {entered} before that stay.")
         }
         ImportState::Canceled => format!("It was canceled before anything was {entered}."),
     }
@@ -225,7 +222,7 @@ fn destinations(import: &Import, of: &Destinations) -> Option<String> {
         ImportState::Done => of.told(false),
         ImportState::Failed | ImportState::Canceled if import.done > 0 => of.told(true).map(|told| {
             format!(
-                "{told} It stopped before all of that was done: each payee's page says where they are paid."
+                "{told} It stopped before all destinations were changed. Each payee's page shows their current destination."
             )
         }),
         ImportState::Uploaded | ImportState::Checking | ImportState::Failed | ImportState::Canceled => None,
@@ -250,15 +247,15 @@ fn bar(import: &Import) -> Option<i64> {
 fn counted(import: &Import) -> Vec<(&'static str, String)> {
     let future = import.state == ImportState::Checked;
     let first = match (import.what, future) {
-        (What::Rewards, true) => "would be entered",
-        (What::Rewards, false) => "entered",
+        (What::Rewards, true) => "would be imported",
+        (What::Rewards, false) => "imported",
         (What::Partners | What::Accounts | What::Activities, true) => "would be added or changed",
         (What::Partners | What::Accounts | What::Activities, false) => "added or changed",
     };
     let counts = import.counts;
     vec![
         (first, count(counts.accepted)),
-        ("there already", count(counts.duplicates)),
+        ("already there", count(counts.duplicates)),
         ("refused", count(counts.rejected)),
     ]
 }

@@ -24,11 +24,15 @@ pub struct TakenBack {
 impl TakenBack {
     pub fn of(one: Clawback) -> Self {
         let how = match (one.status, one.taken_at, one.payment, &one.draft) {
-            (RewardStatus::Void, ..) => "withdrawn, so nothing comes off".to_owned(),
-            (_, Some(_), ..) => "came off a payment".to_owned(),
-            (_, None, Some(_), _) => "comes off the payment that it is in".to_owned(),
-            (_, None, None, Some(draft)) => format!("comes off {draft}, which is being prepared"),
-            (_, None, None, None) => format!("comes off the payee's next claim in {}", one.value.currency),
+            (RewardStatus::Void, ..) => "voided, so nothing is subtracted".to_owned(),
+            (_, Some(_), ..) => "subtracted from a payment".to_owned(),
+            (_, None, Some(_), _) => "will be subtracted from the payment it is in".to_owned(),
+            (_, None, None, Some(draft)) => {
+                format!("will be subtracted from {draft}, which is being prepared")
+            }
+            (_, None, None, None) => {
+                format!("will be subtracted from the payee's next claim in {}", one.value.currency)
+            }
         };
         Self {
             number: format!("RW-{:06}", one.number),

@@ -121,7 +121,7 @@ impl Paging {
         let after = match tree.take_word("after") {
             None => None,
             Some(word) => {
-                let told = "This is not where a page of this list ended; use `next` of the page before.";
+                let told = "This is not the end of a page of this list. Use `next` from the previous page.";
                 let parts = opened(&word).ok_or_else(|| wrong("after", told))?;
                 cursor = Some(word);
                 Some(parts)
@@ -215,7 +215,7 @@ impl Paging {
 
     /// The error for an `after` of another list.
     pub fn elsewhere(&self) -> Fault {
-        let detail = "This page belongs to another list or sort; begin again without `after`.".to_owned();
+        let detail = "This page belongs to another list or sort. Start again without `after`.".to_owned();
         Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
     }
 }

@@ -284,21 +284,22 @@ pub fn batch_chip(status: BatchStatus) -> Chip {
 pub fn detail(state: State) -> Option<&'static str> {
     state.detail().map(|detail| match detail {
         Detail::OutcomeUnknown => "outcome not known yet",
-        Detail::Unclaimed => "not claimed yet",
+        Detail::Unclaimed => "unclaimed",
         Detail::OnHold => "on hold at the vendor",
         Detail::Returned => "returned",
         Detail::Reversed => "taken back",
         Detail::Refunded => "sent back",
         Detail::Canceled => "canceled",
-        Detail::NeedsReview => "a person must look",
+        Detail::NeedsReview => "needs review",
     })
 }
 
-/// The meaning of a payment paid out of the money parked in the payee's balance.
-const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money that lay in their Stripe balance, or was paid by other means in its place. Two people have said so.";
+/// What a payment stands for that was paid out of the money that lay in the payee's balance.
+const PAID_OTHERWISE: &str = "The payment is complete. The payee has the money from their Stripe balance, or was paid by other means instead. Two people confirmed this.";
 
-/// The meaning of a payment that somebody made outside.
-const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
+/// What a payment stands for that somebody made in another way.
+const PAID_OUTSIDE: &str =
+    "The vendor did not make this payment. The payee was paid outside Bursar, as recorded here.";
 
 /// The meaning of a payment's state for the money.
 pub fn meaning_of(transaction: &Transaction) -> &'static str {
@@ -314,13 +315,13 @@ fn by_people(transaction: &Transaction) -> Option<&'static str> {
     let reason = transaction.reason.as_ref().map(|reason| reason.code.as_str());
     match (transaction.state, reason) {
         (State::Failed, Some("not_made")) => Some(
-            "It was marked as not made by people here, so the books hold the money as ours and the rewards as owed. The timeline says who did. If the vendor turns out to have made it, settle it by hand as made.",
+            "This payment was settled by hand as not made, so the books count the money as ours and the rewards as owed. The timeline shows who did this. If the vendor did make it, settle it by hand as made.",
         ),
         (State::PayoutFailed, Some("not_made")) => Some(
-            "The payout to the bank was marked as not made by people here. The books hold the money as lying in the payee's Stripe balance; the rewards are still owed.",
+            "The payout to the bank was settled by hand as not made. The books count the money as being in the payee's Stripe balance. The rewards are still owed.",
         ),
         (State::PayoutFailed, None) => Some(
-            "Stripe made the transfer, so the money lies in the payee's Stripe balance. No payout to their bank was made of it yet; the rewards are still owed.",
+            "Stripe made the transfer, so the money is in the payee's Stripe balance. It has not been paid out to their bank yet. The rewards are still owed.",
         ),
         (_, _) => None,
     }
@@ -329,49 +330,51 @@ fn by_people(transaction: &Transaction) -> Option<&'static str> {
 /// What a state means for the money.
 pub fn meaning(state: State) -> &'static str {
     match state {
-        State::Queued => {
-            "Pay was pressed and the payment is queued. Nothing has been sent to the vendor yet."
-        }
-        State::Sending => "The payment is being sent to the vendor; its answer is awaited.",
+        State::Queued => "The payment is queued. Nothing has been sent to the vendor yet.",
+        State::Sending => "The payment is being sent to the vendor. Waiting for its answer.",
         State::Unknown => {
-            "The vendor gave no clear answer: none came, or an error did. It is not known whether it has the payment. Bursar asks again with the same key, which cannot pay twice."
+            "The vendor gave no clear answer: it did not respond, or returned an error. Bursar does not know yet whether the vendor has the payment. It retries with the same idempotency key, which cannot pay twice."
         }
         State::Review | State::PayoutReview => {
-            "Bursar cannot find out by itself how this ended. Nothing more is sent until a person has looked at the vendor."
+            "Bursar cannot determine how this payment ended. Nothing more is sent until someone checks at the vendor."
         }
-        State::Processing => "PayPal has the payment and is working on it.",
+        State::Processing => "PayPal is processing the payment.",
         State::OnHold => "PayPal is reviewing the payment. Nothing can be done here until it decides.",
         State::Unclaimed => {
-            "PayPal waits for the receiver to accept the money, for up to 30 days; unclaimed, it comes back by itself."
+            "PayPal is waiting up to 30 days for the receiver to accept the money. If it stays unclaimed, it comes back automatically."
         }
         State::Transferred => {
             "The money is in the payee's Stripe balance. The payout to their bank has not been started yet."
         }
         State::PayoutSending => {
-            "The money is in the payee's Stripe balance; the payout to their bank is being started."
+            "The money is in the payee's Stripe balance. The payout to their bank is being started."
         }
         State::PayoutUnknown => {
-            "The money is in the payee's Stripe balance, and Stripe gave no clear answer about the payout to their bank. Bursar asks again with the same key."
+            "The money is in the payee's Stripe balance, and Stripe gave no clear answer about the payout to their bank. Bursar retries with the same idempotency key."
         }
         State::InTransit => "Stripe is paying the money out to the payee's bank.",
         State::Success => {
-            "The payment is complete. For some days it can still come back: a bank may return it, and PayPal may reverse it."
+            "The payment is complete. It can still come back for some days: a bank may return it, and PayPal may reverse it."
         }
-        State::Failed => "Nothing was paid. The money is with us, and the rewards are still owed.",
+        State::Failed => {
+            "Nothing was paid. The money is still in our balance, and the rewards are still owed."
+        }
         State::PayoutFailed => {
-            "The payout to the bank failed. The money lies in the payee's Stripe balance, not with their bank; the rewards are still owed."
+            "The payout to the bank failed. The money is in the payee's Stripe balance. The rewards are still owed."
         }
         State::PayoutCanceled => {
-            "The payout to the bank was canceled. The money lies in the payee's Stripe balance; the rewards are still owed."
+            "The payout to the bank was canceled. The money is in the payee's Stripe balance. The rewards are still owed."
         }
-        State::Recalling => "The money is being fetched back from the payee's Stripe balance.",
-        State::Recalled => "The money is back with us.",
-        State::Returned => "The money was not accepted and came back to us. The rewards are still owed.",
+        State::Recalling => "The transfer to the payee's Stripe balance is being reversed.",
+        State::Recalled => "The money is back in our balance.",
+        State::Returned => {
+            "The receiver did not accept the money, and it came back to us. The rewards are still owed."
+        }
         State::Blocked => "PayPal stopped the payment and did not pay it. The rewards are still owed.",
         State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
         State::Reversed => "The vendor took the money back. The rewards are still owed.",
         State::WrittenOff => {
-            "Two people have said that the money in the payee's Stripe balance is lost: it does not come back to us. The rewards are still owed."
+            "Two people confirmed that the money in the payee's Stripe balance is lost and does not come back to us. The rewards are still owed."
         }
     }
 }

@@ -59,7 +59,7 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     let (mut is_known, mut too_early) = (false, false);
     while let Some(field) = form.next_field().await.map_err(|error| told(&error, limit))? {
         if fields.len() > MOST_FIELDS {
-            return Err(Fault::bad_request("too_many_fields", "This form has more fields than it can have."));
+            return Err(Fault::bad_request("too_many_fields", "This form has too many fields."));
         }
         let name = field.name().unwrap_or_default().to_owned();
         let Some(file_name) = field.file_name().map(str::to_owned) else {
@@ -112,7 +112,7 @@ fn told(error: &multer::Error, limit: usize) -> Fault {
 
 fn too_large(limit: usize) -> Fault {
     let told = format!(
-        "The file is larger than the {} MB that are taken at once, so nothing was stored. Split it into several files, each with the header.",
+        "The file is larger than the limit of {} MB, so nothing was stored. Split it into several files, each with the header.",
         limit >> 20
     );
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)

@@ -28,7 +28,7 @@ pub fn routes() -> Vec<Route> {
         get("/outbox/{mail}", reads, show),
         get("/outbox/{mail}/html", reads, html),
         posted("/outbox/{mail}/again", administers, again),
-        posted("/outbox/{mail}/link", administers, link).proved("show a link that signs its receiver in"),
+        posted("/outbox/{mail}/link", administers, link).proved("Show the link of this mail"),
         posted("/outbox/lift", administers, lift),
     ]
 }
@@ -276,16 +276,14 @@ struct LinkPage {
 async fn link(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     let back = format!("/outbox/{id}");
     match post::hand_on(&app, &visit.actor, &id).await {
-        Ok(link) => {
-            visit.show(&LinkPage { frame: visit.frame("A link to hand on", Place::Outbox), back, link })
-        }
+        Ok(link) => visit.show(&LinkPage { frame: visit.frame("One-time link", Place::Outbox), back, link }),
         Err(error) => Ok(Told::refused(error)?.on(&back)),
     }
 }
 
 async fn again(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     let told = match post::again(&app, &visit.actor, &id).await {
-        Ok(()) => Told::good("The mail waits to be sent again."),
+        Ok(()) => Told::good("The mail is queued again."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/outbox/{id}")))
@@ -300,5 +298,5 @@ struct Lift {
 async fn lift(State(app): State<App>, visit: Visit, Form(sent): Form<Lift>) -> Result<Response, Fault> {
     let address = sent.address.unwrap_or_default();
     post::lift(&app, &visit.actor, &address).await?;
-    Ok(Told::good(format!("Mails go to {address} again.")).on("/outbox"))
+    Ok(Told::good(format!("The suppression of {address} is lifted.")).on("/outbox"))
 }

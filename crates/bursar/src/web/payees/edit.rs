@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 const COUNTRY: &str = "Two letters, like DE.";
-const EXTERNAL_ID: &str = "Your own id; files and the API know it by this.";
+const EXTERNAL_ID: &str = "Your own id. Imports and the API use it.";
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -66,7 +66,7 @@ impl PartnerTyped {
         let spoken = Language::ALL.iter().map(|one| (one.as_str().to_owned(), one.label().to_owned()));
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
-            Field::line("email", "E-mail", &self.email, "Notices go there.").of_kind("email").needed(),
+            Field::line("email", "E-mail", &self.email, "Notices are sent here.").of_kind("email").needed(),
             Field::line("account", "Account (external id)", &self.account, "Their company.").needed(),
             Field::line("country", "Country", &self.country, COUNTRY),
             Field::select("language", "Language of notices", "English", &self.language, spoken),
@@ -213,7 +213,7 @@ impl AccountTyped {
     }
 
     fn fields(&self) -> Vec<Field> {
-        let owner = "Your colleague who looks after it; told when a payment fails.";
+        let owner = "Your colleague who manages this account. Notified when a payment fails.";
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
             Field::line("country", "Country", &self.country, COUNTRY),

@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         post("/payees/{id}/standing", manages, standing),
         post("/payees/{id}/payout-profile", manages, profile).proved("Save this destination"),
-        post("/payees/{id}/payout-profile/clear", manages, clear).proved("Let this destination be shared"),
+        post("/payees/{id}/payout-profile/clear", manages, clear).proved("Clear this shared destination"),
         post("/payees/{id}/tax-report", manages, tax_report),
         post("/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
             .proved("Show this tax number"),
@@ -71,7 +71,7 @@ async fn standing(
     let payee = find(&app, &id).await?;
     let wanted = partners::standing(&sent.standing)?;
     match verbs::set_standing(&app, &visit.actor, payee, wanted, &sent.reason).await {
-        Ok(()) => Ok(Told::good("The standing is changed.").on(&address(payee))),
+        Ok(()) => Ok(Told::good("Standing changed.").on(&address(payee))),
         Err(error) => again(&app, visit, payee, error, Typed::default()).await,
     }
 }
@@ -101,7 +101,7 @@ async fn profile(
     };
     match set {
         Ok(profile) => {
-            let words = format!("{} is where this payee is paid now.", profile.destination.masked());
+            let words = format!("This payee is now paid at {}.", profile.destination.masked());
             let shared = "Another payee has the same address, so both are on hold until a second person has cleared it.";
             let notes =
                 [profile.destination.warning(), profile.not_payable_why.clone()].into_iter().flatten();
@@ -195,7 +195,7 @@ async fn reveal(
 ) -> Result<Response, Fault> {
     let payee = find(&app, &id).await?;
     if sent.confirmed.is_none() {
-        let told = "Tick that your name and reason are kept beside this. The number was not shown.";
+        let told = "Confirm that your name and reason are kept. The number was not shown.";
         return Ok(Told::bad(told).on(&address(payee)));
     }
     match tax::reveal(&app, &visit.actor, payee, &sent.reason).await {

@@ -42,9 +42,9 @@ async fn page(
 ) -> Result<Response, Fault> {
     let login = people::of_partner(db, partner.id).await?.into_iter().next();
     let login = login.map(|login| match (login.disabled_at, login.password_hash) {
-        (Some(_), _) => "They had a login, which was shut out.",
+        (Some(_), _) => "They had a login, which was disabled.",
         (None, Some(_)) => "They have a login with a password. A new link lets them choose another password.",
-        (None, None) => "They were invited and have not come yet. A new link ends the one before.",
+        (None, None) => "They were invited but have not signed in yet. A new link replaces the previous one.",
     });
     let made = made.map(|made| (made.link, When(made.expires_at)));
     let frame = visit.frame(format!("Invite {}", partner.name), Place::Partners);

@@ -64,8 +64,8 @@ const STANDINGS: [Choice; 3] = [("active", "Active"), ("on_hold", "On hold"), ("
 const PROFILES: [Choice; 4] =
     [("missing", "Not chosen"), ("not_ready", "Not ready"), ("shared", "Shared"), ("ready", "Ready")];
 const SORTS: [Choice; 4] = [
-    ("name", "Name, from A on"),
-    ("-name", "Name, from Z on"),
+    ("name", "Name, A to Z"),
+    ("-name", "Name, Z to A"),
     ("-created", "Newest first"),
     ("created", "Oldest first"),
 ];
@@ -117,7 +117,7 @@ impl Ask {
             Some("-name") => Ok(Sort::NameBack),
             Some("-created") => Ok(Sort::Newest),
             Some("created") => Ok(Sort::Oldest),
-            Some(word) => Err(format!("There is nothing called “{word}” to sort by.")),
+            Some(word) => Err(format!("There is no sort order “{word}”.")),
         }
     }
 
@@ -178,7 +178,7 @@ impl Ask {
 
     /// The filter for the database, or the invalid value.
     fn filter(&self, now: i64, after: Option<(String, String)>) -> Result<Filter, String> {
-        let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
+        let odd = |word: &str| format!("There is no filter value “{word}”.");
         let standing = self.standing.as_deref().map(|word| PayeeStanding::parse(word).ok_or(odd(word)));
         let profile = self.profile.as_deref().map(|word| match word {
             "missing" => Ok(ProfileState::Missing),

@@ -63,7 +63,7 @@ struct Page {
 
 /// The payment may have been made anyway, so it is not handled in bulk.
 const LOOK_FIRST: &str =
-    "Somebody said that it was not made. Look at the vendor again, and do this on its own page.";
+    "This payment was settled as not made. Check at the vendor again, then use its own page.";
 
 /// A selected payment, before anything is done.
 struct Ticked {
@@ -120,12 +120,12 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
     let (title, told, press) = match resubmits {
         true => (
             "Resubmit these payments?",
-            "Each is sent again as a new attempt with a new key.",
+            "Each is sent again as a new attempt with a new idempotency key.",
             format!("Resubmit {payments}, {sums}"),
         ),
         false => (
             "Return these payments to the pool?",
-            "Their rewards can be put into another payout. Where money lies in a payee's Stripe balance, Stripe is asked to give it back first.",
+            "Their rewards can then be added to another payout. If the money is in a payee's Stripe balance, the transfer is reversed first.",
             format!("Return {payments} to the pool, {sums}"),
         ),
     };
@@ -146,10 +146,10 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     let (resubmits, title) = match sent.action.as_str() {
         "resubmit" => (true, "Resubmitted"),
         "return" => (false, "Returned to the pool"),
-        _ => return Ok(Told::bad("Choose what is to be done; nothing was done.").on(&list)),
+        _ => return Ok(Told::bad("Choose an action. Nothing was done.").on(&list)),
     };
     if sent.id.is_empty() {
-        return Ok(Told::bad("No payment is ticked, so nothing was done.").on(&list));
+        return Ok(Told::bad("Select at least one payment. Nothing was done.").on(&list));
     }
     if sent.checked.is_none() {
         return ask(&web, &visit, sent, list).await;
@@ -158,13 +158,15 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     let (mut rows, mut done) = (Vec::new(), 0);
     for number in sent.id {
         let told = match web.app.clock.now() - begun > LONGEST_US {
-            true => Ok(Told::warn("There was no time left for it: nothing was done. Tick it again.")),
+            true => {
+                Ok(Told::warn("There was no time left for this payment. Nothing was done. Select it again."))
+            }
             false => one_of_many(&web, &visit, &number, resubmits).await,
         };
         // Report the others anyway.
         let told = told.unwrap_or_else(|fault| {
             tracing::error!(?fault, number, "one of several payments could not be worked on");
-            Told::bad("It could not be worked on. Open it to see how it stands before you try it again.")
+            Told::bad("It could not be processed. Open it to check its status before you try again.")
         });
         let chip = match told.tone.as_str() {
             "good" => Chip { tone: "good", words: "Done" },

@@ -38,7 +38,7 @@ const VIEWS: [(&str, &str); 5] = [
     ("needs_attention", "Needs attention"),
     ("stuck", "Stuck"),
     ("after_success", "Returned after success"),
-    ("under_way", "Under way"),
+    ("under_way", "In progress"),
 ];
 
 fn view(name: &str, now: i64) -> Filter {
@@ -159,7 +159,7 @@ fn is_open(transaction: &Transaction) -> bool {
 fn aside(transaction: &Transaction) -> String {
     let mut words: Vec<String> = Vec::new();
     if transaction.contradicted_at.is_some() {
-        words.push("The vendor says otherwise: a person must look.".to_owned());
+        words.push("The vendor disagrees. Someone must look into it.".to_owned());
     }
     words.extend(
         detail(transaction.state).map(|detail| format!("{}.", crate::web::kit::format::plain(detail))),
@@ -172,7 +172,7 @@ fn aside(transaction: &Transaction) -> String {
         words.push(explained.unwrap_or(if said.is_empty() { code } else { said }).to_owned());
     }
     if transaction.state == Stands::WrittenOff && transaction.outside.is_none() {
-        words.push("Its money in the payee's Stripe balance was given up.".to_owned());
+        words.push("The money in the payee's Stripe balance was written off.".to_owned());
     }
     if transaction.released_at.is_some() {
         words.push("Its rewards went back to the pool.".to_owned());

@@ -58,7 +58,7 @@ pub fn routes() -> Vec<Route> {
         post("/transactions/{number}/settle-parked", pays, settle_parked)
             .proved("Settle this payment's money in the payee's balance"),
         post("/transactions/{number}/looked", Need::May(Permission::Administer), unreadable::say_looked)
-            .proved("Say that you looked at this payment"),
+            .proved("Confirm that you checked this payment"),
     ]
 }
 
@@ -195,7 +195,9 @@ async fn wrong_webhooks(web: &Web, transaction: &Transaction) -> Vec<String> {
     let Ok(Some(hooks)) = asking.await else { return Vec::new() };
     let told = |hook: ask::Hook| match (hook.works, hook.missing.is_empty()) {
         (true, true) => None,
-        (false, _) => Some(format!("{} is not registered at {}, or disabled.", hook.address, vendor.label())),
+        (false, _) => {
+            Some(format!("{} is not registered at {}, or it is disabled.", hook.address, vendor.label()))
+        }
         (true, false) => Some(format!("Not enabled at {}: {}.", vendor.label(), hook.missing.join(", "))),
     };
     hooks.into_iter().filter_map(told).collect()
@@ -368,16 +370,16 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         AttemptState::Queued => ("", "Queued"),
         AttemptState::Sending => ("wait", "Being sent"),
         AttemptState::Unknown => ("warn", "Outcome not known"),
-        AttemptState::Review => ("warn", "A person must look"),
-        AttemptState::Accepted => ("wait", "The vendor has it"),
-        // Its transfer stands, but somebody may still reverse it, so it is watched for a while.
+        AttemptState::Review => ("warn", "Needs review"),
+        AttemptState::Accepted => ("wait", "Accepted by the vendor"),
+        // Its transfer stands, and is watched for a while: somebody may take it back yet.
         AttemptState::Succeeded if settled(of, attempt.leg) => came_back(of, attempt.leg),
         AttemptState::Succeeded => ("good", "Done"),
         // People have settled that it was made in addition to another one.
         AttemptState::Failed if attempt.reason_code.is_none() && attempt.vendor_id.is_some() => {
             ("warn", "Made after all")
         }
-        AttemptState::Failed if against::called_not_made(attempt) => ("bad", "Called not made by people"),
+        AttemptState::Failed if against::called_not_made(attempt) => ("bad", "Settled as not made"),
         AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
         AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
@@ -387,9 +389,9 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         leg: match attempt.leg {
             Leg::Transfer => "Transfer to the payee's Stripe balance",
             Leg::Payout => "Payout to the payee's bank",
-            Leg::Reversal => "Transfer fetched back",
+            Leg::Reversal => "Transfer reversal",
             Leg::Item => "PayPal payment",
-            Leg::Cancel => "Unclaimed payment called back",
+            Leg::Cancel => "Cancellation of the unclaimed payment",
         },
         number: attempt.number,
         chip: Chip { tone, words },
@@ -412,7 +414,7 @@ fn settled(of: &Transaction, leg: Leg) -> bool {
 fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
     match (settled(of, leg), of.otherwise_at) {
         (true, Some(_)) => ("good", "Paid otherwise"),
-        (true, None) => ("bad", "Given up"),
+        (true, None) => ("bad", "Written off"),
         (false, _) => ("bad", "The money came back to us"),
     }
 }
@@ -449,7 +451,7 @@ fn line(number: &str, row: evidence::Row) -> LineRow {
             "request" => "Sent to the vendor",
             "answer" => "The vendor's answer",
             "webhook" => "Webhook",
-            "poll" => "The vendor was asked",
+            "poll" => "Polled the vendor",
             "notice" => "Notice",
             "person" => "A person",
             _ => "Bursar",
@@ -488,7 +490,7 @@ async fn refresh(
                 let vendor = after.terms.vendor;
                 Told::good(format!("{} was asked: {}.", vendor.label(), evidence::vendors_own(what, vendor)))
             }
-            None => Told::warn("The vendor could not be asked now. Bursar asks again by itself."),
+            None => Told::warn("The vendor could not be reached. Bursar tries again automatically."),
         },
         Err(error) => Told::refused(error)?,
     };
@@ -508,7 +510,7 @@ impl Sure {
     }
 }
 
-const NOT_TICKED: &str = "Tick first that you have looked. Nothing was done.";
+const NOT_TICKED: &str = "Confirm first that you have checked. Nothing was done.";
 
 async fn resubmit(
     State(web): State<Web>,
@@ -537,7 +539,7 @@ pub(super) async fn sent_again(
         Err(error) => Err(error),
     };
     match sent {
-        Ok(_) => Ok(Told::good(format!("{number} is sent again, with a new key."))),
+        Ok(_) => Ok(Told::good(format!("{number} is sent again with a new idempotency key."))),
         Err(error) => Told::refused(error),
     }
 }
@@ -596,15 +598,15 @@ async fn cancel_unclaimed(
 /// The message after canceling an unclaimed payment.
 fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
     match (after.state, refused) {
-        (Stands::Returned, _) => Told::good("PayPal has given the money back. It can be paid again now."),
+        (Stands::Returned, _) => Told::good("PayPal has returned the money. It can be paid again now."),
         (Stands::Unclaimed, Some(code)) => {
-            Told::bad(format!("PayPal refused to give it back ({code}). It is unclaimed still."))
+            Told::bad(format!("PayPal refused to cancel it ({code}). It is still unclaimed."))
         }
         (Stands::Unclaimed, None) => Told::warn(
-            "PayPal is asked to give it back and has not said yet that it has. This page shows it when it does; nothing else needs to be done.",
+            "PayPal was asked to cancel it but has not confirmed yet. This page updates when it does. No further action is needed.",
         ),
         (state, _) => Told::warn(format!(
-            "It was too late to call it back: the payment is {} now.",
+            "It was too late to cancel it. The payment is now {}.",
             state.status().label()
         )),
     }
@@ -615,15 +617,17 @@ fn recalled(after: &Transaction) -> Told {
     let number = after.label();
     if verbs::recalling(after) {
         return Told::warn(format!(
-            "Stripe has not answered yet. The rewards of {number} are free as soon as it gives the transfer back; nothing else needs to be done."
+            "Stripe has not answered yet. The rewards of {number} return to the pool once the transfer is reversed. No further action is needed."
         ));
     }
     if after.released_at.is_some() {
-        return Told::good(format!("The money is back, and the rewards of {number} are back in the pool."));
+        return Told::good(format!(
+            "The money is back in our balance, and the rewards of {number} are back in the pool."
+        ));
     }
     let words = placed::reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
     Told::bad(format!(
-        "Stripe refused to give the transfer back, so the rewards stay where they are. {words}"
+        "Stripe refused to reverse the transfer, so the rewards stay with this payment. {words}"
     ))
 }
 
@@ -647,7 +651,7 @@ async fn mark_paid_outside(
         verbs::mark_paid_outside(app, &visit.actor, id, &reference, &paid_on, None).await
     };
     let told = match marked.await {
-        Ok(_) => Told::good(format!("{number} is closed as paid outside on {paid_on}.")),
+        Ok(_) => Told::good(format!("{number} is marked as paid outside on {paid_on}.")),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/transactions/{number}")))

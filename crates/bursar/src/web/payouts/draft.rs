@@ -322,8 +322,8 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
     tokio::time::timeout(BALANCE_WAIT, ask::balances(work)).await.unwrap_or_default()
 }
 
-/// The hint for somebody who may release a payout.
-const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures on the Pay page and release it there; a release holds for a day.";
+/// What whoever may release a payout is told of that.
+const YOU_CAN: &str = "You can release it, because you neither prepared nor changed it. Check the figures on the Pay page and release it there. A release is valid for a day.";
 
 /// Everything that blocks Pay for this person.
 pub async fn stops(

@@ -81,7 +81,7 @@ async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> R
             Choose::AllEligible(filter)
         }
         None if ids.is_empty() => {
-            return Ok(Told::bad("No reward is ticked, so nothing was added.").on(&back));
+            return Ok(Told::bad("Select at least one reward. Nothing was added.").on(&back));
         }
         None => Choose::Named(ids),
     };
@@ -96,7 +96,7 @@ async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> R
 async fn remind(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let told = match notices::remind::remind(&app, &visit.actor, None).await {
         Ok(Reminded { told: 0, lately: 0 }) => {
-            Told::bad("No reward waits for its payee, so nobody was reminded.")
+            Told::bad("No reward is waiting for its payee, so nobody was reminded.")
         }
         Ok(Reminded { told, lately }) => {
             let payees = |count| how_many(count, "payee", "payees");
@@ -151,12 +151,12 @@ async fn remove(
         None => sent.id.iter().filter_map(|id| RewardId::parse(id)).collect(),
     };
     if rewards.is_empty() {
-        return Ok(Told::bad("No reward is ticked, so nothing was taken out.").on(&back));
+        return Ok(Told::bad("Select at least one reward. Nothing was removed.").on(&back));
     }
     let told = match verbs::remove(&app, &visit.actor, view.batch.id, &rewards, None).await {
         Ok(_) => {
             let words = how_many(rewards.len(), "reward is", "rewards are");
-            Told::good(format!("{words} out of {number} and back in the pool."))
+            Told::good(format!("{words} removed from {number} and back in the pool."))
         }
         Err(error) => Told::refused(error)?,
     };
@@ -171,7 +171,7 @@ async fn remove_blocked(
     let id = id_of(&app, &number).await?;
     let told = match verbs::remove_blocked(&app, &visit.actor, id, None).await {
         Ok(view) => Told::good(format!(
-            "Every claim that cannot be paid is out; {number} now holds {}. Their rewards wait in the pool.",
+            "All blocked claims are removed. {number} now holds {}. Their rewards are back in the pool.",
             held(&view)
         )),
         Err(error) => Told::refused(error)?,
@@ -223,7 +223,7 @@ async fn ask_release(
 ) -> Result<Response, Fault> {
     let id = id_of(&app, &number).await?;
     let told = match verbs::ask_release(&app, &visit.actor, id).await {
-        Ok(()) => Told::good(format!("The payers are asked to release {number}.")),
+        Ok(()) => Told::good(format!("The payers were asked to release {number}.")),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/claims/{number}")))
@@ -244,15 +244,17 @@ async fn release(
     Form(sent): Form<Released>,
 ) -> Result<Response, Fault> {
     if sent.checked.is_none() {
-        let told = "Tick first that you have looked at what is paid. Nothing was released.";
+        let told = "Confirm first that you have checked the payees and totals. Nothing was released.";
         return Ok(Told::bad(told).on(&format!("/claims/{number}/pay")));
     }
     let id = id_of(&app, &number).await?;
     let told = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
         Ok(view) => match view.all_blockers().is_empty() {
-            true => Told::good(format!("{number} is released and can be paid, unless somebody changes it.")),
+            true => {
+                Told::good(format!("{number} is released and can be paid. Any change voids the release."))
+            }
             false => Told::warn(format!(
-                "{number} is released as it stands. It cannot be paid yet: what stands in the way is told below."
+                "{number} is released as shown. It cannot be paid yet. The reasons are listed below."
             )),
         },
         Err(error) => Told::refused(error)?,
@@ -280,7 +282,7 @@ async fn override_threshold(
     let reason = sent.reason.unwrap_or_default();
     let told = match claims::override_threshold(&app, &visit.actor, id, of, &reason, None).await {
         Ok(_) => Told::good(
-            "The claim is paid with this total although it is under its threshold. The reason is kept.",
+            "The claim can be paid with this total although it is under its threshold. The reason is kept.",
         ),
         Err(error) => Told::refused(error)?,
     };

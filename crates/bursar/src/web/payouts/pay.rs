@@ -144,21 +144,20 @@ fn named(of: &Difference) -> Vec<String> {
     let reward = |item: &Item, what: &str| {
         format!("{} of {} ({}) {what}.", item.number, who(item.payee, &item.name), item.adds)
     };
-    let added: Vec<String> = of.rewards_added.iter().map(|item| reward(item, "is in it now")).collect();
-    let removed: Vec<String> =
-        of.rewards_removed.iter().map(|item| reward(item, "is not in it any more")).collect();
+    let added: Vec<String> = of.rewards_added.iter().map(|item| reward(item, "was added")).collect();
+    let removed: Vec<String> = of.rewards_removed.iter().map(|item| reward(item, "was removed")).collect();
     let claim = |one: &OfPayee| {
         let name = who(one.payee, &one.name);
         match (one.was, one.now) {
             (Some((was, _)), Some((now, _))) if was != now => {
-                format!("{name}: you saw {was}, it is {now} now.")
+                format!("{name}: you saw {was}, it is now {now}.")
             }
             (Some((_, was)), Some((_, now))) if was != now => {
-                format!("{name}: you saw that {was} would be paid, it is {now} now.")
+                format!("{name}: you saw {was} to be paid, it is now {now}.")
             }
-            (Some(_), Some(_)) => format!("{name}: that it is paid under its threshold was decided anew."),
-            (None, _) => format!("{name} is paid by it now, and was not."),
-            (_, None) => format!("{name} is not paid by it any more."),
+            (Some(_), Some(_)) => format!("{name}: the threshold override was changed."),
+            (None, _) => format!("{name} was added to the payout."),
+            (_, None) => format!("{name} was removed from the payout."),
         }
     };
     let place = |of: &Option<(Vendor, String)>| {
@@ -167,10 +166,8 @@ fn named(of: &Difference) -> Vec<String> {
     let moved = |one: &Moved| {
         let (name, was, now) = (who(one.payee, &one.name), place(&one.was), place(&one.now));
         match was == now {
-            true => format!(
-                "{name} is paid somewhere else than you saw: another destination, also shown as {now}."
-            ),
-            false => format!("{name} is paid somewhere else than you saw: {now}, not {was}."),
+            true => format!("{name}: the destination changed to another one that is also shown as {now}."),
+            false => format!("{name}: the destination changed. You saw {was}, it is now {now}."),
         }
     };
     let claims = of.payees.iter().map(claim).collect();
@@ -180,7 +177,7 @@ fn named(of: &Difference) -> Vec<String> {
         let more = Vec::len(&sentences).saturating_sub(MOST_NAMED);
         sentences.truncate(MOST_NAMED);
         told.extend(sentences);
-        told.extend((more > 0).then(|| format!("And {more} more like it.")));
+        told.extend((more > 0).then(|| format!("And {more} more like this.")));
     }
     told
 }
@@ -270,10 +267,8 @@ async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec
 
 async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
     Ok(match settings::load(db).await?.fees_paid_by {
-        payout::batch::FeesPaidBy::Company => {
-            "The company bears the fees: every payee gets the whole amount."
-        }
-        payout::batch::FeesPaidBy::Partner => "The payee bears the fee: it is taken off what they get.",
+        payout::batch::FeesPaidBy::Company => "Your company pays the fees. Each payee gets the full amount.",
+        payout::batch::FeesPaidBy::Partner => "The payee bears the fee. It is deducted from the payment.",
     })
 }
 
@@ -378,7 +373,7 @@ async fn press(
 ) -> Result<Response, Fault> {
     let here = format!("/claims/{number}/pay");
     if sent.checked.is_none() {
-        let told = "Tick that you have checked the totals. Nothing was paid.";
+        let told = "Confirm that you have checked the payees and totals. Nothing was paid.";
         return Ok(Told::bad(told).on(&here));
     }
     let mut db = web.app.store.read().await?;
@@ -386,7 +381,7 @@ async fn press(
     let seen = Seen { digest: sent.digest, totals: totals(&sent.total) };
     let wrong = not_typed(&to_type(&settings::load(&mut db).await?, &seen.totals), &sent.typed);
     if batch.open() && !wrong.is_empty() {
-        let told = "A large total is typed before it is paid. Nothing was paid.";
+        let told = "Type the large totals exactly as shown. Nothing was paid.";
         return Ok(Told::bad(told).listing(wrong).on(&here));
     }
     drop(db);
@@ -396,7 +391,7 @@ async fn press(
         Ok(done) => {
             let payments = how_many(done.transactions, "payment is", "payments are");
             let told =
-                format!("Pay was pressed for {number}: {payments} on the way. This page follows them.");
+                format!("{number} is being paid: {payments} on the way. This page shows their progress.");
             Ok(Told::good(told).on(&here))
         }
         Err(error @ (OpsError::Conflict(_) | OpsError::Blocked(_))) => {
@@ -425,7 +420,7 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
     for currency in currencies {
         let (before, now) = (of(&seen.totals, currency), of(&view.totals, currency));
         if before != now {
-            told.items.push(format!("{currency}: you saw {before}, it is {now} now."));
+            told.items.push(format!("{currency}: you saw {before}, it is now {now}."));
         }
     }
     if view.digest != seen.digest {
@@ -435,7 +430,7 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
         told.items.extend(named(&difference));
         let (by, at) = &view.batch.changed;
         let names = history::names(&mut db, std::iter::once(by.as_str())).await?;
-        let by = names.get(by).map_or("Somebody", String::as_str);
+        let by = names.get(by).map_or("Someone", String::as_str);
         let at = crate::clock::rfc3339(*at);
         told.items.push(format!(
             "{number} itself was last changed by {by} at {} UTC.",

@@ -172,10 +172,12 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
 fn doubted(count: usize) -> Option<String> {
     let of = match count {
         0 => return None,
-        1 => "Of 1 payment".to_owned(),
-        many => format!("Of {many} payments"),
+        1 => "For 1 payment".to_owned(),
+        many => format!("For {many} payments"),
     };
-    Some(format!("{of} the vendor says something different from what is recorded here: a person must look."))
+    Some(format!(
+        "{of}, the vendor reports something different from what is recorded here. Someone must look into it."
+    ))
 }
 
 /// The progress in a sentence, announced to screen readers when it changes. Unreadable payments are counted separately.
@@ -184,22 +186,22 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
     let payments = how_many(all, "payment", "payments");
     let apart =
         |count: usize, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
-    let outside_of_many = apart(outside, "paid in another way");
-    let of_person = apart(person, if person == 1 { "needs a person" } else { "need a person" });
+    let outside_of_many = apart(outside, "paid outside Bursar");
+    let of_person = apart(person, if person == 1 { "needs review" } else { "need review" });
     if unread > 0 {
-        let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "under way"));
+        let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "in progress"));
         return format!(
-            "{good} of {payments} succeeded{outside_of_many}{bad}{of_person}{moving}, {unread} cannot be read: a person must look."
+            "{good} of {payments} succeeded{outside_of_many}{bad}{of_person}{moving}, {unread} cannot be read. Someone must look into it."
         );
     }
     match (all, moving) {
-        (1, 1) => "The payment is under way.".to_owned(),
-        (1, _) if person == 1 => "The payment needs a person, who finds out how it stands.".to_owned(),
+        (1, 1) => "The payment is in progress.".to_owned(),
+        (1, _) if person == 1 => "The payment needs review.".to_owned(),
         (1, _) if good == 1 => "The payment succeeded.".to_owned(),
-        (1, _) if outside == 1 => "The payee was paid in another way.".to_owned(),
+        (1, _) if outside == 1 => "The payee was paid outside Bursar.".to_owned(),
         (1, _) => "The payment failed or came back.".to_owned(),
         (_, moving) if person > 0 => {
-            let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "under way"));
+            let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "in progress"));
             format!("{good} of {payments} succeeded{outside_of_many}{bad}{of_person}{moving}.")
         }
         (_, 0) if good == all => format!("All {payments} succeeded."),
@@ -209,7 +211,7 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
         }
         (_, moving) => {
             let bad = apart(bad, "failed or came back");
-            format!("{good} of {payments} succeeded{outside_of_many}{bad}, {moving} under way.")
+            format!("{good} of {payments} succeeded{outside_of_many}{bad}, {moving} in progress.")
         }
     }
 }
@@ -224,11 +226,11 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
     let counts =
         Status::ALL.iter().map(|status| (crate::web::kit::format::status_chip(*status), of(*status, false)));
     let outside = Status::ALL.iter().map(|status| of(*status, true)).sum::<usize>();
-    let outside = (Chip { tone: "good", words: "Paid in another way" }, outside);
+    let outside = (Chip { tone: "good", words: "Paid outside Bursar" }, outside);
     let doubted = alike.iter().map(|one| usize::try_from(one.contradicted).unwrap_or(0)).sum::<usize>();
-    let doubted = (Chip { tone: "bad", words: "The vendor says otherwise" }, doubted);
+    let doubted = (Chip { tone: "bad", words: "Vendor disagrees" }, doubted);
     let needs = alike.iter().filter(person).map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>();
-    let needs = (Chip { tone: "bad", words: "Needs a person" }, needs);
+    let needs = (Chip { tone: "bad", words: "Needs review" }, needs);
     counts.chain([outside, needs, doubted]).filter(|(_, count)| *count > 0).collect()
 }
 
@@ -258,12 +260,12 @@ fn totals(alike: &[Alike]) -> Vec<Totals> {
 async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     let mut groups = Vec::new();
     let against = Filter { batch: Some(batch.id), ..views::contradicted() };
-    group(db, &mut groups, "The vendor says otherwise", &against, |_| true).await?;
+    group(db, &mut groups, "Vendor disagrees", &against, |_| true).await?;
     for (part, words) in [
-        (Part::Person, "Needs a person"),
+        (Part::Person, "Needs review"),
         (Part::Ended, "Failed or came back"),
-        (Part::UnderWay, "Under way"),
-        (Part::Outside, "Paid in another way"),
+        (Part::UnderWay, "In progress"),
+        (Part::Outside, "Paid outside Bursar"),
         (Part::Succeeded, "Succeeded"),
     ] {
         let outside = part == Part::Outside;
@@ -315,30 +317,30 @@ mod tests {
     #[test]
     fn how_far_it_is_in_a_sentence() {
         assert_eq!(told([1, 0, 0, 0, 0], 0), "The payment succeeded.");
-        assert_eq!(told([0, 1, 0, 0, 0], 0), "The payee was paid in another way.");
+        assert_eq!(told([0, 1, 0, 0, 0], 0), "The payee was paid outside Bursar.");
         assert_eq!(told([12, 0, 0, 0, 0], 0), "All 12 payments succeeded.");
         assert_eq!(
             told([3, 0, 1, 8, 0], 0),
-            "3 of 12 payments succeeded, 1 failed or came back, 8 under way."
+            "3 of 12 payments succeeded, 1 failed or came back, 8 in progress."
         );
         assert_eq!(told([3, 0, 1, 0, 0], 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
         assert_eq!(
             told([2, 0, 0, 0, 0], 1),
-            "2 of 3 payments succeeded, 1 cannot be read: a person must look."
+            "2 of 3 payments succeeded, 1 cannot be read. Someone must look into it."
         );
         assert_eq!(
             told([0, 0, 0, 0, 0], 1),
-            "0 of 1 payment succeeded, 1 cannot be read: a person must look."
+            "0 of 1 payment succeeded, 1 cannot be read. Someone must look into it."
         );
-        assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need a person.");
-        assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs a person, who finds out how it stands.");
+        assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need review.");
+        assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs review.");
         assert_eq!(
             told([4, 0, 1, 2, 1], 0),
-            "4 of 8 payments succeeded, 1 failed or came back, 1 needs a person, 2 under way."
+            "4 of 8 payments succeeded, 1 failed or came back, 1 needs review, 2 in progress."
         );
         assert_eq!(
             told([3, 1, 1, 0, 0], 0),
-            "All 5 payments have ended: 3 succeeded, 1 paid in another way, 1 did not."
+            "All 5 payments have ended: 3 succeeded, 1 paid outside Bursar, 1 did not."
         );
     }
 }

@@ -144,7 +144,7 @@ async fn show(
     visit.show(&page)
 }
 
-const EXTERNAL_ID: &str = "Your own id; files and the API know it by this.";
+const EXTERNAL_ID: &str = "Your own id. Imports and the API use it.";
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -171,7 +171,7 @@ impl ProgramTyped {
 
     fn fields(&self) -> Vec<Field> {
         let kinds = RewardType::ALL.iter().map(|one| (one.as_str().to_owned(), kind(one).to_owned()));
-        let days = "How long a reward waits before it can be paid; 0 to 3650.";
+        let days = "How long a reward waits before it can be paid (0 to 3650).";
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
             Field::select("type", "Reward Type", "Choose one", &self.r#type, kinds).needed(),
@@ -192,11 +192,11 @@ impl ProgramTyped {
     }
 
     fn over(&self, before: Program) -> Result<Program, Refusal> {
-        let told = "The type of a program is cash or points.";
+        let told = "Choose cash or points.";
         let unknown = || Refusal::new("unknown_value", told).at("type");
         let days = given(&self.hold_days).unwrap_or_else(|| "0".to_owned());
         let odd =
-            || Refusal::new("invalid", "Write the hold period as a whole number of days.").at("hold_days");
+            || Refusal::new("invalid", "Enter the hold period as a whole number of days.").at("hold_days");
         Ok(Program {
             name: given(&self.name).unwrap_or_default(),
             reward_type: self.r#type.as_deref().and_then(RewardType::parse).ok_or_else(unknown)?,
@@ -316,12 +316,12 @@ impl ActivityTyped {
         let of = programs.iter().map(|one| {
             (one.external_id.clone(), format!("{} ({})", one.name, kind(&one.reward_type).to_lowercase()))
         });
-        let value = "What it gives when a reward does not say; may stay empty.";
+        let value = "Used when a reward has no value of its own. Optional.";
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
             Field::select("program", "Program", "Choose one", &self.program, of).needed(),
             Field::line("value", "Default value", &self.value, value),
-            Field::line("currency", "Currency", &self.currency, "Three letters; none for points."),
+            Field::line("currency", "Currency", &self.currency, "Three letters. Leave empty for points."),
             Field::line("active", "Active: rewards can be entered for it", &self.active, "").of_kind("tick"),
         ];
         if self.seen.is_none() {

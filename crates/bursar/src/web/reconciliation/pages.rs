@@ -300,7 +300,7 @@ async fn day(
     let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
     let mut db = app.store.read().await?;
     let Some(view) = view(&mut db, &key).await? else {
-        return Ok(Told::warn("Nothing moved on that day.").on("/reconciliation"));
+        return Ok(Told::warn("No movements on that day.").on("/reconciliation"));
     };
     let after = paging.after_parts()?.map(|[at, id]| (at.parse().unwrap_or(0), id));
     let mut found = days::lines(&mut db, &key, ask.lines(), after, paging.limit + 1).await?;
@@ -322,7 +322,7 @@ async fn day(
         tasks: view.cases.iter().map(|case| task(case, &numbers)).collect(),
         tabs: vec![
             tab("all", "All"),
-            tab("ours", "Of payments"),
+            tab("ours", "Payments"),
             tab("not_ours", "Not ours"),
             tab("untied", "Do not tie, or wait"),
         ],
@@ -555,12 +555,12 @@ async fn look_again(
     let (case, back) = back_to(&app, &id).await?;
     let vendor = case.of.vendor.label();
     let told = match (case.closed_at.is_some(), case.is_task()) {
-        (true, _) => Told::good(format!("{vendor} and the books say the same now.")),
+        (true, _) => Told::good(format!("{vendor} and the books now match.")),
         (false, true) => Told::warn(format!(
-            "{vendor} was asked again and says the same as before ({}). If its payment is still being asked about, look again in a minute.",
+            "{vendor} was checked again and still reports the same ({}). If its payment is still being looked up, check again in a minute.",
             clock::told(app.clock.now())
         )),
-        (false, false) => Told::good("It waits: one side may be late yet."),
+        (false, false) => Told::good("Waiting: one side may still be late."),
     };
     Ok(told.on(&back))
 }
@@ -580,9 +580,7 @@ async fn explain(
     let done = verbs::explain(&app, &visit.actor, &id, &sent.reason.unwrap_or_default()).await;
     let (_, back) = back_to(&app, &id).await?;
     let told = match done {
-        Ok(_) => Told::good(
-            "It is written down who explained it and why. This difference is closed unless the amount changes.",
-        ),
+        Ok(_) => Told::good("The explanation is saved. This difference is closed unless its amount changes."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&back))

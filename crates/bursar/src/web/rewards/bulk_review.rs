@@ -71,7 +71,7 @@ async fn decide(
     let verdict = match sent.action.as_str() {
         "approve" => Verdict::Approve,
         _ if reason.trim().is_empty() => {
-            let told = "Give a reason to reject rewards; it is kept with them. Nothing was done.";
+            let told = "Enter a reason to reject rewards. It is kept with them. Nothing was done.";
             return refused(&app, visit, sent, Told::bad(told)).await;
         }
         _ => Verdict::Reject { reason, shown: sent.shown.is_some() },
@@ -96,7 +96,7 @@ async fn decide(
         None => Which::Ids(sent.id.iter().filter_map(|id| RewardId::parse(id)).collect()),
     };
     if matches!(&which, Which::Ids(ids) if ids.is_empty()) {
-        return Ok(Told::bad("No reward is ticked, so nothing was done.").on(&back));
+        return Ok(Told::bad("Select at least one reward. Nothing was done.").on(&back));
     }
     let once = key.once(result);
     match verbs::decide_and_keep(&app, &visit.actor, &which, &verdict, &query, once.as_ref()).await {
@@ -231,7 +231,7 @@ fn word(status: RewardStatus) -> &'static str {
         RewardStatus::Approved => "approved",
         RewardStatus::Rejected => "rejected",
         RewardStatus::Void => "voided",
-        RewardStatus::InReview => "taken into review",
+        RewardStatus::InReview => "moved to In Review",
         RewardStatus::Submitted => "submitted",
     }
 }
@@ -253,7 +253,7 @@ fn row(kept: &decisions::Kept, decision: &Decision, now: i64) -> Row {
         (None, Some(_), _) => format!("Undone: {} again", kept.before.map_or("", label)),
         (None, None, Err(refusal)) => {
             let open = decision.undone.is_some() || rules::undo(decision.at, false, now).is_ok();
-            let why = if open { format!(" Not to be undone: {}", refusal.sentence) } else { String::new() };
+            let why = if open { format!(" Cannot be undone: {}", refusal.sentence) } else { String::new() };
             format!("{}.{why}", label(decision.verdict))
         }
         (None, None, Ok(_)) => label(decision.verdict).to_owned(),
@@ -268,13 +268,13 @@ fn row(kept: &decisions::Kept, decision: &Decision, now: i64) -> Row {
 
 fn skipped_why(code: &str) -> &'static str {
     match code {
-        "own_reward" => "it is yours, and nobody approves their own reward; ask another reviewer.",
-        "not_pending" => "it is not Submitted or In Review any more.",
-        "not_found" => "it was deleted meanwhile.",
+        "own_reward" => "it is yours, and you cannot approve your own reward. Ask another reviewer.",
+        "not_pending" => "it is no longer Submitted or In Review.",
+        "not_found" => "it was deleted in the meantime.",
         "record_unreadable" => {
-            "its record cannot be read. Ask whoever runs Bursar to look into its log and to have it put right."
+            "its record cannot be read. Ask your Bursar operator to check the log and repair it."
         }
-        _ => "the rules do not allow it; open it to see why.",
+        _ => "the rules do not allow it. Open it to see why.",
     }
 }
 
@@ -283,13 +283,13 @@ async fn undo(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
     let told = match verbs::undo(&app, &visit.actor, &id).await {
         Ok(undone) => {
             let words = format!(
-                "Undone: {} what they were before.",
+                "Undone: {} back as before.",
                 how_many(undone.given_back, "reward is", "rewards are")
             );
             match undone.left {
                 0 => Told::good(words),
                 left => Told::warn(format!(
-                    "{words} {} since and stay as they are; each is told below.",
+                    "{words} {} since and stay as they are. They are listed below.",
                     how_many(left, "was changed", "were changed")
                 )),
             }

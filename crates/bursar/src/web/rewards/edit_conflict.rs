@@ -59,7 +59,7 @@ pub async fn show(db: &mut Db, visit: &Visit, reward: &Reward, clash: Clash) -> 
         None => None,
     };
     let number = reward.number();
-    let frame = visit.frame(format!("{number} was changed meanwhile"), Place::Rewards);
+    let frame = visit.frame(format!("{number} has changed"), Place::Rewards);
     let page = visit.show(&ClashPage { frame, number, clash, last })?;
     Ok((StatusCode::CONFLICT, page).into_response())
 }

@@ -145,7 +145,9 @@ impl ListPage {
     /// Why the page is not full although the list continues.
     fn stopped(&self) -> Option<String> {
         let looked = count(self.looked_at?);
-        Some(format!("{looked} rewards were looked at for these filters; what matches may lie further on."))
+        Some(format!(
+            "{looked} rewards were searched for these filters. There may be more matches on the next pages."
+        ))
     }
 }
 
@@ -298,8 +300,8 @@ async fn rows(
     Ok((rows.collect(), next, found.looked_at))
 }
 
-/// The warning to reviewers that the hold period gave nobody time to look.
-const HOLD_OVER: &str = "Its hold period was over when it was entered";
+/// What whoever decides reads beside a reward that nobody had the time to look at that the hold is for.
+const HOLD_OVER: &str = "Its hold period was already over when it was entered";
 
 fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
     let placed = match (&reward.transaction, &reward.batch) {
@@ -362,8 +364,8 @@ fn inputs(ask: &Ask) -> Vec<Input> {
         input("owner", "Owner", &ask.owner, "text", "Name or id"),
         input("account", "Account", &ask.account, "text", "Name or id"),
         input("currency", "Currency", &ask.currency, "text", "Three letters, like USD"),
-        input("value_min", "Value from", &ask.value_min, "text", "Beside a currency"),
-        input("value_max", "Value to", &ask.value_max, "text", "Beside a currency"),
+        input("value_min", "Value from", &ask.value_min, "text", "Choose a currency first"),
+        input("value_max", "Value to", &ask.value_max, "text", "Choose a currency first"),
         input("created_from", "Created from (UTC)", &ask.created_from, "date", ""),
         input("created_to", "Created to (UTC)", &ask.created_to, "date", ""),
         input("expires_from", "Expires from (UTC)", &ask.expires_from, "date", ""),
@@ -428,12 +430,12 @@ fn head(ask: &Ask, column: Column) -> Head {
 
 fn empty(view: View, ask: &Ask) -> (&'static str, &'static str) {
     if ask.is_narrowed() {
-        return ("No reward matches these filters.", "Take a filter off, or look in another view.");
+        return ("No reward matches these filters.", "Remove a filter, or choose another view.");
     }
     match (view, ask.eligible()) {
         (_, Some(true)) => (
             "No approved reward can be paid right now.",
-            "Approve pending rewards, or look under “Approved – not eligible yet” for what stops the others.",
+            "Approve pending rewards, or open “Approved – not eligible yet” to see what stops the others.",
         ),
         (_, Some(false)) => {
             ("Every approved reward can be paid.", "Add them to the batch under Review Claims.")

@@ -125,9 +125,9 @@ async fn new(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> 
         Ok(created) => {
             let number = created.reward.number();
             let told = match created.existed {
-                true => Told::warn(format!(
-                    "{number} was entered before with the same content; nothing was added."
-                )),
+                true => {
+                    Told::warn(format!("{number} already exists with the same content. Nothing was added."))
+                }
                 false => Told::good(format!("{number} is entered and waits for review.")),
             };
             Ok(told.on(&format!("/rewards/{number}")))

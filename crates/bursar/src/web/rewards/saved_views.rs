@@ -95,7 +95,7 @@ async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Saved>) -> 
     let (name, query) = (sent.name.unwrap_or_default(), ask.kept());
     match verbs::save(&app, &visit.actor, &name, &query, sent.shared.is_some()).await {
         Ok(id) => {
-            let told = Told::good(format!("This view is saved as “{}”.", name.trim()));
+            let told = Told::good(format!("View saved as “{}”.", name.trim()));
             Ok(told.on(&address(&id, &query)))
         }
         Err(error) => Ok(Told::refused(error)?.on(&format!("/rewards?{query}"))),
@@ -117,7 +117,7 @@ async fn rename(
 ) -> Result<Response, Fault> {
     let name = sent.name.unwrap_or_default();
     let told = match verbs::rename(&app, &visit.actor, &id, &name, sent.shared.is_some()).await {
-        Ok(()) => Told::good(format!("“{}” is kept.", name.trim())),
+        Ok(()) => Told::good(format!("“{}” is saved.", name.trim())),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))
@@ -125,7 +125,7 @@ async fn rename(
 
 async fn delete(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     let told = match verbs::delete(&app, &visit.actor, &id).await {
-        Ok(()) => Told::good("The view is deleted; the rewards are not touched by that."),
+        Ok(()) => Told::good("The view is deleted. No reward was changed."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))

@@ -61,20 +61,20 @@ const GATES: [(&str, &[Code]); 12] = [
     ("Approved", &[Code::RewardNotApproved]),
     ("Cash", &[Code::RewardNotCash]),
     ("Not expired", &[Code::RewardExpired]),
-    ("In no other batch or payment", &[Code::RewardInBatch, Code::RewardInFlight, Code::RewardPaid]),
+    ("Not in another batch or payment", &[Code::RewardInBatch, Code::RewardInFlight, Code::RewardPaid]),
     ("Hold period over", &[Code::RewardInHoldPeriod]),
     ("Partner active and not on hold", &[Code::PartnerOnHold, Code::PartnerClosed]),
     ("Payout profile complete", &[Code::ProfileMissing, Code::ProfileIncomplete]),
-    ("Destination not changed a short time ago", &[Code::ProfileChangedRecently, Code::DestinationChanged]),
+    ("Destination not changed recently", &[Code::ProfileChangedRecently, Code::DestinationChanged]),
     (
-        "Vendor connected and its credentials good",
+        "Vendor connected, credentials valid",
         &[Code::VendorNotConnected, Code::VendorCredentialsRejected, Code::OtherVendorAccount],
     ),
-    ("An amount the vendor can pay to this payee",
+    ("Amount payable through the vendor to this payee",
         &[Code::CurrencyUnsupported, Code::CountryUnsupported, Code::AmountNotPayable, Code::AboveVendorMax,
           Code::NetNotPositive, Code::BelowThreshold, Code::ClawbackLeftOut,
           Code::FeeTableMissing, Code::TotalTooLarge]),
-    ("Tax report on file, where one is needed", &[Code::TaxReportMissing, Code::TaxReportExpired]),
+    ("Tax report on file, if one is needed", &[Code::TaxReportMissing, Code::TaxReportExpired]),
 ];
 
 fn gates(blockers: &[Blocker]) -> Vec<Gate> {
@@ -211,7 +211,7 @@ async fn show(
     let payments = payments::of(&mut db, &reward).await?;
     let clawbacks = clawbacks::of_rewards(&mut db, [entered.id]).await?;
     let verdict = match comes_off(&reward) {
-        true => Chip { tone: "wait", words: "Comes off the next claim" },
+        true => Chip { tone: "wait", words: "Subtracted from the next claim" },
         false => verdict(&blockers),
     };
     let (taken_in_all, verdict) = taken_in_all(entered.worth, &clawbacks, verdict);
@@ -269,8 +269,8 @@ fn taken_in_all(worth: Worth, clawbacks: &[TakesBackReward], verdict: Chip) -> (
     let taken: i128 = standing.map(|one| i128::from(one.value.minor)).sum();
     let words = match taken {
         0 => return (None, verdict),
-        taken if taken < i128::from(worth.minor) => "Paid, partly taken back",
-        _ => "Paid and taken back",
+        taken if taken < i128::from(worth.minor) => "Paid, partly clawed back",
+        _ => "Paid and clawed back",
     };
     (Some(Cash(Sum::new(taken, worth.currency))), Chip { tone: "warn", words })
 }
@@ -315,7 +315,9 @@ async fn claw_back(
     match verbs::claw_back(&app, &visit.actor, &number, value, &reason, once.as_ref()).await {
         Ok(made) => {
             let new = made.reward.number();
-            let told = format!("{new} takes {value} of {number} back: it comes off the payee's next claim.");
+            let told = format!(
+                "{new} claws back {value} of {number}. It is subtracted from the payee's next claim."
+            );
             Ok(Told::good(told).on(&format!("/rewards/{new}")))
         }
         Err(error) => Ok(Told::refused(error)?.on(&here)),
@@ -416,7 +418,7 @@ impl Decision {
             "approve" => (Verdict::Approve, "approved"),
             "reject" => (Verdict::Reject { reason, shown }, "rejected"),
             "void" => (Verdict::Void { reason, shown }, "voided"),
-            _ => (Verdict::Review, "taken into review"),
+            _ => (Verdict::Review, "in review"),
         }
     }
 
@@ -424,10 +426,10 @@ impl Decision {
     fn clash(&self, reward: &Reward, standing: Standing, now: i64) -> Clash {
         let reason = self.reason.clone().unwrap_or_default();
         let (wanted, again, answer) = match self.action.as_str() {
-            "approve" => ("Approved", "Approve it all the same", rules::approve(standing)),
-            "reject" => ("Rejected", "Reject it all the same", rules::reject(standing, &reason)),
-            "void" => ("Void", "Void it all the same", rules::void(standing, &reason)),
-            _ => ("In Review", "Take it into review all the same", rules::review(standing)),
+            "approve" => ("Approved", "Approve anyway", rules::approve(standing)),
+            "reject" => ("Rejected", "Reject anyway", rules::reject(standing, &reason)),
+            "void" => ("Void", "Void anyway", rules::void(standing, &reason)),
+            _ => ("In Review", "Move to In Review anyway", rules::review(standing)),
         };
         let shown = |shown: bool| if shown { "yes" } else { "no" }.to_owned();
         let is = &reward.entered;
@@ -534,7 +536,7 @@ async fn edit_page(db: &mut Db, visit: &Visit, reward: &Reward, shown: &Edited) 
 }
 
 fn edit_why_not(reward: &Reward, standing: Standing) -> Option<String> {
-    let clawback = "A clawback is not edited. Void it with a reason and enter another.";
+    let clawback = "A clawback cannot be edited. Void it with a reason and enter another.";
     match reward.entered.entry {
         Entry::Clawback => Some(clawback.to_owned()),
         Entry::Earned => why_not(rules::edit_value(standing)),
@@ -582,7 +584,7 @@ impl Edited {
             action: format!("/rewards/{}/edit", reward.number()),
             lines: lines.collect(),
             fields,
-            again: "Apply mine again",
+            again: "Apply my change",
             why_not: edit_why_not(reward, standing),
         }
     }

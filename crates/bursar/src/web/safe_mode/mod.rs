@@ -26,7 +26,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, reads, show),
         post("/safe-mode/on", administers, on),
-        post("/safe-mode/off", administers, off).proved("let payments go on"),
+        post("/safe-mode/off", administers, off).proved("End safe mode"),
         post("/safe-mode/settle", administers, settle),
     ]
 }
@@ -142,7 +142,7 @@ struct Note {
 
 async fn on(State(app): State<App>, visit: Visit, Form(sent): Form<Note>) -> Result<Response, Fault> {
     safe_mode::switch_on(&app, &visit.actor, None, &sent.note.unwrap_or_default()).await?;
-    Ok(Told::good("Safe mode is on: nothing is sent.").on(PAGE))
+    Ok(Told::good("Safe mode is on. Nothing is sent.").on(PAGE))
 }
 
 #[derive(Deserialize)]
@@ -159,21 +159,23 @@ struct Off {
 async fn off(State(app): State<App>, visit: Visit, Form(sent): Form<Off>) -> Result<Response, Fault> {
     let goes_out = safe_mode::report(&mut app.store.read().await?, &[]).await?.goes_out;
     if sent.checked.is_none() {
-        return Ok(Told::bad("Tick first that you have seen what goes out. Safe mode stays on.").on(PAGE));
+        return Ok(
+            Told::bad("Confirm first that you have reviewed what will be sent. Safe mode stays on.").on(PAGE)
+        );
     }
     let ticked = [(sent.stripe, Vendor::Stripe), (sent.paypal, Vendor::PayPal)];
     let compared: Vec<Vendor> =
         ticked.into_iter().filter_map(|(tick, vendor)| tick.map(|_| vendor)).collect();
     let vouched = Vouched { compared: &compared, reentered: sent.reentered.is_some() };
     match safe_mode::leave(&app, &visit.actor, vouched).await {
-        Ok(()) => Ok(Told::good("Safe mode is off: payments go on.").listing(sent_now(goes_out)).on(PAGE)),
+        Ok(()) => Ok(Told::good("Safe mode is off. Payments resume.").listing(sent_now(goes_out)).on(PAGE)),
         Err(error) => Ok(Told::refused(error)?.on(PAGE)),
     }
 }
 
 /// What is sent now, as a sentence; `None` if nothing was waiting.
 fn sent_now(goes_out: Vec<String>) -> Option<String> {
-    (!goes_out.is_empty()).then(|| format!("These go out now: {}.", goes_out.join(", ")))
+    (!goes_out.is_empty()).then(|| format!("Now being sent: {}.", goes_out.join(", ")))
 }
 
 #[derive(Deserialize)]

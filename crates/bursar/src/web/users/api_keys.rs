@@ -82,7 +82,7 @@ impl Row {
         match self.standing {
             Standing::Works => Chip { tone: "fine", words: "Works" },
             Standing::Ended => Chip { tone: "bad", words: "Ended" },
-            Standing::MakerGone => Chip { tone: "bad", words: "Ended with its maker" },
+            Standing::MakerGone => Chip { tone: "bad", words: "Ended with its creator" },
             Standing::Revoked => Chip { tone: "bad", words: "Revoked" },
         }
     }
@@ -158,7 +158,7 @@ const LASTS: [(&str, &str); 6] = [
     ("90d", "90 days"),
     ("180d", "180 days"),
     ("365d", "A year"),
-    ("never", "It does not end by itself"),
+    ("never", "Never"),
 ];
 
 #[derive(Template)]
@@ -239,7 +239,7 @@ impl Typed {
     /// The key described by the input.
     fn meant(&self, now: i64) -> Result<NewKey, Refusal> {
         let Some(role) = self.role.as_deref().and_then(Role::parse) else {
-            return Err(Refusal::new("missing", "Choose what the key may do.").at("role"));
+            return Err(Refusal::new("missing", "Choose a role for the key.").at("role"));
         };
         let scopes: Option<Vec<Scope>> = self.scope.iter().map(|name| Scope::parse(name)).collect();
         let unknown = || Refusal::new("unknown_value", "Choose among the scopes of this page.").at("scopes");
@@ -286,7 +286,7 @@ async fn revoke(
 ) -> Result<Response, Fault> {
     let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
     people::revoke(&app, &visit.actor, id).await?;
-    Ok(Told::good("The key is revoked. Whatever still sends it is refused.").on(PAGE))
+    Ok(Told::good("The key is revoked. Requests with it are refused.").on(PAGE))
 }
 
 #[derive(Template)]
@@ -306,7 +306,7 @@ async fn addresses_page(
     wrong: Option<(String, Refusal)>,
 ) -> Result<Response, Fault> {
     let one = listed(app, id).await?;
-    let frame = visit.frame(format!("Where {} is taken from", one.name), Place::People);
+    let frame = visit.frame(format!("Allowed addresses of {}", one.name), Place::People);
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let (typed, wrong) = match wrong {
         Some((typed, refusal)) => (typed, Some(refusal.sentence)),
@@ -351,7 +351,7 @@ async fn change_addresses(
         Err(refusal) => Err(refusal.into()),
     };
     match changed {
-        Ok(()) => Ok(Told::good("Kept. It counts from the next call on.").on(PAGE)),
+        Ok(()) => Ok(Told::good("Saved. It applies from the next call.").on(PAGE)),
         Err(OpsError::Refused(refusal)) => {
             addresses_page(&app, &visit, &id, Some((sent.addresses, refusal))).await
         }
@@ -378,9 +378,9 @@ async fn keep_rules(
     let required = sent.addresses.as_deref() == Some("required");
     let told = match keys::require_addresses(&app, &visit.actor, required).await {
         Ok(()) if required => {
-            Told::good("Kept. A key that pays or administers is taken from its addresses only.")
+            Told::good("Saved. Keys that pay or administer now work only from their allowed addresses.")
         }
-        Ok(()) => Told::good("Kept. Whether a key names addresses is decided for each."),
+        Ok(()) => Told::good("Saved. Allowed addresses are now optional for every key."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))

@@ -41,7 +41,7 @@ pub fn our_roles() -> Vec<Role> {
 /// Whether somebody can sign in, as a chip.
 pub fn chip(one: &Listed) -> Chip {
     match (one.disabled_at, one.has_password) {
-        (Some(_), _) => Chip { tone: "bad", words: "Shut out" },
+        (Some(_), _) => Chip { tone: "bad", words: "Disabled" },
         (None, true) => Chip { tone: "fine", words: "Active" },
         (None, false) => Chip { tone: "wait", words: "Invited" },
     }
@@ -65,7 +65,7 @@ impl Ask {
 
     /// The filter for the database, or the invalid value.
     fn filter(&self, before: Option<String>) -> Result<Filter, String> {
-        let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
+        let odd = |word: &str| format!("There is no filter value “{word}”.");
         let kind = match self.of.as_deref() {
             None => Kind::Ours,
             Some("partners") => Kind::Partners,
@@ -211,7 +211,7 @@ async fn invite(
         return Ok(prove_first("/people/new"));
     }
     let Some(role) = typed.role.as_deref().and_then(Role::parse) else {
-        let refusal = Refusal::new("missing", "Choose what they may do.").at("role");
+        let refusal = Refusal::new("missing", "Choose a role.").at("role");
         return new_page(&visit, typed, Some(refusal), None);
     };
     let new = Colleague {

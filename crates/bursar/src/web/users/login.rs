@@ -75,7 +75,7 @@ async fn login(State(app): State<App>, Query(ask): Query<Ask>) -> Result<Respons
     let why = ask.why.as_deref().map(|why| match why {
         provider if provider.starts_with("provider_") => by_provider(provider),
         "link" => {
-            "This one-time link was used already or is too old. Sign in with your password, or ask for a new link."
+            "This one-time link was already used or has expired. Sign in with your password, or ask for a new link."
         }
         "passkey" => Language::English.words().passkey_wrong,
         _ => "Wrong e-mail or password. Check both and try again.",
@@ -87,18 +87,16 @@ async fn login(State(app): State<App>, Query(ask): Query<Ask>) -> Result<Respons
 fn by_provider(why: &str) -> &'static str {
     match why {
         "provider_over" => {
-            "That sign-in took longer than ten minutes, was finished before, or was begun in another browser. Begin it again here."
+            "That sign-in took longer than ten minutes, was already completed, or was started in another browser. Start again here."
         }
-        "provider_no" => {
-            "Your company’s sign-in has not let you in. Try again there, or ask whoever runs it."
-        }
+        "provider_no" => "Your company’s sign-in refused you. Try again, or ask your IT team.",
         "provider_unverified" => {
-            "Your company’s sign-in does not say that your e-mail address is verified, so it is not known which login here is yours. Ask whoever runs it."
+            "Your company’s sign-in does not confirm that your e-mail address is verified, so Bursar cannot match it to a login. Ask your IT team."
         }
         "provider_unknown" => {
             "There is no login here for your e-mail address. Ask an administrator to invite you."
         }
-        "provider_out" => "Your login here is shut out. Ask an administrator.",
+        "provider_out" => "Your login here is disabled. Ask an administrator.",
         "provider_partner" => "Partners sign in on the portal, with their own password.",
         "provider_taken" => {
             "The login of your e-mail address here belongs to another account of your company’s sign-in. Ask an administrator to unlink it."
@@ -107,22 +105,22 @@ fn by_provider(why: &str) -> &'static str {
             "Your account at your company’s sign-in was unlinked from your login here. Ask an administrator to allow it again, or sign in with your password."
         }
         "provider_not_of_us" => {
-            "Your company’s sign-in says that your account there is none that may come in here. Use your work account, or ask whoever runs it."
+            "Your company’s sign-in does not allow your account to use Bursar. Use your work account, or ask your IT team."
         }
         "provider_other" => {
-            "Another account was used at your company’s sign-in than the one that was signed in here, so nothing was done. Sign in anew."
+            "You used a different account at your company’s sign-in than the one signed in here, so nothing was done. Sign in again."
         }
         "provider_old" => {
-            "Your company’s sign-in has not asked you for more than twelve hours who you are. Sign out there, then sign in again here."
+            "You last proved who you are at your company’s sign-in more than twelve hours ago. Sign out there, then sign in again here."
         }
         "provider_role" => {
-            "Your company’s sign-in gives you no role here. Ask whoever runs it for the right group."
+            "Your company’s sign-in gives you no role here. Ask your IT team for the right group."
         }
         "provider_wrong" => {
-            "What your company’s sign-in sent could not be believed, so nobody was signed in. Try again; if it stays, tell whoever runs Bursar: the log says why."
+            "The response from your company’s sign-in could not be verified, so you were not signed in. Try again. If it happens again, tell your Bursar operator. The log shows the reason."
         }
         _ => {
-            "Your company’s sign-in does not answer at the moment. Try again in a minute, or sign in with your password."
+            "Your company’s sign-in is not responding. Try again in a minute, or sign in with your password."
         }
     }
 }

@@ -78,21 +78,21 @@ async fn change(
 ) -> Result<Response, Fault> {
     let why = match change_password(&web, &session, PAGE, &sent).await? {
         Changed::Done => {
-            return Ok(Told::good("Your password is kept; your other sessions have ended.").on("/"));
+            return Ok(Told::good("Your password is saved. Your other sessions have ended.").on("/"));
         }
         Changed::Slow => "Too many tries. Wait a minute, then try again.".to_owned(),
         Changed::WrongCode => {
-            "This code is not right, so nothing was changed. Write the one that your app shows now."
+            "This code is not right, so nothing was changed. Enter the code that your app shows now."
                 .to_owned()
         }
         Changed::UsedCode => {
-            "This code was used already, so nothing was changed. Wait until your app shows the next one."
+            "This code was used already, so nothing was changed. Wait for the next code in your app."
                 .to_owned()
         }
         Changed::WrongPasskey => Language::English.words().passkey_wrong.to_owned(),
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
-        Changed::ProveFirst => "Sign in again, or with a new one-time link first.".to_owned(),
-        Changed::NotTheSame => "The two are not the same. Nothing was changed.".to_owned(),
+        Changed::ProveFirst => "Sign in again first, or use a new one-time link.".to_owned(),
+        Changed::NotTheSame => "The two passwords are not the same. Nothing was changed.".to_owned(),
         Changed::Refused(OpsError::Refused(refusal)) => refusal.sentence,
         Changed::Refused(error) => return Err(error.into()),
     };

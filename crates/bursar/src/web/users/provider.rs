@@ -101,9 +101,7 @@ async fn back(
     // If the redirect names an issuer, it must be the one they were sent to.
     let other = |iss: &String| !bool::from(iss.as_bytes().ct_eq(issuer.as_bytes()));
     if returned.iss.as_ref().is_some_and(other) {
-        tracing::warn!(
-            "another provider than BURSAR_OIDC_ISSUER has sent somebody back; nobody was signed in"
-        );
+        tracing::warn!("a provider other than BURSAR_OIDC_ISSUER sent a sign-in back; nobody was signed in");
         return Ok(to_login("provider_wrong"));
     }
     let Some(code) = returned.code.filter(|_| returned.error.is_none()) else {
@@ -111,7 +109,7 @@ async fn back(
         let error: String = error.chars().filter(|letter| letter.is_ascii_graphic()).take(40).collect();
         tracing::warn!(
             error,
-            "the provider has let nobody in. `access_denied` is the person's or its own no; anything else is about how it knows this Bursar"
+            "the provider refused a sign-in. `access_denied` comes from the person or the provider; any other error is about the client registration at the provider"
         );
         return Ok(to_login("provider_no"));
     };
@@ -139,7 +137,7 @@ fn then(visit: &Visit, shown: &Shown, now: i64) -> Option<String> {
     }
     tracing::warn!(
         says = shown.proved_at.is_some(),
-        "somebody was to prove at the provider who they are, and it does not say that they just have. Let it send the claim auth_time, and heed prompt=login and max_age; until then nobody can prove it there"
+        "the provider did not confirm a re-authentication. Configure it to send the claim auth_time and to honor prompt=login and max_age; until then nobody can re-authenticate there"
     );
     let next = next.unwrap_or_else(|| "/".to_owned());
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
@@ -156,28 +154,25 @@ fn told(fault: &provider::Fault) -> Response {
         provider::Fault::Away(why) => {
             tracing::error!(
                 why,
-                "the provider that people sign in with does not answer as it should. Open BURSAR_OIDC_ISSUER with /.well-known/openid-configuration behind it from this machine; people sign in with their passwords meanwhile"
+                "the sign-in provider does not answer as it should. From this machine, open BURSAR_OIDC_ISSUER followed by /.well-known/openid-configuration; until then people sign in with their passwords"
             );
             to_login("provider_away")
         }
         provider::Fault::Old => {
             tracing::warn!(
-                "the provider has let somebody in who proved there longer ago than it was asked for (max_age), so nobody was signed in. Let it heed max_age"
+                "the provider accepted an authentication older than the requested max_age, so nobody was signed in. Configure it to honor max_age"
             );
             to_login("provider_old")
         }
         provider::Fault::Wrong(why) => {
             tracing::warn!(
                 why,
-                "what the provider sent for somebody who signed in cannot be believed, so nobody was signed in. Compare client id, secret and redirect address there with the settings here, and the clocks; if they are right, somebody may be trying to come in"
+                "the provider's response could not be verified, so nobody was signed in. Compare client id, secret and redirect URI there with the settings here, and the clocks; if they match, this may be an attack"
             );
             to_login("provider_wrong")
         }
         provider::Fault::Settings(why) => {
-            tracing::error!(
-                why,
-                "signing in with the provider is not set up whole; `bursar config check` says the same"
-            );
+            tracing::error!(why, "the sign-in provider is not fully configured; see `bursar config check`");
             to_login("provider_away")
         }
     }
@@ -186,7 +181,7 @@ fn told(fault: &provider::Fault) -> Response {
 /// For somebody who completed their second factor after their login was linked to another account there.
 pub(super) fn elsewhere() -> Response {
     tracing::warn!(
-        "somebody came by the provider and showed their second factor, and their login was linked to another account there meanwhile, or unlinked; their page under People and keys says which"
+        "a login was linked to another provider account, or unlinked, while its owner was signing in; see its page under People and keys"
     );
     let mut response = to_login("provider_taken");
     session::forget(&mut response, session::HALF_WAY);
@@ -203,23 +198,23 @@ fn refused(why: Why, shown: &Shown) -> Response {
         Why::Unknown => {
             ("provider_unknown", "invite them under People and keys, or set BURSAR_OIDC_MAKE_LOGINS")
         }
-        Why::ShutOut => ("provider_out", "let them in again under People and keys, if they may come"),
+        Why::ShutOut => {
+            ("provider_out", "enable their login under People and keys, if they should have access")
+        }
         Why::Partners => ("provider_partner", "partners sign in at /portal/login"),
         Why::Taken => (
             "provider_taken",
-            "another account there was linked to their login; if it is theirs no more, unlink it on their page, or with `bursar user unlink`",
+            "another account there is linked to their login; if it is no longer theirs, unlink it on their page or with `bursar user unlink`",
         ),
         Why::Unlinked => (
             "provider_unlinked",
-            "an account there was unlinked from their login; if this one is theirs, allow it on their page, or with `bursar user relink`",
+            "an account there was unlinked from their login; if this one is theirs, allow it on their page or with `bursar user relink`",
         ),
-        Why::NotOfUs => {
-            ("provider_not_of_us", "a claim that BURSAR_OIDC_REQUIRE asks for does not hold for them")
-        }
-        Why::Other => ("provider_other", "somebody else was signed in in that browser; they sign out first"),
-        Why::Over => ("provider_over", "their login was changed at the same moment; they sign in again"),
+        Why::NotOfUs => ("provider_not_of_us", "a claim required by BURSAR_OIDC_REQUIRE does not match"),
+        Why::Other => ("provider_other", "another person was signed in in that browser; sign out first"),
+        Why::Over => ("provider_over", "their login was changed at the same time; sign in again"),
         Why::NoRole => ("provider_role", "give them a group there that BURSAR_OIDC_ROLES names"),
     };
-    tracing::warn!(subject, lacks, remedy, "the provider knows somebody who does not come in here");
+    tracing::warn!(subject, lacks, remedy, "a sign-in from the provider was refused");
     to_login(word)
 }

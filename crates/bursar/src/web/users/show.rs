@@ -35,7 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/people/{id}/link", ADMINISTERS, fresh_link),
         post("/people/{id}/factor", ADMINISTERS, reset_factor),
         post("/people/{id}/unlink", ADMINISTERS, unlink).proved("Unlink this login from the provider"),
-        post("/people/{id}/relink", ADMINISTERS, relink).proved("Let this login be linked again"),
+        post("/people/{id}/relink", ADMINISTERS, relink).proved("Allow this account to be linked"),
     ]
 }
 
@@ -175,7 +175,7 @@ async fn change_role(
     let told = match team::change_role(&app, &visit.actor, id, role).await {
         Ok(()) => {
             let ended = if role == Role::Admin { String::new() } else { keys_that_end(&app, id).await? };
-            Told::good(format!("The role is {} now.{ended}", role.label().to_lowercase()))
+            Told::good(format!("The role is now {}.{ended}", role.label().to_lowercase()))
         }
         Err(error) => Told::refused(error)?,
     };
@@ -204,7 +204,7 @@ async fn shut_out(
     let id = read(&id)?;
     let told = match team::shut_out(&app, &visit.actor, id).await {
         Ok(()) => {
-            let told = "Shut out: signed out everywhere, and no link works any more.";
+            let told = "Disabled: signed out everywhere, and links no longer work.";
             Told::good(format!("{told}{}", keys_that_end(&app, id).await?))
         }
         Err(error) => Told::refused(error)?,
@@ -224,7 +224,7 @@ async fn let_in(
         return Ok(prove_first(&address(id)));
     }
     team::let_in(&app, &visit.actor, id).await?;
-    Ok(Told::good("Let in again, with the role and the password from before.").on(&address(id)))
+    Ok(Told::good("Enabled, with the same role and password as before.").on(&address(id)))
 }
 
 async fn end_sessions(
@@ -236,7 +236,7 @@ async fn end_sessions(
     let id = read(&id)?;
     if let Some(one) = &sent.one {
         let ended = sessions::end_one(&app, &visit.actor, id, one).await?;
-        let told = if ended { "That session is ended." } else { "That session had ended already." };
+        let told = if ended { "The session has ended." } else { "The session had already ended." };
         return Ok(Told::good(told).on(&address(id)));
     }
     let ended = team::end_sessions(&app, &visit.actor, id).await?;
@@ -256,7 +256,7 @@ async fn reset_factor(
         return Ok(prove_first(&address(id)));
     }
     let told = match factor::reset(&app, &visit.actor, id).await {
-        Ok(()) => Told::good("The second factor is taken away. They and all administrators are told."),
+        Ok(()) => Told::good("The second factor is removed. They and all administrators are notified."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&address(id)))
@@ -270,7 +270,7 @@ async fn unlink(
 ) -> Result<Response, Fault> {
     let id = read(&id)?;
     let told = match links::unlink(&app, &visit.actor, id).await {
-        Ok(()) => Told::good("Unlinked, and signed out everywhere. That account opens this login no more."),
+        Ok(()) => Told::good("Unlinked, and signed out everywhere. That account can no longer sign in here."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&address(id)))

@@ -168,10 +168,10 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
                 Ok(Proof::Right) => return Ok(()),
                 Ok(Proof::WrongPassword) => why = Some("This is not your password. Try again."),
                 Ok(Proof::WrongCode) => {
-                    why = Some("This code is not right. Write the one that your app shows now.")
+                    why = Some("This code is not right. Enter the code that your app shows now.")
                 }
                 Ok(Proof::UsedCode) => {
-                    why = Some("This code was used already. Wait until your app shows the next one.");
+                    why = Some("This code was used already. Wait for the next code in your app.");
                 }
                 Ok(Proof::WrongPasskey) => why = Some(t.passkey_wrong),
                 Err(fault) => return Err(refuse(fault)),

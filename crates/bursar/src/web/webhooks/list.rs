@@ -83,12 +83,12 @@ fn row(event: Listed) -> Row {
         (Some((_, effect)), _, None) if effect.starts_with("no effect") => {
             (Chip { tone: "", words: "No effect" }, effect.clone())
         }
-        (Some((_, effect)), _, _) => (Chip { tone: "fine", words: "Dealt with" }, particulars(effect)),
+        (Some((_, effect)), _, _) => (Chip { tone: "fine", words: "Processed" }, particulars(effect)),
         (None, Some(_), _) => {
-            let told = "about something that Bursar does not know; it is looked at again when our own answer names it";
+            let told = "about an object that Bursar does not know yet. It is processed once a vendor answer names the object";
             (Chip { tone: "warn", words: "Parked" }, told.to_owned())
         }
-        (None, None, _) => (Chip { tone: "wait", words: "Waiting" }, "the vendor is being asked".to_owned()),
+        (None, None, _) => (Chip { tone: "wait", words: "Waiting" }, "checking with the vendor".to_owned()),
     };
     Row {
         at: Lately(event.received_at),

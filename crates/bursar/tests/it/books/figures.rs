@@ -115,7 +115,7 @@ async fn where_money_lies_is_told_in_three() {
     browser.read("/dashboard/earnings?year=2026").await.says("given up");
     let mut db = stage.world.app.store.read().await.unwrap();
     for (who, says, never) in
-        [("bo", "Paid otherwise", "The money came back"), ("cy", "Given up", "Paid otherwise")]
+        [("bo", "Paid otherwise", "The money came back"), ("cy", "Written off", "Paid otherwise")]
     {
         let filter = store::transactions::Filter {
             payees: Some(vec![stage.payee(who).to_string()]),

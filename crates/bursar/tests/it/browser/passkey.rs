@@ -141,7 +141,7 @@ async fn a_payout_is_released_and_paid_with_a_passkey() {
     browser.press_what_begins("Pay ").await;
     browser.says("Pay this payout").await;
     browser.press("Use a passkey").await;
-    browser.says("under way.").await;
+    browser.says("in progress.").await;
     for _ in 0..8 {
         world.tick_all(0).await;
         world.deliver().await;

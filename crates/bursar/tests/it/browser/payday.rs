@@ -113,7 +113,7 @@ pub async fn pay_whatever_can_be_paid(world: &World) {
 /// Approves three rewards, adds them to a batch and presses Pay.
 async fn pay_three(clerk: &Clerk) {
     for number in ["RW-000001", "RW-000002", "RW-000003"] {
-        clerk.tick(&format!("Tick {number}")).await;
+        clerk.tick(&format!("Select {number}")).await;
     }
     clerk.press("Approve selected").await;
     clerk.sees("3 rewards approved.").await;
@@ -121,10 +121,10 @@ async fn pay_three(clerk: &Clerk) {
     clerk.press("Add all 3 eligible rewards").await;
     clerk.sees("PB-2026-0001 now holds 3 rewards in 3 claims.").await;
     clerk.press("Pay").await;
-    clerk.sees("3 payments for 3 rewards. Nothing is sent before you press Pay.").await;
+    clerk.sees("3 payments for 3 rewards. Nothing is sent until you press Pay.").await;
     clerk.tick("I have checked").await;
     clerk.press("Pay 601.50 USD").await;
-    clerk.sees("0 of 3 payments succeeded, 3 under way.").await;
+    clerk.sees("0 of 3 payments succeeded, 3 in progress.").await;
 }
 
 async fn pay_day(hand: Hand, name: &str, seed: u64) {
@@ -148,7 +148,7 @@ async fn pay_day(hand: Hand, name: &str, seed: u64) {
     world.simulator.mend(CLOSED);
     time_passes(&world).await;
     let (net, to) = (failed[0].terms.net, failed[0].destination.masked());
-    clerk.tick("I have checked the payee, the amount and why it ended").await;
+    clerk.tick("I have checked the payee, the amount and why it failed").await;
     clerk.press(&format!("Resubmit {net} to {to}")).await;
     clerk.sees("Payout Ready").await;
     time_passes(&world).await;
@@ -185,12 +185,12 @@ async fn two_people_pay_at_once() {
         return world.close().await;
     };
     let kim = Clerk::sit_down(&world, chromium, Hand::Mouse, "kim").await.unwrap();
-    // Both look at the same list; the second decision finds the first one already made.
-    pat.tick("Tick RW-000001").await;
-    pat.tick("Tick RW-000002").await;
-    pat.sees("2 ticked · 301.00 USD").await;
-    kim.tick("Tick RW-000001").await;
-    kim.tick("Tick RW-000003").await;
+    // Both look at the same list; the second decision meets what the first has done.
+    pat.tick("Select RW-000001").await;
+    pat.tick("Select RW-000002").await;
+    pat.sees("2 selected · 301.00 USD").await;
+    kim.tick("Select RW-000001").await;
+    kim.tick("Select RW-000003").await;
     pat.press("Approve selected").await;
     pat.sees("2 rewards approved.").await;
     kim.press("Approve selected").await;
@@ -206,7 +206,7 @@ async fn two_people_pay_at_once() {
         clerk.tick("I have checked").await;
     }
     kim.press("Pay 601.50 USD").await;
-    kim.sees("0 of 3 payments succeeded, 3 under way.").await;
+    kim.sees("0 of 3 payments succeeded, 3 in progress.").await;
     pat.press("Pay 601.50 USD").await;
     pat.sees("This batch has been paid already.").await;
     time_passes(&world).await;

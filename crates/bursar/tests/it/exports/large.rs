@@ -83,8 +83,8 @@ async fn a_large_one_is_watched_and_a_broken_one_is_given_up() {
     let run = exports::queue(&world.app, &world.actor, &asked, 9_000, None).await.unwrap();
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let page = browser.read("/exports/EX-000001").await;
-    page.says("Being made");
-    page.says("0 of 9,000 rows are gathered.");
+    page.says("In progress");
+    page.says("0 of 9,000 rows collected.");
     assert!(page.body.contains("data-live=\"/exports/EX-000001/events?seen=0\""));
     assert_eq!(once(&world.works[0], world.now()).await.unwrap(), 1);
     let failed = now(&world, &run).await;

@@ -222,13 +222,13 @@ async fn what_a_mail_server_refuses() {
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     crate::people::factor::set_up(&world, &mut browser).await;
     let page = browser.read(&format!("/outbox/{}", suppressed.id)).await;
-    page.says("This address takes no mails");
+    page.says("This address is suppressed");
     page.says("There is no such user here");
     let csrf = page.hidden("csrf");
     let lifted = browser.post_on("/outbox/lift", &[("csrf", &csrf), ("address", "nobody@example.com")]).await;
-    lifted.says("Mails go to nobody@example.com again.");
+    lifted.says("The suppression of nobody@example.com is lifted.");
     let again = browser.post_on(&format!("/outbox/{}/again", suppressed.id), &[("csrf", &csrf)]).await;
-    again.says("The mail waits to be sent again.");
+    again.says("The mail is queued again.");
     assert_eq!(state("nobody").await.state, MailState::Waiting);
 
     // After three days delivery is abandoned, and an old unsent mail is not sent as news.

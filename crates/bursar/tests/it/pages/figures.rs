@@ -44,9 +44,9 @@ async fn what_was_paid_and_came_back_is_no_first_payment() {
     let page = browser.read(&format!("/rewards/{reward}")).await;
     for told in [
         format!("Put into payment {payment}"),
-        format!("Its money left us with {payment}"),
+        format!("The money was sent with {payment}"),
         format!("{payment} ended: Payout Failed, sent back"),
-        format!("{payment} gave it back to the pool"),
+        format!("{payment} returned it to the pool"),
     ] {
         page.says(&told);
     }

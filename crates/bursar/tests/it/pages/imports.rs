@@ -111,9 +111,8 @@ async fn a_file_is_taken_by_its_name_and_pasted_rows_have_none() {
     for name in ["q3.xlsx", "q3", "q3.csv.exe", ".csv"] {
         let refused = send(&mut browser, Some(name)).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
-        refused.says(&format!(
-            "A file whose name ends in .csv, .tsv or .txt is taken, and this one is called “{name}”."
-        ));
+        refused
+            .says(&format!("The file name must end in .csv, .tsv or .txt, but this file is named “{name}”."));
     }
     for name in [Some("q3.CSV"), Some("q3.tsv"), Some("q3.txt"), None] {
         assert_eq!(send(&mut browser, name).await.status, StatusCode::SEE_OTHER, "{name:?}");
@@ -130,7 +129,7 @@ async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
                 Q-2,deal,bo,2.00,usd,ok\nQ-3,deal,bo,3.00,USD,\"17 inch\nQ-4,deal,bo,4.00,USD,19 inch\"\n";
     let number = checked(&mut browser, "rewards", file).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("1 row would be entered, 0 rows there already with the same content, 3 rows refused.");
+    page.says("1 row would be imported, 0 rows already there with the same content, 3 rows refused.");
     page.says("5 lines: 1 of header, 4 rows, 0 blank.");
     page.says("2 note – A quotation mark opens this field and is not closed on its line");
     page.says("4 note – A quotation mark opens this field and is not closed on its line");
@@ -142,7 +141,7 @@ async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     assert!(mended.contains(",\"Q-1,deal,ana,5.00,USD,\"\"15 inch promo\"\n"), "{mended}");
     let number = checked(&mut browser, "rewards", &mended).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("0 rows would be entered, 0 rows there already with the same content, 3 rows refused.");
+    page.says("0 rows would be imported, 0 rows already there with the same content, 3 rows refused.");
 }
 
 async fn rewards_named(world: &World, ids: &[&str]) -> usize {
@@ -168,7 +167,7 @@ async fn the_examples_go_in_as_they_are() {
         browser
             .read(&format!("/imports/{number}"))
             .await
-            .says("0 rows there already with the same content, 0 rows refused.");
+            .says("0 rows already there with the same content, 0 rows refused.");
     }
     assert_eq!(rewards_named(&world, &["example-1", "example-2"]).await, 2);
     assert_eq!(browser.get("/imports/example/clawbacks.csv").await.status, StatusCode::NOT_FOUND);
@@ -190,7 +189,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     let sent = upload(&mut browser, "rewards", file.as_bytes()).await;
     assert_eq!(sent.to, "/imports/IM-000001/columns");
     let columns = browser.read(&sent.to).await;
-    columns.says("q3.csv: 6 rows of rewards, fields parted by semicolons.");
+    columns.says("q3.csv: 6 rows of rewards, separated by semicolons.");
     columns.says("F-1 · F-2 · F-3");
     let mut mapping = chosen(&columns);
     assert_eq!(mapping, ["-", "owner", "activity", "value", "currency", "note", "-"]);
@@ -201,7 +200,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     mapping[0] = "external_id".to_owned();
     let page = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
     let page = browser.read(&page.to).await;
-    page.says("2 rows would be entered, 1 row there already with the same content, 3 rows refused.");
+    page.says("2 rows would be imported, 1 row already there with the same content, 3 rows refused.");
     page.says("Left out of the file: Region.");
     page.says("3 owner nobody There is no partner with this external id");
     page.says("6 the whole row – The row has 3 fields and the header 7.");
@@ -211,7 +210,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     start(&mut browser, "IM-000001").await.says("Being imported");
     assert_eq!(world.tick(0, Loop::Imports).await, 1);
     let done = browser.read("/imports/IM-000001").await;
-    done.says("2 rows entered, 1 row there already with the same content, 3 rows refused.");
+    done.says("2 rows imported, 1 row already there with the same content, 3 rows refused.");
     done.says("Import finished by pat");
     let refused = browser.read("/imports/IM-000001/refused.csv").await.body;
     let lines: Vec<&str> = refused.lines().collect();
@@ -223,7 +222,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     let mended = refused.replace("nobody", "ana").replace("-3.00", "3.00");
     let number = checked(&mut browser, "rewards", &mended).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("2 rows would be entered, 0 rows there already with the same content, 1 row refused.");
+    page.says("2 rows would be imported, 0 rows already there with the same content, 1 row refused.");
     page.says("=HYPERLINK(1)");
     assert!(!page.body.contains("&#39;=HYPERLINK"), "what was written is entered");
     browser.read("/imports?what=rewards&state=done").await.says("IM-000001 Rewards q3.csv Done 2 1 3");
@@ -259,7 +258,7 @@ async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_there(&world).await, 4_500);
     let done = browser.read(&format!("/imports/{number}")).await;
-    done.says("4,500 rows entered, 0 rows there already with the same content, 0 rows refused.");
+    done.says("4,500 rows imported, 0 rows already there with the same content, 0 rows refused.");
     world.close().await;
 }
 
@@ -274,7 +273,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
     imports::once(&world.works[0], world.now()).await.unwrap();
     let csrf = page.hidden("csrf");
     let canceled = browser.post_on(&format!("/imports/{number}/cancel"), &[("csrf", &csrf)]).await;
-    canceled.says("It was canceled after 2,000 of 2,100 rows. 2,000 rows entered before that; they stay.");
+    canceled.says("It was canceled after 2,000 of 2,100 rows. 2,000 rows imported before that stay.");
     assert_eq!(world.tick(0, Loop::Imports).await, 0);
     assert_eq!(rewards_there(&world).await, 2_000);
     let again = browser.post_on(&format!("/imports/{number}/cancel"), &[("csrf", &csrf)]).await;
@@ -317,7 +316,7 @@ async fn a_forged_or_broken_form_stores_nothing() {
     let large = vec![b'x'; (32 << 20) + 1];
     let large = browser.send_parts("/imports/new", &[word, what, ("file", Some("q.csv"), &large)]).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
-    large.says("The file is larger than the 32 MB that are taken at once, so nothing was stored.");
+    large.says("The file is larger than the limit of 32 MB, so nothing was stored.");
     let elsewhere = browser.send_parts("/rewards/new", &[word, what]).await;
     assert_eq!(elsewhere.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "other forms take no files");
 
@@ -351,12 +350,12 @@ async fn partners_come_with_where_they_are_paid() {
                 gus,A-1,Gus Lee,gus@example.com,US,en,stripe,acct_of_eve\n";
     let number = checked(&mut browser, "partners", file).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("3 rows would be saved, 0 rows there already with the same content, 2 rows refused.");
+    page.says("3 rows would be saved, 0 rows already there with the same content, 2 rows refused.");
     assert!(!page.body.contains("acct_of_eve"), "where somebody is paid is not shown");
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
     let done = browser.read(&format!("/imports/{number}")).await;
-    done.says("2 rows saved, 0 rows there already with the same content, 3 rows refused.");
+    done.says("2 rows saved, 0 rows already there with the same content, 3 rows refused.");
     done.says("6 destination – The row is saved, but where to pay was not set: This Stripe account is linked to another");
     done.says("5 external_id dee This external id stands on an earlier line with other content");
     browser.read("/partners/dee").await.says("d…@example.com");
@@ -387,7 +386,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     let file = format!("{head}dee,A-1,Dee Fox,dee@example.com,paypal,dee@example.com\n");
     let number = checked(&mut browser, "partners", &file).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    assert!(!page.words().contains("Where payees are paid"), "who is new is not moved");
+    assert!(!page.words().contains("Changed destinations"), "who is new is not moved");
     page.says("d…@example.com");
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
@@ -399,7 +398,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     );
     let number = checked(&mut browser, "partners", &file).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("3 rows would be saved, 0 rows there already with the same content, 0 rows refused.");
+    page.says("3 rows would be saved, 0 rows already there with the same content, 0 rows refused.");
     page.says(
         "2 destinations would be changed: those payees are paid elsewhere from then on. 1 payee who had no",
     );
@@ -439,7 +438,7 @@ async fn files_are_forgotten_after_thirty_days() {
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let file = "external_id,activity,owner,value,currency\nL-1,deal,nobody,1.00,USD\n";
     let number = checked(&mut browser, "rewards", file).await;
-    browser.read(&format!("/imports/{number}")).await.says("There is nothing to enter");
+    browser.read(&format!("/imports/{number}")).await.says("Nothing to import");
     world.pass(29 * DAY);
     assert_eq!(runs::forget(&world.app, world.now()).await.unwrap(), 0);
     world.pass(2 * DAY);
@@ -447,8 +446,8 @@ async fn files_are_forgotten_after_thirty_days() {
     assert_eq!(runs::forget(&world.app, world.now()).await.unwrap(), 0, "once");
     let mut browser = Browser::of(&world, Role::ProgramManager, "kim").await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("It was canceled before anything was entered.");
-    page.says("The file and its refused rows were kept for 30 days and forgotten");
+    page.says("It was canceled before anything was imported.");
+    page.says("The file and its refused rows were kept for 30 days and deleted");
     assert_eq!(browser.get(&format!("/imports/{number}/refused.csv")).await.status, StatusCode::NOT_FOUND);
     let import = store::find(&mut world.app.store.read().await.unwrap(), &number).await.unwrap();
     assert_eq!((import.state, import.counts.rejected), (ImportState::Canceled, 1));
@@ -479,8 +478,8 @@ async fn ids_that_read_alike_in_an_older_database_are_named() {
     assert!(ana.is_some(), "found by the id that reads so");
     drop(db);
     let page = Browser::of(&world, Role::Admin, "pat").await.read("/imports").await;
-    page.says("Ids that read alike");
-    page.says("reads like acme");
+    page.says("Look-alike ids");
+    page.says("looks like acme");
     world.close().await;
 }
 
@@ -499,7 +498,7 @@ async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
     let file = "external_id,activity,owner,value,currency\nF-1,deal,ana,1.00,USD\nF-2,deal,ana,7.00,EUR\n";
     let number = checked(&mut browser, "rewards", file).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("The new rows come to 7.00 EUR, 1.00 USD.");
+    page.says("Total of the new rows: 7.00 EUR, 1.00 USD.");
     start(&mut browser, &number).await;
     let moving = browser.read(&format!("/imports/{number}")).await;
     let address = listens(&moving);

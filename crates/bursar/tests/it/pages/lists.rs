@@ -14,7 +14,7 @@ async fn the_tools_of_the_rewards_stand_in_one_row() {
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let page = pat.read("/rewards?view=all&currency=usd&sort=-value").await;
     assert_eq!(page.body.matches("<details name=\"bar\">").count(), 3, "filters, columns, saving");
-    page.says("Currency: usd ✕ , take this filter off Clear all");
+    page.says("Currency: usd ✕ , remove this filter Clear all");
     assert!(page.body.contains("href=\"/rewards?view=all&#38;sort=-value\">Clear all</a>"), "{}", page.body);
     assert!(!pat.read("/rewards?view=all").await.words().contains("Clear all"), "nothing to clear");
     assert!(page.body.contains("data-minor=\"100050\" data-unit=\"USD\" data-digits=\"2\""));

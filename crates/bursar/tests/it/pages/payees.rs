@@ -29,7 +29,7 @@ async fn the_list_is_searched_filtered_and_turned() {
     assert!(!missing.words().contains("Ana Lima"));
     browser.read("/partners?q=aNA").await.says("Ana Lima");
     browser.read("/partners?tax=on_file&standing=on_hold").await.says("No partner matches.");
-    browser.read("/partners?standing=sad").await.says("There is nothing called “sad” to filter by.");
+    browser.read("/partners?standing=sad").await.says("There is no filter value “sad”.");
     browser.read("/partners?kind=companies").await.says("Acme &#38; Sons A-1 US – Not chosen None Active");
     let first = browser.read("/partners?limit=2").await;
     assert!(!first.words().contains("Cy Ray"));
@@ -64,18 +64,18 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     assert!(refused.body.contains("value=\"Cy &#60;cy@example.com&#62;\""), "what was typed stays");
     let good = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy@example.com")];
     let set = browser.post_on(&form("payout-profile"), &good).await;
-    set.says("c…@example.com is where this payee is paid now.");
-    set.says("Payout status Nothing in the way");
+    set.says("This payee is now paid at c…@example.com.");
+    set.says("Payout status Ready to be paid");
     set.says("c…@example.com by pat");
     let other = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy.ray@example.com")];
     let changed = browser.post_on(&form("payout-profile"), &other).await;
     changed.says("cy@example.com → cy.…@example.com by pat");
-    changed.says("Waits until");
+    changed.says("Cooling off until");
     changed.says("waits out its cooling-off");
 
     let hold = [("csrf", csrf.as_str()), ("standing", "on_hold"), ("reason", "his bank called")];
     let held = browser.post_on(&form("standing"), &hold).await;
-    held.says("The standing is changed.");
+    held.says("Standing changed.");
     held.says("his bank called");
     held.says("The payee is on hold. The note on it: his bank called. An administrator must act.");
     let silent = browser.post(&form("standing"), &[("csrf", &csrf), ("standing", "active")]).await;
@@ -101,7 +101,7 @@ async fn a_shared_destination_is_cleared_by_somebody_else() {
     let same = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "ana@example.com")];
     let set = browser.post_on(&format!("/payees/{id}/payout-profile"), &same).await;
     set.says("Another payee has the same address, so both are on hold");
-    set.says("The same destination belongs to Ana Lima too.");
+    set.says("This destination also belongs to Ana Lima");
     set.says("The payee is on hold. The note on it: another payee has the same destination");
     browser.read("/partners?profile=shared").await.says("Ana Lima");
     let held = browser.read("/partners?standing=on_hold").await;
@@ -164,7 +164,7 @@ async fn a_tax_report_is_filed_by_questions_and_its_number_shown_once() {
     shown.says("123-45-6789");
     browser.read(&ana).await.says("Tax number revealed by pat");
     let mut manager = Browser::of(&world, Role::ProgramManager, "kim").await;
-    manager.read(&ana).await.says("Show the whole number An administrator can.");
+    manager.read(&ana).await.says("Show full number An administrator can.");
     let theirs = manager.read(&ana).await.hidden("csrf");
     let refused = manager.post(&reveal, &[("csrf", &theirs), ("reason", "x"), ("confirmed", "yes")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);

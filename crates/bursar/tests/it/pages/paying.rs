@@ -103,7 +103,7 @@ async fn paying_asks_for_the_password_again_after_ten_minutes() {
     for (name, value) in &fields {
         assert!(asked.all_hidden(name).contains(value), "{name} comes along");
     }
-    browser.read(&path).await.says("Nothing is sent before you press Pay.");
+    browser.read(&path).await.says("Nothing is sent until you press Pay.");
 
     let with = |password: &str| [fields.clone(), vec![("password", password.to_owned())]].concat();
     let wrong = browser.post(&path, &sent(&with("not the password at all"))).await;
@@ -147,7 +147,7 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
     let fields = promise(&browser.read(&path).await);
     world.pass(11 * MINUTE);
     browser.post(&path, &sent(&fields)).await.says("You have no password yet.");
-    browser.read("/password").await.says("more than ten minutes since you signed in");
+    browser.read("/password").await.says("more than ten minutes ago");
     let chosen = |csrf: &str, again: &str| {
         vec![
             ("csrf", csrf.to_owned()),
@@ -156,7 +156,10 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
         ]
     };
     let csrf = fields.iter().find(|(name, _)| *name == "csrf").unwrap().1.clone();
-    browser.post("/password", &sent(&chosen(&csrf, "another long one"))).await.says("one-time link first");
+    browser
+        .post("/password", &sent(&chosen(&csrf, "another long one")))
+        .await
+        .says("use a new one-time link");
 
     let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
     browser.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;
@@ -272,7 +275,7 @@ async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
     auditor.read("/activity").await.says("Evidence read");
 
     let seen = payer.read("/transactions/PT-000002").await;
-    seen.says("Kept word for word; administrators and auditors can open it.");
+    seen.says("The raw message is kept. Administrators and auditors can open it.");
     assert!(!seen.body.contains("/evidence/"));
     assert_eq!(payer.get(request).await.status, StatusCode::FORBIDDEN);
     let elsewhere = request.replace("PT-000002", "PT-000001");
@@ -297,7 +300,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     let number = row.split("/transactions/PT-").nth(1).unwrap().get(..6).unwrap().to_owned();
     let page = format!("/transactions/PT-{number}");
     let shown = browser.read(&page).await;
-    shown.says("Unclaimed: it comes back by itself on");
+    shown.says("Unclaimed: it comes back automatically on");
     shown.says("( 30 days left )");
     shown.says("Ask the partner to open or confirm their PayPal account with exactly this address");
     world.pass(3 * DAY);
@@ -316,7 +319,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     });
     assert_eq!(answered.to, page);
     let after = browser.read(&page).await;
-    after.says("PayPal has given the money back.");
+    after.says("PayPal has returned the money.");
     after.says("with this address, then resubmit");
     let again = browser.post_on(&form, &[("csrf", &csrf)]).await;
     again.says("Only a PayPal payment that nobody has claimed yet can be called back.");
@@ -350,7 +353,7 @@ async fn a_large_total_is_typed_before_it_is_paid() {
         fields
     };
     let none = browser.post_on(&path, &sent(&typed(None, "one"))).await;
-    none.says("A large total is typed before it is paid. Nothing was paid.");
+    none.says("Type the large totals exactly as shown. Nothing was paid.");
     none.says(&format!("USD: type {total}."));
     let wrong = browser.post_on(&path, &sent(&typed(Some("1.00"), "two"))).await;
     wrong.says(&format!("USD: the total is {total}, which is not what was typed."));
@@ -434,7 +437,7 @@ async fn the_pool_is_filtered_and_turned_and_only_what_is_shown_is_added() {
     browser.read("/claims?owner=nobody").await.says("No single partner has the id or the name “nobody”.");
     let bo = browser.read("/claims?owner=Bo").await;
     bo.says("Owner: Bo");
-    bo.says("Add all 4 eligible rewards of this filter");
+    bo.says("Add all 4 eligible rewards in this filter");
     let csrf = bo.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("all", "yes"), ("owner", "Bo")];
     let sent = browser.post("/claims/add", &fields).await;
@@ -460,7 +463,7 @@ async fn the_pay_page_releases_what_it_shows() {
     let seen = kim.read(&format!("{path}/pay")).await;
     assert!(seen.body.contains(&format!("action=\"{path}/release\"")), "{}", seen.body);
     seen.says("Release 10.00 USD");
-    seen.says("You can release it: you have neither prepared nor changed it.");
+    seen.says("You can release it, because you neither prepared nor changed it.");
     assert!(
         seen.body.find(">What is paid<").unwrap() < seen.body.find(">Release ").unwrap(),
         "after the figures"
@@ -475,7 +478,7 @@ async fn the_pay_page_releases_what_it_shows() {
     stage.one("add B1 R2").await.unwrap();
     let stale = kim.post(&format!("{path}/release"), &press).await;
     let told = if stale.to.is_empty() { stale } else { kim.read(&stale.to).await };
-    assert!(!told.body.contains("released this payout exactly as it stands"), "another one: {}", told.body);
+    assert!(!told.body.contains("released this payout as shown here"), "another one: {}", told.body);
     let seen = kim.read(&format!("{path}/pay")).await;
     let digest = seen.hidden("digest");
     let press = [("csrf", csrf.as_str()), ("digest", digest.as_str()), ("checked", "yes")];
@@ -550,13 +553,13 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     let (ana, cy) = (stage.number("ana").await.unwrap(), stage.number("cy").await.unwrap());
     let mut payer = Browser::of(&stage.world, Role::Payer, "pat").await;
     let page = payer.read(&format!("/transactions/{ana}")).await;
-    page.says("It went to PayPal in one request with 1 other payment that waits like it.");
+    page.says("It went to PayPal in one request with 1 other payment in the same state.");
     let said = page.body.split("It went to PayPal").nth(1).unwrap();
     assert!(said.split("</div>").next().unwrap().contains(&format!("/transactions/{cy}")));
     let batch = stage.number("B1").await.unwrap();
     let live = payer.read(&format!("/claims/{batch}/pay")).await;
-    live.says("0 of 2 payments succeeded, 2 need a person.");
-    live.says("Needs a person 2");
+    live.says("0 of 2 payments succeeded, 2 need review.");
+    live.says("Needs review 2");
     payer.read("/dashboard/summary").await.says("2 payments need a person");
     stage.one("settle ana not-made").await.unwrap();
     let form = payer.read(&format!("/transactions/{ana}")).await;
@@ -600,13 +603,13 @@ async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since(
     let number = stage.number("ana").await.unwrap();
     let mut payer = Browser::of(&stage.world, Role::Payer, "pat").await;
     let page = payer.read(&format!("/transactions/{number}")).await;
-    page.says("I have looked at PayPal again: it did not make this payment");
+    page.says("I have checked at PayPal again: it did not make this payment");
     let csrf = page.hidden("csrf");
     for action in ["resubmit", "return"] {
         let fields =
             [("csrf", csrf.as_str()), ("action", action), ("back", ""), ("id", &*number), ("checked", "yes")];
         let refused = payer.post("/dashboard/transactions/decide", &fields).await;
-        refused.says("Look at the vendor again, and do this on its own page.");
+        refused.says("Check at the vendor again, then use its own page.");
     }
     for line in ["return ana", "batch B2 all"] {
         stage.one(line).await.unwrap();

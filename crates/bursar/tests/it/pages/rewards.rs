@@ -119,9 +119,7 @@ async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
     pat.post_on("/rewards/views", &fields).await.says("Give the view a name of at most 60 characters.");
     let fields = [("csrf", csrf.as_str()), ("query", &query), ("name", "Large <b> deals"), ("shared", "yes")];
     let saved = pat.post_on("/rewards/views", &fields).await;
-    saved.says(
-        "This view is saved as “Large <b> deals”.".replace('<', "&#60;").replace('>', "&#62;").as_str(),
-    );
+    saved.says("View saved as “Large <b> deals”.".replace('<', "&#60;").replace('>', "&#62;").as_str());
     saved.says("10 rewards");
 
     let mut kim = Browser::of(&world, Role::Auditor, "kim").await;
@@ -142,13 +140,13 @@ async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
     refused.says("Only whoever saved a view renames it.");
 
     let rename = [("csrf", csrf.as_str()), ("name", "Large")];
-    pat.post_on(&format!("/rewards/views/sv_{id}"), &rename).await.says("“Large” is kept.");
+    pat.post_on(&format!("/rewards/views/sv_{id}"), &rename).await.says("“Large” is saved.");
     assert_eq!(
         kim.get(&format!("/rewards?view=sv_{id}")).await.status,
         StatusCode::NOT_FOUND,
         "not shared now"
     );
-    pat.post_on(&delete, &[("csrf", &csrf)]).await.says("There are no saved views yet.");
+    pat.post_on(&delete, &[("csrf", &csrf)]).await.says("No saved views yet.");
     world.close().await;
 }
 
@@ -168,16 +166,16 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     assert_eq!(first.to, again.to, "pressed twice it acts once");
     let page = pat.read(&first.to).await;
     page.says("11 rewards approved. 1 was skipped:");
-    page.says("Skipped: it is not Submitted or In Review any more.");
+    page.says("Skipped: it is no longer Submitted or In Review.");
     assert!(owed(&world).await < 0);
 
     // One is edited afterwards and stays as it is.
     let edit = [("csrf", csrf.as_str()), ("amount", "1.00"), ("version", "2")];
     pat.post_on("/rewards/RW-000002/edit", &edit).await.says("waits for approval again");
     let page = pat.read(&first.to).await;
-    page.says("Not to be undone: Somebody has changed it since, so it stays as it is.");
+    page.says("Cannot be undone: Somebody has changed it since, so it stays as it is.");
     let undone = pat.post_on(&format!("{}/undo", first.to), &[("csrf", &csrf)]).await;
-    undone.says("Undone: 10 rewards are what they were before. 1 was changed since");
+    undone.says("Undone: 10 rewards are back as before. 1 was changed since");
     undone.says("Undone: Submitted again");
     assert_eq!(owed(&world).await, 0, "nothing is owed any more");
     let twice = pat.post_on(&format!("{}/undo", first.to), &[("csrf", &csrf)]).await;
@@ -205,7 +203,7 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     let before = owed(&world).await;
     let refused = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
     refused.says("in a payout since, so nothing was undone.");
-    refused.says("Not to be undone: It is in a payout since");
+    refused.says("Cannot be undone: It is in a payout since");
     assert_eq!(owed(&world).await, before);
     pat.post_on("/claims/PB-2026-0001/delete", &[("csrf", &csrf)]).await;
     // That changed them, so only those that were never in a batch could go back.

@@ -39,16 +39,16 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
 
     let batch = browser.read("/claims/PB-2026-0001/pay").await;
     batch.says("As recorded here: The payment succeeded.");
-    batch.says("The vendor says otherwise 1");
-    batch.says("Of 1 payment the vendor says something different from what is recorded here");
-    batch.says("The vendor says otherwise");
+    batch.says("Vendor disagrees 1");
+    batch.says("For 1 payment, the vendor reports something different from what is recorded here");
+    batch.says("Vendor disagrees");
 
     let page = browser.read("/transactions/PT-000001").await;
     page.says("PayPal says something different from what is recorded here.");
     page.says("It is about attempt 1, the PayPal payment of 20.00 USD, ");
     page.says("Here it was called not made on ");
     page.says("the vendor could not be looked through for it, so this rests on their word");
-    page.says("Called not made by people");
+    page.says("Settled as not made");
     page.says("People called it not made: the books hold that no money moved");
     page.says(
         "so money may have moved that they do not count. Nothing can be done with it until that is settled",
@@ -85,17 +85,18 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     play(&mut stage, "settle ana made first").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
     let payment = browser.read("/transactions/PT-000001").await;
-    payment.says("Taken back RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
+    payment
+        .says("Clawbacks RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
     payment.says("Paid twice: PT-000001 had paid it after all.");
     let payee = payment.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap();
     let of_payee = format!("/partners/{payee}");
     let payee = browser.read(&of_payee).await;
-    payee.says("RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
+    payee.says("RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
     let reward = browser.read("/rewards/RW-000001").await;
-    reward.says("It was paid, and 20.00 USD of it is taken back again: RW-000002");
-    reward.says("Paid and taken back");
+    reward.says("It was paid, and 20.00 USD of it is clawed back: RW-000002");
+    reward.says("Paid and clawed back");
     browser.read("/rewards/RW-000002").await.says("− 20.00 USD for ana");
-    browser.read("/rewards/RW-000002").await.says("once they are owed more than it takes off");
+    browser.read("/rewards/RW-000002").await.says("once they are owed more than its amount");
     let summary = browser.read("/dashboard/summary").await;
     summary.says("Waiting 0.00 USD");
     summary.says("20.00 USD is owed to us by payees who were paid too much");
@@ -103,7 +104,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     let sql = "UPDATE attempt SET first_sent_at = first_sent_at - 31536000000000 WHERE state = 'succeeded'";
     crate::world::run(&stage.world.database_url, sql.to_owned()).await;
     let payee = browser.read(&of_payee).await;
-    payee.says("A tax form goes by the day of payment.");
+    payee.says("Tax forms use the day of payment.");
     payee.says("PT-000001 20.00 USD : sent 31 Mar 2025, 09:00 UTC , counted 31 Mar 2026, 09:00 UTC");
     close(stage, Ok(())).await;
 }
@@ -118,7 +119,7 @@ async fn a_transfer_found_after_all_is_not_told_as_a_refusal_of_the_bank() {
     settle_first(&stage, &stage.world.actor).await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
     let page = browser.read("/transactions/PT-000001").await;
-    page.says("No payout to their bank was made of it yet");
+    page.says("It has not been paid out to their bank yet");
     assert!(!page.words().contains("The payout to the bank failed"), "{}", page.words());
     close(stage, Ok(())).await;
 }

@@ -25,10 +25,7 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
     let form = kim.read("/programs/new").await;
     let rows: [(&[(&str, &str)], &str); 5] = [
         (&[("external_id", "p"), ("name", ""), ("type", "cash"), ("hold_days", "0")], "This is required."),
-        (
-            &[("external_id", "p"), ("name", "Deals"), ("hold_days", "0")],
-            "The type of a program is cash or points.",
-        ),
+        (&[("external_id", "p"), ("name", "Deals"), ("hold_days", "0")], "Choose cash or points."),
         (
             &[("external_id", "p"), ("name", "Deals"), ("type", "cash"), ("hold_days", "x")],
             "as a whole number of days",
@@ -54,7 +51,7 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
     let page = kim.read(&made.to).await;
     page.says("Deals is entered.");
     page.says("30 days");
-    page.says("This program has no activity yet.");
+    page.says("No activities yet.");
 
     let form = kim.read("/activities/new?program=deals").await;
     assert!(form.body.contains("<option value=\"deals\" selected>"), "{}", form.body);
@@ -82,7 +79,7 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
     // Unticked: it is inactive from now on.
     let quiet = [("name", "Deal won"), ("program", "deals"), ("value", ""), ("currency", "")];
     let saved = send(&mut kim, &form, &edit, &quiet).await;
-    kim.read(&saved.to).await.says("Deal won won Each reward says Inactive");
+    kim.read(&saved.to).await.says("Deal won won Set per reward Inactive");
 
     let mut payer = Browser::of(&world, Role::Payer, "pat").await;
     payer.read("/programs").await.says("Deals");
@@ -145,7 +142,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     assert!(places.is_sorted(), "{places:?}");
     kim.read("/partners?vendor=stripe").await.says("No partner matches.");
     kim.read("/partners?country=US&vendor=paypal").await.says("Ana Lima");
-    kim.read("/partners?sort=size").await.says("There is nothing called “size” to sort by.");
+    kim.read("/partners?sort=size").await.says("There is no sort order “size”.");
     let log = pat.read("/activity?action=partner_saved&actor=operator").await;
     log.says("Nothing like this was done.");
     let log = pat.read("/activity?action=partner_saved").await;

@@ -340,12 +340,12 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     let id = id_of(&mut pat, "kim").await;
     let path = format!("/people/{id}/factor");
     let page = pat.read(&format!("/people/{id}")).await;
-    page.says("Take the second factor away");
+    page.says("Remove second factor");
     let csrf = page.hidden("csrf");
     world.pass(11 * MINUTE);
     assert!(pat.post(&path, &[("csrf", &csrf)]).await.to.starts_with("/prove?next="), "not without a proof");
     pat.post("/prove", &[("csrf", &csrf), ("password", PASSWORD), ("next", "/people")]).await;
-    pat.post_on(&path, &[("csrf", &csrf)]).await.says("The second factor is taken away.");
+    pat.post_on(&path, &[("csrf", &csrf)]).await.says("The second factor is removed.");
     pat.post_on(&path, &[("csrf", &csrf)]).await.says("This login has no second factor");
     assert!(kim.get("/me").await.to.starts_with("/login"), "their sessions have ended");
     let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];

@@ -40,7 +40,7 @@ async fn a_link_replaces_a_forgotten_password_once() {
     let world = World::open_with("forgotten", 191, &MAIL).await;
     let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
     let mut stranger = Browser::new(&world);
-    stranger.read("/login").await.says("Forgotten your password?");
+    stranger.read("/login").await.says("Forgot your password?");
     let page = stranger.read("/forgotten").await;
     page.says("Write the address that you sign in with.");
     let known = ask(&mut stranger, "/forgotten", " Kim@Example.com ").await;

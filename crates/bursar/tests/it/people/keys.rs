@@ -27,12 +27,12 @@ async fn a_new_key_is_told_to_every_administrator() {
     let csrf = pat.read("/keys/new").await.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("name", "CRM"), ("role", "payer"), ("scope", "pay")];
     pat.post("/keys/new", &fields).await.says("it is kept only as a hash");
-    assert_eq!(subjects(&world, Notice::ApiKeyMade).await, ["pat made the API key CRM"; 2]);
+    assert_eq!(subjects(&world, Notice::ApiKeyMade).await, ["pat created the API key CRM"; 2]);
     world.pass(super::MINUTE);
     let new = NewKey::of("nightly", Role::Auditor, Scopes::kept("read"));
     people::create_key_at_the_machine(&world.app, &new, AtTheMachine("anna (user id 1000)")).await.unwrap();
     let told = subjects(&world, Notice::ApiKeyMade).await;
-    assert_eq!(told[..2], ["anna (user id 1000) at the command line made the API key nightly"; 2]);
+    assert_eq!(told[..2], ["anna (user id 1000) at the command line created the API key nightly"; 2]);
     world.close().await;
 }
 
@@ -69,7 +69,7 @@ async fn a_key_in_use_is_told_of_once_a_week_before_it_ends() {
     assert!(subjects(&world, Notice::ApiKeyEnds).await.is_empty());
     world.pass(13 * DAY + 1);
     let ends = bursar::clock::date(world.now() + 7 * DAY - 2);
-    let subject = format!("The API key CRM ends on {ends}");
+    let subject = format!("The API key CRM expires on {ends}");
     for _ in 0..2 {
         assert_eq!(subjects(&world, Notice::ApiKeyEnds).await, std::slice::from_ref(&subject));
         world.pass(DAY);
@@ -114,19 +114,19 @@ async fn what_can_be_chosen_for_a_key() {
         ("ends", "never"),
         ("addresses", "203.0.113.7\n10.0.0.0/8"),
     ]);
-    pat.post("/keys/new", &fields).await.says("The key is made.");
+    pat.post("/keys/new", &fields).await.says("The key is ready.");
     let list = pat.read("/keys").await;
-    list.says("read, batches:prepare 203.0.113.7/32, 10.0.0.0/8 Never Not by itself");
+    list.says("read, batches:prepare 203.0.113.7/32, 10.0.0.0/8 Never Never");
     let id = list.body.split("/keys/per_").nth(1).unwrap().split('/').next().unwrap().to_owned();
     let path = format!("/keys/per_{id}/addresses");
     assert!(pat.read(&path).await.body.contains("203.0.113.7/32\n10.0.0.0/8</textarea>"));
     let sent = pat.post(&path, &[("csrf", &csrf), ("addresses", "here")]).await;
     assert_eq!(sent.status, 422);
     sent.says("is not an address");
-    pat.post_on(&path, &[("csrf", &csrf), ("addresses", "")]).await.says("It counts from the next call on.");
+    pat.post_on(&path, &[("csrf", &csrf), ("addresses", "")]).await.says("It applies from the next call.");
     pat.read("/keys").await.says("read, batches:prepare Anywhere");
     let usual = with(&[("scope", "read")]);
-    pat.post("/keys/new", &usual).await.says("The key is made.");
+    pat.post("/keys/new", &usual).await.says("The key is ready.");
     let at = bursar::web::kit::format::When(world.now() + 90 * DAY).to_string();
     assert!(pat.read("/keys").await.body.contains(&at), "ninety days");
     world.close().await;
@@ -144,13 +144,13 @@ async fn the_rule_about_addresses_is_switched_on_and_off_on_the_page() {
     pat.post_on("/keys/rules", &on).await.says("would stop at once: nightly.");
     let id = people::by_key(&world.app, &key, None).await.unwrap().actor().unwrap().id;
     pat.post_on(&format!("/keys/{id}/revoke"), &on[..1]).await.says("The key is revoked.");
-    pat.post_on("/keys/rules", &on).await.says("is taken from its addresses only.");
+    pat.post_on("/keys/rules", &on).await.says("now work only from their allowed addresses.");
     let make = [on[0], ("name", "CRM"), ("role", "payer"), ("scope", "pay")];
     pat.post("/keys/new", &make).await.says("names here the addresses it is taken from");
     pat.post_on("/keys/rules", &on[..1]).await.says("Addresses stay required for now");
     let word = kim.read("/keys").await.hidden("csrf");
-    kim.post_on("/keys/rules", &[("csrf", &word)]).await.says("is decided for each.");
-    pat.post("/keys/new", &make).await.says("The key is made.");
+    kim.post_on("/keys/rules", &[("csrf", &word)]).await.says("are now optional for every key.");
+    pat.post("/keys/new", &make).await.says("The key is ready.");
     world.close().await;
 }
 
@@ -161,13 +161,13 @@ async fn whoever_shuts_an_administrator_out_is_told_which_keys_end() {
     let mut kim = Browser::of(&world, Role::Admin, "kim").await;
     let csrf = kim.read("/keys/new").await.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("name", "CRM"), ("role", "auditor"), ("scope", "read")];
-    kim.post("/keys/new", &fields).await.says("The key is made.");
+    kim.post("/keys/new", &fields).await.says("The key is ready.");
     let id = super::id_of(&mut pat, "kim").await;
     let word = pat.read("/keys").await.hidden("csrf");
     let told = "The API keys they made have ended with it: CRM.";
     let role = [("csrf", word.as_str()), ("role", "auditor")];
     pat.post_on(&format!("/people/{id}/role"), &role).await.says(told);
-    pat.read("/keys").await.says("by kim Ended with its maker");
+    pat.read("/keys").await.says("by kim Ended with its creator");
     pat.post_on(&format!("/people/{id}/disable"), &role[..1]).await.says(told);
     world.close().await;
 }

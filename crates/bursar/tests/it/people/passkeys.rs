@@ -463,7 +463,7 @@ async fn what_is_signed_is_what_is_done() {
     let off = |reason| [("csrf", csrf.as_str()), ("reason", reason)];
     let page = pat.post("/safe-mode/off", &off("we looked\r\nand it is well")).await;
     page.says("Is it you?");
-    page.says("To be done: let payments go on /safe-mode/off");
+    page.says("To be done: End safe mode /safe-mode/off");
     let asked_for = asked(&world, &mut pat, &page).await;
     // Another form, and another URL, with the same signature; each consumes the challenge.
     let shown = phone.show(&asked_for);
@@ -616,7 +616,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
     let path = format!("/people/{}", id_of(&mut pat, "kim").await);
     pat.read(&path).await.says("with a passkey");
     let csrf = pat.read("/me").await.hidden("csrf");
-    pat.post_on(&format!("{path}/factor"), &[("csrf", &csrf)]).await.says("The second factor is taken away.");
+    pat.post_on(&format!("{path}/factor"), &[("csrf", &csrf)]).await.says("The second factor is removed.");
     assert!(kim.get("/me").await.to.starts_with("/login"), "their sessions have ended");
     assert_eq!(alone(&world, &mut next, &mut key).await.to, NOT_IN);
     let mut db = app.store.read().await.unwrap();

@@ -100,7 +100,7 @@ async fn what_is_not_signed_for_us_and_for_now_lets_nobody_in() {
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "the code is not redeemed");
     played.set(|said| said.refuses = false);
     let mut browser = Browser::new(&world);
-    browser.read(why).await.says("could not be believed, so nobody was signed in.");
+    browser.read(why).await.says("could not be verified, so you were not signed in.");
     assert!(!actions(&world).await.iter().any(|action| action == "signed_in" || action == "login_linked"));
     // None of it has locked anyone out, and both signature algorithms are accepted.
     for signing in [Signing::Es256, Signing::Rs256] {
@@ -136,8 +136,8 @@ async fn what_comes_back_counts_once_in_the_browser_that_was_sent_for_ten_minute
     let back = sent(&world, &played, &mut again, "").await;
     world.pass(10 * MINUTE);
     assert_eq!(again.get(&back).await.to, over, "ten minutes");
-    again.read(over).await.says("Begin it again here.");
-    // An error response from the provider consumes the visit too, and a foreign one is ignored.
+    again.read(over).await.says("Start again here.");
+    // The provider's own no uses it up as well, and one that is not ours is not heard.
     let back = sent(&world, &played, &mut again, "").await;
     let no = back.replace("code=a-code", "error=access_denied");
     assert_eq!(again.get(&no).await.to, "/login?why=provider_no");

@@ -75,7 +75,7 @@ async fn a_proof_takes_the_place_of_the_token() {
     let (new, fields) = ("seven green lanterns", ("csrf", csrf.as_str()));
     let change = [fields, ("current", PASSWORD), ("password", new), ("again", new)];
     assert_eq!(pat.post("/password", &change).await.to, "/");
-    pat.read("/me").await.says("Your password is kept");
+    pat.read("/me").await.says("Your password is saved");
     for mut over in [before, elsewhere] {
         assert!(over.get("/me").await.to.starts_with("/login"));
     }
@@ -115,7 +115,7 @@ async fn each_session_is_ended_alone() {
     let id = id_of(&mut pat, "kim").await;
     let page = pat.read(&format!("/people/{id}")).await;
     assert_eq!(page.all_hidden("one").len(), 3);
-    pat.post_on(&format!("/people/{id}/sessions"), &fields).await.says("That session is ended.");
+    pat.post_on(&format!("/people/{id}/sessions"), &fields).await.says("The session has ended.");
     assert_eq!(over(&mut others).await, 2);
     kim.read("/me").await;
     world.close().await;

@@ -254,7 +254,7 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
     let page = cy.read("/portal/profile/me").await;
     page.says("To o…@example.com");
     page.says("Changed on 2026-03-02. For your safety nothing is sent there before 2026-03-05");
-    cy.read("/portal").await.says("was changed a short time ago");
+    cy.read("/portal").await.says("was changed recently");
 
     // A link is valid for a day.
     let fields = sent("third@example.com");

@@ -54,7 +54,7 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     // The payee's page names what holds them, and links to where it is resolved.
     let payee = page.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let of_payee = browser.read(&format!("/partners/{payee}")).await;
-    of_payee.says("that this database does not know, as it was put back from a backup");
+    of_payee.says("that this database does not know, because it was restored from a backup");
     assert!(!of_payee.body.contains("and so are its partners"), "no company is on hold");
     of_payee.says("Settle on the page Safe mode what the vendor has paid");
 
@@ -275,7 +275,7 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
     let page = browser.read("/safe-mode").await;
     page.says("Nobody here has had the destination eve@example.com, so nobody is held by it.");
-    page.says("Whoever it paid is on hold, or it was none of ours");
+    page.says("The payee is on hold, or this payment was not ours");
     let held = "No payee is on hold for that. For 1 of them nobody is on hold: find out whom it paid.";
     page.says(held);
     page.says("Nobody is on hold eve@example.com");

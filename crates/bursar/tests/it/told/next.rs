@@ -95,7 +95,7 @@ async fn a_closed_payment_asks_nobody_for_anything() {
         }
     }
     let page = browser.read(&format!("/claims/{batch}/pay")).await;
-    page.says("All 2 payments have ended: 0 succeeded, 1 paid in another way, 1 did not.");
+    page.says("All 2 payments have ended: 0 succeeded, 1 paid outside Bursar, 1 did not.");
     page.says("30.00 USD 0.00 USD 10.00 USD 0.00 USD 20.00 USD");
     stage.close(Ok(())).await;
 }
@@ -137,20 +137,20 @@ async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
     let number = stage.number("R1").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "pat").await;
     let page = browser.read(&format!("/rewards/{number}")).await;
-    page.says("At most 10.00 USD can be taken back.");
+    page.says("You can take back up to 10.00 USD.");
     let form = format!("/rewards/{number}/clawback");
     for (amount, reason, told) in [
         ("ten", "paid twice", "This is not an amount"),
         ("10.01", "paid twice", "this is more than was paid for the reward"),
         ("4.00", " ", "Give a reason"),
-        ("4.00", "paid twice", "takes 4.00 USD of"),
+        ("4.00", "paid twice", "claws back 4.00 USD of"),
     ] {
         let page = browser.read(&format!("/rewards/{number}")).await;
         let (csrf, once) = (page.hidden("csrf"), page.hidden("once"));
         let sent = [("csrf", csrf.as_str()), ("once", &once), ("amount", amount), ("reason", reason)];
         browser.post_on(&form, &sent).await.says(told);
     }
-    browser.read(&format!("/rewards/{number}")).await.says("At most 6.00 USD can be taken back.");
+    browser.read(&format!("/rewards/{number}")).await.says("You can take back up to 6.00 USD.");
     stage.close(Ok(())).await;
 }
 

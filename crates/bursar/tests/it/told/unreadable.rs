@@ -54,7 +54,7 @@ async fn a_payment_that_cannot_be_read_hides_no_other_one() {
     summary.says(&format!("The record of {spoiled} cannot be read: these figures lack it"));
     assert_eq!(program.get("/dashboard/summary").await["unreadable"], json!([spoiled]));
     let batch = browser.read("/claims/PB-2026-0001/pay").await;
-    batch.says("2 of 3 payments succeeded, 1 cannot be read: a person must look.");
+    batch.says("2 of 3 payments succeeded, 1 cannot be read. Someone must look into it.");
     assert!(!batch.words().contains("All 2 payments"), "{}", batch.words());
     let page = browser.get(&format!("/transactions/{spoiled}")).await;
     page.says("000 minor units of “???” to ");
@@ -163,7 +163,7 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = payer.get("/transactions/PT-000001").await;
-    page.says("An administrator who has looked at the vendor says so here");
+    page.says("An administrator who has checked at the vendor can end this here.");
     let csrf = page.hidden("csrf");
     let said = [("csrf", csrf.as_str()), ("note", "PayPal shows it as paid on the 4th, for R0")];
     assert_eq!(payer.post("/transactions/PT-000001/looked", &said).await.status, StatusCode::FORBIDDEN);
@@ -174,7 +174,7 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     let said = [("csrf", csrf.as_str()), said[1]];
     let sent = pat.post("/transactions/PT-000001/looked", &said).await;
-    pat.get(&sent.to).await.says("pat has looked what became of it, so it holds its payee no more.");
+    pat.get(&sent.to).await.says("pat has checked what happened to it, so its payee is no longer on hold.");
     stage.world.chain().await;
     pat.read("/activity?action=unreadable_payment_looked_at").await.says("for R0");
     play(&mut stage, "pay B1\nlive 10 minutes\nexpect ana success").await;

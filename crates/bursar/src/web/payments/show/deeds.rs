@@ -44,7 +44,7 @@ impl Held {
         match (self.role, self.safe_mode) {
             (true, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
             (false, true) => {
-                let told = "Safe mode is on: nobody changes a payment until an administrator ends it.";
+                let told = "Safe mode is on. Payments cannot be changed until an administrator ends it.";
                 Some(told.to_owned())
             }
             (false, false) => None,
@@ -84,9 +84,9 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
     let release = law::return_to_pool(state);
     let returning = match &release {
         Ok(Release::AfterReversal(_)) => {
-            "Stripe is asked to give the transfer back first; the rewards are free when it has."
+            "The transfer is reversed at Stripe first. Then its rewards return to the pool."
         }
-        Ok(Release::Now) | Err(_) => "Its rewards can be put into another payout.",
+        Ok(Release::Now) | Err(_) => "Its rewards can then be added to another payout.",
     };
     let shut = !why::may_open(transaction, closed);
     let first = || shut.then(|| "Not possible now:".to_owned());
@@ -99,13 +99,13 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
     };
     let (sure_to_send, sure_to_return) = sure(transaction);
     [
-        deed("refresh", "Refresh", "Asks the vendor now and applies what it says.", refresh_why_not),
+        deed("refresh", "Refresh", "Checks the status with the vendor now.", refresh_why_not),
         Deed {
             sure: Some(sure_to_send),
             ..deed(
                 "resubmit",
                 "Resubmit",
-                "Sends what failed again, as a new attempt with a new key.",
+                "Retries the failed step as a new attempt with a new idempotency key.",
                 why_not(law::resubmit(state, terms).err()).or_else(first),
             )
         },
@@ -116,7 +116,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
         deed(
             "mark-paid-outside",
             "Mark as paid outside",
-            "Closes it because the payee was paid some other way.",
+            "Closes this payment because the payee was paid in another way.",
             why_not(law::mark_paid_outside(state, terms).err()),
         ),
     ]
@@ -127,16 +127,16 @@ fn sure(of: &Transaction) -> ((String, String), (String, String)) {
     let (net, vendor) = (of.terms.net, of.terms.vendor.label());
     let looked = match (of.called_not_made, of.state) {
         (true, Stands::PayoutFailed) => {
-            format!("I have looked at {vendor} again: it did not pay this out to the bank")
+            format!("I have checked at {vendor} again: it did not pay this out to the bank")
         }
-        (true, _) => format!("I have looked at {vendor} again: it did not make this payment"),
-        (false, _) => "I have checked the payee, the amount and why it ended".to_owned(),
+        (true, _) => format!("I have checked at {vendor} again: it did not make this payment"),
+        (false, _) => "I have checked the payee, the amount and why it failed".to_owned(),
     };
     let to = of.destination.masked();
     let send = format!("Resubmit {net} to {to}");
     let back = match of.called_not_made {
         true => looked.clone(),
-        false => "I have checked that its rewards are to be paid in another payout".to_owned(),
+        false => "I have checked that its rewards should be paid in another payout".to_owned(),
     };
     ((looked, send), (back, format!("Return {net} to the pool")))
 }
@@ -154,7 +154,7 @@ pub(super) fn cancel(app: &App, held: Held, transaction: &Transaction, attempts:
     (transaction.state == Stands::Unclaimed).then(|| Deed {
         path: "cancel-unclaimed",
         words: "Cancel at PayPal",
-        told: "Asks PayPal to give the money back. It stays unclaimed here until PayPal says that it is back; then it can be resubmitted or returned to the pool. If the receiver claims it first, it is paid.",
+        told: "Asks PayPal to cancel the payment and return the money. It stays unclaimed here until PayPal confirms. Then you can resubmit it or return it to the pool. If the receiver claims it first, it is paid.",
         why_not: held.why_not().or(under_way),
         once: app.clock.secret(),
         sure: None,
@@ -173,15 +173,15 @@ pub(super) fn by_hand(
     (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
         words: "Settle by hand",
-        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on." },
+        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot determine how this payment ended. Record what you found at the vendor. Bursar checks it with the vendor before it records anything. A second person is needed if the vendor cannot be searched for this payment (the payee revoked our access to their account, or PayPal never returned the id of the batch), and if the two-person rule is on." },
         why_not: held.why_not(),
         once: app.clock.secret(),
         sure: None,
     })
 }
 
-/// The explanation of manual settlement for a payment that is not in doubt.
-const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all, or of which the vendor has a payment that this database does not know. Say what you found at the vendor: its object is read there before anything is recorded.";
+/// What is told of settling by hand what nobody is in doubt about.
+const SAID_OTHERWISE: &str = "Use this if the vendor shows something different from what is recorded here: for example, a payment that was settled as not made but was made after all, or a vendor payment that this database does not know. Record what you found at the vendor. Bursar reads it there before it records anything.";
 
 /// Settling parked money, shown only if there is some.
 pub(super) fn parked(app: &App, held: Held, transaction: &Transaction) -> Option<Deed> {
@@ -191,7 +191,7 @@ pub(super) fn parked(app: &App, held: Held, transaction: &Transaction) -> Option
     lies.then(|| Deed {
         path: "settle-parked",
         words: "Settle the money in the payee's balance",
-        told: "For money that Stripe can neither pay out nor give back. It takes two people: what the first one says waits until another says the same.",
+        told: "For money that Stripe can neither pay out nor return. It takes two people: nothing changes until a second person records the same.",
         why_not,
         once: app.clock.secret(),
         sure: None,

@@ -46,13 +46,11 @@ pub(super) async fn settle_by_hand(
     let finding = match (sent.outcome.as_deref(), sent.vendor_id) {
         (Some("made"), Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await,
         (Some("made"), None) => {
-            return Ok(
-                Told::bad("Write the id under which the vendor has it; nothing was changed.").on(&page)
-            );
+            return Ok(Told::bad("Enter the vendor's id of the payment. Nothing was changed.").on(&page));
         }
         (Some("not_made"), _) => ask::not_made(&web.work, id).await,
         (Some(_) | None, _) => {
-            return Ok(Told::bad("Choose what you found at the vendor; nothing was changed.").on(&page));
+            return Ok(Told::bad("Choose what you found at the vendor. Nothing was changed.").on(&page));
         }
     };
     let settled = match finding {
@@ -81,10 +79,10 @@ pub(super) fn takes_two(why: &str) -> &'static str {
     match TakesTwo::ALL.iter().find(|one| one.as_str() == why) {
         Some(TakesTwo::Rule) => "The two-person rule is on.",
         Some(TakesTwo::NotLookedThrough) => {
-            "The vendor cannot be looked through for this payment, so it rests on people's word whether it was made."
+            "The vendor cannot be searched for this payment, so only people can confirm whether it was made."
         }
         Some(TakesTwo::NothingProvesIt) | None => {
-            "Nothing that the vendor shows proves this, or not of the whole amount."
+            "The vendor shows no proof of this, or not for the whole amount."
         }
     }
 }
@@ -102,7 +100,7 @@ async fn told_of_settling(
     let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?;
     Ok(match waits {
         Some(one) => Told::warn(format!(
-            "It is written down. {} Nothing has changed yet: another person must look at the vendor and say the same here. Your own API keys do not count as a second person.",
+            "Recorded. {} Nothing has changed yet. A second person must check at the vendor and record the same here. Your own API keys do not count as a second person.",
             takes_two(&one.why)
         )),
         None => {
@@ -143,7 +141,7 @@ async fn taken_for(db: &mut Db, of: &Transaction) -> Result<Option<String>, Faul
     let currency = of.terms.amount.currency;
     Ok((sum > 0).then(|| {
         format!(
-            "The payee has been paid {} more than they are owed: it comes off their next claim in {currency} ({}).",
+            "The payee was paid {} more than they are owed. It is subtracted from their next claim in {currency} ({}).",
             Sum::new(sum, currency),
             numbers.join(", ")
         )
@@ -169,7 +167,7 @@ pub(super) async fn settle_parked(
     let id = id_of(&web.app, &number).await?;
     let page = format!("/transactions/{number}");
     let Some(how) = sent.outcome.as_deref().and_then(Parked::parse) else {
-        return Ok(Told::bad("Choose what became of the money; nothing was changed.").on(&page));
+        return Ok(Told::bad("Choose what happened to the money. Nothing was changed.").on(&page));
     };
     let found = ParkedFinding {
         how,

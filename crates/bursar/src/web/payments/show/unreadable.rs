@@ -95,7 +95,7 @@ pub(super) async fn say_looked(
     Form(sent): Form<Looked>,
 ) -> Result<Response, Fault> {
     let told = match looked::say(&app, &visit.actor, &number, &sent.note).await {
-        Ok(()) => Told::good("It is noted that you looked. This payment holds its payee no more."),
+        Ok(()) => Told::good("Recorded. This payment no longer holds its payee."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/transactions/{number}")))

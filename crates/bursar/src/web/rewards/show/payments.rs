@@ -79,7 +79,7 @@ pub(super) fn lines(payments: &[Transaction]) -> Vec<Line> {
         };
         line(payment.created_at, format!("Put into payment {label}"), String::new());
         if let Some(at) = payment.left_at {
-            line(at, format!("Its money left us with {label}"), String::new());
+            line(at, format!("The money was sent with {label}"), String::new());
         }
         if payment.state.settled() {
             let label_of = payment.state.status().label();
@@ -93,7 +93,7 @@ pub(super) fn lines(payments: &[Transaction]) -> Vec<Line> {
             line(*at, format!("{how} instead of by {label}"), format!("{reference} · {on}"));
         }
         if let Some(at) = payment.released_at {
-            line(at, format!("{label} gave it back to the pool"), String::new());
+            line(at, format!("{label} returned it to the pool"), String::new());
         }
     }
     lines

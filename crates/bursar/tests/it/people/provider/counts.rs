@@ -398,8 +398,8 @@ async fn what_is_required_of_everybody_must_hold() {
         played.say(claims.clone());
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "{claims}");
     }
-    Browser::new(&world).read(why).await.says("none that may come in here");
-    // Nonstandard values that providers send are accepted too.
+    Browser::new(&world).read(why).await.says("does not allow your account to use Bursar");
+    // What providers write otherwise than they should is read all the same.
     for verified in [json!(true), json!("true")] {
         let claims =
             json!({"hd": "acme.example", "email_verified": verified, "updated_at": "2026-03-02T08:00:00Z"});
