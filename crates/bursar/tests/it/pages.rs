@@ -541,7 +541,7 @@ async fn entering_by_hand() {
     };
     let wrong = browser.post("/rewards/new", &typed("1,000.00")).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    wrong.says("Write the amount without thousands marks");
+    wrong.says("Write the amount without thousands separators");
     assert!(wrong.body.contains("value=\"1,000.00\""), "what was typed is kept");
     browser
         .post_on("/rewards/new", &typed("1000.00"))

@@ -212,7 +212,7 @@ async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     page.says("The last payment went to a…@example.com.");
     page.says("First payment to this destination 1");
     page.says("Far above the payee&#39;s average 1");
-    page.says("3 payments of the last 12 months were 120.00 USD on average.");
+    page.says("3 payments in the last 12 months averaged 120.00 USD.");
     pay(&world, &mut browser, &path).await;
 
     let number = path.split('/').nth(2).unwrap();
@@ -319,7 +319,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     after.says("PayPal has given the money back.");
     after.says("with this address, then resubmit");
     let again = browser.post_on(&form, &[("csrf", &csrf)]).await;
-    again.says("Only a PayPal payment that nobody has claimed yet can be called back.");
+    again.says("Only an unclaimed PayPal payment can be canceled.");
     world.close().await;
 }
 
@@ -612,8 +612,8 @@ async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since(
         stage.one(line).await.unwrap();
     }
     let pay = payer.read(&format!("/claims/{}/pay", stage.number("B2").await.unwrap())).await;
-    pay.says("Rewards that an earlier payment was for");
+    pay.says("Rewards that were in an earlier payment");
     pay.says(&format!("was in {number} before"));
-    pay.says("That it was not paid is what people say, or what nobody found: look at the vendor once more.");
+    pay.says("That it was not paid rests on people&#39;s word, or on a look-up that found nothing: check at the vendor once more.");
     stage.close(Ok(())).await;
 }

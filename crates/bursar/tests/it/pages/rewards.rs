@@ -181,7 +181,7 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     undone.says("Undone: Submitted again");
     assert_eq!(owed(&world).await, 0, "nothing is owed any more");
     let twice = pat.post_on(&format!("{}/undo", first.to), &[("csrf", &csrf)]).await;
-    twice.says("This decision was undone already.");
+    twice.says("This decision was already undone.");
     let statuses: Vec<Shown> = all(&world).await.iter().map(|reward| reward.shown(world.now())).collect();
     let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(Shown::Submitted), count(Shown::InReview), count(Shown::Rejected)), (10, 1, 1));
@@ -205,7 +205,7 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     let before = owed(&world).await;
     let refused = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
     refused.says("in a payout since, so nothing was undone.");
-    refused.says("Not to be undone: It is in a payout since");
+    refused.says("Not to be undone: It has been added to a payout since");
     assert_eq!(owed(&world).await, before);
     pat.post_on("/claims/PB-2026-0001/delete", &[("csrf", &csrf)]).await;
     // They were changed by that, so only those that never were in it go back.

@@ -84,7 +84,7 @@ async fn a_closed_payment_asks_nobody_for_anything() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     for (number, status, closed) in [
         (&ana, "Paid outside", "its rewards count as paid. Do not pay them again."),
-        (&bo, "Failed", "its rewards went back to the pool, from where another payment can pay them."),
+        (&bo, "Failed", "its rewards went back to the pool, and another payment can pay them."),
     ] {
         let told = why_of(&stage, number).await;
         assert!(told.starts_with(&format!("{number}  {status}")), "{told}");
