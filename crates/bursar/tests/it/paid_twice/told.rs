@@ -47,7 +47,7 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     page.says("PayPal says something different from what is recorded here.");
     page.says("It is about attempt 1, the PayPal payment of 20.00 USD, ");
     page.says("Here it was called not made on ");
-    page.says("the vendor could not be looked through for it, so this rests on their word");
+    page.says("the vendor&#39;s records could not be searched for it, so this rests on their word");
     page.says("Called not made by people");
     page.says("People called it not made: the books hold that no money moved");
     page.says(

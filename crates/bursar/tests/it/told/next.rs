@@ -40,7 +40,7 @@ async fn why_names_what_comes_next_and_who_does_it() {
     let of_bo = format!("The reward is not approved. It concerns {}.", stage.number("R2").await.unwrap());
     assert!(told.contains(&of_bo) && told.contains("An administrator must act"), "{told}");
     let told = why_of(&stage, &cy).await;
-    assert_eq!(told, "Nothing stands in the way. They have no reward that waits to be paid.");
+    assert_eq!(told, "Nothing stands in the way. They have no reward to be paid.");
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let page = browser.read(&format!("/partners/{ana}")).await;
     page.says("1 approved reward waits to be paid: 10.00 USD");
