@@ -498,7 +498,7 @@ fn ours(code: &str) -> Option<Explanation> {
             "Find out from the vendor or the payee whether it was paid, then settle it by hand.",
         ),
         "vendor_not_understood" => unclear(
-            "For two days Bursar could not tell from the vendor's answers what happened to this payment: they cannot be read, or show another amount, currency or destination.",
+            "For two days Bursar could not tell from what the vendor returned what happened to this payment: it cannot be read, or shows another amount, currency or destination.",
             "Ask the vendor whether it was paid. Refresh makes Bursar ask once more; if that does not help, settle it by hand.",
         ),
         "funds_refused" => unclear(

@@ -123,7 +123,7 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
     }
     Err(OpsError::Conflict(Refusal::new(
         "idempotency_key_in_use",
-        "The same request is being carried out by another sender under this Idempotency-Key; this one did nothing. Ask again in a moment for its answer.",
+        "Another request with this Idempotency-Key is still in progress, so this one did nothing. Retry in a moment to get its answer.",
     )))
 }
 

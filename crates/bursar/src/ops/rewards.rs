@@ -528,7 +528,7 @@ async fn standing(db: &mut Db, reward: &Reward, actor: &Actor) -> Result<Standin
 pub(super) fn changed_meanwhile() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "changed_meanwhile",
-        "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
+        "Somebody else changed this at the same time, so nothing was done. Look again, then retry.",
     ))
 }
 

@@ -246,7 +246,7 @@ fn lacks_fees(rules: &Settings) -> bool {
 pub fn stale() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "precondition_failed",
-        "This was changed since you read it, so nothing was done. Look again, then repeat it.",
+        "This was changed since you read it, so nothing was done. Look again, then retry.",
     ))
 }
 

@@ -371,7 +371,7 @@ async fn the_timeline_speaks_in_sentences_and_says_each_thing_once() {
             assert_eq!(page.matches(settled).count(), 1, "{page}");
             assert_eq!(rows.iter().filter(|row| row["effect"] == "parked_money_settled").count(), 1);
         } else {
-            assert!(page.contains("The receiver has not accepted the money yet"), "{page}");
+            assert!(page.contains("The receiver has not claimed the money yet"), "{page}");
         }
     }
     stage.close(Ok(())).await;
@@ -634,7 +634,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     done.says("1 of 3 payments sent again.");
     done.says(&format!("{ana} Done {ana} is sent again, with a new key."));
     done.says(&format!("{bo} Not done"));
-    done.says("add a bank account in this currency at Stripe, where the money of this payment lies");
+    done.says("add a bank account in this currency at Stripe, where this payment&#39;s money is");
     done.says(&format!("{cy} Not done"));
     assert!(done.body.contains(list), "{}", done.body);
     payer.post(here, &all).await.says("0 of 3 payments sent again.");

@@ -366,7 +366,7 @@ pub fn meaning(state: State) -> &'static str {
         }
         State::Recalling => "The money is being fetched back from the payee's Stripe balance.",
         State::Recalled => "The money is back with us.",
-        State::Returned => "The money was not accepted and came back to us. The rewards are still owed.",
+        State::Returned => "The money was not claimed and came back to us. The rewards are still owed.",
         State::Blocked => "PayPal stopped the payment and did not pay it. The rewards are still owed.",
         State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
         State::Reversed => "The vendor took the money back. The rewards are still owed.",

@@ -263,7 +263,7 @@ async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
     page.says("…@example.com");
     with("Answer of PayPal").1.says("Status 201");
     let (_, webhook) = with("Webhook of PayPal");
-    webhook.says("paypal-transmission-sig: (checked when it came; not shown)");
+    webhook.says("paypal-transmission-sig: (checked on arrival; not shown)");
     for (path, page) in &pages {
         for address in ["ana@example.com", "bo@example.com"] {
             assert!(!page.body.contains(address), "{path} holds {address}");

@@ -46,10 +46,10 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     let page = browser.read("/transactions/PT-000001").await;
     page.says("PayPal says something different from what is recorded here.");
     page.says("It is about attempt 1, the PayPal payment of 20.00 USD, ");
-    page.says("Here it was called not made on ");
+    page.says("Here it was settled as not made on ");
     page.says("the vendor&#39;s records could not be searched for it, so this rests on their word");
     page.says("Called not made by people");
-    page.says("People called it not made: the books hold that no money moved");
+    page.says("People settled it as not made: the books hold that no money moved");
     page.says(
         "so money may have moved that they do not count. Nothing can be done with it until that is settled",
     );
@@ -68,7 +68,7 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     assert!(told.contains("It is about attempt 1, the PayPal payment of 20.00 USD"), "{told}");
     let told = explained(&stage, "PB-2026-0001").await;
     assert!(
-        told.contains("1 of its payments needs somebody: PT-000001 (contradicted by its vendor)."),
+        told.contains("1 of its payments needs attention: PT-000001 (contradicted by its vendor)."),
         "{told}"
     );
     assert!(told.contains("The payer must act"), "{told}");

@@ -56,7 +56,7 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let of_payee = browser.read(&format!("/partners/{payee}")).await;
     of_payee.says("that this database does not know, as it was put back from a backup");
     assert!(!of_payee.body.contains("and so are its partners"), "no company is on hold");
-    of_payee.says("Settle on the page Safe mode what the vendor has paid");
+    of_payee.says("On the Safe mode page, settle what the vendor has paid");
 
     // What has changed since it was looked at is looked at again.
     void(&stage, &paid).await;

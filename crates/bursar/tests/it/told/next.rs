@@ -177,7 +177,7 @@ async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made
     .await;
     let payout = stage.world.simulator.books().payouts.last().unwrap().id.clone();
     let number = stage.number("bo").await.unwrap();
-    let told = format!("Look for {payout} at Stripe before you call it not made.");
+    let told = format!("Look for {payout} at Stripe before you settle it as not made.");
     let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = browser.read(&format!("/transactions/{number}")).await;
     page.says(&told);
@@ -211,10 +211,8 @@ async fn answers_that_cannot_be_read_are_called_that() {
     let number = stage.number("bo").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = browser.read(&format!("/transactions/{number}")).await;
-    page.says("Nothing could be concluded for days from what Stripe says of it: a person must look");
-    for wrong in
-        ["does not show it any more", "The vendor's words", "says the vendor", "the vendor&#39;s answer"]
-    {
+    page.says("Stripe&#39;s answers about it have been inconclusive for days: a person must look");
+    for wrong in ["no longer shows it", "The vendor's words", "says the vendor", "the vendor&#39;s answer"] {
         assert!(!page.words().contains(wrong), "{wrong}: {}", page.words());
     }
     stage.close(Ok(())).await;
