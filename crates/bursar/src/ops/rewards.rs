@@ -329,7 +329,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         expect_version(&found, seen)?;
         let before = &found.entered;
         if before.entry == Entry::Clawback {
-            let told = "A clawback is not edited. Void it with a reason and enter another.";
+            let told = "A clawback cannot be edited. Void it with a reason and enter another.";
             return Err(Refusal::new("clawback", told).into());
         }
         let standing = standing(tx, &found, actor).await?;

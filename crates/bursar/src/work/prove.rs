@@ -781,7 +781,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     }
     match stripe.client.transfer(object).await {
         Ok(transfer) if transfer.amount_reversed_units < transfer.amount_units => {
-            let told = "Stripe was asked and shows that the transfer stands, or a part of it, so it was not reversed. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to.";
+            let told = "Stripe was asked and shows that the transfer stands, or a part of it, so it was not reversed. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to reverse it.";
             Err(OpsError::Conflict(Refusal::new("transfer_stands", told)))
         }
         Ok(_) | Err(ReadError::Missing | ReadError::Refused { .. }) => Ok(()),

@@ -62,7 +62,7 @@ fn bare(status: StatusCode) -> Fault {
             "This address does not answer to this method; see Allow.",
         ),
         status if status.is_server_error() => Fault::internal(&status),
-        status => Fault::new(status, "bad_request", "What was sent cannot be read."),
+        status => Fault::new(status, "bad_request", "The request cannot be read."),
     }
 }
 

@@ -131,7 +131,7 @@ impl BrokenBody {
     /// The same, told.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body broke off before its end."),
+            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body ended early."),
             Self::Slow => {
                 let told = "The body came too slowly, so nothing was done. Send it again.";
                 Fault::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", told)

@@ -535,7 +535,7 @@ async fn edit_page(db: &mut Db, visit: &Visit, reward: &Reward, shown: &Edited) 
 }
 
 fn edit_why_not(reward: &Reward, standing: Standing) -> Option<String> {
-    let clawback = "A clawback is not edited. Void it with a reason and enter another.";
+    let clawback = "A clawback cannot be edited. Void it with a reason and enter another.";
     match reward.entered.entry {
         Entry::Clawback => Some(clawback.to_owned()),
         Entry::Earned => why_not(rules::edit_value(standing)),
