@@ -647,7 +647,7 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let bad_mode = [("csrf", csrf.as_str()), ("mode", "live"), ("secret_key", "sk_test_wrong")];
     let refused = browser.post("/settings/vendors/stripe", &bad_mode).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    refused.says("This is a test key and the mode says live. Nothing was changed.");
+    refused.says("This is a test key, but the mode is live. Nothing was changed.");
     let bad_key = [("csrf", csrf.as_str()), ("mode", "test"), ("secret_key", "sk_test_wrong")];
     let refused = browser.post("/settings/vendors/stripe", &bad_key).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
