@@ -279,7 +279,10 @@ pub fn give_back(placed: bool, unchanged: bool) -> Result<(), Refusal> {
         ));
     }
     if !unchanged {
-        return Err(Refusal::new("changed_since", "Somebody has changed it since, so it stays as it is."));
+        return Err(Refusal::new(
+            "changed_since",
+            "Somebody has changed it since, so its decision cannot be undone.",
+        ));
     }
     Ok(())
 }

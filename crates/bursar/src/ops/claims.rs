@@ -53,7 +53,7 @@ pub async fn override_threshold(
         };
         let under = claim.blockers.iter().any(|blocker| blocker.code == Code::BelowThreshold);
         if !under && claim.overridden.is_none() {
-            let told = "This claim is not under its threshold, so there is nothing to override.";
+            let told = "This claim is not below its threshold, so there is nothing to override.";
             return Err(OpsError::Conflict(Refusal::new("not_below_threshold", told)));
         }
         let new = Override {

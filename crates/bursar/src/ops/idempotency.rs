@@ -102,7 +102,10 @@ pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Fu
                 Ok(idempotency::renew(tx, &mark.person, &mark.key, mark.fence, until).await?)
             });
             if let Err(error) = renewed {
-                tracing::warn!(?error, "the key of a request that runs could not be held longer");
+                tracing::warn!(
+                    ?error,
+                    "the lease of a running request's idempotency key could not be renewed"
+                );
             }
         }
     };

@@ -600,7 +600,7 @@ async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page)
     let on = [("csrf", csrf), ("section", "methods"), ("enabled", "yes"), ("vendor", "paypal")];
     let tag = seen(&browser.read("/settings/payouts").await, "methods");
     let wrong = browser.post("/settings/payouts", &[&on[..], &[("seen", tag.as_str())]].concat()).await;
-    wrong.says("without a table nobody knows what to take off a payment. Nothing was saved.");
+    wrong.says("without a table Bursar does not know what to deduct from a payment. Nothing was saved.");
 }
 
 #[tokio::test]

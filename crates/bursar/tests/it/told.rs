@@ -653,7 +653,7 @@ async fn a_reward_in_a_draft_says_which_payout_it_waits_for() {
     assert!(page.contains("Can this be paid? In a payout"), "{page}");
     stage.one("settings two-person on").await.unwrap();
     let page = plain(&browser.read(&format!("/rewards/{reward}")).await.words());
-    assert!(page.contains("its release has not been asked for. The preparer must act."), "{page}");
+    assert!(page.contains("its release has not been requested. The preparer must act."), "{page}");
     stage.close(Ok(())).await;
 }
 

@@ -171,12 +171,12 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
     let (whom, pages) = whom(db, one).await?;
     let pages = safe_mode_and(pages);
     let vendor = one.vendor.label();
-    let lost = "after what is in this database, which was put back from a backup";
+    let lost = "after this database's data ends, as it was restored from a backup";
     if case.aspect == Aspect::Fee {
         return Ok(Known {
             label: "Fee of a payment made after the backup",
             message: format!(
-                "This is what {vendor} took for a payment of Bursar's of {}, made to {whom} {lost}. The books count neither.",
+                "This is the fee that {vendor} took for a payment of {} that Bursar made to {whom} {lost}. The books count neither.",
                 one.amount
             ),
             remedy: WITH_ITS_PAYMENT.to_owned(),
@@ -186,7 +186,7 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
         });
     }
     let message = format!(
-        "This is a payment of Bursar's, made to {whom} {lost}. The page Safe mode lists it, and the books do not count it."
+        "This is a payment that Bursar made to {whom} {lost}. The Safe mode page lists it, and the books do not count it."
     );
     let (remedy, label) = match (open, one.vendor) {
         (true, Vendor::Stripe) => (
@@ -241,7 +241,7 @@ async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> s
     Ok(Known {
         label: "Perhaps made after the backup",
         message: format!(
-            "By its amount and day this may be {which} after what is in this database, which was put back from a backup. \
+            "By its amount and day this may be {which} after this database's data ends, as it was restored from a backup. \
              {vendor} has not said whether it is. The books do not count it."
         ),
         remedy: format!(

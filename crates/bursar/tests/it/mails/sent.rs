@@ -222,7 +222,7 @@ async fn what_a_mail_server_refuses() {
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     crate::people::factor::set_up(&world, &mut browser).await;
     let page = browser.read(&format!("/outbox/{}", suppressed.id)).await;
-    page.says("This address takes no mails");
+    page.says("This address is suppressed");
     page.says("There is no such user here");
     let csrf = page.hidden("csrf");
     let lifted = browser.post_on("/outbox/lift", &[("csrf", &csrf), ("address", "nobody@example.com")]).await;

@@ -79,7 +79,7 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     held.says("his bank called");
     held.says("The payee is on hold. Note: his bank called. An administrator must act.");
     let silent = browser.post(&form("standing"), &[("csrf", &csrf), ("standing", "active")]).await;
-    silent.says("Say why; whoever looks at this payee next will want to know.");
+    silent.says("Write why; the next person who looks at this payee will want to know.");
     let off = [("csrf", csrf.as_str()), ("standing", "active"), ("reason", "settled")];
     browser.post_on(&form("standing"), &off).await.says("Standing Active");
     let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;

@@ -136,10 +136,10 @@ async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
     let theirs = opened.hidden("csrf");
     let delete = format!("/rewards/views/sv_{id}/delete");
     let refused = kim.post_on(&delete, &[("csrf", &theirs)]).await;
-    refused.says("Only whoever saved a view deletes it, or an administrator.");
+    refused.says("Only the person who saved a view, or an administrator, can delete it.");
     let rename = [("csrf", theirs.as_str()), ("name", "Mine now")];
     let refused = kim.post_on(&format!("/rewards/views/sv_{id}"), &rename).await;
-    refused.says("Only whoever saved a view renames it.");
+    refused.says("Only the person who saved a view can rename it.");
 
     let rename = [("csrf", csrf.as_str()), ("name", "Large")];
     pat.post_on(&format!("/rewards/views/sv_{id}"), &rename).await.says("“Large” is kept.");
@@ -175,7 +175,7 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     let edit = [("csrf", csrf.as_str()), ("amount", "1.00"), ("version", "2")];
     pat.post_on("/rewards/RW-000002/edit", &edit).await.says("waits for approval again");
     let page = pat.read(&first.to).await;
-    page.says("Not to be undone: Somebody has changed it since, so it stays as it is.");
+    page.says("Not to be undone: Somebody has changed it since, so its decision cannot be undone.");
     let undone = pat.post_on(&format!("{}/undo", first.to), &[("csrf", &csrf)]).await;
     undone.says("Undone: 10 rewards are what they were before. 1 was changed since");
     undone.says("Undone: Submitted again");

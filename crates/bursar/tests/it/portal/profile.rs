@@ -276,7 +276,7 @@ async fn who_may_say_where_the_money_goes() {
     let csrf = page.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("paypal_email", "cy@example.com")];
     let refused = cy.post_on("/portal/profile/me/paypal", &fields).await;
-    refused.says("PayPal cannot be chosen by you at the moment. Nothing was changed.");
+    refused.says("You cannot choose PayPal right now. Nothing was changed.");
     let fields = [("csrf", csrf.as_str()), ("country", "US")];
     let refused = cy.post_on("/portal/profile/me/stripe", &fields).await;
     refused.says("Stripe cannot be chosen by you at the moment. Nothing was changed.");

@@ -284,7 +284,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Mails keep their previous text.",
                 "Correct it. A GET on the same address lists the variables it may use.";
             template_fixed
-                "This mail is always sent in Bursar's own words, so that whoever weakens a safeguard cannot choose how others are told.",
+                "This mail always has Bursar's own text, so that a person who weakens a safeguard cannot choose how others are told.",
                 "Nothing was saved.",
                 "Leave it as it is.";
             nothing_to_explain
