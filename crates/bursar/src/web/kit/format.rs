@@ -295,10 +295,11 @@ pub fn detail(state: State) -> Option<&'static str> {
 }
 
 /// What a payment stands for that was paid out of the money that lay in the payee's balance.
-const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money that lay in their Stripe balance, or was paid by other means in its place. Two people have said so.";
+const PAID_OTHERWISE: &str = "The payment is complete: two people confirmed that the payee has the money from their Stripe balance, or was paid another way instead.";
 
 /// What a payment stands for that somebody made in another way.
-const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
+const PAID_OUTSIDE: &str =
+    "The vendor did not make this payment; somebody here marked the payee as paid another way.";
 
 /// How a payment stands and what that means for the money.
 pub fn meaning_of(transaction: &Transaction) -> &'static str {
@@ -314,13 +315,13 @@ fn by_people(transaction: &Transaction) -> Option<&'static str> {
     let reason = transaction.reason.as_ref().map(|reason| reason.code.as_str());
     match (transaction.state, reason) {
         (State::Failed, Some("not_made")) => Some(
-            "It was marked as not made by people here, so the books hold the money as ours and the rewards as owed. The timeline says who did. If the vendor turns out to have made it, settle it by hand as made.",
+            "People here settled it as not made, so in the books the money is ours and the rewards are owed. The timeline says who did. If it turns out that the vendor made it, settle it by hand as made.",
         ),
         (State::PayoutFailed, Some("not_made")) => Some(
-            "The payout to the bank was marked as not made by people here. The books hold the money as lying in the payee's Stripe balance; the rewards are still owed.",
+            "People here settled the bank payout as not made. In the books the money is in the payee's Stripe balance; the rewards are still owed.",
         ),
         (State::PayoutFailed, None) => Some(
-            "Stripe made the transfer, so the money lies in the payee's Stripe balance. No payout to their bank was made of it yet; the rewards are still owed.",
+            "Stripe made the transfer, so the money is in the payee's Stripe balance. It has not been paid out to their bank yet; the rewards are still owed.",
         ),
         (_, _) => None,
     }
@@ -332,17 +333,17 @@ pub fn meaning(state: State) -> &'static str {
         State::Queued => {
             "Pay was pressed and the payment is queued. Nothing has been sent to the vendor yet."
         }
-        State::Sending => "The payment is being sent to the vendor; its answer is awaited.",
+        State::Sending => "The payment is being sent to the vendor; Bursar is waiting for its answer.",
         State::Unknown => {
-            "The vendor gave no clear answer: none came, or an error did. It is not known whether it has the payment. Bursar asks again with the same key, which cannot pay twice."
+            "The vendor gave no answer, or an error. It is not known whether it has the payment. Bursar retries with the same key, which cannot pay twice."
         }
         State::Review | State::PayoutReview => {
-            "Bursar cannot find out by itself how this ended. Nothing more is sent until a person has looked at the vendor."
+            "Bursar cannot find out by itself how this ended. Nothing more is sent until a person has checked at the vendor."
         }
         State::Processing => "PayPal has the payment and is working on it.",
         State::OnHold => "PayPal is reviewing the payment. Nothing can be done here until it decides.",
         State::Unclaimed => {
-            "PayPal waits for the receiver to accept the money, for up to 30 days; unclaimed, it comes back by itself."
+            "PayPal waits up to 30 days for the receiver to claim the money; if unclaimed, it comes back by itself."
         }
         State::Transferred => {
             "The money is in the payee's Stripe balance. The payout to their bank has not been started yet."
@@ -351,27 +352,29 @@ pub fn meaning(state: State) -> &'static str {
             "The money is in the payee's Stripe balance; the payout to their bank is being started."
         }
         State::PayoutUnknown => {
-            "The money is in the payee's Stripe balance, and Stripe gave no clear answer about the payout to their bank. Bursar asks again with the same key."
+            "The money is in the payee's Stripe balance, and Stripe gave no clear answer about the payout to their bank. Bursar retries with the same key."
         }
         State::InTransit => "Stripe is paying the money out to the payee's bank.",
         State::Success => {
             "The payment is complete. For some days it can still come back: a bank may return it, and PayPal may reverse it."
         }
-        State::Failed => "Nothing was paid. The money is with us, and the rewards are still owed.",
+        State::Failed => "Nothing was paid. The money is in our balance, and the rewards are still owed.",
         State::PayoutFailed => {
-            "The payout to the bank failed. The money lies in the payee's Stripe balance, not with their bank; the rewards are still owed."
+            "The payout to the bank failed. The money is still in the payee's Stripe balance; the rewards are still owed."
         }
         State::PayoutCanceled => {
-            "The payout to the bank was canceled. The money lies in the payee's Stripe balance; the rewards are still owed."
+            "The payout to the bank was canceled. The money is still in the payee's Stripe balance; the rewards are still owed."
         }
-        State::Recalling => "The money is being fetched back from the payee's Stripe balance.",
-        State::Recalled => "The money is back with us.",
+        State::Recalling => {
+            "Bursar is asking Stripe to reverse the transfer, which brings the money back from the payee's Stripe balance."
+        }
+        State::Recalled => "The money is back in our balance.",
         State::Returned => "The money was not claimed and came back to us. The rewards are still owed.",
         State::Blocked => "PayPal stopped the payment and did not pay it. The rewards are still owed.",
         State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
         State::Reversed => "The vendor took the money back. The rewards are still owed.",
         State::WrittenOff => {
-            "Two people have said that the money in the payee's Stripe balance is lost: it does not come back to us. The rewards are still owed."
+            "Two people confirmed that the money in the payee's Stripe balance is lost: it does not come back to us. The rewards are still owed."
         }
     }
 }

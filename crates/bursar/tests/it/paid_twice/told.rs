@@ -117,7 +117,7 @@ async fn a_transfer_found_after_all_is_not_told_as_a_refusal_of_the_bank() {
     settle_first(&stage, &stage.world.actor).await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
     let page = browser.read("/transactions/PT-000001").await;
-    page.says("No payout to their bank was made of it yet");
+    page.says("It has not been paid out to their bank yet");
     assert!(!page.words().contains("The payout to the bank failed"), "{}", page.words());
     close(stage, Ok(())).await;
 }
