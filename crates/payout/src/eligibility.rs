@@ -211,7 +211,7 @@ blockers! {
         "The reward is already in a payout.", "It is paid when that payout is paid. To pay it in another payout, take it out of that one first.";
     /// The reward is in a payment.
     RewardInFlight = "reward_in_flight", Reward, Nobody,
-        "The reward is already in a payment.", "Open that payment to see how it stands.";
+        "The reward is already in a payment.", "Open that payment to see its status.";
     /// The reward was paid.
     RewardPaid = "reward_paid", Reward, Nobody,
         "The reward has been paid.", "Nothing to do.";

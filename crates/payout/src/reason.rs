@@ -434,7 +434,7 @@ fn status(code: &str) -> Option<Explanation> {
     Some(match code {
         "UNCLAIMED" => told(
             Cause::NotClaimed,
-            "The receiver has not accepted the money yet, and PayPal does not say why.",
+            "The receiver has not claimed the money yet, and PayPal does not say why.",
             "Ask the partner to open or confirm their PayPal account with this address.",
             Who::Partner,
         ),

@@ -317,7 +317,7 @@ fn mapped(config: &Config) -> String {
 fn required(config: &Config) -> String {
     let all: Vec<String> =
         config.oidc.require.iter().map(|one| format!("{}={}", one.claim, one.value)).collect();
-    if all.is_empty() { "(not set: whoever the provider knows)".to_owned() } else { all.join("; ") }
+    if all.is_empty() { "(not set: anybody the provider knows)".to_owned() } else { all.join("; ") }
 }
 
 fn trusted_proxies(config: &Config) -> String {

@@ -38,7 +38,7 @@ pub(super) async fn run(options: Options) -> Outcome {
         for one in &alike {
             let other = one.other.as_deref().unwrap_or_default();
             output::say(&format!(
-                "ids    alike  the external id {:?} of the {} {} reads like that of {other}; look whether both are one",
+                "ids    alike  the external id {:?} of the {} {} looks like that of {other}; check whether both are the same",
                 one.was, one.kind, one.subject
             ));
         }

@@ -51,7 +51,7 @@ pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answe
         }
     };
     looked.unwrap_or_else(|error| {
-        tracing::warn!(?error, key = of.key, "it could not be read where the money lies; nothing was sent");
+        tracing::warn!(?error, key = of.key, "it could not be read where the money is; nothing was sent");
         Some(waits(work, of, now))
     })
 }

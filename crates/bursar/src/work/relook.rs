@@ -94,7 +94,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
         Ok(true) => Looked::Through,
         Ok(false) => Looked::NotAnswered,
         Err(error) => {
-            tracing::warn!(payment = %id, %error, "a payment could not be looked through after the database was put back");
+            tracing::warn!(payment = %id, %error, "a payment could not be searched for after the database was restored");
             match error {
                 ReadError::Missing | ReadError::Refused { .. } => Looked::NotShown,
                 ReadError::Credentials(_)

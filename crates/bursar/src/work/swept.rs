@@ -134,11 +134,11 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
         Ok(taken) => taken,
         // An answer, but unusable: it must not keep long-waiting payouts from a person.
         Err(ReadError::Unreadable(why)) => {
-            tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
+            tracing::warn!(%account, why, "an account could not be checked: the answer cannot be read");
             Taken { untold: true, ..Taken::default() }
         }
         Err(error) => {
-            tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be looked through");
+            tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be checked");
             return Ok(Outcome { still: waits(gone).collect(), ..outcome });
         }
     };

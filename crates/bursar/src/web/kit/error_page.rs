@@ -121,10 +121,10 @@ fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
     let (title, detail) = match (unreadable, told.code == "blocked") {
         (true, _) => (
             "This payment's record cannot be read",
-            "Nothing more is sent for it. What was sent already goes on at the vendor; look there. The other payments go on.",
+            "Nothing more is sent for it. What was already sent continues at the vendor; check there. The other payments go on.",
         ),
         // What an answer to a program calls by its name stands below.
-        (false, true) => (title, "Something stands in the way, so nothing was done."),
+        (false, true) => (title, "At least one gate is closed, so nothing was done."),
         (false, false) => (title, told.detail.as_str()),
     };
     let errors =

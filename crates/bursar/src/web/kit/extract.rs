@@ -275,7 +275,7 @@ fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
                     return Some(name_too_long());
                 }
                 if !seen.insert(name.as_str()) {
-                    let told = "This key stands twice in the same object.".to_owned();
+                    let told = "This key is in the same object twice.".to_owned();
                     return Some(FieldError::here("duplicate_key", told).under(name));
                 }
                 unsound(value, depth + 1).map(|error| error.under(name))
@@ -439,7 +439,7 @@ impl de::Error for Wrong {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new(format!("/{field}"), "duplicate_key", "This stands twice.".to_owned())
+        Self::new(format!("/{field}"), "duplicate_key", "This is given twice.".to_owned())
     }
 }
 

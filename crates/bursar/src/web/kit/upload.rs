@@ -111,7 +111,7 @@ fn told(error: &multer::Error, limit: usize) -> Fault {
 
 fn too_large(limit: usize) -> Fault {
     let told = format!(
-        "The file is larger than the {} MB that are taken at once, so nothing was stored. Split it into several files, each with the header.",
+        "The file is larger than the limit of {} MB, so nothing was stored. Split it into several files, each with the header.",
         limit >> 20
     );
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)

@@ -317,7 +317,7 @@ async fn a_forged_or_broken_form_stores_nothing() {
     let large = vec![b'x'; (32 << 20) + 1];
     let large = browser.send_parts("/imports/new", &[word, what, ("file", Some("q.csv"), &large)]).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
-    large.says("The file is larger than the 32 MB that are taken at once, so nothing was stored.");
+    large.says("The file is larger than the limit of 32 MB, so nothing was stored.");
     let elsewhere = browser.send_parts("/rewards/new", &[word, what]).await;
     assert_eq!(elsewhere.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "other forms take no files");
 

@@ -134,8 +134,8 @@ async fn a_movement_that_fits_what_was_called_not_made_names_it() {
     drop(db);
     let cases: Vec<_> = days.iter().flat_map(|day| &day.cases).filter(|case| case.known.is_some()).collect();
     assert_eq!(cases.len(), 1, "{days:?}");
-    assert_eq!(cases[0].label(), "Fits what was called not made");
-    assert!(cases[0].message().contains("just as much as PT-000001 was to pay"), "{}", cases[0].message());
+    assert_eq!(cases[0].label(), "Matches a payment settled as not made");
+    assert!(cases[0].message().contains("exactly the amount of PT-000001"), "{}", cases[0].message());
     assert_eq!(
         cases[0].known.as_ref().unwrap().pages,
         [("/transactions/PT-000001".into(), "PT-000001".into())]
@@ -149,6 +149,6 @@ async fn a_movement_that_fits_what_was_called_not_made_names_it() {
     let known: Vec<_> =
         days.iter().flat_map(|day| &day.cases).filter_map(|case| case.known.as_ref()).collect();
     assert_eq!(known.len(), 1, "{days:?}");
-    assert_eq!(known[0].label, "Fits what was called not made");
+    assert_eq!(known[0].label, "Matches a payment settled as not made");
     close(stage, Ok(())).await;
 }
