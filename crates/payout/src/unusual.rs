@@ -345,8 +345,8 @@ mod tests {
             told,
             [
                 "RW-000003 was in PT-000009 before, which ended as Payout Failed.",
-                "RW-000002 was in PT-000008 before, which ended as Failed. That it was not paid is what people say, or what \
-                 nobody found: look at the vendor once more.",
+                "RW-000002 was in PT-000008 before, which ended as Failed. That it was not paid rests on people's word, or on a \
+                 look-up that found nothing: check at the vendor once more.",
                 "RW-000001, RW-000002, RW-000003, RW-000004, RW-000005 and 2 more were in PT-000004 before, \
                  which ended as Payout Failed (refunded).",
             ]
@@ -418,7 +418,7 @@ mod tests {
                 Finding::FarAboveAverage { average, payments: 3 },
                 Kind::FarAboveAverage,
                 None,
-                "3 payments of the last 12 months were 1.00 USD on average.",
+                "3 payments in the last 12 months averaged 1.00 USD.",
             ),
         ];
         for (finding, kind, at, sentence) in rows {

@@ -415,7 +415,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
         .unwrap();
     let path = path.display().to_string();
     for (arguments, says) in [
-        (vec!["--dry-run"], "1 would be accepted, 0 already there, 0 refused"),
+        (vec!["--dry-run"], "1 would be accepted, 0 already entered, 0 refused"),
         (vec!["--dry-run", "--json"], "\"new\":\"o…@example.com\""),
         (vec![], "1 destination is changed"),
     ] {
@@ -425,7 +425,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
         assert!(good == entered && told.replace("\": \"", "\":\"").contains(says), "{told}");
     }
     let (good, told) = crate::reconciliation::command(&world, &["import", "partners", &path]).await;
-    assert!(good && told.contains("0 accepted, 1 already there, 0 refused"), "{told}");
+    assert!(good && told.contains("0 accepted, 1 already entered, 0 refused"), "{told}");
     world.close().await;
 }
 

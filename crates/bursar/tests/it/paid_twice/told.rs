@@ -85,7 +85,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
     let payment = browser.read("/transactions/PT-000001").await;
     payment.says("Taken back RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
-    payment.says("Paid twice: PT-000001 had paid it after all.");
+    payment.says("Paid twice: PT-000001 paid it after all.");
     let payee = payment.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap();
     let of_payee = format!("/partners/{payee}");
     let payee = browser.read(&of_payee).await;
