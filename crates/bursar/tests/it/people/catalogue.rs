@@ -68,7 +68,7 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
             ("active", "yes"),
         ]
     };
-    send(&mut kim, &form, "/activities/new", &activity("5.005", "USD")).await.says("digits");
+    send(&mut kim, &form, "/activities/new", &activity("5.005", "USD")).await.says("decimals");
     send(&mut kim, &form, "/activities/new", &activity("5", "")).await.says("This program gives money");
     send(&mut kim, &form, "/activities/new", &activity("5", "XXX")).await.says("currency");
     let made = send(&mut kim, &form, "/activities/new", &activity("420.5", "usd")).await;
