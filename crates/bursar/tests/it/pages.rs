@@ -426,12 +426,12 @@ async fn paying_exactly_what_was_seen_and_once() {
     let one = browser.read(&format!("/transactions/{number}")).await;
     one.says("Pay was pressed and the payment is queued.");
     // What keeps all three closed is said once.
-    one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
+    one.says("Resubmit Return to pool Mark as paid outside Nothing has been sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
     resubmitted.says("Tick first that you have looked. Nothing was done.");
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &sure).await;
-    resubmitted.says("Nothing was sent yet");
+    resubmitted.says("Nothing has been sent yet");
     world.close().await;
 }
 

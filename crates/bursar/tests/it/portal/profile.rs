@@ -279,7 +279,7 @@ async fn who_may_say_where_the_money_goes() {
     refused.says("You cannot choose PayPal right now. Nothing was changed.");
     let fields = [("csrf", csrf.as_str()), ("country", "US")];
     let refused = cy.post_on("/portal/profile/me/stripe", &fields).await;
-    refused.says("Stripe cannot be chosen by you at the moment. Nothing was changed.");
+    refused.says("You cannot choose Stripe right now. Nothing was changed.");
 
     let mut boss = Browser::of(&world, Role::PartnerAdmin, "boss").await;
     let page = cy.read("/portal/profile").await;
