@@ -211,7 +211,7 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     // They were changed by that, so only those that never were in it go back.
     world.pass(601 * SECOND);
     let late = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
-    late.says("More than ten minutes have passed, so this decision stays.");
+    late.says("More than ten minutes have passed, so this decision can no longer be undone.");
     assert_eq!(owed(&world).await, before);
     world.close().await;
 }
