@@ -124,7 +124,7 @@ blockers! {
         "Paying this would exceed a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";
     /// Pay was pressed earlier.
     AlreadyPaying = "already_paying", Batch, Nobody,
-        "This batch has been paid already.", "Nothing to do: follow its payments.";
+        "This batch has already been paid.", "Nothing to do: follow its payments.";
     /// Safe mode is on, as after a restore.
     SafeMode = "safe_mode", Batch, Admin,
         "Safe mode is on: nothing is sent, and nobody can change a payment or decide on a reward.",

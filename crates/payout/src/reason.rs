@@ -126,7 +126,7 @@ pub fn explain_at(code: &str, state: State) -> Explanation {
         Cause::Funds if at_stripe(state) => told(
             Cause::Funds,
             "There was not enough available money in the payee's Stripe balance yet for the payout to their bank.",
-            "Wait: Stripe makes the money available within a day or two, and Bursar then begins the payout by itself. If it does not, Bursar looks for the money and says so.",
+            "Wait: Stripe makes the money available within a day or two, and Bursar then starts the payout by itself. If it does not, Bursar looks for the money and says so.",
             Who::Vendor,
         ),
         Cause::Amount if parked => Explanation {
@@ -462,7 +462,7 @@ fn status(code: &str) -> Option<Explanation> {
         "ONHOLD" => told(
             Cause::Held,
             "PayPal is reviewing the payment and does not say why.",
-            "Wait; ask PayPal if it takes long.",
+            "Wait; ask PayPal if it takes too long.",
             Who::Vendor,
         ),
         "FAILED" => told(

@@ -493,7 +493,7 @@ const BLOCKED: &[Choice] = &[
 const REFUNDED: &[Choice] = &[
     choice(Deed::Outside, Who::Payer, "Ask the partner why they sent the money back."),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If they want it after all at the same address, resubmit."),
+    choice(Deed::Resubmit, Who::Payer, "If they want it at the same address after all, resubmit."),
     OUTSIDE,
 ];
 

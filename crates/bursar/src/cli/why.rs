@@ -57,7 +57,7 @@ pub fn lines(why: &Why) -> Vec<String> {
     lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against, moved(why))));
     lines.extend(why.said_by.iter().map(|name| {
         format!(
-            "    {name} has recorded what happened to it. It takes effect when another person confirms it on its page."
+            "    {name} has recorded what happened to it. That takes effect when another person confirms it on its page."
         )
     }));
     if !why.closed.is_empty() {

@@ -175,7 +175,7 @@ impl NotNow {
                 "PayPal has already been asked to cancel it. It stays unclaimed here until PayPal says that the money is back."
             }
             Self::NothingInDoubt => {
-                "This payment needs nobody: Bursar finds out its outcome by itself. Refresh asks the vendor now."
+                "This payment needs no action: Bursar finds out its outcome by itself. Refresh asks the vendor now."
             }
         }
     }

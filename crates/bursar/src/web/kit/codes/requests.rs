@@ -223,9 +223,9 @@ pub(super) const AREAS: &[Area] = &[
         lead: "Nothing was done; in a file, only the row with the error is refused.",
         rows: rows! {
             unknown_currency
-                "Rewards cannot be paid in this currency, or the currency has ended. Thresholds for tax reports are in USD only.",
+                "Rewards cannot be paid in this currency, or the currency is no longer in use. Thresholds for tax reports are in USD only.",
                 "",
-                "Write its three letters, like USD; the detail names the successor of one that has ended.";
+                "Write its three letters, like USD; the detail names the successor of one that is no longer in use.";
             money_or_points
                 "The value is given as money and as points.",
                 "",
