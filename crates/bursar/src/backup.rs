@@ -122,7 +122,7 @@ pub fn manifest_of(backup: &Path) -> io::Result<Manifest> {
     let mut file = File::open(backup)?;
     let none = || {
         io::Error::other(
-            "it is no backup made by `bursar backup`, or its end is missing. Take another backup; a database file that was copied by hand is put in place by hand",
+            "it is not a backup made by `bursar backup`, or it is truncated. Use another backup; restore a database file that was copied by hand by hand as well",
         )
     };
     let length = file.metadata()?.len();
@@ -132,11 +132,11 @@ pub fn manifest_of(backup: &Path) -> io::Result<Manifest> {
     file.read_to_end(&mut page)?;
     let manifest: Manifest = serde_json::from_slice(page.trim_ascii_end()).map_err(|_| none())?;
     if manifest.bursar_backup != FORMAT {
-        return Err(io::Error::other("it has a format that this version does not know; use a newer Bursar"));
+        return Err(io::Error::other("its format is newer than this version supports; use a newer Bursar"));
     }
     if manifest.bytes != start {
         return Err(io::Error::other(format!(
-            "it is damaged: it should hold {} bytes of the database and holds {start}. Take another backup",
+            "it is damaged: it should hold {} bytes of the database, but holds {start}. Use another backup",
             manifest.bytes
         )));
     }
@@ -167,7 +167,7 @@ fn copy_proven(backup: &Path, to: &Path, manifest: &Manifest, mut told: impl FnM
     into.sync_all()?;
     if (bytes, &sha256) != (manifest.bytes, &manifest.sha256) {
         return Err(io::Error::other(format!(
-            "it is damaged: its SHA-256 is {sha256}, and it was {} when it was made. Take another backup",
+            "it is damaged: its SHA-256 is {sha256}, but it was {} when it was made. Use another backup",
             manifest.sha256
         )));
     }
@@ -222,9 +222,9 @@ mod tests {
         flipped[5_000] = 8;
         for (broken, why) in [
             (flipped, "SHA-256"),
-            (whole[..9_000].to_vec(), "end is missing"),
+            (whole[..9_000].to_vec(), "truncated"),
             (whole[1_000..].to_vec(), "should hold 10000 bytes"),
-            (vec![7_u8; 10], "end is missing"),
+            (vec![7_u8; 10], "truncated"),
         ] {
             std::fs::write(at("broken"), broken).unwrap();
             let told = unpack(&at("broken"), &at("other"), |_| ()).unwrap_err().to_string();

@@ -101,7 +101,7 @@ impl Mark {
         if let Some(why) = trouble.as_ref().filter(|_| written.trouble.is_none()) {
             tracing::warn!(
                 file = %file.display(), why,
-                "the mark beside the key cannot be written, so an old database that is put back later would not be noticed from this machine. Payments go on; make its folder writable for Bursar, or name another file with BURSAR_MARK_FILE"
+                "the mark beside the key cannot be written, so Bursar on this machine would not notice an old database that is restored later. Payments go on; make its folder writable for Bursar, or name another file with BURSAR_MARK_FILE"
             );
         }
         *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble };

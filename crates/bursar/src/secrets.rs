@@ -66,7 +66,7 @@ fn must_be_kept(path: &Path, with_it: &str, then: &str) -> std::io::Result<()> {
     }
     let file = path.display();
     Err(std::io::Error::other(format!(
-        "others on this machine can read or change it{with_it}. Run `chmod 600 {file}` (its group may read it, 0440, where it belongs to root or to the user that runs Bursar); if somebody may have read it{then}"
+        "others on this machine can read or change it{with_it}. Run `chmod 600 {file}` (its group may read it, 0440, if it belongs to root or to the user that runs Bursar); if somebody may have read it{then}"
     )))
 }
 

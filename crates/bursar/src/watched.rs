@@ -46,7 +46,7 @@ where
                 tracing::error!(
                     name = of.name,
                     panic = words.unwrap_or("without words"),
-                    "a loop panicked and is begun again; what it held lapses and is driven on"
+                    "a worker loop panicked and is restarted; its leases expire and its work is picked up again"
                 );
                 metrics::counter!("bursar_loop_panics_total", "loop" => of.name).increment(1);
                 tokio::select! {

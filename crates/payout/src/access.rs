@@ -93,7 +93,7 @@ impl Role {
             Self::Payer => "prepares, releases and pays payouts",
             Self::Auditor => "reads everything, changes nothing",
             Self::PartnerAdmin => "a partner who sees their whole account",
-            Self::Partner => "a partner who sees what is their own",
+            Self::Partner => "a partner who sees only their own data",
         }
     }
 
@@ -123,18 +123,18 @@ pub struct Held {
 pub fn may_become(held: Held, after: Option<Role>) -> Result<(), Refusal> {
     let stays_admin = after == Some(Role::Admin);
     if held.is_oneself && after.is_none() {
-        let told = "You cannot shut yourself out. Another administrator can.";
+        let told = "You cannot remove your own access. Another administrator can.";
         return Err(Refusal::new("own_login", told));
     }
     if held.role != Some(Role::Admin) || stays_admin {
         return Ok(());
     }
     if held.is_oneself {
-        let told = "You cannot give away your own administrator's role. Another administrator can take it.";
+        let told = "You cannot give up your own administrator role. Another administrator can change it.";
         return Err(Refusal::new("own_role", told).at("role"));
     }
     if held.other_admins == 0 {
-        let told = "This is the last administrator who can sign in. Make another one first.";
+        let told = "This is the last administrator who can sign in. Add another one first.";
         return Err(Refusal::new("last_admin", told).at("role"));
     }
     Ok(())
@@ -149,7 +149,7 @@ pub fn may_change_role(from: Role, to: Role) -> Result<(), Refusal> {
         return Ok(());
     }
     let told = match from.is_partners() {
-        true => "A partner's login stays a partner's. Invite a colleague with an address of their own.",
+        true => "A partner's login cannot become a colleague's. Invite the colleague with their own address.",
         false => "A colleague does not become a partner. Invite the partner from their own page.",
     };
     Err(Refusal::new("wrong_role", told).at("role"))
@@ -200,7 +200,10 @@ mod tests {
         for partner in partners {
             assert!(partner.is_partners(), "{partner:?}");
             assert!(partners.iter().all(|to| told(partner, *to).is_empty()), "{partner:?}");
-            assert!(ours.iter().all(|to| told(partner, *to).contains("stays a partner's")), "{partner:?}");
+            assert!(
+                ours.iter().all(|to| told(partner, *to).contains("cannot become a colleague's")),
+                "{partner:?}"
+            );
         }
     }
 

@@ -108,39 +108,39 @@ blockers! {
     /// The vendor refused our credentials.
     VendorCredentialsRejected = "vendor_credentials_rejected", Claim, Admin,
         "The vendor refuses our credentials, so payments to it are paused. Nothing has failed.",
-        "Save working credentials in Payout Settings; payments go on by themselves.";
+        "Save working credentials in Payout Settings; payments then continue by themselves.";
     /// The payment was promised from another vendor account than the connected one.
     OtherVendorAccount = "other_vendor_account", Claim, Admin,
-        "The payment belongs to another account of the vendor than the one that is connected, or it is not certain which one is, so nothing is sent: it might be paid a second time. Nothing has failed.",
-        "Save credentials of the account that it was promised from in Payout Settings; the payment goes on by itself.";
+        "The payment belongs to another account at the vendor than the one connected now, or Bursar cannot tell which account is connected. Nothing is sent, because it could be paid twice. Nothing has failed.",
+        "In Payout Settings, save credentials of the account it was to be paid from; the payment then continues by itself.";
     /// The vendor balance does not cover the batch.
     VendorBalanceLow = "vendor_balance_low", Batch, Payer,
         "The balance at the vendor does not cover the batch and its fees.", "Add money at the vendor, or take claims out of the batch.";
     /// The two-person rule requires a release.
     ReleaseNeedsOtherPerson = "release_needs_other_person", Batch, Payer,
-        "Another person must release this batch before it is paid.", "Ask a payer who neither prepared nor changed the batch to release it; a release holds for a day.";
+        "Another person must release this batch before it is paid.", "Ask a payer who neither prepared nor changed the batch to release it; a release is valid for a day.";
     /// One of the operator's limits would be exceeded.
     OverLimit = "over_limit", Batch, Payer,
-        "Paying this would go over a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";
+        "Paying this would exceed a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";
     /// Pay was pressed earlier.
     AlreadyPaying = "already_paying", Batch, Nobody,
-        "This batch has been paid already.", "Nothing to do: follow its payments.";
+        "This batch has already been paid.", "Nothing to do: follow its payments.";
     /// Safe mode is on, as after a restore.
     SafeMode = "safe_mode", Batch, Admin,
-        "Safe mode is on: nothing is sent, and nobody changes a payment or decides about a reward.",
+        "Safe mode is on: nothing is sent, and nobody can change a payment or decide on a reward.",
         "Open Safe mode: it says why it is on and what keeps it on. An administrator ends it there.";
     /// An invariant of the ledger is violated (the brake).
     BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
-        "A rule about the money is broken, so nothing is sent until an administrator has looked. Nothing has failed.",
-        "See what does not hold under Activity log, What must hold; find out why, and let payments go on there.";
+        "A money rule is broken, so nothing is sent until an administrator has looked into it. Nothing has failed.",
+        "See which rule is broken under Activity log, What must hold. Find out why, then let payments go on there.";
     /// The transfer behind a bank payout was reversed.
     TransferReversed = "transfer_reversed", Claim, Payer,
         "The payment's transfer was reversed at Stripe, wholly or in part, so a bank payout would take another payment's money.",
-        "Where all of it came back, the payment ends by itself and its rewards are free. Where a part did, settle it by hand as not made, then return it to the pool: what is left of the transfer is brought back, and its rewards are paid by a new payment.";
+        "If the whole transfer came back, the payment ends by itself and its rewards are free. If only part of it did, settle it by hand as not made, then return it to the pool: the rest of the transfer is brought back, and a new payment pays its rewards.";
     /// After a restore, the vendor has a payment of the same rewards.
     UnknownAtVendor = "unknown_at_vendor", Claim, Admin,
-        "The vendor has something of this payment that is not known here, because the database was put back. Nothing more of it is sent until somebody has settled what was found.",
-        "Open Safe mode, which lists what was found, and settle the payment by hand: as made under that id, or as not made where the vendor shows that it moved no money.";
+        "The vendor has a record of this payment that Bursar lacks, because the database was restored. Nothing more is sent for it until somebody has settled what was found.",
+        "Open Safe mode, which lists what was found, and settle the payment by hand: as made under that id, or as not made if the vendor shows that no money moved.";
     /// The payee has no payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
         "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";
@@ -149,7 +149,7 @@ blockers! {
         "The vendor says that the payee's payout profile is not ready to be paid to.", "Ask the partner to finish what the vendor asks of them.";
     /// The destination is in its cooling-off period.
     ProfileChangedRecently = "profile_changed_recently", Claim, Nobody,
-        "The payee's destination was changed a short time ago and waits out its cooling-off.", "Wait until the cooling-off is over.";
+        "The payee's destination was changed recently and is still in its cooling-off.", "Wait until the cooling-off is over.";
     /// The destination is not the one Pay froze.
     DestinationChanged = "destination_changed", Claim, Payer,
         "The payee's destination is not the one this was approved for.", "Check the new destination with the payee, then return the payment to the pool and pay its rewards in the next payout.";
@@ -164,7 +164,7 @@ blockers! {
         "The payee's total is under the earning threshold.", "Wait until more rewards are approved.";
     /// The payment exceeds the maximum for a single payment.
     AboveVendorMax = "above_vendor_max", Claim, Admin,
-        "The payment is larger than the most set for this vendor and currency.", "Take rewards out of the claim, or raise the maximum in Payout Settings.";
+        "The payment is over the maximum set for this vendor and currency.", "Take rewards out of the claim, or raise the maximum in Payout Settings.";
     /// The vendor cannot pay this currency to the payee.
     CurrencyUnsupported = "currency_unsupported", Claim, Partner,
         "The vendor cannot pay this currency to the payee.", "Ask the payee to add a bank account in this currency or to choose the other vendor.";
@@ -176,20 +176,20 @@ blockers! {
         "The vendor cannot pay this fraction of the currency.", "Change the rewards so that they add up to an amount the vendor can pay.";
     /// Clawbacks and fees leave nothing to pay.
     NetNotPositive = "net_not_positive", Claim, Nobody,
-        "After clawbacks and fees nothing is left to pay.", "Wait until the payee has earned more.";
+        "Nothing is left to pay after clawbacks and fees.", "Wait until the payee has earned more.";
     /// A clawback of the payee is missing from the claim.
     ClawbackLeftOut = "clawback_left_out", Claim, Preparer,
         "The payee has a clawback in this currency that is not in the claim.", "Add it to the batch: add any reward of the payee, or the clawback itself.";
     /// The total exceeds what a single payment can be.
     TotalTooLarge = "total_too_large", Claim, Preparer,
-        "The claim comes to more than one payment can be.", "Take rewards out of it, and look whether one of their values is a mistake.";
+        "The claim's total is more than a single payment can hold.", "Take rewards out of it, and check whether one of their values is a mistake.";
     /// The vendor's fee for this currency is not configured.
     FeeTableMissing = "fee_table_missing", Claim, Admin,
-        "The payee bears the vendor's fee, and nobody has entered what the vendor takes in this currency.",
-        "Enter the vendor's fee for this currency in Payout Settings under Fees, or let the company bear the fees.";
+        "The payee bears the vendor's fee, and nobody has entered the vendor's fee for this currency.",
+        "Enter the vendor's fee in Payout Settings under Fees, or let the company bear the fees.";
     /// The payee is on hold.
     PartnerOnHold = "partner_on_hold", Claim, Admin,
-        "The payee is on hold.", "Read the note on the payee's page, or the flag on their destination there, and take it off when it is settled.";
+        "The payee is on hold.", "Read the note on the payee's page, or the flag on their destination there, and lift it once the matter is settled.";
     /// The payee is closed.
     PartnerClosed = "partner_closed", Claim, Admin,
         "The payee is closed.", "Open the payee again, or void the reward with a reason.";
@@ -208,29 +208,29 @@ blockers! {
         "Points are not paid out.", "Nothing to do.";
     /// The reward is in another batch.
     RewardInBatch = "reward_in_batch", Reward, Payer,
-        "The reward is in a payout already.", "It is paid when that payout is paid. To pay it with another one, take it out of that one first.";
+        "The reward is already in a payout.", "It is paid when that payout is paid. To pay it in another payout, take it out of that one first.";
     /// The reward is in a payment.
     RewardInFlight = "reward_in_flight", Reward, Nobody,
-        "The reward is in a payment already.", "Open that payment to see how it stands.";
+        "The reward is already in a payment.", "Open that payment to see its status.";
     /// The reward was paid.
     RewardPaid = "reward_paid", Reward, Nobody,
         "The reward has been paid.", "Nothing to do.";
     /// The vendor reports that an earlier payment of the reward was made after all.
     PaymentContradicted = "payment_contradicted", Reward, Payer,
-        "The vendor says something else of a payment of this reward than the books hold: money may have moved that they do not count. Paying the reward again could pay it twice.",
-        "Open that payment and settle it by hand: as made or as not made. Where nothing waits there, the vendor has just told of it and Bursar is asking; that takes minutes, and two days at the most.";
+        "The vendor and the books disagree about a payment of this reward, so money may have moved that the books do not show. Paying the reward again could pay it twice.",
+        "Open that payment and settle it by hand, as made or as not made. If nothing there needs you, the vendor has only just reported it and Bursar is checking, which takes minutes, at most two days.";
     /// The transfer is made, but the money is not available yet.
     WaitingForFunds = "waiting_for_funds", Claim, Vendor,
         "The money is in the payee's Stripe balance and is not available yet, so the bank payout has not been started.",
         "Wait: Stripe makes it available within a day or two. If it does not, Bursar looks for the money and says so.";
     /// The transfer is made, but the money is missing.
     MoneyMissing = "money_missing", Claim, Payer,
-        "The money was transferred to the payee's Stripe balance and is not there any more, and no payout is known that took it.",
+        "The money was transferred to the payee's Stripe balance and is no longer there, and no known payout took it.",
         "Look at the payee's account in Stripe: find out where the money went, then settle the payment by hand.";
     /// The payment's record cannot be processed.
     SetAside = "set_aside", Claim, Admin,
-        "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until that is put right, and the others go on.",
-        "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.";
+        "Bursar cannot process the record of this payment, so it was set aside: nothing more is sent for it until the record is fixed. Other payments go on.",
+        "Check the log for what is wrong with the record and have it fixed; Bursar retries it every hour.";
     /// The actor's role does not allow it.
     PermissionDenied = "permission_denied", Person, Admin,
         "Your role does not allow this.", "Ask an administrator.";
@@ -487,11 +487,11 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
     }
     if code == Code::AboveVendorMax {
         let most = profile.and_then(|profile| settings.maximum(profile.vendor, net.currency));
-        return most.map(|most| format!("It is {net}; the most is {most}."));
+        return most.map(|most| format!("It is {net}; the maximum is {most}."));
     }
     if code == Code::FeeTableMissing {
         let vendor = profile.map(|profile| profile.vendor.label());
-        return vendor.map(|vendor| format!("It is {vendor}'s fee in {} that is missing.", net.currency));
+        return vendor.map(|vendor| format!("Missing: {vendor}'s fee in {}.", net.currency));
     }
     note_on_payee(code, facts)
 }
@@ -502,7 +502,7 @@ pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
     let profile = facts.profile.as_ref();
     if matches!(code, Code::PartnerOnHold | Code::PartnerClosed) {
         let told = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
-        return told.map(|note| format!("The note on it: {}.", note.trim_end_matches('.')));
+        return told.map(|note| format!("Note: {}.", note.trim_end_matches('.')));
     }
     if code == Code::ProfileIncomplete {
         let told = profile.and_then(|profile| Some((profile.vendor, profile.why_not.as_deref()?)));
@@ -529,12 +529,12 @@ pub struct Spending {
 pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
     let limits = &settings.limits;
     let rows = [
-        (&limits.per_batch, &spending.batch, "This payout comes to", "per payout"),
-        (&limits.per_day, &spending.day, "With it, what is paid today (UTC) comes to", "per day"),
+        (&limits.per_batch, &spending.batch, "This payout totals", "per payout"),
+        (&limits.per_day, &spending.day, "With it, today's payments (UTC) total", "per day"),
         (
             &limits.per_person_per_day,
             &spending.person,
-            "With it, what you pay today (UTC) comes to",
+            "With it, your payments today (UTC) total",
             "per person and day",
         ),
     ];

@@ -19,7 +19,7 @@ use crate::ids::{AccountId, ActivityId, PartnerId, ProgramId, RewardId};
 pub fn entered(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
     if is_ours(&normal) || is_given_by_us(&normal) {
-        let told = "This reads like an id that Bursar gives itself, so it would name two things. Use the id that it has in your own system.";
+        let told = "This looks like one of Bursar's own ids, so it could mean two things. Use the id from your own system.";
         return Err(Refusal::new("reserved_id", told));
     }
     Ok(normal)
@@ -33,7 +33,7 @@ pub fn referred(text: &str) -> Result<String, Refusal> {
     let text = bare(text);
     if let Some((place, sign)) = (1_usize..).zip(text.chars()).find(|(_, letter)| is_unseen(*letter)) {
         let told = format!(
-            "Character {place} of this id is {}, which nobody sees. Delete it, or type the id anew.",
+            "Character {place} of this id is {}, which is invisible. Delete it, or type the id again.",
             name(sign)
         );
         return Err(Refusal::new("invalid", told));
@@ -50,7 +50,7 @@ pub fn in_file(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
     if is_scientific(&normal) {
         let told = format!(
-            "{normal} is what a spreadsheet made of a long number: its last digits are lost. Format the column as text, enter the id again and save the file."
+            "{normal} is what a spreadsheet turned a long number into: its last digits are lost. Format the column as text, enter the id again and save the file."
         );
         return Err(Refusal::new("scientific_notation", told));
     }
@@ -169,10 +169,10 @@ fn name(sign: char) -> String {
         '\u{2060}' => "a word joiner",
         '\u{feff}' => "a byte-order mark",
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            "a mark of writing direction"
+            "a text direction mark"
         }
-        control if control.is_control() => "a control sign",
-        _ => "an invisible sign",
+        control if control.is_control() => "a control character",
+        _ => "an invisible character",
     };
     format!("{known} (U+{:04X})", u32::from(sign))
 }
@@ -227,14 +227,14 @@ mod tests {
             ('\u{2028}', "a line break (U+2028)"),
             ('\u{85}', "a line break (U+0085)"),
             ('\u{feff}', "byte-order mark (U+FEFF)"),
-            ('\u{202e}', "mark of writing direction (U+202E)"),
-            ('\u{2066}', "mark of writing direction (U+2066)"),
+            ('\u{202e}', "text direction mark (U+202E)"),
+            ('\u{2066}', "text direction mark (U+2066)"),
             ('\u{ad}', "soft hyphen (U+00AD)"),
             ('\t', "a tab (U+0009)"),
             ('\n', "a line break (U+000A)"),
-            ('\u{7}', "a control sign (U+0007)"),
-            ('\u{e0041}', "an invisible sign (U+E0041)"),
-            ('\u{fe0f}', "an invisible sign (U+FE0F)"),
+            ('\u{7}', "a control character (U+0007)"),
+            ('\u{e0041}', "an invisible character (U+E0041)"),
+            ('\u{fe0f}', "an invisible character (U+FE0F)"),
         ] {
             for text in [format!("{sign}INV-88"), format!("INV-{sign}88"), format!("INV-88{sign}")] {
                 let refusal = entered(&text).unwrap_err();

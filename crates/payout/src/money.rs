@@ -66,59 +66,20 @@ const SMALL_UNITS: &[&str] = &[
 /// Currencies that have ended, and what to write instead. Those also in [`CURRENCIES`] ended after rewards could be
 /// entered in them: existing rewards stay readable, but no new one is entered.
 const ENDED: &[(&str, &str)] = &[
-    (
-        "ANG",
-        "The Antillean guilder (ANG) ended on 30 June 2025 and nobody can be paid in it; enter the amount in XCG, its successor.",
-    ),
-    (
-        "BGN",
-        "The Bulgarian lev (BGN) ended on 31 December 2025 and nobody can be paid in it; enter the amount in EUR, its successor.",
-    ),
-    (
-        "BYR",
-        "The old Belarusian rouble (BYR) has ended and nobody can be paid in it; enter the amount in BYN, its successor.",
-    ),
-    (
-        "CUC",
-        "The convertible peso (CUC) has ended and nobody can be paid in it; enter the amount in CUP, its successor.",
-    ),
-    (
-        "HRK",
-        "The Croatian kuna (HRK) has ended and nobody can be paid in it; enter the amount in EUR, its successor.",
-    ),
-    (
-        "LTL",
-        "The Lithuanian litas (LTL) has ended and nobody can be paid in it; enter the amount in EUR, its successor.",
-    ),
-    (
-        "LVL",
-        "The Latvian lats (LVL) has ended and nobody can be paid in it; enter the amount in EUR, its successor.",
-    ),
-    (
-        "MRO",
-        "The old ouguiya (MRO) has ended and nobody can be paid in it; enter the amount in MRU, its successor.",
-    ),
-    (
-        "SLL",
-        "The old leone (SLL) has ended and nobody can be paid in it; enter the amount in SLE, its successor.",
-    ),
-    (
-        "STD",
-        "The old dobra (STD) has ended and nobody can be paid in it; enter the amount in STN, its successor.",
-    ),
-    ("VED", "VED is the bolivar under a second code, in which nobody is paid; enter the amount in VES."),
-    (
-        "VEF",
-        "The old bolivar (VEF) has ended and nobody can be paid in it; enter the amount in VES, its successor.",
-    ),
-    (
-        "ZMK",
-        "The old kwacha (ZMK) has ended and nobody can be paid in it; enter the amount in ZMW, its successor.",
-    ),
-    (
-        "ZWL",
-        "The Zimbabwean dollar (ZWL) has ended and nobody can be paid in it; enter the amount in ZWG, its successor.",
-    ),
+    ("ANG", "The Antillean guilder (ANG) ended on 30 June 2025; enter the amount in XCG, its successor."),
+    ("BGN", "The Bulgarian lev (BGN) ended on 31 December 2025; enter the amount in EUR, its successor."),
+    ("BYR", "The old Belarusian rouble (BYR) is no longer in use; enter the amount in BYN, its successor."),
+    ("CUC", "The convertible peso (CUC) is no longer in use; enter the amount in CUP, its successor."),
+    ("HRK", "The Croatian kuna (HRK) is no longer in use; enter the amount in EUR, its successor."),
+    ("LTL", "The Lithuanian litas (LTL) is no longer in use; enter the amount in EUR, its successor."),
+    ("LVL", "The Latvian lats (LVL) is no longer in use; enter the amount in EUR, its successor."),
+    ("MRO", "The old ouguiya (MRO) is no longer in use; enter the amount in MRU, its successor."),
+    ("SLL", "The old leone (SLL) is no longer in use; enter the amount in SLE, its successor."),
+    ("STD", "The old dobra (STD) is no longer in use; enter the amount in STN, its successor."),
+    ("VED", "VED is a second code for the bolivar, in which nobody is paid; enter the amount in VES."),
+    ("VEF", "The old bolivar (VEF) is no longer in use; enter the amount in VES, its successor."),
+    ("ZMK", "The old kwacha (ZMK) is no longer in use; enter the amount in ZMW, its successor."),
+    ("ZWL", "The Zimbabwean dollar (ZWL) is no longer in use; enter the amount in ZWG, its successor."),
 ];
 
 fn ended(code: &str) -> Option<&'static str> {

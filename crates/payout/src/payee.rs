@@ -31,7 +31,7 @@ impl Destination {
         let rest = account.strip_prefix("acct_").unwrap_or("");
         let plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if rest.is_empty() || rest.len() > 100 || !plain {
-            let sentence = "This is not a Stripe account; write its id, which begins with acct_.";
+            let sentence = "This is not a Stripe account id; it begins with acct_.";
             return Err(Refusal::new("invalid_stripe_account", sentence).at("stripe_account"));
         }
         Ok(Self { vendor: Vendor::Stripe, address: account.to_owned() })
@@ -55,8 +55,8 @@ impl Destination {
         };
         if !name.is_ascii() {
             return refuse(format!(
-                "Before the @ stands a letter that only looks like a plain one or that PayPal does not take \
-                 ({}). Write it in the letters a to z.",
+                "Before the @ there is a letter that only looks like a plain one, or that PayPal does not accept ({}). Use \
+                 the letters a to z.",
                 shown_in_ascii(name)
             ));
         }
@@ -65,14 +65,14 @@ impl Destination {
         };
         if let Some(label) = domain::mixed_label(&host) {
             return refuse(format!(
-                "The domain mixes letters of several alphabets, as addresses made to be mistaken for others do; it is \
-                 really {label}. Ask the payee for their address and type it in."
+                "The domain mixes letters from several alphabets, as look-alike addresses do; it is really {label}. Ask the \
+                 payee for their address and type it in."
             ));
         }
         let address = format!("{}@{host}", name.to_lowercase());
         if address.len() > Self::PAYPAL_MAX {
             return refuse(format!(
-                "PayPal takes addresses of at most {} characters; this one has {}.",
+                "PayPal accepts addresses of at most {} characters; this one has {}.",
                 Self::PAYPAL_MAX,
                 address.len()
             ));
@@ -116,8 +116,8 @@ impl Destination {
         let (_, host) = self.address.split_once('@')?;
         host.split('.').any(|label| label.starts_with("xn--")).then(|| {
             format!(
-                "The domain {host} is written in other letters than a to z ({}), and may look like another one. Make \
-                 sure that it is the payee's.",
+                "The domain {host} uses letters other than a to z ({}) and may look like another one. Make sure that it is \
+                 the payee's.",
                 domain::in_letters(host)
             )
         })
@@ -174,11 +174,11 @@ impl Destination {
 /// Why a text is not one bare address, before it is parsed as one.
 fn not_one_bare_address(text: &str) -> Option<&'static str> {
     if text.contains(['\r', '\n']) {
-        return Some("There is a line break in this; write one e-mail address on one line.");
+        return Some("This contains a line break; write one e-mail address on one line.");
     }
     let separated = text.split([',', ';', ' ']).filter(|part| part.contains('@')).count();
     if separated > 1 {
-        return Some("These are several addresses; money goes to one. Write the one.");
+        return Some("These are several addresses, and the money can go to only one. Write that one.");
     }
     if text.contains(['<', '>', '"']) {
         return Some("Write the address alone, without the name and the brackets around it.");
@@ -186,7 +186,7 @@ fn not_one_bare_address(text: &str) -> Option<&'static str> {
     let strange = |c: char| c.is_whitespace() || c.is_control() || ",;:()[]\\".contains(c);
     let many = text.matches('@').count() > 1;
     (many || text.contains(strange))
-        .then_some("Write one bare e-mail address, without spaces or other signs.")
+        .then_some("Write one bare e-mail address, without spaces or other characters.")
 }
 
 /// A text with every non-ASCII letter escaped, so that look-alikes are visible: `\u{430}na`.

@@ -4,7 +4,7 @@
 
 /// Every planted bug, with a description.
 pub const ALL: &[(&str, &str)] = &[
-    ("time_out_is_failure", "a request without an answer is taken for refused"),
+    ("time_out_is_failure", "a request without an answer is treated as refused"),
     ("new_key_after_unknown", "what is sent again goes under another key"),
     ("no_number_in_the_key", "every attempt of a transfer has the first one's key"),
     ("freed_on_unknown", "the rewards of a payment in doubt are free"),

@@ -80,9 +80,9 @@ const fn told(cause: Cause, message: &'static str, remedy: &'static str, who: Wh
 }
 
 const NEW_BANK: &str = "Ask the partner to correct their bank details at Stripe, then resubmit: only the bank payout is made again.";
-const NEW_RECEIVER: &str = "Ask the partner to put their PayPal account right, then resubmit. If they are to be paid elsewhere, return it to the pool: a payment goes only where it was promised to go.";
-const OTHER_ADDRESS: &str = "Ask the partner for the right address and have it entered, then return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.";
-const OTHER_WAY: &str = "Ask the partner to choose another way to be paid, then return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.";
+const NEW_RECEIVER: &str = "Ask the partner to fix their PayPal account, then resubmit. To pay them at another destination, return it to the pool: a payment's own destination never changes.";
+const OTHER_ADDRESS: &str = "Ask the partner for the right address and have it entered, then return this payment to the pool and pay its rewards in the next payout: a payment's own destination never changes.";
+const OTHER_WAY: &str = "Ask the partner to choose another way to be paid, then return this payment to the pool and pay its rewards in the next payout: a payment's own destination never changes.";
 const TOP_UP: &str = "Add money at the vendor, then resubmit.";
 
 /// Explains a reason's code. Unknown codes go to the payer without a message.
@@ -101,7 +101,7 @@ pub fn explain(code: &str) -> Explanation {
     stripe(code).or_else(|| paypal(code)).or_else(|| ours(code)).unwrap_or(Explanation {
         cause: Cause::Ours,
         message: None,
-        remedy: "Read the vendor's words, settle it with the partner or the vendor, then resubmit or return it to the pool.",
+        remedy: "Read what the vendor says, resolve it with the partner or the vendor, then resubmit or return it to the pool.",
         who: Who::Payer,
     })
 }
@@ -126,11 +126,11 @@ pub fn explain_at(code: &str, state: State) -> Explanation {
         Cause::Funds if at_stripe(state) => told(
             Cause::Funds,
             "There was not enough available money in the payee's Stripe balance yet for the payout to their bank.",
-            "Wait: Stripe makes the money available within a day or two, and Bursar then begins the payout by itself. If it does not, Bursar looks for the money and says so.",
+            "Wait: Stripe makes the money available within a day or two, and Bursar then starts the payout by itself. If it does not, Bursar looks for the money and says so.",
             Who::Vendor,
         ),
         Cause::Amount if parked => Explanation {
-            remedy: "Return it to the pool, for which Stripe is asked to give the transfer back first; then pay its rewards with others, or in parts.",
+            remedy: "Return it to the pool: Stripe is asked to give the transfer back first. Then pay its rewards together with others, or in parts.",
             ..explained
         },
         Cause::Unregistered if state == State::Returned => Explanation {
@@ -222,12 +222,10 @@ pub fn requirement(field: &str) -> &str {
 pub fn restriction(code: &str) -> &str {
     match code {
         "requirements.past_due" => "details that Stripe asked for are missing",
-        "requirements.pending_verification" => {
-            "Stripe is checking the details; nothing need be done meanwhile"
-        }
+        "requirements.pending_verification" => "Stripe is checking the details; no action is needed",
         "action_required.requested_capabilities" => "the form at Stripe is not finished",
-        "under_review" | "listed" => "Stripe is looking at the account",
-        "platform_paused" => "payments to this account were paused by us",
+        "under_review" | "listed" => "Stripe is reviewing the account",
+        "platform_paused" => "we paused payments to this account",
         "other" => "Stripe restricts the account",
         _ if code.starts_with("rejected.") => "Stripe has refused the account",
         _ => code,
@@ -248,7 +246,7 @@ fn bank(code: &str) -> Option<Explanation> {
         | "invalid_account_number_length"
         | "incorrect_account_type"
         | "bank_ownership_changed" => {
-            partner(Cause::WrongNumber, "The bank does not know the partner's account number.", NEW_BANK)
+            partner(Cause::WrongNumber, "The bank does not recognize the partner's account number.", NEW_BANK)
         }
         "account_frozen"
         | "bank_account_restricted"
@@ -263,7 +261,7 @@ fn bank(code: &str) -> Option<Explanation> {
         | "incorrect_account_holder_tax_id"
         | "incorrect_account_holder_details" => partner(
             Cause::WrongHolder,
-            "The name or details of the account's holder do not match the bank's.",
+            "The account holder's name or details do not match the bank's records.",
             NEW_BANK,
         ),
         "invalid_currency" => {
@@ -272,7 +270,7 @@ fn bank(code: &str) -> Option<Explanation> {
         "payout_reversed" => told(
             Cause::TakenBack,
             "The bank payout was reversed at Stripe, and the partner's bank gave the money back.",
-            "Find out who reversed it, and why, before anything is sent again: the money lies in the partner's Stripe balance.",
+            "Find out who reversed it, and why, before anything is sent again: the money is in the partner's Stripe balance.",
             Who::Payer,
         ),
         "could_not_process" => told(
@@ -310,20 +308,20 @@ fn account(code: &str) -> Option<Explanation> {
         ),
         "amount_too_small" => told(
             Cause::Amount,
-            "The amount is below the least that Stripe pays out in this currency. Nothing is wrong with the partner's bank.",
+            "The amount is below Stripe's minimum payout in this currency. Nothing is wrong with the partner's bank.",
             "Return it to the pool and pay it together with other rewards.",
             Who::Payer,
         ),
         // Stripe limits the total paid out per day, whatever the amount of this payout (its list of error codes).
         "payouts_limit_exceeded" => told(
             Cause::Limit,
-            "Stripe's limit for what is paid out in a day is used up. Nothing is wrong with the amount or the partner's bank.",
+            "Stripe's daily payout limit is used up. Nothing is wrong with the amount or the partner's bank.",
             "Resubmit tomorrow; if it happens again, ask Stripe to raise the limit.",
             Who::Payer,
         ),
         "amount_too_large" => told(
             Cause::Amount,
-            "The amount is more than Stripe pays out at once. Nothing is wrong with the partner's bank.",
+            "The amount is above Stripe's maximum for a single payout. Nothing is wrong with the partner's bank.",
             "Return it to the pool and pay it in parts.",
             Who::Payer,
         ),
@@ -352,13 +350,13 @@ fn receiver(code: &str) -> Option<Explanation> {
         }
         "RECEIVING_LIMIT_EXCEEDED" => told(
             Cause::ReceiverCannot,
-            "The receiver's PayPal account has reached the limit of what it may receive.",
+            "The receiver's PayPal account has reached its receiving limit.",
             NEW_RECEIVER,
             Who::Partner,
         ),
         "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER" | "CURRENCY_COMPLIANCE" => told(
             Cause::ReceiverCannot,
-            "The receiver's PayPal account does not take this currency.",
+            "The receiver's PayPal account does not accept this currency.",
             NEW_RECEIVER,
             Who::Partner,
         ),
@@ -368,19 +366,19 @@ fn receiver(code: &str) -> Option<Explanation> {
         | "CLOSED_MARKET"
         | "GAMER_FAILED_COUNTRY_OF_RESIDENCE_CHECK" => told(
             Cause::Destination,
-            "PayPal does not pay to an account of this country or kind, whoever it belongs to.",
+            "PayPal does not pay to any account of this country or kind.",
             OTHER_WAY,
             Who::Partner,
         ),
         "INVALID_EMAIL" | "INVALID_EMAIL_ID" => told(
             Cause::Destination,
-            "PayPal says that the address is not one that can be paid to.",
+            "PayPal says that it cannot pay to this address.",
             OTHER_ADDRESS,
             Who::Partner,
         ),
         "SELF_PAY_NOT_ALLOWED" => told(
             Cause::Destination,
-            "The address is that of our own PayPal account, which cannot pay itself.",
+            "This is the address of our own PayPal account, which cannot pay itself.",
             OTHER_ADDRESS,
             Who::Partner,
         ),
@@ -409,23 +407,23 @@ fn sender(code: &str) -> Option<Explanation> {
         | "APPROVER_DENIED" => told(
             Cause::Ours,
             "PayPal does not let our account make this payment.",
-            "Settle it with PayPal, then resubmit.",
+            "Resolve it with PayPal, then resubmit.",
             Who::Admin,
         ),
         "SPENDING_LIMIT_EXCEEDED" | "POS_LIMIT_EXCEEDED" | "TRANSACTION_LIMIT_EXCEEDED" => told(
             Cause::Ours,
-            "The payment is over a limit of our PayPal account.",
+            "The payment exceeds a limit of our PayPal account.",
             "Raise the limit at PayPal, then resubmit, or return it to the pool and pay it in parts.",
             Who::Payer,
         ),
         "RISK_DECLINE" | "REGULATORY_BLOCKED" | "TRANSACTION_DECLINED_BY_TRAVEL_RULE" => told(
             Cause::Ours,
-            "PayPal declined the payment for reasons of risk or law.",
-            "Talk to PayPal and the partner before paying another way.",
+            "PayPal declined the payment for risk or regulatory reasons.",
+            "Talk to PayPal and the partner before you pay another way.",
             Who::Admin,
         ),
         "INTERNAL_ERROR" | "UNDEFINED" => {
-            told(Cause::Ours, "PayPal failed inside; nothing moved.", "Resubmit.", Who::Payer)
+            told(Cause::Ours, "PayPal had an internal error; nothing moved.", "Resubmit.", Who::Payer)
         }
         _ => return None,
     })
@@ -436,7 +434,7 @@ fn status(code: &str) -> Option<Explanation> {
     Some(match code {
         "UNCLAIMED" => told(
             Cause::NotClaimed,
-            "The receiver has not accepted the money yet, and PayPal does not say why.",
+            "The receiver has not claimed the money yet, and PayPal does not say why.",
             "Ask the partner to open or confirm their PayPal account with this address.",
             Who::Partner,
         ),
@@ -451,7 +449,7 @@ fn status(code: &str) -> Option<Explanation> {
         ),
         "REVERSED" => told(
             Cause::TakenBack,
-            "The vendor took the money back from the receiver and gives no reason.",
+            "The vendor took the money back from the receiver and gave no reason.",
             "Ask the vendor why before paying again, then resubmit or return it to the pool.",
             Who::Admin,
         ),
@@ -463,13 +461,13 @@ fn status(code: &str) -> Option<Explanation> {
         ),
         "ONHOLD" => told(
             Cause::Held,
-            "PayPal is looking at the payment and does not say why.",
-            "Wait; ask PayPal if it takes long.",
+            "PayPal is reviewing the payment and does not say why.",
+            "Wait; ask PayPal if it takes too long.",
             Who::Vendor,
         ),
         "FAILED" => told(
             Cause::Ours,
-            "PayPal did not carry the payment out and does not say why; nothing moved.",
+            "PayPal did not make the payment and does not say why; nothing moved.",
             "Ask PayPal, then resubmit or return it to the pool.",
             Who::Payer,
         ),
@@ -488,32 +486,32 @@ fn ours(code: &str) -> Option<Explanation> {
     let told = |message, remedy| told(Cause::Ours, message, remedy, Who::Payer);
     Some(match code {
         "not_found_at_vendor" => told(
-            "The vendor gave no answer, and two later looks found no such payment there: nothing moved.",
+            "The vendor gave no answer, and two later look-ups found no such payment there: nothing moved.",
             "Resubmit.",
         ),
         "not_made" => told(
-            "It was marked as not made by people here. Its timeline says who, and whether the vendor could be looked through for it.",
+            "People here settled it as not made. Its timeline says who, and whether the vendor's records could be searched for it.",
             "Resubmit it, or return its rewards to the pool.",
         ),
         "not_shown_by_vendor" => unclear(
-            "The vendor has shown nothing of this payment for two days, though it once had it.",
-            "Find out at the vendor, or from the payee, whether it was paid, then settle it by hand.",
+            "The vendor once had this payment, but has not shown it for two days.",
+            "Find out from the vendor or the payee whether it was paid, then settle it by hand.",
         ),
         "vendor_not_understood" => unclear(
-            "For two days nothing could be concluded from what the vendor says of this payment: it cannot be read, or is about another amount, currency or destination.",
-            "Ask the vendor whether it was paid. Refresh asks once more here; if that does not help, settle it by hand.",
+            "For two days Bursar could not tell from what the vendor returned what happened to this payment: it cannot be read, or shows another amount, currency or destination.",
+            "Ask the vendor whether it was paid. Refresh makes Bursar ask once more; if that does not help, settle it by hand.",
         ),
         "funds_refused" => unclear(
-            "Stripe shows the money in the payee's Stripe balance as available, and has refused for two days to pay it out to their bank.",
-            "Ask Stripe why: an account may have to keep a minimum in its balance. Then settle it by hand as not made, and resubmit it or return it to the pool.",
+            "Stripe shows the money as available in the payee's Stripe balance, but has refused for two days to pay it out to their bank.",
+            "Ask Stripe why: an account may have to keep a minimum balance. Then settle it by hand as not made, and resubmit it or return it to the pool.",
         ),
         "transfer_reversed_partly" => unclear(
-            "A part of the transfer was reversed at Stripe, so what is left in the payee's balance is not the payment any more.",
-            "Reverse the rest at Stripe as well, then settle it by hand as not made; or settle it by two people.",
+            "Part of the transfer was reversed at Stripe, so the payee's balance holds less than this payment.",
+            "Reverse the rest at Stripe as well, then settle it by hand as not made; or have two people settle it.",
         ),
         "asked_back_before_restore" => told(
-            "It was being fetched back when the database was put back, and that is not asked for again by itself.",
-            "Return it to the pool once more: everything that Stripe has of it is looked through before.",
+            "Its transfer was being reversed when the database was restored, and Bursar does not repeat that request by itself.",
+            "Return it to the pool once more: Bursar first checks everything that Stripe has for it.",
         ),
         "batch_denied" => told(
             "PayPal denied the whole batch; nothing moved.",
@@ -527,13 +525,13 @@ fn ours(code: &str) -> Option<Explanation> {
             "Resubmit: only the bank payout is made.",
         ),
         "not_paid_out" => told(
-            "The payout to the bank was not made, and Stripe gives no reason.",
+            "The payout to the bank was not made, and Stripe gave no reason.",
             "Look at the payout in Stripe, then resubmit: only the bank payout is made again.",
         ),
         "returned" => return status("RETURNED"),
         "needs_review" => unclear(
-            "Bursar cannot find out by itself whether the vendor carried this out.",
-            "Look for the payment at the vendor by its key, ask the vendor where that is not enough, then settle it by hand.",
+            "Bursar cannot find out by itself whether the vendor made this payment.",
+            "Look for the payment at the vendor by its key, or ask the vendor, then settle it by hand.",
         ),
         _ => return None,
     })
@@ -694,14 +692,11 @@ mod tests {
         }
         let rows = [
             ("requirements.past_due", "details that Stripe asked for are missing"),
-            (
-                "requirements.pending_verification",
-                "Stripe is checking the details; nothing need be done meanwhile",
-            ),
+            ("requirements.pending_verification", "Stripe is checking the details; no action is needed"),
             ("action_required.requested_capabilities", "the form at Stripe is not finished"),
-            ("under_review", "Stripe is looking at the account"),
-            ("listed", "Stripe is looking at the account"),
-            ("platform_paused", "payments to this account were paused by us"),
+            ("under_review", "Stripe is reviewing the account"),
+            ("listed", "Stripe is reviewing the account"),
+            ("platform_paused", "we paused payments to this account"),
             ("other", "Stripe restricts the account"),
             ("rejected.fraud", "Stripe has refused the account"),
             ("a_reason_of_tomorrow", "a_reason_of_tomorrow"),

@@ -188,42 +188,42 @@ impl Standing {
     #[must_use]
     pub fn message(self, vendor: &str, until: Option<i64>) -> String {
         match self {
-            Self::Ties => format!("{vendor} and the books say the same."),
+            Self::Ties => format!("{vendor} and the books agree."),
             Self::Waits if until.is_none() => format!(
-                "The payment has not ended, so the books do not count what moved of it. It waits until the payment has its \
-                 end{}.",
+                "The payment has not ended, so the books do not count its movements yet. This waits until the payment \
+                 ends{}.",
                 if vendor == Vendor::PayPal.label() {
-                    "; what nobody has claimed PayPal holds for up to 30 days"
+                    "; PayPal holds unclaimed money for up to 30 days"
                 } else {
                     ""
                 }
             ),
             Self::Waits => format!(
-                "One side does not show it yet. That is usual for a day: {vendor} and the books are compared again by \
-                 themselves."
+                "One side does not show it yet. That is normal for a day; Bursar compares {vendor} and the books again by \
+                 itself."
             ),
             Self::Missing => format!(
-                "The books hold a movement of money that {vendor} does not show. Either {vendor} tells it late, or the money \
+                "The books hold a money movement that {vendor} does not show. Either {vendor} reports it late, or the money \
                  did not move as the books say, and the balance is not what the books expect."
             ),
             Self::Extra => format!(
-                "{vendor} moved money of this account for no payment that this database knows, and the books do not count it. \
-                 Where the database was put back from a backup, it may be a payment of Bursar's from after the backup; \
+                "{vendor} moved money of this account for no payment that this database knows, and the books do not count \
+                 it. If the database was restored from a backup, it may be a payment that Bursar made after the backup; \
                  otherwise somebody, or another program, moved it with this account."
             ),
             Self::Amount => format!(
-                "{vendor} moved another amount than the books hold. The difference is in the balance and not in the books."
+                "{vendor} moved a different amount than the books hold. The difference is in the balance but not in the books."
             ),
             Self::Fee => format!(
-                "The fee that {vendor} took is not the fee in the books. The difference is in the balance and not in the books."
+                "The fee that {vendor} took is not the fee in the books. The difference is in the balance but not in the books."
             ),
             Self::Status => format!(
-                "{vendor} moved money of this payment, and the books do not hold it. The payment may have been paid, \
-                 reversed or returned without Bursar hearing of it."
+                "{vendor} moved money for this payment, and the books do not show it. The payment may have been paid, \
+                 reversed or returned without Bursar being told."
             ),
             Self::Balance => format!(
-                "The balance that {vendor} tells for the day is not what its own list of movements comes to. A movement is \
-                 missing from the list, or is counted in another day."
+                "{vendor}'s balance for the day does not match the total of its own list of movements. A movement is missing \
+                 from the list, or is counted on another day."
             ),
         }
     }
@@ -234,20 +234,21 @@ impl Standing {
         match self {
             Self::Ties | Self::Waits => "Nothing to do.".to_owned(),
             Self::Missing | Self::Balance => format!(
-                "Look again. If it stays, look for the movement in {vendor}'s dashboard, and write down what you found."
+                "Look again. If the difference stays, look for the movement in {vendor}'s dashboard and write down what you \
+                 found."
             ),
             Self::Extra => format!(
-                "Look first whether the page Safe mode lists it: then it is a payment of ours, made to a payee of ours, and is \
-                 settled there. Of any other, ask who moved it in {vendor}'s dashboard, and have it sent back if it was a \
-                 mistake. Write down who explained it and why."
+                "First check whether the page Safe mode lists it: then it is our payment to one of our payees, and is \
+                 settled there. For any other, find out in {vendor}'s dashboard who moved it, and have it sent back if it \
+                 was a mistake. Write down who explained it and why."
             ),
             Self::Amount | Self::Fee => format!(
-                "Compare the object in {vendor}'s dashboard with the payment. Have your accountants book the difference, and \
-                 write down why there is one."
+                "Compare the object in {vendor}'s dashboard with the payment. Have your accountants book the difference and \
+                 write down the reason."
             ),
             Self::Status => {
-                "Look again: the payment is asked about at once. If it stays, open the payment and settle it \
-                             there, or write down what you found."
+                "Look again: Bursar asks about the payment at once. If the difference stays, open the payment and settle it \
+                 there, or write down what you found."
                     .to_owned()
             }
         }
@@ -430,7 +431,7 @@ mod tests {
     #[test]
     fn what_has_no_end_yet_does_not_wait_for_a_day() {
         let told = |until| Standing::Waits.message("PayPal", until);
-        assert!(told(Some(1)).contains("usual for a day") && !told(None).contains("day:"));
+        assert!(told(Some(1)).contains("normal for a day") && !told(None).contains("day:"));
         assert!(told(None).contains("up to 30 days"));
         assert!(!Standing::Waits.message("Stripe", None).contains("PayPal"));
     }

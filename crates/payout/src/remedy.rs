@@ -49,17 +49,17 @@ const fn choice(deed: Deed, who: Who, words: &'static str) -> Choice {
 const ASK_NOW: Choice = choice(
     Deed::Refresh,
     Who::Payer,
-    "Refresh asks the vendor now. Bursar also asks by itself, whether webhooks arrive or not.",
+    "Refresh asks the vendor now. Bursar also polls by itself, whether webhooks arrive or not.",
 );
 const OUTSIDE: Choice = choice(
     Deed::MarkPaidOutside,
     Who::Payer,
-    "If the payee was paid some other way, mark it as paid outside with that payment's reference.",
+    "If the payee was paid another way, mark it as paid outside with that payment's reference.",
 );
 const OTHER_DESTINATION: Choice = choice(
     Deed::ReturnToPool,
     Who::Payer,
-    "If the payee is to be paid elsewhere, return it to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
+    "To pay the payee at another destination, return it to the pool and pay its rewards in the next payout: a payment's own destination never changes.",
 );
 
 /// The options for a payment in this state, the usual one first. `cause` is the kind of problem, if known.
@@ -103,22 +103,22 @@ const CONTRADICTED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Payer,
-        "Compare the vendor's own page with the timeline below before anything else: it may have been paid after all.",
+        "First compare the vendor's own page with the timeline below: it may have been paid after all.",
     ),
     choice(
         Deed::SettleByHand,
         Who::Payer,
-        "If the vendor did pay it, settle it by hand as made, under the id that the vendor gives it.",
+        "If the vendor did pay it, settle it by hand as made, with the vendor's id for it.",
     ),
     choice(
         Deed::SettleByHand,
         Who::Payer,
-        "If it did not, or took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool. Where the vendor cannot be looked through for it, this takes two people.",
+        "If the vendor did not pay it, or took the money back, settle it by hand as not made; then it can be resubmitted or returned to the pool. If the vendor's records cannot be searched for it, this takes two people.",
     ),
     choice(
         Deed::SettleByHand,
         Who::Payer,
-        "If Stripe has a transfer of it beside a later one: while its money lies in the payee's Stripe balance, reverse it at Stripe and settle it as not made. If it has gone from there, two people settle it as made, and it comes off the payee's next claim.",
+        "If Stripe shows an earlier transfer besides a later one: while its money is in the payee's Stripe balance, reverse it at Stripe and settle it as not made. Once the money has left there, two people settle it as made, and it is deducted from the payee's next claim.",
     ),
 ];
 
@@ -133,7 +133,7 @@ const MOVED_ON: &[Choice] = &[
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "Return it to the pool and pay its rewards in the next payout: the payee has another destination now, and a payment goes only where it was promised to go. What lies in a Stripe balance is asked back first.",
+        "Return it to the pool and pay its rewards in the next payout: the payee has another destination now, and a payment's own destination never changes. If the money is in a Stripe balance, the transfer is reversed first.",
     ),
     OUTSIDE,
 ];
@@ -145,16 +145,13 @@ pub fn set_aside() -> &'static [Choice] {
         &[choice(
             Deed::Wait,
             Who::Admin,
-            "Have whoever looks after Bursar put the record right; it says here what is wrong with it. It is tried again every hour, and nothing more is sent for it meanwhile.",
+            "Have the record fixed by the person who operates Bursar; what is wrong with it is shown here. Bursar retries it every hour and sends nothing more for it meanwhile.",
         )]
     }
 }
 
-const QUEUED: &[Choice] = &[choice(
-    Deed::Wait,
-    Who::Nobody,
-    "Wait: it is sent within seconds, or as soon as the gate above opens.",
-)];
+const QUEUED: &[Choice] =
+    &[choice(Deed::Wait, Who::Nobody, "Wait: it is sent within seconds, or once the gate above opens.")];
 
 const SENDING: &[Choice] = &[choice(Deed::Wait, Who::Nobody, "Wait: the request is on its way."), ASK_NOW];
 
@@ -170,33 +167,37 @@ const TRANSFERRED: &[Choice] = &[choice(
 )];
 
 const ON_HOLD: &[Choice] = &[
-    choice(Deed::Wait, Who::Vendor, "Wait: PayPal reviews it, and may ask the partner or us for something."),
+    choice(
+        Deed::Wait,
+        Who::Vendor,
+        "Wait: PayPal is reviewing it, and may ask the partner or us for something.",
+    ),
     ASK_NOW,
 ];
 
 const SUCCESS: &[Choice] = &[choice(
     Deed::Wait,
     Who::Nobody,
-    "Nothing: it is paid. It can still come back for some days; Bursar keeps looking and tells you.",
+    "Nothing: it is paid. The money can still come back for some days; Bursar keeps checking and tells you.",
 )];
 
 const RECALLING: &[Choice] = &[choice(
     Deed::Wait,
     Who::Vendor,
-    "Wait: Stripe is asked to give the transfer back; its rewards are free when it has.",
+    "Wait: Bursar is asking Stripe to reverse the transfer; its rewards are free once Stripe has done so.",
 )];
 
 const RECALLED: &[Choice] = &[choice(
     Deed::Outside,
     Who::Preparer,
-    "The money is back with us and its rewards are in the pool: pay them in another payout.",
+    "The money is back in our balance and its rewards are in the pool: pay them in another payout.",
 )];
 
 const UNKNOWN: &[Choice] = &[
     choice(
         Deed::Wait,
         Who::Nobody,
-        "Wait: Bursar asks again under the same key, which cannot pay twice, until it knows. Do not pay it another way meanwhile.",
+        "Wait: Bursar retries with the same idempotency key, which cannot pay twice, until it knows the outcome. Do not pay it another way meanwhile.",
     ),
     ASK_NOW,
 ];
@@ -205,27 +206,27 @@ const REVIEW: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Payer,
-        "Look for the payment at the vendor by the key of its last attempt; ask the vendor where that is not enough.",
+        "Look for the payment at the vendor by the key of its last attempt; if that is not enough, ask the vendor.",
     ),
     choice(
         Deed::SettleByHand,
         Who::Payer,
-        "Settle it by hand with what you found. If it was made, its object is read at the vendor before anything is recorded; if it was not, the vendor is asked first, and where it cannot be looked through for this payment it takes two people.",
+        "Settle it by hand with what you found. If it was made, Bursar reads its object at the vendor before it records anything. If it was not, Bursar asks the vendor first; if the vendor's records cannot be searched for this payment, it takes two people.",
     ),
-    choice(Deed::Refresh, Who::Payer, "Refresh lets Bursar look for it once more."),
+    choice(Deed::Refresh, Who::Payer, "Refresh makes Bursar look for it once more."),
 ];
 
 const UNCLAIMED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to open or confirm their PayPal account with exactly this address: then the money is theirs at once.",
+        "Ask the partner to open or confirm their PayPal account with exactly this address: then they have the money at once.",
     ),
-    choice(Deed::Wait, Who::Vendor, "Wait: what nobody claims comes back by itself after 30 days."),
+    choice(Deed::Wait, Who::Vendor, "Wait: unclaimed money comes back by itself after 30 days."),
     choice(
         Deed::CancelUnclaimed,
         Who::Payer,
-        "If the address is wrong, cancel it at PayPal: another address in the payee's profile does not redirect it. Only when PayPal says that the money is back can it be paid again.",
+        "If the address is wrong, cancel it at PayPal: changing the address in the payee's profile does not redirect it. It can be paid again only once PayPal says that the money is back.",
     ),
     ASK_NOW,
 ];
@@ -263,12 +264,12 @@ const ELSEWHERE: &[Choice] = &[
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "Have the right destination entered, return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
+        "Have the right destination entered, return this payment to the pool and pay its rewards in the next payout: a payment's own destination never changes.",
     ),
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Resubmit only if the destination it was promised to is right after all: nothing was paid, and the new attempt has a new key.",
+        "Resubmit only if this payment's destination is right after all: nothing was paid, and the new attempt has a new key.",
     ),
     OUTSIDE,
 ];
@@ -277,12 +278,12 @@ const OTHER_AMOUNT: &[Choice] = &[
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "Return it to the pool and pay its rewards with others, or apart from others, so that the vendor pays the amount.",
+        "Return it to the pool and pay its rewards together with others, or in parts, so that the vendor accepts the amount.",
     ),
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Resubmit only if the vendor pays this amount now: nothing was paid, and the new attempt has a new key.",
+        "Resubmit only if the vendor now accepts this amount: nothing was paid, and the new attempt has a new key.",
     ),
     OUTSIDE,
 ];
@@ -291,7 +292,7 @@ const FAILED: &[Choice] = &[
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Put right what the reason names, then resubmit: nothing was paid, and the new attempt has a new key.",
+        "Fix what the reason names, then resubmit: nothing was paid, and the new attempt has a new key.",
     ),
     OTHER_DESTINATION,
     OUTSIDE,
@@ -307,12 +308,12 @@ const NOT_MADE: &[Choice] = &[
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Look at the vendor once more, then resubmit. People have called it not made: if the vendor made it after all, this pays it a second time. Bursar looks as well, where the vendor can be looked through, and stops if it finds it.",
+        "Check at the vendor once more, then resubmit. People here settled it as not made: if the vendor made it after all, this pays it a second time. Bursar checks too, if the vendor's records can be searched, and stops if it finds the payment.",
     ),
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "If the payee is to be paid elsewhere, return it to the pool and pay its rewards in the next payout. The same look comes before that.",
+        "To pay the payee at another destination, return it to the pool and pay its rewards in the next payout. Bursar makes the same check first.",
     ),
     OUTSIDE,
 ];
@@ -356,20 +357,20 @@ const THEN_RESUBMIT: Choice = choice(
 const GIVE_BACK: Choice = choice(
     Deed::ReturnToPool,
     Who::Payer,
-    "If they are to be paid some other way, return it to the pool: Stripe is asked to give the transfer back first.",
+    "To pay them another way, return it to the pool: Stripe is asked to give the transfer back first.",
 );
 
 const SETTLE_PARKED: Choice = choice(
     Deed::SettleParked,
     Who::Payer,
-    "If Stripe can neither pay it out nor give it back, because the balance was spent or the account is closed to us, two people settle it with evidence.",
+    "If Stripe can neither pay it out nor give it back, because the balance was spent or we no longer have access to the account, two people settle it with evidence.",
 );
 
 const BANK_REFUSED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to correct their bank details at Stripe. The money lies in their Stripe balance and is not lost.",
+        "Ask the partner to correct their bank details at Stripe. The money is still in their Stripe balance.",
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
@@ -390,7 +391,7 @@ const ACCOUNT_UNFINISHED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to finish what Stripe asks of them. The money lies in their Stripe balance and is not lost.",
+        "Ask the partner to finish what Stripe asks of them. The money is still in their Stripe balance.",
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
@@ -401,7 +402,7 @@ const ACCOUNT_UNKNOWN: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to connect their account again. The money lies in its Stripe balance; Stripe can say what became of it.",
+        "Ask the partner to connect their account again. The money is in its Stripe balance; Stripe can say what happened to it.",
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
@@ -412,12 +413,12 @@ const AMOUNT: &[Choice] = &[
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "Return it to the pool and pay its rewards with others, or apart from others, so that Stripe pays the amount. Stripe is asked to give the transfer back first.",
+        "Return it to the pool and pay its rewards together with others, or in parts, so that Stripe accepts the amount. Stripe is asked to give the transfer back first.",
     ),
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Resubmit only if Stripe pays this amount now: only the bank payout is made again.",
+        "Resubmit only if Stripe now accepts this amount: only the bank payout is made again.",
     ),
     SETTLE_PARKED,
 ];
@@ -426,7 +427,7 @@ const LIMIT: &[Choice] = &[
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Resubmit tomorrow, when Stripe counts anew: only the bank payout is made again. If it happens again, ask Stripe to raise the limit.",
+        "Resubmit tomorrow, when Stripe's daily limit resets: only the bank payout is made again. If it happens again, ask Stripe to raise the limit.",
     ),
     GIVE_BACK,
     SETTLE_PARKED,
@@ -446,7 +447,7 @@ const NOT_PAID_OUT: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Payer,
-        "Settle what the reason names, with Stripe or the partner. The money lies in the payee's Stripe balance and is not lost.",
+        "Resolve what the reason names with Stripe or the partner. The money is still in the payee's Stripe balance.",
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
@@ -457,7 +458,7 @@ const CANCELED: &[Choice] = &[
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "If it should be paid, resubmit: the money lies in the payee's Stripe balance, and only the bank payout is made again.",
+        "If it should be paid, resubmit: the money is still in the payee's Stripe balance, and only the bank payout is made again.",
     ),
     choice(
         Deed::ReturnToPool,
@@ -482,28 +483,24 @@ const BLOCKED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Admin,
-        "Ask PayPal why it stopped the payment, before paying this payee any other way.",
+        "Ask PayPal why it stopped the payment before you pay this payee any other way.",
     ),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If PayPal says that nothing stands in the way any more, resubmit."),
+    choice(Deed::Resubmit, Who::Payer, "If PayPal says that nothing blocks it any more, resubmit."),
     OUTSIDE,
 ];
 
 const REFUNDED: &[Choice] = &[
     choice(Deed::Outside, Who::Payer, "Ask the partner why they sent the money back."),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If they want it after all at the same address, resubmit."),
+    choice(Deed::Resubmit, Who::Payer, "If they want it at the same address after all, resubmit."),
     OUTSIDE,
 ];
 
 const REVERSED: &[Choice] = &[
     choice(Deed::Outside, Who::Admin, "Ask the vendor why the money was taken back from the partner."),
     OTHER_DESTINATION,
-    choice(
-        Deed::Resubmit,
-        Who::Payer,
-        "If the vendor says that nothing stands in the way any more, resubmit.",
-    ),
+    choice(Deed::Resubmit, Who::Payer, "If the vendor says that nothing blocks it any more, resubmit."),
     OUTSIDE,
 ];
 
@@ -511,7 +508,7 @@ const WRITTEN_OFF: &[Choice] = &[
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "Return it to the pool: the payee is still owed, and its rewards are paid by a new payment.",
+        "Return it to the pool: the payee is still owed the money, and a new payment pays its rewards.",
     ),
     OUTSIDE,
 ];

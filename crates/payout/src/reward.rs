@@ -172,7 +172,7 @@ pub fn approve(standing: Standing) -> Result<RewardStatus, Refusal> {
     if standing.asked_by_owner {
         return Err(Refusal::new(
             "own_reward",
-            "Nobody approves their own reward. Ask another reviewer to approve it.",
+            "Nobody can approve their own reward. Ask another reviewer to approve it.",
         ));
     }
     Ok(RewardStatus::Approved)
@@ -206,7 +206,7 @@ pub fn void(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
     untouched(standing, "voided")?;
     settled(standing, "voided")?;
     if standing.status == RewardStatus::Void {
-        return Err(Refusal::new("already_void", "This reward is void already."));
+        return Err(Refusal::new("already_void", "This reward is already void."));
     }
     with_reason(reason, "void")?;
     Ok(RewardStatus::Void)
@@ -225,7 +225,7 @@ pub fn edit_value(standing: Standing) -> Result<RewardStatus, Refusal> {
         RewardStatus::InReview | RewardStatus::Approved => Ok(RewardStatus::InReview),
         RewardStatus::Rejected | RewardStatus::Void => Err(Refusal::new(
             "reward_closed",
-            "A rejected or void reward is kept as it was. Enter a new reward instead.",
+            "A rejected or void reward cannot be edited. Enter a new reward instead.",
         )),
     }
 }
@@ -255,12 +255,12 @@ pub const UNDO_US: i64 = 10 * 60 * 1_000_000;
 /// `already_undone`, or `too_late` after [`UNDO_US`].
 pub fn undo(decided_at: i64, undone: bool, now: i64) -> Result<(), Refusal> {
     if undone {
-        return Err(Refusal::new("already_undone", "This decision was undone already."));
+        return Err(Refusal::new("already_undone", "This decision was already undone."));
     }
     if now > decided_at.saturating_add(UNDO_US) {
         return Err(Refusal::new(
             "too_late",
-            "More than ten minutes have passed, so this decision stays. Edit, void or decide about single rewards instead.",
+            "More than ten minutes have passed, so this decision can no longer be undone. Edit, void or decide single rewards instead.",
         ));
     }
     Ok(())
@@ -275,11 +275,14 @@ pub fn give_back(placed: bool, unchanged: bool) -> Result<(), Refusal> {
     if placed {
         return Err(Refusal::new(
             "reward_in_payout",
-            "It is in a payout since, so the decision about it stays. Take it out of the batch first.",
+            "It has been added to a payout since, so its decision cannot be undone. Take it out of the batch first.",
         ));
     }
     if !unchanged {
-        return Err(Refusal::new("changed_since", "Somebody has changed it since, so it stays as it is."));
+        return Err(Refusal::new(
+            "changed_since",
+            "Somebody has changed it since, so its decision cannot be undone.",
+        ));
     }
     Ok(())
 }
@@ -316,7 +319,7 @@ fn settled(standing: Standing, what: &str) -> Result<(), Refusal> {
     Err(Refusal::new(
         "payment_contradicted",
         format!(
-            "Its vendor says that a payment of this reward was made after all, so it cannot be {what} yet. Settle that payment by hand first; then the reward is paid by it, or free."
+            "The vendor says that a payment of this reward was made after all, so it cannot be {what} yet. Settle that payment by hand first; then the reward is either paid or free."
         ),
     ))
 }
@@ -325,7 +328,7 @@ fn with_reason(reason: &str, what: &str) -> Result<(), Refusal> {
     if reason.trim().is_empty() {
         Err(Refusal::new(
             "reason_required",
-            format!("Give a reason to {what} this reward; it is kept with it."),
+            format!("Give a reason to {what} this reward; it is stored with the reward."),
         )
         .at("reason"))
     } else {

@@ -62,15 +62,15 @@ impl Scope {
     pub fn told(self) -> &'static str {
         match self {
             Self::Read => "read what the role may read",
-            Self::Write => "everything the role may do; choose narrower ones where they are enough",
+            Self::Write => "everything the role may do; choose narrower scopes where they suffice",
             Self::RewardsWrite => "enter, decide and import rewards",
-            Self::PayeesWrite => {
-                "enter partners, accounts, programs and activities, and where payees are paid"
-            }
-            Self::BatchesPrepare => "form, change and delete drafts of payouts",
+            Self::PayeesWrite => "enter partners, accounts, programs, activities and payees' payout profiles",
+            Self::BatchesPrepare => "create, change and delete draft payouts",
             Self::Pay => "pay payouts, and resubmit, return or close payments",
-            Self::Release => "be the second person where two are needed; it counts as whoever made the key",
-            Self::Settings => "change settings, but weaken no safeguard",
+            Self::Release => {
+                "be the second person where two are needed; it counts as the person who made the key"
+            }
+            Self::Settings => "change settings, but not weaken a safeguard",
         }
     }
 }
@@ -150,7 +150,8 @@ impl Scopes {
     /// `no_scope` if there is none; `wrong_scope` for one the role could never use.
     pub fn fit(self, role: Role) -> Result<(), Refusal> {
         if self == Self::default() {
-            let told = "Name read, write, or one of the narrower scopes: a key without any does nothing.";
+            let told =
+                "Choose read, write, or one of the narrower scopes: a key without a scope can do nothing.";
             return Err(Refusal::new("no_scope", told).at("scopes"));
         }
         let useless = |scope: &Scope| scope.permission().is_some_and(|needed| !allows(role, needed));

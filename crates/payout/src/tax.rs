@@ -102,7 +102,7 @@ impl Entry<'_> {
         }
         let name = self.name.trim();
         if name.is_empty() || name.chars().count() > MOST_NAME || name.contains(char::is_control) {
-            let told = format!("Write the name as it stands on the form, at most {MOST_NAME} characters.");
+            let told = format!("Write the name as it is on the form, at most {MOST_NAME} characters.");
             return refuse("name", "missing", told);
         }
         if day(self.signed_on).is_none() {
@@ -110,16 +110,15 @@ impl Entry<'_> {
             return refuse("signed_on", "invalid_date", told);
         }
         if self.signed_on < EARLIEST_SIGNATURE {
-            let told = format!("Nobody has signed a form on {}; look at the year.", self.signed_on);
+            let told = format!("The form cannot have been signed on {}; check the year.", self.signed_on);
             return refuse("signed_on", "invalid_date", told);
         }
         if self.signed_on > today {
-            let told = format!("{} has not come yet; write the date the form was signed.", self.signed_on);
+            let told = format!("{} is in the future; write the date the form was signed.", self.signed_on);
             return refuse("signed_on", "date_in_future", told);
         }
         if self.certified == Some(false) {
-            let told =
-                "Tick that the form is certified under penalties of perjury; without that it is no form.";
+            let told = "Confirm that the form is certified under penalties of perjury; it is not valid without that.";
             return refuse("certified", "not_certified", told.to_owned());
         }
         self.check_tin()
@@ -143,7 +142,7 @@ impl Entry<'_> {
 fn wrong_form(form: Form, country: Option<&str>) -> String {
     match (form, country) {
         (Form::W9, country) => format!(
-            "A W-9 is for payees of the United States, and this one's country is {}. File a W-8BEN for a person or a \
+            "A W-9 is for payees in the United States, and this one's country is {}. File a W-8BEN for a person or a \
              W-8BEN-E for a company, or correct the country first.",
             country.unwrap_or("another")
         ),
@@ -165,21 +164,23 @@ fn wrong_us_tin(tin: &str) -> Option<String> {
     let told = |sentence: &str| Some(sentence.to_owned());
     let figures: String = tin.chars().filter(|letter| *letter != '-').collect();
     if !figures.bytes().all(|byte| byte.is_ascii_digit()) {
-        return told("A US tax number has figures only, with dashes like 123-45-6789 or 12-3456789 at most.");
+        return told(
+            "A US tax number has only digits, optionally with dashes like 123-45-6789 or 12-3456789.",
+        );
     }
     if figures.len() != 9 {
-        return Some(format!("A US tax number has nine figures; this one has {}.", figures.len()));
+        return Some(format!("A US tax number has nine digits; this one has {}.", figures.len()));
     }
     if figures == "000000000" {
         return told("A US tax number is never all zeros.");
     }
     let dashes: Vec<usize> = tin.match_indices('-').map(|(at, _)| at).collect();
     match dashes.as_slice() {
-        [2] if figures.starts_with("00") => return told("No employer's number begins with 00."),
+        [2] if figures.starts_with("00") => return told("No EIN begins with 00."),
         [2] => return None,
         [] if is_employers(&figures) => return None,
         [] | [3, 6] => {}
-        _ => return told("The dashes of a US tax number stand like 123-45-6789 or 12-3456789."),
+        _ => return told("The dashes of a US tax number are placed like 123-45-6789 or 12-3456789."),
     }
     let (area, rest) = figures.split_at(3);
     let (group, serial) = rest.split_at(2);
@@ -190,12 +191,12 @@ fn wrong_us_tin(tin: &str) -> Option<String> {
     let group_number: u32 = group.parse().unwrap_or(0);
     if area.starts_with('9') && !matches!(group_number, 50..=65 | 70..=88 | 90..=92 | 94..=99) {
         return Some(format!(
-            "A person's number that begins with 9 is an ITIN, whose fourth and fifth figures are 50 to 65, 70 to 88, 90 \
-             to 92 or 94 to 99; these are {group}. An employer's number is written like 12-3456789."
+            "A person's number that begins with 9 is an ITIN, whose fourth and fifth digits are 50 to 65, 70 to 88, 90 to 92 \
+             or 94 to 99; these are {group}. An EIN is written like 12-3456789."
         ));
     }
     if !dashes.is_empty() && (group == "00" || serial == "0000") {
-        return told("No social security number has only zeros between its dashes or at its end.");
+        return told("A social security number cannot have only zeros between its dashes or at its end.");
     }
     None
 }
@@ -292,9 +293,9 @@ mod tests {
         let (most, long) = ("1".repeat(50), "1".repeat(51));
         let (name, long_name) = ("é".repeat(200), "é".repeat(201));
         let rows = [
-            (Entry { name: " ", ..GOOD }, Some("US"), "name", "missing", "as it stands on the form"),
+            (Entry { name: " ", ..GOOD }, Some("US"), "name", "missing", "as it is on the form"),
             (Entry { name: &long_name, ..GOOD }, Some("US"), "name", "missing", "at most 200"),
-            (Entry { name: "Ana\nLima", ..GOOD }, Some("US"), "name", "missing", "as it stands on the form"),
+            (Entry { name: "Ana\nLima", ..GOOD }, Some("US"), "name", "missing", "as it is on the form"),
             (
                 Entry { signed_on: "2026-02-30", ..GOOD },
                 Some("US"),
@@ -307,21 +308,21 @@ mod tests {
                 Some("US"),
                 "signed_on",
                 "date_in_future",
-                "not come yet",
+                "is in the future",
             ),
             (
                 Entry { signed_on: "0026-03-01", ..GOOD },
                 Some("US"),
                 "signed_on",
                 "invalid_date",
-                "look at the year",
+                "check the year",
             ),
             (
                 Entry { signed_on: "1969-12-31", ..GOOD },
                 Some("US"),
                 "signed_on",
                 "invalid_date",
-                "look at the year",
+                "check the year",
             ),
             (Entry { certified: Some(false), ..GOOD }, Some("US"), "certified", "not_certified", "perjury"),
             (GOOD, Some("DE"), "form", "wrong_form", "country is DE"),
@@ -396,8 +397,8 @@ mod tests {
             ("", "has 0"),
             ("12345678", "has 8"),
             ("1234567890", "has 10"),
-            ("12345678a", "figures only"),
-            ("١٢٣٤٥٦٧٨٩", "figures only"),
+            ("12345678a", "only digits"),
+            ("١٢٣٤٥٦٧٨٩", "only digits"),
             ("000000000", "all zeros"),
             ("000-12-3456", "begins with 000"),
             ("666-12-3456", "begins with 666"),

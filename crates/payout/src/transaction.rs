@@ -355,20 +355,20 @@ impl Status {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Pending => {
-                "Created when Pay was pressed, and queued. Nothing has been sent to the vendor yet."
+                "Created when Pay was pressed and queued. Nothing has been sent to the vendor yet."
             }
             Self::PendingProcessing => {
-                "Sent, and waiting for the vendor. This includes payments whose outcome is not known yet, that are unclaimed or on hold."
+                "Sent, and waiting for the vendor. This includes payments that are unclaimed, on hold, or whose outcome is not known yet."
             }
             Self::PayoutReady => {
-                "The vendor has the money and the instruction. The payout to the bank has not begun yet."
+                "The vendor has the money and the instruction. The payout to the bank has not started yet."
             }
             Self::Success => {
                 "Paid. A bank can still send it back for some days; then it becomes Payout Failed."
             }
             Self::Failed => "It failed before completion: nothing was paid.",
             Self::PayoutFailed => {
-                "The vendor reported a failure after processing had begun, or the money came back."
+                "The vendor reported a failure after processing had started, or the money came back."
             }
         }
     }

@@ -40,8 +40,8 @@ impl Kind {
         match self {
             Self::NearDuplicate => "Same amount as a recent payment",
             Self::DestinationChanged => "Destination changed since the last payment",
-            Self::PaidBefore => "Rewards that an earlier payment was for",
-            Self::NoneStayed => "Nothing has stayed at this destination yet",
+            Self::PaidBefore => "Rewards that were in an earlier payment",
+            Self::NoneStayed => "No payment has stayed at this destination yet",
             Self::FirstPayment => "First payment to this destination",
             Self::FarAboveAverage => "Far above the payee's average",
         }
@@ -55,17 +55,17 @@ impl Kind {
                 "The payee was paid, or is being paid, exactly this amount in this currency within the last 30 days."
             }
             Self::DestinationChanged => {
-                "The payee's last completed payment went to another account or address."
+                "The payee's last completed payment went to a different account or address."
             }
             Self::PaidBefore => {
-                "A reward of it was in an earlier payment whose money came back or did not arrive, or which people called not made; that payment has given it back."
+                "One of its rewards was in an earlier payment whose money came back or did not arrive, or that people settled as not made; that payment has released the reward."
             }
             Self::NoneStayed => {
-                "Payments went to this account or address, and none of them has stayed: each came back, or did not arrive."
+                "Every earlier payment to this account or address came back or did not arrive."
             }
-            Self::FirstPayment => "No payment to this account or address was ever completed.",
+            Self::FirstPayment => "No payment to this account or address has ever completed.",
             Self::FarAboveAverage => {
-                "More than three times the average of the payee's completed payments in this currency within the last 12 months, of which there are at least three."
+                "More than three times the average of the payee's completed payments in this currency in the last 12 months, of which there are at least three."
             }
         }
     }
@@ -148,17 +148,19 @@ impl Finding {
                 let told = format!("{rewards}{more} {were} in {number} before, which ended as {ended}.");
                 match unproven {
                     true => format!(
-                        "{told} That it was not paid is what people say, or what nobody found: look at the vendor once more."
+                        "{told} That it was not paid rests on people's word, or on a look-up that found nothing: check at the vendor once more."
                     ),
                     false => told,
                 }
             }
             Self::NoneStayed { number, .. } => {
-                format!("{number} went there and did not stay, and no other payment has stayed there.")
+                format!(
+                    "{number} went there and came back or did not arrive, like every other payment to it."
+                )
             }
-            Self::FirstPayment => "Nothing was paid to this destination yet.".to_owned(),
+            Self::FirstPayment => "Nothing has been paid to this destination yet.".to_owned(),
             Self::FarAboveAverage { average, payments } => {
-                format!("{payments} payments of the last 12 months were {average} on average.")
+                format!("{payments} payments in the last 12 months averaged {average}.")
             }
         }
     }
@@ -343,8 +345,8 @@ mod tests {
             told,
             [
                 "RW-000003 was in PT-000009 before, which ended as Payout Failed.",
-                "RW-000002 was in PT-000008 before, which ended as Failed. That it was not paid is what people say, or what \
-                 nobody found: look at the vendor once more.",
+                "RW-000002 was in PT-000008 before, which ended as Failed. That it was not paid rests on people's word, or on a \
+                 look-up that found nothing: check at the vendor once more.",
                 "RW-000001, RW-000002, RW-000003, RW-000004, RW-000005 and 2 more were in PT-000004 before, \
                  which ended as Payout Failed (refunded).",
             ]
@@ -406,12 +408,17 @@ mod tests {
                 Some(9),
                 "The last payment went to a…@b.cd.",
             ),
-            (Finding::FirstPayment, Kind::FirstPayment, None, "Nothing was paid to this destination yet."),
+            (
+                Finding::FirstPayment,
+                Kind::FirstPayment,
+                None,
+                "Nothing has been paid to this destination yet.",
+            ),
             (
                 Finding::FarAboveAverage { average, payments: 3 },
                 Kind::FarAboveAverage,
                 None,
-                "3 payments of the last 12 months were 1.00 USD on average.",
+                "3 payments in the last 12 months averaged 1.00 USD.",
             ),
         ];
         for (finding, kind, at, sentence) in rows {

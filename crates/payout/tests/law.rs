@@ -751,7 +751,7 @@ fn why_nothing_can_be_done_is_said_by_state() {
     let why = |state| law::resubmit(state, &terms(Vendor::PayPal)).unwrap_err();
     assert_eq!(why(State::Success), law::NotNow::Arrived);
     assert_eq!(law::return_to_pool(State::Success).unwrap_err(), law::NotNow::Arrived);
-    assert!(law::NotNow::Arrived.sentence().starts_with("It has arrived"));
+    assert!(law::NotNow::Arrived.sentence().starts_with("The vendor says that it was paid"));
     assert_eq!(why(State::Queued), law::NotNow::NotSentYet);
     assert_eq!(why(State::PayoutReview), law::NotNow::InReview);
     assert_eq!(why(State::Recalling), law::NotNow::BeingRecalled);

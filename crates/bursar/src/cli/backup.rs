@@ -57,7 +57,7 @@ pub(super) async fn take(options: Backup) -> Outcome {
     }
     if file.exists() {
         return Err(Failure(format!(
-            "{} is there already, and a backup never replaces anything. Name another file; nothing was done.",
+            "{} already exists, and a backup never overwrites a file. Name another file. Nothing was done.",
             file.display()
         )));
     }
@@ -117,7 +117,7 @@ async fn copied(store: &Store, to: &Path) -> Result<Manifest, Failure> {
     };
     tokio::select! {
         done = store.copy_into(to) => done.map_err(|error| Failure(format!(
-            "the database could not be copied: {error}. Is there room for {bytes} bytes? Nothing is left of the copy."
+            "the database could not be copied: {error}. Is there room for {bytes} bytes? The partial copy was removed."
         )))?,
         () = growing => {}
     }
@@ -148,10 +148,10 @@ async fn with_pg_dump(config: &Config, json: bool) -> Outcome {
     let dump = format!("pg_dump --format=custom --no-owner --file=FILE '{address}'");
     let archive = match (server.archive_mode.as_str(), server.archived_at) {
         ("off", _) => {
-            "archive_mode is off: between two dumps nothing is kept, and a restore loses what was paid since the last".to_owned()
+            "archive_mode is off: nothing is kept between two dumps, so a restore loses what was paid since the last one".to_owned()
         }
-        (_, Some(at)) if !server.failed => format!("the log is archived, last on {}", clock::told(at)),
-        (_, _) => "archive_mode is on, and the last try to archive the log failed or there was none".to_owned(),
+        (_, Some(at)) if !server.failed => format!("WAL is archived, last on {}", clock::told(at)),
+        (_, _) => "archive_mode is on, but the last attempt to archive WAL failed, or there was none".to_owned(),
     };
     if json {
         output::json(
@@ -162,7 +162,7 @@ async fn with_pg_dump(config: &Config, json: bool) -> Outcome {
         return Ok(());
     }
     output::say(&format!(
-        "Bursar does not copy a PostgreSQL database; its own tools do. Run, with the password in ~/.pgpass or PGPASSWORD:\n\n    {dump}\n\nThe server answers: PostgreSQL {}, schema {schema}; {archive}; {} standbys follow. Use a pg_dump of at least that version. Keep the key file apart from the dump.",
+        "Bursar does not back up a PostgreSQL database; use PostgreSQL's own tools. With the password in ~/.pgpass or PGPASSWORD, run:\n\n    {dump}\n\nThe server answers: PostgreSQL {}, schema {schema}; {archive}; {} standbys follow. Use a pg_dump of at least that version. Keep the key file apart from the dump.",
         server.version, server.standbys
     ));
     Ok(())
@@ -197,7 +197,7 @@ fn fits(manifest: &Manifest) -> Outcome {
     let known = copy::newest_schema();
     if manifest.schema > known {
         return Err(Failure(format!(
-            "the backup was made by Bursar {} with schema {}, and this version knows only {known}. Install that version or a newer one, then restore; nothing was changed.",
+            "the backup was made by Bursar {} with schema {}, but this version supports only up to {known}. Install that version or a newer one, then restore. Nothing was changed.",
             manifest.program, manifest.schema
         )));
     }
@@ -219,10 +219,10 @@ async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Re
         return Ok(manifest);
     }
     let store = Store::open(&url).await.map_err(|error| {
-        Failure(format!("the backup's tables cannot be brought up to date: {error}. Nothing was changed."))
+        Failure(format!("the backup's tables cannot be migrated: {error}. Nothing was changed."))
     })?;
     if let Err(why) = copy::is_sound(&mut store.read().await?).await? {
-        return Err(Failure(format!("the backup is damaged: {why}. Take another one; nothing was changed.")));
+        return Err(Failure(format!("the backup is damaged: {why}. Use another one. Nothing was changed.")));
     }
     warn_of_another_key(config, &store).await?;
     let now = Clock::system().now();
@@ -234,15 +234,13 @@ async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Re
 /// Whether Bursar could start on the backup with the current key file.
 async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
     let store = Store::open_as_it_is(url).await.map_err(|error| {
-        Failure(format!(
-            "the backup's tables cannot be read: {error}. Take another one; nothing was changed."
-        ))
+        Failure(format!("the backup's tables cannot be read: {error}. Use another one. Nothing was changed."))
     })?;
     let sound = copy::is_sound(&mut store.read().await?).await;
     let asks = master_key::asks(&store).await;
     store.close().await;
     if let Err(why) = sound? {
-        return Err(Failure(format!("the backup is damaged: {why}. Take another one; nothing was changed.")));
+        return Err(Failure(format!("the backup is damaged: {why}. Use another one. Nothing was changed.")));
     }
     let key = MasterKey::read(&config.master_key_file).map_err(because(&config.master_key_file, "read"))?;
     let (made, file) = (clock::told(manifest.made_at), config.master_key_file.display());
@@ -254,12 +252,12 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
             }
             let called = asks.id().map(|id| format!(" ({id})")).unwrap_or_default();
             Err(Failure(format!(
-                "the backup of {made} is whole, and is encrypted with a different key{called} than the one in {file}, so Bursar would not start on it. Put the original key file there, or name it with BURSAR_MASTER_KEY_FILE. If the key was changed since, add the key of that time to the file as another line below; `bursar key old` writes it from the present database. Nothing was changed."
+                "the backup of {made} is intact, but encrypted with a different key{called} than the one in {file}, so Bursar would not start on it. Put the original key file there, or name it with BURSAR_MASTER_KEY_FILE. If the key was changed since, add the key of that time to the file on a line below; `bursar key old` writes it from the current database. Nothing was changed."
             )))
         }
         None => {
             output::complain(&format!(
-                "There is no key file at {file}, so whether the backup opens with yours was not tried."
+                "There is no key file at {file}, so Bursar did not check whether the backup can be decrypted with yours."
             ));
             Ok(())
         }
@@ -271,7 +269,7 @@ async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
     let key = MasterKey::read(&config.master_key_file).ok().flatten();
     if !key.is_some_and(|key| asks.opens_with(&key)) {
         output::complain(&format!(
-            "The key in {} is not the one that encrypted this backup, or there is none: put the right one there before the start. If the key was changed since, add the key of that time as another line below.",
+            "The key in {} is missing or is not the one that encrypted this backup: put the right one there before you start. If the key was changed since, add the key of that time on a line below.",
             config.master_key_file.display()
         ));
     }
@@ -300,7 +298,7 @@ fn exchange(place: &Path, fresh: &Path) -> io::Result<Option<PathBuf>> {
         return Err(match move_all(&aside, place) {
             Ok(()) => error,
             Err(again) => io::Error::other(format!(
-                "{error}; the present database was moved to {} and could not be moved back ({again}): do not start Bursar, move it back first, with its -wal and -shm",
+                "{error}; the current database was moved to {} and could not be moved back ({again}). Do not start Bursar; first move it back, with its -wal and -shm files",
                 aside.display()
             )),
         });
@@ -336,11 +334,13 @@ fn told(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path
     }
     let made = clock::told(manifest.made_at);
     if options.check {
-        return output::say(&format!("The backup of {made} is whole and fits; nothing was changed."));
+        return output::say(&format!(
+            "The backup of {made} is intact and can be restored. Nothing was changed."
+        ));
     }
-    let kept = kept.map(|kept| format!(" The database of before is kept as {kept}.")).unwrap_or_default();
+    let kept = kept.map(|kept| format!(" The previous database is kept as {kept}.")).unwrap_or_default();
     output::say(&format!(
-        "{} is the backup of {made} now.{kept} It is in safe mode: start Bursar, and nothing is sent until everything that was not over is looked up at the vendors. `bursar safe-mode` says how far that is; an administrator ends it.",
+        "{} now holds the backup of {made}.{kept} It is in safe mode: start Bursar, and nothing is sent until every open payment has been looked up at the vendors. `bursar safe-mode` shows the progress; an administrator ends it.",
         place.display()
     ));
 }
@@ -348,6 +348,6 @@ fn told(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path
 fn with_pg_restore(config: &Config) -> Outcome {
     let address = without_password(&config.database_url).replace(":…@", "@");
     Err(Failure(format!(
-        "Bursar does not restore a PostgreSQL database; its own tools do. Stop every Bursar that serves it, then, with the password in ~/.pgpass or PGPASSWORD:\n\n    createdb NEW          # a new, empty database beside the present one, which is {address}\n    pg_restore --no-owner --dbname=NEW FILE\n\nSet BURSAR_DATABASE_URL to the new database, then:\n\n    bursar safe-mode on --put-back-from TIME   # when the dump was begun, like 2026-03-02T02:00:00Z\n\nThen start Bursar. The mark beside the key file notices an older database by itself; the last line makes sure of it. Nothing was done."
+        "Bursar does not restore a PostgreSQL database; use PostgreSQL's own tools. Stop every Bursar that serves it, then, with the password in ~/.pgpass or PGPASSWORD, run:\n\n    createdb NEW          # a new, empty database beside the current one, which is {address}\n    pg_restore --no-owner --dbname=NEW FILE\n\nSet BURSAR_DATABASE_URL to the new database, then:\n\n    bursar safe-mode on --put-back-from TIME   # when the dump was begun, like 2026-03-02T02:00:00Z\n\nThen start Bursar. The mark beside the key file notices an older database by itself; the last line makes sure of it. Nothing was done."
     )))
 }

@@ -82,8 +82,8 @@ fn not_begun() -> Finding {
     Finding::new(
         Weight::Act,
         "not_begun",
-        "There is no database and no master key here, so nothing was looked at.",
-        "`bursar serve` makes both at its first start. If yours are elsewhere, name them with BURSAR_DATABASE_URL and BURSAR_MASTER_KEY_FILE, or run this in their folder.",
+        "There is no database and no master key here, so nothing was checked.",
+        "`bursar serve` creates both at its first start. If yours are elsewhere, name them with BURSAR_DATABASE_URL and BURSAR_MASTER_KEY_FILE, or run this in their folder.",
     )
 }
 
@@ -91,15 +91,15 @@ fn broken(error: &StoreError) -> Finding {
     Finding::new(
         Weight::Urgent,
         "database_broken",
-        format!("The database answers, and cannot be read as Bursar's: {error}."),
-        "Look whether BURSAR_DATABASE_URL names the right one; if it does, restore a backup.",
+        format!("The database answers, but cannot be read as Bursar's: {error}."),
+        "Check that BURSAR_DATABASE_URL names the right one; if it does, restore a backup.",
     )
 }
 
 /// Checks the key file.
 fn key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
     let file = config.master_key_file.display();
-    let remedy = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; `chmod 600` it where others can read it.";
+    let remedy = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; run `chmod 600` on it if others can read it.";
     match MasterKey::read(&config.master_key_file) {
         Ok(Some(key)) => return Some(key),
         Ok(None) => found.push(Finding::new(
@@ -132,7 +132,7 @@ fn files(config: &Config, found: &mut Vec<Finding>) {
             Weight::Act,
             "files_open",
             format!("Others on this machine may read {}.", open.join(", ")),
-            "Run `chmod 600` on them; the next start does so as well.",
+            "Run `chmod 600` on them, or restart Bursar, which does so too.",
         ));
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -142,8 +142,11 @@ fn files(config: &Config, found: &mut Vec<Finding>) {
         found.push(Finding::new(
             if room < ROOM / 10 { Weight::Urgent } else { Weight::Act },
             "disk_full",
-            format!("The disk of the database has room for {} MiB more. When it is full nothing is accepted and nothing is sent.", room >> 20),
-            "Make room, or move the database to a larger disk.",
+            format!(
+                "The database's disk has {} MiB left. When it is full, Bursar accepts and sends nothing.",
+                room >> 20
+            ),
+            "Free some space, or move the database to a larger disk.",
         ));
     }
 }
@@ -204,16 +207,16 @@ fn other_version(schema: i64, known: i64) -> Option<Finding> {
         std::cmp::Ordering::Less => Some(Finding::new(
             Weight::Act,
             "schema_old",
-            format!("The tables are of schema {schema}, and this version needs {known}."),
-            "Back up, then start this version: it brings them up to date, or says who may.",
+            format!("The database has schema {schema}, but this version needs {known}."),
+            "Back up, then start this version: it migrates the database, or says who may.",
         )),
         std::cmp::Ordering::Greater => Some(Finding::new(
             Weight::Urgent,
             "schema_new",
             format!(
-                "The tables are of schema {schema}, and this version knows only {known}: it does not start."
+                "The database has schema {schema}, but this version supports only up to {known}, so it does not start."
             ),
-            "Install the version that was here before, or a newer one.",
+            "Install the previous version again, or a newer one.",
         )),
     }
 }
@@ -222,8 +225,8 @@ fn other_key() -> Finding {
     Finding::new(
         Weight::Urgent,
         "key_other",
-        "The key file is not the one that encrypted this database, so Bursar does not start.",
-        "Put the right file there. If the key was changed after this database was copied, add the key of that time as another line below. If it is lost for good: `bursar init --key-is-lost`.",
+        "The key file does not hold the key that encrypted this database, so Bursar does not start.",
+        "Put the right file there. If the key was changed after this database was copied, add the key of that time on a line below. If it is permanently lost, run `bursar init --key-is-lost`.",
     )
 }
 
@@ -235,14 +238,14 @@ fn unfinished(key: &MasterKey, seals: &OneKey) -> Option<Finding> {
         Finding::new(
             Weight::Act,
             "key_old_kept",
-            "The key file still has a key from before the one that seals: a change of the key has not ended here.",
-            "Run `bursar key finish`. If that key is there for a backup of its time, keep it elsewhere.",
+            "The key file still has the previous key: a key rotation has not finished here.",
+            "Run `bursar key finish`. If you keep that key for an old backup, store it elsewhere.",
         )
     } else {
         Finding::new(
             Weight::Act,
             "key_new_waits",
-            "The key file has a new key with which nothing is sealed yet: a change of the key was begun.",
+            "The key file has a new key that encrypts nothing yet: a key rotation was started.",
             "Copy the key file to every machine that serves this database, then run `bursar key rotate` here.",
         )
     })
@@ -265,14 +268,14 @@ async fn server(
             Weight::Act,
             "clock_apart",
             format!("This machine's clock and that of PostgreSQL are {} s apart.", apart.abs() / 1_000_000),
-            "Set both right (NTP).",
+            "Synchronize both (NTP).",
         ));
     }
     if server.standbys == 0 && (server.archive_mode == "off" || server.failed) {
         found.push(Finding::new(
             Weight::Act,
             "log_not_archived",
-            "PostgreSQL has no standby and does not archive its log: a restore loses what was paid since the last dump.",
+            "PostgreSQL has no standby and does not archive its WAL: a restore loses what was paid since the last dump.",
             "Set up continuous archiving or a synchronous standby; `bursar backup` says how to dump.",
         ));
     }
@@ -288,8 +291,11 @@ async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreEr
             return Ok(Some(Finding::new(
                 Weight::Act,
                 "mark_unreadable",
-                format!("{} cannot be read ({error}), so an old database is not noticed.", place.display()),
-                "Remove it; the next start makes another. If the database was put back, run `bursar safe-mode on --put-back-from TIME` first.",
+                format!(
+                    "{} cannot be read ({error}), so Bursar would not notice an old database.",
+                    place.display()
+                ),
+                "Remove it; the next start creates another. If the database was restored, first run `bursar safe-mode on --put-back-from TIME`.",
             )));
         }
     };
@@ -302,16 +308,16 @@ async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreEr
             Weight::Know,
             "mark_missing",
             format!(
-                "There is no mark of this database at {}, so an older one would not be noticed from this machine.",
+                "There is no mark of this database at {}, so Bursar on this machine would not notice an older one.",
                 place.display()
             ),
-            "`bursar serve` makes it where that folder can be written; BURSAR_MARK_FILE names another place.",
+            "`bursar serve` creates it if that folder is writable; BURSAR_MARK_FILE names another place.",
         )),
         Standing::Behind(_) => Some(Finding::new(
             Weight::Urgent,
             "database_older",
-            "This database is older than what was sent from this machine: a copy was put back, or a standby lacks the end.",
-            "Start `bursar serve`: safe mode begins by itself. Pay nothing before.",
+            "This database is older than what this machine has sent: an old copy was restored, or a standby that was behind took over.",
+            "Start `bursar serve`: safe mode starts by itself. Pay nothing before that.",
         )),
     })
 }

@@ -70,7 +70,7 @@ fn judged(answer: &str) -> Result<(), String> {
             let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
             Err(detail.map_or_else(|| format!("Bursar answered {status}."), str::to_owned))
         }
-        None => Err("What answers there is not Bursar.".to_owned()),
+        None => Err("The server that answers there is not Bursar.".to_owned()),
     }
 }
 
@@ -97,6 +97,6 @@ mod tests {
         let away = "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"detail\":\"The database does not answer.\"}";
         assert_eq!(judged(away), Err("The database does not answer.".to_owned()));
         assert_eq!(judged("HTTP/1.1 502 Bad Gateway\r\n\r\n<p>"), Err("Bursar answered 502.".to_owned()));
-        assert_eq!(judged(""), Err("What answers there is not Bursar.".to_owned()));
+        assert_eq!(judged(""), Err("The server that answers there is not Bursar.".to_owned()));
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     if !options.dry_run && matches!(options.what, What::Partners | What::Accounts) {
         with_the_same_vendors(&app).await?;
     }
-    let bar = ProgressBar::new_spinner().with_message("reading and writing rows");
+    let bar = ProgressBar::new_spinner().with_message("importing rows");
     bar.enable_steady_tick(Duration::from_millis(120));
     let actor = operator();
     let (mut report, connect) = match options.what {
@@ -149,7 +149,7 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
     }
     let would = if dry_run { "would be " } else { "" };
     output::say(&format!(
-        "{} {would}accepted, {} already there, {} refused",
+        "{} {would}accepted, {} already entered, {} refused",
         report.accepted,
         report.duplicates,
         report.rejected.len()
@@ -160,6 +160,6 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
     output::say(&report.lines.to_string());
     if !report.totals.is_empty() {
         let totals: Vec<String> = report.totals.iter().map(ToString::to_string).collect();
-        output::say(&format!("The new rewards come to {}.", totals.join(", ")));
+        output::say(&format!("The new rewards total {}.", totals.join(", ")));
     }
 }

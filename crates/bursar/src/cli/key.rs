@@ -98,7 +98,7 @@ fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
         let path = path.display();
         Failure(if error.kind() == ErrorKind::WouldBlock {
             format!(
-                "another `bursar key` works on {path} now. Nothing was done here; when it has ended, look at `bursar key status`."
+                "another `bursar key` is working on {path}. Nothing was done here; when it has finished, check `bursar key status`."
             )
         } else {
             format!("the master key file {path} cannot be used: {error}.")
@@ -106,7 +106,9 @@ fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
     };
     let file = Locked::of(path).map_err(unusable)?;
     if !file.is_alone() {
-        output::complain("The key file cannot be locked here; see that nobody else changes the key now.");
+        output::complain(
+            "The key file cannot be locked here; make sure that nobody else changes the key now.",
+        );
     }
     let keys = key_file::read(path).map_err(unusable)?.unwrap_or_default();
     app.master_key.look_again();
@@ -117,7 +119,7 @@ fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
 async fn sealing(app: &App) -> Result<OneKey, Failure> {
     let found = master_key::of_database(&mut app.store.read().await?, &app.master_key).await?;
     found.ok_or_else(|| {
-        Failure("the database is sealed with a key that is not in the key file: somebody has changed it just now, elsewhere. Copy the key file from there.".to_owned())
+        Failure("the database is encrypted with a key that is not in the key file: somebody has just changed it on another machine. Copy the key file from there.".to_owned())
     })
 }
 
@@ -132,19 +134,19 @@ async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
     } else if may_make {
         make(app, &mut file, &seals)?
     } else {
-        output::say(&format!("{path} has one key, {}. Nothing is left to be done here.", seals.id()));
+        output::say(&format!("{path} has one key, {}. There is nothing left to do here.", seals.id()));
         return Ok(());
     };
     refuse_one_from_before(app, &new).await?;
     // The file's writer may have died before syncing it.
     file.make_durable().map_err(|error| {
-        Failure(format!("{path} cannot be made durable ({error}), so nothing is sealed with what is in it. Run this again."))
+        Failure(format!("{path} cannot be synced to disk ({error}), so nothing is encrypted with its new key. Run this again."))
     })?;
     if new != seals {
         everybody_has(app, &new).await?;
         let by = system_user();
         key_rotation::begin(app, &new, AtTheMachine(&by)).await.map_err(words)?;
-        output::say(&format!("From now on the key {} seals; {} did before.", new.id(), seals.id()));
+        output::say(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
     }
     seal_all(app, &new).await?;
     end(app, &new, despite).await?;
@@ -159,7 +161,7 @@ fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<OneKey, Failure> {
     points::pass(Side::Before, "the new key in the key file");
     file.write(&[new.clone(), old.clone()]).map_err(|error| {
         Failure(format!(
-            "{} cannot be replaced: {error}. Nothing is sealed with a new key. Where the file is mounted read-only, `bursar key rotate --to FILE` writes one to mount in its place.",
+            "{} cannot be replaced: {error}. Nothing is encrypted with a new key. If the file is mounted read-only, `bursar key rotate --to FILE` writes one to mount in its place.",
             app.config.master_key_file.display()
         ))
     })?;
@@ -173,15 +175,15 @@ async fn prepare(app: &App, to: &Path) -> Outcome {
     let (_file, keys) = locked(app)?;
     let path = app.config.master_key_file.display();
     if keys.len() > 1 {
-        return Err(Failure(format!("{path} has more than one key already. Go on without --to.")));
+        return Err(Failure(format!("{path} already has more than one key. Continue without --to.")));
     }
     let new = OneKey::fresh(&app.clock);
     let seals = sealing(app).await?;
     key_file::make(to, &[new.clone(), seals]).map_err(|error| {
-        Failure(format!("{} cannot be made: {error}. Nothing was changed.", to.display()))
+        Failure(format!("{} cannot be created: {error}. Nothing was changed.", to.display()))
     })?;
     output::say(&format!(
-        "{} has a new key, {}, and the present one. Put it in the place of {path} for every process that serves this database, then run `bursar key rotate` again. Nothing is sealed with the new key yet.",
+        "{} has a new key, {}, and the current one. Put it in place of {path} for every process that serves this database, then run `bursar key rotate` again. Nothing is encrypted with the new key yet.",
         to.display(),
         new.id()
     ));
@@ -196,7 +198,7 @@ async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
         return Ok(());
     }
     Err(Failure(format!(
-        "the first key in {}, {}, was used before and given up. Nothing was done. Put the key that is to seal in the first line, those from before below it.",
+        "the first key in {}, {}, was used before and retired. Nothing was done. Put the key that is to encrypt on the first line, and older keys below it.",
         app.config.master_key_file.display(),
         new.id()
     )))
@@ -220,13 +222,13 @@ async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
     let living: Vec<String> = now
         .iter()
         .filter(|one| !is_dead(one))
-        .map(|(name, _, since)| format!("{name}, which runs since {}", clock::told(*since)))
+        .map(|(name, _, since)| format!("{name}, running since {}", clock::told(*since)))
         .collect();
     if living.is_empty() {
         return Ok(());
     }
     Err(Failure(format!(
-        "the new key {} is in {}, and not known yet to {}. Nothing is sealed with it. Copy the key file to every machine where Bursar serves this database (and let each be of this version), then run this again.",
+        "the new key {} is in {}, but not yet known to {}. Nothing is encrypted with it. Copy the key file to every machine where Bursar serves this database (each with this version), then run this again.",
         new.id(),
         app.config.master_key_file.display(),
         living.join(" and ")
@@ -261,7 +263,7 @@ async fn seal_all(app: &App, new: &OneKey) -> Outcome {
 
 fn tell_done(column: Column, done: usize) {
     let (table, column) = column.name();
-    output::say(&format!("{table}.{column}: {done} sealed anew"));
+    output::say(&format!("{table}.{column}: {done} re-encrypted"));
 }
 
 async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
@@ -269,7 +271,7 @@ async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
     match key_rotation::end(app, new, AtTheMachine(&by), despite).await.map_err(words)? {
         Ended::Yes => Ok(()),
         Ended::No(Left { opens, closed: 0, .. }) => Err(Failure(format!(
-            "{opens} values were stored meanwhile that an old key has sealed. The old key stays in the key file; run this again."
+            "{opens} values were stored meanwhile under an old key. The old key stays in the key file; run this again."
         ))),
         Ended::No(left) => {
             let values = match left.closed {
@@ -277,7 +279,7 @@ async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
                 many => format!("{many} values open"),
             };
             Err(Failure(format!(
-                "{values} with no key of the key file, so the old key stays in it:\n  {}\nIf their key lies elsewhere, add it to the key file as another line below, and run this again. If it is lost, enter these values again, or run this with --leave-unreadable.",
+                "{values} with no key in the key file, so the old key stays in it:\n  {}\nIf their key is elsewhere, add it to the key file on a line below, and run this again. If it is lost, enter these values again, or run this with --leave-unreadable.",
                 left.named.join("\n  ")
             )))
         }
@@ -289,11 +291,11 @@ fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
     let path = app.config.master_key_file.display();
     points::pass(Side::Before, "the old key out of the key file");
     file.write(std::slice::from_ref(new)).map_err(|error| {
-        Failure(format!("everything is sealed with the key {}, and the old key cannot be taken out of {path}: {error}. Run this again, or take every line but the first out of it by hand.", new.id()))
+        Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. Run this again, or remove every line but the first by hand.", new.id()))
     })?;
     points::pass(Side::After, "the old key out of the key file");
     output::say(&format!(
-        "Everything is sealed with the key {}, and {path} has no other any more. Copy it to where you keep it. Backups from before need the key of their time.",
+        "Everything is encrypted with the key {}, and {path} now holds only that key. Copy it to where you keep it. Older backups need the key of their time.",
         new.id()
     ));
     Ok(())
@@ -303,16 +305,16 @@ fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
 async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     let Some((_, _, kept)) = retired.into_iter().find(|(known, _, _)| known == id) else {
-        return Err(Failure(format!("no key from before is called {id:?}. `bursar key status` lists them.")));
+        return Err(Failure(format!("no earlier key is called {id:?}. `bursar key status` lists them.")));
     };
     let Some(kept) = kept else {
-        return Err(Failure(format!("the key {id} is kept, and does not open with a key of the key file.")));
+        return Err(Failure(format!("the key {id} is stored, but no key in the key file decrypts it.")));
     };
     key_rotation::note_written(app, &kept, AtTheMachine(&system_user())).await.map_err(words)?;
     app.store.close().await;
     key_file::make(to, &[kept])
         .map_err(|error| Failure(format!("{} cannot be made: {error}.", to.display())))?;
-    output::say(&format!("{} has the key {id}. Take it away when you are done with it.", to.display()));
+    output::say(&format!("{} has the key {id}. Delete it when you are done with it.", to.display()));
     Ok(())
 }
 
@@ -331,21 +333,21 @@ async fn status(app: &App, json: bool) -> Outcome {
         output::json(&told);
         return Ok(());
     }
-    output::say(&format!("The key {} seals.", seals.id()));
+    output::say(&format!("The key {} encrypts.", seals.id()));
     for (place, id) in in_file.iter().enumerate().filter(|(_, id)| **id != seals.id()) {
         let is_new = place == 0 && retired.iter().all(|(known, _, _)| known != id);
         output::say(&match is_new {
             true => format!(
-                "The key {id} is in the key file, and seals nothing yet: `bursar key rotate` goes on."
+                "The key {id} is in the key file, but encrypts nothing yet: `bursar key rotate` continues."
             ),
-            false => format!(
-                "The key {id} from before is still in the key file: `bursar key finish` takes it out."
-            ),
+            false => {
+                format!("The earlier key {id} is still in the key file: `bursar key finish` removes it.")
+            }
         });
     }
     for (id, at, opens) in &retired {
-        let lost = if opens.is_some() { "" } else { "; it does not open with a key of the key file" };
-        output::say(&format!("The key {id} sealed until {}{lost}.", clock::told(*at)));
+        let lost = if opens.is_some() { "" } else { "; no key in the key file decrypts it" };
+        output::say(&format!("The key {id} encrypted until {}{lost}.", clock::told(*at)));
     }
     Ok(())
 }

@@ -187,7 +187,7 @@ fn words(error: OpsError) -> Failure {
                 .collect();
             Failure(lines.join("\n"))
         }
-        OpsError::Missing => Failure("There is no such thing.".to_owned()),
+        OpsError::Missing => Failure("Not found.".to_owned()),
         OpsError::Internal(error) => Failure(error.to_string()),
     }
 }
@@ -267,7 +267,7 @@ async fn open(config: Config) -> Result<App, Failure> {
     let known = copy::is_there(&config.database_url).await.map_err(unusable)?;
     if !known {
         return Err(Failure(format!(
-            "there is no Bursar database at {}, so nothing was looked at and nothing was changed. Name the one that your server uses with BURSAR_DATABASE_URL or --database-url, or run this in its folder. `bursar serve` and `bursar init` make a new one.",
+            "there is no Bursar database at {}, so nothing was read or changed. Name the one that your server uses with BURSAR_DATABASE_URL or --database-url, or run this in its folder. `bursar serve` and `bursar init` create a new one.",
             place(&config.database_url)
         )));
     }
@@ -316,7 +316,7 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
     let unusable =
         |error: std::io::Error| Failure(format!("the master key file {file} cannot be used: {error}."));
     let asks = master_key::asks(store).await.map_err(words)?;
-    let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If the key was changed after this database was copied, add the key of that time to the file as another line below. If that key is lost for good, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
+    let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If the key was changed after this database was copied, add the key of that time to the file on a line below. If that key is permanently lost, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
     let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
         Some(key) => key,
         None if asks == master_key::Asks::Nothing => {

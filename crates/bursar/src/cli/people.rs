@@ -165,7 +165,7 @@ pub(super) async fn users(users: Users) -> Outcome {
             let by = system_user();
             let done = people::factor::reset_at_the_machine(&app, &address, AtTheMachine(&by)).await;
             done.map_err(|error| unknown(error, &nobody(&address)))?;
-            output::say(&format!("{address} has no second factor any more; their sessions have ended."));
+            output::say(&format!("{address} no longer has a second factor; their sessions have ended."));
             app.store.close().await;
         }
         UserCommand::Unlink { config, email } => {
@@ -199,11 +199,11 @@ async fn unlink(app: &App, email: &str) -> Outcome {
     let done = links::unlink_at_the_machine(app, email, AtTheMachine(&by)).await;
     let last = done.map_err(|error| unknown(error, &nobody(email)))?;
     output::say(&format!(
-        "{email} is unlinked and signed out; no account at the provider opens their login until you allow one."
+        "{email} is unlinked and signed out; no account at the provider can sign in to this login until you allow one."
     ));
     if last {
         output::complain(&format!(
-            "Nobody can sign in as an administrator now; `bursar user reset --email {email}` makes a link."
+            "Nobody can sign in as an administrator now; `bursar user reset --email {email}` creates a link."
         ));
     }
     Ok(())
@@ -214,20 +214,20 @@ async fn tell_what_still_opens(app: &App, email: &str) -> Outcome {
     let passkeys = people::passkeys::names(app, email).await.map_err(words)?;
     if !passkeys.is_empty() {
         output::complain(&format!(
-            "These passkeys still open this login: {}; `bursar user mfa-reset {email}` takes them away.",
+            "These passkeys can still sign in to this login: {}; `bursar user mfa-reset {email}` removes them.",
             passkeys.join(", ")
         ));
     }
     if links::opens(app, email).await.map_err(words)? {
         output::complain(&format!(
-            "An account at the provider still opens this login; `bursar user unlink --email {email}` ends that."
+            "An account at the provider can still sign in to this login; `bursar user unlink --email {email}` ends that."
         ));
     }
     Ok(())
 }
 
 fn nobody(email: &str) -> String {
-    format!("Nobody signs in with {email}. The page People lists everybody.")
+    format!("No login has the address {email}. The People page lists everybody.")
 }
 
 /// The operating-system user who runs this, for the audit trail. With sudo, the original user is named too.
@@ -272,8 +272,7 @@ pub(super) async fn keys(keys: Keys) -> Outcome {
     })?;
     if !cidr.is_empty() && cidr.iter().all(|one| one.trim().is_empty()) {
         return Err(Failure(
-            "--cidr is there and names no address; leave it out for a key that is taken from anywhere"
-                .to_owned(),
+            "--cidr names no address; leave it out for a key that works from anywhere".to_owned(),
         ));
     }
     let app = open(config).await?;

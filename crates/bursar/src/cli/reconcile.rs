@@ -78,10 +78,10 @@ impl Earlier {
         let oldest = self.oldest.as_deref().unwrap_or_default();
         match self.count {
             ..=0 => None,
-            1 => Some(format!("1 difference of a day that is not printed is open, of {oldest}")),
-            many => Some(format!(
-                "{many} differences of days that are not printed are open, the oldest of {oldest}"
-            )),
+            1 => Some(format!("1 difference of a day not shown here is open, from {oldest}")),
+            many => {
+                Some(format!("{many} differences of days not shown here are open, the oldest from {oldest}"))
+            }
         }
     }
 }
@@ -149,13 +149,13 @@ fn judge(days: &[DayView], pulls: &[Pull], earlier: &Earlier) -> Outcome {
     let off = (off > 0).then(|| format!("{off} of {} days do not tie", days.len()));
     let mut told: Vec<String> = off.into_iter().chain(earlier.told()).collect();
     if !told.is_empty() {
-        let sentence = "The page Reconciliation says what each difference is and takes an explanation";
+        let sentence = "The Reconciliation page says what each difference is and takes an explanation";
         told.push(sentence.to_owned());
     }
     let unread: Vec<String> = pulls.iter().filter_map(failed).collect();
     if !unread.is_empty() {
         told.extend(unread);
-        told.push("Nothing was changed; what it moved is not known here".to_owned());
+        told.push("Nothing was changed, so what it moved is not known here".to_owned());
     }
     if told.is_empty() { Ok(()) } else { Err(Failure(format!("{}.", told.join(". ")))) }
 }

@@ -22,10 +22,8 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Outcome {
     let app = open(options.config).await?;
     let mut db = app.store.read().await?;
-    let none = format!(
-        "No payment is called {:?}. Give a number as it is shown, like PT-000977, or its id.",
-        options.payment
-    );
+    let none =
+        format!("No payment is called {:?}. Give its number, like PT-000977, or its id.", options.payment);
     let found = replay::of(&mut db, &options.payment).await.map_err(|error| unknown(error, &none));
     drop(db);
     app.store.close().await;
@@ -38,7 +36,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     match found.is_wrong() {
         false => Ok(()),
         true => Err(Failure(format!(
-            "{} is stored as {}, and what is kept of it leads to {}. Pay nothing of it until somebody has looked at the vendor.",
+            "{} is stored as {}, but replaying its stored evidence leads to {}. Do not pay its rewards until somebody has checked at the vendor.",
             found.stored.label(),
             found.stored.state.as_str(),
             found.derived.as_str()
@@ -73,17 +71,14 @@ fn tell(found: &Replay) {
     }
     let (stored, derived) = (found.stored.state.as_str(), found.derived.as_str());
     if found.agrees() {
-        return output::say(&format!(
-            "{} is {stored}, and so what is kept of it says.",
-            found.stored.label()
-        ));
+        return output::say(&format!("{} is {stored}, as its stored evidence says.", found.stored.label()));
     }
     output::say(&format!(
-        "{} is stored as {stored}; what is kept of it leads to {derived}.",
+        "{} is stored as {stored}; its stored evidence leads to {derived}.",
         found.stored.label()
     ));
     if !found.unkept.is_empty() {
-        output::say("This was told of it, and no bytes of that are kept:");
+        output::say("These were reported, and their bytes are no longer kept:");
         found.unkept.iter().for_each(|one| output::say(&format!("  {one}")));
     }
 }

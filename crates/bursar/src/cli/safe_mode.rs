@@ -79,9 +79,8 @@ pub(super) async fn run(options: Options) -> Outcome {
             compared = compared_by_hand;
         }
         Some(Order::Settle { object, note, none_of }) => {
-            let none = format!(
-                "No payment that was found at a vendor has the id {object:?}. `bursar safe-mode` lists them."
-            );
+            let none =
+                format!("No payment found at a vendor has the id {object:?}. `bursar safe-mode` lists them.");
             let said = Said { note: &note, none_of: none_of.as_deref() };
             let settled = safe_mode::settle_found(&app, &operator(), &object, said).await;
             done = Some(settled.map_err(|error| unknown(error, &none))?);
@@ -144,7 +143,7 @@ fn tell(report: &Report) {
                         "  Everything has been looked up. {} Then run `bursar safe-mode off --reentered`.",
                         safe_mode::to_reenter(since)
                     ),
-                    None => "  Nothing is compared with the vendors: it only stops payments, until `bursar safe-mode off`. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before you end it.".to_owned(),
+                    None => "  Nothing is compared with the vendors: it only stops payments, until `bursar safe-mode off`. If the database was restored, run `bursar safe-mode on --put-back-from TIME` before you end it.".to_owned(),
                 });
             }
         }
@@ -189,11 +188,11 @@ fn tell_found(found: &[Shown]) {
         if let Some(word) = one.none_of() {
             output::say(&match one.holds_nobody() {
                 true => format!(
-                    "           {} If they are on hold, or it was none of yours: --none-of {word}",
+                    "           {} If they are on hold, or it paid none of your payees: --none-of {word}",
                     one.whom()
                 ),
                 false => format!(
-                    "           Void or reject whichever of these it paid. If it paid none of them, or its money came back: --none-of {word}"
+                    "           Void or reject those of these that it paid. If it paid none of them, or its money came back: --none-of {word}"
                 ),
             });
         }

@@ -34,12 +34,12 @@ pub(super) async fn run(config: Config) -> Outcome {
     let app = open_or_make(config, Some(here)).await?;
     if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
-            "Nobody can sign in yet. Open this link to begin; it works once, within a day: {link}\nThere you enter your e-mail address, choose a password and name your company."
+            "Nobody can sign in yet. Open this link to begin; it works once and for a day: {link}\nThere you enter your e-mail address, choose a password and name your company."
         ));
     } else if people::welcome::is_waited_for(&app).await.map_err(super::words)? {
         let again = format!("bursar user reset --email {}", people::FIRST);
         output::say(&format!(
-            "The first administrator has not finished. If their link is used or too old, `{again}` prints another."
+            "The first administrator has not finished signing up. If their link is used or expired, `{again}` prints another."
         ));
     }
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
@@ -61,7 +61,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     if let Err(error) = nodes::leave(&app).await {
         tracing::warn!(
             ?error,
-            "this process could not be taken out of the list; others find out in a few seconds"
+            "this process could not be removed from the list; the others notice in a few seconds"
         );
     }
     app.store.close().await;
@@ -80,14 +80,14 @@ fn check_plain_http(base_url: &str, allowed: bool) -> Outcome {
         (false, true) => {
             tracing::warn!(
                 base_url,
-                "passwords and sessions travel so that others can read them, as BURSAR_PLAIN_HTTP allows"
+                "passwords and sessions travel unencrypted, as BURSAR_PLAIN_HTTP allows"
             );
             Ok(())
         }
         (false, false) => Err(Failure(format!(
-            "the base URL {base_url} is not https: passwords and sessions would travel so that others can read them. Put a \
-             proxy with a certificate before Bursar and set BURSAR_BASE_URL to its https address. For a trial on a network of \
-             your own, BURSAR_PLAIN_HTTP=true starts it all the same"
+            "the base URL {base_url} is not https: passwords and sessions would travel unencrypted. Put a TLS proxy in front \
+             of Bursar and set BURSAR_BASE_URL to its https address. For a trial on your own network, BURSAR_PLAIN_HTTP=true \
+             starts it anyway"
         ))),
     }
 }
@@ -122,7 +122,7 @@ impl Server {
             tokio::time::sleep(LOOK).await;
         }
         Err(Failure(
-            "another Bursar serves this SQLite database, and only one can. Nothing was started and nothing was changed. Stop the other one first; several at once need PostgreSQL".to_owned(),
+            "another Bursar serves this SQLite database, and only one can. Nothing was started or changed. Stop the other one first; to run several, use PostgreSQL".to_owned(),
         ))
     }
 
@@ -143,7 +143,7 @@ impl Server {
             Ok(()) => (true, false),
             Err(TryLockError::WouldBlock) => (false, true),
             Err(TryLockError::Error(error)) => {
-                tracing::warn!(%error, path = %path.display(), "this file cannot be locked, so nothing tells whether another Bursar serves it; see that none does");
+                tracing::warn!(%error, path = %path.display(), "this file cannot be locked, so Bursar cannot tell whether another one serves it; make sure that none does");
                 (false, false)
             }
         };
@@ -175,7 +175,7 @@ pub(super) fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
         let mut terminate = match terminate {
             Ok(signal) => signal,
             Err(error) => {
-                tracing::warn!(%error, "the stop signal cannot be heard; only an interrupt stops Bursar");
+                tracing::warn!(%error, "the SIGTERM handler could not be installed; only an interrupt stops Bursar");
                 let _ = tokio::signal::ctrl_c().await;
                 return;
             }
@@ -208,7 +208,7 @@ pub(super) async fn migrate(config: &Config, json: bool) -> Outcome {
     if let Some(file) = store::copy::file_of(&config.database_url).filter(|file| !file.exists()) {
         let file = file.display();
         return Err(Failure(format!(
-            "there is no database at {file}. Name it with BURSAR_DATABASE_URL; `bursar serve` makes a new one at its first start. Nothing was made."
+            "there is no database at {file}. Name it with BURSAR_DATABASE_URL; `bursar serve` creates a new one at its first start. Nothing was created."
         )));
     }
     let store = super::open_store(config).await?;
@@ -318,7 +318,7 @@ fn mapped(config: &Config) -> String {
 fn required(config: &Config) -> String {
     let all: Vec<String> =
         config.oidc.require.iter().map(|one| format!("{}={}", one.claim, one.value)).collect();
-    if all.is_empty() { "(not set: whoever the provider knows)".to_owned() } else { all.join("; ") }
+    if all.is_empty() { "(not set: anybody the provider knows)".to_owned() } else { all.join("; ") }
 }
 
 fn trusted_proxies(config: &Config) -> String {
@@ -332,12 +332,12 @@ fn trusted_proxies(config: &Config) -> String {
 async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     let mut missing = Vec::new();
     if !config.master_key_file.exists() {
-        missing.push("the master key file; it is made at the first start.".to_owned());
+        missing.push("the master key file; it is created at the first start.".to_owned());
     }
     let file =
         config.database_url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
     if file.is_some_and(|file| !std::path::Path::new(file).exists()) {
-        missing.push("the database; it is made at the first start.".to_owned());
+        missing.push("the database; it is created at the first start.".to_owned());
     }
     if !missing.is_empty() {
         return Ok(missing);

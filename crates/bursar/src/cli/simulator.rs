@@ -63,7 +63,7 @@ pub(super) async fn run(options: Options) -> Outcome {
             "base_url": base, "stripe_secret_key": stripe, "paypal_client_id": id, "paypal_client_secret": secret,
         }));
     } else {
-        output::say(&format!("Stripe and PayPal are played at {base}"));
+        output::say(&format!("Stripe and PayPal are simulated at {base}"));
         output::say("  In every other terminal of the rehearsal:");
         output::say(&format!("export BURSAR_STRIPE_API_BASE={base} BURSAR_PAYPAL_API_BASE={base}"));
         output::say(&format!("  Stripe secret key {stripe}; PayPal client {id}, secret {secret}"));

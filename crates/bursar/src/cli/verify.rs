@@ -38,7 +38,7 @@ pub(super) async fn run(options: Options) -> Outcome {
         for one in &alike {
             let other = one.other.as_deref().unwrap_or_default();
             output::say(&format!(
-                "ids    alike  the external id {:?} of the {} {} reads like that of {other}; look whether both are one",
+                "ids    alike  the external id {:?} of the {} {} looks like that of {other}; check whether both are the same",
                 one.was, one.kind, one.subject
             ));
         }
@@ -56,7 +56,7 @@ async fn sending_stopped(db: &mut Db) -> Result<&'static str, StoreError> {
         (true, _) => "Payments are stopped: see `bursar brake`.",
         (false, true) => "Safe mode is on, so nothing is sent.",
         (false, false) => {
-            "Payments still go on: this command only looks, and Bursar stops them by itself when its own look at everything, once a day, finds what nobody has looked at yet. To stop them now: bursar safe-mode on"
+            "Payments still go on: this command only checks, and Bursar stops them by itself when its own daily check finds something that nobody has looked at yet. To stop them now: bursar safe-mode on"
         }
     })
 }
@@ -80,7 +80,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
     let signed = match options.signed.as_deref().map(Signature::parse) {
         Some(None) => {
             return Err(Failure(
-                "--signed is not a signature: it has four parts, ROWS.LAST.ROOT.TAG.".to_owned(),
+                "--signed is not a signature: a signature has four parts, ROWS.LAST.ROOT.TAG.".to_owned(),
             ));
         }
         signed => signed.flatten(),
@@ -97,7 +97,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
         app.store.close().await;
         return match proof.flaw(&key) {
             None => {
-                output::say(&format!("Row {} was in the activity log, and is as it was.", proof.row));
+                output::say(&format!("Row {} is in the activity log, unchanged.", proof.row));
                 Ok(())
             }
             Some(flaw) => Err(Failure(format!("The proof does not hold: {flaw}."))),
@@ -180,7 +180,7 @@ pub(super) async fn brake(options: BrakeOptions) -> Outcome {
                 clock::told(state.at)
             ));
             list(&state.broken);
-            output::say("Find out why, then: bursar brake --release \"what it was\"");
+            output::say("Find out why, then run: bursar brake --release \"what it was\"");
         }
     }
     if !known.is_empty() {
@@ -212,7 +212,7 @@ pub(super) fn tell(found: &[Invariant], json: bool) -> Outcome {
         return Ok(());
     }
     Err(Failure(format!(
-        "{broken} of {} invariants do not hold; pay nothing until somebody has looked",
+        "{broken} of {} invariants are broken; pay nothing until somebody has looked into them",
         found.len()
     )))
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(options: Options) -> Outcome {
 
 fn nothing(name: &str) -> String {
     format!(
-        "No reward, payout, payment, partner or account is called {name:?}. Give a number as it is shown, like \
+        "No reward, payout, payment, partner or account is called {name:?}. Give its number, like \
          RW-000123, PB-2026-0042 or PT-000977, or your own id of a reward, a partner or an account."
     )
 }
@@ -57,7 +57,7 @@ pub fn lines(why: &Why) -> Vec<String> {
     lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against, moved(why))));
     lines.extend(why.said_by.iter().map(|name| {
         format!(
-            "    {name} has said what became of it. It counts when another person says the same on its page."
+            "    {name} has recorded what happened to it. That takes effect when another person confirms it on its page."
         )
     }));
     if !why.closed.is_empty() {

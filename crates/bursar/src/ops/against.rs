@@ -23,7 +23,7 @@ pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
     let vendor = payment.terms.vendor.label();
     for (object, at) in named::of_payment(db, payment.id).await? {
         told.push(format!(
-            "{vendor} has sent a signed event, on {}, that names {object} under the key of this payment: it may well have been made. Look for {object} at {vendor} before you call it not made.",
+            "On {}, {vendor} sent a signed event that names {object} under this payment's key: it may well have been made. Look for {object} at {vendor} before you settle it as not made.",
             clock::told(at)
         ));
     }
@@ -61,16 +61,16 @@ fn sentence(payment: &Transaction, attempt: &Attempt, lines: &[ReadLine]) -> Str
 fn held(attempt: &Attempt, lines: &[ReadLine]) -> String {
     let ended = attempt.ended_at.map(|at| format!(" on {}", clock::told(at))).unwrap_or_default();
     if called_not_made(attempt) {
-        return format!("Here it was called not made{ended}{}.", by(attempt, lines));
+        return format!("Here it was settled as not made{ended}{}.", by(attempt, lines));
     }
     match attempt.state {
         AttemptState::Failed => {
             let code = attempt.reason_code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-            format!("Here it ended as failed{ended}{code}.")
+            format!("Here it failed{ended}{code}.")
         }
         AttemptState::Returned => format!("Here its money came back{ended}."),
-        AttemptState::Succeeded => format!("Here it is held as done{ended}."),
-        AttemptState::Accepted => "Here the vendor is held to have it.".to_owned(),
+        AttemptState::Succeeded => format!("Here it is recorded as done{ended}."),
+        AttemptState::Accepted => "Here it is recorded as accepted by the vendor.".to_owned(),
         AttemptState::Queued | AttemptState::Sending | AttemptState::Unknown | AttemptState::Review => {
             "Here it has not ended.".to_owned()
         }

@@ -16,7 +16,7 @@ pub(super) fn batch_changed(sentence: impl Into<String>) -> OpsError {
 /// Somebody else changed one of the rewards at the same moment.
 pub(super) fn changed_meanwhile() -> OpsError {
     batch_changed(
-        "Somebody changed one of these rewards at the same moment, so nothing was added. Look again, then repeat it.",
+        "Somebody changed one of these rewards at the same time, so nothing was added. Look again, then retry.",
     )
 }
 

@@ -37,7 +37,7 @@ pub async fn last(db: &mut Db) -> store::Result<Option<Taken>> {
 /// Puts a database that was restored from a backup into safe mode, before it is served.
 pub async fn make_safe(store: &Store, manifest: &Manifest, now: i64) -> Result<()> {
     let says = format!(
-        "This database was restored from a backup of {}: what was paid since is not known here.",
+        "This database was restored from a backup of {}: payments made since are missing here.",
         clock::told(manifest.made_at)
     );
     let entering =

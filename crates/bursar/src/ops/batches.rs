@@ -137,7 +137,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
         let overridden = gates.override_of(batch.id, payee, total).cloned();
         let mut blockers = gates.claim(payee, total, net, overridden.is_some(), now);
         if payable.is_none() {
-            let note = format!("It comes to {exact}.");
+            let note = format!("It totals {exact}.");
             blockers.push(Blocker::new(Code::TotalTooLarge, payee).noting(Some(note)));
         }
         for reward in &rewards {
@@ -342,7 +342,7 @@ fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
         let largest = claim.minor.max(*total);
         if largest > i128::from(Money::MAX_MINOR) {
             let told = format!(
-                "With these rewards the payout would come to {}, which is more than Bursar can pay at once, so nothing was added. Add fewer of them, and look whether one of their values is a mistake.",
+                "With these rewards the payout would total {}, which is more than Bursar can pay at once, so nothing was added. Add fewer of them, and check whether one of their values is a mistake.",
                 Sum::new(largest, currency)
             );
             return Err(Refusal::new(Code::TotalTooLarge.as_str(), told).at("rewards").into());
@@ -409,7 +409,7 @@ async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec
             out.extend(with_them.map(|one| one.id));
         } else if let Some(clawback) = clawbacks.iter().find(|one| leaves(one)) {
             let told = format!(
-                "RW-{:06} is a clawback and comes off the payee's claim as long as the payout holds rewards of that claim. Nothing was taken out. Take out the whole claim.",
+                "RW-{:06} is a clawback, which is deducted from the payee's claim as long as the payout holds rewards of that claim. Nothing was taken out. Take out the whole claim.",
                 clawback.number
             );
             return Err(OpsError::Conflict(Refusal::new("clawback_stays", told)));
@@ -619,7 +619,7 @@ pub async fn pool_blockers(
                 gates.claim(payee, total, net, false, now)
             }
             None => {
-                let note = format!("It comes to {}.", sum(all(), currency));
+                let note = format!("It totals {}.", sum(all(), currency));
                 vec![Blocker::new(Code::TotalTooLarge, payee).noting(Some(note))]
             }
         };

@@ -93,7 +93,7 @@ pub async fn state(db: &mut Db) -> store::Result<Option<Brake>> {
 
 /// Introduces the known violations in messages.
 pub const KNOWN_SAYS: &str =
-    "These are broken and stop nothing: they are not about money, or somebody has looked at them";
+    "These are broken but stop nothing: they are not about money, or somebody has looked at them";
 
 /// A sentence that says whether violations stop payments, and whether safe mode stops them anyway.
 pub async fn says(db: &mut Db) -> store::Result<&'static str> {
@@ -218,7 +218,7 @@ async fn note(tx: &mut Tx, app: &App, found: &[Invariant], whole: bool, now: i64
 async fn tell(tx: &mut Tx, app: &App, new: &[Broken], stopped: bool, now: i64) -> Result<()> {
     let sentences: Vec<String> = new.iter().map(Broken::sentence).collect();
     for sentence in &sentences {
-        tracing::error!(stopped, "what must always hold does not: {sentence}");
+        tracing::error!(stopped, "an invariant is broken: {sentence}");
     }
     metrics::counter!("bursar_alarms_total").increment(1);
     let shown: Vec<&String> = sentences.iter().take(SHOWN).collect();
@@ -244,7 +244,7 @@ async fn tell(tx: &mut Tx, app: &App, new: &[Broken], stopped: bool, now: i64) -
 pub async fn release(app: &App, actor: &Actor, words: &str) -> Result<()> {
     let words = words.trim();
     if words.is_empty() {
-        let sentence = "Say what it was and why payments may go on. Nothing was changed.";
+        let sentence = "Write what it was and why payments may go on. Nothing was changed.";
         return Err(OpsError::Refused(Refusal::new("note_required", sentence).at("note")));
     }
     transact!(app, |tx| {

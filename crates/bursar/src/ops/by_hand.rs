@@ -176,10 +176,10 @@ fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> St
     let rests_on = match finding {
         Finding::Made { vendor_id, .. } => format!("the vendor has it as {vendor_id}"),
         Finding::NotMade { looked: Looked::Through, .. } => {
-            "the vendor was looked through and does not have it".to_owned()
+            "a search of the vendor's records did not find it".to_owned()
         }
         Finding::NotMade { looked: Looked::NotThrough, .. } => {
-            "the vendor could not be looked through for it, so this rests on their word".to_owned()
+            "the vendor's records could not be searched for it, so this rests on their word".to_owned()
         }
     };
     format!("{who}: {rests_on}")
@@ -227,8 +227,7 @@ fn meant<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> 
 
 fn require_note(how: &str) -> Result<()> {
     if how.trim().is_empty() || how.chars().count() > 1_000 {
-        let sentence =
-            "Write how this was found out at the vendor, at most 1,000 characters; it is kept as the proof.";
+        let sentence = "Write how you found this out at the vendor, in at most 1,000 characters; it is kept as evidence.";
         return Err(Refusal::new("note_required", sentence).at("note").into());
     }
     Ok(())
@@ -387,8 +386,10 @@ async fn seconded(
 pub fn deed_in_words(deed: &str) -> String {
     let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
     match (kind, Parked::parse(kind)) {
-        (_, Some(Parked::Reversed)) => "the money was reversed at Stripe and is back with us".to_owned(),
-        (_, Some(Parked::GivenUp)) => "the money is lost, and the payee is still owed it".to_owned(),
+        (_, Some(Parked::Reversed)) => {
+            "the money was reversed at Stripe and is back in our balance".to_owned()
+        }
+        (_, Some(Parked::GivenUp)) => "the money is lost, and we still owe it to the payee".to_owned(),
         (_, Some(Parked::PaidOtherwise)) => {
             let (on, reference) = rest.split_once(' ').unwrap_or((rest, ""));
             format!("the payee was paid by other means on {on}, reference “{reference}”")
@@ -421,7 +422,7 @@ async fn end(
     for other in &others {
         contradictions::forget_opinion(tx, other.transaction).await?;
         let detail = serde_json::json!({ "note": how, "with": of.label() });
-        let said = ("settled_by_hand", format!("{by}; said of {}, and settled together with it", of.label()));
+        let said = ("settled_by_hand", format!("{by}; settled together with {}", of.label()));
         note_said(tx, app, actor, other.transaction, said, detail).await?;
     }
     let ids: Vec<TransactionId> = others.iter().map(|one| one.transaction).collect();
@@ -615,7 +616,7 @@ async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
     let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
     if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
         let told = format!(
-            "RW-{number:06} is in {draft}, and this payment has paid it. Take it out of {draft} first; nothing was settled."
+            "RW-{number:06} is in {draft}, but this payment has paid it. Take it out of {draft} first. Nothing was settled."
         );
         return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
     }
@@ -629,7 +630,7 @@ fn stopped<'a>(mut lie: impl Iterator<Item = &'a Whereabouts>) -> Result<()> {
         return Ok(());
     };
     let told = format!(
-        "RW-{reward:06} is in PT-{other:06} by now, which has not paid and may pay yet. That this payment has paid it is on record, and stops PT-{other:06} where it has not been sent. Once PT-{other:06} has failed, return it to the pool; then settle this one."
+        "RW-{reward:06} is now in PT-{other:06}, which has not paid it but still may. Bursar has recorded that this payment paid it, which stops PT-{other:06} if it has not been sent. Once PT-{other:06} has failed, return it to the pool; then settle this one."
     );
     Err(OpsError::Conflict(Refusal::new("contradicted", told)))
 }
@@ -640,8 +641,7 @@ async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: 
     if contradictions::take_back(tx, of.id, paid_at).await? == lie.len() as u64 {
         return Ok(());
     }
-    let told =
-        "Somebody changed a reward of this payment at the same moment. Nothing was settled; try again.";
+    let told = "Somebody changed a reward of this payment at the same time. Nothing was settled; try again.";
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
@@ -692,7 +692,7 @@ pub async fn settle_parked(
     require_note(&found.note)?;
     let otherwise = found.how == Parked::PaidOtherwise;
     if otherwise && (found.reference.trim().is_empty() || found.reference.chars().count() > 200) {
-        let sentence = "Give the reference of the payment that was made in its place, at most 200 characters; it is kept as the proof.";
+        let sentence = "Give the reference of the payment that replaced it, at most 200 characters; it is kept as evidence.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
     let paid_at = match otherwise {
@@ -750,13 +750,13 @@ async fn of_what_is_paid(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabout
     let lie = given_back(tx, of).await?;
     if let Some(number) = lie.iter().find(|one| one.changed && !one.elsewhere).map(|one| one.number) {
         let told = format!(
-            "RW-{number:06} was voided, or is worth something else, since this payment gave it back, so it cannot be paid by it any more. Settle the money as written off; if the payee has it, enter what they owe by yourself. Nothing was changed."
+            "RW-{number:06} was voided or its value changed after this payment released it, so this payment can no longer pay it. Settle the money as written off; if the payee has it, enter what they owe yourself. Nothing was changed."
         );
         return Err(OpsError::Conflict(Refusal::new("reward_changed", told)));
     }
     if let Some(number) = lie.iter().find(|one| one.elsewhere).map(|one| one.number) {
         let told = format!(
-            "RW-{number:06} was paid again, or is in another payment, since this one gave it back. If the payee has this money as well, settle it as written off and claw the reward back once it is paid. Nothing was changed."
+            "RW-{number:06} was paid again, or is in another payment, after this one released it. If the payee has this money as well, settle it as written off and claw the reward back once it is paid. Nothing was changed."
         );
         return Err(OpsError::Conflict(Refusal::new("paid_again", told)));
     }

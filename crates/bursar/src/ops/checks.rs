@@ -88,8 +88,8 @@ pub fn database_away() -> Finding {
     Finding::new(
         Weight::Urgent,
         "database_away",
-        "The database does not answer, so nothing is accepted. What was accepted before is safe.",
-        "Look whether it runs and can be reached at BURSAR_DATABASE_URL.",
+        "The database does not answer, so Bursar accepts nothing. What it accepted before is safe.",
+        "Check that it runs and can be reached at BURSAR_DATABASE_URL.",
     )
 }
 
@@ -104,10 +104,10 @@ pub fn late(ages: &[Age]) -> Option<Finding> {
         return None;
     }
     let what = format!(
-        "These loops have not finished a pass in time: {}. No money is lost; what they do stands still.",
+        "These worker loops have not finished a pass in time: {}. No money is lost; their work is stalled.",
         late.join(", ")
     );
-    let remedy = "Look into the log, and restart this process if they stay late.";
+    let remedy = "Check the log, and restart this process if they stay late.";
     Some(Finding::new(Weight::Urgent, "loops_late", what, remedy))
 }
 
@@ -145,7 +145,7 @@ async fn safe(db: &mut Db) -> store::Result<Option<Finding>> {
         true if state.since.is_some() => {
             "Everything has been looked up: an administrator ends it on the page Safe mode or with `bursar safe-mode off`.".to_owned()
         }
-        true => "It only stops payments; an administrator ends it with `bursar safe-mode off`. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before.".to_owned(),
+        true => "It only stops payments; an administrator ends it with `bursar safe-mode off`. If the database was restored, first run `bursar safe-mode on --put-back-from TIME`.".to_owned(),
         false => format!("{} See `bursar safe-mode`.", report.keeps_on.join(" ")),
     };
     let what = format!("Safe mode is on, so nothing is sent. {}", state.says);
@@ -160,8 +160,8 @@ async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_stopped",
-            format!("Nothing has been sent since {}, because what must hold of the money does not: {rules}. Nothing has failed.", clock::told(state.at)),
-            "`bursar brake`, or What must hold under Activity log, lists what is broken. Find out why; an administrator lets payments go on there.",
+            format!("Nothing has been sent since {}, because money rules are broken: {rules}. Nothing has failed.", clock::told(state.at)),
+            "`bursar brake`, or What must hold under Activity log, lists what broke them. Find out why; an administrator lets payments go on there.",
         ));
     }
     let known = brake::known(db).await?;
@@ -171,8 +171,8 @@ async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             if money { Weight::Act } else { Weight::Know },
             "rules_broken",
-            format!("This is broken and stops nothing, because it is not about money or somebody has looked at it: {}.", brake::rules_of(&known)),
-            "`bursar brake` lists what breaks it. Have it put right; the look at everything, once a day, notices that.",
+            format!("These rules are broken but stop nothing, because they are not about money or somebody has looked at them: {}.", brake::rules_of(&known)),
+            "`bursar brake` lists what broke them. Have it fixed; the daily check of everything then notices.",
         ));
     }
     Ok(found)
@@ -186,7 +186,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Urgent,
             "payments_contradicted",
             format!(
-                "{} contradicted by the vendor, which says something else than the books hold: {}. Money may have moved that they do not count. The rewards are held.",
+                "{} contradicted by the vendor, which disagrees with the books: {}. Money may have moved that the books do not count. The rewards are held.",
                 are(contradicted.len(), "payment", "payments"),
                 named(&contradicted),
             ),
@@ -198,7 +198,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_unknown",
-            format!("{held} That is because the database was put back. Numbers of rewards, payouts and payments that were given out after the backup are given out again for others, so go by the vendors' ids."),
+            format!("{held} That is because the database was restored. Numbers of rewards, payouts and payments assigned after the backup are assigned again to others, so go by the vendors' ids."),
             format!("`bursar safe-mode` and the page Safe mode list them. {}", safe_mode::steps()),
         ));
     }
@@ -208,10 +208,10 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Urgent,
             "payments_set_aside",
             format!(
-                "{} set aside, because the record cannot be worked on; nothing more is sent of that.",
+                "{} set aside, because Bursar cannot process the record; nothing more is sent for it.",
                 are(aside, "payment", "payments")
             ),
-            "The log says what is wrong with each record; have it put right. It is tried again every hour.",
+            "The log says what is wrong with each record; have it fixed. Bursar retries it every hour.",
         ));
     }
     let unreadable = transactions::unreadable_anywhere(db, MOST).await?;
@@ -220,11 +220,11 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Urgent,
             "payments_unreadable",
             format!(
-                "The record of {} cannot be read: {}. Bursar leaves it as it is; whether money moved, only the vendor can say.",
+                "The record of {} cannot be read: {}. Bursar leaves it as it is; only the vendor can say whether money moved.",
                 count(i64::try_from(unreadable.len()).unwrap_or(MOST), "payment", "payments"),
                 named(&unreadable)
             ),
-            "The page of each shows what is stored; have it put right in the database.",
+            "Each payment's page shows what is stored; have it fixed in the database.",
         ));
     }
     let states = Some(vec![State::Review, State::PayoutReview]);
@@ -232,17 +232,14 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     review.retain(|one| !unreadable.contains(one));
     if !review.is_empty() {
         let wait = if review.len() == 1 {
-            "1 payment waits".to_owned()
+            "1 payment needs a person".to_owned()
         } else {
-            format!("{} payments wait", review.len())
+            format!("{} payments need a person", review.len())
         };
         found.push(Finding::new(
             Weight::Act,
             "payments_need_review",
-            format!(
-                "{wait} for a person, because Bursar cannot find out by itself how each ended: {}.",
-                named(&review)
-            ),
+            format!("{wait}, because Bursar cannot find out by itself how each ended: {}.", named(&review)),
             "Look for each at the vendor by its key, then Settle by hand on its page.",
         ));
     }
@@ -254,11 +251,11 @@ async fn differences(db: &mut Db) -> store::Result<Option<Finding>> {
     let (open, oldest) = reconciliation::tasks(db).await?;
     let Some(oldest) = oldest.filter(|_| open > 0) else { return Ok(None) };
     let what = format!(
-        "{} between what the vendors say of your balance and the books {} for a person; the oldest is of {oldest}. Money may have moved that the books do not count.",
+        "{} between your balance at the vendors and the books {} a person; the oldest is from {oldest}. Money may have moved that the books do not count.",
         count(open, "difference", "differences"),
-        if open == 1 { "waits" } else { "wait" }
+        if open == 1 { "needs" } else { "need" }
     );
-    let remedy = "The page Reconciliation lists them: find out what each is, and write it down there.";
+    let remedy = "The Reconciliation page lists them: find out what each one is, and write it down there.";
     Ok(Some(Finding::new(Weight::Act, "differences_open", what, remedy)))
 }
 
@@ -283,27 +280,27 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
                 format!(
                     "{label} refuses the credentials ({why}), so its payments are paused. Nothing has failed."
                 ),
-                "Save working credentials under Payout Settings; payments go on by themselves.",
+                "Save working credentials under Payout Settings; payments then continue by themselves.",
             ));
         }
         if one.bad_signatures > 0 && one.last_event_at.is_none_or(|at| now - at > DAY_US) {
             found.push(Finding::new(
                 Weight::Act,
                 "webhooks_refused",
-                format!("{} webhooks of {label} came with a signature that does not fit, and for a day none that fits. Payments still settle, because the vendor is asked.", one.bad_signatures),
-                "A proxy may rewrite bodies, the clock may be wrong, or the secret was changed: save the credentials again.",
+                format!("{} webhooks from {label} had an invalid signature, and none has had a valid one for a day. Payments still settle, because Bursar polls the vendor.", one.bad_signatures),
+                "A proxy may be rewriting bodies, the clock may be wrong, or the secret was changed: save the credentials again.",
             ));
         } else if one.last_event_at.is_none_or(|at| now - at > 7 * DAY_US) && now - one.connected_at > DAY_US
         {
             let told = match one.last_event_at {
-                Some(at) => format!("No webhook of {label} has come since {}", clock::told(at)),
+                Some(at) => format!("No webhook from {label} has arrived since {}", clock::told(at)),
                 None => format!("{label} has never sent a webhook here"),
             };
             found.push(Finding::new(
                 Weight::Know,
                 "webhooks_unseen",
-                format!("{told}. Payments still settle, because the vendor is asked."),
-                "Where payments were made since: look whether the vendor can reach BURSAR_BASE_URL, and whether its webhook is registered (Payout Settings).",
+                format!("{told}. Payments still settle, because Bursar polls the vendor."),
+                "If payments were made since, check that the vendor can reach BURSAR_BASE_URL and that its webhook is registered (Payout Settings).",
             ));
         }
     }
@@ -312,8 +309,8 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Act,
             "events_waiting",
-            format!("{} events wait to be worked on.", waiting + linked),
-            "Look whether the loops run: /readyz names those that do not.",
+            format!("{} events are waiting to be processed.", waiting + linked),
+            "Check that the worker loops run: /readyz names those that do not.",
         ));
     }
     Ok(found)
@@ -333,15 +330,15 @@ async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Know,
             "no_mail_server",
-            format!("No mail server is set, so nobody is mailed; {waiting} mails can be read in the Outbox."),
+            format!("No mail server is set, so no mail is sent; {waiting} mails can be read in the Outbox."),
             "Set BURSAR_SMTP_URL.",
         ));
     } else if waiting > 100 {
         found.push(Finding::new(
             Weight::Act,
             "mails_waiting",
-            format!("{waiting} mails wait to be sent."),
-            "Open the newest in the Outbox: its tries say what the mail server answers.",
+            format!("{waiting} mails are waiting to be sent."),
+            "Open the newest in the Outbox: its attempts show what the mail server answers.",
         ));
     }
     if failed > 0 {
@@ -357,7 +354,7 @@ async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Know,
             "addresses_refused",
-            format!("{refused} addresses take no mails."),
+            format!("{refused} addresses are suppressed, so no mail is sent to them."),
             "Correct them on the partners, then lift them in the Outbox.",
         ));
     }
@@ -369,10 +366,10 @@ async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
     let last = backups::last(db).await?;
     let what = match last {
         None => {
-            "No backup of this database is on record: none was taken with `bursar backup`, or none since it was put back from one. If the disk is lost, so is everything since.".to_owned()
+            "No backup of this database is on record: none was taken with `bursar backup`, or none since the last restore. If the disk is lost, so is everything since.".to_owned()
         }
         Some(last) if known.now - last.at > known.backup_us => {
-            format!("The last backup is of {} ({}).", clock::told(last.at), last.file)
+            format!("The last backup is from {} ({}).", clock::told(last.at), last.file)
         }
         Some(_) => return Ok(None),
     };
@@ -390,7 +387,7 @@ pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Optio
         Weight::Act,
         "nobody_serves",
         "No Bursar serves this database now, so nothing is sent and nobody can sign in.",
-        "Start `bursar serve`. If it runs, look into its log: its loops stand still.",
+        "Start `bursar serve`. If it is running, check its log: its worker loops are stalled.",
     ))
 }
 

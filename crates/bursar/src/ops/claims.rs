@@ -37,7 +37,7 @@ pub async fn override_threshold(
 ) -> Result<BatchView> {
     let (draft, reason) = (draft.into(), reason.trim());
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let told = "Say why this is paid although it is under the threshold, on one line of at most 500 characters; whoever pays reads it.";
+        let told = "Write why this is paid although it is under the threshold, on one line of at most 500 characters; the payer reads it.";
         return Err(Refusal::new("reason_required", told).at("reason").into());
     }
     transact!(app, |tx| {
@@ -48,12 +48,12 @@ pub async fn override_threshold(
         let mut claims = view.claims.iter();
         let claim = claims.find(|claim| claim.payee == payee && claim.total.currency == currency);
         let Some(claim) = claim else {
-            let told = format!("{} holds no claim of this payee in {currency}.", view.batch.number);
+            let told = format!("{} has no claim of this payee in {currency}.", view.batch.number);
             return Err(Refusal::new("unknown_claim", told).at("payee").into());
         };
         let under = claim.blockers.iter().any(|blocker| blocker.code == Code::BelowThreshold);
         if !under && claim.overridden.is_none() {
-            let told = "This claim is not under its threshold, so there is nothing to override.";
+            let told = "This claim is not below its threshold, so there is nothing to override.";
             return Err(OpsError::Conflict(Refusal::new("not_below_threshold", told)));
         }
         let new = Override {

@@ -71,7 +71,7 @@ async fn versioned(db: &mut Db) -> store::Result<(Company, i64)> {
     };
     // The company's name decides nothing, so an unreadable record must not break pages.
     let company = serde_json::from_str(&text).unwrap_or_else(|error| {
-        tracing::error!(%error, "what is kept of the company cannot be read; save it again in the company's settings");
+        tracing::error!(%error, "the stored company record cannot be read; save it again in the company's settings");
         Company::default()
     });
     Ok((company, version))

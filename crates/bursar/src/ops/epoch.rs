@@ -83,12 +83,12 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     let behind = if let Standing::Behind(missing) = standing { Some(missing) } else { None };
     if let (Some(missing), Some(noted)) = (behind, &read) {
         let sent = match missing {
-            0 => "something that was sent".to_owned(),
+            0 => "something that it sent".to_owned(),
             1 => "at least one request that was sent".to_owned(),
             many => format!("at least {many} requests that were sent"),
         };
         let says = format!(
-            "The mark beside the key says that this database had come further: {sent} by {} is missing here. An older copy of it was put in place, or a standby took over that lacks the end.",
+            "The mark beside the key says that this database was further along: {sent} by {} is missing here. An older copy of it was put in place, or a standby that was behind took over.",
             clock::told(noted.at)
         );
         begin(app, says, noted.progress(), noted.at).await?;
@@ -110,7 +110,7 @@ fn readable(read: io::Result<Option<Noted>>) -> Option<Noted> {
     read.unwrap_or_else(|error| {
         tracing::warn!(
             %error,
-            "the mark beside the key cannot be read, so it cannot be told whether this database is the one that was worked on last. If it was put back or restored, run `bursar safe-mode on --put-back-from TIME` before anything is paid"
+            "the mark beside the key cannot be read, so Bursar cannot tell whether this is the database it last worked on. If it was restored, run `bursar safe-mode on --put-back-from TIME` before anything is paid"
         );
         None
     })
@@ -155,7 +155,7 @@ async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
 
 /// The database is behind what this process has seen, so it is a different one now.
 pub async fn went_back(app: &App, mark: &Mark, before: Progress) -> Result<()> {
-    let says = "The database went back while Bursar was running: what this process had sent is missing in it. A standby took over that lacks the end, or an older copy was put in place.";
+    let says = "The database went back in time while Bursar was running: what this process sent is missing from it. A standby that was behind took over, or an older copy was put in place.";
     begin(app, says.to_owned(), before, app.clock.now()).await?;
     mark.saw(put_back::progress(&mut app.store.read().await?).await?);
     Ok(())
@@ -177,7 +177,7 @@ async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) ->
     })?;
     tracing::error!(
         says,
-        "safe mode is on: nothing is sent until everything that was not over is looked up at the vendors. See `bursar safe-mode`"
+        "safe mode is on: nothing is sent until every open payment has been looked up at the vendors. See `bursar safe-mode`"
     );
     app.nudge.look_for.ring();
     app.nudge.tell_watchers();
@@ -193,7 +193,7 @@ pub async fn count(tx: &mut Tx, before: Progress, how_many: usize) -> Result<Pro
     let now = put_back::count_sent(tx, how_many).await?;
     match now > before {
         true => Ok(now),
-        false => Err(OpsError::Conflict(payout::Refusal::new(WENT_BACK, "The database went back."))),
+        false => Err(OpsError::Conflict(payout::Refusal::new(WENT_BACK, "The database went back in time."))),
     }
 }
 

@@ -223,7 +223,7 @@ impl File {
     /// A body for display, or a note with its hash if it has been deleted.
     fn kept(&self, body: &str, hash: Option<&str>) -> String {
         match hash {
-            Some(hash) => format!("(kept for its time and forgotten; its SHA-256 is {hash})"),
+            Some(hash) => format!("(deleted after its retention period; its SHA-256 is {hash})"),
             None => self.body(body),
         }
     }
@@ -268,7 +268,7 @@ fn keep_only(json: &mut Value, of: TransactionId) -> usize {
 fn headers(json: &str) -> String {
     let Ok(Value::Object(headers)) = serde_json::from_str(json) else { return String::new() };
     let lines = headers.iter().map(|(name, value)| match name.contains("sig") {
-        true => format!("{name}: (checked when it came; not shown)"),
+        true => format!("{name}: (checked on arrival; not shown)"),
         false => format!("{name}: {}", value.as_str().unwrap_or_default()),
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -123,7 +123,7 @@ async fn check(app: &App, asked: &Asked, now: i64) -> Result<i64> {
     }
     if asked.scope.is_fixed() && asked.format != Format::Csv {
         let told =
-            "Accounting programs import this as CSV; a spreadsheet is there for the generic layout only.";
+            "Accounting programs import this as CSV; a spreadsheet is available only for the generic layout.";
         return Err(Refusal::new("csv_only", told).at("format").into());
     }
     let expected = rows::count(&mut app.store.read().await?, &asked.scope, now).await?;
@@ -135,8 +135,9 @@ async fn check(app: &App, asked: &Asked, now: i64) -> Result<i64> {
 
 fn too_long(rows: i64) -> Refusal {
     let most = xlsx::MOST_ROWS;
-    let told =
-        format!("These are {rows} rows, and a spreadsheet takes at most {most}. Narrow them, or take CSV.");
+    let told = format!(
+        "These are {rows} rows, but a spreadsheet can have at most {most}. Narrow them, or choose CSV."
+    );
     Refusal::new("too_many_rows", told).at("format")
 }
 
@@ -346,7 +347,7 @@ async fn advance(tx: &mut Tx, run: &Run) -> Result<()> {
     if exports::advance(tx, run).await? == 1 {
         return Ok(());
     }
-    let told = "Another worker went on with this export meanwhile, so nothing was written.";
+    let told = "Another worker took over this export meanwhile, so nothing was written.";
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 

@@ -154,7 +154,7 @@ impl Gates {
     fn held_by_unread(&self, payee: Payee) -> Option<Blocker> {
         let number = self.unread.get(&payee)?;
         let note = format!(
-            "The record of their payment {number} cannot be read, so nobody can tell whether this would pay it a second time."
+            "The record of their payment {number} cannot be read, so Bursar cannot tell whether this would pay the same thing twice."
         );
         Some(Blocker::new(Code::PartnerOnHold, payee).noting(Some(note)).acting(Who::Admin, MEND_RECORD))
     }
@@ -261,10 +261,10 @@ impl Gates {
     }
 }
 
-const SETTLE_FOUND: &str = "Settle on the page Safe mode what the vendor has paid and this database does not know: that ends this hold. If the note names another reason for the hold, clear that too.";
-const MEND_RECORD: &str = "Look at the vendor what became of that payment. If this is not for the same, an administrator says on that payment's page that they looked, which ends this hold; or have its record put right (the log says what is wrong with it). Payments to everybody else go on, and this hold ends by itself 30 days after that payment.";
+const SETTLE_FOUND: &str = "On the Safe mode page, settle what the vendor has paid and this database does not have: that ends this hold. If the note names another reason for the hold, clear that too.";
+const MEND_RECORD: &str = "Find out at the vendor what happened to that payment. If this is for something else, an administrator confirms on that payment's page that they looked, which ends this hold; or have its record fixed (the log says what is wrong with it). Payments to everybody else go on, and this hold ends by itself 30 days after that payment.";
 const ADD_BANK: &str =
-    "Ask the payee to add a bank account in this currency at Stripe, where the money of this payment lies.";
+    "Ask the payee to add a bank account in this currency at Stripe, where this payment's money is.";
 
 /// A blocker of a single reward, with the end of its hold period.
 pub(crate) fn of_reward(code: Code, reward: RewardId, facts: &RewardFacts) -> Blocker {

@@ -104,15 +104,17 @@ impl Step {
             Self::Company => "Partners see the name and the support address on their pages.",
             Self::Vendor => "Save the credentials, then select the vendor and switch payouts on.",
             Self::Webhooks => {
-                "The vendor tells Bursar at once how a payment ended. Without webhooks Bursar asks, which takes longer."
+                "The vendor tells Bursar at once how a payment ended. Without webhooks Bursar polls, which takes longer."
             }
             Self::Programs => {
                 "An activity is what earns a reward, such as a closed deal. It belongs to a program."
             }
             Self::Partners => "Enter them one by one, or import a CSV file.",
-            Self::Rewards => "Enter one, import a CSV file, or send them by the API. They wait for review.",
+            Self::Rewards => {
+                "Enter one, import a CSV file, or send them through the API. They wait for review."
+            }
             Self::Mail => {
-                "Set BURSAR_SMTP_URL and restart, so that partners and colleagues get their mails. Until then mails stay in the Outbox."
+                "Set BURSAR_SMTP_URL and restart, so that partners and colleagues get their mail. Until then it stays in the Outbox."
             }
             Self::Payout => {
                 "Approve rewards, add them under Review Claims, and press Pay. Start with a small one."

@@ -103,7 +103,10 @@ pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Fu
                 Ok(idempotency::renew(tx, &mark.person, &mark.key, mark.fence, until).await?)
             });
             if let Err(error) = renewed {
-                tracing::warn!(?error, "the key of a request that runs could not be held longer");
+                tracing::warn!(
+                    ?error,
+                    "the lease of a running request's idempotency key could not be renewed"
+                );
             }
         }
     };
@@ -124,7 +127,7 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
     }
     Err(OpsError::Conflict(Refusal::new(
         "idempotency_key_in_use",
-        "The same request is being carried out by another sender under this Idempotency-Key; this one did nothing. Ask again in a moment for its answer.",
+        "Another request with this Idempotency-Key is still in progress, so this one did nothing. Retry in a moment to get its answer.",
     )))
 }
 

@@ -115,7 +115,7 @@ async fn enter(tx: &mut Tx, app: &App, actor: &Actor, table: &Table) -> Result<R
 fn meanwhile() -> OpsError {
     OpsError::Conflict(payout::Refusal::new(
         "changed_meanwhile",
-        "Somebody entered some of these rewards at the same moment, so nothing was imported. Import the file again.",
+        "Somebody entered some of these rewards at the same time, so nothing was imported. Import the file again.",
     ))
 }
 
@@ -231,7 +231,7 @@ fn payment_type(row: &Row, kind: RewardType) -> std::result::Result<Option<Payme
         (word, RewardType::Cash) => match PaymentType::parse(word) {
             Some(kind) => Ok(Some(kind)),
             None => {
-                let told = "The payment type is individual or organization; empty means individual.";
+                let told = "The payment type must be individual or organization; empty means individual.";
                 Err(problem(row, "payment_type", "unknown_value", told))
             }
         },

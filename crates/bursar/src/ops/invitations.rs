@@ -42,7 +42,7 @@ pub struct Invitation {
 /// with the partner's address.
 pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Result<Invitation> {
     if !matches!(role, Role::Partner | Role::PartnerAdmin) {
-        let told = "A partner is invited as partner or as partner_admin.";
+        let told = "A partner can be invited as partner or as partner_admin.";
         return Err(Refusal::new("unknown_value", told).at("role").into());
     }
     let now = app.clock.now();
@@ -74,7 +74,7 @@ async fn login_of(
 ) -> Result<Person> {
     if let Some(person) = people::of_partner(tx, partner.id).await?.into_iter().next() {
         if person.disabled_at.is_some() {
-            let told = "This partner's login was shut out, so no link is made for it.";
+            let told = "This partner's login is disabled, so no link is created for it.";
             return Err(Refusal::new("login_disabled", told).into());
         }
         people::set_role(tx, person.id, role).await?;
@@ -95,8 +95,7 @@ async fn login_of(
     if people::insert(tx, &person, None, by, now).await? {
         return Ok(person);
     }
-    let told =
-        "Somebody else signs in with the partner's address. Give the partner an address of their own first.";
+    let told = "Somebody else signs in with this address. Give the partner their own address first.";
     Err(Refusal::new("email_taken", told).at("email").into())
 }
 

@@ -225,7 +225,7 @@ pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> sto
         return Ok(Some(format!("{rows} rows were signed and {there} are there: rows were cut off")));
     }
     let same = last == signed.last && hex(&tree.root()) == signed.root;
-    Ok((!same).then(|| format!("the first {} rows are not those that were signed", signed.rows)))
+    Ok((!same).then(|| format!("the first {} rows are not the ones that were signed", signed.rows)))
 }
 
 /// Proof that one row is in the log, for somebody who cannot see the others.
@@ -305,7 +305,7 @@ impl Proof {
             _ => None,
         };
         let holds = reached.is_some_and(|root| hex(&root) == signed.root);
-        (!holds).then_some("the row is not one of those that were signed, or was changed")
+        (!holds).then_some("the row was not among the signed ones, or was changed")
     }
 }
 

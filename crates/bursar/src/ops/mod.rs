@@ -91,7 +91,7 @@ impl From<StoreError> for OpsError {
                 tracing::info!(%error, "a write met a rule of the database");
                 Self::Conflict(Refusal::new(
                     "changed_meanwhile",
-                    "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
+                    "Somebody else changed this at the same time, so nothing was done. Look again, then retry.",
                 ))
             }
             StoreError::Corrupt(_) | StoreError::Overtaken | StoreError::Db(_) => Self::Internal(error),

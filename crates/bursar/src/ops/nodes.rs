@@ -56,7 +56,7 @@ pub async fn join(app: &App, alone: bool) -> Result<()> {
     })?;
     app.store.serves_as(&ours);
     if ended > 0 {
-        tracing::info!(ended, "a process before this one ended in the middle of its work; it goes on now");
+        tracing::info!(ended, "an earlier process ended in the middle of its work; the work continues now");
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ pub async fn beat(app: &App, census: &Census) -> Result<u64> {
         tracing::warn!(
             node = dead,
             ended,
-            "a process that serves this database is silent; its work goes on here"
+            "a process that serves this database has gone silent; its work continues here"
         );
     }
     Ok(ended)

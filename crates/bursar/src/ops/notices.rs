@@ -102,11 +102,11 @@ async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> s
     let first = together.first().map(|told| (told.notice.as_str(), told.about.as_str()));
     match error {
         StoreError::Missing => {
-            tracing::warn!(?first, "what a notice is about is gone");
+            tracing::warn!(?first, "the subject of a notice no longer exists");
             Ok(())
         }
         StoreError::Corrupt(what) => {
-            tracing::error!(?first, what, "a notice cannot be told yet");
+            tracing::error!(?first, what, "a notice cannot be sent yet");
             outbox::put_back(tx, together.iter().map(|told| told.id.clone()).collect(), now + HOUR_US)
                 .await?;
             Ok(())

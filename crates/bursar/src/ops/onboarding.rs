@@ -56,8 +56,7 @@ pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<
     match choice(db, actor.role).await? {
         Ok(vendors) if vendors.contains(&vendor) => Ok(()),
         Ok(_) | Err(_) => {
-            let told =
-                format!("{} cannot be chosen by you at the moment. Nothing was changed.", vendor.label());
+            let told = format!("You cannot choose {} right now. Nothing was changed.", vendor.label());
             Err(Refusal::new("vendor_not_offered", told).into())
         }
     }
@@ -105,7 +104,7 @@ pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) 
             intended_at: now,
         };
         if !store::intend(tx, payee, &new, &actor.id.to_string()).await? {
-            let told = "This was begun twice at the same moment. Nothing is lost: press it again.";
+            let told = "This was started twice at the same time. Nothing is lost: try again.";
             return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)));
         }
         note(tx, now, actor, "stripe_account_intended", payee, &json!({ "country": new.country }));
@@ -187,7 +186,7 @@ pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) 
         check_choice(tx, actor, Vendor::PayPal).await?;
         let profile = all::payees::profile_of(tx, payee).await?;
         if profile.is_some_and(|known| known.destination == destination && known.payable_at.is_some()) {
-            let told = "This is the address that is paid already. Nothing was changed.";
+            let told = "You are already paid at this address. Nothing was changed.";
             return Err(Refusal::new("same_destination", told).at("paypal_email").into());
         }
         let new = Unconfirmed {

@@ -156,7 +156,7 @@ fn masked(address: &str) -> String {
 /// # Errors
 /// If it is not one of `active`, `on_hold`, `closed`.
 pub fn standing(word: &str) -> std::result::Result<PayeeStanding, Refusal> {
-    let told = "The standing is active, on_hold or closed.";
+    let told = "The standing must be active, on_hold or closed.";
     PayeeStanding::parse(word).ok_or_else(|| Refusal::new("unknown_value", told).at("standing"))
 }
 
@@ -167,7 +167,7 @@ pub fn standing(word: &str) -> std::result::Result<PayeeStanding, Refusal> {
 pub fn saved_as(name: &str) -> std::result::Result<String, Refusal> {
     let normal = referred(name, "external_id")?;
     if normal.is_empty() || normal.len() > 200 {
-        return Err(Refusal::new("invalid", "An external id has 1 to 200 bytes.").at("external_id"));
+        return Err(Refusal::new("invalid", "An external id must have 1 to 200 bytes.").at("external_id"));
     }
     Ok(normal)
 }
@@ -200,8 +200,8 @@ fn check_partner(before: Option<&Partner>, after: &Partner) -> std::result::Resu
     Ok(())
 }
 
-/// The message for a name with Unicode direction controls.
-pub(super) const NO_DIRECTION: &str = "This name holds a sign that nobody sees and that turns the direction of what stands beside it. Type the name anew; letters that run from right to left need no such sign.";
+/// What is said of a name that would turn what stands beside it.
+pub(super) const NO_DIRECTION: &str = "This name contains an invisible character that changes the text direction. Type the name again; right-to-left letters need no such character.";
 
 pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {
     // A field of blanks and invisible characters counts as empty.
@@ -223,7 +223,7 @@ const MOST_OF_A_NAME: usize = 200;
 /// Why a text does not fit on one line of a list, mail or file.
 pub(super) fn unfit(text: &str) -> Option<&'static str> {
     if text.chars().any(|letter| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
-        return Some("This holds a line break or control character; write it in one line.");
+        return Some("This contains a line break or control character; write it on one line.");
     }
     (text.chars().count() > MOST_OF_A_NAME).then_some("This is longer than 200 characters; shorten it.")
 }
@@ -255,18 +255,18 @@ pub fn is_country(code: &str) -> bool {
 pub fn wrong_country(code: &str) -> Refusal {
     let upper = code.trim().to_uppercase();
     let told = match (country::meant(&upper), country::former(&upper)) {
-        (Some(meant), _) => format!("{code} is no country's code; write {meant}."),
+        (Some(meant), _) => format!("{code} is not a country code; write {meant}."),
         (None, Some((was, now))) => {
-            format!("{code} was the code of {was}, which is no country any more; write {now}.")
+            format!("{code} was the code of {was}, which no longer exists; write {now}.")
         }
         (None, None) if country::is_known(&upper) => {
-            format!("Write the country's code in capital letters: {upper}.")
+            format!("Write the country code in capital letters: {upper}.")
         }
         (None, None) if upper == "EU" => {
-            "EU is the European Union and no country; write the code of the country, like DE.".to_owned()
+            "EU is the European Union, not a country; write the country's code, like DE.".to_owned()
         }
         (None, None) => format!(
-            "No country has the code {code:?}. Write the two capital letters that ISO 3166 gives the country, like DE; leave it empty where the country is not known."
+            "No country has the code {code:?}. Write the country's two-letter ISO 3166 code, like DE; leave it empty if the country is not known."
         ),
     };
     Refusal::new("invalid_country", told).at("country")

@@ -77,7 +77,7 @@ impl Balances {
         let told = |Short { vendor, needed, has, promised }: Short| {
             let of_it = match promised.minor {
                 0 => String::new(),
-                _ => format!(", of which {promised} is promised to payments that were not sent yet"),
+                _ => format!(", of which {promised} is committed to payments that have not been sent yet"),
             };
             let note =
                 format!("{} has {has} available{of_it}; {needed} is needed with fees.", vendor.label());
@@ -176,7 +176,7 @@ async fn pay_in(
     tx.audit(audit::Entry { at: now, actor, action: "batch_paid", subject, detail });
     if !store::vendors::bind_batch(tx, id).await? {
         return Err(batch_changed(
-            "The connection to a vendor of this payout was removed at the same moment, so nothing was paid. Connect the vendor, then look at the payout again.",
+            "The connection to a vendor of this payout was removed at the same time, so nothing was paid. Connect the vendor, then look at the payout again.",
         ));
     }
     let batch = prepare::view(tx, &id.to_string(), now).await?;
@@ -246,7 +246,7 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
     transactions::insert(tx, view.batch.id, &new, now).await?;
     if batches::join_transactions(tx, view.batch.id, &joined).await? != joined.len() as u64 {
         return Err(batch_changed(
-            "A reward of the batch was changed at the same moment, so nothing was paid. Look at it again.",
+            "A reward of the batch was changed at the same time, so nothing was paid. Look at it again.",
         ));
     }
     store::ledger::write_once(tx, now, &app.clock, &journals).await?;

@@ -46,7 +46,7 @@ pub fn one_of(name: &str, found: Vec<Payee>) -> Result<Option<Payee>> {
             };
             let ids: Vec<String> = several.iter().map(kind).collect();
             let told = format!(
-                "The external id {name:?} is that of {}. Nothing was done. Use the id that means the one.",
+                "The external id {name:?} is used by {}. Nothing was done. Use the Bursar id of the one you mean.",
                 ids.join(" and of ")
             );
             Err(OpsError::Conflict(Refusal::new("ambiguous_payee", told)))
@@ -142,7 +142,7 @@ pub async fn set_profile(
 }
 
 fn linked_already() -> OpsError {
-    let told = "This Stripe account is linked to another payee already, and one account belongs to one payee. Nothing was \
+    let told = "This Stripe account is already linked to another payee, and an account can belong to only one. Nothing was \
                 changed; check the id, or give the other payee another destination first.";
     Refusal::new("stripe_account_in_use", told).at("stripe_account").into()
 }
@@ -193,7 +193,7 @@ async fn note_moved(
 /// [`OpsError::Conflict`] if there is nothing to clear; [`OpsError::Refused`] for whoever entered one of the destinations,
 /// or without a reason.
 pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<Profile> {
-    let reason = given(reason, "Say how you made sure that both payees rightly have this destination.")?;
+    let reason = given(reason, "Write how you made sure that both payees rightly have this destination.")?;
     let profile = transact!(app, |tx| {
         let now = app.clock.now();
         if !payees::lock(tx, payee).await? {
@@ -202,7 +202,7 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
         let others = payees::sharing(tx, payee).await?;
         let profile = payees::profile_of(tx, payee).await?;
         let Some(profile) = profile.filter(|_| !others.is_empty()) else {
-            let told = "No other payee has this destination without having been looked at, so there is nothing to clear.";
+            let told = "No other payee shares this destination uncleared, so there is nothing to clear.";
             return Err(OpsError::Conflict(Refusal::new("not_shared", told)));
         };
         let me = actor.id.to_string();
@@ -217,7 +217,7 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
             let Some(newest) = newest.first() else { continue };
             if newest.actor == me || people::behind(tx, &newest.actor, now).await? == behind {
                 let told =
-                    "You entered this destination for one of the payees, so somebody else must look at it.";
+                    "You entered this destination for one of the payees, so somebody else must clear it.";
                 return Err(Refusal::new("own_entry", told).into());
             }
         }
@@ -288,7 +288,7 @@ pub async fn set_standing(
     standing: PayeeStanding,
     reason: &str,
 ) -> Result<()> {
-    let reason = given(reason, "Say why; whoever looks at this payee next will want to know.")?;
+    let reason = given(reason, "Write why; the next person who looks at this payee will want to know.")?;
     transact!(app, |tx| {
         let now = app.clock.now();
         if !payees::lock(tx, payee).await? {
@@ -332,7 +332,7 @@ pub(super) async fn note_standing_of(
         return Ok(());
     }
     if old != standing {
-        let told = "Say why in the note; whoever looks at this payee next will want to know.";
+        let told = "Write why in the note; the next person who looks at this payee will want to know.";
         if reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
             return Err(Refusal::new("missing", told).at("note").into());
         }
@@ -354,7 +354,7 @@ pub(super) fn given<'a>(reason: &'a str, ask: &str) -> Result<&'a str> {
     match reason.trim() {
         "" => Err(Refusal::new("missing", ask).at("reason").into()),
         long if long.chars().count() > 500 => {
-            Err(Refusal::new("too_long", "A reason has at most 500 characters.").at("reason").into())
+            Err(Refusal::new("too_long", "A reason can have at most 500 characters.").at("reason").into())
         }
         reason => Ok(reason),
     }

@@ -19,7 +19,7 @@ pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Bl
     let who = who.or_else(|| choices(payment).first().map(|choice| choice.who));
     let blocker = blocker.noting(Some(told));
     match who.filter(|who| *who != Who::Nobody) {
-        Some(who) => blocker.acting(who, "Open that payment: it says why it stands so and what can be done."),
+        Some(who) => blocker.acting(who, "Open that payment: its page says why and what can be done."),
         None => blocker,
     }
 }
@@ -62,12 +62,13 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
     let said = said.filter(|words| !words.is_empty() && code != "vendor_not_understood");
     let explained = explain_at(&code, transaction.state);
     let message = explained.message.map(str::to_owned).or_else(|| said.clone());
-    let message = message.unwrap_or_else(|| "The vendor gave only this code.".to_owned());
+    let message = message.unwrap_or_else(|| "The vendor gave no explanation, only this code.".to_owned());
     let (who, remedy) = match (is_over(transaction), transaction.contradicted_at) {
         (true, _) => (Who::Nobody, "Nothing to do here: the payment is closed."),
-        (false, Some(_)) => {
-            (Who::Payer, "Settle first what its vendor says against it; nothing else can be done before.")
-        }
+        (false, Some(_)) => (
+            Who::Payer,
+            "First settle the contradiction with its vendor; nothing else can be done before that.",
+        ),
         (false, None) => (explained.who, explained.remedy),
     };
     Some(Reason { code, message, said, remedy, who })

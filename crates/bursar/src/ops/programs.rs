@@ -40,7 +40,7 @@ pub async fn save_program(
         filled(&after.name, "name")?;
         check_email(after.manager_email.as_deref(), "manager_email")?;
         if !(0..=MOST_HOLD_DAYS).contains(&after.hold_days) {
-            let told = "The hold period is 0 to 3650 days.";
+            let told = "The hold period must be 0 to 3650 days.";
             return Err(Refusal::new("invalid", told).at("hold_days").into());
         }
         match &before {
@@ -60,7 +60,7 @@ pub async fn save_program(
         }
         let other_type = before.as_ref().is_some_and(|before| before.reward_type != after.reward_type);
         if other_type && programs::has_rewards(tx, after.id).await? {
-            let told = "This program has rewards already, so its type stays. Make another program.";
+            let told = "This program already has rewards, so its type cannot change. Create another program.";
             return Err(Refusal::new("type_conflict", told).into());
         }
         after.updated_at = now;

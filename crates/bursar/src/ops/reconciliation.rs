@@ -477,7 +477,7 @@ pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str
 pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Case> {
     if why.trim().is_empty() || why.chars().count() > 1_000 {
         let sentence =
-            "Write who explained it and why it is off, at most 1,000 characters; it is kept as the proof.";
+            "Write who explained it and why it is off, at most 1,000 characters; it is kept as evidence.";
         return Err(Refusal::new("reason_required", sentence).at("reason").into());
     }
     let said = |app: &App| Explained {
@@ -490,7 +490,7 @@ pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Ca
         let mut case = kept::lock_case(tx, id).await?;
         known::add(tx, std::slice::from_mut(&mut case)).await?;
         if !case.wants_somebody() {
-            let sentence = "There is nothing to explain here any more: both sides say the same, or may be late yet, or \
+            let sentence = "There is nothing left to explain here: both sides agree, or may still be late, or \
                             somebody has explained it.";
             return Err(OpsError::Conflict(Refusal::new("nothing_to_explain", sentence)));
         }

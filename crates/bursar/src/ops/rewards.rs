@@ -66,7 +66,7 @@ impl Draft {
         let external_id =
             external::entered(&self.external_id).map_err(|refusal| refusal.at("external_id"))?;
         if external_id.is_empty() || external_id.len() > MOST_OF_AN_ID {
-            return Err(Refusal::new("invalid", "An external id has 1 to 200 bytes.").at("external_id"));
+            return Err(Refusal::new("invalid", "An external id must have 1 to 200 bytes.").at("external_id"));
         }
         let activity = referred(&self.activity, "activity")?;
         let owner = referred(&self.owner, "owner")?;
@@ -112,7 +112,7 @@ impl Draft {
     ) -> std::result::Result<Entered, Refusal> {
         let now = app.clock.now();
         if self.external_id.is_empty() || self.external_id.len() > MOST_OF_AN_ID {
-            let told = "An external id has 1 to 200 bytes.";
+            let told = "An external id must have 1 to 200 bytes.";
             return Err(Refusal::new("invalid", told).at("external_id"));
         }
         if activity.inactive_at.is_some() {
@@ -201,7 +201,7 @@ pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
     if (2000..2200).contains(&year) {
         return Ok(Some(end));
     }
-    let told = "The year of an expiry lies between 2000 and 2199. For a reward that never expires leave the date empty, or write 9999-12-31.";
+    let told = "The expiry year must be between 2000 and 2199. For a reward that never expires, leave the date empty or write 9999-12-31.";
     Err(Refusal::new("invalid_date", told).at("expires_on"))
 }
 
@@ -276,7 +276,7 @@ pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::res
         return Ok(());
     }
     let told = format!(
-        "{money} is more than one reward may be worth, which is {most}. Look whether the value is right and not another number. If it is, an administrator can raise the limit in Payout Settings."
+        "{money} is above the limit for one reward, which is {most}. Check that the value is right and not another number. If it is, an administrator can raise the limit in Payout Settings."
     );
     Err(Refusal::new("above_reward_max", told).at("value"))
 }
@@ -285,7 +285,7 @@ pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::res
 pub fn external_id_conflict() -> Refusal {
     Refusal::new(
         "external_id_conflict",
-        "This external id stands for a reward with other content already, so nothing was entered. Use a new id for a new reward, or edit the one that exists.",
+        "This external id already belongs to a reward with different content, so nothing was entered. Use a new id for a new reward, or edit the existing one.",
     )
 }
 
@@ -329,7 +329,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         expect_version(&found, seen)?;
         let before = &found.entered;
         if before.entry == Entry::Clawback {
-            let told = "A clawback is not edited. Void it with a reason and enter another.";
+            let told = "A clawback cannot be edited. Void it with a reason and enter another.";
             return Err(Refusal::new("clawback", told).into());
         }
         let standing = standing(tx, &found, actor).await?;
@@ -379,7 +379,7 @@ fn same_kind(new: Worth, old: Worth) -> std::result::Result<(), Refusal> {
     if new.currency() == old.currency() {
         return Ok(());
     }
-    let told = "A reward keeps its currency. Void it and enter another one in the other currency.";
+    let told = "A reward's currency cannot change. Void it and enter another one in the other currency.";
     Err(Refusal::new("currency_changed", told).at("value.currency"))
 }
 
@@ -501,15 +501,15 @@ fn may_claw_back(
     }
     if reason.trim().is_empty() {
         return Err(
-            Refusal::new("reason_required", "Give a reason; it is kept with the clawback.").at("reason")
+            Refusal::new("reason_required", "Give a reason; it is stored with the clawback.").at("reason")
         );
     }
     if value.currency != money.currency {
-        let told = "A clawback is in the currency that was paid.";
+        let told = "A clawback must be in the currency that was paid.";
         return Err(Refusal::new("currency_changed", told).at("value.currency"));
     }
     if taken.saturating_add(value.minor) > money.minor {
-        let told = "Together with earlier clawbacks this is more than was paid for the reward.";
+        let told = "Together with earlier clawbacks, this is more than was paid for the reward.";
         return Err(Refusal::new("too_large", told).at("value.value"));
     }
     Ok(payee)
@@ -528,7 +528,7 @@ async fn standing(db: &mut Db, reward: &Reward, actor: &Actor) -> Result<Standin
 pub(super) fn changed_meanwhile() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "changed_meanwhile",
-        "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
+        "Somebody else changed this at the same time, so nothing was done. Look again, then retry.",
     ))
 }
 

@@ -173,11 +173,10 @@ pub async fn told(db: &mut Db) -> store::Result<Option<String>> {
     let Some(state) = state(db).await? else { return Ok(None) };
     Ok(Some(match state.since {
         Some(_) => {
-            "The database may be older than the payments made since, so Bursar first compares it with the \
-                    vendors."
+            "The database may be missing recent payments, so Bursar first compares it with the vendors."
                 .to_owned()
         }
-        None => format!("{} Nothing is compared with the vendors meanwhile.", ended(&state.says)),
+        None => format!("{} Bursar does not compare it with the vendors meanwhile.", ended(&state.says)),
     }))
 }
 
@@ -303,7 +302,7 @@ pub async fn connected(tx: &mut Tx, vendor: Vendor, account: &str, now: i64) -> 
         return Ok(());
     }
     let says = format!(
-        "The {} account {account} is connected for the first time since this database was put back as it was on {}; what was paid from it since may be missing here.",
+        "The {} account {account} is connected for the first time since this database was restored to its state of {}; payments made from it since then may be missing here.",
         vendor.label(),
         clock::told(past.since)
     );
@@ -321,10 +320,10 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
     let name = &actor.name;
     let says = match since {
         Some(since) => {
-            format!("{name} said that this database was put back as it was on {}.", clock::told(since))
+            format!("{name} said that this database was restored to its state of {}.", clock::told(since))
         }
-        // The command line has no login.
-        None if name == "operator" => "Whoever runs the command line switched it on.".to_owned(),
+        // The command line is nobody's login.
+        None if name == "operator" => "Somebody switched it on from the command line.".to_owned(),
         None => format!("{name} switched it on."),
     };
     let says = if note.trim().is_empty() { says } else { format!("{says} {}", ended(note)) };
@@ -417,16 +416,19 @@ fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
             2.. => Some(format!("{count} {many}: {}", sums.join(" + "))),
         }
     };
-    let out =
-        line(Way::Out, "payment that waits or was not answered", "payments that wait or were not answered");
+    let out = line(
+        Way::Out,
+        "payment that is queued or got no answer",
+        "payments that are queued or got no answer",
+    );
     let bank = line(Way::Bank, "payout to a payee's bank", "payouts to payees' banks");
-    let back = line(Way::Back, "payment that is asked back", "payments that are asked back");
+    let back = line(Way::Back, "payment that is being reversed", "payments that are being reversed");
     out.into_iter().chain(bank).chain(back).collect()
 }
 
 fn other_account(place: &str, vendor: Vendor, at: i64) -> String {
     format!(
-        "Credentials of the account {place} were refused on {}, because the one that this database knows was to be searched first. Once that is done, save them again: the lost database may have paid from it. If that account is not used, compare {}'s payments by hand and say so.",
+        "Credentials of the account {place} were refused on {}, because the account in this database had to be searched first. Once that is done, save them again: the lost database may have paid from that account. If that account is not used, compare {}'s payments by hand and confirm it.",
         clock::told(at),
         vendor.label()
     )
@@ -436,10 +438,10 @@ fn unsearched(state: &State, vendor: Vendor, place: &str) -> String {
     let label = vendor.label();
     match state.failed.get(place) {
         Some((_, why)) => format!(
-            "{label} could not be searched for payments that are missing here ({why}); it is tried again every half minute."
+            "{label} could not be searched for payments that are missing here ({why}). Bursar retries every 30 seconds."
         ),
         None => format!(
-            "{label} must be searched for payments that are missing here. A running Bursar does that by itself; it takes at least two minutes, so that what was on its way is seen."
+            "{label} must be searched for payments that are missing here. A running Bursar does that by itself; it takes at least two minutes, so that payments in flight are seen."
         ),
     }
 }
@@ -456,26 +458,26 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
         (
             open.queued,
             by_hand(Vendor::Stripe),
-            "1 queued payment of Stripe is to be looked up.",
-            "{} queued payments of Stripe are to be looked up.",
+            "1 queued Stripe payment still has to be looked up.",
+            "{} queued Stripe payments still have to be looked up.",
         ),
         (
             open.unlooked,
             by_hand(Vendor::Stripe),
-            "1 payment of Stripe that failed or waits for a person is to be looked through: it may have been sent again since.",
-            "{} payments of Stripe that failed or wait for a person are to be looked through: they may have been sent again since.",
+            "1 Stripe payment that failed or needs a person still has to be searched for: it may have been sent again since.",
+            "{} Stripe payments that failed or need a person still have to be searched for: they may have been sent again since.",
         ),
         (
             open.named,
             by_hand(Vendor::PayPal),
-            "1 request that PayPal has is being compared with what it has.",
-            "{} requests that PayPal has are being compared with what it has.",
+            "1 request is being compared with PayPal's record of it.",
+            "{} requests are being compared with PayPal's records of them.",
         ),
         (
             open.strangers,
             false,
-            "1 payment that a vendor has went to a destination that nobody here has, so nobody is on hold: find out who was paid. If they were entered after the backup, enter them again with that destination: that holds them. If they are here under another destination, put them on hold, and settle it; void its rewards after safe mode has ended, before you lift the hold.",
-            "{} payments that the vendors have went to destinations that nobody here has, so nobody is on hold: find out who was paid. Whoever was entered after the backup, enter again with that destination: that holds them. Whoever is here under another destination, put on hold, and settle it; void its rewards after safe mode has ended, before you lift the hold.",
+            "1 payment at a vendor went to a destination that no payee here has, so nobody is on hold. Find out who was paid. If they were entered after the backup, enter them again with that destination, which puts them on hold. If they are here under another destination, put them on hold and settle the payment; after safe mode has ended, void its rewards before you lift the hold.",
+            "{} payments at the vendors went to destinations that no payee here has, so nobody is on hold. Find out who was paid. If they were entered after the backup, enter them again with that destination, which puts them on hold. If they are here under another destination, put them on hold and settle the payment; after safe mode has ended, void its rewards before you lift the hold.",
         ),
     ];
     let left = rows.into_iter().filter(|(_, by_hand, ..)| !by_hand);
@@ -494,8 +496,8 @@ fn counted(count: i64, one: &str, many: &str) -> Option<String> {
 fn review(open: &Open) -> Option<String> {
     counted(
         open.review,
-        "1 payment waits for a person, who finds out at the vendor how it ended.",
-        "{} payments wait for a person, who finds out at the vendor how they ended.",
+        "1 payment needs a person to find out at the vendor how it ended.",
+        "{} payments need a person to find out at the vendor how they ended.",
     )
 }
 
@@ -530,14 +532,14 @@ pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()>
         let Some(state) = report.state else { return Ok(()) };
         if !report.keeps_on.is_empty() {
             let sentence = format!(
-                "Safe mode stays on, and nothing is sent: {} Wait, and try again. Where a vendor cannot be reached for good, compare its payments by hand and say so.",
+                "Safe mode stays on, and nothing is sent: {} Wait, then try again. If a vendor is permanently unreachable, compare its payments by hand and confirm it.",
                 report.keeps_on.join(" ")
             );
             return Err(OpsError::Conflict(Refusal::new("safe_mode_open", sentence)));
         }
         if let Some(since) = state.since.filter(|_| !vouched.reentered) {
             let sentence = format!(
-                "Safe mode stays on, and nothing is sent: {} Then say so: tick the box on the page, or add `--reentered`.",
+                "Safe mode stays on, and nothing is sent: {} Then confirm it: tick the box on the page, or add `--reentered`.",
                 to_reenter(since)
             );
             return Err(OpsError::Conflict(Refusal::new("safe_mode_open", sentence)));

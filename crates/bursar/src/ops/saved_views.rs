@@ -23,7 +23,7 @@ pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: boo
     let name = named(name)?;
     transact!(app, |tx| {
         if views::count(tx, actor.id).await? >= MOST {
-            let told = format!("You have {MOST} saved views, which is all there can be. Delete one first.");
+            let told = format!("You have {MOST} saved views, which is the maximum. Delete one first.");
             return Err(Refusal::new("too_many", told).into());
         }
         let view = SavedView {
@@ -50,11 +50,11 @@ pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool
     transact!(app, |tx| {
         let view = find(tx, actor, id).await?;
         if !may_rename(actor, &view) {
-            return Err(Refusal::new("not_yours", "Only whoever saved a view renames it.").into());
+            return Err(Refusal::new("not_yours", "Only the person who saved a view can rename it.").into());
         }
         let others = views::of(tx, actor.id).await?;
         if others.iter().any(|other| other.person == actor.id && other.id != id && other.name == name) {
-            let told = format!("Another view of yours is called “{name}”; choose another name.");
+            let told = format!("You already have a view called “{name}”; choose another name.");
             return Err(Refusal::new("name_taken", told).at("name").into());
         }
         let shared_at = shared.then_some(view.shared_at.unwrap_or(now));
@@ -75,7 +75,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     transact!(app, |tx| {
         let view = find(tx, actor, id).await?;
         if !may_delete(actor, &view) {
-            let told = "Only whoever saved a view deletes it, or an administrator.";
+            let told = "Only the person who saved a view, or an administrator, can delete it.";
             return Err(Refusal::new("not_yours", told).into());
         }
         if !views::delete(tx, id).await? {

@@ -59,7 +59,7 @@ pub(super) async fn claw_back(
             true => "Voided or changed after it was paid",
             false => "Paid twice",
         };
-        let reason = format!("{why}: {} had paid it after all.", of.label());
+        let reason = format!("{why}: {} paid it after all.", of.label());
         let by = actor.id.to_string();
         let entered = clawback(tx, app, &by, &paid, (value, times), &reason).await?;
         if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1
@@ -87,7 +87,7 @@ pub(super) async fn came_back(
     payments: &[TransactionId],
 ) -> store::Result<()> {
     for (id, payment) in kept::standing(tx, payments).await? {
-        let told = format!("PT-{payment:06} came back, so nothing is taken off for it.");
+        let told = format!("PT-{payment:06} came back, so nothing is deducted for it.");
         withdraw(tx, app, by, id, &told).await?;
         kept::settle(tx, id, app.clock.now()).await?;
     }
@@ -157,7 +157,7 @@ async fn owe_again(
         number,
         external_id: external::of_owed_again(&clawback.number()),
         entry: Entry::Earned,
-        reason: Some(format!("{told} {} was taken off already, and is owed again.", clawback.number())),
+        reason: Some(format!("{told} {} was already deducted, so it is owed again.", clawback.number())),
         form_reference: Some(clawback.entered.id.to_string()),
         created_at: now,
         created_by: by.to_owned(),

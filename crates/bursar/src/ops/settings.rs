@@ -207,7 +207,7 @@ pub async fn save(
         }
         // An existing state is no reason to refuse another change; its claims are blocked until a table is entered.
         if lacks_fees(&rules) && !before.rules().is_ok_and(|before| lacks_fees(&before)) {
-            let told = "Enter what PayPal takes before partners bear its fee: without a table nobody knows what to take off a payment.";
+            let told = "Enter PayPal's fees before partners bear them: without a table Bursar does not know what to deduct from a payment.";
             return Err(Refusal::new("fee_table_missing", told).at("fees").into());
         }
         let after = after.written_out()?;
@@ -246,7 +246,7 @@ fn lacks_fees(rules: &Settings) -> bool {
 pub fn stale() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "precondition_failed",
-        "This was changed since you read it, so nothing was done. Look again, then repeat it.",
+        "This was changed since you read it, so nothing was done. Look again, then retry.",
     ))
 }
 
@@ -257,7 +257,7 @@ impl Document {
     /// The first invalid field.
     pub fn rules(&self) -> std::result::Result<Settings, Refusal> {
         let refuse = |field, code, told: &str| Refusal::new(code, told).at(field);
-        let unknown_vendor = || refuse("vendors", "unknown_value", "A vendor is stripe or paypal.");
+        let unknown_vendor = || refuse("vendors", "unknown_value", "A vendor must be stripe or paypal.");
         let vendors: Option<Vec<Vendor>> = self.vendors.iter().map(|name| Vendor::parse(name)).collect();
         let mut vendors = vendors.ok_or_else(unknown_vendor)?;
         vendors.sort_unstable();
@@ -266,12 +266,12 @@ impl Document {
             return Err(refuse("vendors", "payout_method_required", "Payout method must be selected"));
         }
         if self.cooling_off_hours > MOST_COOLING_OFF_HOURS {
-            let told = "The cooling-off lasts at most 744 hours, which is 31 days; 0 switches it off.";
+            let told = "The cooling-off can be at most 744 hours (31 days); 0 switches it off.";
             return Err(refuse("cooling_off_hours", "too_large", told));
         }
         self.check_the_rest()?;
         let fees = FeesPaidBy::parse(&self.fees_paid_by);
-        let told = "The fees are paid by company or partner.";
+        let told = "The fees must be paid by company or partner.";
         Ok(Settings {
             enabled: self.enabled,
             vendors,
@@ -290,7 +290,7 @@ impl Document {
     }
 
     fn typed_totals(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let told = "There is one total to be typed for each currency.";
+        let told = "Each currency can have only one total to be typed.";
         one_per_currency(&self.typed_total_above, "typed_total_above", told)
     }
 
@@ -305,16 +305,20 @@ impl Document {
             );
         }
         if self.internal_recipients.iter().any(|address| !is_address(address)) {
-            return refuse("internal_recipients", "invalid_email", "Each recipient is one e-mail address.");
+            return refuse(
+                "internal_recipients",
+                "invalid_email",
+                "Each recipient must be one e-mail address.",
+            );
         }
         if self.profile_roles.iter().any(|role| role != "partner" && role != "partner_admin") {
-            return refuse("profile_roles", "unknown_value", "The roles are partner and partner_admin.");
+            return refuse("profile_roles", "unknown_value", "The roles must be partner or partner_admin.");
         }
         Ok(())
     }
 
     fn thresholds(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let told = "There is one threshold for each currency.";
+        let told = "Each currency can have only one threshold.";
         one_per_currency(&self.earning_thresholds, "earning_thresholds", told)
     }
 
@@ -327,7 +331,7 @@ impl Document {
             if line.currency != Currency::USD {
                 return refuse(
                     "unknown_currency",
-                    "Tax reporting thresholds are in USD; nothing is converted.",
+                    "Tax reporting thresholds must be in USD; nothing is converted.",
                 );
             }
             if !(LAST_KNOWN_YEAR + 1..=9999).contains(&one.year) {
@@ -335,7 +339,7 @@ impl Document {
                 return refuse("invalid_year", told);
             }
             if lines.iter().any(|(year, _)| *year == one.year) {
-                return refuse("duplicate_year", "There is one tax reporting threshold for each year.");
+                return refuse("duplicate_year", "Each year can have only one tax reporting threshold.");
             }
             lines.push((one.year, line));
         }
@@ -346,11 +350,11 @@ impl Document {
         let field = "limits.per_payment";
         let mut maximums: Vec<(Vendor, Money)> = Vec::new();
         for most in self.written_limits()?.per_payment {
-            let unknown = || Refusal::new("unknown_value", "A vendor is stripe or paypal.").at(field);
+            let unknown = || Refusal::new("unknown_value", "A vendor must be stripe or paypal.").at(field);
             let vendor = Vendor::parse(&most.vendor).ok_or_else(unknown)?;
             let money = money(&Amount { value: most.value, currency: most.currency }, field)?;
             if maximums.iter().any(|(of, known)| *of == vendor && known.currency == money.currency) {
-                let told = "There is one limit per payment for each vendor and currency.";
+                let told = "Each vendor and currency can have only one limit per payment.";
                 return Err(Refusal::new("duplicate_currency", told).at(field));
             }
             maximums.push((vendor, money));
@@ -359,7 +363,7 @@ impl Document {
     }
 
     fn reward_maximums(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let told = "There is one such limit for each currency.";
+        let told = "Each currency can have only one such limit.";
         one_per_currency(&self.written_limits()?.per_reward, "limits.per_reward", told)
     }
 
@@ -368,7 +372,7 @@ impl Document {
         for written in &self.fees {
             let table = fee_table(written)?;
             if tables.iter().any(|known| (known.vendor, known.currency) == (table.vendor, table.currency)) {
-                let told = "There is one fee table for each vendor and currency.";
+                let told = "Each vendor and currency can have only one fee table.";
                 return Err(Refusal::new("duplicate_currency", told).at("fees"));
             }
             tables.push(table);
@@ -378,7 +382,7 @@ impl Document {
 
     fn sum_limits(&self) -> std::result::Result<Limits, Refusal> {
         let written = self.written_limits()?;
-        let told = "There is one such limit for each currency.";
+        let told = "Each currency can have only one such limit.";
         Ok(Limits {
             per_batch: one_per_currency(&written.per_batch, "limits.per_batch", told)?,
             per_day: one_per_currency(&written.per_day, "limits.per_day", told)?,
@@ -398,7 +402,7 @@ impl Document {
         let wrong = |field, told: String| Refusal::new("invalid", told).at(field);
         let Some(lists) = self.limits.as_object() else {
             let none = self.limits.is_null() || self.limits.as_array().is_some_and(Vec::is_empty);
-            let told = "Write the limits as an object of the lists per_reward, per_payment, per_batch, per_day, per_person_per_day.";
+            let told = "Write the limits as an object with the lists per_reward, per_payment, per_batch, per_day, per_person_per_day.";
             return if none { Ok(LimitsDocument::default()) } else { Err(wrong("limits", told.to_owned())) };
         };
         for (name, list) in lists {
@@ -410,7 +414,7 @@ impl Document {
                 "per_person_per_day" => ("limits.per_person_per_day", "{\"value\",\"currency\"}"),
                 unknown => {
                     let told = format!(
-                        "There is no limit called {unknown}: there are per_reward, per_payment, per_batch, per_day and per_person_per_day."
+                        "There is no limit called {unknown}; the limits are per_reward, per_payment, per_batch, per_day and per_person_per_day."
                     );
                     return Err(wrong("limits", told));
                 }
@@ -481,7 +485,7 @@ impl From<fee::Table> for FeeTable {
 fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
     let refuse = |code, told: &str| Err(Refusal::new(code, told).at("fees"));
     let Some(vendor) = Vendor::parse(&written.vendor) else {
-        return refuse("unknown_value", "A vendor is stripe or paypal.");
+        return refuse("unknown_value", "A vendor must be stripe or paypal.");
     };
     let sum = |value: &Option<String>| {
         let amount = |value: &String| Amount { value: value.clone(), currency: written.currency.clone() };
@@ -491,10 +495,10 @@ fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
     let currency = currency.map_err(|error| Refusal::new(error.code(), error.sentence()).at("fees"))?;
     let (least, most) = (sum(&written.minimum)?, sum(&written.maximum)?);
     if written.basis_points > fee::MOST_BASIS_POINTS {
-        return refuse("too_large", "A fee is at most 100 % of a payment.");
+        return refuse("too_large", "A fee can be at most 100 % of a payment.");
     }
     if least.zip(most).is_some_and(|(least, most)| least > most) {
-        return refuse("invalid", "The minimum of a fee is not above its maximum.");
+        return refuse("invalid", "A fee's minimum cannot be above its maximum.");
     }
     let (fixed, monthly) = (sum(&written.fixed)?.unwrap_or(0), sum(&written.monthly)?.unwrap_or(0));
     Ok(fee::Table { vendor, currency, basis_points: written.basis_points, fixed, least, most, monthly })

@@ -69,7 +69,7 @@ pub async fn keep(app: &App, view: &BatchView) {
         return;
     }
     if let Err(error) = kept(app, view).await {
-        tracing::warn!(?error, batch = %view.batch.id, "what was shown of a draft could not be kept");
+        tracing::warn!(?error, batch = %view.batch.id, "what was shown of a draft could not be stored");
     }
 }
 

@@ -163,7 +163,8 @@ pub async fn mark_paid_outside(
     once: Option<&Once<Transaction>>,
 ) -> Result<Transaction> {
     if reference.trim().is_empty() || reference.chars().count() > 200 {
-        let sentence = "Give the reference of the payment made outside, at most 200 characters; it is kept as the proof.";
+        let sentence =
+            "Give the reference of the outside payment, at most 200 characters; it is kept as evidence.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
     let paid_at = paid_day(app, paid_on)?;
@@ -196,7 +197,7 @@ pub(super) fn paid_day(app: &App, paid_on: &str) -> Result<i64> {
         .map_err(|told| refused("invalid_date", told))?;
     if day > app.clock.now().saturating_add(EASTMOST_US) {
         let told = format!(
-            "{paid_on} is still to come. Write the day on which the payee was paid; nothing was changed."
+            "{paid_on} is in the future. Write the day on which the payee was paid. Nothing was changed."
         );
         return Err(refused("date_to_come", told));
     }
@@ -256,7 +257,7 @@ async fn looked_through(tx: &mut Tx, id: TransactionId) -> Result<()> {
     if put_back::to_look_for(tx, &[id]).await?.is_empty() {
         return Ok(());
     }
-    let told = "The database was put back after this payment was promised, and Stripe has not been looked through for it since, or has something of it that is not known here, so it may be paid. Nothing was changed. It is looked through by itself; send the payment again instead, and Bursar takes over what Stripe has.";
+    let told = "The database was restored after Pay was pressed for this payment, and Bursar has not searched Stripe for it since, or Stripe has a record of it that is missing here, so it may have been paid. Nothing was changed. Bursar searches by itself; resubmit the payment instead, and Bursar adopts what Stripe has.";
     Err(OpsError::Conflict(Refusal::new("not_looked_through", told)))
 }
 
@@ -264,7 +265,7 @@ async fn nothing_found(tx: &mut Tx, id: TransactionId) -> Result<()> {
     if !put_back::any_found(tx, Some(id)).await? {
         return Ok(());
     }
-    let told = "The vendor has something of this payment that this database does not know of, because it was put back. Nothing was changed. Safe mode lists it: settle this payment by hand, as made under that id, or as not made where the vendor shows that it moved no money.";
+    let told = "The vendor has a record of this payment that this database lacks, because it was restored. Nothing was changed. Safe mode lists it: settle this payment by hand, as made under that id, or as not made if the vendor shows that no money moved.";
     Err(OpsError::Conflict(Refusal::new("unknown_at_vendor", told)))
 }
 

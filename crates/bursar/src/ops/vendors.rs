@@ -128,7 +128,7 @@ pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) 
         return Ok(());
     }
     let sentence = format!(
-        "These credentials belong to another {} account (or mode) than {bound} payments that are under way, parked, contradicted, still watched, or called not made in the last 30 days, or it cannot be proved that they do not. Nothing was saved: what is open would be sent a second time, and of what was paid after all nobody would hear. Save credentials of the account that they were paid from; connect the other one when those payments are over.",
+        "These credentials belong to another {} account (or mode) than {bound} payments that are under way, parked, contradicted, still watched, or were settled as not made in the last 30 days; or Bursar cannot prove that they belong to the same one. Nothing was saved: open payments would be sent a second time, and Bursar would not learn of those that were paid after all. Save credentials of the account that they were paid from; connect the other one when those payments are over.",
         vendor.label()
     );
     Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
@@ -142,7 +142,7 @@ async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Resu
     let unsearched = safe_mode::unsearched_account(db, vendor).await?;
     let Some(unsearched) = unsearched.filter(|account| Some(account.as_str()) != next) else { return Ok(()) };
     let sentence = format!(
-        "This database was put back, and the {label} account {unsearched} that it knows is not searched yet for payments that are missing here. Nothing was changed: what was paid from it since would be paid again. It is searched by itself within minutes. Where that fails, compare its payments by hand, say so when you end safe mode, and try again then.",
+        "This database was restored, and its {label} account {unsearched} has not been searched yet for payments that are missing here. Nothing was changed: payments made from it since would be made again. Bursar searches it by itself within minutes. If that fails, compare its payments by hand, confirm that when you end safe mode, and then try again.",
         label = vendor.label()
     );
     Err(OpsError::Conflict(Refusal::new(NOT_SEARCHED, sentence)))
@@ -243,7 +243,7 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
             vendor = vendor.as_str(),
             saved_as = connection.mode,
             mode,
-            "the vendor's credentials were saved under the wrong mode; it is put right now, look at what was paid under it"
+            "the vendor's credentials were saved under the wrong mode; the mode is corrected now, check what was paid under the wrong one"
         );
     }
     Ok(())
@@ -266,7 +266,7 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
         if !vendors::remove(tx, vendor, since).await? {
             let name = vendor.label();
             let told = format!(
-                "Payments through {name} are still under way, watched for ten days after they succeeded, were called not made in the last 30, or hold money there, so the connection stays: without it nobody could ask {name} how they end. Save working credentials instead."
+                "Payments through {name} are still under way, are watched for ten days after they succeeded, were settled as not made in the last 30 days, or hold money there, so the connection stays: without it Bursar could not ask {name} how they end. Save working credentials instead."
             );
             return Err(OpsError::Conflict(Refusal::new("vendor_in_use", told)));
         }

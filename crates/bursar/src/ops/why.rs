@@ -102,7 +102,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         (None, None) => Err(OpsError::Missing),
         (Some(payee), Some(reward)) => {
             let told = format!(
-                "{name:?} is your id of the payee {payee} and of the reward {}. Ask by one of these.",
+                "{name:?} is your id for both the payee {payee} and the reward {}. Ask for one of these.",
                 reward.number()
             );
             Err(OpsError::Conflict(Refusal::new("ambiguous_name", told)))
@@ -170,7 +170,7 @@ impl OfPayee {
     /// If no gate is closed: what comes next, and who does it.
     pub fn next(&self) -> (Who, String) {
         match self.in_pool {
-            0 => (Who::Nobody, "They have no reward that waits to be paid.".to_owned()),
+            0 => (Who::Nobody, "They have no reward to be paid.".to_owned()),
             1 => (Who::Preparer, format!("1 reward. {NEXT_PAYOUT}")),
             many => {
                 let told = "They can be in the next payout: a preparer adds them under Review Claims.";

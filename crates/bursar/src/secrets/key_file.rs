@@ -20,7 +20,7 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<OneKey>>> {
     };
     must_be_kept(path, ", and with it every secret in the database", ", change the vendors' keys too")?;
     let keys: Option<Vec<OneKey>> = text.trim().lines().map(|line| OneKey::parse(line.trim())).collect();
-    let told = || io::Error::other("it does not hold a master key, one a line, and nothing else");
+    let told = || io::Error::other("it must hold master keys, one per line, and nothing else");
     let keys = keys.filter(|keys| !keys.is_empty()).ok_or_else(told)?;
     let mut each: Vec<OneKey> = Vec::new();
     keys.into_iter().for_each(|key| {

@@ -144,7 +144,7 @@ impl MasterKey {
             Ok(None) => {}
             Err(error) => tracing::error!(
                 file = %file.display(), %error,
-                "the master key file has changed and cannot be used; what was read of it before is used on"
+                "the master key file has changed and cannot be used; Bursar keeps using the keys it read before"
             ),
         }
     }

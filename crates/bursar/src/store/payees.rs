@@ -379,7 +379,7 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<&Profile>) -
 
 /// A destination shared with another payee holds its payee until a second person clears it.
 const SHARED: &str = "another payee has the same destination, and a second person must clear it";
-const PAID_ELSEWHERE: &str = "the vendor has a payment to this payee that this database does not know of, because it was put back; an administrator settles it under Safe mode";
+const PAID_ELSEWHERE: &str = "the vendor has a payment to this payee that is missing here, because the database was restored; an administrator settles it under Safe mode";
 
 /// Adds a hold that nobody set by hand.
 fn hold(facts: &mut PayeeFacts, why: &str) {

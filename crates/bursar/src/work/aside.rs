@@ -84,7 +84,7 @@ fn alarm(id: &str, error: &OpsError) -> String {
     tracing::error!(
         id,
         why,
-        "a record cannot be worked on; it is set aside for an hour, and the others go on"
+        "a record cannot be processed; it is set aside for an hour, and the others continue"
     );
     metrics::counter!("bursar_alarms_total").increment(1);
     why

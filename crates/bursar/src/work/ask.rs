@@ -249,10 +249,10 @@ pub(super) fn known(looked: Looked) -> Result<()> {
     let told = match looked {
         Looked::Through => return Ok(()),
         Looked::NotShown => {
-            "Stripe does not show us all that it has of this payment, so it is not known where the money is. Nothing was changed. If it stays so, two people can record what became of the money."
+            "Stripe does not show everything it has for this payment, so it is not known where the money is. Nothing was changed. If this persists, two people can record what happened to the money."
         }
         Looked::NotYet => {
-            "Stripe has paid the payee's account out by a schedule of its own, or may have within the last minutes, and does not tell yet what that took. Nothing was changed. Shortly after midnight (UTC) try again in a few minutes, at any other time in some hours."
+            "Stripe has paid out the payee's account on its own schedule, or may have in the last minutes, and does not report yet what that took. Nothing was changed. Shortly after midnight (UTC), try again in a few minutes; at any other time, in a few hours."
         }
         Looked::NotAnswered => {
             "The vendor did not answer, so it is not known where the money is. Nothing was changed; try again."

@@ -160,7 +160,7 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
 pub(super) fn out(attempt: &Attempt, object: &str) -> Heard {
     let known = (attempt.leg != Leg::Payout).then(|| object.to_owned());
     Heard {
-        detail: Some(format!("the vendor shows {object}, and it is out")),
+        detail: Some(format!("the vendor shows {object}, and the money has left our balance")),
         ..search::hear(attempt, Fact::FoundAfterAll(attempt.leg), known)
     }
 }

@@ -84,7 +84,8 @@ pub(super) async fn others(
     let named = named_payouts(stripe, &account, (&ours, since)).await?;
     let all = stripe.payouts_since(&account, since).await?;
     if let Some(hidden) = named.iter().find(|id| !known(id) && all.iter().all(|one| one.id != **id)) {
-        let told = format!("an event names our key for the payout {hidden:?}, which {account} does not list");
+        let told =
+            format!("an event names our key for the payout {hidden:?}, but {account} does not list it");
         return Err(ReadError::Unreadable(told));
     }
     let over =

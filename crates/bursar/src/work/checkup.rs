@@ -51,8 +51,11 @@ fn sealed(vendor: Vendor) -> Finding {
     Finding::new(
         Weight::Urgent,
         "credentials_sealed",
-        format!("The credentials of {} do not open with the key, so its payments wait.", vendor.label()),
-        "Put the right key file in place, or save the credentials again under Payout Settings.",
+        format!(
+            "The credentials of {} cannot be decrypted with the key, so its payments wait.",
+            vendor.label()
+        ),
+        "Put the right key file in place, or save the credentials again in Payout Settings.",
     )
 }
 
@@ -64,7 +67,7 @@ fn away(vendor: Vendor) -> Finding {
             "{} does not answer, or refuses the credentials. Nothing has failed; payments wait.",
             vendor.label()
         ),
-        "Look whether this machine reaches the vendor (a proxy, a firewall), and whether the credentials are still good there.",
+        "Check that this machine can reach the vendor (proxy, firewall) and that the credentials are still valid there.",
     )
 }
 
@@ -73,10 +76,10 @@ fn unregistered(vendor: Vendor) -> Finding {
         Weight::Act,
         "webhooks_unregistered",
         format!(
-            "The webhooks of {} are not all registered below BURSAR_BASE_URL. Payments still settle, but later.",
+            "Not all webhooks of {} are registered under BURSAR_BASE_URL. Payments still settle, but later.",
             vendor.label()
         ),
-        "Save the vendor's credentials again under Payout Settings; that registers them.",
+        "Save the vendor's credentials again in Payout Settings, which registers them.",
     )
 }
 
@@ -87,10 +90,10 @@ fn wrong_clock(vendor: Vendor, skew: i64) -> Finding {
         Weight::Urgent,
         "clock_wrong",
         format!(
-            "This machine's clock is {} s {how} that of {}. Over 60 s nothing is called not found, and payments in doubt wait.",
+            "This machine's clock is {} s {how} that of {}. Above 60 s Bursar records nothing as not found, and payments in doubt wait.",
             seconds.abs(),
             vendor.label()
         ),
-        "Set the clock right (NTP).",
+        "Synchronize the clock (NTP).",
     )
 }

@@ -82,7 +82,7 @@ pub fn without_its_stand_in(app: &App, connection: &Connection) -> Option<String
         let label = vendor.label();
         let name = vendor.as_str().to_uppercase();
         format!(
-            "The credentials of {label} were saved while a stand-in for it ran at {saved}, and BURSAR_{name}_API_BASE is not set here. {label} itself is not asked with them: set it as for `bursar serve`, or save credentials of {label}'s own."
+            "The credentials of {label} were saved while a simulator for it ran at {saved}, and BURSAR_{name}_API_BASE is not set here. Bursar does not use them with {label} itself: set it as for `bursar serve`, or save real credentials of {label}."
         )
     })
 }
@@ -199,7 +199,7 @@ impl Clients {
             return Err(why);
         }
         let opened = Credentials::open(&self.app.master_key, connection)
-            .ok_or("the vendor's credentials do not open with this master key; save them again")?;
+            .ok_or("the vendor's credentials cannot be decrypted with this master key; save them again")?;
         match opened {
             Credentials::Stripe { secret_key, .. } => Ok(Made::Stripe(self.new_stripe(&secret_key)?)),
             Credentials::PayPal { client_id, client_secret, .. } => {

@@ -89,7 +89,7 @@ fn mode_of_key(key: &str) -> Option<&'static str> {
 
 fn wrong_mode(mode: &str, own: &str) -> OpsError {
     let sentence = format!(
-        "This is a {own} key and the mode says {mode}. Nothing was changed. Choose {own}, or paste the key of the {mode} mode: in test mode no money moves, whatever the payments say."
+        "This is a {own} key, but the mode is {mode}. Nothing was changed. Choose {own}, or paste the {mode} key: in test mode no money moves, whatever the payments say."
     );
     Refusal::new("wrong_mode", sentence).at("mode").into()
 }

@@ -232,7 +232,7 @@ fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection
 /// The item was claimed or returned while the cancellation was queued.
 fn too_late_to_cancel(attempt: &Attempt) -> Heard {
     let reason = Reason::new("no_longer_unclaimed", "");
-    let told = "nothing was sent: the payment is not unclaimed any more";
+    let told = "nothing was sent: the money is no longer unclaimed";
     heard(attempt, Fact::Refused(Leg::Cancel, reason), Some(told.to_owned()))
 }
 
@@ -331,7 +331,7 @@ fn stop(attempt: &Attempt, code: Code) -> Heard {
 
 /// A gate should have caught a request that cannot be built; nothing was sent.
 fn cannot_build(attempt: &Attempt, bad: &BadRequest) -> Heard {
-    tracing::error!(attempt = %attempt.id, %bad, "a request could not be built; nothing was sent");
+    tracing::error!(attempt = %attempt.id, %bad, "the request could not be built; nothing was sent");
     let reason = Reason::new(Code::AmountNotPayable.as_str(), bad.0.as_str());
     heard(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {bad}")))
 }

@@ -17,11 +17,11 @@ pub async fn once(work: &Work, now: i64) -> Done {
             return Ok(forgotten + 1);
         }
         Err(OpsError::Refused(refusal)) => refusal.sentence,
-        Err(OpsError::Missing) => "What it was asked of is not there.".to_owned(),
+        Err(OpsError::Missing) => "What it was requested for no longer exists.".to_owned(),
         // A retry would find it in the same state.
         Err(OpsError::Internal(StoreError::Corrupt(what))) => {
             tracing::error!(export = run.label(), what, "an export cannot be made");
-            "Something that is stored cannot be read. The log names it.".to_owned()
+            "A stored record cannot be read. The log names it.".to_owned()
         }
         Err(error) => return Err(error),
     };

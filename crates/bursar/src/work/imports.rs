@@ -38,7 +38,7 @@ async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect
                 OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal),
             ) => Some(refusal.sentence),
             Err(OpsError::Blocked(blockers)) => blockers.first().map(|blocker| blocker.message().to_owned()),
-            Err(OpsError::Missing) => Some("The payee is not there any more.".to_owned()),
+            Err(OpsError::Missing) => Some("The payee no longer exists.".to_owned()),
             Err(error @ OpsError::Internal(_)) => return Err(error),
         };
         let line = (one.line, one.told.as_ref());

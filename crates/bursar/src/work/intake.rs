@@ -27,7 +27,7 @@ const PARKED_US: i64 = 600_000_000;
 
 /// The message for an event whose signature is valid but whose body cannot be parsed.
 const UNREADABLE: &str =
-    "it is signed but cannot be read; nothing was done, and the vendor is asked by itself";
+    "it is signed but cannot be read; nothing was done, and Bursar asks the vendor by itself";
 
 /// An event may arrive before the answer to our own request, which says the same thing: wait this long for the answer.
 const ANSWER_US: i64 = 10_000_000;
@@ -89,7 +89,7 @@ pub async fn once(work: &Work, _now: i64) -> Done {
                 Meaning::Account(account) => {
                     payees::ask_again(tx, Vendor::Stripe, &account, now).await?;
                     named::look_again(tx, &account, now).await?;
-                    applied.push((event.id.clone(), "the account is read again".to_owned()));
+                    applied.push((event.id.clone(), "the account is being read again".to_owned()));
                 }
                 Meaning::Names(..) if payout::planted::on("own_keys_unread") => parked.push(event.id.clone()),
                 Meaning::Names(submission, object) => {
@@ -245,7 +245,7 @@ fn stripe(
     let about_payment = kind.starts_with("payout.") && connect || kind.starts_with("transfer.") && !connect;
     let object = told.original_payout.as_ref().or(event.object_id.as_ref());
     let Some(object) = object.filter(|_| about_payment) else {
-        return Meaning::Nothing("no effect: an event we have no use for".to_owned());
+        return Meaning::Nothing("no effect: an event that Bursar does not use".to_owned());
     };
     let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else {
         let key = told.idempotency_key.clone().map(|key| (Vendor::Stripe, key));
@@ -259,7 +259,7 @@ fn stripe(
     let same = |destination: &String| !connect || told.account.as_ref() == Some(destination);
     let about = settled.iter().filter(|(_, destination)| same(destination)).map(|(id, _)| *id);
     match about.collect::<Vec<_>>().as_slice() {
-        [] => Meaning::Nothing("from another account than the payment's".to_owned()),
+        [] => Meaning::Nothing("from a different account than the payment's".to_owned()),
         [transaction] => Meaning::Concerns(*transaction),
         several => Meaning::ConcernsAll(several.to_vec()),
     }
@@ -277,7 +277,7 @@ async fn paypal(
     carried: &mut Carried,
 ) -> Result<Meaning> {
     if !event.event_type.starts_with("PAYMENT.PAYOUTS") {
-        return Ok(Meaning::Nothing("no effect: an event we have no use for".to_owned()));
+        return Ok(Meaning::Nothing("no effect: an event that Bursar does not use".to_owned()));
     }
     let item = told.payout_item_id.clone().and_then(|item| known.get(&(Vendor::PayPal, item)));
     if let Some((transaction, _)) = item.and_then(|found| found.first()) {
@@ -286,7 +286,7 @@ async fn paypal(
     let Some(batch) = &told.payout_batch_id else {
         return Ok(match &told.payout_item_id {
             Some(_) => Meaning::Park,
-            None => Meaning::Nothing("names neither an item nor a batch that can be read".to_owned()),
+            None => Meaning::Nothing("names no item or batch that can be read".to_owned()),
         });
     };
     if !carried.contains_key(batch) {
@@ -303,7 +303,7 @@ async fn paypal(
     let named = told.sender_item_id.as_deref().and_then(TransactionId::parse);
     match named {
         Some(id) if carried.contains(&id) => Ok(Meaning::Concerns(id)),
-        Some(_) => Ok(Meaning::Nothing("names a payment that its batch does not carry".to_owned())),
+        Some(_) => Ok(Meaning::Nothing("names a payment that is not in its batch".to_owned())),
         None => Ok(Meaning::ConcernsAll(carried.iter().copied().collect())),
     }
 }

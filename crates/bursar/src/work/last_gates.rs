@@ -85,7 +85,7 @@ fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<J
     let gone = |named: &String| !carried.is_some_and(|carried| carried.contains(named));
     let named = item_ids(of).into_iter().find(gone)?;
     let told = format!(
-        "this request also names a payment that is not waiting in it any more ({named}), and would pay it again, so it is never sent. Find out at PayPal about each payment that still waits here, and settle it by hand"
+        "this request also names a payment that no longer waits in it ({named}) and would pay it again, so it is never sent. For each payment that still waits here, find out at PayPal what happened and settle it by hand"
     );
     Some(Judged::review(of, told))
 }
@@ -151,7 +151,7 @@ fn stop(
         (Vendor::PayPal, true) => {
             let stopped = codes.len();
             let told = format!(
-                "{first}: PayPal may have paid this batch already, and asking PayPal again would pay it now, while {stopped} of its {} payments must not be paid ({}). Find out at PayPal, or open the gate and refresh",
+                "{first}: PayPal may already have paid this batch, and resending it could pay it now, but {stopped} of its {} payments must not be paid ({}). Find out at PayPal, or open the gate and refresh",
                 item_ids(of).len(),
                 first.message(),
                 first = first.as_str(),

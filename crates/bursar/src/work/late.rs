@@ -51,7 +51,7 @@ pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answe
         }
     };
     looked.unwrap_or_else(|error| {
-        tracing::warn!(?error, key = of.key, "it could not be read where the money lies; nothing was sent");
+        tracing::warn!(?error, key = of.key, "it could not be read where the money is; nothing was sent");
         Some(waits(work, of, now))
     })
 }
@@ -93,7 +93,7 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
         }
         Ok(Lies::NotTold(why)) if untold_for_long(&payment, now) => {
             let told = format!(
-                "what the payee's balance at Stripe has paid out has not been told for ten days ({why}), so this bank payout was not sent"
+                "Stripe has not reported for ten days what it paid out of the payee's balance ({why}), so this bank payout was not sent"
             );
             Some(Answered::unsent(of.clone(), Judged::review(of, told), Vec::new()))
         }
@@ -101,12 +101,12 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
             tracing::warn!(
                 %why,
                 key = of.key,
-                "what a payee's balance has paid out is not told; nothing was sent"
+                "Stripe does not report what it paid out of a payee's balance; nothing was sent"
             );
             Some(waits(work, of, now))
         }
         Err(error) => {
-            tracing::warn!(%error, key = of.key, "what a payee's balance has paid out is not told; nothing was sent");
+            tracing::warn!(%error, key = of.key, "Stripe does not report what it paid out of a payee's balance; nothing was sent");
             Some(waits(work, of, now))
         }
     })

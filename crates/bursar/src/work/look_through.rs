@@ -28,7 +28,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
     let unsure = || (verdict::not_looked(of, now, longest), None);
     if of.vendor != Vendor::Stripe {
-        return (Judged::review(of, "PayPal cannot be looked through by our key"), None);
+        return (Judged::review(of, "PayPal cannot be searched by our key"), None);
     }
     let Ok(Some(stripe)) = work.clients.stripe().await else { return unsure() };
     if !stripe.is_of(of.vendor_account.as_deref()) {
@@ -37,7 +37,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         return (Judged { why: code.as_str().to_owned(), detail: code.message().to_owned(), ..judged }, None);
     }
     let Some((request, expect)) = stored(of) else {
-        return (Judged::review(of, "the stored request cannot be read back"), None);
+        return (Judged::review(of, "the stored request cannot be parsed"), None);
     };
     let since = since(work, of, now).await.inspect_err(|error| {
         tracing::warn!(?error, "the payment of what is looked for could not be read");
@@ -218,7 +218,7 @@ async fn transfer(
     let mut ours = group.into_iter().filter(is_ours);
     let Some(made) = ours.next() else { return Ok(Found::Absent) };
     if ours.next().is_some() {
-        return Ok(Found::Unclear(format!("Stripe has more than one transfer for the key {}", of.key)));
+        return Ok(Found::Unclear(format!("Stripe has more than one transfer with the key {}", of.key)));
     }
     let same = made.amount_units == expect.amount_units
         && made.currency.eq_ignore_ascii_case(&expect.currency)
@@ -260,7 +260,9 @@ async fn payout(
     let (made, another) = (ours.next(), ours.next());
     if another.is_some() {
         let key = &of.key;
-        return Ok(Found::Unclear(format!("{account} has more than one payout like the one under {key}")));
+        return Ok(Found::Unclear(format!(
+            "{account} has more than one payout that matches the one with key {key}"
+        )));
     }
     let events = stripe.payout_created_events(&account, since).await?;
     // A lost database may have made more attempts: its key has another number.
@@ -286,9 +288,9 @@ async fn payout(
             Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
         }
         // The payee can overwrite the metadata of payouts on their own account, but not the events.
-        (None, Some(id)) => Found::Unclear(format!(
-            "an event names our key for the payout {id}, which does not look like ours"
-        )),
+        (None, Some(id)) => {
+            Found::Unclear(format!("an event names our key for the payout {id}, which does not match ours"))
+        }
     })
 }
 

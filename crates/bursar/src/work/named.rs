@@ -100,7 +100,7 @@ async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
             let carried =
                 transactions::attempts_of_submissions(tx, std::slice::from_ref(&submission.id)).await?;
             let ended = |one: &&Attempt| one.state == AttemptState::Failed && one.reason_code.is_some();
-            let told = format!("the vendor says that it made {} under our key, and {why}", of.object);
+            let told = format!("the vendor says that it made {} under our key, but {why}", of.object);
             let heard: Vec<Heard> = carried
                 .iter()
                 .filter(ended)
@@ -157,7 +157,7 @@ async fn look(work: &Work, of: &Submission, object: &str) -> Result<Found> {
     let Some(kind) = MoneyKind::parse(&of.kind) else { return Ok(Found::NotOurs("its kind".to_owned())) };
     let (path, account, body) = (of.path.clone(), of.account.clone(), of.body.clone().into_bytes());
     let Ok(request) = MoneyRequest::from_stored(kind, path, account, of.key.clone(), body) else {
-        return Ok(Found::NotOurs("the stored request cannot be read back".to_owned()));
+        return Ok(Found::NotOurs("the stored request cannot be parsed".to_owned()));
     };
     let looked = match of.vendor {
         Vendor::PayPal => at_paypal(work, of, &request, object).await?,
@@ -166,7 +166,7 @@ async fn look(work: &Work, of: &Submission, object: &str) -> Result<Found> {
     Ok(match looked {
         Ok(found) => found,
         Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
-            Found::NotSeen(format!("does not show it to us: {error}"))
+            Found::NotSeen(format!("does not show it: {error}"))
         }
         Err(error @ ReadError::Unreadable(_)) => {
             Found::NotSeen(format!("what it shows cannot be read: {error}"))
@@ -191,7 +191,7 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
         let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
         if !refused && !comparable(&batch, &of.key, submission::item_ids(of).len()) {
             return Found::NotSeen(format!(
-                "lists fewer items than were sent, or some that cannot be told (it is {})",
+                "it lists fewer items than were sent, or unreadable ones (it is {})",
                 batch.status
             ));
         }
@@ -216,7 +216,7 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
         return Ok(Ok(Found::Later));
     }
     let Ok(expect) = Expect::of(request) else {
-        return Ok(Ok(Found::NotOurs("the stored request cannot be read back".to_owned())));
+        return Ok(Ok(Found::NotOurs("the stored request cannot be parsed".to_owned())));
     };
     let attempt = submission::field(request, "metadata[attempt]");
     let stripe = &stripe.client;

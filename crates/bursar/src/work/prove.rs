@@ -179,14 +179,14 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
     };
     match read {
         Ok(Some(finding)) if moved_nothing(&case, &finding) => Err(not_this(
-            "The vendor shows that this moved no money, or that its money came back, which is what is recorded of it. Nothing was changed. If there is another object, name that one; if there is none, say that it was not made.",
+            "The vendor shows that this moved no money, or that its money came back, which is already recorded. Nothing was changed. If there is another object, name that one; if there is none, settle it as not made.",
         )),
         Ok(Some(finding)) => {
             contradict(work, &case, &finding).await?;
             transfer_first(work, &case, finding).await
         }
         Ok(None) | Err(ReadError::Missing | ReadError::Refused { .. }) => Err(not_this(
-            "The vendor has nothing under this id that is about this payment: the same amount, currency and destination, with our attempt on it, and not taken back. Nothing was changed.",
+            "The vendor has nothing under this id that matches this payment: the same amount, currency and destination, our attempt on it, and not reversed. Nothing was changed.",
         )),
         Err(error) => Err(unreachable(&error)),
     }
@@ -213,7 +213,7 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
         Err(error) => return Err(unreachable(&error)),
     }
     let told = format!(
-        "Stripe has the transfer {transfer} of this payment as well, which is not known here and which this was paid out of. Nothing was settled: settle that one first, as made under its id."
+        "Stripe also has the transfer {transfer} of this payment, which is missing here and which this was paid from. Nothing was settled. First settle that one, as made under its id."
     );
     Err(OpsError::Conflict(Refusal::new("settle_the_transfer", told)))
 }
@@ -265,8 +265,8 @@ fn not_this(sentence: &str) -> OpsError {
 
 pub(super) fn unreachable(error: &ReadError) -> OpsError {
     let sentence = format!(
-        "The vendor must be asked before this is recorded, and that has failed, so nothing was recorded and nothing has \
-         changed. Try again in a while. What was said: {error}"
+        "Bursar must ask the vendor before this is recorded, and that failed, so nothing was recorded and nothing has \
+         changed. Try again later. The answer was: {error}"
     );
     OpsError::Unreachable(Refusal::new("vendor_unreachable", sentence))
 }
@@ -415,7 +415,9 @@ async fn took(
     }
     // If Stripe does not name the payment on the connected account, what took it cannot be determined.
     let unnamed = || {
-        ReadError::Unreadable("Stripe does not say what the transfer is in the payee's balance".to_owned())
+        ReadError::Unreadable(
+            "Stripe does not say how the transfer appears in the payee's balance".to_owned(),
+        )
     };
     let payment = transfer.destination_payment.ok_or_else(unnamed)?;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
@@ -694,7 +696,7 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     })
 }
 
-const NOT_YET: &str = "Stripe does not tell yet what its own payouts took from the payee's account; it does within minutes at the beginning of a day (UTC), else within hours";
+const NOT_YET: &str = "Stripe does not report yet what its own payouts took from the payee's account; it does within minutes at the start of a day (UTC), otherwise within hours";
 
 /// What became of the money a bank payout should pay.
 pub(super) enum Lies {
@@ -781,7 +783,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     }
     match stripe.client.transfer(object).await {
         Ok(transfer) if transfer.amount_reversed_units < transfer.amount_units => {
-            let told = "Stripe was asked and shows that the transfer stands, or a part of it, so it was not reversed. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to.";
+            let told = "Stripe shows that the transfer was not reversed, or not completely. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to reverse it.";
             Err(OpsError::Conflict(Refusal::new("transfer_stands", told)))
         }
         Ok(_) | Err(ReadError::Missing | ReadError::Refused { .. }) => Ok(()),

@@ -94,7 +94,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
         Ok(true) => Looked::Through,
         Ok(false) => Looked::NotAnswered,
         Err(error) => {
-            tracing::warn!(payment = %id, %error, "a payment could not be looked through after the database was put back");
+            tracing::warn!(payment = %id, %error, "a payment could not be searched for after the database was restored");
             match error {
                 ReadError::Missing | ReadError::Refused { .. } => Looked::NotShown,
                 ReadError::Credentials(_)
@@ -127,7 +127,7 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
     let told = |why: &str| Ok(Err(ReadError::Unreachable(why.to_owned())));
     let Some(stripe) = work.clients.stripe().await? else { return told("Stripe is not connected") };
     if !stripe.may_have(of.vendor_account.as_deref()) {
-        return told("it was paid from another account than the one that is connected");
+        return told("it was paid from a different account than the one connected now");
     }
     match work.ask(Vendor::Stripe, beside::others(&stripe.client, &of, &attempts)).await {
         Ok(others) => Ok(Ok(note(work, id, &others, epoch).await?)),

@@ -236,7 +236,7 @@ impl<'a> Case<'a> {
         let of = self.requests[place].clone();
         let what = format!("{} was answered {}", of.key, answer.status);
         if answer.body.is_empty() && answer.status < 500 {
-            return self.unkept.push(format!("answer: {what}, in words that were forgotten"));
+            return self.unkept.push(format!("answer: {what}, whose text was deleted"));
         }
         let Some((judged, fact)) = judged(&of, answer, at) else {
             self.steps.push(Stepped { at, source: "answer", what, fact: None, state: self.state });
@@ -279,7 +279,7 @@ impl<'a> Case<'a> {
         let (object, facts) = said_by(event.body.as_bytes()).unwrap_or_default();
         let what = format!("{} said {}", event.event_id, event.event_type);
         if event.body.is_empty() {
-            return self.unkept.push(format!("webhook: {what}, in words that were forgotten"));
+            return self.unkept.push(format!("webhook: {what}, whose text was deleted"));
         }
         if facts.is_empty() {
             let state = self.state;
@@ -357,7 +357,7 @@ impl<'a> Case<'a> {
         for request in self.requests.iter_mut().filter(|one| Some(&one.id) == carrier.as_ref()) {
             request.doubts += 1;
         }
-        self.hear(place, (at, "answer", "no answer came that could be read".to_owned()), &Fact::Unknown(leg));
+        self.hear(place, (at, "answer", "no readable answer arrived".to_owned()), &Fact::Unknown(leg));
     }
 }
 

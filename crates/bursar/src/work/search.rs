@@ -36,7 +36,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// The clocks may differ.
 const HOUR_US: i64 = 3_600_000_000;
 /// The note on whatever a search finds.
-const TOLD: &str = "found at the vendor after the database was put back";
+const TOLD: &str = "found at the vendor after the database was restored";
 
 /// One pass: searches the vendors that are due in safe mode.
 pub async fn once(work: &Work, now: i64) -> Done {
@@ -86,7 +86,7 @@ async fn told(work: &Work, vendor: Vendor, error: ReadError) -> Result<Searched>
 async fn stripe(work: &Work, since: i64) -> Result<Searched> {
     let client: Stripe = match work.clients.stripe().await? {
         Some(connected) => connected.client,
-        None => return Ok(Err("the credentials cannot be opened".to_owned())),
+        None => return Ok(Err("the credentials cannot be decrypted".to_owned())),
     };
     let all = match work.ask(Vendor::Stripe, client.transfers_since(since / 1_000_000)).await {
         Ok(all) => all,
@@ -129,7 +129,7 @@ async fn stripe(work: &Work, since: i64) -> Result<Searched> {
 fn transfer_found(id: TransactionId, one: &Transfer) -> std::result::Result<Found, String> {
     let amount = one.money().ok_or_else(|| {
         format!(
-            "the transfer {} is not known here, and neither is its currency {:?}: look at it in Stripe",
+            "the transfer {} is missing here, and its currency {:?} is unknown: check it in Stripe",
             one.id, one.currency
         )
     })?;
@@ -147,10 +147,10 @@ fn transfer_found(id: TransactionId, one: &Transfer) -> std::result::Result<Foun
 async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     let (client, account): (PayPal, _) = match work.clients.paypal().await? {
         Some(connected) => (connected.client, connected.account),
-        None => return Ok(Err("the credentials cannot be opened".to_owned())),
+        None => return Ok(Err("the credentials cannot be decrypted".to_owned())),
     };
     if since < now - PAYPAL_KEEPS_US {
-        let why = "the backup is so old that PayPal does not tell any more which batches it was sent since: compare the payments since then by hand";
+        let why = "the backup is so old that PayPal no longer lists the batches sent since: compare the payments since then by hand";
         return Ok(Err(why.to_owned()));
     }
     let start = clock::rfc3339(since);
@@ -167,7 +167,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     // Trust what a list omits only if it contains everything known to exist.
     if let Some(missing) = taken.iter().find(|one| !ids.contains(one)) {
         let why = format!(
-            "PayPal's list of events leaves out the batch {missing}, which it has, so it may leave out more: compare the payments since then by hand"
+            "PayPal's list of events omits the batch {missing}, which PayPal has, so it may omit more: compare the payments since then by hand"
         );
         return Ok(Err(why));
     }
@@ -176,7 +176,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
         match work.ask(Vendor::PayPal, client.batch(id)).await {
             Ok(batch) => lost.push(batch),
             Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
-                unread = Some(format!("PayPal tells of the batch {id} and does not show it: {error}"));
+                unread = Some(format!("PayPal lists the batch {id} but does not show it: {error}"));
             }
             Err(error) => return told(work, Vendor::PayPal, error).await,
         }
@@ -194,7 +194,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
 async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
     let id = &batch.payout_batch_id;
     let Some(key) = batch.sender_batch_id.clone() else {
-        return Ok(Err(format!("PayPal does not tell whose batch {id} is")));
+        return Ok(Err(format!("PayPal does not say whose batch {id} is")));
     };
     if !key.starts_with("pb:") {
         return Ok(Ok(()));
@@ -212,7 +212,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
         let Some(items) = items_of(batch) else {
             let listed = batch.items.len();
             let why = format!(
-                "PayPal does not list all payments of the batch {id} yet, which is {}: {listed} can be read, {} cannot",
+                "PayPal does not list all payments of the batch {id} yet, which is {}: {listed} are readable, {} are not",
                 batch.status, batch.unread
             );
             return Ok(Err(why));

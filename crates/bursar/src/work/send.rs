@@ -234,7 +234,7 @@ impl Wire<'_> {
             return stopped;
         }
         let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
-            let judged = Judged::review(&submission, "the stored request cannot be read back");
+            let judged = Judged::review(&submission, "the stored request cannot be parsed");
             return Answered::unsent(submission, judged, Vec::new());
         };
         if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {

@@ -48,7 +48,7 @@ const LEASE_US: i64 = 60_000_000;
 const AHEAD_US: i64 = 1_000_000;
 /// The note on a payment the connected account does not have.
 const ELSEWHERE: &str =
-    "the vendor was not asked: the payment was made from another account than the one that is connected";
+    "the vendor was not asked: the payment was made from a different account than the one connected now";
 
 /// The vendor's answer about one object of a payment.
 struct Said {
@@ -249,7 +249,8 @@ fn not_looked_through(transaction: TransactionId) -> Said {
     Said {
         transaction,
         heard: Vec::new(),
-        what: "the vendor was not asked: what may have been paid of it and is not known here is looked for first".to_owned(),
+        what: "the vendor was not asked: Bursar first searches for payments of it that are missing here"
+            .to_owned(),
         answer: Answer::Silent,
         hidden: false,
         not_yet: false,
@@ -262,7 +263,7 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
     Said {
         transaction,
         heard: Vec::new(),
-        what: "the vendor has nothing yet that it could be asked about".to_owned(),
+        what: "the vendor has nothing to be asked about yet".to_owned(),
         answer: Answer::NotAsked,
         hidden: false,
         not_yet: false,
@@ -472,8 +473,8 @@ fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, 
             let what = format!("{vendor} says {status}");
             return Said { heard, answer: Answer::Told, ..unreachable(of, &what) };
         }
-        Some(_) => "but of another amount, currency or destination than ours",
-        None => "which is no word that Bursar knows",
+        Some(_) => "but for a different amount, currency or destination than ours",
+        None => "a status that Bursar does not know",
     };
     unusable(of, &format!("{vendor} says {status}, {why}. Nothing was recorded; ask {vendor} about it"), now)
 }
@@ -596,7 +597,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
             .map(|(event, answer)| {
                 let state = recorded.standing.get(&event.transaction).map_or("gone", |of| of.state.as_str());
                 let did = match answer {
-                    Answer::NotAsked => "there was nothing to ask the vendor about",
+                    Answer::NotAsked => "the vendor was not asked, as there was nothing to ask about",
                     Answer::Told | Answer::Unseen | Answer::Unusable | Answer::Silent => {
                         "the vendor was asked"
                     }

@@ -161,7 +161,7 @@ fn has_in(
     let whole = read && (refused || batch.items.len() >= sent);
     let not_said = || match matches!(batch.status.as_str(), "PENDING" | "PROCESSING") {
         false => Ok(Has::NotSaid),
-        true => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
+        true => Err(ReadError::Unreachable("PayPal does not say yet what happened to it".to_owned())),
     };
     let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
         return if ended && whole { Ok(Has::Nothing) } else { not_said() };
@@ -175,7 +175,7 @@ fn has_in(
 
 pub(super) fn of_another_account() -> ReadError {
     ReadError::Unreachable(
-        "the payment was made from another account than the one that is connected".to_owned(),
+        "the payment was made from a different account than the one connected now".to_owned(),
     )
 }
 
@@ -206,7 +206,7 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
 /// What the vendor shows now about a found object.
 pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
     let of = &case.transaction;
-    // A lost database may have paid from another account than the payment's.
+    // A lost database may have paid from a different account than the payment's.
     let account = put_back::account_of(&mut work.app.store.read().await?, object).await?;
     let account = account.as_deref().or(of.vendor_account.as_deref());
     if of.terms.vendor == Vendor::PayPal {

@@ -73,20 +73,21 @@ impl Why {
 
     fn reason(&self) -> Reason {
         match self {
-            Self::Short => {
-                Reason::new(Code::MoneyMissing.as_str(), "The balance holds less than was transferred to it.")
-            }
+            Self::Short => Reason::new(
+                Code::MoneyMissing.as_str(),
+                "The balance is less than what was transferred to it.",
+            ),
             Self::Refused => Reason::new(
                 "funds_refused",
-                "The balance shows the money as available, and its payout is refused each time.",
+                "The balance shows the money as available, but every payout of it is refused.",
             ),
             Self::Unavailable | Self::Promised => Reason::new(
                 Code::MoneyMissing.as_str(),
-                "The balance holds money, but what was transferred for this payment has not become available.",
+                "The balance has money, but the transfer of this payment has not become available.",
             ),
             Self::Late => Reason::new(
                 "not_shown_by_vendor",
-                "Stripe does not tell everything that its own payouts took from the payee's balance.",
+                "Stripe does not report everything that its own payouts took from the payee's balance.",
             ),
             Self::Hidden(words) => Reason::new("not_shown_by_vendor", words.as_str()),
             Self::Unreadable(words) => Reason::new("vendor_not_understood", words.as_str()),
@@ -133,11 +134,11 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
         Ok(taken) => taken,
         // An answer, but unusable: it must not keep long-waiting payouts from a person.
         Err(ReadError::Unreadable(why)) => {
-            tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
+            tracing::warn!(%account, why, "an account could not be checked: the answer cannot be read");
             Taken { untold: true, ..Taken::default() }
         }
         Err(error) => {
-            tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be looked through");
+            tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be checked");
             return Ok(Outcome { still: waits(gone).collect(), ..outcome });
         }
     };
@@ -260,7 +261,7 @@ pub(super) fn came_back(heard: &[Heard]) -> bool {
 
 /// The note on money paid out by Stripe's automatic schedule.
 pub(super) fn words(payout: &str) -> String {
-    format!("Stripe paid it out by its own schedule, with {payout}")
+    format!("Stripe paid it out on its own schedule, with {payout}")
 }
 
 const DAY_US: i64 = 86_400_000_000;
@@ -504,7 +505,7 @@ pub(super) struct Left {
 impl Left {
     /// Stripe does not name the transfer's payment on the connected account.
     pub(super) fn not_told() -> Self {
-        let what = "; what became of it in the payee's balance is not told".to_owned();
+        let what = "; what happened to it in the payee's balance is not reported".to_owned();
         Self { what, swept: None, hidden: true, not_yet: false }
     }
 }
@@ -542,12 +543,12 @@ impl Lying<'_> {
                         (true, _) => Left {
                             not_yet: by_schedule.not_yet,
                             ..hidden(
-                                "; what the payouts of the payee's account took is not all told yet"
+                                "; what the payouts of the payee's account took is not fully reported yet"
                                     .to_owned(),
                             )
                         },
                         (false, Some(Looked::NotShown | Looked::NotYet | Looked::NotAnswered)) => hidden(
-                            "; not every payout of the payee's account is told in a way that is known"
+                            "; some payouts of the payee's account are reported in an unknown form"
                                 .to_owned(),
                         ),
                         (false, Some(Looked::Through) | None) => {

@@ -21,7 +21,7 @@ pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request
             adopt(paypal, of, request, &id, now, longest).await
         }
         Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: None }) => {
-            Judged::review(of, "PayPal says that it has this batch but not under which id")
+            Judged::review(of, "PayPal says that it has this batch, but not its id")
         }
         Outcome::Rejected(rejection) => verdict::paypal_refusal(of, &rejection, now),
         Outcome::Unknown(doubt) => verdict::paypal_doubt(of, &doubt, now, longest),

@@ -138,7 +138,7 @@ pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judged>
         _ if of.doubts == 0 => None,
         Vendor::Stripe if age >= STRIPE_KEY_US => Some(Judged::new(of, Verdict::Look(now), &why, detail)),
         Vendor::PayPal if age >= PAYPAL_KEY_US => {
-            Some(Judged::review(of, "PayPal no longer knows the key, so it cannot be sent again"))
+            Some(Judged::review(of, "PayPal no longer knows the key, so the request cannot be sent again"))
         }
         Vendor::Stripe | Vendor::PayPal => None,
     }
@@ -264,13 +264,13 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
                 && why == submissions::PUT_BACK
                 && of.kind == MoneyKind::Reversal.as_str() =>
         {
-            let told = "looked for after the database was put back: Stripe shows no such reversal, and none is asked for again by itself";
+            let told = "searched for after the database was restored: Stripe shows no such reversal, and Bursar does not request another by itself";
             looked(Verdict::Refused(Reason::new("asked_back_before_restore", told)), of.looks + 1)
         }
         // In doubt only because of the restore: now it is known that it was never executed.
         Some(first) if of.looks > 0 && now - first >= APART_US && why == submissions::PUT_BACK => {
             let again = Verdict::Again { at: now, doubtful: false };
-            let told = "looked for after the database was put back: the vendor has nothing of it";
+            let told = "searched for after the database was restored: the vendor has no record of it";
             Judged { clean: true, ..Judged::new(of, again, "absent", told) }
         }
         Some(first) if of.looks > 0 && now - first >= APART_US => {
@@ -303,7 +303,7 @@ pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64
     if age(of, now) < deadline::UNSEEN_US {
         return not_looked(of, now, longest);
     }
-    let review = Judged::review(of, format!("Stripe cannot be looked through for it: {error}"));
+    let review = Judged::review(of, format!("Stripe cannot be searched for it: {error}"));
     match error {
         ReadError::Unreadable(_) => Judged { why: UNREADABLE.to_owned(), ..review },
         ReadError::Missing
@@ -420,7 +420,7 @@ pub fn cancellation(
             Judged::new(of, Verdict::Refused(reason), "refused", told_of(rejection))
         }
         ("UNCLAIMED", Outcome::Accepted(_)) => {
-            again(Why::NoAnswer, "PayPal took it, but the item is unclaimed still".to_owned())
+            again(Why::NoAnswer, "PayPal accepted it, but the item is still unclaimed".to_owned())
         }
         ("UNCLAIMED", Outcome::Unknown(doubt)) => again(doubt.why, doubt.detail.clone()),
         (status, Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::Unknown(_)) => {

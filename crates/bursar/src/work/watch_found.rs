@@ -109,7 +109,9 @@ async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Sa
         !over && (one.automatic || !of_another) && one.created >= transfer.created
     };
     let lies = all.iter().find(perhaps).is_none();
-    Ok(lies.then(|| (Stands::Lies, "that the transfer stands, and shows no bank payout of it".to_owned())))
+    Ok(lies.then(|| {
+        (Stands::Lies, "that the transfer was not reversed, and shows no bank payout of it".to_owned())
+    }))
 }
 
 /// The state of a bank payout, if its status is known.

@@ -158,7 +158,7 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
     // Other rows are chained in their place.
     play(&mut stage, &["hold bo on"]).await;
     while trail::chain(&app).await.unwrap() > 0 {}
-    assert!(difference(&signed).await.unwrap().contains("not those that were signed"));
+    assert!(difference(&signed).await.unwrap().contains("not the ones that were signed"));
     stage.close(Ok(())).await;
 }
 

@@ -229,7 +229,7 @@ async fn a_payment_that_cannot_be_read_is_named() {
     let told = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
     let waits = told.iter().find(|one| one.code == "payments_need_review").unwrap();
     assert!(
-        waits.what.contains("1 payment waits for a person") && waits.what.contains("PT-000001"),
+        waits.what.contains("1 payment needs a person") && waits.what.contains("PT-000001"),
         "{}",
         waits.what
     );

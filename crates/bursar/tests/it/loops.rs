@@ -251,8 +251,8 @@ async fn a_payment_that_was_set_aside_says_who_must_act() {
         assert!(why.blockers.iter().any(|blocker| blocker.code == code), "{number}: {why:?}");
         let said = bursar::cli::why::lines(&why).join(" ");
         let page = browser.get(&format!("/transactions/{number}")).await.words().replace("&#39;", "'");
-        assert!(!page.contains("see `blockers`"), "{number}: {page}");
-        // The operator finds the underlying error on the page itself.
+        assert!(!page.contains("`blockers` says which"), "{number}: {page}");
+        // Whoever looks after Bursar finds what it tripped over on the page itself.
         assert!(
             page.contains("Set aside since") || page.contains("What is wrong with it"),
             "{number}: {page}"

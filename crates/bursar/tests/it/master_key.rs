@@ -211,16 +211,19 @@ async fn everything_is_sealed_anew_and_told() {
     let house = House::open("key_changed").await;
     let app = &house.world.app;
     let expected = filled(app).await;
-    assert!(house.done(&["finish"]).await.contains("Nothing is left"), "there is nothing to go on with");
+    assert!(
+        house.done(&["finish"]).await.contains("There is nothing left to do here"),
+        "there is nothing to go on with"
+    );
     assert_eq!(house.keys(), [first_key()]);
     let said = house.done(&["rotate"]).await;
     let keys = house.keys();
     assert!(keys.len() == 1 && keys[0] != first_key());
-    assert!(said.contains(&format!("tax_report.sealed_tin: {} sealed anew", AT_ONCE + 3)), "{said}");
+    assert!(said.contains(&format!("tax_report.sealed_tin: {} re-encrypted", AT_ONCE + 3)), "{said}");
     assert_eq!(all_open(app, &keys, &expected).await, [expected.len()]);
     let status = house.done(&["status"]).await;
-    assert!(status.contains(&format!("The key {} seals.", keys[0].id())), "{status}");
-    assert!(status.contains(&format!("The key {} sealed until", first_key().id())), "{status}");
+    assert!(status.contains(&format!("The key {} encrypts.", keys[0].id())), "{status}");
+    assert!(status.contains(&format!("The key {} encrypted until", first_key().id())), "{status}");
     for key in [&keys[0], &first_key()] {
         assert!(
             !said.contains(&key.line()[..8]) && !status.contains(&key.line()[..8]),
@@ -248,7 +251,7 @@ async fn everything_is_sealed_anew_and_told() {
     file.write(&[keys[0].clone(), house.keys()[0].clone()]).unwrap();
     drop(file);
     let said = house.refused(&["rotate"]).await;
-    assert!(said.contains("was used before and given up"), "{said}");
+    assert!(said.contains("was used before and retired"), "{said}");
     house.close().await;
 }
 
@@ -407,7 +410,7 @@ async fn a_process_that_runs_reads_and_seals_with_the_new_key() {
     master_key::follow(&mut far.store.read().await.unwrap(), &far.master_key).await.unwrap();
     assert_eq!(ready().await.0, 200);
     let said = told(&house.run(&copy, &["finish"]).await, 0);
-    assert!(said.contains("has no other any more"), "{said}");
+    assert!(said.contains("now holds only that key"), "{said}");
     assert_eq!(key_file::read(&copy).unwrap().unwrap(), [new]);
     near.store.close().await;
     far.store.close().await;
@@ -500,7 +503,7 @@ async fn of_two_who_change_it_at_once_one_does() {
     // On one machine the file is locked.
     let held = Locked::of(&house.file()).unwrap();
     let said = house.refused(&["rotate"]).await;
-    assert!(said.contains("another `bursar key` works on"), "{said}");
+    assert!(said.contains("another `bursar key` is working on"), "{said}");
     drop(held);
     house.done(&["rotate"]).await;
     assert_eq!(house.keys(), [mine]);
@@ -557,14 +560,14 @@ async fn a_machine_without_the_new_key_is_waited_for() {
         }
     });
     let said = house.refused(&["rotate"]).await;
-    assert!(said.contains("not known yet to nod_") && said.contains("Copy the key file"), "{said}");
+    assert!(said.contains("not yet known to nod_") && said.contains("Copy the key file"), "{said}");
     let keys = house.keys();
     assert_eq!(keys.len(), 2, "it is in the file");
     let check = meta::get(&mut far.store.read().await.unwrap(), "key_check").await.unwrap().unwrap();
     assert_eq!(id_in(&check), Some(first_key().id()), "and seals nothing");
     let status = house.done(&["status"]).await;
     assert!(
-        status.contains(&format!("The key {} is in the key file, and seals nothing yet", keys[0].id())),
+        status.contains(&format!("The key {} is in the key file, but encrypts nothing yet", keys[0].id())),
         "{status}"
     );
 
@@ -635,7 +638,7 @@ async fn a_file_for_another_place_is_written_where_this_one_cannot_be() {
     // It cannot be replaced, not even by root.
     std::fs::create_dir(at("2026_1/.bursar.key.unfinished")).unwrap();
     let said = house.refused(&["rotate"]).await;
-    assert!(said.contains("everything is sealed with the key") && said.contains("by hand"), "{said}");
+    assert!(said.contains("everything is encrypted with the key") && said.contains("by hand"), "{said}");
     assert_eq!(house.keys(), keys, "it is as it was");
     let app = house.process(&house.file()).await;
     let left =

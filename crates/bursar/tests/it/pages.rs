@@ -429,12 +429,12 @@ async fn paying_exactly_what_was_seen_and_once() {
     let one = browser.read(&format!("/transactions/{number}")).await;
     one.says("The payment is queued.");
     // What keeps all three closed is said once.
-    one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
+    one.says("Resubmit Return to pool Mark as paid outside Nothing has been sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
     resubmitted.says("Confirm first that you have checked. Nothing was done.");
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &sure).await;
-    resubmitted.says("Nothing was sent yet");
+    resubmitted.says("Nothing has been sent yet");
     world.close().await;
 }
 
@@ -544,7 +544,7 @@ async fn entering_by_hand() {
     };
     let wrong = browser.post("/rewards/new", &typed("1,000.00")).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    wrong.says("Write the amount without thousands marks");
+    wrong.says("Write the amount without thousands separators");
     assert!(wrong.body.contains("value=\"1,000.00\""), "what was typed is kept");
     browser
         .post_on("/rewards/new", &typed("1000.00"))
@@ -603,7 +603,7 @@ async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page)
     let on = [("csrf", csrf), ("section", "methods"), ("enabled", "yes"), ("vendor", "paypal")];
     let tag = seen(&browser.read("/settings/payouts").await, "methods");
     let wrong = browser.post("/settings/payouts", &[&on[..], &[("seen", tag.as_str())]].concat()).await;
-    wrong.says("without a table nobody knows what to take off a payment. Nothing was saved.");
+    wrong.says("without a table Bursar does not know what to deduct from a payment. Nothing was saved.");
 }
 
 #[tokio::test]
@@ -650,7 +650,7 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let bad_mode = [("csrf", csrf.as_str()), ("mode", "live"), ("secret_key", "sk_test_wrong")];
     let refused = browser.post("/settings/vendors/stripe", &bad_mode).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    refused.says("This is a test key and the mode says live. Nothing was changed.");
+    refused.says("This is a test key, but the mode is live. Nothing was changed.");
     let bad_key = [("csrf", csrf.as_str()), ("mode", "test"), ("secret_key", "sk_test_wrong")];
     let refused = browser.post("/settings/vendors/stripe", &bad_key).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -167,12 +167,14 @@ async fn nobody_takes_their_own_role_and_an_administrator_stays() {
     let mut kim = Browser::of(&world, Role::Admin, "kim").await;
     let (mine, theirs) = (id_of(&mut pat, "pat").await, id_of(&mut pat, "kim").await);
     let page = pat.read(&format!("/people/{mine}")).await;
-    page.says("You cannot shut yourself out.");
-    page.says("You cannot give away your own administrator&#39;s role.");
+    page.says("You cannot remove your own access.");
+    page.says("You cannot give up your own administrator role.");
     let csrf = page.hidden("csrf");
     let to = |role| [("csrf", csrf.as_str()), ("role", role)];
-    pat.post_on(&format!("/people/{mine}/role"), &to("payer")).await.says("You cannot give away your own");
-    pat.post_on(&format!("/people/{mine}/disable"), &to("")[..1]).await.says("You cannot shut yourself out.");
+    pat.post_on(&format!("/people/{mine}/role"), &to("payer")).await.says("You cannot give up your own");
+    pat.post_on(&format!("/people/{mine}/disable"), &to("")[..1])
+        .await
+        .says("You cannot remove your own access.");
     pat.post_on(&format!("/people/{theirs}/role"), &to("payer")).await.says("The role is payer now.");
     assert_eq!(kim.get("/people").await.status, StatusCode::FORBIDDEN, "at once");
 
@@ -243,7 +245,7 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = pat.read("/keys/new").await.hidden("csrf");
     let base = [("csrf", csrf.as_str()), ("name", "CRM sync"), ("role", "auditor")];
-    pat.post("/keys/new", &base).await.says("a key without any does nothing.");
+    pat.post("/keys/new", &base).await.says("a key without a scope can do nothing.");
     pat.post("/keys/new", &[base[0], base[2], ("scope", "read")])
         .await
         .says("Name the key after what uses it");

@@ -104,7 +104,7 @@ async fn home_says_what_to_do_where_the_money_is_and_why() {
     assert_eq!(ana.post("/portal/request", &[("csrf", &csrf), ("whose", "company")]).await.status, 404);
     let csrf = cy.read("/portal").await.hidden("csrf");
     let wish = [("csrf", csrf.as_str()), ("whose", "me")];
-    cy.post_on("/portal/request", &wish).await.says("Nothing of yours can be paid at this moment.");
+    cy.post_on("/portal/request", &wish).await.says("Nothing of yours can be paid right now.");
 
     pay_all(&world).await;
     let page = ana.read("/portal").await;

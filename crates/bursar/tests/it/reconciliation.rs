@@ -277,10 +277,10 @@ async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
         crate::world::run(&url, format!("UPDATE {older} - 864000000000")).await;
     }
     let (status, table) = reconcile(&stage.world).await;
-    assert!(!status && table.contains("1 difference of a day that is not printed is open, of 20"), "{table}");
+    assert!(!status && table.contains("1 difference of a day not shown here is open, from 20"), "{table}");
     let told = command(&stage.world, &["doctor"]).await.1;
     assert!(
-        told.contains("1 difference between what the vendors say of your balance and the books waits"),
+        told.contains("1 difference between your balance at the vendors and the books needs a person"),
         "{told}"
     );
     stage.close(Ok(())).await;

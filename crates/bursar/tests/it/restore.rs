@@ -323,8 +323,8 @@ async fn reconciliation_knows_what_safe_mode_lists() {
                 continue;
             }
             assert_eq!((case.label(), case.wants_somebody()), ("Made after the backup", true));
-            assert!(case.message().contains("The page Safe mode lists it"), "{}", case.message());
-            let reversed = case.remedy().contains("reversed only where no payout took it");
+            assert!(case.message().contains("The Safe mode page lists it"), "{}", case.message());
+            let reversed = case.remedy().contains("reversed only if no payout took it");
             assert_eq!(reversed, case.of.vendor == Vendor::Stripe, "{}", case.remedy());
             let pages: Vec<&str> =
                 case.known.iter().flat_map(|one| &one.pages).map(|(_, words)| words.as_str()).collect();

@@ -217,13 +217,16 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     let refused = rewards::delete(app, &stage.world.actor, &stage.number("R1").await.unwrap(), None).await;
     let Err(OpsError::Blocked(why)) = refused else { panic!("{refused:?}") };
     let told = why[0].message();
-    assert!(told.contains("switched it on. audit week.") && told.contains("Nothing is compared"), "{told}");
-    assert!(!told.contains("older"), "nobody says that the database is old: {told}");
+    assert!(
+        told.contains("switched it on. audit week.") && told.contains("Bursar does not compare it"),
+        "{told}"
+    );
+    assert!(!told.contains("missing recent"), "nobody says that the database is old: {told}");
 
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
     let page = pat.read("/safe-mode").await;
     page.says("audit week.");
-    page.says("1 payment that waits or was not answered: 10.00 USD");
+    page.says("1 payment that is queued or got no answer: 10.00 USD");
     let number = stage.number("ana").await.unwrap();
     pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on. Payments cannot be changed");
     let csrf = page.hidden("csrf");
@@ -231,7 +234,7 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let off = pat.post_on("/safe-mode/off", &sure).await;
     off.says("Safe mode is off. Payments resume.");
-    off.says("Now being sent: 1 payment that waits or was not answered: 10.00 USD.");
+    off.says("Now being sent: 1 payment that is queued or got no answer: 10.00 USD.");
     stage.one("live 1 minute").await.unwrap();
     stage.one("expect ana success").await.unwrap();
     stage.close(Ok(())).await;
@@ -278,6 +281,6 @@ async fn what_is_asked_back_goes_out_too_when_safe_mode_ends() {
     }
     bursar::ops::safe_mode::switch_on(&stage.world.app, &stage.world.actor, None, "wait").await.unwrap();
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
-    pat.read("/safe-mode").await.says("2 payments that are asked back: 30.00 USD");
+    pat.read("/safe-mode").await.says("2 payments that are being reversed: 30.00 USD");
     stage.close(Ok(())).await;
 }

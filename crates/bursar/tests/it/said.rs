@@ -115,7 +115,7 @@ fn no_sentence_promises_money_that_is_elsewhere() {
             }
             if state == State::Failed {
                 for false_here in
-                    ["lies in the payee's stripe balance", "never a second transfer", "came back to us"]
+                    ["still in the payee's stripe balance", "never a second transfer", "came back to us"]
                 {
                     let own = matches!(why.cause, Cause::SentBack);
                     assert!(own || !said.contains(false_here), "{state:?} {code}: {false_here}: {said}");

@@ -371,7 +371,7 @@ async fn the_timeline_speaks_in_sentences_and_says_each_thing_once() {
             assert_eq!(page.matches(settled).count(), 1, "{page}");
             assert_eq!(rows.iter().filter(|row| row["effect"] == "parked_money_settled").count(), 1);
         } else {
-            assert!(page.contains("The receiver has not accepted the money yet"), "{page}");
+            assert!(page.contains("The receiver has not claimed the money yet"), "{page}");
         }
     }
     stage.close(Ok(())).await;
@@ -635,7 +635,7 @@ async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
     done.says("1 of 3 payments sent again.");
     done.says(&format!("{ana} Done {ana} is sent again with a new idempotency key."));
     done.says(&format!("{bo} Not done"));
-    done.says("add a bank account in this currency at Stripe, where the money of this payment lies");
+    done.says("add a bank account in this currency at Stripe, where this payment&#39;s money is");
     done.says(&format!("{cy} Not done"));
     assert!(done.body.contains(list), "{}", done.body);
     payer.post(here, &all).await.says("0 of 3 payments sent again.");
@@ -654,7 +654,7 @@ async fn a_reward_in_a_draft_says_which_payout_it_waits_for() {
     assert!(page.contains("Can this be paid? In a payout"), "{page}");
     stage.one("settings two-person on").await.unwrap();
     let page = plain(&browser.read(&format!("/rewards/{reward}")).await.words());
-    assert!(page.contains("its release has not been asked for. The preparer must act."), "{page}");
+    assert!(page.contains("its release has not been requested. The preparer must act."), "{page}");
     stage.close(Ok(())).await;
 }
 

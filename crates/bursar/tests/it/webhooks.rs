@@ -219,12 +219,12 @@ async fn what_is_signed_but_not_about_us_is_stored_and_moves_nothing() {
         (
             "stripe-connect",
             event("evt_use", "charge.refunded", "acct_x", "ch_x", false),
-            Some("no effect: an event we have no use for"),
+            Some("no effect: an event that Bursar does not use"),
         ),
         (
             "stripe",
             event("evt_door", "payout.paid", "acct_x", "po_x", false),
-            Some("no effect: an event we have no use for"),
+            Some("no effect: an event that Bursar does not use"),
         ),
     ];
     for (endpoint, event, _) in &rows {

@@ -202,7 +202,7 @@ fn a_payee_bears_a_fee_only_where_it_is_known() {
     assert_eq!(codes(&borne_by(crate::batch::FeesPaidBy::Company)), []);
     assert_eq!(codes(&partner), [Code::FeeTableMissing]);
     let told = note(Code::FeeTableMissing, &good, &partner, eur(500), eur(500));
-    assert_eq!(told.as_deref(), Some("It is PayPal's fee in EUR that is missing."));
+    assert_eq!(told.as_deref(), Some("Missing: PayPal's fee in EUR."));
 }
 
 #[test]
@@ -227,14 +227,14 @@ fn what_is_known_stands_behind_the_words() {
         let note = note(code, &facts, &settings, eur(1_000), eur(980));
         Blocker::new(code, "x").noting(note).message()
     };
-    assert_eq!(told(Code::PartnerOnHold), "The payee is on hold. The note on it: a dispute about May.");
+    assert_eq!(told(Code::PartnerOnHold), "The payee is on hold. Note: a dispute about May.");
     assert_eq!(
         told(Code::BelowThreshold),
         "The payee's total is under the earning threshold. It is 10.00 EUR; the threshold is 50.00 EUR."
     );
     assert_eq!(
         told(Code::AboveVendorMax),
-        "The payment is larger than the most set for this vendor and currency. It is 9.80 EUR; the most is 9.00 EUR."
+        "The payment is over the maximum set for this vendor and currency. It is 9.80 EUR; the maximum is 9.00 EUR."
     );
     assert_eq!(
         told(Code::ProfileIncomplete),
@@ -270,7 +270,7 @@ fn a_limit_is_reached_exactly_and_never_passed() {
     }
     assert_eq!(
         over_limits(&settings, &spending(eur(101), eur(101), vec![])),
-        ["This payout comes to 1.01 EUR; the limit per payout is 1.00 EUR."]
+        ["This payout totals 1.01 EUR; the limit per payout is 1.00 EUR."]
     );
 }
 

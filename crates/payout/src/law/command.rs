@@ -117,67 +117,65 @@ impl NotNow {
                 "The vendor has not said how the last attempt ended, so nothing can be done without risking a second payment. Bursar keeps asking; you can ask now with Refresh."
             }
             Self::Arrived => {
-                "It has arrived: the vendor says that it was paid, so there is nothing to do. Should it come back in the next days, this becomes possible by itself."
+                "The vendor says that it was paid, so there is nothing to do. If the money comes back in the next days, this becomes possible."
             }
             Self::NotSentYet => {
-                "Nothing was sent yet. It is sent within seconds, or as soon as the gate named above opens."
+                "Nothing has been sent yet. It is sent within seconds, or once the gate named above opens."
             }
             Self::NotPaidOut => {
-                "The money is in the payee's Stripe balance, and its payout to the bank was not begun yet. Bursar begins it when the money is available and every gate is open."
+                "The money is in the payee's Stripe balance, and its bank payout has not started yet. Bursar starts it once the money is available and every gate is open."
             }
             Self::Unclaimed => {
-                "PayPal has the money and waits up to 30 days for the receiver to accept it, so it may still be paid. To pay it another way, call it back first."
+                "PayPal has the money and waits up to 30 days for the receiver to claim it, so it may still be paid. To pay it another way, cancel it at PayPal first."
             }
             Self::InReview => {
                 "Nobody knows yet how the last attempt ended, so nothing can be done without risking a second payment. Look for it at the vendor, then settle it by hand."
             }
             Self::BeingRecalled => {
-                "Stripe is being asked to give the transfer back. Its rewards are free as soon as it has; if Stripe refuses, this becomes possible again."
+                "Bursar is asking Stripe to reverse the transfer. Its rewards are free once Stripe has done so; if Stripe refuses, this becomes possible again."
             }
             Self::WrittenOff => {
-                "The money in the payee's Stripe balance was given up, so it cannot be sent on. Return it to the pool: its rewards are then paid by a new payment."
+                "The money in the payee's Stripe balance was written off, so it cannot be sent on. Return it to the pool; a new payment then pays its rewards."
             }
             Self::NothingParked => {
-                "No money of this payment lies in a payee's Stripe balance, so there is nothing to give up. Nothing was changed."
+                "No money of this payment is in a payee's Stripe balance, so there is nothing to write off. Nothing was changed."
             }
             Self::VendorHasIt => {
-                "The vendor was asked and has this payment, so it cannot be settled as not made. Nothing was changed. Settle it as made, under the id that the vendor gives it."
+                "Bursar asked the vendor, which has this payment, so it cannot be settled as not made. Nothing was changed. Settle it as made, with the vendor's id for it."
             }
             Self::Closed => {
-                "It is closed: its rewards went back to the pool, from where another payment can pay them."
+                "It is closed: its rewards went back to the pool, and another payment can pay them."
             }
             Self::PaidOutside => {
-                "It is closed: the payee was paid in another way, as somebody here has said, and its rewards count as paid. Do not pay them again."
+                "It is closed: somebody here marked it as paid another way, and its rewards count as paid. Do not pay them again."
             }
             Self::RecallFirst => {
-                "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."
+                "The money is in the payee's Stripe balance. First return the transaction to the pool, which brings the money back; then void the rewards with the outside payment's reference."
             }
             Self::CameBackInPart => {
-                "A part of its transfer was reversed, so the payee's Stripe balance holds less than this payment, and a new bank payout would take what is not its own. Return it to the pool, which brings back the rest; its rewards are then paid by a new payment."
+                "Part of its transfer was reversed, so the payee's Stripe balance holds less than this payment, and a new bank payout would take another payment's money. Return it to the pool, which brings back the rest; a new payment then pays its rewards."
             }
             Self::Contradicted => {
-                "The vendor says something else of this payment than the books hold, so money may have moved that they do not count. Nothing can be done with it until that is settled, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if that was paid; as not made if it was not, or if the vendor took it back."
+                "The vendor and the books disagree about this payment, so money may have moved that they do not count. Nothing can be done with it until that is settled, because it could be paid a second time. Settle it by hand: as made, with the vendor's id for it, if it was paid; as not made if it was not, or if the vendor took it back."
             }
             Self::NotCorrected => {
-                "The vendor has this beside what the books hold of this payment, and how it ends is not decided yet, so nothing was changed and its rewards stay held. Settle it once it is: when the newer attempt has its end, when the bank has paid or refused, or when PayPal says that it was paid or returned."
+                "The vendor has this object in addition to what the books hold for this payment, and its outcome is not known yet, so nothing was changed and its rewards stay held. Settle it once the outcome is known: when the newer attempt has ended, when the bank has paid or refused, or when PayPal says that it was paid or returned."
             }
             Self::NotLookedAt => {
-                "The payment was tried again, or its vendor said something new of it, while the vendor was being asked. Nothing was changed. Look at it again, and settle it if it still waits for you."
+                "The payment was tried again, or its vendor reported something new, while Bursar was asking the vendor. Nothing was changed. Look at it again, and settle it if it still needs you."
             }
             Self::RequestEnded => {
-                "Another payment of the same PayPal batch was settled by hand, so the request that carried both is never sent again, and asking again cannot find out about this one. Look for it at PayPal, then settle it by hand."
+                "Another payment of the same PayPal batch was settled by hand, so the request that carried both is never sent again and asking again cannot resolve this one. Look for it at PayPal, then settle it by hand."
             }
             Self::StillAsking => {
-                "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
+                "Bursar is asking the vendor once more, which may find the payment or make it, so it cannot be settled as not made yet. Nothing was changed. Look again in a few minutes."
             }
-            Self::NotUnclaimed => {
-                "Only a PayPal payment that nobody has claimed yet can be called back. Nothing was changed."
-            }
+            Self::NotUnclaimed => "Only an unclaimed PayPal payment can be canceled. Nothing was changed.",
             Self::CancelUnderWay => {
-                "PayPal is being asked already to give it back. It stays unclaimed here until PayPal says that the money is back."
+                "PayPal has already been asked to cancel it. It stays unclaimed here until PayPal says that the money is back."
             }
             Self::NothingInDoubt => {
-                "Nothing of this payment waits for a person: Bursar finds out by itself how it ends. Refresh asks the vendor now."
+                "This payment needs no action: Bursar finds out its outcome by itself. Refresh asks the vendor now."
             }
         }
     }

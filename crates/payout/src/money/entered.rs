@@ -56,28 +56,28 @@ impl MoneyError {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::UnknownCurrency => {
-                "This is not a currency in which a reward can be paid; write its three letters, like USD, without spaces."
+                "Rewards cannot be paid in this currency; write its three letters, like USD, without spaces."
             }
             Self::Ended(told) => told,
-            Self::Empty => "An amount is missing; write it like 420.00.",
+            Self::Empty => "The amount is missing; write it like 420.00.",
             Self::Signed => {
-                "An amount carries no sign; write it like 420.00. To take money back, enter a clawback on the paid reward."
+                "An amount has no sign; write it like 420.00. To take money back, enter a clawback on the paid reward."
             }
             Self::NotANumber => {
                 "This is not an amount; write digits and at most one decimal point, like 420.00."
             }
             Self::ThousandsMark => {
-                "Write the amount without thousands marks and with a decimal point, like 1000.50."
+                "Write the amount without thousands separators and with a decimal point, like 1000.50."
             }
             Self::Blank => {
-                "There is a blank or an invisible sign before or after the amount; take it out and write digits only, like 420.00."
+                "There is a space or an invisible character before or after the amount; remove it and write digits only, like 420.00."
             }
             Self::WithCurrency => {
-                "Write the number alone, like 420.00, without the sign or the letters of its currency; the currency stands by itself."
+                "Write the number alone, like 420.00, without a currency symbol or code; the currency has its own field."
             }
             Self::Exponent => "Write the amount in full, without an exponent, like 1000.00.",
-            Self::TooManyDigits => "The amount has more digits behind the point than its currency has.",
-            Self::TooLarge => "The amount is larger than Bursar can count.",
+            Self::TooManyDigits => "The amount has more decimals than its currency allows.",
+            Self::TooLarge => "The amount is larger than Bursar can handle.",
             Self::Zero => "The amount must be greater than zero.",
         }
     }

@@ -73,13 +73,13 @@ async fn after_pay(db: &mut Db, batch: &Batch, unreadable: &[String]) -> Result<
         return Ok(blocker);
     }
     let count = match told.len() {
-        1 => "1 of its payments needs somebody".to_owned(),
-        many => format!("{many} of its payments need somebody"),
+        1 => "1 of its payments needs attention".to_owned(),
+        many => format!("{many} of its payments need attention"),
     };
     let more = told.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     told.truncate(NAMED);
     let note = format!("{count}: {}{more}.", told.join(", "));
-    let remedy = "Open each of these payments: it says why it stands so and what can be done.";
+    let remedy = "Open each of these payments: its page says why and what can be done.";
     Ok(blocker.noting(Some(note)).acting(Who::Payer, remedy))
 }

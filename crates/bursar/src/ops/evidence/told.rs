@@ -18,11 +18,13 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
     }
     by_people(line).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
         match line.effect.as_str() {
-            "sent" => format!("Written down to be sent to {name}"),
-            "outcome_unknown" => format!("{name} gave no clear answer: it is not known whether it has this"),
-            "out_of_sight" => format!("{name} does not show it any more: a person must look"),
+            "sent" => format!("Recorded, to be sent to {name}"),
+            "outcome_unknown" => {
+                format!("{name} gave no clear answer, so it is not known whether it has this")
+            }
+            "out_of_sight" => format!("{name} no longer shows it: a person must look"),
             "not_understood" => {
-                format!("Nothing could be concluded for days from what {name} says of it: a person must look")
+                format!("{name}'s answers about it have been inconclusive for days: a person must look")
             }
             "contradiction" => {
                 format!("{name} says something different from what is recorded here: a person must look")
@@ -41,18 +43,18 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
 fn by_people(line: &ReadLine) -> Option<&'static str> {
     Some(match line.effect.as_str() {
         "refused" if line.source == "person" => {
-            "People called it not made: the books hold that no money moved"
+            "People settled it as not made: the books hold that no money moved"
         }
         "pay_pressed" => "Pay was pressed",
-        "resubmitted" => "Resubmitted: what failed is tried again, with a new key",
-        "recall_asked" => "Return to pool was asked for: the transfer is fetched back first",
-        "cancel_asked" => "Cancelling it at PayPal was asked for",
+        "resubmitted" => "Resubmitted: the failed step is tried again with a new key",
+        "recall_asked" => "Return to pool was requested: the transfer is reversed first",
+        "cancel_asked" => "Cancellation at PayPal was requested",
         "returned_to_pool" => "Its rewards went back to the pool",
         "marked_paid_outside" => "Marked as paid outside",
-        "second_person_asked" => "Written down; it counts when a second person says the same",
+        "second_person_asked" => "Recorded; it takes effect when a second person confirms it",
         "settled_by_hand" => "Settled by hand",
         "parked_money_settled" => "The money in the payee's Stripe balance was settled by two people",
-        "corrected" => "Corrected here, by what the vendor shows",
+        "corrected" => "Corrected to what the vendor shows",
         _ => return None,
     })
 }
@@ -61,31 +63,31 @@ fn by_people(line: &ReadLine) -> Option<&'static str> {
 fn about_money(effect: &str) -> Option<&'static str> {
     Some(match effect {
         "needs_review" => "Bursar cannot find out how it ended: a person must look",
-        "refused" => "The vendor refused this step, and it moved no money",
-        "withheld" => "Nothing was sent: it waits until it may be",
+        "refused" => "The vendor refused this step, and no money moved",
+        "withheld" => "Nothing was sent: it waits until its gates are open",
         "unfunded" => "The bank payout waits: the money is not available in the payee's Stripe balance yet",
         "transfer_made" => "Stripe moved the money from our balance to the payee's Stripe balance",
-        "payout_made" => "Stripe began the payout to the payee's bank",
+        "payout_made" => "Stripe started the payout to the payee's bank",
         "swept" => "Stripe's own schedule paid the money out of the payee's Stripe balance to their bank",
         "payout_paid" => "Stripe paid the money out to the payee's bank",
         "payout_failed" => "The bank payout failed: the money is in the payee's Stripe balance",
         "payout_canceled" => "The bank payout was canceled: the money is in the payee's Stripe balance",
-        "reversal_made" => "Stripe gave the transfer back: the money is with us",
-        "item_pending" => "PayPal has the payment and works on it",
+        "reversal_made" => "Stripe reversed the transfer: the money is back in our balance",
+        "item_pending" => "PayPal has the payment and is processing it",
         "item_paid" => "PayPal paid the receiver",
-        "item_failed" => "PayPal did not pay it: the money is with us",
-        "item_unclaimed" => "The receiver has not accepted the money yet",
+        "item_failed" => "PayPal did not pay it: the money is in our balance",
+        "item_unclaimed" => "The receiver has not claimed the money yet",
         "item_on_hold" => "PayPal is reviewing the payment",
-        "item_returned" => "The money was not accepted and came back to us",
+        "item_returned" => "The money was not claimed and came back to us",
         "item_blocked" => "PayPal stopped the payment and did not pay it",
         "item_refunded" => "The receiver sent the money back to us",
         "item_reversed" => "PayPal took the money back from the receiver",
-        "cancel_made" => "PayPal has canceled the unclaimed payment; it gives the money back next",
+        "cancel_made" => "PayPal has canceled the unclaimed payment and returns the money next",
         "fee_known" => "The vendor's fee is known",
-        "transfer_reversed" => "The transfer was reversed: the money is back with us",
-        "transfer_reversed_partly" => "A part of the transfer was reversed: a person must look",
-        "part_back" => "A part of the transfer came back to us",
-        "found_after_all" => "It had ended here as not made, and was made after all",
+        "transfer_reversed" => "The transfer was reversed: the money is back in our balance",
+        "transfer_reversed_partly" => "Part of the transfer was reversed: a person must look",
+        "part_back" => "Part of the transfer came back to us",
+        "found_after_all" => "It had ended here as not made, but was made after all",
         _ => return None,
     })
 }
@@ -204,19 +206,19 @@ mod tests {
     #[test]
     fn what_happened_is_a_sentence_and_no_short_name() {
         for (source, effect, words) in [
-            ("answer", "item_unclaimed", "The receiver has not accepted the money yet"),
+            ("answer", "item_unclaimed", "The receiver has not claimed the money yet"),
             ("webhook", "payout.updated", "Stripe sent the event payout.updated"),
             ("notice", "payment_paid", "A mail was written: Payment made"),
             ("poll", "asked", "Stripe was asked"),
             ("answer", "unreadable", "Stripe's answer could not be read, so nothing changed"),
-            ("poll", "out_of_sight", "Stripe does not show it any more: a person must look"),
+            ("poll", "out_of_sight", "Stripe no longer shows it: a person must look"),
             (
                 "poll",
                 "not_understood",
-                "Nothing could be concluded for days from what Stripe says of it: a person must look",
+                "Stripe's answers about it have been inconclusive for days: a person must look",
             ),
-            ("person", "refused", "People called it not made: the books hold that no money moved"),
-            ("answer", "refused", "The vendor refused this step, and it moved no money"),
+            ("person", "refused", "People settled it as not made: the books hold that no money moved"),
+            ("answer", "refused", "The vendor refused this step, and no money moved"),
             ("person", "something_new", "Something new"),
         ] {
             assert_eq!(happened(&line(source, effect), Vendor::Stripe), words);

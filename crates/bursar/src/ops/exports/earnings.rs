@@ -75,8 +75,8 @@ fn row(line: &Line, year: i32, now: i64) -> EarningsRow {
 fn report(tax: TaxReport, now: i64) -> String {
     match tax {
         TaxReport::Missing => "none on file".to_owned(),
-        TaxReport::Unfit => "not the form for this payee".to_owned(),
-        TaxReport::Until(Some(at)) if at <= now => format!("ran out on {}", date(at)),
+        TaxReport::Unfit => "wrong form for this payee".to_owned(),
+        TaxReport::Until(Some(at)) if at <= now => format!("expired on {}", date(at)),
         TaxReport::Until(Some(at)) => format!("on file until {}", date(at)),
         TaxReport::Until(None) => "on file".to_owned(),
     }

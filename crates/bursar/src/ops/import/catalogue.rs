@@ -248,12 +248,12 @@ pub(super) async fn activities_of(
             if !may_shorten && before.is_some_and(|before| activity.hold_days < before.hold_days) {
                 // A rejected row creates no program.
                 runs.made.truncate(made);
-                let told = "This API key may not move an activity to a program with a shorter hold period. An administrator does it on the pages.";
+                let told = "This API key may not move an activity to a program with a shorter hold period. An administrator can do it on the pages.";
                 return Err(problem(row, "program", "person_needed", told));
             }
             if !may_shorten && runs.made.len() > made && longest > 0 {
                 runs.made.truncate(made);
-                let told = "This API key may not make a program that holds rewards for a shorter time than another. An administrator does it on the pages.";
+                let told = "This API key may not create a program with a shorter hold period than another. An administrator can do it on the pages.";
                 return Err(problem(row, "program", "person_needed", told));
             }
             Ok((before == Some(&activity), activity, None))
@@ -284,13 +284,13 @@ impl Programs {
         let kind = match row.get("program_type") {
             "" => None,
             word => Some(RewardType::parse(word).ok_or_else(|| {
-                problem(row, "program_type", "unknown_value", "The type of a program is cash or points.")
+                problem(row, "program_type", "unknown_value", "The program type must be cash or points.")
             })?),
         };
         let is_it = |program: &&Program| program.external_id == name || program.name == name;
         if let Some(program) = self.known.iter().chain(&self.made).find(is_it) {
             if kind.is_some_and(|kind| kind != program.reward_type) {
-                let told = "The program of this name has the other type. Change the file or the program.";
+                let told = "The program with this name has the other type. Change the file or the program.";
                 return Err(problem(row, "program_type", "type_conflict", told));
             }
             return Ok(program.clone());
@@ -413,7 +413,7 @@ impl<T> Sorted<T> {
             if *earlier == content {
                 self.report.duplicates += 1;
             } else {
-                let told = "This external id stands on an earlier line with other content; that line counts.";
+                let told = "This external id is on an earlier line with different content; that line counts.";
                 self.report.rejected.push(problem(row, "external_id", "external_id_conflict", told));
             }
             return;
@@ -462,7 +462,7 @@ fn destination(row: &Row) -> std::result::Result<Option<Destination>, RowError> 
         return Ok(None);
     }
     let Some(vendor) = Vendor::parse(vendor) else {
-        return Err(problem(row, "vendor", "unknown_value", "The vendor is stripe or paypal."));
+        return Err(problem(row, "vendor", "unknown_value", "The vendor must be stripe or paypal."));
     };
     match Destination::at(vendor, address) {
         Ok(destination) => Ok(Some(destination)),

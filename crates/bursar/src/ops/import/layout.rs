@@ -51,7 +51,7 @@ impl Layout {
             rows += 1;
         }
         if rows == 0 {
-            let told = "The file has a header and no rows below it, so there is nothing to import.";
+            let told = "The file has a header but no rows, so there is nothing to import.";
             return Err(Refusal::new("no_rows", told).at("file"));
         }
         Ok((Self { delimiter, headers, lines: Some(records.lines) }, rows))
@@ -146,12 +146,12 @@ pub(super) struct Places {
 /// If two headers map to one column, a chosen header occurs twice in the file, or a required column is not mapped.
 pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> Result<Places, Refusal> {
     if chosen.len() != layout.headers.len() {
-        let told = "This form is of another file. Load the page again.";
+        let told = "This form is for another file. Load the page again.";
         return Err(Refusal::new("changed_meanwhile", told).at("columns"));
     }
     let columns = columns(what);
     if let Some(name) = chosen.iter().flatten().find(|name| !columns.contains(&name.as_str())) {
-        let told = format!("There is no column {name:?}; there are: {}.", columns.join(", "));
+        let told = format!("There is no column {name:?}; the columns are: {}.", columns.join(", "));
         return Err(Refusal::new("unknown_column", told).at("columns"));
     }
     let mut at = Vec::with_capacity(columns.len());
@@ -161,12 +161,12 @@ pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> 
         let (first, second) = (standing.next(), standing.next());
         if let (Some(first), Some(second)) = (first, second) {
             let (one, other) = (layout.name(first), layout.name(second));
-            let told = format!("Both “{one}” and “{other}” stand for {column}. Leave one of them out.");
+            let told = format!("Both “{one}” and “{other}” are mapped to {column}. Leave one of them out.");
             return Err(Refusal::new("duplicate_column", told).at("columns"));
         }
         if let Some((first, other)) = first.and_then(|first| Some((first, layout.twin(first)?))) {
             let told = format!(
-                "The file has two columns “{}”, its column {} and its column {}, so nobody can say which of them is meant as {column}. Give them different names in the file, or delete one, and upload it again. Nothing was imported.",
+                "The file has two columns “{}”, its column {} and its column {}, so it is unclear which one is {column}. Give them different names in the file, or delete one, and upload it again. Nothing was imported.",
                 layout.name(first),
                 first.min(other) + 1,
                 first.max(other) + 1
@@ -179,7 +179,7 @@ pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> 
     let missing: Vec<&str> = required(what).iter().copied().filter(absent).collect();
     if !missing.is_empty() {
         let told = format!(
-            "An import of {} needs {}, and no column of the file stands for {}. Choose the column for each, or add it to the file.",
+            "An import of {} needs {}, but no column of the file is mapped to {}. Choose the column for each, or add it to the file.",
             what.as_str(),
             missing.join(", "),
             if missing.len() == 1 { "it" } else { "them" }

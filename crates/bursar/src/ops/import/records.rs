@@ -64,13 +64,13 @@ impl Fault {
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::Unclosed => {
-                "A quotation mark opens this field and none closes it. Close it, or take it out; a quotation mark that belongs to the text is written twice, inside a field in quotation marks. The lines below were read as rows of their own."
+                "This field has an opening quotation mark but no closing one. Close it, or remove it; a quotation mark in the text is written twice, in a field in quotation marks. The lines below were read as separate rows."
             }
             Self::Misplaced => {
-                "A quotation mark stands inside this field. Put the whole field in quotation marks and write each one that belongs to the text twice, like \"15\"\" laptop\", or take it out."
+                "This field contains a quotation mark. Put the whole field in quotation marks and write each one in the text twice, like \"15\"\" laptop\", or take it out."
             }
             Self::AroundRows => {
-                "A quotation mark opens this field and is not closed on its line, so that rows below it would become part of the field. Close it, or take it out. The lines below were read as rows of their own."
+                "This field's quotation mark is not closed on its line, so rows below it would become part of the field. Close it, or remove it. The lines below were read as separate rows."
             }
         }
     }

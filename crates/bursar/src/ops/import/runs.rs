@@ -158,7 +158,7 @@ pub async fn first_rows(db: &mut Db, import: &Import, most: usize) -> Result<Vec
 async fn body(db: &mut Db, import: &Import) -> Result<String> {
     let body = imports::body(db, import.id).await?;
     body.ok_or_else(|| {
-        let told = "The file was kept for 30 days and is forgotten. Upload it again.";
+        let told = "The file was deleted after 30 days. Upload it again.";
         Refusal::new("file_forgotten", told).into()
     })
 }
@@ -272,13 +272,13 @@ pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
 
 fn not_now(import: &Import) -> OpsError {
     let told = match import.state {
-        ImportState::Uploaded => "Say first what the columns of the file are.",
-        ImportState::Checking => "The file is still being checked. Wait until it is.",
-        ImportState::Checked => "The file is checked already and can be imported.",
-        ImportState::Importing => "The file is being imported already.",
-        ImportState::Done => "This import is done. Upload the file again for another one.",
-        ImportState::Failed => "This import stopped. Look at its page for why.",
-        ImportState::Canceled => "This import was canceled. Upload the file again for another one.",
+        ImportState::Uploaded => "First map the columns of the file.",
+        ImportState::Checking => "The file is still being checked. Wait until that is done.",
+        ImportState::Checked => "The file is already checked and can be imported.",
+        ImportState::Importing => "The file is already being imported.",
+        ImportState::Done => "This import is done. To import again, upload the file again.",
+        ImportState::Failed => "This import stopped. Its page says why.",
+        ImportState::Canceled => "This import was canceled. To import it, upload the file again.",
     };
     OpsError::Conflict(Refusal::new("import_state", told))
 }
@@ -288,7 +288,7 @@ async fn save(tx: &mut Tx, before: &Import, import: Import, free_at: i64) -> Res
     if imports::save(tx, before, &import, free_at).await? {
         return Ok(Import { fence: before.fence + 1, ..import });
     }
-    let told = "Somebody changed this import at the same moment, so nothing was done. Look again.";
+    let told = "Somebody changed this import at the same time, so nothing was done. Look again.";
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
@@ -308,7 +308,7 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Import>> {
 /// Database errors. Any other failure stops the import and is recorded as its reason.
 pub async fn advance(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
     if import.tries > MOST_TRIES {
-        let told = "It was begun several times and could not go on. Bursar's own log says why.";
+        let told = "It was started several times and could not continue. Bursar's log says why.";
         fail(app, import, told).await?;
         return Ok(Vec::new());
     }
@@ -341,7 +341,7 @@ async fn unit(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
 /// shown.
 fn counted_as_now(import: &Import, body: &str) -> Result<()> {
     if layout(import)?.lines.is_none() && Layout::of(body)?.1 != import.total {
-        let told = "Its quotation marks are read more strictly since Bursar was updated, and its rows are other ones than were shown. Upload the file again; what was entered is not entered twice.";
+        let told = "Since Bursar was updated it reads quotation marks more strictly, and the rows differ from those shown. Upload the file again; nothing is entered twice.";
         return Err(Refusal::new("changed_meanwhile", told).into());
     }
     Ok(())
@@ -509,7 +509,7 @@ pub async fn connected(
                 further.sample = Some(written(&sample)?);
             }
             let (field, code) = ("destination".to_owned(), "destination_refused".to_owned());
-            let detail = format!("The row is saved, but where to pay was not set: {told}");
+            let detail = format!("The row is saved, but its destination was not set: {told}");
             imports::note_refused(
                 tx,
                 import.id,
@@ -558,7 +558,7 @@ pub async fn on_behalf(app: &App, import: &Import) -> Result<Actor> {
         return Ok(Actor { id, name, role, partner: None, may_write: true, came_from });
     };
     if person.disabled_at.is_some() || !allows(person.role, permission(import.what)) {
-        let told = "Whoever asked for it may no longer do so. Upload the file again.";
+        let told = "The person who started it may no longer do so. Upload the file again.";
         return Err(Refusal::new("permission_denied", told).into());
     }
     Ok(Actor { came_from, ..people::actor(&person) })

@@ -109,15 +109,15 @@ impl Destinations {
         let would_many = if future { "would be" } else { "are" };
         let changed = match self.changed {
             0 => None,
-            1 => Some(format!("1 destination {would} changed: that payee is paid elsewhere from then on.")),
+            1 => Some(format!("1 destination {would} changed: that payee is then paid elsewhere.")),
             many => Some(format!(
-                "{many} destinations {would_many} changed: those payees are paid elsewhere from then on."
+                "{many} destinations {would_many} changed: those payees are then paid elsewhere."
             )),
         };
         let first = match self.first {
             0 => None,
-            1 => Some(format!("1 payee who had no destination {would} given one.")),
-            many => Some(format!("{many} payees who had no destination {would_many} given one.")),
+            1 => Some(format!("1 payee without a destination {would} given one.")),
+            many => Some(format!("{many} payees without a destination {would_many} given one.")),
         };
         let told: Vec<String> = changed.into_iter().chain(first).collect();
         (!told.is_empty()).then(|| told.join(" "))
@@ -305,7 +305,7 @@ impl Table {
                     }
                 }
                 Ok(fields) => {
-                    let detail = format!("The row has {} fields and the header {width}.", fields.len());
+                    let detail = format!("The row has {} fields, but the header has {width}.", fields.len());
                     let (code, value) = ("wrong_field_count", String::new());
                     unreadable.push(RowError { line, column: "", code, detail, value });
                 }
@@ -372,10 +372,10 @@ pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
 /// The name of a file type other than CSV, by its first bytes.
 fn not_a_table(file: &[u8]) -> Option<&'static str> {
     const KINDS: [(&[u8], &str); 7] = [
-        (b"PK\x03\x04", "a spreadsheet (such as .xlsx or .ods) or another packed file"),
-        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "a spreadsheet of an old kind (such as .xls)"),
+        (b"PK\x03\x04", "a spreadsheet (such as .xlsx or .ods) or another archive"),
+        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old spreadsheet format (such as .xls)"),
         (b"%PDF-", "a PDF"),
-        (b"{\\rtf", "a text of a word processor"),
+        (b"{\\rtf", "a word processor document"),
         (b"<!doctype html", "a web page"),
         (b"<html", "a web page"),
         (b"<?xml", "an XML file"),
@@ -411,7 +411,7 @@ fn unnamed(header: &[&str], mut records: Records) -> Result<(), Refusal> {
         let holds = |place: usize| fields.get(place).is_some_and(|field| !field.trim().is_empty());
         if let Some(place) = (0..header.len()).find(|place| header[*place].is_empty() && holds(*place)) {
             let told = format!(
-                "Column {} of the file has no name in the header and holds a value on line {}. Name it or empty it. Nothing was imported.",
+                "Column {} of the file has no name in the header but has a value on line {}. Name it or empty it. Nothing was imported.",
                 place + 1,
                 record.line
             );
@@ -431,12 +431,12 @@ fn places(
     for (at, name) in header.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
         if !columns.contains(name) {
             let told = format!(
-                "The file has a column {name:?} that is not known; known are: {known}. Nothing was imported."
+                "The file has an unknown column {name:?}; the known columns are: {known}. Nothing was imported."
             );
             return Err(Refusal::new("unknown_column", told).at("header"));
         }
         if header.iter().take(at).any(|earlier| earlier == name) {
-            let told = format!("The column {name:?} stands twice in the header. Nothing was imported.");
+            let told = format!("The column {name:?} is in the header twice. Nothing was imported.");
             return Err(Refusal::new("duplicate_column", told).at("header"));
         }
     }
@@ -465,7 +465,7 @@ fn not_utf8(file: &[u8], at: usize) -> Refusal {
     let begins = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let (place, byte) = (at - begins + 1, file.get(at).copied().unwrap_or_default());
     let told = format!(
-        "The file is not UTF-8: byte {place} of line {line} is 0x{byte:02X}, which no UTF-8 text holds there. Nothing was imported. Save it as \"CSV UTF-8\" and import it again."
+        "The file is not UTF-8: byte {place} of line {line} is 0x{byte:02X}, which is not valid there. Nothing was imported. Save it as \"CSV UTF-8\" and import it again."
     );
     Refusal::new("not_utf8", told).at("file")
 }

@@ -43,8 +43,10 @@ pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
             if let Some(suppression) = mails::suppression(tx, &mail.recipient).await? {
                 mails::note(tx, &mail, MailState::Suppressed, now, &suppression.why, now).await?;
             } else if mail.created_at + TOO_OLD_US < now {
-                let last =
-                    mail.answer.clone().unwrap_or_else(|| "It could not be sent for three days.".to_owned());
+                let last = mail
+                    .answer
+                    .clone()
+                    .unwrap_or_else(|| "It could not be sent within three days.".to_owned());
                 let end = if mail.tries > 1 { MailState::Failed } else { MailState::Lapsed };
                 mails::note(tx, &mail, end, now, &last, now).await?;
             } else {
@@ -85,7 +87,7 @@ fn wait_us(tries: i64) -> i64 {
 /// Removes the links from a text: those that only the recipient may follow are neither kept nor shown to anybody else.
 pub fn without_links(body: &str) -> String {
     let line = |line: &str| match line.starts_with("> ").then(|| line.split_once(" | ")).flatten() {
-        Some((words, _)) => format!("{} (the link is known to the receiver alone)", &words[2..]),
+        Some((words, _)) => format!("{} (only the receiver sees the link)", &words[2..]),
         None => line.to_owned(),
     };
     body.lines().map(line).collect::<Vec<_>>().join("\n")
@@ -98,14 +100,14 @@ pub fn without_links(body: &str) -> String {
 /// [`OpsError::Refused`] if there is a mail server, and for a mail without such a link.
 pub async fn hand_on(app: &App, actor: &Actor, id: &str) -> Result<String> {
     if app.config.smtp_url.is_some() {
-        let told = "A mail server carries this mail, so its link is for its receiver alone. Give them a fresh link instead.";
+        let told = "A mail server delivers this mail, so only its receiver may see its link. Give them a new link instead.";
         return Err(Refusal::new("mail_is_carried", told).into());
     }
     transact!(app, |tx| {
         let mail = mails::find(tx, id).await?;
         let button = |line: &str| Some(line.strip_prefix("> ")?.split_once(" | ")?.1.trim().to_owned());
         let link = mail.body.lines().find_map(button).filter(|_| mail.notice.carries_secret());
-        let told = "This mail holds no link that is for its receiver alone.";
+        let told = "This mail has no link that only its receiver may see.";
         let link = link.ok_or_else(|| OpsError::from(Refusal::new("no_link", told)))?;
         tx.audit(audit::Entry {
             at: app.clock.now(),
@@ -128,16 +130,16 @@ pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let now = app.clock.now();
         let mail = mails::find(tx, id).await?;
         if mails::suppression(tx, &mail.recipient).await?.is_some() {
-            let told = "This address takes no mails. Lift the suppression first.";
+            let told = "This address is suppressed. Lift the suppression first.";
             return Err(Refusal::new("address_suppressed", told).into());
         }
         if mail.created_at + TOO_OLD_US < now {
             let told =
-                "This mail is older than three days, so it would tell old news. It stays here to be read.";
+                "This mail is older than three days, so its news is out of date. It stays here to be read.";
             return Err(Refusal::new("mail_too_old", told).into());
         }
         if !mails::wait_again(tx, id, now).await? {
-            let told = "This mail is not given up: it was sent, or will be.";
+            let told = "This mail has not failed: it was sent, or will be.";
             return Err(Refusal::new("mail_not_given_up", told).into());
         }
         let (actor, subject) = (actor.id.to_string(), mail.id);

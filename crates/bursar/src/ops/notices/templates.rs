@@ -48,7 +48,7 @@ pub async fn save(
         body: template.body.replace("\r\n", "\n").trim().to_owned(),
     });
     if template.is_some() && notice.is_fixed() {
-        let told = "This mail is always sent in Bursar's own words, so that whoever weakens a safeguard cannot choose how others are told. Nothing was saved.";
+        let told = "This mail always has Bursar's own text, so that a person who weakens a safeguard cannot choose how others are told. Nothing was saved.";
         return Err(Refusal::new("template_fixed", told).at("body").into());
     }
     if let Some(template) = &template {

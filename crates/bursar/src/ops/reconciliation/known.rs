@@ -163,20 +163,19 @@ fn safe_mode_and(others: Vec<(String, String)>) -> Vec<(String, String)> {
     pages
 }
 
-const WITH_ITS_PAYMENT: &str =
-    "Write it down with the payment itself: what is written there counts for both.";
+const WITH_ITS_PAYMENT: &str = "Write it down with the payment itself: that explanation counts for both.";
 
 async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Known> {
     let (one, open) = (&listed.found, listed.settled.is_none());
     let (whom, pages) = whom(db, one).await?;
     let pages = safe_mode_and(pages);
     let vendor = one.vendor.label();
-    let lost = "after what is in this database, which was put back from a backup";
+    let lost = "after this database's data ends, as it was restored from a backup";
     if case.aspect == Aspect::Fee {
         return Ok(Known {
             label: "Fee of a payment made after the backup",
             message: format!(
-                "This is what {vendor} took for a payment of Bursar's of {}, made to {whom} {lost}. The books count neither.",
+                "This is the fee that {vendor} took for a payment of {} that Bursar made to {whom} {lost}. The books count neither.",
                 one.amount
             ),
             remedy: WITH_ITS_PAYMENT.to_owned(),
@@ -186,17 +185,18 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
         });
     }
     let message = format!(
-        "This is a payment of Bursar's, made to {whom} {lost}. The page Safe mode lists it, and the books do not count it."
+        "This is a payment that Bursar made to {whom} {lost}. The Safe mode page lists it, and the books do not count it."
     );
     let (remedy, label) = match (open, one.vendor) {
         (true, Vendor::Stripe) => (
-            "Settle it there, as that page says, and write down here what was done. Have it reversed only where no payout took \
-             it from the payee's Stripe balance to the bank; otherwise do not have it sent back: the payee was owed it.",
+            "Settle it there, as that page says, and write down here what was done. Have it reversed only if no payout took \
+             it from the payee's Stripe balance to the bank; otherwise do not have it sent back: the payee was owed the \
+             money.",
             "Made after the backup",
         ),
         (true, Vendor::PayPal) => (
             "Settle it there, as that page says, and write down here what was done. Do not have it sent back: the payee was \
-             owed it.",
+             owed the money.",
             "Made after the backup",
         ),
         (false, _) => (
@@ -212,9 +212,9 @@ async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> s
     let vendor = one.found.vendor.label();
     if case.aspect == Aspect::Fee {
         return Ok(Known {
-            label: "Fee of what was perhaps made after the backup",
+            label: "Fee of a payment that may have been made after the backup",
             message: format!(
-                "This is what {vendor} took for {}, which is told beside it. The books count neither.",
+                "This is the fee that {vendor} took for {}, which is listed beside it. The books count neither.",
                 case.subject
             ),
             remedy: WITH_ITS_PAYMENT.to_owned(),
@@ -235,19 +235,19 @@ async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> s
         pages.extend(others.into_iter().filter(|page| !pages.contains(page)).collect::<Vec<_>>());
     }
     let which = match told.as_slice() {
-        [one] => format!("a payment of Bursar's ({one}), made"),
-        several => format!("one of these payments of Bursar's ({}), made", several.join("; ")),
+        [one] => format!("a payment by Bursar ({one}), made"),
+        several => format!("one of these payments by Bursar ({}), made", several.join("; ")),
     };
     Ok(Known {
-        label: "Perhaps made after the backup",
+        label: "May have been made after the backup",
         message: format!(
-            "By its amount and day this may be {which} after what is in this database, which was put back from a backup. \
-             {vendor} has not said whether it is. The books do not count it."
+            "By its amount and day this may be {which} after this database's data ends, as it was restored from a backup. \
+             {vendor} has not confirmed it. The books do not count it."
         ),
         remedy: format!(
-            "Look for {} in {vendor}'s dashboard, and whom it went to. If it is that payment, settle it on the page Safe mode, \
-             as that page says, and do not have it sent back. If not, ask who moved it, and have it sent back if it was a \
-             mistake. Write down which it was.",
+            "Look for {} in {vendor}'s dashboard, and find out who received it. If it is that payment, settle it on the Safe \
+             mode page, as that page says, and do not have it sent back. If not, ask who moved it, and have it sent back if \
+             it was a mistake. Write down which it was.",
             case.subject
         ),
         alarms: true,
@@ -272,13 +272,13 @@ fn of_called(called: &[CalledNotMade], case: &Case) -> Option<Known> {
     let (which, these) =
         (labels.join(", "), if labels.len() == 1 { "That payment" } else { "One of these payments" });
     Some(Known {
-        label: "Fits what was called not made",
+        label: "Matches a payment settled as not made",
         message: format!(
-            "{vendor} moved just as much as {which} was to pay, about when it was sent, and people here have called that not made. \
+            "{vendor} moved exactly the amount of {which}, about when it was sent, and people here settled that as not made. \
              {these} may have been made after all; the books do not count it."
         ),
         remedy: format!(
-            "Look for {} at {vendor}. If it is this payment, settle it by hand as made, on the payment's page, before anything \
+            "Look for {} at {vendor}. If it is this payment, settle it by hand as made on the payment's page before anything \
              else is paid for its rewards.",
             case.subject
         ),

@@ -89,10 +89,10 @@ pub async fn in_draft(db: &mut Db, blocker: Blocker, batch: BatchId) -> Result<B
     let (who, waits) =
         match (settings::load(db).await?.two_person_release, batch.release_asked_at, &batch.released) {
             (true, None, None) => {
-                (Who::Preparer, "which is being prepared: its release has not been asked for")
+                (Who::Preparer, "which is being prepared: its release has not been requested")
             }
             (true, Some(_), None) => {
-                (Who::Payer, "which waits for a payer who neither prepared nor changed it to release it")
+                (Who::Payer, "which waits for its release by a payer who neither prepared nor changed it")
             }
             (false, _, _) | (true, _, Some(_)) => (Who::Payer, "which waits for a payer to press Pay"),
         };

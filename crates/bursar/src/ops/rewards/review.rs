@@ -375,7 +375,7 @@ fn count_changed(expected: i64, found: usize) -> OpsError {
     OpsError::Conflict(Refusal::new(
         "count_changed",
         format!(
-            "You saw {expected} rewards and there are {found} now, so nothing was done. Look again, then repeat it."
+            "You saw {expected} rewards and there are {found} now, so nothing was done. Look again, then retry."
         ),
     ))
 }

@@ -54,7 +54,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
         let free: Vec<(&Kept, &Now)> =
             kept.iter().filter_map(|one| Some((one, give_back(one).ok()?))).collect();
         if free.is_empty() {
-            return Err(Refusal::new("changed_since", "Nothing of it is as it was left.").into());
+            return Err(Refusal::new("changed_since", "Everything in it has been changed since.").into());
         }
         let ids: Vec<RewardId> = free.iter().map(|(one, _)| one.id).collect();
         let given = decisions::give_back(tx, id, &ids, now).await?;
@@ -103,7 +103,7 @@ fn no_payout(kept: &[Kept]) -> Result<()> {
     let named = placed.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
     let more = if placed.len() > 20 { format!(" and {} more", placed.len() - 20) } else { String::new() };
     let told = format!(
-        "{named}{more}: in a payout since, so nothing was undone. Take what is there out of the batch first, or decide about single rewards."
+        "{named}{more}: in a payout since, so nothing was undone. Take these out of the batch first, or decide single rewards."
     );
     Err(OpsError::Conflict(Refusal::new("reward_in_payout", told)))
 }

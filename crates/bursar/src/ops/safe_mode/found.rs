@@ -26,12 +26,12 @@ const WATCHED_US: i64 = 40 * 86_400_000_000;
 
 /// The steps to settle a found payment, in order.
 pub const STEPS: [&str; 6] = [
-    "While safe mode is on, put payees on hold again who were put on hold after the backup, and set destinations again that were changed: what is queued goes out when it ends, to where this database says.",
+    "While safe mode is on, put payees who were put on hold after the backup on hold again, and change destinations again that were changed: when safe mode ends, queued payments go to the destinations in this database.",
     "End safe mode.",
-    "Bring in again what came in after the backup: imports, rewards and clawbacks, what was voided or rejected, and what was paid outside Bursar.",
-    "Of a Stripe transfer, look in Stripe whether a payout of that account took it to the bank. If not, the money lies in the payee's Stripe balance, and Bursar does not know of it: reverse the transfer in Stripe's dashboard, leave its rewards, and settle it. They are paid again, once.",
-    "Of each other payment, find the rewards that it paid and void them, or reject what is not approved yet, with that reason; and void the clawbacks that it had taken off. What has come back paid nothing: leave its rewards.",
-    "Settle it only then. Settled before that, its rewards can be paid a second time. Its vendor is asked about it for 40 days more: if its money comes back, it is listed again.",
+    "Enter again what was entered after the backup: imports, rewards and clawbacks, what was voided or rejected, and what was paid outside Bursar.",
+    "For a Stripe transfer, check in Stripe whether a payout of that account took it to the bank. If not, the money is in the payee's Stripe balance, and Bursar has no record of it: reverse the transfer in Stripe's dashboard, leave its rewards, and settle it. The rewards are then paid again, once.",
+    "For every other payment, find the rewards that it paid and void them, or reject those that are not approved yet, with that reason; and void the clawbacks that it deducted. A payment that came back paid nothing: leave its rewards.",
+    "Only then settle it. If you settle it earlier, its rewards can be paid a second time. Bursar asks its vendor about it for 40 more days: if its money comes back, it is listed again.",
 ];
 
 /// The steps as one text.
@@ -66,7 +66,7 @@ impl Shown {
     /// What to find out about one that holds nobody.
     pub fn whom(&self) -> String {
         format!(
-            "Nobody here has had the destination {}, so nobody is held by it. Find out whom it paid. If they were entered after the backup, enter them again with that destination instead of settling it: that holds them. If they are here under another destination, put them on hold first.",
+            "No payee here has had the destination {}, so nobody is on hold for it. Find out who was paid. If they were entered after the backup, enter them again with that destination instead of settling this, which puts them on hold. If they are here under another destination, put them on hold first.",
             self.listed.found.destination
         )
     }
@@ -77,21 +77,21 @@ impl Shown {
         let (stands, word) = self.listed.stands.as_ref()?;
         let parked = of.object_id.starts_with("po_");
         let told = match stands {
-            Stands::Waits => "It is not with the payee yet, and may come back.",
+            Stands::Waits => "It has not reached the payee yet, and may come back.",
             Stands::Paid => "It has not come back.",
             Stands::Lies => {
-                "The payee does not have it: the money lies in their Stripe balance, of which Bursar does not know, unless a payout of Stripe's own schedule took it from there: look for that first. If none did, reverse the transfer in Stripe's dashboard: its rewards are owed."
+                "The payee does not have it: the money is in their Stripe balance, and Bursar has no record of it, unless a payout of Stripe's own schedule took it to the bank. Check that first. If none did, reverse the transfer in Stripe's dashboard: its rewards are owed."
             }
             Stands::CameBack if parked => {
-                "Its money is back in the payee's Stripe balance, of which Bursar does not know: reverse its transfer in Stripe's dashboard. Its rewards are owed."
+                "Its money is back in the payee's Stripe balance, and Bursar has no record of it: reverse its transfer in Stripe's dashboard. Its rewards are owed."
             }
             Stands::CameBack => {
-                "Its money came back: it paid nothing, and its rewards are owed, unless they were paid since."
+                "Its money came back, so it paid nothing, and its rewards are owed unless they were paid since."
             }
         };
         let before = self.listed.settled_before.as_ref().map(|(by, note)| {
             format!(
-                " {by} had settled it before (“{note}”): enter again what was voided for it and was not paid since."
+                " {by} had settled it before (“{note}”): enter the rewards again that were voided for it and not paid since."
             )
         });
         Some(format!("{vendor} says {word}. {told}{}", before.unwrap_or_default()))
@@ -121,18 +121,18 @@ impl Unpaid {
     /// Its status, to follow number and value.
     pub fn says(&self) -> String {
         if self.clawback {
-            return "is a clawback, and comes off their next claim: void it if this payment had taken it off"
+            return "is a clawback, and is deducted from their next claim: void it if this payment already deducted it"
                 .to_owned();
         }
         match (self.status, self.payment, &self.draft) {
             (RewardStatus::Approved, Some(payment), _) => format!(
-                "is in PT-{payment:06}, which can be sent, or sent again, as soon as this is settled: return that to the pool before you void it"
+                "is in PT-{payment:06}, which can be sent or resent once this is settled: return that payment to the pool before you void the reward"
             ),
             (RewardStatus::Approved, None, Some(draft)) => {
-                format!("is in the draft {draft}, which can be paid as soon as this is settled")
+                format!("is in the draft {draft}, which can be paid once this is settled")
             }
             (RewardStatus::Approved, None, None) => {
-                "is approved, and can be paid as soon as this is settled".to_owned()
+                "is approved, and can be paid once this is settled".to_owned()
             }
             (
                 RewardStatus::Submitted
@@ -163,7 +163,7 @@ pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     names.truncate(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     told.push(match names.is_empty() {
-        true => "No payee is on hold for that.".to_owned(),
+        true => "No payee is on hold for it.".to_owned(),
         false => {
             let settled = if open.found == 1 { "it is" } else { "each is" };
             format!("On hold until {settled} settled: {}{more}.", names.join(", "))
@@ -171,13 +171,13 @@ pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     });
     told.extend(match open.naming {
         ..=0 => None,
-        1 => Some("1 of them names a payment of this database: that payment is held.".to_owned()),
-        many => Some(format!("{many} of them name payments of this database: those payments are held.")),
+        1 => Some("1 of them names a payment in this database, which is on hold.".to_owned()),
+        many => Some(format!("{many} of them name payments in this database, which are on hold.")),
     });
     told.extend(match open.strangers {
         ..=0 => None,
-        1 => Some("For 1 of them nobody is on hold: find out whom it paid.".to_owned()),
-        many => Some(format!("For {many} of them nobody is on hold: find out whom they paid.")),
+        1 => Some("For 1 of them nobody is on hold: find out who was paid.".to_owned()),
+        many => Some(format!("For {many} of them nobody is on hold: find out who was paid.")),
     });
     Ok(Some(told.join(" ")))
 }
@@ -245,7 +245,8 @@ pub struct Said<'a> {
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
     let words = said.note.trim();
     if words.is_empty() {
-        let sentence = "Say what was done about it, such as which rewards were voided. Nothing was changed.";
+        let sentence =
+            "Write what was done about it, such as which rewards were voided. Nothing was changed.";
         return Err(OpsError::Refused(Refusal::new("note_required", sentence).at("note")));
     }
     let told = transact!(app, |tx| {
@@ -258,7 +259,7 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         // Settling by statement would let that payment be sent, or its rewards be paid, again.
         if let Some(number) = put_back::names_open(tx, object_id).await? {
             let sentence = format!(
-                "This is of PT-{number:06}, which is known here. Settle that payment by hand: as made under this id, or, where the vendor shows that it moved no money, as not made. Nothing was changed."
+                "This belongs to PT-{number:06}, which is in this database. Settle that payment by hand: as made under this id, or as not made if the vendor shows that no money moved. Nothing was changed."
             );
             return Err(OpsError::Conflict(Refusal::new("settle_the_payment", sentence)));
         }
@@ -295,7 +296,7 @@ async fn still_asked(db: &mut Db, shown: &Shown) -> Result<()> {
     }
     let labels: Vec<String> = open.iter().take(NAMED).map(|number| format!("PT-{number:06}")).collect();
     let sentence = format!(
-        "The vendor is still asked whether the money of these payments of {} has come back since the backup: {}. It takes a few minutes. Try again then. Nothing was changed.",
+        "Bursar is still asking the vendor whether the money of these payments to {} has come back since the backup: {}. Try again in a few minutes. Nothing was changed.",
         shown.names(),
         labels.join(", ")
     );
@@ -303,19 +304,19 @@ async fn still_asked(db: &mut Db, shown: &Shown) -> Result<()> {
 }
 
 fn not_asked(shown: &Shown, of_others: bool) -> OpsError {
-    let changed = if of_others { "Since you looked, that has changed. " } else { "" };
+    let changed = if of_others { "This has changed since you looked. " } else { "" };
     let (code, sentence) = match shown.holds_nobody() {
         true => (
             "nobody_held",
             format!(
-                "{} If they are on hold, or it was none of yours, say so as well. Nothing was changed.",
+                "{} If they are on hold, or it paid none of your payees, confirm that too. Nothing was changed.",
                 shown.whom()
             ),
         ),
         false => (
             "unpaid_rewards",
             format!(
-                "These rewards of {} can be paid as soon as this is settled, or once they are approved: {}. If this payment paid one of them, void or reject that one first: it would be paid a second time. If it paid none of them, or its money came back, say so as well. Nothing was changed.",
+                "These rewards of {} can be paid once this is settled, or once they are approved: {}. If this payment paid one of them, void or reject that one first, or it would be paid a second time. If it paid none of them, or its money came back, confirm that too. Nothing was changed.",
                 shown.names(),
                 named(&shown.unpaid)
             ),
@@ -344,7 +345,7 @@ pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)])
         metrics::counter!("bursar_alarms_total").increment(1);
         tracing::error!(
             ?opened,
-            "the money of payments that were settled on the page Safe mode came back; they are listed there again"
+            "the money of payments that were settled on the Safe mode page came back; they are listed there again"
         );
         app.nudge.tell_watchers();
     }
@@ -374,9 +375,9 @@ async fn what_it_means(db: &mut Db, shown: &Shown) -> Result<String> {
     let payable = |one: &&Unpaid| free.iter().any(|(payee, _)| *payee == one.payee);
     let payable: Vec<Unpaid> = shown.unpaid.iter().filter(payable).cloned().collect();
     if !payable.is_empty() {
-        sentences.push(format!("This does not stop these any more: {}. They can be paid once they are approved and nothing else stops their payee.", named(&payable)));
+        sentences.push(format!("This no longer blocks these: {}. They can be paid once they are approved and nothing else blocks their payee.", named(&payable)));
     } else if !free.is_empty() {
-        sentences.push("No unpaid reward was held by it.".to_owned());
+        sentences.push("It held no unpaid reward.".to_owned());
     }
     let payees: Vec<Payee> = free.iter().map(|(payee, _)| *payee).collect();
     let stopped = found::stopped(db, &payees).await?;

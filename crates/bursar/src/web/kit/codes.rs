@@ -169,7 +169,7 @@ fn blockers() -> Group {
     Group {
         id: "about-blockers",
         title: "Why something cannot be paid",
-        lead: "Codes in blockers[], and those that also come as the code of a whole answer. Nothing has failed: what waits goes on when its gate opens.",
+        lead: "Codes in blockers[], some of which can also be the code of a whole answer. Nothing has failed: what waits continues when its gate opens.",
         entries: Code::ALL.iter().map(entry).collect(),
     }
 }
@@ -191,8 +191,8 @@ fn payment_reasons() -> Group {
     };
     Group {
         id: "about-reasons",
-        title: "Why a payment stands as it does",
-        lead: "Codes in reason.code of a payment: the vendor's own, or ours. One that is not listed here keeps the vendor's words; the blockers above are reasons as well. Where the money is decides what can be done: the payment's choices[] say it.",
+        title: "Why a payment has its status",
+        lead: "Codes in reason.code of a payment: the vendor's own, or ours. One that is not listed here keeps the vendor's words; the blockers above are reasons too. What can be done depends on where the money is; see the payment's choices[].",
         entries: alike.into_iter().map(entry).collect(),
     }
 }
@@ -214,7 +214,7 @@ fn reconciliation() -> Group {
     Group {
         id: "about-reconciliation",
         title: "Reconciliation",
-        lead: "Codes in unmatched[] of a day, and its status. Each answer says the same of its own case.",
+        lead: "Codes in unmatched[] of a day, and its status. Each answer explains its own case in the same way.",
         entries: Standing::ALL.iter().map(entry).collect(),
     }
 }

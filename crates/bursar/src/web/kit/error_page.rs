@@ -63,7 +63,7 @@ fn bare(status: StatusCode) -> Fault {
             "This address does not answer to this method; see Allow.",
         ),
         status if status.is_server_error() => Fault::internal(&status),
-        status => Fault::new(status, "bad_request", "What was sent cannot be read."),
+        status => Fault::new(status, "bad_request", "The request cannot be read."),
     }
 }
 
@@ -121,10 +121,10 @@ fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
     let (title, detail) = match (unreadable, told.code == "blocked") {
         (true, _) => (
             "This payment's record cannot be read",
-            "Nothing more is sent for it. What was sent already goes on at the vendor; look there. The other payments go on.",
+            "Nothing more is sent for it. What was already sent continues at the vendor; check there. The other payments go on.",
         ),
-        // The page lists below what the API response names by code.
-        (false, true) => (title, "Something stands in the way, so nothing was done."),
+        // What an answer to a program calls by its name stands below.
+        (false, true) => (title, "At least one gate is closed, so nothing was done."),
         (false, false) => (title, told.detail.as_str()),
     };
     let errors =

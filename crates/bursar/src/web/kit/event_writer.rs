@@ -164,7 +164,7 @@ impl Intake {
             self.writer.try_send(Message::Store(Box::new(event), permit, answer)).is_ok()
         });
         if !taken {
-            let told = "More events are waiting than Bursar takes at once; send this one again.";
+            let told = "Bursar's webhook queue is full; send this event again.";
             return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(1));
         }
         match stored.await {

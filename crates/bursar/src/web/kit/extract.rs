@@ -131,7 +131,7 @@ impl BrokenBody {
     /// The error response.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body broke off before its end."),
+            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body ended early."),
             Self::Slow => {
                 let told = "The body came too slowly, so nothing was done. Send it again.";
                 Fault::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", told)
@@ -274,7 +274,7 @@ fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
                     return Some(name_too_long());
                 }
                 if !seen.insert(name.as_str()) {
-                    let told = "This key stands twice in the same object.".to_owned();
+                    let told = "This key is in the same object twice.".to_owned();
                     return Some(FieldError::here("duplicate_key", told).under(name));
                 }
                 unsound(value, depth + 1).map(|error| error.under(name))
@@ -438,7 +438,7 @@ impl de::Error for Wrong {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new(format!("/{field}"), "duplicate_key", "This stands twice.".to_owned())
+        Self::new(format!("/{field}"), "duplicate_key", "This is given twice.".to_owned())
     }
 }
 

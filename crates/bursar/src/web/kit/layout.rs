@@ -230,7 +230,7 @@ impl Told {
                     })
                     .collect();
                 items.dedup();
-                Ok(Self::bad("Something stands in the way, so nothing was done.").listing(items))
+                Ok(Self::bad("At least one gate is closed, so nothing was done.").listing(items))
             }
             OpsError::Missing | OpsError::Internal(_) => Err(error.into()),
         }

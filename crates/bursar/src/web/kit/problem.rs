@@ -120,20 +120,20 @@ impl Fault {
 
     /// The object has changed since it was read; `current` is the new version.
     pub fn stale(current: Value) -> Self {
-        let told = "This was changed since you read it. Look at `current`, then ask again with its ETag.";
+        let told = "This was changed since you read it. Look at `current`, then retry with its ETag.";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", told).with("current", current)
     }
 
     /// Our own failure: logged, never shown.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%error, "a request failed inside");
-        let told = "Bursar failed inside, and nothing was changed. Try again; if it stays, give the request id to whoever runs Bursar.";
+        tracing::error!(%error, "a request failed with an internal error");
+        let told = "Bursar had an internal error, and nothing was changed. Try again; if it persists, give the request id to Bursar's operator.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", told)
     }
 
     pub fn slow_down(Wait(seconds): Wait) -> Self {
         let told = format!(
-            "There were too many tries, so this one was not looked at. Nothing is locked: wait {}, then try again.",
+            "There were too many attempts, so this one was not processed. Nothing is locked: wait {}, then try again.",
             span(seconds)
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
@@ -143,7 +143,7 @@ impl Fault {
     pub fn too_many_requests(Wait(seconds): Wait, of_key: bool) -> Self {
         let whose = if of_key { "This API key" } else { "Your login" };
         let told = format!(
-            "{whose} has sent more requests than are taken in so short a time, so this one was not looked at; what was done before stays done. Wait {}, then send it again.",
+            "{whose} has exceeded its rate limit, so this request was not processed; earlier requests stay done. Wait {}, then send it again.",
             span(seconds)
         );
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", told).retry_after(seconds)
@@ -189,7 +189,7 @@ impl From<OpsError> for Fault {
         match error {
             OpsError::Refused(refusal) => refusal.into(),
             OpsError::Blocked(blockers) => {
-                let told = "Something stands in the way, so nothing was done: see `blockers` for what it is and who must act.";
+                let told = "At least one gate is closed, so nothing was done: `blockers` says which and who must act.";
                 let mut fault = Self::new(StatusCode::CONFLICT, "blocked", told);
                 fault.0.blockers = blockers;
                 fault
@@ -204,12 +204,12 @@ impl From<OpsError> for Fault {
             }
             OpsError::Internal(error) if error.cannot_write() => {
                 tracing::error!(%error, "the database cannot write: its disk is full or broken. Nothing is sent until it can");
-                let told = "The disk of the database is full or does not write, so nothing was changed. Tell whoever runs Bursar; what you asked for can be asked again once there is room.";
+                let told = "The database's disk is full or cannot be written, so nothing was changed. Tell Bursar's operator; retry once there is room.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(30)
             }
             OpsError::Internal(error) if error.away() => {
                 tracing::error!(%error, "the database is away");
-                let told = "The database does not answer, so nothing was changed. Try again in a moment; if it stays, tell whoever runs Bursar.";
+                let told = "The database does not answer, so nothing was changed. Try again in a moment; if it persists, tell Bursar's operator.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
             }
             OpsError::Internal(error) => Self::internal(&error),

@@ -158,7 +158,7 @@ pub fn must_be_as_seen<T>(
     seen: Option<i64>,
 ) -> Result<T, Refusal> {
     let told = "Somebody else changed this since you opened the form, so nothing was saved. What you typed is still here, \
-                and below it how it is now. Save again to have it your way.";
+                with the current values below. Save again to overwrite them.";
     before.filter(|before| seen == Some(updated_at(before))).ok_or_else(|| Refusal::new(CHANGED, told))
 }
 

@@ -73,18 +73,18 @@ pub async fn by_api_key(
         Sent::Unknown(Some(id)) => Err(unauthenticated().to_key(id)),
         Sent::Ended(id, at) => {
             let told = format!(
-                "This API key ended on {}. An administrator makes another one under People and keys.",
+                "This API key ended on {}. An administrator can create another one under People and keys.",
                 clock::told(at)
             );
             Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_ended", told).to_key(id))
         }
         Sent::MakerGone(id) => {
-            let told = "This API key has ended with whoever made it: they are shut out, or no administrator any more. Another administrator makes another one under People and keys.";
+            let told = "This API key ended because the person who made it lost their access or is no longer an administrator. Another administrator can create a new one under People and keys.";
             Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_maker_gone", told).to_key(id))
         }
         Sent::FromElsewhere(id, from) => Err(not_from_here(from).to_key(id)),
         Sent::NoAddresses(id) => {
-            let told = "API keys that pay or administer must name here the addresses they are taken from, and this one names none. An administrator names them under People and keys.";
+            let told = "API keys that pay or administer must be limited to certain addresses here, and this one is not. An administrator sets them under People and keys.";
             Err(Fault::new(StatusCode::FORBIDDEN, "api_key_addresses_required", told).to_key(id))
         }
     }
@@ -93,7 +93,7 @@ pub async fn by_api_key(
 fn not_from_here(from: Option<IpAddr>) -> Fault {
     let from = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
     let told = format!(
-        "This API key is not taken from {from}. An administrator changes its addresses under People and keys. If {from} is a proxy of yours, BURSAR_TRUSTED_PROXIES must name it."
+        "This API key does not work from {from}. An administrator can change its addresses under People and keys. If {from} is your own proxy, BURSAR_TRUSTED_PROXIES must name it."
     );
     Fault::new(StatusCode::FORBIDDEN, "api_key_address", told)
 }

@@ -140,7 +140,9 @@ fn destination(change: &ProfileChange) -> Result<Destination, Refusal> {
             let told = "Name one destination, that of the chosen vendor.";
             Err(Refusal::new("one_destination", told).at("vendor"))
         }
-        (None, _, _) => Err(Refusal::new("unknown_vendor", "The vendor is stripe or paypal.").at("vendor")),
+        (None, _, _) => {
+            Err(Refusal::new("unknown_vendor", "The vendor must be stripe or paypal.").at("vendor"))
+        }
     }
 }
 

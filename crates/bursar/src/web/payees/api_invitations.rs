@@ -59,7 +59,7 @@ async fn invite(
     Json(sent): Json<Invite>,
 ) -> Result<(StatusCode, Extension<NotKept>, JsonAnswer<InvitationJson>), Fault> {
     let role = Role::parse(sent.role.as_deref().unwrap_or(Role::Partner.as_str())).ok_or_else(|| {
-        let told = "A partner is invited as partner or as partner_admin.";
+        let told = "A partner can be invited as partner or as partner_admin.";
         OpsError::from(Refusal::new("unknown_value", told).at("role"))
     })?;
     let made = invitations::invite(&app, &actor, &id, role).await?;

@@ -77,10 +77,10 @@ impl PaymentFilter {
             views::because(&mut filter, code);
         }
         if let Some(vendor) = &self.vendor {
-            filter.vendor = Some(
-                Vendor::parse(vendor)
-                    .ok_or_else(|| bad("/vendor", "unknown_vendor", "The vendor is stripe or paypal."))?,
-            );
+            filter.vendor =
+                Some(Vendor::parse(vendor).ok_or_else(|| {
+                    bad("/vendor", "unknown_vendor", "The vendor must be stripe or paypal.")
+                })?);
         }
         if let Some(kind) = &self.payment_type {
             let told = "The payment type is individual or organization.";

@@ -159,7 +159,7 @@ async fn put_program(
     Path(external_id): Path<String>,
     Json(change): Json<ProgramChange>,
 ) -> Result<(StatusCode, JsonAnswer<ProgramJson>), Fault> {
-    let told = "The type of a program is cash or points.";
+    let told = "The program type must be cash or points.";
     let unknown = || Refusal::new("unknown_value", told).at("type");
     let kind =
         change.r#type.as_deref().map(|word| RewardType::parse(word).ok_or_else(unknown)).transpose()?;

@@ -192,7 +192,7 @@ impl ProgramTyped {
     }
 
     fn over(&self, before: Program) -> Result<Program, Refusal> {
-        let told = "Choose cash or points.";
+        let told = "The program type must be cash or points.";
         let unknown = || Refusal::new("unknown_value", told).at("type");
         let days = given(&self.hold_days).unwrap_or_else(|| "0".to_owned());
         let odd =

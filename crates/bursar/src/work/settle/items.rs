@@ -129,7 +129,7 @@ fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> 
         },
         Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source, now),
         None if batch.unread > 0 || !submission::names_ours(batch) => {
-            unusable(of, "PayPal's answer about this item cannot be read; it is asked again", now)
+            unusable(of, "PayPal's answer about this item cannot be read; Bursar asks again", now)
         }
         None => {
             let what = format!("PayPal says that the batch is {} and does not list this item", batch.status);

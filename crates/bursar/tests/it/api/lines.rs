@@ -97,7 +97,7 @@ async fn what_is_no_csv_is_called_what_it_is() {
     let house = House::open("no_csv").await;
     for (at, (file, word)) in [
         (&b"PK\x03\x04\x14\x00\x06\x92"[..], "a spreadsheet"),
-        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "a spreadsheet of an old kind"),
+        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old spreadsheet format"),
         (b"%PDF-1.7\n", "a PDF"),
         (b"<!DOCTYPE html><html>", "a web page"),
     ]

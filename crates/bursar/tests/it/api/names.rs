@@ -31,11 +31,11 @@ const REFUSED: [(&str, &str); 12] = [
     ("INV-88\u{feff}", "a byte-order mark (U+FEFF)"),
     ("INV-88\u{2060}", "a word joiner (U+2060)"),
     ("INV\u{ad}-88", "a soft hyphen (U+00AD)"),
-    ("\u{202e}INV-88", "a mark of writing direction (U+202E)"),
-    ("INV-88\u{200f}", "a mark of writing direction (U+200F)"),
-    ("\u{2067}INV-88", "a mark of writing direction (U+2067)"),
-    ("INV-88\u{fe0f}", "an invisible sign (U+FE0F)"),
-    ("INV-88\u{7f}", "a control sign (U+007F)"),
+    ("\u{202e}INV-88", "a text direction mark (U+202E)"),
+    ("INV-88\u{200f}", "a text direction mark (U+200F)"),
+    ("\u{2067}INV-88", "a text direction mark (U+2067)"),
+    ("INV-88\u{fe0f}", "an invisible character (U+FE0F)"),
+    ("INV-88\u{7f}", "a control character (U+007F)"),
 ];
 
 fn reward(external_id: &str, activity: &str, owner: &str) -> Value {

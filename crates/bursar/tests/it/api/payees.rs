@@ -143,7 +143,7 @@ async fn a_bad_tax_report_gets_its_sentence_and_changes_nothing() {
     for (tin, because) in [
         ("12345678", "has 8"),
         ("1234567890", "has 10"),
-        ("12345678a", "figures only"),
+        ("12345678a", "only digits"),
         ("000000000", "all zeros"),
         ("000-12-3456", "begins with 000"),
         ("666-12-3456", "begins with 666"),
@@ -193,7 +193,7 @@ async fn a_form_for_another_country_is_not_the_report_that_is_asked_for() {
     let missing = async || house.get("/payees/ana").await.ok().to_string().contains("tax_report_missing");
     assert!(!missing().await, "her country is not known");
     house.call("PUT", "/partners/ana", json!({"country": "DE"})).await.ok();
-    assert!(missing().await, "a W-9 is for payees of the United States");
+    assert!(missing().await, "a W-9 is for payees in the United States");
 }
 
 #[tokio::test]

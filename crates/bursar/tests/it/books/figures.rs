@@ -381,7 +381,7 @@ async fn ended_currencies_odd_years_and_broken_lines_are_refused_by_name() {
     let tax = json!({"form": "w9", "signed_on": "0026-01-01", "tin": "123-45-6789", "name": "Ana"});
     let refused = house.call("PUT", "/payees/ana/tax-report", tax).await;
     refused.refused(422, "invalid_date");
-    assert!(refused.body.to_string().contains("look at the year"), "{:#}", refused.body);
+    assert!(refused.body.to_string().contains("check the year"), "{:#}", refused.body);
     for name in ["Two\nlines", "A\u{2028}B", &"n".repeat(201)] {
         house.call("PUT", "/partners/ana", json!({"name": name})).await.refused(422, "invalid");
         house.call("PUT", "/accounts/acme", json!({"name": name})).await.refused(422, "invalid");

@@ -208,7 +208,7 @@ async fn two_people_pay_at_once() {
     kim.press("Pay 601.50 USD").await;
     kim.sees("0 of 3 payments succeeded, 3 in progress.").await;
     pat.press("Pay 601.50 USD").await;
-    pat.sees("This batch has been paid already.").await;
+    pat.sees("This batch has already been paid.").await;
     time_passes(&world).await;
     let all =
         transactions::list(&mut world.app.store.read().await.unwrap(), &Filter::default(), 9).await.unwrap();

@@ -38,7 +38,7 @@ async fn what_was_paid_and_came_back_is_no_first_payment() {
     let batch = stage.number("B2").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "kim").await;
     let pay = browser.read(&format!("/claims/{batch}/pay")).await;
-    pay.says("Nothing has stayed at this destination yet");
+    pay.says("No payment has stayed at this destination yet");
     pay.says(&format!("{reward} was in {payment} before, which ended as Payout Failed (refunded)."));
     assert!(!pay.words().contains("First payment to this destination"), "{}", pay.words());
     let page = browser.read(&format!("/rewards/{reward}")).await;

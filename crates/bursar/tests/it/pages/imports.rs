@@ -131,8 +131,8 @@ async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     let page = browser.read(&format!("/imports/{number}")).await;
     page.says("1 row would be imported, 0 rows already there with the same content, 3 rows refused.");
     page.says("5 lines: 1 of header, 4 rows, 0 blank.");
-    page.says("2 note – A quotation mark opens this field and is not closed on its line");
-    page.says("4 note – A quotation mark opens this field and is not closed on its line");
+    page.says("2 note – This field&#39;s quotation mark is not closed on its line");
+    page.says("4 note – This field&#39;s quotation mark is not closed on its line");
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_named(&world, &["Q-1", "Q-2", "Q-3", "Q-4"]).await, 1);
@@ -196,14 +196,14 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
 
     let wrong = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    wrong.says("An import of rewards needs external_id, and no column of the file stands for it.");
+    wrong.says("An import of rewards needs external_id, but no column of the file is mapped to it.");
     mapping[0] = "external_id".to_owned();
     let page = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
     let page = browser.read(&page.to).await;
     page.says("2 rows would be imported, 1 row already there with the same content, 3 rows refused.");
     page.says("Left out of the file: Region.");
     page.says("3 owner nobody There is no partner with this external id");
-    page.says("6 the whole row – The row has 3 fields and the header 7.");
+    page.says("6 the whole row – The row has 3 fields, but the header has 7.");
     page.says("4 F-3 Quiz Bo &#60;b&#62; Ek 350 points");
     assert_eq!(rewards_there(&world).await, 0, "a check enters nothing");
 
@@ -287,7 +287,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_there(&world).await, 2_000);
     let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;
-    auditor.read(&format!("/imports/{number}")).await.says("Whoever asked for it may no longer do so.");
+    auditor.read(&format!("/imports/{number}")).await.says("The person who started it may no longer do so.");
     world.close().await;
 }
 
@@ -324,7 +324,7 @@ async fn a_forged_or_broken_form_stores_nothing() {
         (&b"external_id,note\nCRM-1,ok\nCRM-2,Caf\xe9\n"[..], "byte 10 of line 3 is 0xE9"),
         (b"e\0x\0t\0", "Save it as \"CSV UTF-8\""),
         (b"", "Choose a file, or paste its rows."),
-        (b"external_id,activity\n", "no rows below it"),
+        (b"external_id,activity\n", "header but no rows"),
     ] {
         let file = ("file", Some(if file.is_empty() { "" } else { "q.csv" }), file);
         let refused = browser.send_parts("/imports/new", &[word, what, file]).await;
@@ -356,8 +356,8 @@ async fn partners_come_with_where_they_are_paid() {
     world.tick(0, Loop::Imports).await;
     let done = browser.read(&format!("/imports/{number}")).await;
     done.says("2 rows saved, 0 rows already there with the same content, 3 rows refused.");
-    done.says("6 destination – The row is saved, but where to pay was not set: This Stripe account is linked to another");
-    done.says("5 external_id dee This external id stands on an earlier line with other content");
+    done.says("6 destination – The row is saved, but its destination was not set: This Stripe account is already linked");
+    done.says("5 external_id dee This external id is on an earlier line with different content");
     browser.read("/partners/dee").await.says("d…@example.com");
 
     // Those who prepare and pay do not review rewards; they do not see what they may not import.
@@ -399,16 +399,14 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     let number = checked(&mut browser, "partners", &file).await;
     let page = browser.read(&format!("/imports/{number}")).await;
     page.says("3 rows would be saved, 0 rows already there with the same content, 0 rows refused.");
-    page.says(
-        "2 destinations would be changed: those payees are paid elsewhere from then on. 1 payee who had no",
-    );
+    page.says("2 destinations would be changed: those payees are then paid elsewhere. 1 payee without a");
     page.says("d…@example.com t…@example.com");
     page.says("Import, and change 2 destinations");
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
     let page = browser.read(&format!("/imports/{number}")).await;
-    page.says("2 destinations are changed: those payees are paid elsewhere from then on.");
-    assert!(!page.words().contains("had no destination"), "hers was refused: {}", page.words());
+    page.says("2 destinations are changed: those payees are then paid elsewhere.");
+    assert!(!page.words().contains("without a destination"), "hers was refused: {}", page.words());
     page.says("Import finished by pat");
 
     let folder = tempfile::tempdir().unwrap();
@@ -417,7 +415,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
         .unwrap();
     let path = path.display().to_string();
     for (arguments, says) in [
-        (vec!["--dry-run"], "1 would be accepted, 0 already there, 0 refused"),
+        (vec!["--dry-run"], "1 would be accepted, 0 already entered, 0 refused"),
         (vec!["--dry-run", "--json"], "\"new\":\"o…@example.com\""),
         (vec![], "1 destination is changed"),
     ] {
@@ -427,7 +425,7 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
         assert!(good == entered && told.replace("\": \"", "\":\"").contains(says), "{told}");
     }
     let (good, told) = crate::reconciliation::command(&world, &["import", "partners", &path]).await;
-    assert!(good && told.contains("0 accepted, 1 already there, 0 refused"), "{told}");
+    assert!(good && told.contains("0 accepted, 1 already entered, 0 refused"), "{told}");
     world.close().await;
 }
 

@@ -71,15 +71,15 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     let changed = browser.post_on(&form("payout-profile"), &other).await;
     changed.says("cy@example.com → cy.…@example.com by pat");
     changed.says("Cooling off until");
-    changed.says("waits out its cooling-off");
+    changed.says("is still in its cooling-off");
 
     let hold = [("csrf", csrf.as_str()), ("standing", "on_hold"), ("reason", "his bank called")];
     let held = browser.post_on(&form("standing"), &hold).await;
     held.says("Standing changed.");
     held.says("his bank called");
-    held.says("The payee is on hold. The note on it: his bank called. An administrator must act.");
+    held.says("The payee is on hold. Note: his bank called. An administrator must act.");
     let silent = browser.post(&form("standing"), &[("csrf", &csrf), ("standing", "active")]).await;
-    silent.says("Say why; whoever looks at this payee next will want to know.");
+    silent.says("Write why; the next person who looks at this payee will want to know.");
     let off = [("csrf", csrf.as_str()), ("standing", "active"), ("reason", "settled")];
     browser.post_on(&form("standing"), &off).await.says("Standing Active");
     let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;
@@ -102,7 +102,7 @@ async fn a_shared_destination_is_cleared_by_somebody_else() {
     let set = browser.post_on(&format!("/payees/{id}/payout-profile"), &same).await;
     set.says("Another payee has the same address, so both are on hold");
     set.says("This destination also belongs to Ana Lima");
-    set.says("The payee is on hold. The note on it: another payee has the same destination");
+    set.says("The payee is on hold. Note: another payee has the same destination");
     browser.read("/partners?profile=shared").await.says("Ana Lima");
     let held = browser.read("/partners?standing=on_hold").await;
     held.says("Ana Lima");

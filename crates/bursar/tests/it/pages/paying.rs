@@ -215,7 +215,7 @@ async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     page.says("The last payment went to a…@example.com.");
     page.says("First payment to this destination 1");
     page.says("Far above the payee&#39;s average 1");
-    page.says("3 payments of the last 12 months were 120.00 USD on average.");
+    page.says("3 payments in the last 12 months averaged 120.00 USD.");
     pay(&world, &mut browser, &path).await;
 
     let number = path.split('/').nth(2).unwrap();
@@ -266,7 +266,7 @@ async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
     page.says("…@example.com");
     with("Answer of PayPal").1.says("Status 201");
     let (_, webhook) = with("Webhook of PayPal");
-    webhook.says("paypal-transmission-sig: (checked when it came; not shown)");
+    webhook.says("paypal-transmission-sig: (checked on arrival; not shown)");
     for (path, page) in &pages {
         for address in ["ana@example.com", "bo@example.com"] {
             assert!(!page.body.contains(address), "{path} holds {address}");
@@ -322,7 +322,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     after.says("PayPal has returned the money.");
     after.says("with this address, then resubmit");
     let again = browser.post_on(&form, &[("csrf", &csrf)]).await;
-    again.says("Only a PayPal payment that nobody has claimed yet can be called back.");
+    again.says("Only an unclaimed PayPal payment can be canceled.");
     world.close().await;
 }
 
@@ -570,7 +570,7 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     settled.says(&format!("{ana} and {cy} are settled: Failed."));
     settled.says(&format!("settled together with it: {cy}"));
     let page = payer.read(&format!("/transactions/{cy}")).await;
-    page.says(&format!("said of {ana}, and settled together with it"));
+    page.says(&format!("settled together with {ana}"));
     assert!(!page.body.contains("It went to PayPal"), "nothing of it waits any more");
     page.says("Settle by hand");
     stage.close(Ok(())).await;
@@ -615,8 +615,8 @@ async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since(
         stage.one(line).await.unwrap();
     }
     let pay = payer.read(&format!("/claims/{}/pay", stage.number("B2").await.unwrap())).await;
-    pay.says("Rewards that an earlier payment was for");
+    pay.says("Rewards that were in an earlier payment");
     pay.says(&format!("was in {number} before"));
-    pay.says("That it was not paid is what people say, or what nobody found: look at the vendor once more.");
+    pay.says("That it was not paid rests on people&#39;s word, or on a look-up that found nothing: check at the vendor once more.");
     stage.close(Ok(())).await;
 }

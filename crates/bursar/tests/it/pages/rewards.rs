@@ -134,10 +134,10 @@ async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
     let theirs = opened.hidden("csrf");
     let delete = format!("/rewards/views/sv_{id}/delete");
     let refused = kim.post_on(&delete, &[("csrf", &theirs)]).await;
-    refused.says("Only whoever saved a view deletes it, or an administrator.");
+    refused.says("Only the person who saved a view, or an administrator, can delete it.");
     let rename = [("csrf", theirs.as_str()), ("name", "Mine now")];
     let refused = kim.post_on(&format!("/rewards/views/sv_{id}"), &rename).await;
-    refused.says("Only whoever saved a view renames it.");
+    refused.says("Only the person who saved a view can rename it.");
 
     let rename = [("csrf", csrf.as_str()), ("name", "Large")];
     pat.post_on(&format!("/rewards/views/sv_{id}"), &rename).await.says("“Large” is saved.");
@@ -173,13 +173,13 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     let edit = [("csrf", csrf.as_str()), ("amount", "1.00"), ("version", "2")];
     pat.post_on("/rewards/RW-000002/edit", &edit).await.says("waits for approval again");
     let page = pat.read(&first.to).await;
-    page.says("Cannot be undone: Somebody has changed it since, so it stays as it is.");
+    page.says("Cannot be undone: Somebody has changed it since, so its decision cannot be undone.");
     let undone = pat.post_on(&format!("{}/undo", first.to), &[("csrf", &csrf)]).await;
     undone.says("Undone: 10 rewards are back as before. 1 was changed since");
     undone.says("Undone: Submitted again");
     assert_eq!(owed(&world).await, 0, "nothing is owed any more");
     let twice = pat.post_on(&format!("{}/undo", first.to), &[("csrf", &csrf)]).await;
-    twice.says("This decision was undone already.");
+    twice.says("This decision was already undone.");
     let statuses: Vec<Shown> = all(&world).await.iter().map(|reward| reward.shown(world.now())).collect();
     let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(Shown::Submitted), count(Shown::InReview), count(Shown::Rejected)), (10, 1, 1));
@@ -203,13 +203,13 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     let before = owed(&world).await;
     let refused = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
     refused.says("in a payout since, so nothing was undone.");
-    refused.says("Cannot be undone: It is in a payout since");
+    refused.says("Cannot be undone: It has been added to a payout since");
     assert_eq!(owed(&world).await, before);
     pat.post_on("/claims/PB-2026-0001/delete", &[("csrf", &csrf)]).await;
     // That changed them, so only those that were never in a batch could go back.
     world.pass(601 * SECOND);
     let late = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
-    late.says("More than ten minutes have passed, so this decision stays.");
+    late.says("More than ten minutes have passed, so this decision can no longer be undone.");
     assert_eq!(owed(&world).await, before);
     world.close().await;
 }

@@ -46,10 +46,10 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     let page = browser.read("/transactions/PT-000001").await;
     page.says("PayPal says something different from what is recorded here.");
     page.says("It is about attempt 1, the PayPal payment of 20.00 USD, ");
-    page.says("Here it was called not made on ");
-    page.says("the vendor could not be looked through for it, so this rests on their word");
+    page.says("Here it was settled as not made on ");
+    page.says("the vendor&#39;s records could not be searched for it, so this rests on their word");
     page.says("Settled as not made");
-    page.says("People called it not made: the books hold that no money moved");
+    page.says("People settled it as not made: the books hold that no money moved");
     page.says(
         "so money may have moved that they do not count. Nothing can be done with it until that is settled",
     );
@@ -68,7 +68,7 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     assert!(told.contains("It is about attempt 1, the PayPal payment of 20.00 USD"), "{told}");
     let told = explained(&stage, "PB-2026-0001").await;
     assert!(
-        told.contains("1 of its payments needs somebody: PT-000001 (contradicted by its vendor)."),
+        told.contains("1 of its payments needs attention: PT-000001 (contradicted by its vendor)."),
         "{told}"
     );
     assert!(told.contains("The payer must act"), "{told}");
@@ -87,7 +87,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
     let payment = browser.read("/transactions/PT-000001").await;
     payment
         .says("Clawbacks RW-000002 −20.00 USD : will be subtracted from the payee&#39;s next claim in USD.");
-    payment.says("Paid twice: PT-000001 had paid it after all.");
+    payment.says("Paid twice: PT-000001 paid it after all.");
     let payee = payment.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap();
     let of_payee = format!("/partners/{payee}");
     let payee = browser.read(&of_payee).await;
@@ -136,8 +136,8 @@ async fn a_movement_that_fits_what_was_called_not_made_names_it() {
     drop(db);
     let cases: Vec<_> = days.iter().flat_map(|day| &day.cases).filter(|case| case.known.is_some()).collect();
     assert_eq!(cases.len(), 1, "{days:?}");
-    assert_eq!(cases[0].label(), "Fits what was called not made");
-    assert!(cases[0].message().contains("just as much as PT-000001 was to pay"), "{}", cases[0].message());
+    assert_eq!(cases[0].label(), "Matches a payment settled as not made");
+    assert!(cases[0].message().contains("exactly the amount of PT-000001"), "{}", cases[0].message());
     assert_eq!(
         cases[0].known.as_ref().unwrap().pages,
         [("/transactions/PT-000001".into(), "PT-000001".into())]
@@ -151,6 +151,6 @@ async fn a_movement_that_fits_what_was_called_not_made_names_it() {
     let known: Vec<_> =
         days.iter().flat_map(|day| &day.cases).filter_map(|case| case.known.as_ref()).collect();
     assert_eq!(known.len(), 1, "{days:?}");
-    assert_eq!(known[0].label, "Fits what was called not made");
+    assert_eq!(known[0].label, "Matches a payment settled as not made");
     close(stage, Ok(())).await;
 }

@@ -25,7 +25,10 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
     let form = kim.read("/programs/new").await;
     let rows: [(&[(&str, &str)], &str); 5] = [
         (&[("external_id", "p"), ("name", ""), ("type", "cash"), ("hold_days", "0")], "This is required."),
-        (&[("external_id", "p"), ("name", "Deals"), ("hold_days", "0")], "Choose cash or points."),
+        (
+            &[("external_id", "p"), ("name", "Deals"), ("hold_days", "0")],
+            "The program type must be cash or points.",
+        ),
         (
             &[("external_id", "p"), ("name", "Deals"), ("type", "cash"), ("hold_days", "x")],
             "as a whole number of days",
@@ -65,7 +68,7 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
             ("active", "yes"),
         ]
     };
-    send(&mut kim, &form, "/activities/new", &activity("5.005", "USD")).await.says("digits");
+    send(&mut kim, &form, "/activities/new", &activity("5.005", "USD")).await.says("decimals");
     send(&mut kim, &form, "/activities/new", &activity("5", "")).await.says("This program gives money");
     send(&mut kim, &form, "/activities/new", &activity("5", "XXX")).await.says("currency");
     let made = send(&mut kim, &form, "/activities/new", &activity("420.5", "usd")).await;
@@ -115,7 +118,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     let fields = [fields[0], fields[1], fields[2], ("account", "A-2"), ("country", "Germany")];
     send(&mut kim, &form, "/partners/new", &fields)
         .await
-        .says("Write the two capital letters that ISO 3166 gives the country, like DE");
+        .says("Write the country&#39;s two-letter ISO 3166 code, like DE");
     let made = send(&mut kim, &form, "/partners/new", &fields[..4]).await;
     kim.read(&made.to).await.says("Dee Wu is entered.");
 

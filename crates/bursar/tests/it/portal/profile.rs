@@ -276,10 +276,10 @@ async fn who_may_say_where_the_money_goes() {
     let csrf = page.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("paypal_email", "cy@example.com")];
     let refused = cy.post_on("/portal/profile/me/paypal", &fields).await;
-    refused.says("PayPal cannot be chosen by you at the moment. Nothing was changed.");
+    refused.says("You cannot choose PayPal right now. Nothing was changed.");
     let fields = [("csrf", csrf.as_str()), ("country", "US")];
     let refused = cy.post_on("/portal/profile/me/stripe", &fields).await;
-    refused.says("Stripe cannot be chosen by you at the moment. Nothing was changed.");
+    refused.says("You cannot choose Stripe right now. Nothing was changed.");
 
     let mut boss = Browser::of(&world, Role::PartnerAdmin, "boss").await;
     let page = cy.read("/portal/profile").await;
@@ -324,8 +324,8 @@ async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
     let rows = [
         ("w8ben", "", "2026-03-01", "yes", "W-8"),
         ("w9", "000-12-3456", "2026-03-01", "yes", "begins with 000"),
-        ("w9", "123-45-6789", "2026-03-09", "yes", "has not come yet"),
-        ("w9", "123-45-6789", "2026-03-01", "", "Tick that the form is certified"),
+        ("w9", "123-45-6789", "2026-03-09", "yes", "is in the future"),
+        ("w9", "123-45-6789", "2026-03-01", "", "Confirm that the form is certified"),
     ];
     for (form, tin, signed_on, certified, told) in rows {
         let mut fields = vec![("csrf", csrf.as_str()), ("form", form), ("name", "Cy Ray")];

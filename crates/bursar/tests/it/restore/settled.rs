@@ -37,17 +37,17 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
     let page = browser.read("/safe-mode").await;
     page.says(" is paid. It has not come back.");
-    page.says("Of a Stripe transfer, look in Stripe whether a payout of that account took it to the bank.");
-    page.says(&format!(
-        "{paid} 30.00 USD The same amount is approved, and can be paid as soon as this is settled"
-    ));
+    page.says("For a Stripe transfer, check in Stripe whether a payout of that account took it to the bank.");
+    page.says(&format!("{paid} 30.00 USD The same amount is approved, and can be paid once this is settled"));
     page.says(&format!("{undecided} 30.00 USD The same amount can be paid once it is approved"));
     page.says(&format!("{other} 7.00 USD is approved"));
     let csrf = page.hidden("csrf");
     let words = page.all_hidden("none_of");
     let settle = [("csrf", csrf.as_str()), ("object", tr.as_str()), ("note", "looked at it")];
     let told = browser.post_on("/safe-mode/settle", &settle).await;
-    told.says(&format!("These rewards of cy can be paid as soon as this is settled, or once they are approved: {paid} (30.00 USD)"));
+    told.says(&format!(
+        "These rewards of cy can be paid once this is settled, or once they are approved: {paid} (30.00 USD)"
+    ));
     let before = words.iter().find(|word| page.body.contains(word.as_str())).unwrap().clone();
 
     browser.read("/rewards").await.says("the vendors have payments that it does not know");
@@ -56,25 +56,25 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let of_payee = browser.read(&format!("/partners/{payee}")).await;
     of_payee.says("that this database does not know, because it was restored from a backup");
     assert!(!of_payee.body.contains("and so are its partners"), "no company is on hold");
-    of_payee.says("Settle on the page Safe mode what the vendor has paid");
+    of_payee.says("On the Safe mode page, settle what the vendor has paid");
 
     // If it has changed since it was viewed, it must be viewed again.
     void(&stage, &paid).await;
     for word in &words {
         let told = browser.post_on("/safe-mode/settle", &[&settle[..], &[("none_of", word)]].concat()).await;
-        told.says("Since you looked, that has changed");
+        told.says("This has changed since you looked");
     }
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=asked"]).await;
     assert!(!done && told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
     let (done, told) = command(&stage.world, &["safe-mode"]).await;
-    assert!(done && told.contains("4. Of a Stripe transfer, look in Stripe whether a payout"), "{told}");
-    assert!(told.contains(&format!("{other} 7.00 USD is approved, and can be paid as soon as")), "{told}");
+    assert!(done && told.contains("4. For a Stripe transfer, check in Stripe whether a payout"), "{told}");
+    assert!(told.contains(&format!("{other} 7.00 USD is approved, and can be paid once")), "{told}");
     let mut offered = told.split("--none-of ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
     let word = offered.find(|word| *word != before && !words.iter().any(|old| old == word)).unwrap();
     let flag = format!("--none-of={word}");
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=voided", &flag]).await;
     assert!(
-        done && told.contains("It is settled, and no longer holds cy. This does not stop these any more"),
+        done && told.contains("It is settled, and no longer holds cy. This no longer blocks these"),
         "{told}"
     );
     assert!(told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
@@ -89,8 +89,8 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     void(&stage, &stage.number("R4").await.unwrap()).await;
     let item = object(&stage, "di@example.com").await;
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
-    assert!(done && told.contains("No unpaid reward was held by it"), "{told}");
-    // A second payment of the same amount to the same payee triggers a warning.
+    assert!(done && told.contains("It held no unpaid reward"), "{told}");
+    // Whoever pays them the same once more is told of it.
     play(&mut stage, &["reward R10 di 40.00 approved", "batch B4 R10"]).await;
     let mut browser = Browser::of(&stage.world, Role::Payer, "pay").await;
     let page = browser.read(&format!("/claims/{}/pay", stage.number("B4").await.unwrap())).await;
@@ -201,15 +201,15 @@ async fn what_comes_back_after_it_was_settled_is_listed_again() {
     browser
         .read("/safe-mode")
         .await
-        .says("PayPal says UNCLAIMED. It is not with the payee yet, and may come back.");
+        .says("PayPal says UNCLAIMED. It has not reached the payee yet, and may come back.");
     void(&stage, &stage.number("R1").await.unwrap()).await;
     say_of_found(&stage.world.app, &stage.world.actor, &item, "voided R1").await.unwrap();
     play(&mut stage, &["batch B2 C", "blocked B2", "live 31 days", "blocked B2 partner_on_hold"]).await;
     let mut browser = Browser::of(&stage.world, Role::Admin, "eva").await;
     let page = browser.read("/safe-mode").await;
-    page.says("PayPal says RETURNED. Its money came back: it paid nothing, and its rewards are owed");
+    page.says("PayPal says RETURNED. Its money came back, so it paid nothing, and its rewards are owed");
     page.says(
-        "had settled it before (“voided R1”): enter again what was voided for it and was not paid since.",
+        "had settled it before (“voided R1”): enter the rewards again that were voided for it and not paid since.",
     );
     let (done, told) = command(&stage.world, &["safe-mode"]).await;
     assert!(done && told.contains("PayPal says RETURNED. Its money came back"), "{told}");
@@ -247,10 +247,10 @@ async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
     play(&mut stage, &["reward R2 gil 75.00 approved", "batch B2 R2", "pay B2", "live 8 days"]).await;
     let lies = told(&stage).await;
     assert!(
-        lies.contains(" came back. The payee does not have it: the money lies in their Stripe balance"),
+        lies.contains(" came back. The payee does not have it: the money is in their Stripe balance"),
         "{lies}"
     );
-    assert!(lies.contains("enter again what was voided for it"), "{lies}");
+    assert!(lies.contains("enter the rewards again that were voided for it"), "{lies}");
     stage.close(Ok(())).await;
 }
 
@@ -274,9 +274,9 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     assert!(refusal.sentence.contains("enter them again with that destination"), "{}", refusal.sentence);
     let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
     let page = browser.read("/safe-mode").await;
-    page.says("Nobody here has had the destination eve@example.com, so nobody is held by it.");
+    page.says("No payee here has had the destination eve@example.com, so nobody is on hold for it.");
     page.says("The payee is on hold, or this payment was not ours");
-    let held = "No payee is on hold for that. For 1 of them nobody is on hold: find out whom it paid.";
+    let held = "No payee is on hold for it. For 1 of them nobody is on hold: find out who was paid.";
     page.says(held);
     page.says("Nobody is on hold eve@example.com");
     let (_, told) = command(&stage.world, &["doctor"]).await;
@@ -303,6 +303,6 @@ async fn a_clawback_that_a_lost_payment_took_off_is_listed() {
     let shown = shown.unwrap().unwrap();
     let clawback = shown.unpaid.iter().find(|one| one.clawback).unwrap();
     assert_eq!(clawback.value.decimal(), "4.00");
-    assert!(clawback.says().contains("void it if this payment had taken it off"), "{}", clawback.says());
+    assert!(clawback.says().contains("void it if this payment already deducted it"), "{}", clawback.says());
     stage.close(Ok(())).await;
 }

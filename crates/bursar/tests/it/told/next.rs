@@ -40,7 +40,7 @@ async fn why_names_what_comes_next_and_who_does_it() {
     let of_bo = format!("The reward is not approved. It concerns {}.", stage.number("R2").await.unwrap());
     assert!(told.contains(&of_bo) && told.contains("An administrator must act"), "{told}");
     let told = why_of(&stage, &cy).await;
-    assert_eq!(told, "Nothing stands in the way. They have no reward that waits to be paid.");
+    assert_eq!(told, "Nothing stands in the way. They have no reward to be paid.");
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let page = browser.read(&format!("/partners/{ana}")).await;
     page.says("1 approved reward waits to be paid: 10.00 USD");
@@ -84,7 +84,7 @@ async fn a_closed_payment_asks_nobody_for_anything() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     for (number, status, closed) in [
         (&ana, "Paid outside", "its rewards count as paid. Do not pay them again."),
-        (&bo, "Failed", "its rewards went back to the pool, from where another payment can pay them."),
+        (&bo, "Failed", "its rewards went back to the pool, and another payment can pay them."),
     ] {
         let told = why_of(&stage, number).await;
         assert!(told.starts_with(&format!("{number}  {status}")), "{told}");
@@ -177,7 +177,7 @@ async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made
     .await;
     let payout = stage.world.simulator.books().payouts.last().unwrap().id.clone();
     let number = stage.number("bo").await.unwrap();
-    let told = format!("Look for {payout} at Stripe before you call it not made.");
+    let told = format!("Look for {payout} at Stripe before you settle it as not made.");
     let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = browser.read(&format!("/transactions/{number}")).await;
     page.says(&told);
@@ -211,10 +211,8 @@ async fn answers_that_cannot_be_read_are_called_that() {
     let number = stage.number("bo").await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = browser.read(&format!("/transactions/{number}")).await;
-    page.says("Nothing could be concluded for days from what Stripe says of it: a person must look");
-    for wrong in
-        ["does not show it any more", "The vendor's words", "says the vendor", "the vendor&#39;s answer"]
-    {
+    page.says("Stripe&#39;s answers about it have been inconclusive for days: a person must look");
+    for wrong in ["no longer shows it", "The vendor's words", "says the vendor", "the vendor&#39;s answer"] {
         assert!(!page.words().contains(wrong), "{wrong}: {}", page.words());
     }
     stage.close(Ok(())).await;

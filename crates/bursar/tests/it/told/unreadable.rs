@@ -126,7 +126,7 @@ async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
     play(&mut stage, "blocked B1 partner_on_hold\nrefuse partner_on_hold pay B1").await;
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let pay = browser.read("/claims/PB-2026-0002/pay").await;
-    pay.says("The record of their payment PT-000001 cannot be read, so nobody can tell whether this would pay it a second time.");
+    pay.says("The record of their payment PT-000001 cannot be read, so Bursar cannot tell whether this would pay the same thing twice.");
     play(&mut stage, "take B1 R1\npay B1\nlive 10 minutes\nexpect bo success").await;
     crate::world::run(&url, spoil("USD")).await;
     play(&mut stage, "batch B2 all").await;

@@ -10,155 +10,155 @@ pub(super) const AREAS: &[Area] = &[
     Area {
         id: "about-asking",
         title: "Who asks, and whether Bursar can do it now",
-        lead: "Nothing was done, where it is not said otherwise.",
+        lead: "Nothing was done, unless the code says otherwise.",
         rows: rows! {
             unauthenticated
-                "No API key came with the request, or none that counts: it is mistyped or revoked.",
+                "The request has no valid API key: it is missing, mistyped or revoked.",
                 "",
-                "Send the key as Authorization: Bearer brs_…. An administrator makes keys under People and keys; at the command line it is bursar api-key create.";
+                "Send the key as Authorization: Bearer brs_…. An administrator creates keys under People and keys, or with bursar api-key create on the command line.";
             api_key_ended
-                "The API key had an end, and it has passed; the detail says when.",
+                "The API key has expired; the detail says when.",
                 "",
-                "Ask an administrator for another key. What was asked for before is there, and goes on.";
+                "Ask an administrator for another key. Earlier requests stay done and continue.";
             api_key_maker_gone
-                "The API key ended with whoever made it: they are shut out, or no administrator any more.",
+                "The API key ended because the person who made it lost their access or is no longer an administrator.",
                 "",
-                "Ask another administrator to make another key.";
+                "Ask another administrator for a new key.";
             api_key_address
-                "The API key names the addresses it is taken from, and the request came from another one; the detail names it.",
+                "The API key is limited to certain addresses, and the request came from another one; the detail names it.",
                 "",
-                "Send it from an address that the key names, or have an administrator change those. Where the address in the detail is a proxy of yours, BURSAR_TRUSTED_PROXIES must name that proxy.";
+                "Send it from an address that the key allows, or have an administrator change them. If the address in the detail is your own proxy, BURSAR_TRUSTED_PROXIES must name that proxy.";
             api_key_addresses_required
-                "Here keys that pay or administer must name the addresses they are taken from, and this one names none.",
+                "This installation requires that keys that pay or administer are limited to certain addresses, and this one is not.",
                 "",
-                "Ask an administrator to name its addresses under People and keys.";
+                "Ask an administrator to set its addresses under People and keys.";
             person_needed
-                "This API key may not do it: it would weaken a safeguard, shorten a hold period, let somebody in, show a whole tax number, change the words of mails, or take a vendor's connection away.",
+                "This API key may not do it: it would weaken a safeguard, shorten a hold period, give somebody access, show a full tax number, change the text of mails, or remove a vendor's connection.",
                 "Nothing was changed. In a row of a file, only that row is refused.",
-                "An administrator does it on the pages. A key of the command line with the scope write may do it as well.";
+                "An administrator does it on the pages. A key made on the command line with the scope write may do it too.";
             second_person_needed
-                "It takes two people, and this one does not count as the second, or is the first to ask for it: of a payment, or of a setting that would protect less.",
-                "Nothing was changed and nothing is paid by it. What the first one said is kept and waits.",
-                "The detail says who can do it, and from when on: another person, a key with the scope release, or one that has been allowed to pay for a day.";
+                "It takes two people, about a payment or a setting that would protect less, and this one is the first to ask, or does not count as the second.",
+                "Nothing was changed or paid. The first person's request is recorded and waits.",
+                "The detail says who can do it and from when: another person, a key with the scope release, or one that has been allowed to pay for a day.";
             not_found
-                "There is no such thing, or it is not for this key. Which of the two is not told. In skipped[] of a bulk decision, the reward is not there.",
+                "It does not exist, or this key may not see it; the answer does not say which. In skipped[] of a bulk decision, the reward does not exist.",
                 "",
-                "Compare the address and the id; an id of ours changes what has it and makes nothing.";
+                "Check the address and the id; a Bursar id only changes what exists and never creates anything.";
             method_not_allowed
-                "The address does not answer to this method of HTTP.",
+                "The address does not support this HTTP method.",
                 "",
-                "Allow names the methods it answers to.";
+                "The Allow header names the supported methods.";
             method_not_implemented
-                "The method is no word of HTTP that Bursar knows.",
+                "Bursar does not know this HTTP method.",
                 "",
                 "Use GET, HEAD, POST, PUT, PATCH or DELETE.";
             too_many_requests
-                "This key, or this login, sent more requests in a minute than are taken of one.",
-                "This request was not looked at. What was done before stays done.",
-                "Wait for as long as Retry-After says, then send it again. The operator sets the number (BURSAR_REQUESTS_PER_MINUTE); every key has its own.";
+                "This key or login exceeded its rate limit of requests per minute.",
+                "This request was not processed. Earlier requests stay done.",
+                "Wait for as long as Retry-After says, then send it again. The operator sets the limit (BURSAR_REQUESTS_PER_MINUTE); it applies to each key separately.";
             slow_down
-                "There were too many tries in a short time, or Bursar has no room for more at this moment, so this one was not looked at.",
+                "There were too many attempts in a short time, or Bursar has no capacity for more right now, so this one was not processed.",
                 "",
                 "Wait for as long as Retry-After says, then try again. Nothing is locked.";
             over_capacity
-                "Bursar does as much of this at once as it can: large files are read or written, or more webhooks wait than it takes.",
-                "Nothing was begun. A vendor sends its webhook again by itself.",
-                "Ask again after Retry-After, with the same Idempotency-Key.";
+                "Bursar is at capacity for this: it is reading or writing large files, or its webhook queue is full.",
+                "Nothing was started. A vendor redelivers its webhook by itself.",
+                "Retry after Retry-After, with the same Idempotency-Key.";
             master_key_missing
-                "This machine's key file does not hold the key that the database is sealed with now: the key was changed on another machine.",
+                "This machine's key file does not hold the key that now encrypts the database: the key was changed on another machine.",
                 "Nothing was saved. Payments that need a vendor's credentials wait for a machine that has the key.",
-                "Copy the key file from the machine where the key was changed; bursar key status and bursar doctor say how it stands.";
+                "Copy the key file from the machine where the key was changed; bursar key status and bursar doctor show the status.";
             storage_unavailable
                 "The database does not answer, or its disk is full.",
-                "What was being written when the connection broke may be there; the same Idempotency-Key tells, and does not do it twice. Nothing is sent to a vendor until the database can write again.",
-                "Ask again after Retry-After, with the same Idempotency-Key. If it stays so, tell whoever runs Bursar.";
+                "A write in progress when the connection broke may have been committed; a retry with the same Idempotency-Key tells, and does not do it twice. Nothing is sent to a vendor until the database can write again.",
+                "Retry after Retry-After, with the same Idempotency-Key. If it persists, tell Bursar's operator.";
             not_ready
-                "Bursar cannot do its work yet; the detail says why. It is the answer of /readyz alone.",
+                "Bursar is not ready yet; the detail says why. Only /readyz answers this.",
                 "",
-                "Send it no requests until it answers 200. If it stays so, bursar doctor says what is wrong.";
+                "Send it no requests until it answers 200. If it persists, bursar doctor says what is wrong.";
             internal
-                "Bursar failed inside. The cause is in its log, under the request id.",
-                "What is asked for is done whole or not at all, but for a decision about more than 2,000 rewards, of which what was decided stays. Asked again under the same Idempotency-Key, it cannot be done twice.",
-                "Repeat it once with the same key. If it fails again, give the request id to whoever runs Bursar.";
+                "Bursar had an internal error. The cause is in its log, under the request id.",
+                "A request is done completely or not at all, except a decision on more than 2,000 rewards, where what was already decided stays. A retry with the same Idempotency-Key cannot do it twice.",
+                "Retry it once with the same key. If it fails again, give the request id to Bursar's operator.";
         },
     },
     Area {
         id: "about-sending",
-        title: "What was sent cannot be read",
-        lead: "Nothing was done. errors[] points at the place, where there is one.",
+        title: "Requests that cannot be read",
+        lead: "Nothing was done. errors[] points to the place, if there is one.",
         rows: rows! {
             bad_request
-                "The request could not be taken apart at all.",
+                "The request could not be parsed at all.",
                 "",
-                "Look at how your program or a proxy writes the address and the headers.";
+                "Check how your program or a proxy writes the address and the headers.";
             unsupported_media_type
-                "The body has another Content-Type than the address takes.",
+                "The address does not accept the body's Content-Type.",
                 "",
                 "Send JSON as application/json, and a file of rewards as text/csv.";
             body_too_large
-                "The body is larger than the address takes; the detail says how large it may be.",
+                "The body is larger than the address accepts; the detail says how large it may be.",
                 "",
                 "Send less at once: split the file, or the list.";
             body_too_slow
-                "Too little of the body came in too long a time.",
+                "The body arrived too slowly.",
                 "",
-                "Send it again, over a better line or in smaller parts.";
+                "Send it again, over a faster connection or in smaller parts.";
             body_incomplete
-                "The body broke off before its end.",
+                "The body ended early.",
                 "",
                 "Send it again, with the same Idempotency-Key.";
             malformed_json
-                "The body is no JSON; the detail says from where on.",
+                "The body is not JSON; the detail says where it stops being so.",
                 "",
-                "Let a library write it, in UTF-8.";
+                "Use a JSON library to write it, in UTF-8.";
             duplicate_key
-                "A key stands twice in one object, so that nobody can say which of the two is meant.",
+                "An object has the same key twice, so it is unclear which one is meant.",
                 "",
                 "Write it once.";
             unknown_field
-                "There is no such field or parameter here. It is not passed over, because it may be a misspelt one that matters.",
+                "There is no such field or parameter here. It is not ignored, because it may be a misspelled one that matters.",
                 "",
-                "The detail names those that there are.";
+                "The detail lists the valid ones.";
             too_many_fields
-                "The query, form or object has more fields than are read.",
+                "The query, form or object has too many fields.",
                 "",
                 "Send fewer at once.";
             name_too_long
-                "The name of a field is longer than any that there is.",
+                "A field name is longer than any valid one.",
                 "",
-                "Look at what your program takes for a name.";
+                "Check what your program sends as field names.";
             value_too_long
-                "A value is longer than is read.",
+                "A value is too long to be read.",
                 "",
                 "Shorten it.";
             too_deep
-                "Lists and objects lie in each other more deeply than is read.",
+                "Lists and objects are nested too deeply.",
                 "",
-                "The description shows the form that is meant.";
+                "The API description shows the expected form.";
             invalid_character
-                "A text holds the sign NUL.",
+                "A string contains a NUL character.",
                 "",
-                "Send it without.";
+                "Remove it.";
             wrong_type
-                "The value is of another type of JSON, such as a number where a text is meant.",
+                "The value has the wrong JSON type, such as a number instead of a string.",
                 "",
-                "Amounts are texts: \"420.00\".";
+                "Amounts are strings: \"420.00\".";
             missing
-                "Something that is needed is not there, or is empty.",
+                "Something required is missing or empty.",
                 "",
-                "The pointer names it, or the column of the row; the detail says what to write.";
+                "The pointer, or the row's column, names it; the detail says what to write.";
             invalid
-                "The value cannot be what is meant there: too long, out of range, of another list, or with a sign that nobody sees.",
+                "The value is not valid there: it is too long, out of range, from another list, or contains an invisible character.",
                 "",
-                "The detail says what is wrong with it. A page that is begun with another sort or filter begins without after.";
+                "The detail says what is wrong with it. If you change the sort or filter, start again without after.";
             unknown_value
-                "The word is none of those that are taken there.",
+                "The value is not one of those accepted there.",
                 "",
-                "The detail or the description has the list.";
+                "The detail or the API description lists them.";
             unknown_status
                 "There is no such status of a payment.",
                 "",
-                "The description has the list.";
+                "The API description lists them.";
             unknown_vendor
                 "There is no such vendor.",
                 "",
@@ -170,114 +170,114 @@ pub(super) const AREAS: &[Area] = &[
             unknown_mode
                 "There is no such mode of this vendor.",
                 "",
-                "The detail names those that there are.";
+                "The detail lists the valid ones.";
             invalid_id
-                "This is no id of what is meant there.",
-                "In a list of rewards, nothing was done with any of them.",
-                "Ids of rewards begin with rwd_, those of batches with bat_. Your own ids are not taken there; where a batch is asked for, its number is.";
+                "This is not an id of the kind expected there.",
+                "In a list of rewards, nothing was done to any of them.",
+                "Ids of rewards begin with rwd_, those of batches with bat_. Your own ids are not accepted there; for a batch, its number is.";
             reserved_id
-                "The external id reads like one that Bursar gives itself, so it would name two things.",
+                "The external id looks like one of Bursar's own ids, so it could mean two things.",
                 "",
-                "Use the id that the thing has in your own system.";
+                "Use the id from your own system.";
             ambiguous_payee
-                "The external id is that of a partner and of an account.",
+                "A partner and an account both have this external id.",
                 "",
-                "Use the id of ours that means the one; the detail names both.";
+                "Use the Bursar id of the one you mean; the detail names both.";
             invalid_date
-                "This is no day or moment as it is written here, is out of the years that are taken, or is the end of a span before its beginning.",
+                "This is not a valid date or time, its year is not accepted, or it is the end of a range before its start.",
                 "",
-                "Write a day like 2026-01-31; where a moment is taken as well, like 2026-01-31T12:00:00Z.";
+                "Write a date like 2026-01-31 or, where times are accepted, 2026-01-31T12:00:00Z.";
             date_to_come
-                "The day on which a payee was paid is still to come.",
-                "Nothing was changed: the money would be counted as gone before it is.",
+                "The day on which a payee was paid is in the future.",
+                "Nothing was changed: the money would be booked as paid before it is.",
                 "Write the day on which they were paid.";
             choose_one
-                "Rewards were named and all_eligible as well, or neither.",
+                "The request has both rewards and all_eligible, or neither.",
                 "",
-                "Name the rewards, or say all_eligible with an optional filter.";
+                "Name the rewards, or send all_eligible with an optional filter.";
             too_long
-                "A text is longer than is kept.",
+                "A text is too long to be stored.",
                 "",
-                "Shorten it; the detail says to what.";
+                "Shorten it; the detail gives the limit.";
             too_large
-                "The number is larger than Bursar counts or takes there. For a clawback: with earlier ones it is more than was paid for the reward.",
+                "The number is larger than Bursar can handle or accepts there. For a clawback: together with earlier ones it is more than was paid for the reward.",
                 "",
-                "Look whether it is right and no other number, such as an order's.";
+                "Check that it is right and not another number, such as an order number.";
             reason_required
-                "It needs a reason, which is kept with it, and there is none, or one that is too long.",
+                "It needs a reason, which is stored with it, and the reason is missing or too long.",
                 "",
-                "Write why. Whoever pays or audits reads it, and where it is said so, the partner.";
+                "Write why. Payers and auditors read it, and the partner where stated.";
             note_required
-                "How it was found out at the vendor is not said, or in more than 1,000 characters.",
+                "The note on how it was found out at the vendor is missing, or longer than 1,000 characters.",
                 "Nothing was settled.",
-                "Write it down in the note; it is kept as the proof.";
+                "Write it in the note; it is kept as evidence.";
             reference_required
-                "The reference of a payment that was made outside is not given, or has more than 200 characters.",
+                "The reference of an outside payment is missing, or longer than 200 characters.",
                 "Nothing was changed.",
-                "Give the reference; it is kept as the proof that the payee was paid.";
+                "Give the reference; it is kept as evidence that the payee was paid.";
         },
     },
     Area {
         id: AMOUNTS,
         title: "Amounts and currencies",
-        lead: "Nothing was done; of a file, only the row that it stands in is refused.",
+        lead: "Nothing was done; in a file, only the row with the error is refused.",
         rows: rows! {
             unknown_currency
-                "This is no currency in which a reward can be paid, or one that has ended. Thresholds for tax reports are in USD alone.",
+                "Rewards cannot be paid in this currency, or the currency is no longer in use. Thresholds for tax reports are in USD only.",
                 "",
-                "Write its three letters, like USD; the detail names what took the place of one that has ended.";
+                "Write its three letters, like USD; the detail names the successor of one that is no longer in use.";
             money_or_points
                 "The value is given as money and as points.",
                 "",
-                "Give one of the two.";
+                "Give only one of the two.";
         },
     },
     Area {
         id: "about-once",
-        title: "Doing a thing once, and what changed meanwhile",
-        lead: "These keep a repeated or a late request from doing something twice, or from doing what nobody has seen.",
+        title: "Idempotency and concurrent changes",
+        lead: "These keep a repeated or late request from doing something twice, or from acting on data that nobody has seen.",
         rows: rows! {
             idempotency_key_required
-                "This call could pay or enter twice when it is repeated after a lost answer, so it is done under an Idempotency-Key alone.",
+                "This call could pay or enter something twice if it is retried after a lost answer, so it needs an Idempotency-Key.",
                 "Nothing was done.",
-                "Send a word of your choice, new for each request and the same when you repeat it.";
+                "Send a key of your choice: a new one for each request, and the same one when you retry.";
             idempotency_key_invalid
-                "The Idempotency-Key is empty, too long, or holds signs that are not taken.",
+                "The Idempotency-Key is empty, too long, or contains characters that are not accepted.",
                 "Nothing was done.",
                 "Write 1 to 255 visible ASCII characters that do not begin with form:.";
             idempotency_key_reused
                 "The Idempotency-Key was used for another request within the last 30 days: another method, address or body.",
-                "This request did nothing. What the first one did stands.",
-                "Send a new key for a new request. If this was meant to be the same one, find out what changed in it.";
+                "This request did nothing. The first one's result stands.",
+                "Send a new key for a new request. If this was meant to be the same request, find out what changed in it.";
             idempotency_key_in_use
-                "The first request under this Idempotency-Key still runs.",
-                "It is done once, by the first one, even if whoever sent that hung up.",
-                "Ask again in a moment under the same key: you get its answer.";
+                "The first request with this Idempotency-Key is still in progress.",
+                "It is done once, by the first one, even if its client disconnected.",
+                "Retry in a moment with the same key to get its answer.";
             external_id_conflict
-                "The external id stands for something with other content already; in a file, also for an earlier line.",
+                "The external id is already used with different content; in a file, possibly by an earlier line.",
                 "Nothing was entered, so nothing is paid twice.",
-                "Use a new id for a new reward, or change the one that exists.";
+                "Use a new id for a new reward, or change the existing one.";
             changed_meanwhile
-                "Somebody else changed the same thing at the same moment, or the payment moved on while its vendor was asked.",
-                "Nothing was done. In skipped[] of a bulk decision only this reward was left out.",
-                "Read it again, then repeat what you still want, under a new Idempotency-Key.";
+                "Somebody else changed the same thing at the same time, or the payment moved on while Bursar was asking its vendor.",
+                "Nothing was done. In skipped[] of a bulk decision, only this reward was left out.",
+                "Read it again, then retry what you still want, with a new Idempotency-Key.";
             precondition_failed
-                "It was changed since you read it: it has another version than If-Match names.",
+                "It was changed since you read it: its version is not the one in If-Match.",
                 "Nothing was done.",
                 "Look at current in the answer, or read it again; then send it with the new ETag.";
             count_changed
-                "The filter finds another number of rewards than expected_count says.",
-                "Nothing was decided about any of them.",
-                "Read the list again, then send the number that it has now.";
+                "The filter does not match the number of rewards in expected_count.",
+                "None of them was decided.",
+                "Read the list again, then send its current number.";
         },
     },
     Area {
         id: FILES,
         title: "Files",
-        lead: "What is wrong with a file as a whole refuses all of it; what is wrong with a row refuses that row, and the others are entered. The same file can be sent again: what was entered is not entered twice.",
+        lead: "An error in the file as a whole refuses all of it; an error in a row refuses only that row, and the others are entered. The same file can be sent again: nothing is entered twice.",
         rows: rows! {
             not_csv
-                "The file is of another kind, such as a spreadsheet or a PDF; the detail says which.",
+                "The file is not CSV but another type, such as a spreadsheet or a PDF; the detail says which.",
                 "Nothing was imported.",
                 "Save it as CSV UTF-8.";
             not_utf8
@@ -285,31 +285,31 @@ pub(super) const AREAS: &[Area] = &[
                 "Nothing was imported.",
                 "Save it as CSV UTF-8.";
             unknown_column
-                "The header has a column that is not known, or a column without a name holds something.",
+                "The header has an unknown column, or a column without a name contains values.",
                 "Nothing was imported.",
-                "Rename or delete the column; the detail names those that there are.";
+                "Rename or delete the column; the detail lists the valid ones.";
             duplicate_column
-                "A column stands twice in the header, so that nobody can say which of the two is meant.",
+                "The header has the same column twice, so it is unclear which one is meant.",
                 "Nothing was imported.",
                 "Delete one, or give them different names.";
             missing_column
-                "A column that is needed is not in the header.",
+                "The header lacks a required column.",
                 "Nothing was imported.",
                 "Add the column that the detail names.";
             too_many_rows
-                "The file has more lines, or would have more rows, than are taken at once; the detail says how many.",
+                "The file has, or would have, too many rows; the detail gives the limit.",
                 "Nothing was imported or exported.",
-                "Split a file, each part with the header. Of an export take less, or CSV.";
+                "Split the file, each part with the header. For an export, narrow it or choose CSV.";
             csv_only
-                "The journal in the form of an accounting program is there as CSV alone.",
+                "The journal in an accounting program's layout is available only as CSV.",
                 "",
-                "Ask for csv, or for the layout generic.";
+                "Request csv, or the layout generic.";
             wrong_field_count
-                "The row has another number of fields than the header.",
+                "The row does not have as many fields as the header.",
                 "",
-                "Look for a separator inside a field, which must stand in quotation marks.";
+                "Look for a separator inside a field; such a field must be in quotation marks.";
             scientific_notation
-                "A spreadsheet has made a number like 9.78E+11 of a long id, and its last digits are lost.",
+                "A spreadsheet turned a long id into a number like 9.78E+11, and its last digits are lost.",
                 "",
                 "Format the column as text, enter the ids again and save the file.";
         },
