@@ -26,6 +26,8 @@ pub enum Posted {
     Taken(String),
     /// Not now: it was not reached, or asks for patience, or refuses us and not the address.
     Later(String),
+    /// It said nothing for too long: perhaps it has the mail.
+    Unknown(String),
     /// It will never take this mail.
     Refused(String),
     /// There is no such address, for good.
@@ -61,7 +63,7 @@ pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<(
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
             Posted::Taken(answer) => (MailState::Sent, now, answer),
-            Posted::Later(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
+            Posted::Later(answer) | Posted::Unknown(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
             Posted::Refused(answer) | Posted::NoSuchAddress(answer) => (MailState::Failed, now, answer),
         };
         if !mails::note(tx, mail, state, next_at, answer, now).await? {
