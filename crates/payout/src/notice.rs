@@ -114,7 +114,9 @@ notices! {
     /// Somebody signed in with the provider for the first time: their login was linked to who they are there.
     LoginLinked = "login_linked", [Named], "Login linked to the provider";
     /// The provider that people sign in with has linked a login, made one, or given it another role or none.
-    LoginByProvider = "login_by_provider", [Admins], "Login changed by the provider";
+    LoginByProvider = "login_by_provider", [Admins, Named], "Login changed by the provider";
+    /// Somebody who moves money or lets people in has another role, was shut out or may sign in again.
+    RightsChanged = "rights_changed", [Admins, Named], "Rights of a login changed";
     /// Somebody weakened a safeguard, or wants to.
     SafeguardLowered = "safeguard_lowered", [Admins, Named], "Safeguard lowered";
     /// Somebody made an API key.
@@ -156,10 +158,11 @@ impl Notice {
         matches!(self, Self::RewardApproved | Self::RewardRejected)
     }
 
-    /// It is always told in Bursar's own words: whoever weakens a safeguard must not choose how others are told.
+    /// It is always told in Bursar's own words: whoever weakens a safeguard, or shuts colleagues out, must not choose how
+    /// others are told.
     #[must_use]
     pub fn is_fixed(self) -> bool {
-        matches!(self, Self::SafeguardLowered | Self::MasterKeyChanged)
+        matches!(self, Self::RightsChanged | Self::SafeguardLowered | Self::MasterKeyChanged)
     }
 
     /// It carries a link that only its receiver may follow.

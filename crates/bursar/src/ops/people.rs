@@ -9,6 +9,7 @@ mod logins;
 pub mod passkeys;
 mod password;
 pub mod provider;
+mod rights;
 pub mod sessions;
 pub mod team;
 pub mod welcome;

@@ -1,7 +1,7 @@
 //! Mails: one for each notice and reader, with what became of it; the addresses that no longer take any; who a partner
 //! is to be written to.
 
-use payout::access::Role;
+use payout::access::{Permission, Role, allows};
 use payout::ids::TransactionId;
 use payout::ledger::Payee;
 use payout::notice::{Audience, Notice};
@@ -384,6 +384,13 @@ pub async fn people_of(db: &mut Db, roles: &[Role]) -> Result<Vec<Reader>> {
     let sql = "SELECT email, name FROM person {where} ORDER BY id";
     let named = |row: &AnyRow| Ok(Reader { address: row.try_get(0)?, name: row.try_get(1)?, language: None });
     db.all(conditions.query(sql)).await?.iter().map(named).collect()
+}
+
+/// The addresses of those who administer now.
+pub async fn administrators(db: &mut Db) -> Result<Vec<String>> {
+    let administers = Role::ALL.iter().copied().filter(|role| allows(*role, Permission::Administer));
+    let found = people_of(db, &administers.collect::<Vec<_>>()).await?;
+    Ok(found.into_iter().map(|reader| reader.address).collect())
 }
 
 /// One person, if they can sign in.

@@ -63,7 +63,9 @@ pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<(
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
             Posted::Taken(answer) => (MailState::Sent, now, answer),
-            Posted::Later(answer) | Posted::Unknown(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
+            Posted::Later(answer) | Posted::Unknown(answer) => {
+                (MailState::Waiting, now + wait_us(mail.tries), answer)
+            }
             Posted::Refused(answer) | Posted::NoSuchAddress(answer) => (MailState::Failed, now, answer),
         };
         if !mails::note(tx, mail, state, next_at, answer, now).await? {

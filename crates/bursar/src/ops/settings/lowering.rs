@@ -3,7 +3,7 @@
 //! What is deliberately not here: strengthening one, which anybody who administers may at once.
 
 use payout::Refusal;
-use payout::access::{Permission, Role, allows};
+use payout::access::Permission;
 use payout::money::Money;
 use payout::notice::Notice;
 use payout::scope::{Scope, Scopes};
@@ -270,30 +270,12 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
     Ok(Some(Refusal::new("second_person_needed", sentence).at(wish.field)))
 }
 
-/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done.
+/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done. Who administers is looked
+/// up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
 async fn tell(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>, from: Option<i64>) -> Result<()> {
-    tell_all(tx, app, actor, (wish.rule.subject, &wish.labels.join(", ")), from).await
-}
-
-/// Tells every administrator that one of them will be none any more: also whoever that is, since it takes effect at once.
-pub async fn one_fewer(tx: &mut Tx, app: &App, actor: &Actor, whose: &str) -> Result<()> {
-    let what = format!("{whose} is no administrator any more");
-    tell_all(tx, app, actor, ("settings:people", &what), None).await
-}
-
-/// Who administers is looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
-async fn tell_all(
-    tx: &mut Tx,
-    app: &App,
-    actor: &Actor,
-    (subject, what): (&str, &str),
-    from: Option<i64>,
-) -> Result<()> {
-    let administers = Role::ALL.iter().copied().filter(|role| allows(*role, Permission::Administer));
-    let to = mails::people_of(tx, &administers.collect::<Vec<_>>()).await?;
-    let to: Vec<String> = to.into_iter().map(|reader| reader.address).collect();
+    let (to, what) = (mails::administrators(tx).await?, wish.labels.join(", "));
     let detail = json!({ "to": to, "by": actor.name, "what": what, "from": from.map(clock::told) });
-    let notice = (Notice::SafeguardLowered, subject.to_owned(), detail.to_string());
+    let notice = (Notice::SafeguardLowered, wish.rule.subject.to_owned(), detail.to_string());
     outbox::write(tx, &app.clock, app.clock.now(), [notice]).await?;
     Ok(())
 }

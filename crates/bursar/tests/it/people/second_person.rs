@@ -1,13 +1,14 @@
 //! Who counts as another person: not an API key of one's own, not a colleague whom one has just invited oneself, and not oneself a
 //! moment later with the rule switched off.
 
-use bursar::app::Actor;
+use bursar::app::{Actor, App};
 use bursar::mail::{Language, Template};
-use bursar::ops::notices::templates;
+use bursar::ops::notices::{self, templates};
 use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, batches};
+use bursar::store::mails;
 use payout::access::Role;
 use payout::eligibility::Code;
 use payout::notice::Notice;
@@ -182,30 +183,68 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     stage.close(Ok(())).await;
 }
 
+/// Everybody who is mailed of a login's rights, with where the button leads.
+async fn mailed_of_rights(app: &App, about: &Actor) -> Vec<(String, String)> {
+    notices::expand(app, app.clock.now()).await.unwrap();
+    let mut db = app.store.read().await.unwrap();
+    let filter = mails::Filter { notice: Some(Notice::RightsChanged), ..mails::Filter::default() };
+    let found = mails::list(&mut db, &filter, 500).await.unwrap();
+    let of = found.into_iter().filter(|mail| mail.about == about.id.to_string());
+    let button = |mail: &mails::Mail| {
+        let line = mail.body.lines().find(|line| line.starts_with("> ")).unwrap_or_default();
+        line.rsplit(" | ").next().unwrap_or_default().replace(&app.base_url, "")
+    };
+    let mut all: Vec<_> = of.map(|mail| (mail.recipient.clone(), button(&mail))).collect();
+    all.sort();
+    all
+}
+
+fn told(rows: &[(&str, String)]) -> Vec<(String, String)> {
+    rows.iter().map(|(to, link)| ((*to).to_owned(), link.clone())).collect()
+}
+
+/// Who may pay or administer is everybody's business, from the first moment on and at the end.
 #[tokio::test]
-async fn whoever_administers_no_more_hears_of_it_as_all_others_do() {
-    let stage = Stage::open("second_fewer", 613).await;
-    let (app, pat) = (&stage.world.app, stage.world.actor.clone());
+async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
+    let stage = Stage::open("second_rights", 613).await;
+    let (app, pat) = (stage.world.app.clone(), stage.world.actor.clone());
     // The last one who can sign in stays what they are.
     let stays = invited(&stage, &pat, "stays@example.com").await;
-    team::change_role(app, &pat, stays.id, Role::Admin).await.unwrap();
-    for (email, out) in [("first@example.com", true), ("second@example.com", false)] {
-        let admin = invited(&stage, &pat, email).await;
-        team::change_role(app, &pat, admin.id, Role::Admin).await.unwrap();
-        match out {
-            true => team::shut_out(app, &pat, admin.id).await.unwrap(),
-            false => team::change_role(app, &pat, admin.id, Role::Auditor).await.unwrap(),
-        }
-        let mut db = app.store.read().await.unwrap();
-        let about = bursar::store::outbox::about(&mut db, "settings:people").await.unwrap();
-        let told = about.iter().filter(|one| one.notice == Notice::SafeguardLowered);
-        assert_eq!(told.filter(|one| one.detail.contains(email)).count(), 1, "{email}: {about:?}");
-    }
+    team::change_role(&app, &pat, stays.id, Role::Admin).await.unwrap();
+    let lee = invited(&stage, &pat, "lee@example.com").await;
+    let page = format!("/people/{}", lee.id);
+    assert_eq!(mailed_of_rights(&app, &lee).await, [], "an invitation is told of by itself");
+    team::change_role(&app, &pat, lee.id, Role::Admin).await.unwrap();
+    let promoted = told(&[("lee@example.com", page.clone()), ("stays@example.com", page.clone())]);
+    assert_eq!(mailed_of_rights(&app, &lee).await, promoted);
+    stage.world.pass(1);
+    // Neither of them is led to the partners' portal; whoever is shut out is led nowhere.
+    team::change_role(&app, &pat, lee.id, Role::Auditor).await.unwrap();
+    let all = mailed_of_rights(&app, &lee).await;
+    assert!(all.contains(&("lee@example.com".to_owned(), "/me".to_owned())), "{all:?}");
+    team::change_role(&app, &pat, lee.id, Role::ProgramManager).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "no such role moves money");
+    team::change_role(&app, &pat, lee.id, Role::Payer).await.unwrap();
+    team::shut_out(&app, &pat, lee.id).await.unwrap();
+    let all = mailed_of_rights(&app, &lee).await;
+    assert_eq!(
+        all.iter().filter(|(to, link)| to == "lee@example.com" && link.is_empty()).count(),
+        1,
+        "{all:?}"
+    );
+    team::shut_out(&app, &pat, lee.id).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "it is told once");
+    team::let_in(&app, &pat, lee.id).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 2);
+    // The same at the machine.
+    people::disable(&app, "lee@example.com", AtTheMachine("anna (user id 1000)")).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 4);
     // How they are told is not chosen by whoever does it.
     let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
-    let of = (Notice::SafeguardLowered, Language::En);
-    let saved = templates::save(app, &pat, of, Some(&template), None).await;
-    assert!(matches!(saved, Err(OpsError::Refused(why)) if why.code == "template_fixed"));
+    for notice in [Notice::SafeguardLowered, Notice::RightsChanged] {
+        let saved = templates::save(&app, &pat, (notice, Language::En), Some(&template), None).await;
+        assert!(matches!(saved, Err(OpsError::Refused(why)) if why.code == "template_fixed"));
+    }
     stage.close(Ok(())).await;
 }
 
