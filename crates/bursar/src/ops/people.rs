@@ -140,6 +140,8 @@ pub enum Proof {
     UsedCode,
     /// The passkey was not believed, or it took too long.
     WrongPasskey,
+    /// The secret of their app does not open here, so that no code of it can be looked at.
+    Unreadable,
 }
 
 /// Takes note that whoever holds a session has shown again who they are, and replaces the session's token.
@@ -162,6 +164,10 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
         let with = match factor::take(tx, app, &held, &shown.code, None).await? {
             Taken::Right(means) => format!("password and {}", means.as_str()),
             Taken::NoFactor => "password".to_owned(),
+            Taken::Unreadable => {
+                refused(tx, "code that cannot be checked");
+                return Ok(Err(Proof::Unreadable));
+            }
             Taken::Used => {
                 refused(tx, "used code");
                 return Ok(Err(Proof::UsedCode));

@@ -275,6 +275,8 @@ pub enum Finished {
     WrongPasskey,
     /// Their login belongs to another account at the provider by now, or to none there.
     Elsewhere,
+    /// The secret of their app does not open here, so that no code of it can be looked at.
+    Unreadable,
     /// They must begin again: it took too long, or something about their login was changed meanwhile.
     Over,
 }
@@ -304,6 +306,7 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
                 Taken::Used => return Ok(Finished::Used),
                 Taken::Wrong => return Ok(Finished::Wrong),
                 Taken::NoFactor => return Ok(Finished::Over),
+                Taken::Unreadable => return Ok(Finished::Unreadable),
             },
             Second::Passkey(shown) => {
                 let answer = Answer::second(&hash, shown, browser);

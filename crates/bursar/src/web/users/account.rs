@@ -41,6 +41,8 @@ pub enum Changed {
     UsedCode,
     /// The passkey was not believed.
     WrongPasskey,
+    /// The secret of their app does not open here.
+    Unreadable,
     /// There is none yet, and they must prove first who they are.
     ProveFirst,
     /// The two new ones differ.
@@ -77,6 +79,7 @@ pub async fn change_password(
             Proof::WrongCode => return Ok(Changed::WrongCode),
             Proof::UsedCode => return Ok(Changed::UsedCode),
             Proof::WrongPasskey => return Ok(Changed::WrongPasskey),
+            Proof::Unreadable => return Ok(Changed::Unreadable),
         }
     } else if !is_fresh(session, app.clock.now()) {
         return Ok(Changed::ProveFirst);

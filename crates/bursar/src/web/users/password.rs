@@ -91,6 +91,7 @@ async fn change(
                 .to_owned()
         }
         Changed::WrongPasskey => Language::English.words().passkey_wrong.to_owned(),
+        Changed::Unreadable => Language::English.words().factor_unreadable.to_owned(),
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
         Changed::ProveFirst => "Sign in again, or with a new one-time link first.".to_owned(),
         Changed::NotTheSame => "The two are not the same. Nothing was changed.".to_owned(),
