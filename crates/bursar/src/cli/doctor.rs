@@ -223,7 +223,7 @@ fn other_key() -> Finding {
         Weight::Urgent,
         "key_other",
         "The key file is not the one that encrypted this database, so Bursar does not start.",
-        "Put the right file there. If the key was changed after this database was copied, add the key of that time as another line below. If it is lost for good: `bursar init --key-is-lost`.",
+        "Put the right file there; a Bursar that runs may still have the key, so do not stop it before. If the key was changed after this database was copied, add the key of that time as another line below. If it is lost for good: `bursar init --key-is-lost`.",
     )
 }
 

@@ -61,7 +61,10 @@ pub async fn begin(app: &App, new: &OneKey, by: AtTheMachine<'_>) -> Result<bool
 async fn keep(tx: &mut Tx, app: &App, new: &OneKey, old: &OneKey) -> Result<()> {
     let place = Column::RetiredKey.place(old.id());
     let sealed = new.seal(&app.clock, &place, &old.line());
-    Ok(sealed::retire(tx, old.id(), &sealed, app.clock.now()).await?)
+    // Whoever signs the log holds the check as well, so it has signed none of the rows that come after these.
+    let log_rows = Some(store::counted(tx, "audit").await?);
+    let old = sealed::Retired { id: old.id().to_owned(), sealed, at: app.clock.now(), log_rows };
+    Ok(sealed::retire(tx, &old).await?)
 }
 
 fn note(tx: &mut Tx, at: i64, action: &'static str, key: &OneKey, detail: &serde_json::Value) {

@@ -126,7 +126,7 @@ impl OneKey {
     }
 
     /// The tag of an empty message, under a nonce that follows from what is signed, so that no nonce is used for two messages.
-    pub(super) fn sign(&self, message: &str) -> String {
+    pub fn sign(&self, message: &str) -> String {
         let payload = Payload { msg: b"", aad: message.as_bytes() };
         let tag = self.0.cipher.encrypt(&nonce_of(message), payload).unwrap_or_default();
         tag.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -73,6 +73,8 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
         let seconds = u32::try_from(age.age_us / 1_000_000).unwrap_or(0);
         metrics::gauge!("bursar_loop_age_seconds", "loop" => age.name).set(seconds);
     }
+    let in_file = if app.master_key.is_away() || app.master_key.is_lacking() { 0 } else { 1 };
+    metrics::gauge!("bursar_master_key_in_file").set(in_file);
     let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
