@@ -122,10 +122,10 @@ async fn still_seals(tx: &mut Tx, key: &MasterKey, new: &OneKey) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("master_key_changed", told)))
 }
 
-/// What is not sealed with the new key.
+/// What is not sealed with the new key, or all that is sealed.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Left {
-    /// How many values open with a key from before.
+    /// How many values open with a key that is here.
     pub opens: usize,
     /// How many open with no key that is here.
     pub closed: usize,
@@ -133,13 +133,39 @@ pub struct Left {
     pub named: Vec<String>,
 }
 
+impl Left {
+    /// What does not open, in a sentence; nothing where all of it does.
+    pub fn shut(&self) -> Option<String> {
+        let named = self.named.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+        let more = if self.closed > 10 { " and others" } else { "" };
+        match self.closed {
+            0 => None,
+            1 => Some(format!("1 sealed value opens with no key of the key file: {named}")),
+            many => Some(format!("{many} sealed values open with no key of the key file: {named}{more}")),
+        }
+    }
+}
+
 /// Looks for what is not sealed with a key. What is of use for minutes only and does not open is nobody's.
 pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<Left> {
+    but_for(db, key, &new.head()).await
+}
+
+/// Looks at everything that is sealed, each in its place.
+pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<Left> {
+    but_for(db, key, NO_HEAD).await
+}
+
+/// No value begins with this.
+const NO_HEAD: &str = "v1.________________.";
+
+/// Looks at what does not begin with this head.
+async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<Left> {
     let mut left = Left::default();
     for column in Column::ALL {
         let mut after = String::new();
         loop {
-            let rows = sealed::others(db, column, &new.head(), &after, AT_ONCE).await?;
+            let rows = sealed::others(db, column, head, &after, AT_ONCE).await?;
             let Some((last, _)) = rows.last() else { break };
             after.clone_from(last);
             for (row, value) in &rows {

@@ -124,7 +124,7 @@ fn told(output: &Output, code: i32) -> String {
 }
 
 /// Something of every column: where it lies, and what it says.
-async fn filled(app: &App) -> Vec<(Column, String, String)> {
+pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
     let new = NewPerson {
         email: "kim@example.com".to_owned(),
         name: "Kim".to_owned(),
@@ -181,7 +181,7 @@ async fn filled(app: &App) -> Vec<(Column, String, String)> {
     filled
 }
 
-async fn rows(db: &mut bursar::store::Db, column: Column) -> Vec<(String, String)> {
+pub(crate) async fn rows(db: &mut bursar::store::Db, column: Column) -> Vec<(String, String)> {
     sealed::others(db, column, NO_HEAD, "", 10_000).await.unwrap()
 }
 
