@@ -183,6 +183,125 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     stage.close(Ok(())).await;
 }
 
+async fn cooling_off(stage: &Stage, who: &Actor, hours: u32) -> Result<(), OpsError> {
+    let set = |it: Document| Ok(Document { cooling_off_hours: hours, ..it });
+    settings::save(&stage.world.app, who, None, set).await.map(drop)
+}
+
+/// A company with a limit of 100.00, a cooling-off of 72 hours and something paid: its safeguards are guarded.
+async fn paid_once(name: &str) -> (Stage, Actor, Actor) {
+    let mut stage = Stage::open(name, 614).await;
+    let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
+    batch_limit(&stage, &pat, "100.00").await.unwrap();
+    cooling_off(&stage, &pat, 72).await.unwrap();
+    for line in [
+        "partner ana paypal ana@example.com",
+        "later 4 days",
+        "reward R1 ana 10.00 approved",
+        "batch B1 R1",
+        "pay B1",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    stage.one("live 1 minute").await.unwrap();
+    (stage, pat, kim)
+}
+
+#[tokio::test]
+async fn requests_about_different_settings_wait_side_by_side() {
+    let (stage, pat, kim) = paid_once("second_beside").await;
+    assert!(is_written_down(&batch_limit(&stage, &pat, "500.00").await));
+    assert!(is_written_down(&cooling_off(&stage, &pat, 71).await));
+    assert!(is_written_down(&cooling_off(&stage, &kim, 70).await));
+    stage.world.pass(DAY);
+    batch_limit(&stage, &pat, "500.00").await.unwrap();
+    cooling_off(&stage, &pat, 71).await.unwrap();
+    // What a setting was when it was asked for is past: from here on it would be something else.
+    assert!(is_written_down(&cooling_off(&stage, &kim, 70).await));
+    // Somebody else's save takes back what was asked for, one's own of something else does not.
+    assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
+    cooling_off(&stage, &kim, 100).await.unwrap();
+    stage.world.pass(DAY);
+    assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
+    cooling_off(&stage, &pat, 200).await.unwrap();
+    stage.world.pass(DAY);
+    batch_limit(&stage, &pat, "600.00").await.unwrap();
+    // Nor is what was made stronger since undone by an old request, whoever made it so.
+    assert!(is_written_down(&batch_limit(&stage, &pat, "700.00").await));
+    batch_limit(&stage, &pat, "50.00").await.unwrap();
+    stage.world.pass(DAY);
+    assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
+    assert!(is_written_down(&batch_limit(&stage, &pat, "700.00").await));
+    stage.close(Ok(())).await;
+}
+
+const MINUTE: i64 = 60_000_000;
+
+#[tokio::test]
+async fn whoever_has_just_mistyped_a_stricter_limit_puts_it_back() {
+    let (stage, pat, kim) = paid_once("second_slip").await;
+    let told = told_of_safeguards(&stage).await.len();
+    batch_limit(&stage, &pat, "10.00").await.unwrap();
+    // Nobody else, not to anything else, and not together with something else.
+    assert!(is_written_down(&batch_limit(&stage, &kim, "100.00").await));
+    assert!(is_written_down(&batch_limit(&stage, &pat, "100.01").await));
+    let limits = serde_json::json!({ "per_batch": [{ "value": "100.00", "currency": "USD" }] });
+    let both = |it: Document| Ok(Document { limits: limits.clone(), cooling_off_hours: 71, ..it });
+    assert!(is_written_down(&settings::save(&stage.world.app, &pat, None, both).await.map(drop)));
+    stage.world.pass(14 * MINUTE);
+    batch_limit(&stage, &pat, "100.00").await.unwrap();
+    let all = told_of_safeguards(&stage).await;
+    assert_eq!((all.len() - told, all.last().copied()), (4, Some("done")), "all administrators hear of it");
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let filter =
+        bursar::store::audit::Filter { subject: Some("settings:payout".to_owned()), ..Default::default() };
+    let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
+    assert!(rows.iter().any(|row| row.action == "safeguards_put_back"), "{rows:?}");
+    drop(db);
+    // Once, and while it is a slip.
+    assert!(is_written_down(&batch_limit(&stage, &pat, "101.00").await));
+    batch_limit(&stage, &pat, "10.00").await.unwrap();
+    stage.world.pass(15 * MINUTE);
+    assert!(is_written_down(&batch_limit(&stage, &pat, "100.00").await));
+    // Not over what somebody else has made of it meanwhile, though it is what it was again.
+    batch_limit(&stage, &pat, "9.00").await.unwrap();
+    batch_limit(&stage, &kim, "8.00").await.unwrap();
+    assert!(is_written_down(&batch_limit(&stage, &pat, "10.00").await));
+    batch_limit(&stage, &kim, "9.00").await.unwrap();
+    assert!(is_written_down(&batch_limit(&stage, &pat, "10.00").await));
+    // The two-person rule is no limit that anybody mistypes.
+    let on = |it: Document| Ok(Document { two_person_release: true, ..it });
+    settings::save(&stage.world.app, &pat, None, on).await.unwrap();
+    assert!(is_written_down(&switch_off(&stage, &pat).await));
+    stage.close(Ok(())).await;
+}
+
+/// After an update the rules may refuse what was saved before it: it protects all the same.
+#[tokio::test]
+async fn what_the_rules_do_not_read_any_more_is_not_weakened_unseen() {
+    let (stage, pat, kim) = paid_once("second_unread").await;
+    let app = &stage.world.app;
+    let (document, version) = settings::read(&mut app.store.read().await.unwrap()).await.unwrap();
+    let vendors = [document.vendors.clone(), vec!["wise".to_owned()]].concat();
+    let text = serde_json::to_string(&Document { vendors, ..document.clone() }).unwrap();
+    let put: bursar::ops::Result<bool> = bursar::transact!(app, |tx| {
+        Ok(bursar::store::settings::put(tx, "payout", &text, version, app.clock.now()).await?)
+    });
+    assert!(put.unwrap());
+    let vendors = document.vendors.clone();
+    let mended = |it: Document| Ok(Document { vendors: vendors.clone(), ..it });
+    let raised = |it: Document| Ok(Document { limits: serde_json::json!({}), ..mended(it)? });
+    assert!(is_written_down(&settings::save(app, &pat, None, raised).await.map(drop)));
+    let new = NewKey::of("nightly", Role::Admin, Scopes::kept("read,settings"));
+    let key = people::make_key(app, &kim.id.to_string(), &new).await.unwrap();
+    let key = people::by_key(app, &key, None).await.unwrap().actor().unwrap();
+    let by_key = settings::save(app, &key, None, raised).await;
+    assert!(matches!(&by_key, Err(OpsError::Refused(why)) if why.code == "person_needed"), "{by_key:?}");
+    // What guards nothing is put right by one person at once.
+    settings::save(app, &pat, None, mended).await.unwrap();
+    stage.close(Ok(())).await;
+}
+
 /// Everybody who is mailed of a login's rights, with where the button leads.
 async fn mailed_of_rights(app: &App, about: &Actor) -> Vec<(String, String)> {
     notices::expand(app, app.clock.now()).await.unwrap();
