@@ -114,10 +114,11 @@ const LOGIN_CHANGED: [Variable; 4] = [
     is("passkeys", "of password: the names of the passkeys that still open the login; else empty"),
     is("date", "the day"),
 ];
-const SAFEGUARD: [Variable; 4] = [
+const SAFEGUARD: [Variable; 5] = [
     is("by", "who weakens it"),
     is("what", "the settings, each with what it was and would be"),
     is("from", "when they can do it alone; empty where it is done"),
+    is("payment", "the payment that holds its payee, where it is about one; else empty"),
     is("date", "the day"),
 ];
 const RIGHTS: [Variable; 9] = [
@@ -299,7 +300,7 @@ fn sample_of(notice: Notice) -> Value {
     }
     if notice == Notice::SafeguardLowered {
         let what = "Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off";
-        return json!({ "what": what, "from": "3 Mar 2026, 09:00 UTC" });
+        return json!({ "what": what, "from": "3 Mar 2026, 09:00 UTC", "payment": "" });
     }
     if notice == Notice::MasterKeyChanged {
         let by = "anna (user id 1000) at the command line";

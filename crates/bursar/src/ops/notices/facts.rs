@@ -460,9 +460,13 @@ fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     let page = format!("{base}/activity");
     // Whoever administered when it was written, and does no more, is no partner either.
     facts.links = (page.clone(), page);
+    let payment = text(detail, "payment");
+    if !payment.is_empty() {
+        facts.links.1 = format!("{base}/transactions/{payment}");
+    }
     let by = isolated(&text(detail, "by")).into_owned();
     let (what, from) = (text(detail, "what"), text(detail, "from"));
-    put(facts, json!({ "by": by, "what": what, "from": from, "date": date(told.at) }));
+    put(facts, json!({ "by": by, "what": what, "from": from, "payment": payment, "date": date(told.at) }));
 }
 
 /// An API key that is new or ends soon. Its name and its maker's are what somebody typed.

@@ -16,7 +16,7 @@ use crate::app::{Actor, App};
 use crate::clock;
 use crate::ops::Result;
 use crate::secrets::token_hash;
-use crate::store::{Tx, audit, mails, outbox, people, settings, transactions};
+use crate::store::{Db, Tx, audit, mails, outbox, people, settings, transactions};
 
 /// What is switched off by two.
 pub struct Rule {
@@ -69,6 +69,15 @@ pub const KEY_ADDRESSES: Rule = Rule {
     field: "addresses",
     label: "The addresses of API keys",
 };
+/// That a payment whose record cannot be read holds its payee.
+const UNREADABLE_HOLD: Rule = Rule {
+    kept: "unreadable_holds_off",
+    action: "unreadable_payment_look_asked",
+    subject: "settings:unreadable_payments",
+    stays: "This payment holds its payee for now",
+    field: "note",
+    label: "",
+};
 /// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
 /// What was asked for so long ago is not meant any more.
@@ -113,6 +122,13 @@ struct Wish<'a> {
     labels: Vec<String>,
     /// A digest of the guarded ones with what they are and would be, so that nothing else can go the same way.
     change: String,
+}
+
+impl Wish<'_> {
+    /// The payment that it is about, if it is about one.
+    fn payment(&self) -> Option<&str> {
+        (self.rule.kept == UNREADABLE_HOLD.kept).then_some(self.change.as_str())
+    }
 }
 
 /// Payout settings: as they are kept, and as the rules read them.
@@ -333,7 +349,7 @@ fn changed(before: &Document, after: &Document) -> Vec<Change> {
     all.filter(|one| one.was != one.is).collect()
 }
 
-/// What somebody may mistype.
+/// What is a number that somebody may mistype, and no switch.
 fn is_limit(field: &str) -> bool {
     field.starts_with("limits.") || ["cooling_off_hours", "typed_total_above"].contains(&field)
 }
@@ -388,6 +404,40 @@ pub async fn not_yet(
     let labels = vec![rule.label.to_owned()];
     let wish = Wish { rule, fields: vec![rule.field], labels, change: change.to_owned() };
     not_yet_of(tx, app, actor, &wish).await
+}
+
+/// Why a payment whose record cannot be read holds its payee still: nobody else has said that they looked, and it is no day
+/// since this one did. Money may go out a second time on one person's word otherwise.
+pub async fn not_yet_of_payment(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    number: &str,
+) -> Result<Option<Refusal>> {
+    let labels = vec![format!("{number}, whose record cannot be read, holds its payee: on → off")];
+    let (rule, fields) = (&UNREADABLE_HOLD, vec![UNREADABLE_HOLD.field]);
+    not_yet_of(tx, app, actor, &Wish { rule, fields, labels, change: number.to_owned() }).await
+}
+
+/// Who has said of such a payment that they looked, and from when on they can end its hold alone.
+pub async fn asked_of_payment(db: &mut Db, number: &str, now: i64) -> Result<Option<(String, i64)>> {
+    let (kept, _) = settings::get(db, UNREADABLE_HOLD.kept).await?.unwrap_or_default();
+    let found = waiting(&kept, &UNREADABLE_HOLD, now).into_iter().find(|one| one.change == number);
+    Ok(found.map(|one| (one.by, one.at + ALONE_AFTER_US)))
+}
+
+/// Forgets that somebody has said so; whether somebody had.
+pub async fn forget_of_payment(tx: &mut Tx, number: &str, now: i64) -> Result<bool> {
+    let rule = &UNREADABLE_HOLD;
+    let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
+    let mut all = waiting(&kept, rule, now);
+    let before = all.len();
+    all.retain(|one| one.change != number);
+    if all.len() == before {
+        return Ok(false);
+    }
+    keep(tx, rule, &all, version, now).await?;
+    Ok(true)
 }
 
 async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> Result<Option<Refusal>> {
@@ -465,11 +515,12 @@ async fn keep(tx: &mut Tx, rule: &Rule, all: &[Asked], version: i64, now: i64) -
     }
 }
 
-/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done. Who administers is looked
-/// up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
+/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done. Who administers is
+/// looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
 async fn tell(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>, from: Option<i64>) -> Result<()> {
     let (to, what) = (mails::administrators(tx).await?, wish.labels.join(", "));
-    let detail = json!({ "to": to, "by": actor.name, "what": what, "from": from.map(clock::told) });
+    let (from, payment) = (from.map(clock::told), wish.payment());
+    let detail = json!({ "to": to, "by": actor.name, "what": what, "from": from, "payment": payment });
     let notice = (Notice::SafeguardLowered, wish.rule.subject.to_owned(), detail.to_string());
     outbox::write(tx, &app.clock, app.clock.now(), [notice]).await?;
     Ok(())

@@ -8,9 +8,10 @@ use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, batches};
-use bursar::store::mails;
+use bursar::store::{mails, rewards};
 use payout::access::Role;
 use payout::eligibility::Code;
+use payout::ids::RewardId;
 use payout::notice::Notice;
 use payout::scope::Scopes;
 
@@ -83,6 +84,30 @@ async fn a_release_ends_with_whoever_gave_it() {
     team::change_role(&stage.world.app, &pat, theirs.id, Role::Preparer).await.unwrap();
     stage.one("refuse release_needs_other_person pay B1").await.unwrap();
     team::change_role(&stage.world.app, &pat, theirs.id, Role::Payer).await.unwrap();
+    for line in ["pay B1", "live 1 minute", "expect ana success"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
+
+/// Whoever enters a reward writes the day it was earned, and may end its hold by that. Where two are asked for that pays nobody: the
+/// payout is released by somebody else all the same, and where they are not, one person may pay anything.
+#[tokio::test]
+async fn whoever_ends_a_hold_by_the_day_they_enter_pays_nobody_alone() {
+    let mut stage = prepared("second_hold").await;
+    let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
+    let backdated = "UPDATE reward SET earned_on = '1990-01-01', held_until = created_at - 1";
+    crate::world::run(&stage.world.app.config.database_url, backdated.to_owned()).await;
+    let mut database = crate::nodes::beside(&stage.world).await;
+    let id = crate::nodes::text(&mut database, "SELECT id FROM reward").await;
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let found = rewards::named(&mut db, &[RewardId::parse(&id).unwrap()]).await.unwrap();
+    assert!(bursar::ops::rewards::hold_was_over(&found[0].entered));
+    drop(db);
+    let done = releases(&stage, &pat).await;
+    assert!(needs_other(&done), "{done:?}");
+    stage.one("refuse release_needs_other_person pay B1").await.unwrap();
+    releases(&stage, &kim).await.unwrap();
     for line in ["pay B1", "live 1 minute", "expect ana success"] {
         stage.one(line).await.unwrap();
     }
