@@ -41,7 +41,7 @@ use guard::{Door, enter, gate};
 use kit::event_writer::Intake;
 use kit::login_limit::Tries;
 use kit::problem::Fault;
-use kit::refused::Refusals;
+use kit::refused::{Answers, Refusals};
 use kit::request_limit::Requests;
 pub use kit::route::{Need, Route};
 use kit::route::{Shared, Web};
@@ -103,6 +103,7 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
         tries: Tries::default(),
         requests,
         refusals: Refusals::default(),
+        answers: Answers::default(),
         heavy: Arc::new(Turns::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
         description,
     });

@@ -1,6 +1,9 @@
 //! The program as a service of a machine: what its manager is told, where its secrets lie, and what is not in what is installed.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -98,6 +101,46 @@ fn the_manager_is_told_that_it_works_lives_and_stops() {
     let asked = Command::new("kill").args(["-TERM", &started.child.id().to_string()]).status().unwrap();
     assert!(asked.success());
     started.hears("STOPPING=1");
+}
+
+/// The disk of the log is full, or whoever collects it has gone: Bursar answers, and its loops go on.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    for full in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = bursar(folder.path());
+        command.args(["serve", &format!("--listen={address}")]).stdout(Stdio::null());
+        command.stderr(match full {
+            true => File::options().write(true).open("/dev/full").unwrap().into(),
+            false => Stdio::piped(),
+        });
+        let mut child = command.spawn().unwrap();
+        drop(child.stderr.take());
+        let ask = |path: &str| -> Option<String> {
+            let mut stream = TcpStream::connect(address).ok()?;
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).ok()?;
+            Some(answer.split("\r\n").next().unwrap_or_default().to_owned())
+        };
+        let ready = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(200));
+            ask("/readyz").is_some_and(|answer| answer.contains("200"))
+        });
+        assert!(ready, "it came up");
+        // Each is a line that cannot be written.
+        for _ in 0..5 {
+            assert!(ask("/api/v1/rewards").unwrap().contains("401"));
+            assert!(ask("/nothing").unwrap().contains("404"));
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(ask("/readyz").unwrap().contains("200"), "the loops go round");
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 const SECRETS: [(&str, &str); 4] = [
