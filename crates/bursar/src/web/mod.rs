@@ -25,6 +25,7 @@ mod rewards;
 mod safe_mode;
 mod search;
 mod settings;
+#[cfg(feature = "demo")]
 mod styleguide;
 mod users;
 mod webhooks;
@@ -69,6 +70,7 @@ pub fn table() -> Vec<Route> {
         search::routes(),
         exports::routes(),
         safe_mode::routes(),
+        #[cfg(feature = "demo")]
         styleguide::routes(),
         webhooks::routes(),
         health::routes(),

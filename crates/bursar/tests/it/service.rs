@@ -227,6 +227,37 @@ fn a_secret_lies_in_a_file_of_its_own() {
     }
 }
 
+/// What is installed advises no command that it does not have, and serves no page that is for whoever builds pages.
+#[test]
+fn what_is_installed_speaks_of_no_simulator() {
+    let mut found = 0;
+    for file in crate::source::files(&[".rs", ".html"]) {
+        let path = file.path.as_str();
+        if !path.contains("crates/bursar/src/")
+            || path.contains("/cli/demo")
+            || path.contains("/cli/simulator")
+        {
+            continue;
+        }
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (place, line) in lines.iter().enumerate() {
+            if line.contains("`bursar simulator`") && !line.trim_start().starts_with("//") {
+                found += 1;
+                let before = &lines[place.saturating_sub(2)..place];
+                assert!(
+                    before.iter().any(|line| line.contains("cfg!(feature = \"demo\")")),
+                    "{path}: {line}"
+                );
+            }
+            if line.contains("styleguide::routes()") || line.starts_with("mod styleguide") {
+                found += 1;
+                assert!(lines[place - 1].contains("#[cfg(feature = \"demo\")]"), "{path}: {line}");
+            }
+        }
+    }
+    assert_eq!(found, 3);
+}
+
 #[test]
 fn what_is_installed_plays_no_vendor() {
     let tree = |arguments: &[&str]| {
