@@ -114,9 +114,11 @@ notices! {
     /// Somebody signed in with the identity provider for the first time: their login was linked to their identity
     /// there.
     LoginLinked = "login_linked", [Named], "Login linked to the provider";
-    /// The identity provider linked a login, created one, or gave it another role or none.
-    LoginByProvider = "login_by_provider", [Admins], "Login changed by the provider";
-    /// Somebody lowered a safeguard, or asked to.
+    /// The provider that people sign in with has linked a login, made one, or given it another role or none.
+    LoginByProvider = "login_by_provider", [Admins, Named], "Login changed by the provider";
+    /// Somebody who moves money or lets people in has another role, was shut out or may sign in again.
+    RightsChanged = "rights_changed", [Admins, Named], "Rights of a login changed";
+    /// Somebody weakened a safeguard, or wants to.
     SafeguardLowered = "safeguard_lowered", [Admins, Named], "Safeguard lowered";
     /// Somebody created an API key.
     ApiKeyMade = "api_key_made", [Admins], "API key made";
@@ -157,10 +159,11 @@ impl Notice {
         matches!(self, Self::RewardApproved | Self::RewardRejected)
     }
 
-    /// Whether its text is fixed: whoever lowers a safeguard must not control how others are notified.
+    /// It is always told in Bursar's own words: whoever weakens a safeguard, or shuts colleagues out, must not choose how
+    /// others are told.
     #[must_use]
     pub fn is_fixed(self) -> bool {
-        matches!(self, Self::SafeguardLowered | Self::MasterKeyChanged)
+        matches!(self, Self::RightsChanged | Self::SafeguardLowered | Self::MasterKeyChanged)
     }
 
     /// Whether it contains a link that only its recipient may follow.

@@ -15,7 +15,7 @@ use crate::backup::{self, Manifest};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::ops::backups::{self, Taken};
-use crate::ops::{epoch, master_key};
+use crate::ops::{epoch, key_rotation, master_key};
 use crate::secrets::MasterKey;
 use crate::store::{Store, copy, put_back};
 
@@ -248,7 +248,10 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
         Some(key) => {
             let asks = asks.map_err(words)?;
             if asks.opens_with(&key) {
-                return Ok(());
+                let Some(shut) = shut(url, &key).await? else { return Ok(()) };
+                return Err(Failure(format!(
+                    "the backup of {made} is whole, and can be restored with the key in {file}, but {shut}. {OTHER_KEYS} Nothing was changed."
+                )));
             }
             let called = asks.id().map(|id| format!(" ({id})")).unwrap_or_default();
             Err(Failure(format!(
@@ -264,10 +267,28 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
     }
 }
 
+const OTHER_KEYS: &str = "If the key was changed at that time, add the other key of it to the file as another line below; `bursar key status` names those that are kept and `bursar key old` writes one. What no key opens is entered again after the restore.";
+
+/// What of all that is sealed does not open. The tables are brought up to date for that: they are a copy's.
+async fn shut(url: &str, key: &MasterKey) -> Result<Option<String>, Failure> {
+    let store = Store::open(url).await.map_err(|error| {
+        Failure(format!("the backup's tables cannot be brought up to date: {error}. Nothing was changed."))
+    })?;
+    let all = key_rotation::all(&mut store.read().await?, key).await?;
+    store.close().await;
+    Ok(all.shut())
+}
+
 async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
     let asks = master_key::asks(store).await.map_err(words)?;
     let key = MasterKey::read(&config.master_key_file).ok().flatten();
-    if !key.is_some_and(|key| asks.opens_with(&key)) {
+    let opens = key.as_ref().filter(|key| asks.opens_with(key));
+    if let Some(key) = opens {
+        let all = key_rotation::all(&mut store.read().await?, key).await?;
+        if let Some(shut) = all.shut() {
+            output::complain(&format!("{shut}. {OTHER_KEYS}"));
+        }
+    } else {
         output::complain(&format!(
             "The key in {} is missing or is not the one that encrypted this backup: put the right one there before you start. If the key was changed since, add the key of that time on a line below.",
             config.master_key_file.display()

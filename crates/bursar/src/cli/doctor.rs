@@ -14,6 +14,7 @@ use crate::mark::{self, Mark};
 use crate::ops::OpsError;
 use crate::ops::checks::{self, Finding, Known, Weight};
 use crate::ops::epoch::{self, Standing};
+use crate::ops::key_rotation::{self, Left};
 use crate::ops::master_key;
 use crate::secrets::{self, MasterKey, OneKey};
 use crate::store::{Store, StoreError, copy};
@@ -174,6 +175,9 @@ async fn examined(
     if schema != store.newest_schema() {
         return Ok(());
     }
+    if let Some(key) = &key {
+        found.extend(shut(&key_rotation::all(&mut store.read().await?, key).await?));
+    }
     found.extend(mark(config, store).await?);
     let known = Known {
         now: clock.now(),
@@ -225,12 +229,20 @@ fn other_key() -> Finding {
     Finding::new(
         Weight::Urgent,
         "key_other",
-        "The key file does not hold the key that encrypted this database, so Bursar does not start.",
-        "Put the right file there. If the key was changed after this database was copied, add the key of that time on a line below. If it is permanently lost, run `bursar init --key-is-lost`.",
+        "The key file is not the one that encrypted this database, so Bursar does not start.",
+        "Put the right file there; a Bursar that runs may still have the key, so do not stop it before. If the key was changed after this database was copied, add the key of that time as another line below. If it is lost for good: `bursar init --key-is-lost`.",
     )
 }
 
-/// A key rotation that was started but not finished.
+/// Some of what is sealed opens with no key, though the check does.
+fn shut(all: &Left) -> Option<Finding> {
+    let remedy = "If their key lies elsewhere (`bursar key status` names those that are kept, `bursar key old` writes one), add it to the key file as another line below and run `bursar key finish`. Otherwise enter these values again.";
+    // Where nothing opens the whole file is another one, which is told by itself.
+    let shut = all.shut().filter(|_| all.opens > 0)?;
+    Some(Finding::new(Weight::Act, "values_shut", format!("{shut}."), remedy))
+}
+
+/// A change of the key that was begun and has not ended.
 fn unfinished(key: &MasterKey, seals: &OneKey) -> Option<Finding> {
     let keys = key.keys();
     let first = keys.first().filter(|_| keys.len() > 1)?;

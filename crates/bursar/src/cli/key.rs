@@ -42,9 +42,9 @@ enum Order {
         #[arg(long)]
         json: bool,
     },
-    /// Rotate the master key: create a new key, re-encrypt everything with it, and remove the old key from the key
-    /// file. Works while the server runs; if interrupted, run it again to continue. Keep a copy of the old key file for
-    /// your backups first
+    /// Change the master key: make another one, seal everything with it, take the old one out of the key file. It works while
+    /// the server runs. When it was stopped, run it again or run finish: both go on where it was. Copy the old key file first,
+    /// for your backups
     Rotate {
         #[command(flatten)]
         config: Config,
@@ -55,6 +55,9 @@ enum Order {
         /// are
         #[arg(long)]
         leave_unreadable: bool,
+        /// Make another key even though the present one is younger than a day
+        #[arg(long)]
+        again: bool,
     },
     /// Continue a rotation that was started, without creating a key; also for other machines with their own copy of the
     /// key file
@@ -80,12 +83,13 @@ enum Order {
 pub(super) async fn run(options: Options) -> Outcome {
     match options.command {
         Order::Status { config, json } => status(&open(config).await?, json).await,
-        Order::Rotate { config, to: Some(to), .. } => prepare(&open(config).await?, &to).await,
-        Order::Rotate { config, to: None, leave_unreadable } => {
-            change(&open(config).await?, true, leave_unreadable).await
+        Order::Rotate { config, to: Some(to), again, .. } => prepare(&open(config).await?, &to, again).await,
+        Order::Rotate { config, to: None, leave_unreadable, again } => {
+            let makes = if again { Makes::Another } else { Makes::One };
+            change(&open(config).await?, makes, leave_unreadable).await
         }
         Order::Finish { config, leave_unreadable } => {
-            change(&open(config).await?, false, leave_unreadable).await
+            change(&open(config).await?, Makes::None, leave_unreadable).await
         }
         Order::Old { config, id, to } => old(&open(config).await?, &id, &to).await,
     }
@@ -123,20 +127,48 @@ async fn sealing(app: &App) -> Result<OneKey, Failure> {
     })
 }
 
-/// Starts a rotation or continues one.
-async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
-    let (mut file, keys) = locked(app)?;
+/// Which key may be made where none waits in the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Makes {
+    None,
+    /// One, unless the present one is new: whoever asks again may not know that the change has ended.
+    One,
+    /// One in any case.
+    Another,
+}
+
+/// A key that has sealed for less than this was made just now.
+const NEW_US: i64 = 24 * 3_600_000_000;
+
+/// Says that the change has ended, where it has just now.
+async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
+    let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
+    let since = retired.first().map(|one| one.at).filter(|at| app.clock.now() - at < NEW_US);
+    let Some(since) = since else { return Ok(false) };
+    output::say(&format!(
+        "The key {} seals since {}, and nothing is left to be done here. Nothing was changed. To change the key once more, add --again.",
+        seals.id(),
+        clock::told(since)
+    ));
+    Ok(true)
+}
+
+/// Changes the key, or goes on with it.
+async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
+    let (mut file, mut keys) = locked(app)?;
     let seals = sealing(app).await?;
-    let first = keys.first().cloned().unwrap_or_else(|| seals.clone());
     let path = app.config.master_key_file.display();
-    let new = if keys.len() > 1 {
-        first
-    } else if may_make {
-        make(app, &mut file, &seals)?
-    } else {
-        output::say(&format!("{path} has one key, {}. There is nothing left to do here.", seals.id()));
-        return Ok(());
-    };
+    if keys.len() < 2 {
+        if makes == Makes::None {
+            output::say(&format!("{path} has one key, {}. Nothing is left to be done here.", seals.id()));
+            return Ok(());
+        }
+        if makes == Makes::One && has_just_ended(app, &seals).await? {
+            return Ok(());
+        }
+        keys = make(app, &mut file, &seals)?;
+    }
+    let new = keys.first().cloned().unwrap_or_else(|| seals.clone());
     refuse_one_from_before(app, &new).await?;
     // The file's writer may have died before syncing it.
     file.make_durable().map_err(|error| {
@@ -144,22 +176,34 @@ async fn change(app: &App, may_make: bool, despite: bool) -> Outcome {
     })?;
     if new != seals {
         everybody_has(app, &new).await?;
+        if !lie_there(app, &keys) {
+            return Err(Failure(format!(
+                "{path} was changed while this ran, so nothing is sealed with the key {}. Look what lies there, then begin again.",
+                new.id()
+            )));
+        }
         let by = system_user();
         key_rotation::begin(app, &new, AtTheMachine(&by)).await.map_err(words)?;
         output::say(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
     }
     seal_all(app, &new).await?;
     end(app, &new, despite).await?;
-    take_out(app, &mut file, &new)?;
+    take_out(app, &mut file, &keys)?;
     app.store.close().await;
     Ok(())
 }
 
-/// Creates a key and writes it to the key file before anything is sealed with it.
-fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<OneKey, Failure> {
-    let new = OneKey::fresh(&app.clock);
+/// Whether these keys still lie in the key file. Whoever puts another file there, as what manages configurations does, asks for
+/// no lock: a key in no file must not seal, and a line that was added must not be written over.
+fn lie_there(app: &App, keys: &[OneKey]) -> bool {
+    key_file::read(&app.config.master_key_file).ok().flatten().as_deref() == Some(keys)
+}
+
+/// Makes a key, and puts it into the key file before anything is sealed with it; answers what lies there now.
+fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<Vec<OneKey>, Failure> {
+    let keys = vec![OneKey::fresh(&app.clock), old.clone()];
     points::pass(Side::Before, "the new key in the key file");
-    file.write(&[new.clone(), old.clone()]).map_err(|error| {
+    file.write(&keys).map_err(|error| {
         Failure(format!(
             "{} cannot be replaced: {error}. Nothing is encrypted with a new key. If the file is mounted read-only, `bursar key rotate --to FILE` writes one to mount in its place.",
             app.config.master_key_file.display()
@@ -167,11 +211,11 @@ fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<OneKey, Failure> {
     })?;
     points::pass(Side::After, "the new key in the key file");
     app.master_key.look_again();
-    Ok(new)
+    Ok(keys)
 }
 
-/// Writes a new key file for an installation whose own is read-only.
-async fn prepare(app: &App, to: &Path) -> Outcome {
+/// Writes a key file for where the one in use cannot be written.
+async fn prepare(app: &App, to: &Path, again: bool) -> Outcome {
     let (_file, keys) = locked(app)?;
     let path = app.config.master_key_file.display();
     if keys.len() > 1 {
@@ -179,6 +223,9 @@ async fn prepare(app: &App, to: &Path) -> Outcome {
     }
     let new = OneKey::fresh(&app.clock);
     let seals = sealing(app).await?;
+    if !again && has_just_ended(app, &seals).await? {
+        return Ok(());
+    }
     key_file::make(to, &[new.clone(), seals]).map_err(|error| {
         Failure(format!("{} cannot be created: {error}. Nothing was changed.", to.display()))
     })?;
@@ -194,7 +241,7 @@ async fn prepare(app: &App, to: &Path) -> Outcome {
 /// Refuses a retired key: going back to one is never intended.
 async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
-    if retired.iter().all(|(id, _, _)| id != new.id()) {
+    if retired.iter().all(|one| one.id != new.id()) {
         return Ok(());
     }
     Err(Failure(format!(
@@ -286,10 +333,17 @@ async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
     }
 }
 
-/// Removes the old keys from the key file.
-fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
+/// Takes the old keys, which lie there behind the first, out of the key file.
+fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     let path = app.config.master_key_file.display();
+    let Some(new) = keys.first() else { return Ok(()) };
     points::pass(Side::Before, "the old key out of the key file");
+    if !lie_there(app, keys) {
+        return Err(Failure(format!(
+            "everything is sealed with the key {}. {path} was changed while this ran, so it is left as it is. See that this key lies there, then run `bursar key finish`.",
+            new.id()
+        )));
+    }
     file.write(std::slice::from_ref(new)).map_err(|error| {
         Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. Run this again, or remove every line but the first by hand.", new.id()))
     })?;
@@ -304,11 +358,11 @@ fn take_out(app: &App, file: &mut Locked, new: &OneKey) -> Outcome {
 /// Writes a retired key to a file.
 async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
-    let Some((_, _, kept)) = retired.into_iter().find(|(known, _, _)| known == id) else {
-        return Err(Failure(format!("no earlier key is called {id:?}. `bursar key status` lists them.")));
+    let Some(kept) = retired.into_iter().find(|one| one.id == id) else {
+        return Err(Failure(format!("no key from before is called {id:?}. `bursar key status` lists them.")));
     };
-    let Some(kept) = kept else {
-        return Err(Failure(format!("the key {id} is stored, but no key in the key file decrypts it.")));
+    let Some(kept) = kept.key else {
+        return Err(Failure(format!("the key {id} is kept, and does not open with a key of the key file.")));
     };
     key_rotation::note_written(app, &kept, AtTheMachine(&system_user())).await.map_err(words)?;
     app.store.close().await;
@@ -327,7 +381,7 @@ async fn status(app: &App, json: bool) -> Outcome {
     if json {
         let retired: Vec<serde_json::Value> = retired
             .iter()
-            .map(|(id, at, opens)| serde_json::json!({ "id": id, "retired_at": clock::rfc3339(*at), "opens": opens.is_some() }))
+            .map(|one| serde_json::json!({ "id": one.id, "retired_at": clock::rfc3339(one.at), "opens": one.key.is_some() }))
             .collect();
         let told = serde_json::json!({ "seals": seals.id(), "file": in_file, "retired": retired });
         output::json(&told);
@@ -335,7 +389,7 @@ async fn status(app: &App, json: bool) -> Outcome {
     }
     output::say(&format!("The key {} encrypts.", seals.id()));
     for (place, id) in in_file.iter().enumerate().filter(|(_, id)| **id != seals.id()) {
-        let is_new = place == 0 && retired.iter().all(|(known, _, _)| known != id);
+        let is_new = place == 0 && retired.iter().all(|one| one.id != **id);
         output::say(&match is_new {
             true => format!(
                 "The key {id} is in the key file, but encrypts nothing yet: `bursar key rotate` continues."
@@ -345,9 +399,9 @@ async fn status(app: &App, json: bool) -> Outcome {
             }
         });
     }
-    for (id, at, opens) in &retired {
-        let lost = if opens.is_some() { "" } else { "; no key in the key file decrypts it" };
-        output::say(&format!("The key {id} encrypted until {}{lost}.", clock::told(*at)));
+    for one in &retired {
+        let lost = if one.key.is_some() { "" } else { "; it does not open with a key of the key file" };
+        output::say(&format!("The key {} sealed until {}{lost}.", one.id, clock::told(one.at)));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! The log, on standard error, so that standard output contains results only. It quotes others verbatim, and nothing
-//! they send may end a line or move a terminal's cursor, so in the text format every unprintable character is escaped
-//! here, whoever logs it. Not here: what is logged.
+//! The log, on standard error, so that standard output holds results alone. What others said stands in it word for word, and
+//! so nothing that they say may end a line, move a terminal's cursor or turn the direction of letters: everything that is not
+//! written to be read is escaped here, at the last moment, whoever logs it, in the text format and in that of programs. What
+//! is deliberately not here: what is logged.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -14,11 +15,12 @@ pub(super) fn begin(filter: &str, format: &str) {
     // A full disk or a missing log collector loses lines; without this the library would panic.
     let logs = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let begun = if format == "json" {
-        // The JSON format escapes by itself.
-        logs.with_writer(io::stderr).with_ansi(false).json().try_init()
+        let written = || OneLine { to: io::stderr(), signs: Signs::Json };
+        logs.with_writer(written).with_ansi(false).json().try_init()
     } else {
         let colours = io::stderr().is_terminal();
-        let written = move || OneLine { to: io::stderr(), colours };
+        let signs = if colours { Signs::Coloured } else { Signs::Plain };
+        let written = move || OneLine { to: io::stderr(), signs };
         logs.with_writer(written).with_ansi(colours).compact().try_init()
     };
     if begun.is_err() {
@@ -29,13 +31,22 @@ pub(super) fn begin(filter: &str, format: &str) {
 /// Writes each log record as a single line.
 struct OneLine<W> {
     to: W,
-    /// Pass color escape sequences through; they change only how a line looks.
-    colours: bool,
+    signs: Signs,
+}
+
+/// What is done with signs that are not written to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signs {
+    Plain,
+    /// The words for colours pass: they change how a line looks, and nothing that it says.
+    Coloured,
+    /// JSON has escaped some of them, and writes the others as they are, within its texts alone.
+    Json,
 }
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.to.write_all(escaped(&String::from_utf8_lossy(line), self.colours).as_bytes())?;
+        self.to.write_all(escaped(&String::from_utf8_lossy(line), self.signs).as_bytes())?;
         Ok(line.len())
     }
 
@@ -44,21 +55,25 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// Escapes everything that ends a line, moves the cursor or changes text direction, except the final newline.
-fn escaped(line: &str, colours: bool) -> String {
+/// The same without anything that ends a line, moves a cursor or turns the direction of letters, but for the end of the whole.
+fn escaped(line: &str, signs: Signs) -> String {
     let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
     let mut rest = line;
     let mut out = String::with_capacity(line.len() + 1);
     while let Some(letter) = rest.chars().next() {
-        let colour = if colours { colour_of(rest) } else { 0 };
+        let colour = if signs == Signs::Coloured { colour_of(rest) } else { 0 };
         if colour > 0 {
             out.push_str(&rest[..colour]);
             rest = &rest[colour..];
             continue;
         }
-        match is_read(letter) {
-            true => out.push(letter),
-            false => out.extend(letter.escape_default()),
+        match (is_read(letter), signs) {
+            (true, _) => out.push(letter),
+            (false, Signs::Plain | Signs::Coloured) => out.extend(letter.escape_default()),
+            (false, Signs::Json) => {
+                let units = &mut [0; 2];
+                out.extend(letter.encode_utf16(units).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
         }
         rest = &rest[letter.len_utf8()..];
     }
@@ -70,7 +85,10 @@ fn is_read(letter: char) -> bool {
     let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
         || ('\u{202a}'..='\u{202e}').contains(&letter)
         || ('\u{2066}'..='\u{2069}').contains(&letter);
-    !letter.is_control() && !turns
+    // What has no width and joins nothing, and letters that only tag others.
+    let unseen = matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}')
+        || ('\u{e0000}'..='\u{e007f}').contains(&letter);
+    !letter.is_control() && !turns && !unseen
 }
 
 /// The length of a color escape sequence at the start of a text: `ESC [`, numbers, `m`. Only the ones this log writes
@@ -103,17 +121,18 @@ mod tests {
         }
     }
 
-    /// How an error with this text appears in the log.
-    fn logged(words: &str, colours: bool) -> String {
+    /// What stands in the log where an error has these words.
+    fn logged(words: &str, signs: Signs) -> String {
         let kept = Kept::default();
         let to = kept.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || OneLine { to: to.clone(), colours })
-            .with_ansi(colours)
-            .compact()
-            .finish();
+        let writer = move || OneLine { to: to.clone(), signs };
+        let logs = tracing_subscriber::fmt().with_ansi(signs == Signs::Coloured).with_writer(writer);
+        let subscriber: tracing::Dispatch = match signs {
+            Signs::Json => logs.json().finish().into(),
+            Signs::Plain | Signs::Coloured => logs.compact().finish().into(),
+        };
         let _another = tracing::Dispatch::new(tracing_subscriber::registry());
-        tracing::subscriber::with_default(subscriber, || {
+        tracing::dispatcher::with_default(&subscriber, || {
             tracing::warn!(error = %words, "a vendor said {words}");
             tracing::info!("the next line");
         });
@@ -124,8 +143,8 @@ mod tests {
     #[test]
     fn what_somebody_says_is_no_line_of_its_own() {
         let forged = "no\r\n2026-03-02T09:00:00Z  INFO bursar: paid\u{85}x\u{2028}y\u{1b}[2J\u{202e}\u{7}";
-        for colours in [false, true] {
-            let log = logged(forged, colours);
+        for signs in [Signs::Plain, Signs::Coloured] {
+            let log = logged(forged, signs);
             assert_eq!(log.lines().count(), 2, "{log}");
             assert!(log.ends_with('\n'));
             assert!(log.contains("no\\r\\n2026") || log.contains("no\\\\r\\\\n2026"), "{log}");
@@ -134,20 +153,33 @@ mod tests {
             }
             assert!(!log.contains("\u{1b}[2J"), "{log}");
         }
-        let fine = logged("fine", true);
+        let fine = logged("fine", Signs::Coloured);
         assert!(
             fine.contains("\u{1b}[") && !fine.contains("\\u{1b}"),
             "colours pass where there are some: {fine}"
         );
-        assert!(!logged("\u{1b}[31mred", false).contains('\u{1b}'));
+        assert!(!logged("\u{1b}[31mred", Signs::Plain).contains('\u{1b}'));
+    }
+
+    /// Whoever reads the lines of programs on a terminal sees what they say, and a program reads what was said.
+    #[test]
+    fn what_is_written_for_programs_moves_no_terminal_either() {
+        let forged = "no\n\u{85}\u{9b}2J\u{202e}\u{2028}\u{200b}\u{feff}\u{e0041}\u{7f}Zoë";
+        let log = logged(forged, Signs::Json);
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.chars().all(|letter| letter == '\n' || is_read(letter)), "{log:?}");
+        assert!(log.contains("\\u0085\\u009b2J\\u202e") && log.contains("\\udb40\\udc41"), "{log}");
+        let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        assert_eq!(first["fields"]["error"], forged, "nothing of it is lost");
     }
 
     #[test]
     fn what_is_written_to_be_read_stays_as_it_is() {
         let line = "Zoë paid 12 € to 山田 “now”\n";
-        assert_eq!(escaped(line, false), line);
-        assert_eq!(escaped("a\nb\n", false), "a\\nb\n");
-        assert_eq!(escaped("\u{1b}[31mred\u{1b}[0m\u{1b}[", true), "\u{1b}[31mred\u{1b}[0m\\u{1b}[");
-        assert_eq!(escaped("\u{1b}[8mhidden", true), "\\u{1b}[8mhidden");
+        assert_eq!(escaped(line, Signs::Plain), line);
+        assert_eq!(escaped("a\nb\n", Signs::Plain), "a\\nb\n");
+        let coloured = |line: &str| escaped(line, Signs::Coloured);
+        assert_eq!(coloured("\u{1b}[31mred\u{1b}[0m\u{1b}["), "\u{1b}[31mred\u{1b}[0m\\u{1b}[");
+        assert_eq!(coloured("\u{1b}[8mhidden"), "\\u{1b}[8mhidden");
     }
 }

@@ -1,15 +1,15 @@
 //! The commands `verify` and `brake`, and `audit` with its subcommands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Failure, Outcome, WithJson, open, operator, output, words};
+use crate::app::App;
 use crate::clock;
 use crate::config::Config;
 use crate::ops::brake::{self, Broken};
-use crate::ops::log_signature::{self, Proof, Signature};
-use crate::ops::master_key;
+use crate::ops::log_signature::{self, Proof, Signature, Signer, Signers};
 use crate::ops::safe_mode;
 use crate::ops::verify::{self, Invariant};
 use crate::store::{Db, StoreError, external_ids};
@@ -87,21 +87,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
     };
     let app = open(options.config).await?;
     if let Some(file) = options.proof {
-        let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
-        let read =
-            read.and_then(|text| serde_json::from_str::<Proof>(&text).map_err(|error| error.to_string()));
-        let proof = read.map_err(|why| Failure(format!("{} holds no proof: {why}.", file.display())))?;
-        let mut db = app.store.read().await?;
-        let key = master_key::with_retired(&mut db, &app.master_key).await?;
-        drop(db);
-        app.store.close().await;
-        return match proof.flaw(&key) {
-            None => {
-                output::say(&format!("Row {} is in the activity log, unchanged.", proof.row));
-                Ok(())
-            }
-            Some(flaw) => Err(Failure(format!("The proof does not hold: {flaw}."))),
-        };
+        return proof(&app, &file).await;
     }
     let mut db = app.store.read().await?;
     let mut found = verify::chain(&mut db).await?;
@@ -111,6 +97,38 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
     drop(db);
     app.store.close().await;
     tell(&[found], options.json)
+}
+
+/// Checks a proof, against this database as well where that reaches so far.
+async fn proof(app: &App, file: &Path) -> Outcome {
+    let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let read = read.and_then(|text| serde_json::from_str::<Proof>(&text).map_err(|error| error.to_string()));
+    let proof = read.map_err(|why| Failure(format!("{} holds no proof: {why}.", file.display())))?;
+    let mut db = app.store.read().await?;
+    let signers = Signers::of(&mut db, &app.master_key).await?;
+    let stands_here = proof.stands_here(&mut db).await?;
+    drop(db);
+    app.store.close().await;
+    if let Some(flaw) = proof.flaw(&signers) {
+        return Err(Failure(format!("The proof does not hold: {flaw}.")));
+    }
+    if stands_here == Some(false) {
+        return Err(Failure(format!(
+            "The proof and this database differ: row {} of its activity log is another one. One of the two was changed.",
+            proof.row
+        )));
+    }
+    output::say(&format!("Row {} was in the activity log, and is as it was.", proof.row));
+    if stands_here.is_none() {
+        output::say("The log of this database does not reach so far.");
+    }
+    if let Some(Signer::Before { id, at }) = proof.signer(&signers) {
+        output::say(&format!(
+            "It is signed by the key {id}, which was given up {}. Where somebody else may have that key, go by the database.",
+            clock::told(at)
+        ));
+    }
+    Ok(())
 }
 
 pub(super) async fn sign(options: WithJson) -> Outcome {

@@ -111,10 +111,22 @@ const LOGIN_CHANGED: [Variable; 4] = [
     is("passkeys", "for password: the names of the passkeys that still work; otherwise empty"),
     is("date", "the day"),
 ];
-const SAFEGUARD: [Variable; 4] = [
-    is("by", "who weakens the safeguards"),
-    is("what", "the settings, each with its old and new value"),
-    is("from", "when they can confirm it alone; empty if the change is in effect"),
+const SAFEGUARD: [Variable; 5] = [
+    is("by", "who weakens it"),
+    is("what", "the settings, each with what it was and would be"),
+    is("from", "when they can do it alone; empty where it is done"),
+    is("payment", "the payment that holds its payee, where it is about one; else empty"),
+    is("date", "the day"),
+];
+const RIGHTS: [Variable; 9] = [
+    is("for_partner", "true in the mail of whoever it is about, false in that of the administrators"),
+    is("what", "role, shut_out or let_in"),
+    is("by", "who did it"),
+    is("whose", "the name of whoever signs in with the login"),
+    is("address", "the address they sign in with"),
+    is("role", "their role now"),
+    is("old", "of role: the one before; else empty"),
+    is("from", "when they count where two persons are needed, if they do newly; else empty"),
     is("date", "the day"),
 ];
 const FACTOR_RESET: [Variable; 5] = [
@@ -180,6 +192,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             &[&[is("provider", "the address of the provider they signed in with"), is("date", "the day")]]
         }
         Notice::LoginByProvider => &[&BY_PROVIDER],
+        Notice::RightsChanged => &[&RIGHTS],
         Notice::SafeguardLowered => &[&SAFEGUARD],
         Notice::ApiKeyMade => &[&KEY, &KEY_MADE],
         Notice::ApiKeyEnds => &[&KEY, &KEY_ENDS],
@@ -279,9 +292,12 @@ fn sample_of(notice: Notice) -> Value {
         let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
         return json!({ "broken": [told], "stopped": true });
     }
+    if notice == Notice::RightsChanged {
+        return json!({ "what": "role", "old": "Preparer", "from": "3 Mar 2026, 09:00 UTC" });
+    }
     if notice == Notice::SafeguardLowered {
         let what = "Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off";
-        return json!({ "what": what, "from": "3 Mar 2026, 09:00 UTC" });
+        return json!({ "what": what, "from": "3 Mar 2026, 09:00 UTC", "payment": "" });
     }
     if notice == Notice::MasterKeyChanged {
         let by = "anna (user id 1000) at the command line";

@@ -6,7 +6,7 @@ use payout::money::Vendor;
 use payout::transaction::State;
 
 use super::verify::CHAIN;
-use super::{backups, brake, nodes, safe_mode};
+use super::{backups, brake, master_key, nodes, safe_mode};
 use crate::clock;
 use crate::pulse::Age;
 use crate::store::transactions::{self, Filter};
@@ -91,6 +91,11 @@ pub fn database_away() -> Finding {
         "The database does not answer, so Bursar accepts nothing. What it accepted before is safe.",
         "Check that it runs and can be reached at BURSAR_DATABASE_URL.",
     )
+}
+
+/// The key that the database is sealed with is known to this process, and lies in the key file no more.
+pub fn key_away() -> Finding {
+    Finding::new(Weight::Urgent, "key_away", master_key::NOT_IN_FILE, master_key::PUT_IT_BACK)
 }
 
 /// The loops of this process that have not finished a pass in time.

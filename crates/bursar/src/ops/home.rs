@@ -222,6 +222,7 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     }
     if may(Permission::Administer) || may(Permission::Audit) {
         home.findings = checks::of_database(db, &known).await?;
+        home.findings.extend(app.master_key.is_away().then(checks::key_away));
         home.findings.retain(|one| !TOLD_ELSEWHERE.contains(&one.code));
         home.findings.sort_by_key(|one| one.weight);
     }

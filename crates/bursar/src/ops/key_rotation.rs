@@ -62,7 +62,10 @@ pub async fn begin(app: &App, new: &OneKey, by: AtTheMachine<'_>) -> Result<bool
 async fn keep(tx: &mut Tx, app: &App, new: &OneKey, old: &OneKey) -> Result<()> {
     let place = Column::RetiredKey.place(old.id());
     let sealed = new.seal(&app.clock, &place, &old.line());
-    Ok(sealed::retire(tx, old.id(), &sealed, app.clock.now()).await?)
+    // Whoever signs the log holds the check as well, so it has signed none of the rows that come after these.
+    let log_rows = Some(store::counted(tx, "audit").await?);
+    let old = sealed::Retired { id: old.id().to_owned(), sealed, at: app.clock.now(), log_rows };
+    Ok(sealed::retire(tx, &old).await?)
 }
 
 fn note(tx: &mut Tx, at: i64, action: &'static str, key: &OneKey, detail: &serde_json::Value) {
@@ -121,10 +124,10 @@ async fn still_seals(tx: &mut Tx, key: &MasterKey, new: &OneKey) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("master_key_changed", told)))
 }
 
-/// The values that are not sealed with the new key.
+/// What is not sealed with the new key, or all that is sealed.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Left {
-    /// How many values open with an older key.
+    /// How many values open with a key that is here.
     pub opens: usize,
     /// How many open with no available key.
     pub closed: usize,
@@ -132,14 +135,39 @@ pub struct Left {
     pub named: Vec<String>,
 }
 
-/// Finds the values that are not sealed with the new key. Ignores unreadable values in columns that hold data for minutes
-/// only.
+impl Left {
+    /// What does not open, in a sentence; nothing where all of it does.
+    pub fn shut(&self) -> Option<String> {
+        let named = self.named.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+        let more = if self.closed > 10 { " and others" } else { "" };
+        match self.closed {
+            0 => None,
+            1 => Some(format!("1 sealed value opens with no key of the key file: {named}")),
+            many => Some(format!("{many} sealed values open with no key of the key file: {named}{more}")),
+        }
+    }
+}
+
+/// Looks for what is not sealed with a key. What is of use for minutes only and does not open is nobody's.
 pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<Left> {
+    but_for(db, key, &new.head()).await
+}
+
+/// Looks at everything that is sealed, each in its place.
+pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<Left> {
+    but_for(db, key, NO_HEAD).await
+}
+
+/// No value begins with this.
+const NO_HEAD: &str = "v1.________________.";
+
+/// Looks at what does not begin with this head.
+async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<Left> {
     let mut left = Left::default();
     for column in Column::ALL {
         let mut after = String::new();
         loop {
-            let rows = sealed::others(db, column, &new.head(), &after, AT_ONCE).await?;
+            let rows = sealed::others(db, column, head, &after, AT_ONCE).await?;
             let Some((last, _)) = rows.last() else { break };
             after.clone_from(last);
             for (row, value) in &rows {

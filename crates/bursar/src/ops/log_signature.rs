@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{OpsError, Result, master_key};
 use crate::app::App;
 use crate::clock;
-use crate::secrets::MasterKey;
+use crate::secrets::{MasterKey, OneKey};
 use crate::store::{self, Db, StoreError, audit, outbox};
 use crate::transact;
 
@@ -36,7 +36,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    fn of(key: &MasterKey, rows: i64, last: String, root: String) -> Self {
+    fn of(key: &OneKey, rows: i64, last: String, root: String) -> Self {
         let tag = key.sign(&message(rows, &last, &root));
         Self { rows, last, root, tag }
     }
@@ -49,9 +49,61 @@ impl Signature {
         parts.next().is_none().then_some(Self { rows, last, root, tag })
     }
 
-    /// Whether it was made with this key and is unchanged.
-    pub fn is_genuine(&self, key: &MasterKey) -> bool {
-        key.has_signed(&message(self.rows, &self.last, &self.root), &self.tag)
+    /// Who has made it, where nothing in it was changed since.
+    pub fn signer(&self, signers: &Signers) -> Signer {
+        let message = message(self.rows, &self.last, &self.root);
+        let Some(key) = signers.keys.signer(&message, &self.tag) else { return Signer::Nobody };
+        match signers.given_up.iter().find(|given_up| given_up.id == key.id()) {
+            None => Signer::Present,
+            Some(given_up) if given_up.log_rows.is_some_and(|rows| self.rows > rows) => Signer::TooLate,
+            Some(given_up) => Signer::Before { id: given_up.id.clone(), at: given_up.at },
+        }
+    }
+}
+
+/// Whoever may have signed the log: the keys in the key file, and those that were given up, each as far as the log reached
+/// then. A key is given up because somebody else may have it.
+pub struct Signers {
+    keys: MasterKey,
+    given_up: Vec<master_key::Retired>,
+}
+
+impl Signers {
+    /// Those whom the database knows.
+    pub async fn of(db: &mut Db, key: &MasterKey) -> store::Result<Self> {
+        let given_up = master_key::retired(db, key).await?;
+        Ok(Self { keys: key.with(given_up.iter().filter_map(|one| one.key.clone())), given_up })
+    }
+
+    /// These keys and none from before.
+    pub fn only(keys: MasterKey) -> Self {
+        Self { keys, given_up: Vec::new() }
+    }
+}
+
+/// Who has made a signature.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Signer {
+    /// The key of this installation.
+    Present,
+    /// A key that was given up at this time.
+    Before { id: String, at: i64 },
+    /// A key that was given up, and these are more rows than the log had then: whoever has found that key made it.
+    TooLate,
+    /// No key of this installation.
+    Nobody,
+}
+
+impl Signer {
+    /// Why it proves nothing, where it does not; in words for whoever checks it.
+    fn flaw(&self) -> Option<&'static str> {
+        match self {
+            Self::Present | Self::Before { .. } => None,
+            Self::TooLate => {
+                Some("the signature was made with a key that was given up before the log had so many rows")
+            }
+            Self::Nobody => Some("the signature was not made with this installation's key, or was changed"),
+        }
     }
 }
 
@@ -180,16 +232,26 @@ async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
 
 /// Signs the current extent of the log.
 pub async fn sign(app: &App) -> Result<Signature> {
-    let mut db = app.store.read().await?;
-    master_key::follow(&mut db, &app.master_key).await?;
-    let rows = store::counted(&mut db, "audit").await?;
-    let (tree, last) = grown(&mut db, rows).await?;
-    Ok(Signature::of(&app.master_key, rows, last, hex(&tree.root())))
+    let (key, rows) = signed_by(app).await?;
+    let (tree, last) = grown(&mut app.store.read().await?, rows).await?;
+    Ok(Signature::of(&key, rows, last, hex(&tree.root())))
+}
+
+/// The key that signs now, and how many rows the log has. Nobody changes the key between the two.
+async fn signed_by(app: &App) -> Result<(OneKey, i64)> {
+    transact!(app, |tx| {
+        let key = master_key::hold(tx, &app.master_key).await?;
+        Ok((key, store::counted(tx, "audit").await?))
+    })
 }
 
 /// Signs the log once a day, and records the signature outside the database.
 pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
     let name = Notice::LogSigned.as_str();
+    // Another process has the key that signs.
+    if app.master_key.is_lacking() {
+        return Ok(());
+    }
     let told = outbox::last_told(&mut app.store.read().await?, name, "").await?;
     if told.is_some_and(|last| last + DAY_US > now) {
         return Ok(());
@@ -214,10 +276,8 @@ pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
 
 /// How the log differs from a signature, which may be from a retired key; `None` if it matches.
 pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> store::Result<Option<String>> {
-    if !signed.is_genuine(&master_key::with_retired(db, key).await?) {
-        return Ok(Some(
-            "the signature was not made with this installation's key, or was changed".to_owned(),
-        ));
+    if let Some(flaw) = signed.signer(&Signers::of(db, key).await?).flaw() {
+        return Ok(Some(flaw.to_owned()));
     }
     let (tree, last) = grown(db, signed.rows).await?;
     if tree.leaves < signed.rows {
@@ -251,9 +311,8 @@ pub struct Proof {
 /// # Errors
 /// [`OpsError::Missing`] if there is no such row.
 pub async fn prove(app: &App, row: i64) -> Result<Proof> {
+    let (key, rows) = signed_by(app).await?;
     let mut db = app.store.read().await?;
-    master_key::follow(&mut db, &app.master_key).await?;
-    let rows = store::counted(&mut db, "audit").await?;
     let found = match row {
         1.. => audit::rows(&mut db, row - 1, 1).await?.pop().filter(|found| found.seq == row),
         _ => None,
@@ -264,7 +323,7 @@ pub async fn prove(app: &App, row: i64) -> Result<Proof> {
     if place >= leaves.len() {
         return Err(OpsError::Internal(StoreError::Corrupt("the activity log has gaps".to_owned())));
     }
-    let signature = Signature::of(&app.master_key, rows, last, hex(&root(&leaves)));
+    let signature = Signature::of(&key, rows, last, hex(&root(&leaves)));
     Ok(Proof {
         row,
         at: found.at,
@@ -279,16 +338,20 @@ pub async fn prove(app: &App, row: i64) -> Result<Proof> {
 }
 
 impl Proof {
-    /// Why the proof is invalid; `None` if it is valid. For proofs by retired keys, pass the keys from
-    /// `master_key::with_retired`.
-    pub fn flaw(&self, key: &MasterKey) -> Option<&'static str> {
-        let Some(signed) = Signature::parse(&self.signature) else {
-            return Some("its signature cannot be read");
-        };
-        if !signed.is_genuine(key) {
-            return Some("its signature was not made with this installation's key");
-        }
-        let row = audit::Row {
+    /// Who has signed it; `None` where that cannot be read.
+    pub fn signer(&self, signers: &Signers) -> Option<Signer> {
+        Signature::parse(&self.signature).map(|signed| signed.signer(signers))
+    }
+
+    /// Whether this database has the very row; `None` where its log does not reach so far.
+    pub async fn stands_here(&self, db: &mut Db) -> store::Result<Option<bool>> {
+        let there = audit::rows(db, self.row.saturating_sub(1), 1).await?.pop();
+        let there = there.filter(|there| there.seq == self.row);
+        Ok(there.map(|there| there.hash == self.told().computed_hash()))
+    }
+
+    fn told(&self) -> audit::Row {
+        audit::Row {
             seq: self.row,
             at: self.at,
             actor: self.actor.clone(),
@@ -297,11 +360,23 @@ impl Proof {
             detail: self.detail.clone(),
             previous_hash: self.previous_hash.clone(),
             hash: String::new(),
+        }
+    }
+
+    /// Why it proves nothing; `None` where it holds.
+    pub fn flaw(&self, signers: &Signers) -> Option<&'static str> {
+        let Some(signed) = Signature::parse(&self.signature) else {
+            return Some("its signature cannot be read");
         };
+        if let Some(flaw) = signed.signer(signers).flaw() {
+            return Some(flaw);
+        }
         let places = (usize::try_from(self.row - 1), usize::try_from(signed.rows));
         let beside: Option<Vec<Hash>> = self.path.iter().map(|one| unhex(one)).collect();
         let reached = match (places, beside) {
-            ((Ok(place), Ok(rows)), Some(beside)) => climb(leaf(&row.computed_hash()), place, rows, &beside),
+            ((Ok(place), Ok(rows)), Some(beside)) => {
+                climb(leaf(&self.told().computed_hash()), place, rows, &beside)
+            }
             _ => None,
         };
         let holds = reached.is_some_and(|root| hex(&root) == signed.root);
@@ -347,15 +422,35 @@ mod tests {
 
     #[test]
     fn a_signature_is_read_as_it_is_written_and_holds_for_one_key() {
-        let (key, other) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
-        let signed = Signature::of(&key, 12, "ab".to_owned(), "cd".to_owned());
+        let key = Signers::only(MasterKey::new([7; 32]));
+        let other = Signers::only(MasterKey::new([8; 32]));
+        let signed = Signature::of(&OneKey::new([7; 32]), 12, "ab".to_owned(), "cd".to_owned());
         assert_eq!(Signature::parse(&format!(" {signed}\n")), Some(signed.clone()));
-        assert!(signed.is_genuine(&key) && !signed.is_genuine(&other));
-        assert!(!Signature { rows: 11, ..signed.clone() }.is_genuine(&key));
+        assert_eq!((signed.signer(&key), signed.signer(&other)), (Signer::Present, Signer::Nobody));
+        assert_eq!(Signature { rows: 11, ..signed.clone() }.signer(&key), Signer::Nobody);
         for bad in ["", "12", "12.ab.cd", "x.ab.cd.ef", "12.ab.cd.ef.gh"] {
             assert_eq!(Signature::parse(bad), None, "{bad}");
         }
-        let cut = Signature::parse("12.ab.cd.00").map(|cut| cut.is_genuine(&key));
-        assert_eq!(cut, Some(false));
+        let cut = Signature::parse("12.ab.cd.00").map(|cut| cut.signer(&key));
+        assert_eq!(cut, Some(Signer::Nobody));
+    }
+
+    #[test]
+    fn a_key_that_was_given_up_has_signed_what_was_there_and_no_more() {
+        let given_up = |log_rows| master_key::Retired {
+            id: OneKey::new([7; 32]).id().to_owned(),
+            at: 5,
+            log_rows,
+            key: Some(OneKey::new([7; 32])),
+        };
+        let signed = Signature::of(&OneKey::new([7; 32]), 12, "ab".to_owned(), "cd".to_owned());
+        let before = Signer::Before { id: given_up(None).id, at: 5 };
+        // Also while it still lies in the key file.
+        for keys in [MasterKey::new([8; 32]).with([OneKey::new([7; 32])]), MasterKey::new([7; 32])] {
+            for (log_rows, signer) in [(Some(12), &before), (Some(11), &Signer::TooLate), (None, &before)] {
+                let signers = Signers { keys: keys.clone(), given_up: vec![given_up(log_rows)] };
+                assert_eq!(signed.signer(&signers), *signer, "{log_rows:?}");
+            }
+        }
     }
 }

@@ -1,13 +1,15 @@
-//! Records that somebody has investigated a payment whose record cannot be read; it then no longer holds its payee. The
-//! record stays as it is, and nothing is sent for it. What is deliberately not here: the hold itself (`gates`).
+//! Saying of a payment whose record cannot be read that somebody looked what it was: once two administrators have, or one and a
+//! day later again, it holds its payee no more. The record stays as it is, and nothing is sent for it. What is deliberately not
+//! here: the hold itself (`gates`), and who counts as another one (`settings::lowering`).
 
 use payout::Refusal;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::settings::lowering;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::transactions::{self, AsText};
-use crate::store::{Db, audit, past};
+use crate::store::{Db, Tx, audit, past};
 use crate::transact;
 
 /// The longest note, in characters.
@@ -17,30 +19,65 @@ const MOST: usize = 1_000;
 /// again.
 ///
 /// # Errors
-/// A refusal without a note, and for a payment that can be read; [`OpsError::Missing`] if there is no such payment.
+/// A refusal without a note, and for a payment that can be read; `second_person_needed` while another administrator is needed;
+/// [`OpsError::Missing`] when there is none.
 pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<()> {
     let note = note.trim();
     if note.is_empty() || note.chars().count() > MOST {
         let told = "Write how you found out what became of this payment, in at most 1,000 characters. Nothing was changed.";
         return Err(Refusal::new("note_required", told).at("note").into());
     }
-    transact!(app, |tx| {
-        let now = app.clock.now();
+    let said = transact!(app, |tx| {
         let of = unread(tx, number).await?;
-        past::note_looked(tx, of.number, &actor.id.to_string()).await?;
+        if past::looked_at(tx, of.number).await?.is_some() {
+            return Ok(Ok(()));
+        }
+        let number = label(&of);
         let detail = json!({ "payment": number, "payee": of.payee, "note": note, "from": actor.came_from });
-        tx.audit(audit::Entry {
-            at: now,
-            actor: actor.id.to_string(),
-            action: "unreadable_payment_looked_at",
-            subject: of.id,
-            detail: detail.to_string(),
-        });
+        if let Some(refusal) = lowering::not_yet_of_payment(tx, app, actor, &number).await? {
+            written(tx, app, actor, ("unreadable_payment_look_noted", of.id), &detail);
+            return Ok(Err(refusal));
+        }
+        past::note_looked(tx, of.number, &actor.id.to_string()).await?;
+        written(tx, app, actor, ("unreadable_payment_looked_at", of.id), &detail);
+        Ok(Ok(()))
+    })?;
+    app.nudge.notify.ring();
+    said.map_err(OpsError::Conflict)
+}
+
+/// Lets it hold its payee again, or still: what somebody has said is not so.
+///
+/// # Errors
+/// A refusal for a payment that can be read; [`OpsError::Missing`] when there is none.
+pub async fn hold_again(app: &App, actor: &Actor, number: &str) -> Result<()> {
+    transact!(app, |tx| {
+        let of = unread(tx, number).await?;
+        let asked = lowering::forget_of_payment(tx, &label(&of), app.clock.now()).await?;
+        let looked = past::forget_looked(tx, of.number).await?;
+        if asked || looked {
+            let detail = json!({ "payment": label(&of), "payee": of.payee, "from": actor.came_from });
+            written(tx, app, actor, ("unreadable_payment_holds_again", of.id), &detail);
+        }
         Ok(())
     })
 }
 
-/// The raw record of a payment that cannot be read.
+/// Who has said that they looked, by their id, and from when on they can end the hold alone.
+pub async fn asked(db: &mut Db, of: &AsText, now: i64) -> Result<Option<(String, i64)>> {
+    lowering::asked_of_payment(db, &label(of), now).await
+}
+
+fn label(of: &AsText) -> String {
+    format!("PT-{:06}", of.number)
+}
+
+fn written(tx: &mut Tx, app: &App, actor: &Actor, (action, subject): (&'static str, String), detail: &Value) {
+    let (at, actor, detail) = (app.clock.now(), actor.id.to_string(), detail.to_string());
+    tx.audit(audit::Entry { at, actor, action, subject, detail });
+}
+
+/// What stands in its record, while that cannot be read.
 async fn unread(db: &mut Db, number: &str) -> Result<AsText> {
     let of = transactions::as_text(db, number).await?.ok_or(OpsError::Missing)?;
     match transactions::find(db, number).await {

@@ -17,7 +17,12 @@ use crate::store::{self, Db, Store, Tx, meta, tax, vendors};
 const CHECK: &str = "key_check";
 /// The message if the database's key is not in the key file.
 pub const NOT_HERE: &str = "The master key was changed, and the key file of this machine does not have the new key: nothing is sent or sealed from here. Copy the key file from the machine where `bursar key rotate` was run; nothing must be restarted.";
-/// How many tax numbers are tried if there is no check yet.
+/// What is said where the database is sealed with a key that this process alone still has.
+pub const NOT_IN_FILE: &str = "The key that the database is sealed with does not lie in the key file any more, or the file cannot be used. This process still has the key, and none that starts would.";
+/// What to do then, while the process that has the key still lives.
+pub const PUT_IT_BACK: &str =
+    "Put the right key file back, from where you keep it, before anything is stopped or started again.";
+/// How many tax numbers are tried where there is no check yet.
 const TRIED: i64 = 20;
 
 fn place_of_check() -> Place {
@@ -134,13 +139,22 @@ pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<O
     })
 }
 
-/// Makes the database's current key this process's sealing key; logs once if it is not available here.
+/// Lets this process seal with the key that the database is sealed with now, and says once when it is not here, and when it has
+/// left the key file: as long as the process lives nobody would notice.
 pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     let found = of_database(db, key).await?;
     let was_lacking = key.note_lacking(found.is_none());
     match found {
         Some(found) => {
             key.take(&found);
+            let away = !key.lies_in_file(&found);
+            match (key.note_away(away), away) {
+                (false, true) => tracing::error!("{NOT_IN_FILE} {PUT_IT_BACK}"),
+                (true, false) => {
+                    tracing::info!("the key that the database is sealed with lies in the key file again")
+                }
+                (true, true) | (false, false) => {}
+            }
         }
         None if was_lacking => {}
         None => tracing::error!("{NOT_HERE}"),
@@ -148,18 +162,25 @@ pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     Ok(())
 }
 
-/// These keys plus the retired keys stored in the database, to verify what they have signed.
-pub async fn with_retired(db: &mut Db, key: &MasterKey) -> store::Result<MasterKey> {
-    Ok(key.with(retired(db, key).await?.into_iter().filter_map(|(_, _, retired)| retired)))
+/// A key that does not seal any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Retired {
+    pub id: String,
+    /// When the next one began to seal.
+    pub at: i64,
+    /// How many rows the activity log had then.
+    pub log_rows: Option<i64>,
+    /// The key itself, where it opens.
+    pub key: Option<OneKey>,
 }
 
-/// The retired keys: id, since when, and the key itself if it opens; newest first.
-pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<(String, i64, Option<OneKey>)>> {
+/// The keys that do not seal any more, the latest first.
+pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<Retired>> {
     let kept = sealed::retired(db).await?.into_iter();
-    let read = |(id, sealed, since): (String, String, i64)| {
-        let opened = key.open(&Column::RetiredKey.place(&id), &sealed);
-        let retired = opened.and_then(|line| OneKey::parse(&line)).filter(|one| one.id() == id);
-        (id, since, retired)
+    let read = |kept: sealed::Retired| {
+        let opened = key.open(&Column::RetiredKey.place(&kept.id), &kept.sealed);
+        let opened = opened.and_then(|line| OneKey::parse(&line)).filter(|one| one.id() == kept.id);
+        Retired { id: kept.id, at: kept.at, log_rows: kept.log_rows, key: opened }
     };
     Ok(kept.map(read).collect())
 }

@@ -9,6 +9,7 @@ mod logins;
 pub mod passkeys;
 mod password;
 pub mod provider;
+mod rights;
 pub mod sessions;
 pub mod team;
 pub mod welcome;
@@ -137,6 +138,8 @@ pub enum Proof {
     UsedCode,
     /// The passkey was rejected, or took too long.
     WrongPasskey,
+    /// The secret of their app does not open here, so that no code of it can be looked at.
+    Unreadable,
 }
 
 /// Records a successful step-up, and replaces the session's token.
@@ -159,6 +162,10 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
         let with = match factor::take(tx, app, &held, &shown.code, None).await? {
             Taken::Right(means) => format!("password and {}", means.as_str()),
             Taken::NoFactor => "password".to_owned(),
+            Taken::Unreadable => {
+                refused(tx, "code that cannot be checked");
+                return Ok(Err(Proof::Unreadable));
+            }
             Taken::Used => {
                 refused(tx, "used code");
                 return Ok(Err(Proof::UsedCode));

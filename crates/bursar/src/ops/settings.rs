@@ -211,12 +211,12 @@ pub async fn save(
             return Err(Refusal::new("fee_table_missing", told).at("fees").into());
         }
         let after = after.written_out()?;
-        if let Ok(was) = before.rules() {
-            let (was, is) = ((&before, &was), (&after, &rules));
-            lowering::not_by_key(tx, actor, was, is).await?;
-            if let Some(refusal) = lowering::payout_settings(tx, app, actor, was, is).await? {
-                return Ok(Err(refusal));
-            }
+        // What the rules of today do not read any more was a safeguard all the same.
+        let was = before.rules().ok();
+        let (was, is) = ((&before, was.as_ref()), (&after, &rules));
+        lowering::not_by_key(tx, actor, was, is).await?;
+        if let Some(refusal) = lowering::payout_settings(tx, app, actor, was, is).await? {
+            return Ok(Err(refusal));
         }
         let text = serde_json::to_string(&after).unwrap_or_default();
         if !store::settings::put(tx, NAME, &text, version, now).await? {

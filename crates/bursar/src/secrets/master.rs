@@ -20,6 +20,8 @@ struct Ring {
     held: RwLock<Held>,
     /// The database is sealed with a key that this process does not have.
     lacking: AtomicBool,
+    /// The database is sealed with a key that is here and lies in the file no more.
+    away: AtomicBool,
 }
 
 struct Held {
@@ -55,7 +57,8 @@ impl MasterKey {
 
     fn of(keys: Vec<OneKey>, file: Option<PathBuf>, read: Option<Stamp>) -> Self {
         let held = RwLock::new(Held { in_file: keys.len(), keys, seals: 0, read });
-        Self(Arc::new(Ring { file, held, lacking: AtomicBool::new(false) }))
+        let (lacking, away) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Ring { file, held, lacking, away }))
     }
 
     /// Reads the key file; `None` if there is none.
@@ -120,8 +123,25 @@ impl MasterKey {
         self.0.lacking.load(Ordering::Relaxed)
     }
 
-    /// Re-reads the file if it changed since the last read. Keeps a key that was removed from the file as long as it is
-    /// the sealing key.
+    /// Whether a key lies in the file, as far as that was read; where there never was a file nothing can leave it.
+    pub fn lies_in_file(&self, key: &OneKey) -> bool {
+        let Some(file) = &self.0.file else { return true };
+        let held = self.held();
+        held.keys.iter().take(held.in_file).any(|one| one == key) && Stamp::of(file).is_some()
+    }
+
+    /// Notes whether the key that the database is sealed with lies in the file no more; answers what was noted before.
+    pub fn note_away(&self, away: bool) -> bool {
+        self.0.away.swap(away, Ordering::Relaxed)
+    }
+
+    /// Whether the key that the database is sealed with lay in the file no more, when somebody last looked.
+    pub fn is_away(&self) -> bool {
+        self.0.away.load(Ordering::Relaxed)
+    }
+
+    /// Reads the file again where it is not the one that was last read: each is read once, however often somebody asks. A key
+    /// that is not in it any more is kept while it is the one that seals.
     pub fn look_again(&self) {
         let Some(file) = &self.0.file else { return };
         let Some(stamp) = Stamp::of(file) else { return };
@@ -142,10 +162,13 @@ impl MasterKey {
                 held.forget();
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(
-                file = %file.display(), %error,
-                "the master key file has changed and cannot be used; Bursar keeps using the keys it read before"
-            ),
+            Err(error) => {
+                held.in_file = 0;
+                tracing::error!(
+                    file = %file.display(), %error,
+                    "the master key file has changed and cannot be used; what was read of it before is used on"
+                );
+            }
         }
     }
 
@@ -185,18 +208,11 @@ impl MasterKey {
         }
     }
 
-    /// Signs a message; returns the tag in hexadecimal.
-    pub fn sign(&self, message: &str) -> String {
-        self.sealing().map(|key| key.sign(message)).unwrap_or_default()
-    }
-
-    /// Whether `tag` is one of our keys' signature of the message. The library compares in constant time.
-    pub fn has_signed(&self, message: &str, tag: &str) -> bool {
+    /// Which of the keys has signed a message so, in hexadecimal. Compared in constant time by the library.
+    pub fn signer(&self, message: &str, tag: &str) -> Option<OneKey> {
         let byte = |at| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
-        let Some(bytes) = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {
-            return false;
-        };
-        self.held().keys.iter().any(|key| key.has_signed(message, &bytes))
+        let bytes = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
+        self.held().keys.iter().find(|key| key.has_signed(message, &bytes)).cloned()
     }
 }
 
@@ -302,17 +318,33 @@ mod tests {
         assert!(late.take(&new) && late.keys() == [new.clone()], "now it has");
         let started = MasterKey::read(&file).unwrap().unwrap();
         assert!(started.keys().len() == 1 && !started.take(&old));
+        // Whoever puts another file there has put the key away that seals, and whoever takes it away or spoils it.
+        assert!(running.lies_in_file(&new) && !running.lies_in_file(&old));
+        key_file::Locked::of(&file).unwrap().write(std::slice::from_ref(&old)).unwrap();
+        running.look_again();
+        assert!(!running.lies_in_file(&new) && running.sealing() == Some(new.clone()));
+        key_file::Locked::of(&file).unwrap().write(std::slice::from_ref(&new)).unwrap();
+        running.look_again();
+        assert!(running.lies_in_file(&new));
+        std::fs::rename(&file, folder.path().join("elsewhere")).unwrap();
+        running.look_again();
+        assert!(!running.lies_in_file(&new));
+        std::fs::rename(folder.path().join("elsewhere"), &file).unwrap();
+        assert!(running.lies_in_file(&new) && MasterKey::new([7; 32]).lies_in_file(&new));
         std::fs::write(&file, "nothing of ours").unwrap();
         running.look_again();
+        assert!(!running.lies_in_file(&new));
         assert_eq!(running.keys(), [new], "a file that cannot be used takes nothing away");
     }
 
     #[test]
     fn a_signature_holds_for_whoever_has_the_key() {
         let (old, new) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
-        let tag = old.sign("rows");
-        assert!(old.has_signed("rows", &tag) && !new.has_signed("rows", &tag));
-        assert!(new.with(old.keys()).has_signed("rows", &tag));
-        assert!(!new.with(old.keys()).has_signed("more rows", &tag));
+        let signs = old.sealing().unwrap();
+        let tag = signs.sign("rows");
+        assert_eq!(old.signer("rows", &tag), Some(signs.clone()));
+        assert_eq!(new.signer("rows", &tag), None);
+        assert_eq!(new.with(old.keys()).signer("rows", &tag), Some(signs));
+        assert_eq!(new.with(old.keys()).signer("more rows", &tag), None);
     }
 }

@@ -122,9 +122,8 @@ impl OneKey {
         String::from_utf8(self.0.cipher.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
     }
 
-    /// The authentication tag of an empty message, with the message as associated data. The nonce is derived from the
-    /// message, so no nonce serves two messages.
-    pub(super) fn sign(&self, message: &str) -> String {
+    /// The tag of an empty message, under a nonce that follows from what is signed, so that no nonce is used for two messages.
+    pub fn sign(&self, message: &str) -> String {
         let payload = Payload { msg: b"", aad: message.as_bytes() };
         let tag = self.0.cipher.encrypt(&nonce_of(message), payload).unwrap_or_default();
         tag.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,6 +1,6 @@
 //! Mails: one per notice and reader, with its delivery status; suppressed addresses; and who receives a payee's mail.
 
-use payout::access::Role;
+use payout::access::{Permission, Role, allows};
 use payout::ids::TransactionId;
 use payout::ledger::Payee;
 use payout::notice::{Audience, Notice};
@@ -384,7 +384,14 @@ pub async fn people_of(db: &mut Db, roles: &[Role]) -> Result<Vec<Reader>> {
     db.all(conditions.query(sql)).await?.iter().map(named).collect()
 }
 
-/// A person, if they can sign in.
+/// The addresses of those who administer now.
+pub async fn administrators(db: &mut Db) -> Result<Vec<String>> {
+    let administers = Role::ALL.iter().copied().filter(|role| allows(*role, Permission::Administer));
+    let found = people_of(db, &administers.collect::<Vec<_>>()).await?;
+    Ok(found.into_iter().map(|reader| reader.address).collect())
+}
+
+/// One person, if they can sign in.
 pub async fn person(db: &mut Db, id: &str) -> Result<Option<Reader>> {
     let sql = "SELECT email, name FROM person WHERE id = $1 AND kind = 'person' AND disabled_at IS NULL \
                AND email IS NOT NULL";

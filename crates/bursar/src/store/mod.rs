@@ -54,6 +54,7 @@ pub mod put_back;
 pub mod raw;
 pub mod reconciliation;
 pub mod rewards;
+pub mod rights;
 pub mod roster;
 pub mod saved_views;
 mod schema;

@@ -1,9 +1,12 @@
 //! Schema migrations: one sequence shared by both databases, and a folder per database for what only that one supports
 //! (its triggers). Not here: queries, which are in the modules that use them.
 
+use std::collections::BTreeMap;
+
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{AnyConnection, Executor as _, Row as _};
 
+use super::rights::{NEEDED, Right};
 use super::{Engine, StoreError};
 
 /// Runs pending migrations. Not every PostgreSQL-compatible database has advisory locks, so the migrations table's key
@@ -16,7 +19,7 @@ pub(super) async fn bring_up_to_date(
     engine: Engine,
 ) -> Result<(), StoreError> {
     if engine == Engine::Postgres && is_up_to_date(connection).await.unwrap_or(false) {
-        return may_read_all(connection).await;
+        return may_do_all(connection).await;
     }
     let mut migrator = Migrator::with_migrations(migrations(engine));
     migrator.set_locking(false);
@@ -80,26 +83,44 @@ async fn role(connection: &mut AnyConnection) -> String {
     told.and_then(|row| row.try_get(0)).unwrap_or_else(|_| "this role".to_owned())
 }
 
-/// Tables added by an upgrade belong to their owner only. Report a missing read privilege at startup rather than on
-/// payday.
-async fn may_read_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
-    let asked = "SELECT CAST(relname AS TEXT) FROM pg_catalog.pg_class WHERE relkind IN ('r', 'v') AND relnamespace = \
-                 (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')) \
-                 AND NOT has_table_privilege(oid, 'SELECT') ORDER BY relname";
-    let hidden = connection.fetch_all(asked).await?;
-    let hidden = hidden.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
+/// A table that came with an upgrade is no role's but its owner's, and a statement that came with one may need another right.
+/// What cannot be done is told at the start, not on payday.
+async fn may_do_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let asked = "SELECT CAST(relname AS TEXT), CAST(has_table_privilege(oid, 'SELECT') AS INTEGER), \
+                 CAST(has_table_privilege(oid, 'INSERT') AS INTEGER), CAST(has_table_privilege(oid, 'UPDATE') AS INTEGER), \
+                 CAST(has_table_privilege(oid, 'DELETE') AS INTEGER) FROM pg_catalog.pg_class WHERE relkind IN ('r', 'v') \
+                 AND relnamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')) \
+                 ORDER BY relname";
     let all = migrations(Engine::Postgres);
-    let is_ours = |name: &String| {
+    let is_ours = |name: &str| {
         let made = ["TABLE", "VIEW"].map(|what| format!("CREATE {what} {name} "));
         all.iter().any(|migration| made.iter().any(|made| migration.sql.as_str().contains(made)))
     };
-    let hidden: Vec<String> = hidden.into_iter().filter(is_ours).collect();
-    if hidden.is_empty() {
+    let mut lacking: BTreeMap<Right, Vec<String>> = BTreeMap::new();
+    for row in connection.fetch_all(asked).await? {
+        let name: String = row.try_get(0)?;
+        if !is_ours(&name) {
+            continue;
+        }
+        let rights = [Right::Select, Right::Insert, Right::Update, Right::Delete];
+        for (place, right) in rights.into_iter().enumerate() {
+            let needed = right == Right::Select
+                || NEEDED
+                    .iter()
+                    .any(|(of, tables)| *of == right && tables.split(' ').any(|table| table == name));
+            if needed && row.try_get::<i32, _>(place + 1)? == 0 {
+                lacking.entry(right).or_default().push(name.clone());
+            }
+        }
+    }
+    if lacking.is_empty() {
         return Ok(());
     }
-    let (role, hidden) = (role(connection).await, hidden.join(", "));
+    let told =
+        lacking.iter().map(|(right, tables)| format!("may not {} {}", right.told(), tables.join(", ")));
+    let (role, told) = (role(connection).await, told.collect::<Vec<_>>().join("; "));
     Err(StoreError::Conflict(format!(
-        "{role} may not read {hidden}. Run {ROLES} as the owner of the tables or a superuser, and start again"
+        "{role} {told}. Run {ROLES} as the owner of the tables or a superuser, and start again"
     )))
 }
 

@@ -122,18 +122,33 @@ pub async fn exchange(tx: &mut Tx, column: Column, row: &str, read: &str, value:
     Ok(tx.run(query).await? == 1)
 }
 
-/// Stores a retired key, sealed with the current one.
-pub async fn retire(tx: &mut Tx, id: &str, sealed: &str, now: i64) -> Result<()> {
-    let sql = "INSERT INTO retired_key (id, sealed, retired_at) VALUES ($1, $2, $3) \
+/// A key that does not seal any more.
+pub struct Retired {
+    pub id: String,
+    /// The key itself, sealed with the one that seals.
+    pub sealed: String,
+    /// When the next one began to seal.
+    pub at: i64,
+    /// How many rows the activity log had then.
+    pub log_rows: Option<i64>,
+}
+
+/// Keeps a key that does not seal any more, sealed with the one that does. That it was given up before stays as it was.
+pub async fn retire(tx: &mut Tx, key: &Retired) -> Result<()> {
+    let sql = "INSERT INTO retired_key (id, sealed, retired_at, log_rows) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed";
-    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(sealed.to_owned()).bind(now)).await?;
+    let query = sqlx::query(sql).bind(key.id.clone()).bind(key.sealed.clone());
+    tx.run(query.bind(key.at).bind(key.log_rows)).await?;
     Ok(())
 }
 
-/// The retired keys, latest first: id, sealed key, and retirement time.
-pub async fn retired(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
-    let sql = "SELECT id, sealed, retired_at FROM retired_key ORDER BY retired_at DESC, id";
-    let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+/// The keys that do not seal any more, the latest first.
+pub async fn retired(db: &mut Db) -> Result<Vec<Retired>> {
+    let sql = "SELECT id, sealed, retired_at, log_rows FROM retired_key ORDER BY retired_at DESC, id";
+    let read = |row: &sqlx::any::AnyRow| {
+        let (id, sealed, at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Retired { id, sealed, at, log_rows: row.try_get(3)? })
+    };
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     headers::open_cookies(app, request.headers_mut());
     let known = match METHODS.contains(&request.method().as_str()) {
         false => Err(not_implemented()),
-        true => identify(app, &path, &mut request).await,
+        true => recognize(&web, &path, asked.network, &mut request, began).await,
     };
     let session = request.extensions().get::<Session>().cloned();
     asked.who = request.extensions().get::<Actor>().map(|actor| actor.id);
@@ -102,7 +102,12 @@ fn log(web: &Web, asked: Asked, request_id: &str, response: &mut Response, began
     let (status, took_us) = (response.status().as_u16(), now - began);
     let Asked { method, route, who, from, network } = asked;
     let named = |who: Option<PersonId>| who.map_or_else(|| "nobody".to_owned(), |who| who.to_string());
-    tracing::info!(method, route, status, who = named(who), from, took_us, request_id, "answered");
+    if let Some(left_out) = web.answers.left_out(now) {
+        tracing::info!(left_out, "so many more were answered within a second");
+    }
+    if web.answers.has_line(who.is_some(), now) {
+        tracing::info!(method, route, status, who = named(who), from, took_us, request_id, "answered");
+    }
     health::count(method, &route, status, took_us);
     for (code, left_out) in web.refusals.left_out(now) {
         tracing::warn!(code, left_out, "so many more were refused within a minute");
@@ -167,11 +172,31 @@ fn zone_of(request: &Request) -> TimeZone {
     chosen.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
 }
 
-/// Authenticates the request. The API requires a key before anything else, for unknown addresses too, so that outsiders
-/// cannot probe for routes.
-async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
+/// Finds out who asks. A key that is not known is counted before it is looked for.
+async fn recognize(
+    web: &Web,
+    path: &str,
+    network: Option<Network>,
+    request: &mut Request,
+    now: i64,
+) -> Result<(), Fault> {
+    let key = session::sent_key(request.headers()).filter(|_| is_below_api(path)).map(str::to_owned);
+    let Some(key) = key else { return identify(&web.app, path, request).await };
+    web.requests.knock(&key, network, now).map_err(Fault::slow_down)?;
+    let known = identify(&web.app, path, request).await;
+    web.requests.seen(&key, known.is_ok(), now);
+    known
+}
+
+/// What is asked with a key.
+fn is_below_api(path: &str) -> bool {
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
-    if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
+    below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs"
+}
+
+/// The API asks for a key before anything else, known address or not, so that nobody can tell them apart from outside.
+async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
+    if is_below_api(path) {
         let address = client::certain(request, &app.config.trusted_proxies);
         let (mut actor, scopes) = session::by_api_key(app, request.headers(), address).await?;
         let from = session::came_from(request, &app.config.trusted_proxies);

@@ -62,7 +62,7 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
     let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let allowed = match &app.config.metrics_token {
-        Some(token) => token.as_bytes().ct_eq(sent.as_bytes()).into(),
+        Some(token) => !token.is_empty() && bool::from(token.as_bytes().ct_eq(sent.as_bytes())),
         None => peer.is_some_and(|peer| peer.is_loopback()) && !passed_on(&headers),
     };
     if !allowed {
@@ -72,6 +72,8 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
         let seconds = u32::try_from(age.age_us / 1_000_000).unwrap_or(0);
         metrics::gauge!("bursar_loop_age_seconds", "loop" => age.name).set(seconds);
     }
+    let in_file = if app.master_key.is_away() || app.master_key.is_lacking() { 0 } else { 1 };
+    metrics::gauge!("bursar_master_key_in_file").set(in_file);
     let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

@@ -25,6 +25,7 @@ mod rewards;
 mod safe_mode;
 mod search;
 mod settings;
+#[cfg(feature = "demo")]
 mod styleguide;
 mod users;
 mod webhooks;
@@ -41,7 +42,7 @@ use guard::{Door, enter, gate};
 use kit::event_writer::Intake;
 use kit::login_limit::Tries;
 use kit::problem::Fault;
-use kit::refused::Refusals;
+use kit::refused::{Answers, Refusals};
 use kit::request_limit::Requests;
 pub use kit::route::{Need, Route};
 use kit::route::{Shared, Web};
@@ -69,6 +70,7 @@ pub fn table() -> Vec<Route> {
         search::routes(),
         exports::routes(),
         safe_mode::routes(),
+        #[cfg(feature = "demo")]
         styleguide::routes(),
         webhooks::routes(),
         health::routes(),
@@ -103,6 +105,7 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
         tries: Tries::default(),
         requests,
         refusals: Refusals::default(),
+        answers: Answers::default(),
         heavy: Arc::new(Turns::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
         description,
     });

@@ -43,7 +43,13 @@ pub async fn vendors(work: &Work) -> Result<Vec<Finding>> {
 }
 
 fn no_stand_in(why: String) -> Finding {
-    let remedy = "`bursar simulator` prints the lines to set in every terminal of a rehearsal.";
+    // What is installed on a server has no simulator.
+    let remedy = match cfg!(feature = "demo") {
+        true => "`bursar simulator` prints the lines to set in every terminal of a rehearsal.",
+        false => {
+            "Set BURSAR_STRIPE_API_BASE and BURSAR_PAYPAL_API_BASE as in the rehearsal, or save credentials of the vendor's own under Payout Settings."
+        }
+    };
     Finding::new(Weight::Urgent, "stand_in_missing", why, remedy)
 }
 

@@ -7,7 +7,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
-use lettre::transport::smtp::PoolConfig;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 
 use crate::app::App;
@@ -16,13 +15,17 @@ use crate::mail::{Language, Parts};
 use crate::ops::notices::post::Posted;
 use crate::store::mails::Mail;
 
-/// The timeout for one SMTP step.
+/// The longest a mail server may take until it is connected to.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest it may take over a whole mail: shorter than a mail is leased for, and than the loop may take over a pass.
+const LONGEST: Duration = Duration::from_secs(100);
 
-/// The connection to the mail server.
+/// The way to the mail server. Each mail has a connection of its own, which ends with it: an answer that comes late is never
+/// read as the answer to another mail.
 #[derive(Clone)]
 pub struct Mailer {
     server: AsyncSmtpTransport<Tokio1Executor>,
+    longest: Duration,
     from: Mailbox,
     host: String,
     base_url: String,
@@ -38,19 +41,25 @@ impl Mailer {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| {
             format!("BURSAR_SMTP_URL cannot be used: {error}. Write it like smtps://user:password@mail.example.com")
         })?;
-        let server = server.timeout(Some(PATIENCE)).pool_config(PoolConfig::new().max_size(4)).build();
+        let server = server.timeout(Some(PATIENCE)).build();
         let host = host(&app.base_url);
         let from = from(&app.config, &host)?;
-        Ok(Some(Self { server, from, host, base_url: app.base_url.clone() }))
+        Ok(Some(Self { server, longest: LONGEST, from, host, base_url: app.base_url.clone() }))
     }
 
-    /// Sends a mail and returns the server's answer.
+    /// Sends a mail and says what the server answered. One that goes on saying nothing is hung up on.
     pub async fn send(&self, mail: &Mail) -> Posted {
         let message = match self.message(mail) {
             Ok(message) => message,
             Err(why) => return Posted::Refused(why),
         };
-        match self.server.send(message).await {
+        let Ok(answered) = tokio::time::timeout(self.longest, self.server.send(message)).await else {
+            return Posted::Unknown(format!(
+                "The mail server did not answer within {} seconds; it may have taken the mail all the same.",
+                self.longest.as_secs()
+            ));
+        };
+        match answered {
             Ok(answer) => Posted::Taken(answer.message().collect::<Vec<_>>().join(" ")),
             Err(error) => {
                 let said = told(&error);
@@ -130,7 +139,93 @@ fn refused(code: &str, said: String) -> Posted {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::store::mails::MailState;
+
+    fn mail() -> Mail {
+        Mail {
+            id: "mail_1".to_owned(),
+            outbox_id: None,
+            notice: payout::notice::Notice::LoginChanged,
+            about: String::new(),
+            recipient: "ana@example.com".to_owned(),
+            recipient_name: "Ana".to_owned(),
+            language: "en".to_owned(),
+            title: "Hello".to_owned(),
+            body: "Hello".to_owned(),
+            template_version: 0,
+            state: MailState::Waiting,
+            created_at: 0,
+            next_at: 0,
+            fence: 0,
+            tries: 0,
+            answer: None,
+            sent_at: None,
+        }
+    }
+
+    async fn mailer() -> (Mailer, TcpListener) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let transport =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(port).build();
+        let mailer = Mailer {
+            server: transport,
+            longest: Duration::from_millis(300),
+            from: "Pay <pay@example.com>".parse().unwrap(),
+            host: "example.com".to_owned(),
+            base_url: "https://example.com".to_owned(),
+        };
+        (mailer, server)
+    }
+
+    /// Reads what the mailer says until it hangs up.
+    async fn until_it_hangs_up(mut from: TcpStream) -> String {
+        let mut said = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), from.read_to_end(&mut said)).await;
+        assert!(read.is_ok(), "the connection is left open");
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stays_silent_is_hung_up_on() {
+        // Silent from the beginning, and after it has been told the mail's address.
+        for answers in [vec![], vec!["220 mail.example.com", "250 mail.example.com", "250 go on"]] {
+            let (mailer, server) = mailer().await;
+            let played = tokio::spawn(async move {
+                let (mut connection, _) = server.accept().await.unwrap();
+                for answer in answers {
+                    connection.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+                }
+                until_it_hangs_up(connection).await
+            });
+            let posted = mailer.send(&mail()).await;
+            assert!(matches!(&posted, Posted::Unknown(why) if why.contains("may have taken")), "{posted:?}");
+            played.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn each_mail_has_a_connection_of_its_own() {
+        let (mailer, server) = mailer().await;
+        let played = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut connection, _) = server.accept().await.unwrap();
+                let answers =
+                    ["220 hello", "250 hello", "250 from", "250 to", "354 write", "250 taken", "221 bye"];
+                let all: String = answers.iter().map(|answer| format!("{answer}\r\n")).collect();
+                connection.write_all(all.as_bytes()).await.unwrap();
+                assert!(until_it_hangs_up(connection).await.contains("QUIT"));
+            }
+        });
+        for _ in 0..2 {
+            assert_eq!(mailer.send(&mail()).await, Posted::Taken("taken".to_owned()));
+        }
+        played.await.unwrap();
+    }
 
     #[test]
     fn only_a_refusal_of_the_address_is_held_against_it() {

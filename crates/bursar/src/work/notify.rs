@@ -2,11 +2,15 @@
 //!
 //! Without a mail server, mails stay in the outbox, where people can read them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::StreamExt as _;
 
 use super::mailer::Mailer;
 use super::{Done, Work};
 use crate::app::App;
+use crate::ops::notices::post::Posted;
 use crate::ops::notices::{self, post, watch};
 use crate::store::mails::Mail;
 
@@ -21,15 +25,24 @@ pub async fn once(work: &Work, now: i64) -> Done {
     let Some(mailer) = &work.mailer else { return Ok(done) };
     let due = post::lease(app, now, AT_ONCE).await?;
     done += due.len();
-    let sent = futures::stream::iter(due).map(|mail| one(app.clone(), mailer.clone(), mail));
+    let silent = Arc::new(AtomicBool::new(false));
+    let sent = futures::stream::iter(due).map(|mail| one(app.clone(), mailer.clone(), silent.clone(), mail));
     let noted: Vec<_> = sent.buffer_unordered(work.side_by_side(SIDE_BY_SIDE)).collect().await;
     noted.into_iter().collect::<crate::ops::Result<Vec<()>>>()?;
     Ok(done)
 }
 
-async fn one(app: App, mailer: Mailer, mail: Mail) -> crate::ops::Result<()> {
-    let posted = mailer.send(&mail).await;
-    if let post::Posted::Later(why) = &posted {
+/// Sends one mail and notes what came of it. Once the server has stayed `silent` in this pass the others are not tried: one
+/// after another they would keep this loop for longer than they are leased for.
+async fn one(app: App, mailer: Mailer, silent: Arc<AtomicBool>, mail: Mail) -> crate::ops::Result<()> {
+    let posted = match silent.load(Ordering::Relaxed) {
+        true => Posted::Later("The mail server did not answer about another mail just now.".to_owned()),
+        false => mailer.send(&mail).await,
+    };
+    if matches!(posted, Posted::Unknown(_)) {
+        silent.store(true, Ordering::Relaxed);
+    }
+    if let Posted::Later(why) | Posted::Unknown(why) = &posted {
         tracing::warn!(
             mail = mail.id,
             tries = mail.tries,

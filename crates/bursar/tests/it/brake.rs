@@ -3,7 +3,7 @@
 //! triggers (`nodes`).
 
 use bursar::ops::checks::{self, Known};
-use bursar::ops::log_signature::Signature;
+use bursar::ops::log_signature::{Signature, Signers};
 use bursar::ops::trail;
 use bursar::ops::{OpsError, brake, log_signature};
 use bursar::secrets::MasterKey;
@@ -122,18 +122,18 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
     let mut stage = open("signed").await;
     while trail::chain(&stage.world.app).await.unwrap() > 0 {}
     let app = stage.world.app.clone();
-    let key = &app.master_key;
+    let (key, signers) = (&app.master_key, Signers::only(app.master_key.clone()));
     let signed = log_signature::sign(&app).await.unwrap();
     let difference = async |signed: &Signature| {
         log_signature::difference(&mut app.store.read().await.unwrap(), key, signed).await.unwrap()
     };
     assert_eq!(difference(&signed).await, None);
     let proof = log_signature::prove(&app, 2).await.unwrap();
-    assert_eq!(proof.flaw(key), None);
-    assert!(proof.flaw(&MasterKey::new([9; 32])).is_some());
+    assert_eq!(proof.flaw(&signers), None);
+    assert!(proof.flaw(&Signers::only(MasterKey::new([9; 32]))).is_some());
     let mut other = proof.clone();
     other.detail.push(' ');
-    assert!(other.flaw(key).is_some(), "another row");
+    assert!(other.flaw(&signers).is_some(), "another row");
     assert!(log_signature::prove(&app, 0).await.is_err());
     assert!(log_signature::prove(&app, signed.rows + 1).await.is_err());
 
@@ -142,7 +142,7 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
     assert_eq!(difference(&signed).await, None, "what comes later changes nothing");
     let longer = log_signature::sign(&app).await.unwrap();
     assert!(longer.rows > signed.rows);
-    assert_eq!(proof.flaw(key), None, "an old proof stays one");
+    assert_eq!(proof.flaw(&signers), None, "an old proof stays one");
 
     // The table owner drops the triggers, deletes the newest rows and resets the counter.
     let sqlite = app.store.engine_name() == "sqlite";

@@ -3,7 +3,7 @@
 //! file, which is tested in `secrets::key_file`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bursar::app::{App, Inner, Nudge};
 use bursar::ops::key_rotation::{self, AT_ONCE, Ended};
-use bursar::ops::log_signature::{self, Signature};
+use bursar::ops::log_signature::{self, Signature, Signer, Signers};
 use bursar::ops::nodes::{self, Census};
 use bursar::ops::people::{self, AtTheMachine, NewPerson};
 use bursar::ops::vendors::Credentials;
@@ -123,8 +123,8 @@ fn told(output: &Output, code: i32) -> String {
     format!("{out}{complaints}")
 }
 
-/// Fills every encrypted column: location and plaintext of each value.
-async fn filled(app: &App) -> Vec<(Column, String, String)> {
+/// Something of every column: where it lies, and what it says.
+pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
     let new = NewPerson {
         email: "kim@example.com".to_owned(),
         name: "Kim".to_owned(),
@@ -181,7 +181,7 @@ async fn filled(app: &App) -> Vec<(Column, String, String)> {
     filled
 }
 
-async fn rows(db: &mut bursar::store::Db, column: Column) -> Vec<(String, String)> {
+pub(crate) async fn rows(db: &mut bursar::store::Db, column: Column) -> Vec<(String, String)> {
     sealed::others(db, column, NO_HEAD, "", 10_000).await.unwrap()
 }
 
@@ -237,8 +237,13 @@ async fn everything_is_sealed_anew_and_told() {
     let notice = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'master_key_changed'";
     assert_eq!(text(&mut database, notice).await, "1");
 
-    // Keys that an older backup needs are kept in the file, also through a second rotation.
-    house.done(&["rotate"]).await;
+    // What an older backup needs is written from what is kept, and a second change keeps it too.
+    let said = house.done(&["rotate"]).await;
+    assert!(said.contains("nothing is left to be done") && said.contains("--again"), "{said}");
+    let new_file = house.folder.path().join("new.key");
+    house.done(&["rotate", "--to", &new_file.display().to_string()]).await;
+    assert!(house.keys() == keys && !new_file.exists(), "whoever asks again is given no third key");
+    house.done(&["rotate", "--again"]).await;
     let out = house.folder.path().join("old.key");
     house.done(&["old", first_key().id(), "--to", &out.display().to_string()]).await;
     assert_eq!(key_file::read(&out).unwrap().unwrap(), [first_key()]);
@@ -255,15 +260,93 @@ async fn everything_is_sealed_anew_and_told() {
     house.close().await;
 }
 
-/// Starts the program and kills it at its n-th crash point; false if it ended before.
-fn killed_at(house: &House, n: usize, arguments: &[&str]) -> bool {
-    let socket = house.folder.path().join(format!("points-{n}"));
+/// Starts the program, led by whoever reads its points.
+fn led(house: &House, name: &str, arguments: &[&str]) -> (Child, BufReader<UnixStream>) {
+    let socket = house.folder.path().join(name);
     let listener = UnixListener::bind(&socket).unwrap();
     let mut command = house.bursar(&house.file(), arguments);
-    let command = command.env("BURSAR_POINTS_SOCKET", &socket).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child: Child = command.spawn().unwrap();
-    let (stream, _) = listener.accept().unwrap();
-    let mut points = BufReader::new(stream);
+    let command = command.env("BURSAR_POINTS_SOCKET", &socket).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    (child, BufReader::new(listener.accept().unwrap().0))
+}
+
+/// What comes of changing the key, where something else is done while the program waits at a point.
+fn meanwhile(house: &House, waits: &str, deed: impl FnOnce()) -> Output {
+    let (child, mut points) = led(house, "points-meanwhile", &["rotate"]);
+    let mut deed = Some(deed);
+    loop {
+        let mut point = String::new();
+        if points.read_line(&mut point).unwrap_or(0) == 0 {
+            break;
+        }
+        if point.trim() == waits
+            && let Some(deed) = deed.take()
+        {
+            deed();
+        }
+        points.get_mut().write_all(b"0\n").unwrap();
+    }
+    assert!(deed.is_none(), "{waits} is a point");
+    std::fs::remove_file(house.folder.path().join("points-meanwhile")).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// What manages configurations puts a file there without asking for a lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
+    let house = House::open("key_replaced").await;
+    let app = &house.world.app;
+    let expected = filled(app).await;
+    let write = |keys: &[OneKey]| {
+        let lines: String = keys.iter().map(|key| format!("{}\n", key.line())).collect();
+        std::fs::write(house.file(), lines).unwrap();
+    };
+    let output = tokio::task::block_in_place(|| {
+        meanwhile(&house, "after the new key in the key file", || write(&[first_key()]))
+    });
+    let said = told(&output, 1);
+    assert!(said.contains("was changed while this ran, so nothing is sealed with"), "{said}");
+    assert_eq!(house.keys(), [first_key()]);
+    assert_eq!(
+        all_open(app, &house.keys(), &expected).await,
+        [expected.len()],
+        "no value is lost with a key"
+    );
+
+    let added = OneKey::new([5; 32]);
+    let output = tokio::task::block_in_place(|| {
+        meanwhile(&house, "before the old key out of the key file", || {
+            write(&[house.keys(), vec![added.clone()]].concat());
+        })
+    });
+    let said = told(&output, 1);
+    assert!(said.contains("was changed while this ran, so it is left as it is"), "{said}");
+    assert_eq!(house.keys().len(), 3, "what somebody has added stays");
+    house.done(&["finish"]).await;
+    assert_eq!(house.keys().len(), 1);
+
+    // A process that still has the key says when the file has it no more.
+    let here = house.process(&house.file()).await;
+    let look = async || {
+        here.master_key.look_again();
+        master_key::follow(&mut here.store.read().await.unwrap(), &here.master_key).await.unwrap();
+        here.master_key.is_away()
+    };
+    let right = house.keys();
+    assert!(!look().await);
+    write(&[first_key()]);
+    assert!(look().await && !here.master_key.is_lacking());
+    write(&right);
+    assert!(!look().await);
+    std::fs::remove_file(house.file()).unwrap();
+    assert!(look().await, "the file is gone");
+    here.store.close().await;
+    house.close().await;
+}
+
+/// Starts the program, and kills it at its n-th point; false when it ended before.
+fn killed_at(house: &House, n: usize, arguments: &[&str]) -> bool {
+    let (mut child, mut points) = led(house, &format!("points-{n}"), arguments);
     for passed in 0.. {
         let mut point = String::new();
         if points.read_line(&mut point).unwrap_or(0) == 0 {
@@ -288,7 +371,7 @@ async fn whoever_dies_at_any_point_is_gone_on_from_with_the_same_key() {
     let mut points = 0;
     loop {
         let before = house.keys();
-        let killed = tokio::task::block_in_place(|| killed_at(&house, points, &["rotate"]));
+        let killed = tokio::task::block_in_place(|| killed_at(&house, points, &["rotate", "--again"]));
         let midway = house.keys();
         assert!(
             midway.len() <= 2 && (midway == before || midway.last() == before.first() || midway.len() == 1)
@@ -592,7 +675,7 @@ async fn what_the_old_key_has_signed_still_holds() {
     let signed = log_signature::sign(&app).await.unwrap();
     let proof = log_signature::prove(&app, 1).await.unwrap();
     for _ in 0..2 {
-        house.done(&["rotate"]).await;
+        house.done(&["rotate", "--again"]).await;
     }
     while trail::chain(&app).await.unwrap() > 0 {}
     let later = house.process(&house.file()).await;
@@ -603,16 +686,43 @@ async fn what_the_old_key_has_signed_still_holds() {
     assert_eq!(difference(&signed).await, None);
     assert_eq!(difference(&log_signature::sign(&later).await.unwrap()).await, None);
     let forged = signed.to_string().replace('.', ".0");
-    let forged = Signature::parse(&forged).map(|forged| forged.is_genuine(&later.master_key));
-    assert_ne!(forged, Some(true));
-    assert!(proof.flaw(&later.master_key).is_some(), "not with the present key alone");
-    let all =
-        master_key::with_retired(&mut later.store.read().await.unwrap(), &later.master_key).await.unwrap();
+    let present = Signers::only(later.master_key.clone());
+    let forged = Signature::parse(&forged).map(|forged| forged.signer(&present));
+    assert!(forged.is_none_or(|signer| signer == Signer::Nobody));
+    assert!(proof.flaw(&present).is_some(), "not with the present key alone");
+    let mut db = later.store.read().await.unwrap();
+    let all = Signers::of(&mut db, &later.master_key).await.unwrap();
     assert_eq!(proof.flaw(&all), None);
+    assert_eq!(proof.stands_here(&mut db).await.unwrap(), Some(true));
+    drop(db);
+
+    // Whoever has found a key that was given up signs no rows that came after it with it, and no other row from before.
+    let thief = App::new(Inner {
+        store: Store::open_with(&app.config.database_url, CONNECTIONS).await.unwrap(),
+        clock: app.clock.clone(),
+        config: app.config.clone(),
+        base_url: app.base_url.clone(),
+        master_key: MasterKey::new([7; 32]),
+        nudge: Nudge::default(),
+    });
+    let mut database = beside(&house.world).await;
+    let check = text(&mut database, "SELECT value FROM meta WHERE name = 'key_check'").await;
+    run(&mut database, "DELETE FROM meta WHERE name = 'key_check'").await.unwrap();
+    let late = log_signature::sign(&thief).await.unwrap();
+    let late_proof = log_signature::prove(&thief, 1).await.unwrap();
+    run(&mut database, &format!("INSERT INTO meta (name, value) VALUES ('key_check', '{check}')"))
+        .await
+        .unwrap();
+    let told = difference(&late).await.unwrap_or_default();
+    assert!(told.contains("given up before the log had so many rows"), "{told}");
+    assert!(late_proof.flaw(&all).is_some());
+    let other = log_signature::Proof { detail: "{}".to_owned(), ..proof };
+    assert_eq!(other.stands_here(&mut later.store.read().await.unwrap()).await.unwrap(), Some(false));
+    thief.store.close().await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     command.env("BURSAR_DATABASE_URL", &app.config.database_url).env("BURSAR_MASTER_KEY_FILE", house.file());
     command.args(["audit", "verify", "--signed", &signed.to_string()]);
-    told(&tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap(), 0);
+    self::told(&tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap(), 0);
     later.store.close().await;
     house.close().await;
 }

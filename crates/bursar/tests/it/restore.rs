@@ -3,6 +3,7 @@
 
 mod drills;
 mod files;
+mod sealed;
 mod settled;
 
 use std::collections::BTreeMap;

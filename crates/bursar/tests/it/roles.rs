@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
 
+use bursar::store::rights::NEEDED;
 use bursar_sim::world::database::Database;
 use payout::access::Role;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
@@ -224,14 +225,49 @@ async fn it_starts_as_the_role_that_serves_or_says_what_is_missing() {
     run(&mut owner, &format!("REVOKE ALL ON timeline FROM {}", roles.serve)).await.unwrap();
     let (_folder, mut command) = begin();
     let output = command.output().unwrap();
-    let hidden = format!("{} may not read timeline. Run deploy/postgres-roles.sql", roles.serve);
+    let hidden = format!(
+        "{} may not read timeline; may not add to timeline. Run deploy/postgres-roles.sql",
+        roles.serve
+    );
     assert!(output.status.code() == Some(1) && told(&output).contains(&hidden), "{}", told(&output));
-    // A table that Bursar does not need, like this test's, is ignored.
+    // Every right, not reading alone: a statement that needs another one would fail on payday.
+    run(&mut owner, &roles.file()).await.unwrap();
+    for right in ["INSERT", "UPDATE"] {
+        run(&mut owner, &format!("REVOKE {right} ON payout_transaction FROM {}", roles.serve)).await.unwrap();
+    }
+    run(&mut owner, &format!("REVOKE DELETE ON session FROM {}", roles.serve)).await.unwrap();
+    let (_folder, mut command) = begin();
+    let output = command.output().unwrap();
+    let lacks = "may not add to payout_transaction; may not change payout_transaction; may not take from session. Run";
+    assert!(output.status.code() == Some(1) && told(&output).contains(lacks), "{}", told(&output));
+    // A table of somebody else's, like the one of this test, is none that Bursar needs.
     run(&mut owner, &roles.file()).await.unwrap();
     done(&self::command(&["verify"], &address));
 }
 
-/// The serving role can run every statement of the store, every grant is needed by one, and every table is listed.
+/// What is looked for at the start is what the file grants, table by table.
+#[test]
+fn what_is_asked_for_at_the_start_is_what_the_file_grants() {
+    let lines = FILE.lines().map(|line| line.split("--").next().unwrap()).collect::<Vec<_>>().join(" ");
+    let mut granted = BTreeSet::new();
+    for statement in lines.split(';').filter(|one| one.trim_end().ends_with("TO bursar_serve")) {
+        let (_, grant) = statement.split_once("GRANT ").unwrap();
+        let (rights, on) = grant.split_once(" ON ").unwrap();
+        let tables = on.trim_end().trim_end_matches("TO bursar_serve");
+        if tables.starts_with("SEQUENCE") {
+            continue;
+        }
+        for right in rights.split(',').map(str::trim).filter(|right| *right != "SELECT") {
+            granted.extend(tables.split(',').map(|table| (right.to_owned(), table.trim().to_owned())));
+        }
+    }
+    let needed = NEEDED.iter().flat_map(|(right, tables)| {
+        tables.split(' ').map(|table| (right.as_str().to_owned(), table.to_owned()))
+    });
+    assert_eq!(granted, needed.collect::<BTreeSet<_>>());
+}
+
+/// Each statement of the store may be run by the role that serves, each right of it is needed by one, and every table is named.
 #[tokio::test]
 async fn the_role_that_serves_may_do_what_the_program_does_and_no_more() {
     let Some(server) = need::postgres() else { return };

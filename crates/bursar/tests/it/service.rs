@@ -1,6 +1,9 @@
 //! The program as a system service: notifications to the service manager, secret files, and what a server build excludes.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -100,6 +103,46 @@ fn the_manager_is_told_that_it_works_lives_and_stops() {
     started.hears("STOPPING=1");
 }
 
+/// The disk of the log is full, or whoever collects it has gone: Bursar answers, and its loops go on.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    for full in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = bursar(folder.path());
+        command.args(["serve", &format!("--listen={address}")]).stdout(Stdio::null());
+        command.stderr(match full {
+            true => File::options().write(true).open("/dev/full").unwrap().into(),
+            false => Stdio::piped(),
+        });
+        let mut child = command.spawn().unwrap();
+        drop(child.stderr.take());
+        let ask = |path: &str| -> Option<String> {
+            let mut stream = TcpStream::connect(address).ok()?;
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).ok()?;
+            Some(answer.split("\r\n").next().unwrap_or_default().to_owned())
+        };
+        let ready = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(200));
+            ask("/readyz").is_some_and(|answer| answer.contains("200"))
+        });
+        assert!(ready, "it came up");
+        // Each is a line that cannot be written.
+        for _ in 0..5 {
+            assert!(ask("/api/v1/rewards").unwrap().contains("401"));
+            assert!(ask("/nothing").unwrap().contains("404"));
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(ask("/readyz").unwrap().contains("200"), "the loops go round");
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 const SECRETS: [(&str, &str); 4] = [
     ("BURSAR_DATABASE_URL", "sqlite://PLANTED-1.db"),
     ("BURSAR_SMTP_URL", "smtps://user:PLANTED-2@mail.example.com"),
@@ -182,6 +225,37 @@ fn a_secret_lies_in_a_file_of_its_own() {
         assert!(output.status.code() == Some(2) && said.contains(why) && said.contains(file), "{said}");
         assert!(said.contains("BURSAR_SMTP_URL_FILE") && !said.contains("PLANTED-5"), "{said}");
     }
+}
+
+/// What is installed advises no command that it does not have, and serves no page that is for whoever builds pages.
+#[test]
+fn what_is_installed_speaks_of_no_simulator() {
+    let mut found = 0;
+    for file in crate::source::files(&[".rs", ".html"]) {
+        let path = file.path.as_str();
+        if !path.contains("crates/bursar/src/")
+            || path.contains("/cli/demo")
+            || path.contains("/cli/simulator")
+        {
+            continue;
+        }
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (place, line) in lines.iter().enumerate() {
+            if line.contains("`bursar simulator`") && !line.trim_start().starts_with("//") {
+                found += 1;
+                let before = &lines[place.saturating_sub(2)..place];
+                assert!(
+                    before.iter().any(|line| line.contains("cfg!(feature = \"demo\")")),
+                    "{path}: {line}"
+                );
+            }
+            if line.contains("styleguide::routes()") || line.starts_with("mod styleguide") {
+                found += 1;
+                assert!(lines[place - 1].contains("#[cfg(feature = \"demo\")]"), "{path}: {line}");
+            }
+        }
+    }
+    assert_eq!(found, 3);
 }
 
 #[test]

@@ -156,6 +156,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
             of_login(&mut facts, first, &detail, base_url);
         }
         Notice::LoginLinked | Notice::LoginByProvider => of_provider(&mut facts, first, &detail, base_url),
+        Notice::RightsChanged => of_rights(&mut facts, first, &detail, base_url),
         Notice::SafeguardLowered => of_safeguard(&mut facts, first, &detail, base_url),
         Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
         Notice::MasterKeyChanged => of_master_key(&mut facts, first, &detail, base_url),
@@ -433,9 +434,10 @@ fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
 /// What the identity provider has changed about a login.
 fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     of_login(facts, told, detail, base);
-    if told.notice == Notice::LoginLinked {
-        facts.links.0 = text(detail, "link");
-    }
+    facts.links.0 = match told.notice == Notice::LoginLinked {
+        true => text(detail, "link"),
+        false => format!("{base}/me"),
+    };
     let values = json!({
         "what": text(detail, "what"), "provider": text(detail, "provider"), "old": text(detail, "old"),
         "keys": text(detail, "keys"), "waits": detail["waits"].as_bool().unwrap_or_default(),
@@ -444,14 +446,30 @@ fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     put(facts, values);
 }
 
-/// A safeguard that was weakened. The name of whoever did it is user input.
-fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
-    facts.links.1 = format!("{base}/activity");
-    let by = isolated(&text(detail, "by")).into_owned();
-    let (what, from) = (text(detail, "what"), text(detail, "from"));
-    put(facts, json!({ "by": by, "what": what, "from": from, "date": date(told.at) }));
+/// What became of a login that moves money or lets people in. Whoever it is reads it as well, who is nobody's partner.
+fn of_rights(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    of_login(facts, told, detail, base);
+    facts.links.0 = format!("{base}/me");
+    put(
+        facts,
+        json!({ "what": text(detail, "what"), "old": text(detail, "old"), "from": text(detail, "from") }),
+    );
 }
 
+fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    let page = format!("{base}/activity");
+    // Whoever administered when it was written, and does no more, is no partner either.
+    facts.links = (page.clone(), page);
+    let payment = text(detail, "payment");
+    if !payment.is_empty() {
+        facts.links.1 = format!("{base}/transactions/{payment}");
+    }
+    let by = isolated(&text(detail, "by")).into_owned();
+    let (what, from) = (text(detail, "what"), text(detail, "from"));
+    put(facts, json!({ "by": by, "what": what, "from": from, "payment": payment, "date": date(told.at) }));
+}
+
+/// An API key that is new or ends soon. Its name and its maker's are what somebody typed.
 fn of_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/keys");
     let values = json!({

@@ -26,7 +26,9 @@ pub enum Posted {
     Taken(String),
     /// A temporary failure: the server was unreachable, asked to retry, or rejected us rather than the address.
     Later(String),
-    /// The server will never accept this mail.
+    /// It said nothing for too long: perhaps it has the mail.
+    Unknown(String),
+    /// It will never take this mail.
     Refused(String),
     /// The address permanently does not exist.
     NoSuchAddress(String),
@@ -62,7 +64,9 @@ pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<(
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
             Posted::Taken(answer) => (MailState::Sent, now, answer),
-            Posted::Later(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
+            Posted::Later(answer) | Posted::Unknown(answer) => {
+                (MailState::Waiting, now + wait_us(mail.tries), answer)
+            }
             Posted::Refused(answer) | Posted::NoSuchAddress(answer) => (MailState::Failed, now, answer),
         };
         if !mails::note(tx, mail, state, next_at, answer, now).await? {

@@ -68,6 +68,8 @@ pub enum Taken {
     Wrong,
     /// They have no second factor.
     NoFactor,
+    /// The secret of their app does not open with the key that is here.
+    Unreadable,
 }
 
 /// What kind of code it was.
@@ -152,9 +154,10 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         let sealed = factors::begun(tx, id, &session.id, now - BEGUN_US).await?;
         let Some(sealed) = sealed else { return Ok(Err(Confirmed::Gone)) };
-        let secret = app.master_key.open(&begun_of(id), &sealed);
-        let step = secret.as_deref().and_then(|secret| step_of(secret, code, now));
-        let (Some(secret), Some(step)) = (secret, step) else { return Ok(Err(Confirmed::Wrong)) };
+        let Some(secret) = app.master_key.open(&begun_of(id), &sealed) else {
+            return Ok(Err(Confirmed::Gone));
+        };
+        let Some(step) = step_of(&secret, code, now) else { return Ok(Err(Confirmed::Wrong)) };
         if !factors::take_begun(tx, id, &sealed).await? {
             return Ok(Err(Confirmed::Gone));
         }
@@ -386,8 +389,11 @@ pub(super) async fn take(
     // Without an app there are only recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         if let Some(factor) = &factor {
-            // An unreadable secret is not a wrong code.
-            let secret = app.master_key.open(&place, &factor.sealed).ok_or_else(unreadable)?;
+            // What does not open here is no wrong code of theirs.
+            let Some(secret) = app.master_key.open(&place, &factor.sealed) else {
+                tracing::error!(person = %person.id, "the secret of a second factor does not open with the master key");
+                return Ok(Taken::Unreadable);
+            };
             if let Some(step) = step_of(&secret, &digits, now) {
                 let first = factors::use_step(tx, person.id, step).await?;
                 return Ok(if first { Taken::Right(Means::App) } else { Taken::Used });
@@ -556,11 +562,6 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
         Ok(Ok(()))
     })?;
     saved.map_err(OpsError::Conflict)
-}
-
-fn unreadable() -> OpsError {
-    let told = "What your authenticator app shows cannot be checked here, because its secret does not open with the key of this machine. Use a recovery code or a passkey, and tell whoever runs Bursar.";
-    OpsError::Conflict(Refusal::new("master_key_missing", told))
 }
 
 #[cfg(test)]

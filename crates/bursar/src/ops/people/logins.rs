@@ -5,6 +5,7 @@ use payout::access::{Held, Role, may_become};
 use payout::ids::{PartnerId, PersonId};
 use serde_json::json;
 
+use super::rights::{self, Became};
 use super::team::{link_shown, stands_for, waits};
 use super::{LINK_US, OPERATOR, hashed, link, note};
 use crate::app::App;
@@ -35,8 +36,15 @@ pub struct NewPerson {
 #[derive(Clone, Copy, Debug)]
 pub struct AtTheMachine<'a>(pub &'a str);
 
-/// Creates a person and returns a one-time link. They count as a second person at once: for the first administrator and the
-/// demonstration.
+impl AtTheMachine<'_> {
+    /// What they are called in mails.
+    fn named(self) -> String {
+        format!("{} at the command line", self.0)
+    }
+}
+
+/// Enters a person and answers a one-time link for them, who counts from now on where two persons are needed: for the first
+/// administrator and the demonstration.
 ///
 /// # Errors
 /// If the address is taken or invalid, the password not acceptable, or the role does not fit the partner.
@@ -117,7 +125,7 @@ async fn shown_at_the_machine(
     if person.partner.is_some() {
         return Ok(());
     }
-    link_shown(tx, app, person, &format!("{} at the command line", by.0), now).await
+    link_shown(tx, app, person, &by.named(), now).await
 }
 
 /// An address for signing in, as it is stored.
@@ -202,9 +210,12 @@ pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Resu
         people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
             note(tx, now, OPERATOR, "person_disabled", person.id, json!({ "system_user": by.0 }));
+            rights::tell(tx, app, &person, Became::ShutOut, (&by.named(), now)).await?;
         }
         Ok(())
-    })
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
 }
 
 /// Lets a person in again, with the role and password they had.
@@ -217,9 +228,12 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
         let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
         if people::enable(tx, person.id).await? == 1 {
             note(tx, now, OPERATOR, "person_enabled", person.id, json!({ "system_user": by.0 }));
+            rights::tell(tx, app, &person, Became::LetIn, (&by.named(), now)).await?;
         }
         Ok(())
-    })
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
 }
 
 /// Creates the first administrator and returns a one-time link; `None` if an administrator can sign in already.

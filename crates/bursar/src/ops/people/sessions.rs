@@ -274,7 +274,9 @@ pub enum Finished {
     WrongPasskey,
     /// Their login is now linked to another account at the provider, or to none.
     Elsewhere,
-    /// They must start over: it took too long, or their login has changed.
+    /// The secret of their app does not open here, so that no code of it can be looked at.
+    Unreadable,
+    /// They must begin again: it took too long, or something about their login was changed meanwhile.
     Over,
 }
 
@@ -303,6 +305,7 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
                 Taken::Used => return Ok(Finished::Used),
                 Taken::Wrong => return Ok(Finished::Wrong),
                 Taken::NoFactor => return Ok(Finished::Over),
+                Taken::Unreadable => return Ok(Finished::Unreadable),
             },
             Second::Passkey(shown) => {
                 let answer = Answer::second(&hash, shown, browser);

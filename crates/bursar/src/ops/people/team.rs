@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::logins::address;
 use super::note;
+use super::rights::{self, Became};
 use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
-use crate::ops::settings::lowering;
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor, Person};
@@ -155,18 +155,23 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
         may_change_role(person.role, role)?;
         may_become(held, Some(role))?;
         if person.role != role {
-            if allows(person.role, Permission::Administer) {
-                lowering::one_fewer(tx, app, actor, &person.name).await?;
-            }
             people::set_role(tx, id, role).await?;
-            if !allows(person.role, Permission::Pay) {
-                waits(tx, id, role, now).await?;
-            }
+            let from = match allows(person.role, Permission::Pay) {
+                true => None,
+                false => waits(tx, id, role, now).await?,
+            };
             let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
             note(tx, now, &actor.id.to_string(), "role_changed", id, detail);
+            // Whoever is shut out has no rights that could change.
+            if person.disabled_at.is_none() {
+                let became = Became::Role(person.role, from);
+                rights::tell(tx, app, &Person { role, ..person }, became, (&actor.name, now)).await?;
+            }
         }
         Ok(())
-    })
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
 }
 
 /// Disables a login at once: its sessions and links end.
@@ -179,15 +184,15 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         let held = held(tx, actor, id).await?;
         let person = signs_in(tx, id).await?;
         may_become(held, None)?;
-        if person.disabled_at.is_none() && allows(person.role, Permission::Administer) {
-            lowering::one_fewer(tx, app, actor, &person.name).await?;
-        }
         people::drop_links(tx, id).await?;
         if people::disable(tx, id, now).await? == 1 {
             note(tx, now, &actor.id.to_string(), "person_disabled", id, json!({}));
+            rights::tell(tx, app, &person, Became::ShutOut, (&actor.name, now)).await?;
         }
         Ok(())
-    })
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
 }
 
 /// Enables a login again, with its previous role and password.
@@ -197,12 +202,15 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
 pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        signs_in(tx, id).await?;
+        let person = signs_in(tx, id).await?;
         if people::enable(tx, id).await? == 1 {
             note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
+            rights::tell(tx, app, &person, Became::LetIn, (&actor.name, now)).await?;
         }
         Ok(())
-    })
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
 }
 
 /// Ends all of a person's sessions; returns how many.

@@ -3,7 +3,7 @@
 //! one, which any administrator may do at once.
 
 use payout::Refusal;
-use payout::access::{Permission, Role, allows};
+use payout::access::Permission;
 use payout::money::Money;
 use payout::notice::Notice;
 use payout::scope::{Scope, Scopes};
@@ -16,7 +16,7 @@ use crate::app::{Actor, App};
 use crate::clock;
 use crate::ops::Result;
 use crate::secrets::token_hash;
-use crate::store::{Tx, audit, mails, outbox, people, settings, transactions};
+use crate::store::{Db, Tx, audit, mails, outbox, people, settings, transactions};
 
 /// A safeguard that takes two people to turn off.
 pub struct Rule {
@@ -69,12 +69,28 @@ pub const KEY_ADDRESSES: Rule = Rule {
     field: "addresses",
     label: "The addresses of API keys",
 };
-/// After this wait the same person may do it alone; the other administrators have had a day to see it in the activity log.
+/// That a payment whose record cannot be read holds its payee.
+const UNREADABLE_HOLD: Rule = Rule {
+    kept: "unreadable_holds_off",
+    action: "unreadable_payment_look_asked",
+    subject: "settings:unreadable_payments",
+    stays: "This payment holds its payee for now",
+    field: "note",
+    label: "",
+};
+/// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
 /// A request older than this has expired.
 const FORGOTTEN_AFTER_US: i64 = 7 * 24 * 3_600_000_000;
 
-#[derive(Serialize, Deserialize)]
+/// So many requests of one person wait; another one takes the place of their oldest.
+const MOST_OF_ONE: usize = 10;
+/// For so long whoever has made a limit stricter may put it back: it was a slip of theirs.
+const PUT_BACK_US: i64 = 15 * 60_000_000;
+/// Under which name it is kept who has made which limit stricter just now.
+const TIGHTENED: &str = "safeguards_tightened";
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Asked {
     by: String,
     person: String,
@@ -82,83 +98,263 @@ struct Asked {
     /// A digest of the requested change, if the rule covers several settings.
     #[serde(default)]
     change: String,
+    /// The settings that it is about; none where that was not kept.
+    #[serde(default)]
+    fields: Vec<String>,
+}
+
+/// A limit that somebody has made stricter.
+#[derive(Serialize, Deserialize)]
+struct Tightened {
+    field: String,
+    was: Value,
+    is: Value,
+    by: String,
+    at: i64,
 }
 
 /// A request to weaken a safeguard.
 struct Wish<'a> {
     rule: &'a Rule,
-    /// The name of the first setting that would be weakened.
-    field: &'static str,
-    /// All changes for people, from what to what.
+    /// The settings that would be, by their names; a refusal names the first.
+    fields: Vec<&'static str>,
+    /// All of them, for people: from what to what.
     labels: Vec<String>,
     /// A digest of the guarded settings' old and new values, so that a confirmation covers exactly this change.
     change: String,
 }
 
-/// Why payout settings that weaken a safeguard are not saved yet: no second administrator has saved the same, and the first
-/// did less than a day ago. Before the first payment only the two-person rule is guarded, because during setup a mistyped
-/// limit protects nothing yet. The operator's own keys may do what their role allows.
+impl Wish<'_> {
+    /// The payment that it is about, if it is about one.
+    fn payment(&self) -> Option<&str> {
+        (self.rule.kept == UNREADABLE_HOLD.kept).then_some(self.change.as_str())
+    }
+}
+
+/// Payout settings: as they are kept, and as the rules read them.
+pub type Before<'a> = (&'a Document, Option<&'a Settings>);
+pub type After<'a> = (&'a Document, &'a Settings);
+
+/// Why payout settings that weaken a safeguard are not saved yet: nobody else has saved the same, and it is no day since this
+/// one did. Before anything was ever paid only the two-person rule is guarded so: while a company sets itself up, a limit that
+/// was mistyped is no safeguard yet. The operator's own keys do what their role may. `before` may be what the rules of today do
+/// not read any more: then whatever is another value afterwards counts as weaker.
 pub async fn payout_settings(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    before: (&Document, &Settings),
-    after: (&Document, &Settings),
+    before: Before<'_>,
+    after: After<'_>,
 ) -> Result<Option<Refusal>> {
     let weaker = weakened(before, after);
-    let guarded: Vec<&str> = weaker.iter().copied().filter(|field| is_guarded(field)).collect();
-    let refused = match guarded.as_slice() {
-        [] => {
-            // Recipients who are removed would not notice.
-            if weaker.contains(&"internal_recipients") {
-                let labels = vec!["Internal recipients of notices".to_owned()];
-                let wish =
-                    Wish { rule: &SAFEGUARDS, field: "internal_recipients", labels, change: String::new() };
-                tell(tx, app, actor, &wish, None).await?;
-            }
-            None
+    let changed = changed(before.0, after.0);
+    let guarded: Vec<Change> = changed.iter().filter(|one| weaker.contains(&one.field)).cloned().collect();
+    let guarded: Vec<Change> = guarded.into_iter().filter(|one| is_guarded(one.field)).collect();
+    let silenced = weaker.contains(&"internal_recipients");
+    let refused = if guarded.is_empty() {
+        // Whoever is told no more does not notice.
+        if silenced {
+            let labels = vec![SILENCED.to_owned()];
+            let fields = vec!["internal_recipients"];
+            let wish = Wish { rule: &SAFEGUARDS, fields, labels, change: String::new() };
+            tell(tx, app, actor, &wish, None).await?;
         }
-        ["two_person_release"] => not_yet(tx, app, actor, &TWO_PERSONS, "").await?,
-        [first, ..] => {
-            let (was, is) = (json!(before.0), json!(after.0));
-            let at = |of: &Value, field: &str| field.split('.').fold(of.clone(), |of, part| of[part].clone());
-            let values = guarded.iter().map(|field| (*field, at(&was, field), at(&is, field)));
-            let values: Vec<(&str, Value, Value)> = values.collect();
-            let told = |(field, was, is): &(&str, Value, Value)| {
-                format!("{}: {} → {}", label(field), value_told(was), value_told(is))
-            };
-            let mut labels: Vec<String> = values.iter().map(told).collect();
-            if weaker.contains(&"internal_recipients") {
-                labels.push("Internal recipients of notices".to_owned());
-            }
-            let wish = Wish {
-                rule: &SAFEGUARDS,
-                field: first,
-                labels,
-                change: token_hash(&json!(values).to_string()),
-            };
-            let by_key = people::how_key_was_made(tx, actor.id).await?.is_some();
-            let free = by_key || !transactions::any(tx).await?;
-            if free && !guarded.contains(&"two_person_release") {
-                tell(tx, app, actor, &wish, None).await?;
-                None
-            } else {
-                not_yet_of(tx, app, actor, &wish).await?
-            }
-        }
+        None
+    } else {
+        let wish = wish(&guarded, silenced);
+        weaken(tx, app, actor, &guarded, &wish).await?
     };
-    // Saving settings that weaken nothing withdraws a pending request, and a completed change clears it. API keys other
-    // than the operator's own withdraw nothing.
-    if refused.is_none() && is_operators_own(tx, actor).await? {
-        for rule in [&TWO_PERSONS, &SAFEGUARDS] {
-            take_back(tx, app.clock.now(), rule).await?;
+    if refused.is_none() {
+        note_tightened(tx, app, actor, &changed, &guarded).await?;
+        // A program that somebody gave a key takes nothing back.
+        if is_operators_own(tx, actor).await? {
+            forget(tx, app, actor, &changed, &guarded).await?;
         }
     }
     Ok(refused)
 }
 
-/// Whether a setting takes two administrators to weaken. The others are everyday work: adding a vendor, changing notice
-/// recipients.
+const SILENCED: &str = "Internal recipients of notices";
+
+/// What somebody wants who weakens these.
+fn wish(guarded: &[Change], silenced: bool) -> Wish<'static> {
+    let fields: Vec<&'static str> = guarded.iter().map(|one| one.field).collect();
+    let told =
+        |one: &Change| format!("{}: {} → {}", label(one.field), value_told(&one.was), value_told(&one.is));
+    let mut labels: Vec<String> = guarded.iter().map(told).collect();
+    labels.extend(silenced.then(|| SILENCED.to_owned()));
+    if fields == [TWO_PERSONS.field] {
+        return Wish { rule: &TWO_PERSONS, fields, labels, change: String::new() };
+    }
+    let values: Vec<_> = guarded.iter().map(|one| (one.field, &one.was, &one.is)).collect();
+    let change = token_hash(&json!(values).to_string());
+    Wish { rule: &SAFEGUARDS, fields, labels, change }
+}
+
+/// Weakens them, or says why not yet.
+async fn weaken(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    guarded: &[Change],
+    wish: &Wish<'_>,
+) -> Result<Option<Refusal>> {
+    let has_rule = wish.fields.contains(&TWO_PERSONS.field);
+    let by_key = people::how_key_was_made(tx, actor.id).await?.is_some();
+    if !has_rule && (by_key || !transactions::any(tx).await?) {
+        tell(tx, app, actor, wish, None).await?;
+        return Ok(None);
+    }
+    if is_slip(tx, app, actor, guarded).await? {
+        tx.audit(audit::Entry {
+            at: app.clock.now(),
+            actor: actor.id.to_string(),
+            action: "safeguards_put_back",
+            subject: wish.rule.subject.to_owned(),
+            detail: json!({ "fields": wish.labels }).to_string(),
+        });
+        tell(tx, app, actor, wish, None).await?;
+        return Ok(None);
+    }
+    not_yet_of(tx, app, actor, wish).await
+}
+
+/// Whether they have made each of these stricter just now themselves, put all of it back to what it was, and nobody has changed
+/// it since.
+async fn is_slip(tx: &mut Tx, app: &App, actor: &Actor, guarded: &[Change]) -> Result<bool> {
+    let (tightened, _) = tightened(tx, app.clock.now()).await?;
+    let by = actor.id.to_string();
+    let undoes = |change: &Change, slip: &Tightened| {
+        slip.field == change.field && slip.by == by && slip.is == change.was && slip.was == change.is
+    };
+    Ok(guarded.iter().all(|change| tightened.iter().any(|slip| undoes(change, slip))))
+}
+
+/// Which limits were made stricter just now, and the version of that.
+async fn tightened(tx: &mut Tx, now: i64) -> Result<(Vec<Tightened>, i64)> {
+    let (kept, version) = settings::get(tx, TIGHTENED).await?.unwrap_or_default();
+    let mut all: Vec<Tightened> = serde_json::from_str(&kept).unwrap_or_default();
+    all.retain(|one| (0..PUT_BACK_US).contains(&(now - one.at)));
+    Ok((all, version))
+}
+
+/// Notes which limits are stricter now, by whom; what is changed is nobody's slip any more.
+async fn note_tightened(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    changed: &[Change],
+    weaker: &[Change],
+) -> Result<()> {
+    let limits: Vec<&Change> = changed.iter().filter(|one| is_limit(one.field)).collect();
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let (mut all, version) = tightened(tx, now).await?;
+    all.retain(|one| limits.iter().all(|changed| changed.field != one.field));
+    let stricter = limits.into_iter().filter(|one| weaker.iter().all(|weaker| weaker.field != one.field));
+    all.extend(stricter.map(|one| Tightened {
+        field: one.field.to_owned(),
+        was: one.was.clone(),
+        is: one.is.clone(),
+        by: actor.id.to_string(),
+        at: now,
+    }));
+    let text = serde_json::to_string(&all).unwrap_or_default();
+    match settings::put(tx, TIGHTENED, &text, version, now).await? {
+        true => Ok(()),
+        false => Err(super::stale()),
+    }
+}
+
+/// What is asked for no more once something was saved: what is about a setting that is another one now, and, where nothing is
+/// weaker and nothing or somebody else's business was changed, all of it. What somebody asked for stays while they save
+/// something else themselves, and while something else is weakened.
+async fn forget(tx: &mut Tx, app: &App, actor: &Actor, changed: &[Change], weaker: &[Change]) -> Result<()> {
+    let (now, by) = (app.clock.now(), actor.id.to_string());
+    let touched = |one: &Asked| {
+        one.fields.is_empty() || changed.iter().any(|change| one.fields.iter().any(|of| of == change.field))
+    };
+    for rule in [&TWO_PERSONS, &SAFEGUARDS] {
+        let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
+        let all = waiting(&kept, rule, now);
+        let stays =
+            |one: &&Asked| !touched(one) && (!weaker.is_empty() || (one.by == by && !changed.is_empty()));
+        let stay: Vec<Asked> = all.iter().filter(stays).cloned().collect();
+        if stay.len() < all.len() {
+            keep(tx, rule, &stay, version, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is asked for of a rule and meant still.
+fn waiting(kept: &str, rule: &Rule, now: i64) -> Vec<Asked> {
+    let all = match serde_json::from_str::<Value>(kept).unwrap_or_default() {
+        Value::Array(all) => all,
+        // As it was kept while there was one at a time.
+        one @ (Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            vec![one]
+        }
+    };
+    let mut all: Vec<Asked> = all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+    all.retain(|one| now - one.at < FORGOTTEN_AFTER_US);
+    for one in all.iter_mut().filter(|one| one.fields.is_empty() && !rule.field.is_empty()) {
+        one.fields = vec![rule.field.to_owned()];
+    }
+    all
+}
+
+/// A setting that is another one afterwards.
+#[derive(Clone, Debug)]
+struct Change {
+    field: &'static str,
+    was: Value,
+    is: Value,
+}
+
+/// The settings that can be weaker, by their names: where they lie in the document.
+const FIELDS: [&str; 14] = [
+    "enabled",
+    "vendors",
+    "profile_roles",
+    "tax_thresholds",
+    "two_person_release",
+    "us_tax_tracking",
+    "cooling_off_hours",
+    "limits.per_reward",
+    "limits.per_payment",
+    "limits.per_batch",
+    "limits.per_day",
+    "limits.per_person_per_day",
+    "typed_total_above",
+    "internal_recipients",
+];
+
+/// Which of them are others afterwards, as they are written. The order of a list means nothing, and an empty one is none.
+fn changed(before: &Document, after: &Document) -> Vec<Change> {
+    let (was, is) = (json!(before), json!(after));
+    let at = |of: &Value, field: &str| {
+        let mut found = field.split('.').fold(of.clone(), |of, part| of[part].clone());
+        if let Value::Array(all) = &mut found {
+            all.sort_by_key(Value::to_string);
+            if all.is_empty() {
+                return Value::Null;
+            }
+        }
+        found
+    };
+    let all = FIELDS.into_iter().map(|field| Change { field, was: at(&was, field), is: at(&is, field) });
+    all.filter(|one| one.was != one.is).collect()
+}
+
+/// What is a number that somebody may mistype, and no switch.
+fn is_limit(field: &str) -> bool {
+    field.starts_with("limits.") || ["cooling_off_hours", "typed_total_above"].contains(&field)
+}
+
+/// What takes two administrators. The rest is everyday work: to take a vendor in, to name other readers of mails.
 fn is_guarded(field: &str) -> bool {
     let named = ["two_person_release", "us_tax_tracking", "cooling_off_hours", "typed_total_above"];
     field.starts_with("limits.") || named.contains(&field)
@@ -206,8 +402,42 @@ pub async fn not_yet(
     change: &str,
 ) -> Result<Option<Refusal>> {
     let labels = vec![rule.label.to_owned()];
-    let wish = Wish { rule, field: rule.field, labels, change: change.to_owned() };
+    let wish = Wish { rule, fields: vec![rule.field], labels, change: change.to_owned() };
     not_yet_of(tx, app, actor, &wish).await
+}
+
+/// Why a payment whose record cannot be read holds its payee still: nobody else has said that they looked, and it is no day
+/// since this one did. Money may go out a second time on one person's word otherwise.
+pub async fn not_yet_of_payment(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    number: &str,
+) -> Result<Option<Refusal>> {
+    let labels = vec![format!("{number}, whose record cannot be read, holds its payee: on → off")];
+    let (rule, fields) = (&UNREADABLE_HOLD, vec![UNREADABLE_HOLD.field]);
+    not_yet_of(tx, app, actor, &Wish { rule, fields, labels, change: number.to_owned() }).await
+}
+
+/// Who has said of such a payment that they looked, and from when on they can end its hold alone.
+pub async fn asked_of_payment(db: &mut Db, number: &str, now: i64) -> Result<Option<(String, i64)>> {
+    let (kept, _) = settings::get(db, UNREADABLE_HOLD.kept).await?.unwrap_or_default();
+    let found = waiting(&kept, &UNREADABLE_HOLD, now).into_iter().find(|one| one.change == number);
+    Ok(found.map(|one| (one.by, one.at + ALONE_AFTER_US)))
+}
+
+/// Forgets that somebody has said so; whether somebody had.
+pub async fn forget_of_payment(tx: &mut Tx, number: &str, now: i64) -> Result<bool> {
+    let rule = &UNREADABLE_HOLD;
+    let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
+    let mut all = waiting(&kept, rule, now);
+    let before = all.len();
+    all.retain(|one| one.change != number);
+    if all.len() == before {
+        return Ok(false);
+    }
+    keep(tx, rule, &all, version, now).await?;
+    Ok(true)
 }
 
 async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> Result<Option<Refusal>> {
@@ -215,9 +445,10 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
     let by = actor.id.to_string();
     let person = people::behind(tx, &by, now).await?;
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
-    let asked = serde_json::from_str::<Option<Asked>>(&kept).ok().flatten();
-    let mut asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US && asked.change == wish.change);
-    // A first person who is no longer an administrator, or does not count as a second person yet, does not count here.
+    let mut others = waiting(&kept, rule, now);
+    let same = others.iter().position(|one| one.change == wish.change);
+    let mut asked = same.map(|place| others.remove(place));
+    // Whoever is no administrator any more, or does not count as a person of their own yet, is no first one for somebody else.
     if let Some(first) = asked.as_ref().filter(|first| first.by != by) {
         let counts = people::counts(tx, &first.by, now).await? == people::Counts::Yes;
         if !counts || !people::may_still(tx, &first.by, Permission::Administer, now).await? {
@@ -232,20 +463,23 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
                 counts == people::Counts::Yes && asked.by != by && asked.person != person && behind != person;
             let alone = asked.by == by && now - asked.at >= ALONE_AFTER_US;
             if other || alone {
-                if !settings::put(tx, rule.kept, "null", version, now).await? {
-                    return Err(super::stale());
-                }
+                keep(tx, rule, &others, version, now).await?;
                 tell(tx, app, actor, wish, None).await?;
                 return Ok(None);
             }
             asked
         }
         None => {
-            let asked = Asked { by: by.clone(), person, at: now, change: wish.change.clone() };
-            let text = serde_json::to_string(&asked).unwrap_or_default();
-            if !settings::put(tx, rule.kept, &text, version, now).await? {
-                return Err(super::stale());
+            let fields = wish.fields.iter().map(|field| (*field).to_owned()).collect();
+            let asked = Asked { by: by.clone(), person, at: now, change: wish.change.clone(), fields };
+            let own = others.iter().filter(|one| one.by == by).count();
+            if own >= MOST_OF_ONE
+                && let Some(oldest) = others.iter().position(|one| one.by == by)
+            {
+                others.remove(oldest);
             }
+            others.push(asked.clone());
+            keep(tx, rule, &others, version, now).await?;
             tx.audit(audit::Entry {
                 at: now,
                 actor: by.clone(),
@@ -268,34 +502,26 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
         rule.stays,
         clock::told(first.at + ALONE_AFTER_US)
     );
-    Ok(Some(Refusal::new("second_person_needed", sentence).at(wish.field)))
+    Ok(Some(
+        Refusal::new("second_person_needed", sentence).at(wish.fields.first().copied().unwrap_or(rule.field)),
+    ))
 }
 
-/// Tells every administrator; `from` is when one person alone may do it, or `None` if it is done.
+async fn keep(tx: &mut Tx, rule: &Rule, all: &[Asked], version: i64, now: i64) -> Result<()> {
+    let text = serde_json::to_string(all).unwrap_or_default();
+    match settings::put(tx, rule.kept, &text, version, now).await? {
+        true => Ok(()),
+        false => Err(super::stale()),
+    }
+}
+
+/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done. Who administers is
+/// looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
 async fn tell(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>, from: Option<i64>) -> Result<()> {
-    tell_all(tx, app, actor, (wish.rule.subject, &wish.labels.join(", ")), from).await
-}
-
-/// Tells every administrator that one of them no longer is one, including that person, because it takes effect at once.
-pub async fn one_fewer(tx: &mut Tx, app: &App, actor: &Actor, whose: &str) -> Result<()> {
-    let what = format!("{whose} is no administrator any more");
-    tell_all(tx, app, actor, ("settings:people", &what), None).await
-}
-
-/// The recipients are also fixed here, not only when the mail is made, so that an administrator disabled in between is
-/// still told.
-async fn tell_all(
-    tx: &mut Tx,
-    app: &App,
-    actor: &Actor,
-    (subject, what): (&str, &str),
-    from: Option<i64>,
-) -> Result<()> {
-    let administers = Role::ALL.iter().copied().filter(|role| allows(*role, Permission::Administer));
-    let to = mails::people_of(tx, &administers.collect::<Vec<_>>()).await?;
-    let to: Vec<String> = to.into_iter().map(|reader| reader.address).collect();
-    let detail = json!({ "to": to, "by": actor.name, "what": what, "from": from.map(clock::told) });
-    let notice = (Notice::SafeguardLowered, subject.to_owned(), detail.to_string());
+    let (to, what) = (mails::administrators(tx).await?, wish.labels.join(", "));
+    let (from, payment) = (from.map(clock::told), wish.payment());
+    let detail = json!({ "to": to, "by": actor.name, "what": what, "from": from, "payment": payment });
+    let notice = (Notice::SafeguardLowered, wish.rule.subject.to_owned(), detail.to_string());
     outbox::write(tx, &app.clock, app.clock.now(), [notice]).await?;
     Ok(())
 }
@@ -313,13 +539,8 @@ pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
 /// command-line key with the scope `write` is the operator's own and may do what its role allows.
 ///
 /// # Errors
-/// `person_needed` for any other key, if `after` protects less than `before`.
-pub async fn not_by_key(
-    tx: &mut Tx,
-    actor: &Actor,
-    before: (&Document, &Settings),
-    after: (&Document, &Settings),
-) -> Result<()> {
+/// `person_needed` for such a key, when `after` protects less than `before`.
+pub async fn not_by_key(tx: &mut Tx, actor: &Actor, before: Before<'_>, after: After<'_>) -> Result<()> {
     let Some(field) = weakened(before, after).into_iter().next() else { return Ok(()) };
     if is_operators_own(tx, actor).await? {
         return Ok(());
@@ -350,9 +571,10 @@ pub async fn by_people(tx: &mut Tx, actor: &Actor, what: &str) -> Result<()> {
     Err(Refusal::new("person_needed", sentence).into())
 }
 
-/// The names of the settings whose safeguard is weaker afterwards.
-fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Vec<&'static str> {
+/// The safeguards that are weaker afterwards, by the names of their settings.
+fn weakened(before: Before<'_>, after: After<'_>) -> Vec<&'static str> {
     let ((old, was), (new, is)) = (before, after);
+    let Some(was) = was else { return changed(old, new).into_iter().map(|one| one.field).collect() };
     let is_new = |new: &[String], old: &[String]| new.iter().any(|one| !old.contains(one));
     let all = [
         ("enabled", !was.enabled && is.enabled),
@@ -466,11 +688,38 @@ mod tests {
         let was = base.rules().unwrap();
         for (after, field) in rows {
             let is = after.rules().unwrap();
-            assert_eq!(weakened((&base, &was), (&after, &is)).first().copied(), field, "{after:?}");
+            assert_eq!(weakened((&base, Some(&was)), (&after, &is)).first().copied(), field, "{after:?}");
+            // Where nobody can tell how it was, whatever is another value counts.
+            let unread = weakened((&base, None), (&after, &is));
+            assert_eq!(unread.is_empty(), changed(&base, &after).is_empty(), "{after:?}");
+            assert!(field.is_none_or(|field| unread.contains(&field)), "{after:?}");
         }
     }
 
-    /// The same list with another value; an empty list for an empty value.
+    #[test]
+    fn what_was_asked_for_while_there_was_one_request_at_a_time_is_still_read() {
+        let one = r#"{"by":"per_1","person":"per_1","at":5,"change":"x"}"#;
+        for (kept, count) in
+            [(one.to_owned(), 1), (format!("[{one},{one}]"), 2), ("null".to_owned(), 0), (String::new(), 0)]
+        {
+            assert_eq!(waiting(&kept, &SAFEGUARDS, 6).len(), count, "{kept}");
+        }
+        assert_eq!(waiting(one, &TWO_PERSONS, 6)[0].fields, ["two_person_release"]);
+        assert_eq!(waiting(one, &SAFEGUARDS, 5 + FORGOTTEN_AFTER_US).len(), 0);
+    }
+
+    #[test]
+    fn the_order_of_a_list_is_no_change() {
+        let limits = |all: Value| Document { limits: json!({ "per_day": all }), ..Document::default() };
+        let (usd, eur) =
+            (json!({ "value": "1.00", "currency": "USD" }), json!({ "value": "2.00", "currency": "EUR" }));
+        let (one, other) = (limits(json!([usd, eur])), limits(json!([eur, usd])));
+        assert_eq!(changed(&one, &other).len(), 0);
+        assert_eq!(changed(&limits(json!([])), &Document::default()).len(), 0);
+        assert_eq!(changed(&one, &Document::default()).len(), 1);
+    }
+
+    /// The same list with another value; with none where that is empty.
     fn with(list: &serde_json::Value, value: &str) -> serde_json::Value {
         if value.is_empty() {
             return json!([]);

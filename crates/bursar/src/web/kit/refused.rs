@@ -1,6 +1,7 @@
-//! Logs refused requests: who, from where, and the code. Anybody can trigger any number of refusals, so each minute has a
-//! limited number of log lines; further ones are only counted. What is deliberately not here: what is refused
-//! (`web::guard`, the verbs), and the activity log, which records what people do.
+//! What was refused to somebody who tried more than they may, for the log: who, from where, and with which code. Anybody can
+//! be refused as often as they like, so that a minute has so many such lines and then only counts; and be answered, so that a
+//! second has so many lines of that. What collects a log drops all of it where there is too much. What is deliberately not
+//! here: what is refused (`web::guard`, the verbs), and the activity log, which keeps what people do.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -10,6 +11,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use payout::ids::PersonId;
 
+const SECOND_US: i64 = 1_000_000;
+/// The most lines in a second about answers to strangers, and to logins and API keys.
+const MOST_ANSWERS: [usize; 2] = [50, 150];
 const MINUTE_US: i64 = 60 * 1_000_000;
 /// The most lines per code and minute for unknown clients, and as many again for logins and API keys, so that nobody can
 /// hide one kind of attempt behind many others, and strangers cannot hide those of our own people.
@@ -92,6 +96,43 @@ impl Refusals {
     }
 }
 
+/// The answers of this second.
+#[derive(Default)]
+pub struct Answers(Mutex<Second>);
+
+#[derive(Default)]
+struct Second {
+    began: i64,
+    /// How many lines there were about strangers, and about those whom we know.
+    lines: [usize; 2],
+    left_out: u64,
+}
+
+impl Answers {
+    /// Whether an answer has a line of its own, while there is room.
+    pub fn has_line(&self, is_known: bool, now: i64) -> bool {
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !(0..SECOND_US).contains(&(now - second.began)) {
+            *second = Second { began: now, left_out: second.left_out, ..Second::default() };
+        }
+        let kind = usize::from(is_known);
+        let room = second.lines[kind] < MOST_ANSWERS[kind];
+        match room {
+            true => second.lines[kind] += 1,
+            false => second.left_out += 1,
+        }
+        room
+    }
+
+    /// How many had no line in a second that is over, if any had none. Asked at every answer.
+    pub fn left_out(&self, now: i64) -> Option<u64> {
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = !(0..SECOND_US).contains(&(now - second.began));
+        let left_out = std::mem::take(if is_over { &mut second.left_out } else { return None });
+        (left_out > 0).then_some(left_out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +162,19 @@ mod tests {
         let left_out = refusals.left_out(MINUTE_US);
         assert_eq!(left_out.len(), MOST_KINDS + 1, "the rest are others");
         assert_eq!(left_out.values().sum::<u64>(), 100_000 - 50 + 1_000 - 125);
+    }
+
+    #[test]
+    fn a_second_has_so_many_lines_about_answers() {
+        let answers = Answers::default();
+        let lines = |is_known: bool, now: i64| (0..1_000).filter(|_| answers.has_line(is_known, now)).count();
+        assert_eq!((lines(false, 5), lines(true, 6)), (50, 150), "strangers hide none of ours");
+        assert_eq!(answers.left_out(7), None, "the second is not over");
+        assert_eq!(answers.left_out(SECOND_US + 5), Some(1_800));
+        assert_eq!(answers.left_out(2 * SECOND_US), None, "told once");
+        assert_eq!(lines(false, SECOND_US + 6), 50);
+        assert_eq!(lines(false, 0), 50, "a clock that is put back begins another second");
+        assert_eq!(answers.left_out(SECOND_US), Some(1_900));
     }
 
     #[test]

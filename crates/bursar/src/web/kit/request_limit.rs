@@ -1,10 +1,13 @@
-//! Rate limits for authenticated requests: a token bucket per login or API key, so that a runaway program, or somebody with
-//! a stolen key, cannot exhaust the database. What is deliberately not here: unauthenticated clients (`login_limit`),
-//! webhooks and health checks, and heavy requests (`turns`).
+//! How many requests a login or an API key may send: a bucket for each that fills again with time, so that a program gone
+//! wrong, or whoever has somebody's key, does not take the database from everybody else. A key that did not come in lately is
+//! counted by the network it comes from, before anybody looks for it. What is deliberately not here: whoever signs in
+//! (`login_limit`), webhooks and health, which nobody is known at, and what is heavy (`turns`).
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
+use super::client::Network;
 use super::login_limit::{Buckets, Rule, Wait};
 
 const MINUTE_US: i64 = 60_000_000;
@@ -12,11 +15,18 @@ const MINUTE_US: i64 = 60_000_000;
 /// from ending it in another.
 const OF_A_SESSION: Rule = Rule { at_once: 20, then_every_us: 3_000_000 };
 
+/// The most keys that are remembered as those which came in.
+const MOST_KNOWN: usize = 1 << 13;
+
 pub struct Requests {
     /// `None` if requests are not limited.
     rule: Option<Rule>,
     hasher: RandomState,
     buckets: Mutex<Buckets>,
+    /// Whoever has not come in never shares room with those who have.
+    strangers: Mutex<Buckets>,
+    /// When each key came in last.
+    known: Mutex<HashMap<u64, i64>>,
 }
 
 impl Requests {
@@ -24,7 +34,52 @@ impl Requests {
     pub fn of(per_minute: u32) -> Self {
         let at_once = i64::from(per_minute);
         let rule = (at_once > 0).then(|| Rule { at_once, then_every_us: MINUTE_US / at_once });
-        Self { rule, hasher: RandomState::new(), buckets: Mutex::default() }
+        Self {
+            rule,
+            hasher: RandomState::new(),
+            buckets: Mutex::default(),
+            strangers: Mutex::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Whether a key may be looked for. One that came in lately may; all others of a network together as often as one key may
+    /// ask.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn knock(&self, key: &str, network: Option<Network>, now: i64) -> Result<(), Wait> {
+        let Some(rule) = self.rule else { return Ok(()) };
+        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&self.of_key(key)) {
+            return Ok(());
+        }
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(site) = network.and_then(Network::site) {
+            let of_site = Rule { at_once: rule.at_once * 4, then_every_us: rule.then_every_us / 4 };
+            strangers.take(self.hasher.hash_one(("site", site)), of_site, now)?;
+        }
+        strangers.take(self.hasher.hash_one(("network", network)), rule, now)
+    }
+
+    /// Notes whether a key came in.
+    pub fn seen(&self, key: &str, came_in: bool, now: i64) {
+        let key = self.of_key(key);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !came_in {
+            known.remove(&key);
+            return;
+        }
+        if known.len() >= MOST_KNOWN && !known.contains_key(&key) {
+            let mut all: Vec<i64> = known.values().copied().collect();
+            let (_, middle, _) = all.select_nth_unstable(MOST_KNOWN / 2);
+            let middle = *middle;
+            known.retain(|_, at| *at > middle);
+        }
+        known.insert(key, now);
+    }
+
+    fn of_key(&self, key: &str) -> u64 {
+        self.hasher.hash_one(("key", key))
     }
 
     /// Whether a login or an API key may send another request. `session` is the one it comes from, for a person.
@@ -71,8 +126,41 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_never_came_in_share_what_one_may_ask() {
+        let requests = Requests::of(60);
+        let network = |last| Some(Network::of(std::net::Ipv4Addr::new(203, 0, last, 9).into()));
+        requests.knock("ours", network(1), 0).unwrap();
+        requests.seen("ours", true, 0);
+        let others = (0..1_000).filter(|one| requests.knock(&format!("brs_{one}"), network(1), 0).is_ok());
+        assert_eq!(others.count(), 59);
+        assert!(requests.knock("ours", network(1), 0).is_ok(), "one that came in is looked for");
+        assert!(requests.knock("brs_1", network(2), 0).is_ok(), "another network");
+        requests.seen("ours", false, 0);
+        assert!(requests.knock("ours", network(1), 0).is_err(), "it came in no more");
+        // Whoever has many networks of one site has four times as much.
+        let within =
+            |part: u16| Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, part, 0, 0, 0, 1).into()));
+        let of_site = (0..1_000).filter(|part| requests.knock("brs_1", within(*part), 0).is_ok());
+        assert_eq!(of_site.count(), 240);
+    }
+
+    #[test]
+    fn so_many_keys_are_remembered_and_no_more() {
+        let requests = Requests::of(60);
+        for number in 0..3 * MOST_KNOWN {
+            requests.seen(&number.to_string(), true, i64::try_from(number).unwrap());
+        }
+        let known = requests.known.lock().unwrap();
+        assert!(
+            known.len() <= MOST_KNOWN
+                && known.contains_key(&requests.of_key(&(3 * MOST_KNOWN - 1).to_string()))
+        );
+    }
+
+    #[test]
     fn where_it_is_0_nobody_counts() {
         let requests = Requests::of(0);
+        assert!((0..10_000).all(|_| requests.knock("brs_1", None, 0).is_ok()));
         assert!((0..100_000).all(|_| requests.ask("key", None, 0).is_ok()));
     }
 }

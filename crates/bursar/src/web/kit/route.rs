@@ -19,7 +19,7 @@ use payout::scope::Scope;
 use super::event_writer::Intake;
 use super::extract;
 use super::login_limit::Tries;
-use super::refused::Refusals;
+use super::refused::{Answers, Refusals};
 use super::request_limit::Requests;
 use crate::app::App;
 use crate::turns::Turns;
@@ -43,7 +43,9 @@ pub struct Shared {
     pub requests: Requests,
     /// Recent refusals, for the log.
     pub refusals: Refusals,
-    /// The queue for heavy requests.
+    /// How many were answered lately, for the log.
+    pub answers: Answers,
+    /// Whose turn it is to do what is heavy.
     pub heavy: Arc<Turns>,
     /// The API description, generated once from the route table.
     pub description: Arc<str>,

@@ -62,12 +62,8 @@ pub async fn by_api_key(
     headers: &HeaderMap,
     from: Option<IpAddr>,
 ) -> Result<(Actor, Scopes), Fault> {
-    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, key) = sent.and_then(|value| value.split_once(' ')).ok_or_else(unauthenticated)?;
-    if !scheme.eq_ignore_ascii_case("bearer") || !key.starts_with("brs_") {
-        return Err(unauthenticated());
-    }
-    match people::by_key(app, key.trim(), from).await? {
+    let key = sent_key(headers).ok_or_else(unauthenticated)?;
+    match people::by_key(app, key, from).await? {
         Sent::In(actor, scopes) => Ok((actor, scopes)),
         Sent::Unknown(None) => Err(unauthenticated()),
         Sent::Unknown(Some(id)) => Err(unauthenticated().to_key(id)),
@@ -88,6 +84,13 @@ pub async fn by_api_key(
             Err(Fault::new(StatusCode::FORBIDDEN, "api_key_addresses_required", told).to_key(id))
         }
     }
+}
+
+/// The API key that was sent, if something was that looks like one.
+pub fn sent_key(headers: &HeaderMap) -> Option<&str> {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, key) = sent.and_then(|value| value.split_once(' '))?;
+    (scheme.eq_ignore_ascii_case("bearer") && key.starts_with("brs_")).then(|| key.trim())
 }
 
 fn not_from_here(from: Option<IpAddr>) -> Fault {

@@ -58,7 +58,9 @@ pub fn routes() -> Vec<Route> {
         post("/transactions/{number}/settle-parked", pays, settle_parked)
             .proved("Settle this payment's money in the payee's balance"),
         post("/transactions/{number}/looked", Need::May(Permission::Administer), unreadable::say_looked)
-            .proved("Confirm that you checked this payment"),
+            .proved("Say that you looked at this payment"),
+        post("/transactions/{number}/hold-again", Need::May(Permission::Administer), unreadable::hold_again)
+            .proved("Let this payment hold its payee"),
     ]
 }
 
@@ -166,7 +168,9 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     let app = &web.app;
     let mut db = app.store.read().await?;
     let transaction = match placed::payment(&mut db, &number).await {
-        Err(OpsError::Blocked(why)) => return unreadable::show(&mut db, &visit, &number, &why).await,
+        Err(OpsError::Blocked(why)) => {
+            return unreadable::show(&mut db, &visit, (&number, app.clock.now()), &why).await;
+        }
         found => found?,
     };
     if transaction.label() != number {

@@ -88,6 +88,7 @@ async fn password(
         Changed::WrongCode => Told::bad(t.factor_wrong),
         Changed::UsedCode => Told::bad(t.factor_used),
         Changed::WrongPasskey => Told::bad(t.passkey_wrong),
+        Changed::Unreadable => Told::bad(t.factor_unreadable),
         Changed::Wrong => Told::bad(t.password_wrong),
         Changed::NotTheSame => Told::bad(t.not_the_same),
         Changed::ProveFirst => return Ok(prove_first(PAGE)),

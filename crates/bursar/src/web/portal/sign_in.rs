@@ -237,6 +237,7 @@ async fn prove(
         "code" => |t: &Words| t.factor_wrong,
         "used" => |t: &Words| t.factor_used,
         "passkey" => |t: &Words| t.passkey_wrong,
+        "unreadable" => |t: &Words| t.factor_unreadable,
         "provider" => |_: &Words| NOT_SAID,
         _ => |t: &Words| t.password_wrong,
     });

@@ -249,7 +249,7 @@ table! {
     // The second factor
     factor, factor_intro, factor_none, factor_must, factor_since, factor_begin, factor_renew,
     factor_codes_new, factor_off, factor_scan, factor_picture, factor_open, factor_secret,
-    factor_code, factor_code_help, factor_confirm, factor_wrong, factor_used, factor_gone,
+    factor_code, factor_code_help, factor_confirm, factor_wrong, factor_used, factor_unreadable, factor_gone,
     factor_codes, factor_codes_told, factor_kept, factor_is_off, factor_app_remove, factor_app_removed, factor_app_needed,
     factor_required, code, code_intro,
     code_over, code_lost,

@@ -39,7 +39,9 @@ pub enum Changed {
     /// The code was used before.
     UsedCode,
     WrongPasskey,
-    /// They have no password yet, and must step up first.
+    /// The secret of their app does not open here.
+    Unreadable,
+    /// There is none yet, and they must prove first who they are.
     ProveFirst,
     /// The two new passwords differ.
     NotTheSame,
@@ -75,6 +77,7 @@ pub async fn change_password(
             Proof::WrongCode => return Ok(Changed::WrongCode),
             Proof::UsedCode => return Ok(Changed::UsedCode),
             Proof::WrongPasskey => return Ok(Changed::WrongPasskey),
+            Proof::Unreadable => return Ok(Changed::Unreadable),
         }
     } else if !is_fresh(session, app.clock.now()) {
         return Ok(Changed::ProveFirst);

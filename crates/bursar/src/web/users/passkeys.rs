@@ -135,7 +135,8 @@ async fn finish(
         Ok(Finished::In(token)) => {
             Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref()))
         }
-        Ok(Finished::WrongPasskey | Finished::Wrong | Finished::Used) | Err(OpsError::Refused(_)) => {
+        Ok(Finished::WrongPasskey | Finished::Wrong | Finished::Used | Finished::Unreadable)
+        | Err(OpsError::Refused(_)) => {
             second_factor::code_page(app, &headers, sent.next, Some(|t| t.passkey_wrong)).await
         }
         Ok(Finished::Elsewhere) => Ok(provider::elsewhere()),

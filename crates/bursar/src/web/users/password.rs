@@ -90,6 +90,7 @@ async fn change(
                 .to_owned()
         }
         Changed::WrongPasskey => Language::English.words().passkey_wrong.to_owned(),
+        Changed::Unreadable => Language::English.words().factor_unreadable.to_owned(),
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
         Changed::ProveFirst => "Sign in again first, or use a new one-time link.".to_owned(),
         Changed::NotTheSame => "The two passwords are not the same. Nothing was changed.".to_owned(),

@@ -277,6 +277,7 @@ async fn refused(
         Proof::WrongCode => |t| t.factor_wrong,
         Proof::UsedCode => |t| t.factor_used,
         Proof::WrongPasskey => |t| t.passkey_wrong,
+        Proof::Unreadable => |t| t.factor_unreadable,
     };
     page(app, session, again, Some(why)).await.map(Some)
 }
@@ -620,6 +621,12 @@ async fn code(
             code_page(app, &headers, sent.next, Some(|t| t.factor_wrong)).await
         }
         Finished::Used => code_page(app, &headers, sent.next, Some(|t| t.factor_used)).await,
+        Finished::Unreadable => {
+            let mut page = code_page(app, &headers, sent.next, Some(|t| t.factor_unreadable)).await?;
+            // Nothing is wrong with what they have sent.
+            *page.status_mut() = StatusCode::CONFLICT;
+            Ok(page)
+        }
         Finished::Elsewhere => Ok(provider::elsewhere()),
         Finished::Over => code_page(app, &headers, sent.next, None).await,
     }

@@ -178,6 +178,7 @@ async fn prove(
         people::Proof::WrongCode => "code",
         people::Proof::UsedCode => "used",
         people::Proof::WrongPasskey => "passkey",
+        people::Proof::Unreadable => "unreadable",
     };
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     Ok(Redirect::to(&format!("/prove?why={why}&next={next}")).into_response())

@@ -174,6 +174,7 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
                     why = Some("This code was used already. Wait for the next code in your app.");
                 }
                 Ok(Proof::WrongPasskey) => why = Some(t.passkey_wrong),
+                Ok(Proof::Unreadable) => why = Some(t.factor_unreadable),
                 Err(fault) => return Err(refuse(fault)),
             },
         }

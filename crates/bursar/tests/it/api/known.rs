@@ -6,7 +6,7 @@ use axum::http::Request;
 use bursar::ops::people::{self, NewPerson};
 use payout::access::Role;
 
-use super::{Answer, House};
+use super::{Answer, House, from};
 
 const FLAGS: [&str; 2] = ["--requests-per-minute=60", "--metrics-token=tell-me"];
 
@@ -34,6 +34,30 @@ async fn a_key_that_asks_without_end_is_told_when_to_come_back_and_nobody_else_i
     assert_eq!(many(&house, &other, 1).await, [200]);
     house.clock.pass(1_000_000);
     assert_eq!(many(&house, &house.admin, 2).await, [200, 429]);
+}
+
+/// A made-up key is counted before anybody looks for it: here with a database that does not answer any more.
+#[tokio::test]
+async fn keys_that_nobody_knows_do_not_reach_the_database_without_end() {
+    let house = House::open_at("limit_unknown", "http://127.0.0.1:8080", &FLAGS).await;
+    let other = house.key(Role::Admin, None).await;
+    let ask = async |key: String, address: &str| {
+        let request = Request::get("/api/v1/programs").header("authorization", format!("Bearer {key}"));
+        house.send(from(request.body(Body::empty()).unwrap(), address)).await
+    };
+    assert_eq!(ask(house.admin.clone(), "203.0.113.9").await.status, 200);
+    for number in 0..70 {
+        let answer = ask(format!("brs_{number}"), "203.0.113.9").await;
+        assert_eq!(answer.status, if number < 59 { 401 } else { 429 }, "{number}");
+    }
+    ask("brs_70".to_owned(), "203.0.113.77").await.refused(429, "slow_down");
+    assert_eq!(ask("brs_70".to_owned(), "198.51.100.9").await.status, 401, "another network");
+    assert_eq!(ask(house.admin.clone(), "203.0.113.9").await.status, 200, "whoever came in before comes in");
+    house.clock.pass(1_000_000);
+    assert_eq!(ask(other, "203.0.113.9").await.status, 200, "and whoever is new a moment later");
+    house.app.store.close().await;
+    assert_eq!(ask("brs_71".to_owned(), "203.0.113.9").await.status, 429, "nobody has looked for it");
+    assert!(ask("brs_71".to_owned(), "198.51.100.9").await.status.is_server_error());
 }
 
 #[tokio::test]

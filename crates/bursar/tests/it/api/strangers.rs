@@ -184,6 +184,21 @@ async fn numbers_are_not_for_whom_a_proxy_here_passes_on() {
     }
 }
 
+/// A variable that is set and empty is none: nothing opens the numbers to whoever sends nothing.
+#[tokio::test]
+async fn an_empty_token_opens_the_numbers_to_nobody() {
+    let house = House::open_at("metrics_empty", "http://127.0.0.1:8080", &["--metrics-token="]).await;
+    let ask = async |address: &str, headers: &[(&str, &str)]| {
+        house.send(from(look("GET", "/metrics", headers), address)).await.status.as_u16()
+    };
+    for headers in
+        [&[][..], &[("authorization", "Bearer ")], &[("authorization", "Bearer")], &[("authorization", "")]]
+    {
+        assert_eq!(ask("203.0.113.9", headers).await, 401, "{headers:?}");
+        assert_eq!(ask("127.0.0.1", headers).await, 200, "as where none is set");
+    }
+}
+
 #[tokio::test]
 async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
     let house = House::open("links").await;

@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 use bursar::ops::OpsError;
 use bursar::ops::people::factor::{self, Wanted};
 use bursar::ops::people::{self, AtTheMachine, Browser as Comes, Entered, Finished, Second};
+use bursar::secrets::OneKey;
 use bursar::store::audit;
+use bursar::store::sealed::Column;
 use payout::access::Role;
 use payout::notice::Notice;
 use serde_json::Value;
@@ -429,6 +431,56 @@ async fn a_partner_reads_it_in_their_language() {
     let code = held.code(&world);
     let off = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code)];
     next.post_on("/factor/off", &off).await.says("Der zweite Faktor ist ausgeschaltet.");
+    world.close().await;
+}
+
+/// The key that sealed the secret is lost: nobody is told that their code is wrong, and no attacker is looked for.
+#[tokio::test]
+async fn a_secret_that_does_not_open_is_no_wrong_code() {
+    let world = World::open("factor_unreadable", 190).await;
+    furnish(&world).await;
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let csrf = ana.read("/portal/account").await.hidden("csrf");
+    ana.post("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
+    let held = set_up(&world, &mut ana).await;
+    let id = me(&world, "ana-herself@example.com").await;
+    world.pass(30 * SECOND);
+    let mut database = crate::nodes::beside(&world).await;
+    let lost = OneKey::new([9; 32]).seal(&world.app.clock, &Column::Factor.place(&id), &held.secret);
+    crate::nodes::run(
+        &mut database,
+        &format!("UPDATE factor SET sealed = '{lost}' WHERE person_id = '{id}'"),
+    )
+    .await
+    .unwrap();
+    let mut next = Browser::new(&world);
+    let fields = [("email", "ana-herself@example.com"), ("password", PASSWORD), ("next", "/portal")];
+    let asked = next.post("/login", &fields).await.to;
+    next.read(&asked).await;
+    for _ in 0..12 {
+        world.pass(MINUTE);
+        let code = held.code(&world);
+        let page = next.post("/login/code", &[("code", code.as_str()), ("next", "/portal")]).await;
+        if page.status == StatusCode::GONE {
+            next.post("/login", &fields).await;
+            continue;
+        }
+        assert_eq!(page.status, StatusCode::CONFLICT, "{}", page.words());
+        page.says("lässt sich mit dem Schlüssel von Bursar nicht öffnen (factor_unreadable)");
+        page.says("bitten Sie die Person, die Ihnen diesen Zugang gegeben hat");
+    }
+    assert!(!told(&world, &id).await.contains(&"wrong_codes".to_owned()), "nobody is guessing");
+    // Where they are signed in already, the page that asks again says so too.
+    let code = held.code(&world);
+    let again =
+        [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code), ("next", "/portal/account")];
+    let to = ana.post("/prove", &again).await.to;
+    assert!(to.starts_with("/prove?why=unreadable"), "{to}");
+    ana.read(&to).await.says("nicht öffnen (factor_unreadable)");
+    // A recovery code still lets them in.
+    next.post("/login", &fields).await;
+    let code = [("code", held.codes[0].as_str()), ("next", "/portal")];
+    assert_eq!(next.post("/login/code", &code).await.to, "/portal");
     world.close().await;
 }
 

@@ -1,15 +1,17 @@
 //! Who counts as a second person: not one's own API key, not a colleague one has just invited, and not oneself after
 //! turning the rule off.
 
-use bursar::app::Actor;
+use bursar::app::{Actor, App};
 use bursar::mail::{Language, Template};
-use bursar::ops::notices::templates;
+use bursar::ops::notices::{self, templates};
 use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, batches};
+use bursar::store::{mails, rewards};
 use payout::access::Role;
 use payout::eligibility::Code;
+use payout::ids::RewardId;
 use payout::notice::Notice;
 use payout::scope::Scopes;
 
@@ -82,6 +84,30 @@ async fn a_release_ends_with_whoever_gave_it() {
     team::change_role(&stage.world.app, &pat, theirs.id, Role::Preparer).await.unwrap();
     stage.one("refuse release_needs_other_person pay B1").await.unwrap();
     team::change_role(&stage.world.app, &pat, theirs.id, Role::Payer).await.unwrap();
+    for line in ["pay B1", "live 1 minute", "expect ana success"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
+
+/// Whoever enters a reward writes the day it was earned, and may end its hold by that. Where two are asked for that pays nobody: the
+/// payout is released by somebody else all the same, and where they are not, one person may pay anything.
+#[tokio::test]
+async fn whoever_ends_a_hold_by_the_day_they_enter_pays_nobody_alone() {
+    let mut stage = prepared("second_hold").await;
+    let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
+    let backdated = "UPDATE reward SET earned_on = '1990-01-01', held_until = created_at - 1";
+    crate::world::run(&stage.world.app.config.database_url, backdated.to_owned()).await;
+    let mut database = crate::nodes::beside(&stage.world).await;
+    let id = crate::nodes::text(&mut database, "SELECT id FROM reward").await;
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let found = rewards::named(&mut db, &[RewardId::parse(&id).unwrap()]).await.unwrap();
+    assert!(bursar::ops::rewards::hold_was_over(&found[0].entered));
+    drop(db);
+    let done = releases(&stage, &pat).await;
+    assert!(needs_other(&done), "{done:?}");
+    stage.one("refuse release_needs_other_person pay B1").await.unwrap();
+    releases(&stage, &kim).await.unwrap();
     for line in ["pay B1", "live 1 minute", "expect ana success"] {
         stage.one(line).await.unwrap();
     }
@@ -182,30 +208,187 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     stage.close(Ok(())).await;
 }
 
-#[tokio::test]
-async fn whoever_administers_no_more_hears_of_it_as_all_others_do() {
-    let stage = Stage::open("second_fewer", 613).await;
-    let (app, pat) = (&stage.world.app, stage.world.actor.clone());
-    // The last administrator who can sign in keeps the role.
-    let stays = invited(&stage, &pat, "stays@example.com").await;
-    team::change_role(app, &pat, stays.id, Role::Admin).await.unwrap();
-    for (email, out) in [("first@example.com", true), ("second@example.com", false)] {
-        let admin = invited(&stage, &pat, email).await;
-        team::change_role(app, &pat, admin.id, Role::Admin).await.unwrap();
-        match out {
-            true => team::shut_out(app, &pat, admin.id).await.unwrap(),
-            false => team::change_role(app, &pat, admin.id, Role::Auditor).await.unwrap(),
-        }
-        let mut db = app.store.read().await.unwrap();
-        let about = bursar::store::outbox::about(&mut db, "settings:people").await.unwrap();
-        let told = about.iter().filter(|one| one.notice == Notice::SafeguardLowered);
-        assert_eq!(told.filter(|one| one.detail.contains(email)).count(), 1, "{email}: {about:?}");
+async fn cooling_off(stage: &Stage, who: &Actor, hours: u32) -> Result<(), OpsError> {
+    let set = |it: Document| Ok(Document { cooling_off_hours: hours, ..it });
+    settings::save(&stage.world.app, who, None, set).await.map(drop)
+}
+
+/// A company with a limit of 100.00, a cooling-off of 72 hours and something paid: its safeguards are guarded.
+async fn paid_once(name: &str) -> (Stage, Actor, Actor) {
+    let mut stage = Stage::open(name, 614).await;
+    let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
+    batch_limit(&stage, &pat, "100.00").await.unwrap();
+    cooling_off(&stage, &pat, 72).await.unwrap();
+    for line in [
+        "partner ana paypal ana@example.com",
+        "later 4 days",
+        "reward R1 ana 10.00 approved",
+        "batch B1 R1",
+        "pay B1",
+    ] {
+        stage.one(line).await.unwrap();
     }
-    // The notice's text cannot be chosen by the person it reports.
+    stage.one("live 1 minute").await.unwrap();
+    (stage, pat, kim)
+}
+
+#[tokio::test]
+async fn requests_about_different_settings_wait_side_by_side() {
+    let (stage, pat, kim) = paid_once("second_beside").await;
+    assert!(is_written_down(&batch_limit(&stage, &pat, "500.00").await));
+    assert!(is_written_down(&cooling_off(&stage, &pat, 71).await));
+    assert!(is_written_down(&cooling_off(&stage, &kim, 70).await));
+    stage.world.pass(DAY);
+    batch_limit(&stage, &pat, "500.00").await.unwrap();
+    cooling_off(&stage, &pat, 71).await.unwrap();
+    // What a setting was when it was asked for is past: from here on it would be something else.
+    assert!(is_written_down(&cooling_off(&stage, &kim, 70).await));
+    // Somebody else's save takes back what was asked for, one's own of something else does not.
+    assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
+    cooling_off(&stage, &kim, 100).await.unwrap();
+    stage.world.pass(DAY);
+    assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
+    cooling_off(&stage, &pat, 200).await.unwrap();
+    stage.world.pass(DAY);
+    batch_limit(&stage, &pat, "600.00").await.unwrap();
+    // Nor is what was made stronger since undone by an old request, whoever made it so.
+    assert!(is_written_down(&batch_limit(&stage, &pat, "700.00").await));
+    batch_limit(&stage, &pat, "50.00").await.unwrap();
+    stage.world.pass(DAY);
+    assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
+    assert!(is_written_down(&batch_limit(&stage, &pat, "700.00").await));
+    stage.close(Ok(())).await;
+}
+
+const MINUTE: i64 = 60_000_000;
+
+#[tokio::test]
+async fn whoever_has_just_mistyped_a_stricter_limit_puts_it_back() {
+    let (stage, pat, kim) = paid_once("second_slip").await;
+    let told = told_of_safeguards(&stage).await.len();
+    batch_limit(&stage, &pat, "10.00").await.unwrap();
+    // Nobody else, not to anything else, and not together with something else.
+    assert!(is_written_down(&batch_limit(&stage, &kim, "100.00").await));
+    assert!(is_written_down(&batch_limit(&stage, &pat, "100.01").await));
+    let limits = serde_json::json!({ "per_batch": [{ "value": "100.00", "currency": "USD" }] });
+    let both = |it: Document| Ok(Document { limits: limits.clone(), cooling_off_hours: 71, ..it });
+    assert!(is_written_down(&settings::save(&stage.world.app, &pat, None, both).await.map(drop)));
+    stage.world.pass(14 * MINUTE);
+    batch_limit(&stage, &pat, "100.00").await.unwrap();
+    let all = told_of_safeguards(&stage).await;
+    assert_eq!((all.len() - told, all.last().copied()), (4, Some("done")), "all administrators hear of it");
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let filter =
+        bursar::store::audit::Filter { subject: Some("settings:payout".to_owned()), ..Default::default() };
+    let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
+    assert!(rows.iter().any(|row| row.action == "safeguards_put_back"), "{rows:?}");
+    drop(db);
+    // Once, and while it is a slip.
+    assert!(is_written_down(&batch_limit(&stage, &pat, "101.00").await));
+    batch_limit(&stage, &pat, "10.00").await.unwrap();
+    stage.world.pass(15 * MINUTE);
+    assert!(is_written_down(&batch_limit(&stage, &pat, "100.00").await));
+    // Not over what somebody else has made of it meanwhile, though it is what it was again.
+    batch_limit(&stage, &pat, "9.00").await.unwrap();
+    batch_limit(&stage, &kim, "8.00").await.unwrap();
+    assert!(is_written_down(&batch_limit(&stage, &pat, "10.00").await));
+    batch_limit(&stage, &kim, "9.00").await.unwrap();
+    assert!(is_written_down(&batch_limit(&stage, &pat, "10.00").await));
+    // The two-person rule is no limit that anybody mistypes.
+    let on = |it: Document| Ok(Document { two_person_release: true, ..it });
+    settings::save(&stage.world.app, &pat, None, on).await.unwrap();
+    assert!(is_written_down(&switch_off(&stage, &pat).await));
+    stage.close(Ok(())).await;
+}
+
+/// After an update the rules may refuse what was saved before it: it protects all the same.
+#[tokio::test]
+async fn what_the_rules_do_not_read_any_more_is_not_weakened_unseen() {
+    let (stage, pat, kim) = paid_once("second_unread").await;
+    let app = &stage.world.app;
+    let (document, version) = settings::read(&mut app.store.read().await.unwrap()).await.unwrap();
+    let vendors = [document.vendors.clone(), vec!["wise".to_owned()]].concat();
+    let text = serde_json::to_string(&Document { vendors, ..document.clone() }).unwrap();
+    let put: bursar::ops::Result<bool> = bursar::transact!(app, |tx| {
+        Ok(bursar::store::settings::put(tx, "payout", &text, version, app.clock.now()).await?)
+    });
+    assert!(put.unwrap());
+    let vendors = document.vendors.clone();
+    let mended = |it: Document| Ok(Document { vendors: vendors.clone(), ..it });
+    let raised = |it: Document| Ok(Document { limits: serde_json::json!({}), ..mended(it)? });
+    assert!(is_written_down(&settings::save(app, &pat, None, raised).await.map(drop)));
+    let new = NewKey::of("nightly", Role::Admin, Scopes::kept("read,settings"));
+    let key = people::make_key(app, &kim.id.to_string(), &new).await.unwrap();
+    let key = people::by_key(app, &key, None).await.unwrap().actor().unwrap();
+    let by_key = settings::save(app, &key, None, raised).await;
+    assert!(matches!(&by_key, Err(OpsError::Refused(why)) if why.code == "person_needed"), "{by_key:?}");
+    // What guards nothing is put right by one person at once.
+    settings::save(app, &pat, None, mended).await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+/// Everybody who is mailed of a login's rights, with where the button leads.
+async fn mailed_of_rights(app: &App, about: &Actor) -> Vec<(String, String)> {
+    notices::expand(app, app.clock.now()).await.unwrap();
+    let mut db = app.store.read().await.unwrap();
+    let filter = mails::Filter { notice: Some(Notice::RightsChanged), ..mails::Filter::default() };
+    let found = mails::list(&mut db, &filter, 500).await.unwrap();
+    let of = found.into_iter().filter(|mail| mail.about == about.id.to_string());
+    let button = |mail: &mails::Mail| {
+        let line = mail.body.lines().find(|line| line.starts_with("> ")).unwrap_or_default();
+        line.rsplit(" | ").next().unwrap_or_default().replace(&app.base_url, "")
+    };
+    let mut all: Vec<_> = of.map(|mail| (mail.recipient.clone(), button(&mail))).collect();
+    all.sort();
+    all
+}
+
+fn told(rows: &[(&str, String)]) -> Vec<(String, String)> {
+    rows.iter().map(|(to, link)| ((*to).to_owned(), link.clone())).collect()
+}
+
+/// Who may pay or administer is everybody's business, from the first moment on and at the end.
+#[tokio::test]
+async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
+    let stage = Stage::open("second_rights", 613).await;
+    let (app, pat) = (stage.world.app.clone(), stage.world.actor.clone());
+    // The last one who can sign in stays what they are.
+    let stays = invited(&stage, &pat, "stays@example.com").await;
+    team::change_role(&app, &pat, stays.id, Role::Admin).await.unwrap();
+    let lee = invited(&stage, &pat, "lee@example.com").await;
+    let page = format!("/people/{}", lee.id);
+    assert_eq!(mailed_of_rights(&app, &lee).await, [], "an invitation is told of by itself");
+    team::change_role(&app, &pat, lee.id, Role::Admin).await.unwrap();
+    let promoted = told(&[("lee@example.com", page.clone()), ("stays@example.com", page.clone())]);
+    assert_eq!(mailed_of_rights(&app, &lee).await, promoted);
+    stage.world.pass(1);
+    // Neither of them is led to the partners' portal; whoever is shut out is led nowhere.
+    team::change_role(&app, &pat, lee.id, Role::Auditor).await.unwrap();
+    let all = mailed_of_rights(&app, &lee).await;
+    assert!(all.contains(&("lee@example.com".to_owned(), "/me".to_owned())), "{all:?}");
+    team::change_role(&app, &pat, lee.id, Role::ProgramManager).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "no such role moves money");
+    team::change_role(&app, &pat, lee.id, Role::Payer).await.unwrap();
+    team::shut_out(&app, &pat, lee.id).await.unwrap();
+    let all = mailed_of_rights(&app, &lee).await;
+    assert_eq!(
+        all.iter().filter(|(to, link)| to == "lee@example.com" && link.is_empty()).count(),
+        1,
+        "{all:?}"
+    );
+    team::shut_out(&app, &pat, lee.id).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "it is told once");
+    team::let_in(&app, &pat, lee.id).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 2);
+    // The same at the machine.
+    people::disable(&app, "lee@example.com", AtTheMachine("anna (user id 1000)")).await.unwrap();
+    assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 4);
+    // How they are told is not chosen by whoever does it.
     let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
-    let of = (Notice::SafeguardLowered, Language::En);
-    let saved = templates::save(app, &pat, of, Some(&template), None).await;
-    assert!(matches!(saved, Err(OpsError::Refused(why)) if why.code == "template_fixed"));
+    for notice in [Notice::SafeguardLowered, Notice::RightsChanged] {
+        let saved = templates::save(&app, &pat, (notice, Language::En), Some(&template), None).await;
+        assert!(matches!(saved, Err(OpsError::Refused(why)) if why.code == "template_fixed"));
+    }
     stage.close(Ok(())).await;
 }
 

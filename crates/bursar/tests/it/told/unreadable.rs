@@ -1,12 +1,14 @@
 //! An unreadable record: it is named wherever it is missing, and blocks nothing else.
 
 use axum::http::StatusCode;
+use bursar::ops::{OpsError, looked};
 use payout::access::Role;
 use serde_json::json;
 
 use super::{Program, play};
 use crate::pages::Browser;
 use crate::scenarios::Stage;
+use crate::world::DAY;
 
 #[tokio::test]
 async fn a_payment_that_cannot_be_read_hides_no_other_one() {
@@ -163,7 +165,7 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = payer.get("/transactions/PT-000001").await;
-    page.says("An administrator who has checked at the vendor can end this here.");
+    page.says("Two administrators who have looked at the vendor say so here");
     let csrf = page.hidden("csrf");
     let said = [("csrf", csrf.as_str()), ("note", "PayPal shows it as paid on the 4th, for R0")];
     assert_eq!(payer.post("/transactions/PT-000001/looked", &said).await.status, StatusCode::FORBIDDEN);
@@ -173,10 +175,43 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     pat.get(&sent.to).await.says("Write how you found out");
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     let said = [("csrf", csrf.as_str()), said[1]];
-    let sent = pat.post("/transactions/PT-000001/looked", &said).await;
-    pat.get(&sent.to).await.says("pat has checked what happened to it, so its payee is no longer on hold.");
+    // One person's word does not let money go out that may be for the same.
+    for _ in 0..2 {
+        let sent = pat.post("/transactions/PT-000001/looked", &said).await;
+        let page = pat.get(&sent.to).await;
+        page.says("This payment holds its payee for now");
+        page.says("pat has looked and says that what is paid next is not the same.");
+    }
+    play(&mut stage, "refuse partner_on_hold pay B1").await;
     stage.world.chain().await;
-    pat.read("/activity?action=unreadable_payment_looked_at").await.says("for R0");
+    pat.read("/activity?action=unreadable_payment_look_noted").await.says("for R0");
+    // Another administrator may say that it is not so; then it begins anew.
+    let mut kim = Browser::of(&stage.world, Role::Admin, "kim").await;
+    let hers = kim.get("/transactions/PT-000001").await.hidden("csrf");
+    let sent = kim.post("/transactions/PT-000001/hold-again", &[("csrf", &hers)]).await;
+    kim.get(&sent.to).await.says("This payment holds its payee.");
+    pat.post("/transactions/PT-000001/looked", &said).await;
+    play(&mut stage, "refuse partner_on_hold pay B1").await;
+    let theirs = [("csrf", hers.as_str()), said[1]];
+    let sent = kim.post("/transactions/PT-000001/looked", &theirs).await;
+    kim.get(&sent.to).await.says("kim has looked what became of it, so it holds its payee no more.");
+    let sent = pat.post("/transactions/PT-000001/hold-again", &said[..1]).await;
+    pat.get(&sent.to).await.says("For 30 days after it was paid");
+    play(&mut stage, "refuse partner_on_hold pay B1").await;
+    stage.world.chain().await;
+    kim.read("/activity?action=unreadable_payment_looked_at").await.says("for R0");
+    // Alone, a day later.
+    let (app, one) = (stage.world.app.clone(), stage.world.actor.clone());
+    let says = async || looked::say(&app, &one, "PT-000001", "PayPal shows it as paid").await;
+    for _ in 0..2 {
+        let said = says().await;
+        assert!(
+            matches!(&said, Err(OpsError::Conflict(why)) if why.code == "second_person_needed"),
+            "{said:?}"
+        );
+    }
+    stage.world.pass(DAY);
+    says().await.unwrap();
     play(&mut stage, "pay B1\nlive 10 minutes\nexpect ana success").await;
     crate::world::run(&url, spoil("USD")).await;
     let mut lee = Browser::of(&stage.world, Role::Admin, "lee").await;

@@ -139,8 +139,10 @@ async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) 
         What::Made | What::Linked | What::Factor => {}
     }
     let provider = app.config.oidc.issuer.clone().unwrap_or_default();
+    // Whoever has another role hears of it as well.
+    let to = matches!(what, What::Role(_)).then_some(&whose.email);
     let detail = json!({
-        "what": what.as_str(), "whose": whose.name, "address": whose.email, "role": whose.role.label(), "old": old,
+        "to": to, "what": what.as_str(), "whose": whose.name, "address": whose.email, "role": whose.role.label(), "old": old,
         "provider": provider, "keys": keys, "claim": claim, "last": last,
         "waits": what.begins_a_day() && allows(whose.role, Permission::Pay),
     });

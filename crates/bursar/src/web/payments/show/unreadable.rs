@@ -36,8 +36,12 @@ struct UnreadablePage {
     whys: Vec<Why>,
     /// Who has investigated it, if somebody has.
     looked: Option<String>,
-    /// Whether it may hold its payee, and this person may confirm that they have investigated.
+    /// Who has said so and waits for another, and from when on they can say it alone.
+    asked: Option<(String, When)>,
+    /// It may hold its payee, and whoever reads this may say that they looked.
     may_look: bool,
+    /// Whoever reads this may say that it holds its payee.
+    may_hold: bool,
 }
 
 /// The page with what is known about the payment.
@@ -47,7 +51,7 @@ struct UnreadablePage {
 pub(super) async fn show(
     db: &mut Db,
     visit: &Visit,
-    number: &str,
+    (number, now): (&str, i64),
     blockers: &[Blocker],
 ) -> Result<Response, Fault> {
     let of = transactions::as_text(db, number).await?.ok_or_else(Fault::missing)?;
@@ -59,9 +63,14 @@ pub(super) async fn show(
         None => None,
     };
     let looked = match past::looked_at(db, of.number).await? {
-        Some(id) => history::names(db, std::iter::once(id.as_str())).await?.remove(&id).or(Some(id)),
+        Some(id) => Some(named(db, id).await?),
         None => None,
     };
+    let asked = match looked::asked(db, &of, now).await? {
+        Some((id, from)) if looked.is_none() => Some((named(db, id).await?, When(from))),
+        Some(_) | None => None,
+    };
+    let administers = visit.may(Permission::Administer);
     let currency = Currency::parse(&of.currency).ok();
     let number = format!("PT-{:06}", of.number);
     let page = UnreadablePage {
@@ -74,10 +83,17 @@ pub(super) async fn show(
         pressed: of.created_at.map(When),
         of,
         whys: whys(blockers),
-        may_look: looked.is_none() && visit.may(Permission::Administer),
+        may_look: looked.is_none() && administers,
+        may_hold: (looked.is_some() || asked.is_some()) && administers,
+        asked,
         looked,
     };
     Ok((StatusCode::CONFLICT, visit.show(&page)?).into_response())
+}
+
+/// What somebody is called; their id where they have no name.
+async fn named(db: &mut Db, id: String) -> Result<String, Fault> {
+    Ok(history::names(db, std::iter::once(id.as_str())).await?.remove(&id).unwrap_or(id))
 }
 
 #[derive(Deserialize)]
@@ -96,6 +112,19 @@ pub(super) async fn say_looked(
 ) -> Result<Response, Fault> {
     let told = match looked::say(&app, &visit.actor, &number, &sent.note).await {
         Ok(()) => Told::good("Recorded. This payment no longer holds its payee."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// An administrator says that what another one has said is not so.
+pub(super) async fn hold_again(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let told = match looked::hold_again(&app, &visit.actor, &number).await {
+        Ok(()) => Told::good("This payment holds its payee."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/transactions/{number}")))

@@ -265,6 +265,7 @@ pub const WORDS: Words = Words {
     factor_confirm: "Einschalten",
     factor_wrong: "Dieser Code stimmt nicht. Schreiben Sie den, den die App jetzt zeigt. Stimmt keiner, geht vielleicht die Uhr Ihres Geräts falsch.",
     factor_used: "Dieser Code wurde schon benutzt. Warten Sie, bis die App den nächsten zeigt.",
+    factor_unreadable: "Was Ihre App zeigt, kann nicht geprüft werden: Das Geheimnis dazu lässt sich mit dem Schlüssel von Bursar nicht öffnen (factor_unreadable). Nehmen Sie einen Ersatzcode oder einen Passkey. Ohne beides bitten Sie die Person, die Ihnen diesen Zugang gegeben hat, den zweiten Faktor zu entfernen; richten Sie dann einen neuen ein.",
     factor_gone: "Dieses Geheimnis ist zu alt. Beginnen Sie noch einmal.",
     factor_codes: "Ihre Ersatzcodes",
     factor_codes_told: "Jeder davon lässt Sie einmal ohne App und Passkey herein. Sie werden nur jetzt gezeigt: Drucken oder notieren Sie sie und bewahren Sie sie getrennt von Ihrem Telefon auf.",

@@ -263,6 +263,7 @@ pub const WORDS: Words = Words {
     factor_confirm: "Turn it on",
     factor_wrong: "This code is not right. Write the one that the app shows now. If none is right, the clock of your device may be wrong.",
     factor_used: "This code was used already. Wait until the app shows the next one.",
+    factor_unreadable: "What your app shows cannot be checked, because its secret does not open with the key that Bursar has (factor_unreadable). Use a recovery code or a passkey. Without both, ask whoever gave you this login to take your second factor away; then set up another one.",
     factor_gone: "This secret is too old. Begin again.",
     factor_codes: "Your recovery codes",
     factor_codes_told: "Each of them lets you in once without app or passkey. They are shown only now: print them or write them down, and keep them away from your phone.",

@@ -264,6 +264,7 @@ pub const WORDS: Words = Words {
     factor_confirm: "Activar",
     factor_wrong: "Este código no es correcto. Escriba el que muestra la aplicación ahora. Si ninguno sirve, quizá el reloj de su dispositivo no esté en hora.",
     factor_used: "Este código ya se usó. Espere a que la aplicación muestre el siguiente.",
+    factor_unreadable: "No se puede comprobar lo que muestra su aplicación: su secreto no se abre con la clave que tiene Bursar (factor_unreadable). Use un código de recuperación o una llave de acceso. Si no tiene ninguno, pida a quien le dio este acceso que quite su segundo factor y configure otro después.",
     factor_gone: "Este secreto es demasiado antiguo. Empiece de nuevo.",
     factor_codes: "Sus códigos de recuperación",
     factor_codes_told: "Cada uno le deja entrar una vez sin aplicación ni llave de acceso. Solo se muestran ahora: imprímalos o anótelos, y guárdelos lejos de su teléfono.",

@@ -266,6 +266,7 @@ pub const WORDS: Words = Words {
     factor_confirm: "Activer",
     factor_wrong: "Ce code n’est pas correct. Écrivez celui que l’application affiche maintenant. Si aucun n’est accepté, l’horloge de votre appareil est peut-être fausse.",
     factor_used: "Ce code a déjà servi. Attendez que l’application affiche le suivant.",
+    factor_unreadable: "Ce que montre votre application ne peut pas être vérifié : son secret ne s’ouvre pas avec la clé de Bursar (factor_unreadable). Utilisez un code de secours ou une clé d’accès. Sans l’un ni l’autre, demandez à la personne qui vous a donné cet accès de retirer votre second facteur, puis configurez-en un autre.",
     factor_gone: "Ce secret est trop ancien. Recommencez.",
     factor_codes: "Vos codes de secours",
     factor_codes_told: "Chacun vous laisse entrer une fois sans application ni clé d’accès. Ils ne sont montrés que maintenant : imprimez-les ou notez-les, et gardez-les loin de votre téléphone.",
