@@ -159,11 +159,20 @@ impl Notice {
         matches!(self, Self::RewardApproved | Self::RewardRejected)
     }
 
-    /// It is always told in Bursar's own words: whoever weakens a safeguard, or shuts colleagues out, must not choose how
-    /// others are told.
+    /// Whether administrators cannot reword it. These mails warn of somebody gaining power or weakening a safeguard, so
+    /// whoever does it must not choose how the others are told.
     #[must_use]
     pub fn is_fixed(self) -> bool {
-        matches!(self, Self::RightsChanged | Self::SafeguardLowered | Self::MasterKeyChanged)
+        matches!(
+            self,
+            Self::RightsChanged
+                | Self::SafeguardLowered
+                | Self::MasterKeyChanged
+                | Self::LoginLinkShown
+                | Self::LoginByProvider
+                | Self::SecondFactorReset
+                | Self::ApiKeyMade
+        )
     }
 
     /// Whether it contains a link that only its recipient may follow.

@@ -166,16 +166,18 @@ async fn examined(
     found.extend(other_version(schema, store.newest_schema()));
     found.extend(server(&mut db, config, clock).await?);
     drop(db);
+    let mut opens = false;
     if let Some(key) = &key {
         let asks = master_key::asks(store).await.map_err(internal)?;
-        found.extend((!asks.opens_with(key)).then(other_key));
+        opens = asks.opens_with(key);
+        found.extend((!opens).then(other_key));
         found.extend(asks.key_of(key).and_then(|seals| unfinished(key, &seals)));
     }
     // Another schema version may lack the columns of the checks below.
     if schema != store.newest_schema() {
         return Ok(());
     }
-    if let Some(key) = &key {
+    if let Some(key) = key.as_ref().filter(|_| opens) {
         found.extend(shut(&key_rotation::all(&mut store.read().await?, key).await?));
     }
     found.extend(mark(config, store).await?);
@@ -237,8 +239,7 @@ fn other_key() -> Finding {
 /// Some of what is sealed opens with no key, though the check does.
 fn shut(all: &Left) -> Option<Finding> {
     let remedy = "If their key lies elsewhere (`bursar key status` names those that are kept, `bursar key old` writes one), add it to the key file as another line below and run `bursar key finish`. Otherwise enter these values again.";
-    // Where nothing opens the whole file is another one, which is told by itself.
-    let shut = all.shut().filter(|_| all.opens > 0)?;
+    let shut = all.shut()?;
     Some(Finding::new(Weight::Act, "values_shut", format!("{shut}."), remedy))
 }
 

@@ -182,6 +182,12 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
                 new.id()
             )));
         }
+        // Until the rotation ends, nothing else has the new key if somebody puts another key file in place.
+        spare(app, &new).map_err(|error| {
+            Failure(format!(
+                "the new key cannot be written beside {path}: {error}. Nothing is encrypted with it."
+            ))
+        })?;
         let by = system_user();
         key_rotation::begin(app, &new, AtTheMachine(&by)).await.map_err(words)?;
         output::say(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
@@ -333,14 +339,34 @@ async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
     }
 }
 
+fn spare_path(app: &App, key: &OneKey) -> PathBuf {
+    let path = &app.config.master_key_file;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.{}", key.id()))
+}
+
+/// Writes a copy of the new key beside the key file, if there is none yet; returns its path.
+fn spare(app: &App, key: &OneKey) -> io::Result<PathBuf> {
+    let path = spare_path(app, key);
+    match key_file::read(&path)? {
+        Some(keys) if keys.contains(key) => Ok(path),
+        Some(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "another file is there")),
+        None => key_file::make(&path, std::slice::from_ref(key)).map(|()| path),
+    }
+}
+
 /// Takes the old keys, which lie there behind the first, out of the key file.
 fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     let path = app.config.master_key_file.display();
     let Some(new) = keys.first() else { return Ok(()) };
     points::pass(Side::Before, "the old key out of the key file");
     if !lie_there(app, keys) {
+        let kept = match spare(app, new) {
+            Ok(spare) => format!("A copy of this key is in {}", spare.display()),
+            Err(error) => format!("A copy of this key cannot be written ({error}), so keep Bursar running"),
+        };
         return Err(Failure(format!(
-            "everything is sealed with the key {}. {path} was changed while this ran, so it is left as it is. See that this key lies there, then run `bursar key finish`.",
+            "everything is encrypted with the key {}. {path} was changed while this ran, so it is left as it is. {kept}. Make sure that this key is the first line of {path}, then run `bursar key finish`.",
             new.id()
         )));
     }
@@ -348,6 +374,8 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
         Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. Run this again, or remove every line but the first by hand.", new.id()))
     })?;
     points::pass(Side::After, "the old key out of the key file");
+    // The key file has it now. Where this fails the copy is as private as the key file.
+    let _ = std::fs::remove_file(spare_path(app, new));
     output::say(&format!(
         "Everything is encrypted with the key {}, and {path} now holds only that key. Copy it to where you keep it. Older backups need the key of their time.",
         new.id()

@@ -347,7 +347,9 @@ impl Proof {
     pub async fn stands_here(&self, db: &mut Db) -> store::Result<Option<bool>> {
         let there = audit::rows(db, self.row.saturating_sub(1), 1).await?.pop();
         let there = there.filter(|there| there.seq == self.row);
-        Ok(there.map(|there| there.hash == self.told().computed_hash()))
+        // The stored hash alone is only a column, which whoever changed the row could leave as it was.
+        let hash = self.told().computed_hash();
+        Ok(there.map(|there| there.hash == hash && there.computed_hash() == hash))
     }
 
     fn told(&self) -> audit::Row {

@@ -136,7 +136,8 @@ pub struct Retired {
 /// Keeps a key that does not seal any more, sealed with the one that does. That it was given up before stays as it was.
 pub async fn retire(tx: &mut Tx, key: &Retired) -> Result<()> {
     let sql = "INSERT INTO retired_key (id, sealed, retired_at, log_rows) VALUES ($1, $2, $3, $4) \
-               ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed";
+               ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, \
+               log_rows = COALESCE(retired_key.log_rows, excluded.log_rows)";
     let query = sqlx::query(sql).bind(key.id.clone()).bind(key.sealed.clone());
     tx.run(query.bind(key.at).bind(key.log_rows)).await?;
     Ok(())

@@ -184,7 +184,11 @@ async fn recognize(
     let Some(key) = key else { return identify(&web.app, path, request).await };
     web.requests.knock(&key, network, now).map_err(Fault::slow_down)?;
     let known = identify(&web.app, path, request).await;
-    web.requests.seen(&key, known.is_ok(), now);
+    // Only a key that does not exist is forgotten, not one that met a fault on our side.
+    let unknown = known.as_ref().is_err_and(|fault| fault.told().status == StatusCode::UNAUTHORIZED);
+    if known.is_ok() || unknown {
+        web.requests.seen(&key, known.is_ok(), now);
+    }
     known
 }
 

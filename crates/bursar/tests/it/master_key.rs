@@ -316,14 +316,26 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     let added = OneKey::new([5; 32]);
     let output = tokio::task::block_in_place(|| {
         meanwhile(&house, "before the old key out of the key file", || {
-            write(&[house.keys(), vec![added.clone()]].concat());
+            write(&[first_key(), added.clone()]);
         })
     });
     let said = told(&output, 1);
     assert!(said.contains("was changed while this ran, so it is left as it is"), "{said}");
-    assert_eq!(house.keys().len(), 3, "what somebody has added stays");
+    assert_eq!(house.keys(), [first_key(), added.clone()], "nobody's line is overwritten");
+    // Everything is encrypted with a key that is not in the key file any more, so there is a copy of it.
+    let copies = || -> Vec<std::path::PathBuf> {
+        let all = std::fs::read_dir(house.folder.path()).unwrap().map(|one| one.unwrap().path());
+        let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        all.filter(|path| name(path).starts_with("bursar.key.") && !name(path).ends_with(".mark")).collect()
+    };
+    let [copy] = &copies()[..] else { panic!("{:?}", copies()) };
+    assert!(said.contains(&*copy.to_string_lossy()), "{said}");
+    let new = key_file::read(copy).unwrap().unwrap();
+    assert_eq!(all_open(app, &new, &expected).await, [expected.len()]);
+    write(&[new, house.keys()].concat());
     house.done(&["finish"]).await;
     assert_eq!(house.keys().len(), 1);
+    assert_eq!(copies(), Vec::<std::path::PathBuf>::new(), "the copy goes with the old key");
 
     // A process that still has the key says when the file has it no more.
     let here = house.process(&house.file()).await;

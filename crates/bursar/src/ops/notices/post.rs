@@ -64,8 +64,10 @@ pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<(
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
             Posted::Taken(answer) => (MailState::Sent, now, answer),
-            Posted::Later(answer) | Posted::Unknown(answer) => {
-                (MailState::Waiting, now + wait_us(mail.tries), answer)
+            Posted::Later(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
+            // The server may have taken it, so it is sent again only a few times.
+            Posted::Unknown(answer) => {
+                (MailState::Waiting, now + wait_us(mail.tries).max(60 * MINUTE_US), answer)
             }
             Posted::Refused(answer) | Posted::NoSuchAddress(answer) => (MailState::Failed, now, answer),
         };

@@ -225,10 +225,14 @@ pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Resu
 pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
+        let email = email.trim().to_lowercase();
+        let person = people::by_email(tx, &email).await?.ok_or(OpsError::Missing)?;
         if people::enable(tx, person.id).await? == 1 {
+            // Read after the update: their role may have been changed just before.
+            let person = people::by_id(tx, person.id).await?.ok_or(OpsError::Missing)?;
+            let from = team::waits(tx, person.id, person.role, now).await?;
             note(tx, now, OPERATOR, "person_enabled", person.id, json!({ "system_user": by.0 }));
-            rights::tell(tx, app, &person, Became::LetIn, (&by.named(), now)).await?;
+            rights::tell(tx, app, &person, Became::LetIn(from), (&by.named(), now)).await?;
         }
         Ok(())
     })?;

@@ -18,7 +18,8 @@ pub(super) enum Became {
     /// It has another role than this one; from this moment on it counts where two persons are needed.
     Role(Role, Option<i64>),
     ShutOut,
-    LetIn,
+    /// Enabled again; from this moment on it counts where two persons are needed.
+    LetIn(Option<i64>),
 }
 
 /// Whether what becomes of a login with this role is everybody's business.
@@ -38,7 +39,7 @@ pub(super) async fn tell(
     let (what, old, from) = match became {
         Became::Role(old, from) => ("role", Some(old), from),
         Became::ShutOut => ("shut_out", None, None),
-        Became::LetIn => ("let_in", None, None),
+        Became::LetIn(from) => ("let_in", None, from),
     };
     if whose.kind != "person" || !(matters(whose.role) || old.is_some_and(matters)) {
         return Ok(());

@@ -162,11 +162,9 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
             };
             let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
             note(tx, now, &actor.id.to_string(), "role_changed", id, detail);
-            // Whoever is shut out has no rights that could change.
-            if person.disabled_at.is_none() {
-                let became = Became::Role(person.role, from);
-                rights::tell(tx, app, &Person { role, ..person }, became, (&actor.name, now)).await?;
-            }
+            // Also while they are disabled: otherwise enabling them later would hide the new role.
+            let became = Became::Role(person.role, from);
+            rights::tell(tx, app, &Person { role, ..person }, became, (&actor.name, now)).await?;
         }
         Ok(())
     })?;
@@ -202,10 +200,14 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
 pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        let person = signs_in(tx, id).await?;
+        signs_in(tx, id).await?;
         if people::enable(tx, id).await? == 1 {
+            // Read after the update: their role may have been changed just before.
+            let person = signs_in(tx, id).await?;
+            // A dormant login must not become a second person within a minute.
+            let from = waits(tx, id, person.role, now).await?;
             note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
-            rights::tell(tx, app, &person, Became::LetIn, (&actor.name, now)).await?;
+            rights::tell(tx, app, &person, Became::LetIn(from), (&actor.name, now)).await?;
         }
         Ok(())
     })?;

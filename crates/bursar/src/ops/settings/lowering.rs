@@ -168,7 +168,8 @@ pub async fn payout_settings(
         note_tightened(tx, app, actor, &changed, &guarded).await?;
         // A program that somebody gave a key takes nothing back.
         if is_operators_own(tx, actor).await? {
-            forget(tx, app, actor, &changed, &guarded).await?;
+            let same = json!(before.0) == json!(after.0);
+            forget(tx, app, actor, (&changed, same), &guarded).await?;
         }
     }
     Ok(refused)
@@ -271,7 +272,13 @@ async fn note_tightened(
 /// What is asked for no more once something was saved: what is about a setting that is another one now, and, where nothing is
 /// weaker and nothing or somebody else's business was changed, all of it. What somebody asked for stays while they save
 /// something else themselves, and while something else is weakened.
-async fn forget(tx: &mut Tx, app: &App, actor: &Actor, changed: &[Change], weaker: &[Change]) -> Result<()> {
+async fn forget(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    (changed, same): (&[Change], bool),
+    weaker: &[Change],
+) -> Result<()> {
     let (now, by) = (app.clock.now(), actor.id.to_string());
     let touched = |one: &Asked| {
         one.fields.is_empty() || changed.iter().any(|change| one.fields.iter().any(|of| of == change.field))
@@ -279,8 +286,7 @@ async fn forget(tx: &mut Tx, app: &App, actor: &Actor, changed: &[Change], weake
     for rule in [&TWO_PERSONS, &SAFEGUARDS] {
         let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
         let all = waiting(&kept, rule, now);
-        let stays =
-            |one: &&Asked| !touched(one) && (!weaker.is_empty() || (one.by == by && !changed.is_empty()));
+        let stays = |one: &&Asked| !touched(one) && (!weaker.is_empty() || (one.by == by && !same));
         let stay: Vec<Asked> = all.iter().filter(stays).cloned().collect();
         if stay.len() < all.len() {
             keep(tx, rule, &stay, version, now).await?;
@@ -473,7 +479,9 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
             let fields = wish.fields.iter().map(|field| (*field).to_owned()).collect();
             let asked = Asked { by: by.clone(), person, at: now, change: wish.change.clone(), fields };
             let own = others.iter().filter(|one| one.by == by).count();
-            if own >= MOST_OF_ONE
+            // Requests about payments are bounded by the payments.
+            if wish.payment().is_none()
+                && own >= MOST_OF_ONE
                 && let Some(oldest) = others.iter().position(|one| one.by == by)
             {
                 others.remove(oldest);

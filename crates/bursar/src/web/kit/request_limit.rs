@@ -53,12 +53,16 @@ impl Requests {
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&self.of_key(key)) {
             return Ok(());
         }
+        // Behind a proxy on this machine that is not named, one count would stand for everybody.
+        let Some(network) = network else { return Ok(()) };
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(site) = network.and_then(Network::site) {
+        // First the network's own count, so that one network cannot use up its whole site's.
+        strangers.take(self.hasher.hash_one(("network", network)), rule, now)?;
+        if let Some(site) = network.site() {
             let of_site = Rule { at_once: rule.at_once * 4, then_every_us: rule.then_every_us / 4 };
             strangers.take(self.hasher.hash_one(("site", site)), of_site, now)?;
         }
-        strangers.take(self.hasher.hash_one(("network", network)), rule, now)
+        Ok(())
     }
 
     /// Notes whether a key came in.
@@ -137,6 +141,8 @@ mod tests {
         assert!(requests.knock("brs_1", network(2), 0).is_ok(), "another network");
         requests.seen("ours", false, 0);
         assert!(requests.knock("ours", network(1), 0).is_err(), "it came in no more");
+        let unplaced = (0..1_000).filter(|one| requests.knock(&format!("brs_{one}"), None, 0).is_ok());
+        assert_eq!(unplaced.count(), 1_000, "one count would keep out everybody behind an unnamed proxy");
         // Whoever has many networks of one site has four times as much.
         let within =
             |part: u16| Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, part, 0, 0, 0, 1).into()));

@@ -378,6 +378,13 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     );
     team::shut_out(&app, &pat, lee.id).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "it is told once");
+    // A role is told also while nobody can sign in with it: it is the one they come back with.
+    for role in [Role::Preparer, Role::Payer] {
+        team::change_role(&app, &pat, lee.id, role).await.unwrap();
+    }
+    let before = all.len();
+    let all = mailed_of_rights(&app, &lee).await;
+    assert_eq!(all.len(), before + 4);
     team::let_in(&app, &pat, lee.id).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 2);
     // The same at the machine.
@@ -385,7 +392,14 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 4);
     // How they are told is not chosen by whoever does it.
     let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
-    for notice in [Notice::SafeguardLowered, Notice::RightsChanged] {
+    for notice in [
+        Notice::SafeguardLowered,
+        Notice::RightsChanged,
+        Notice::LoginLinkShown,
+        Notice::LoginByProvider,
+        Notice::SecondFactorReset,
+        Notice::ApiKeyMade,
+    ] {
         let saved = templates::save(&app, &pat, (notice, Language::En), Some(&template), None).await;
         assert!(matches!(saved, Err(OpsError::Refused(why)) if why.code == "template_fixed"));
     }
@@ -413,6 +427,20 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     for line in ["pay B1", "live 1 minute", "expect ana success"] {
         stage.one(line).await.unwrap();
     }
+    stage.close(Ok(())).await;
+}
+
+/// A login that was disabled for months could otherwise release a payout the minute it is enabled.
+#[tokio::test]
+async fn whoever_is_enabled_again_is_no_second_person_for_a_day() {
+    let stage = prepared("second_enabled").await;
+    let (app, pat, kim) = (&stage.world.app, &stage.world.actor, stage.world.other.clone());
+    team::shut_out(app, pat, kim.id).await.unwrap();
+    team::let_in(app, pat, kim.id).await.unwrap();
+    let done = releases(&stage, &kim).await;
+    assert!(needs_other(&done), "{done:?}");
+    stage.world.pass(DAY);
+    releases(&stage, &kim).await.unwrap();
     stage.close(Ok(())).await;
 }
 
