@@ -230,7 +230,7 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
         if people::enable(tx, person.id).await? == 1 {
             // Read after the update: their role may have been changed just before.
             let person = people::by_id(tx, person.id).await?.ok_or(OpsError::Missing)?;
-            let from = team::waits(tx, person.id, person.role, now).await?;
+            let from = super::team::waits(tx, person.id, person.role, now).await?;
             note(tx, now, OPERATOR, "person_enabled", person.id, json!({ "system_user": by.0 }));
             rights::tell(tx, app, &person, Became::LetIn(from), (&by.named(), now)).await?;
         }
