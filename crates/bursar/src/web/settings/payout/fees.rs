@@ -7,7 +7,7 @@ use super::Typed;
 use crate::ops::settings::FeeTable;
 
 /// So many empty rows stand below those that are filled.
-const EMPTY: usize = 2;
+const EMPTY: usize = 1;
 
 /// A table as it is typed.
 #[derive(Clone, Default)]
