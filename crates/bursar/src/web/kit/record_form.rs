@@ -10,6 +10,7 @@ use payout::Refusal;
 
 use super::layout::{Frame, Place, Told, Visit};
 use super::problem::Fault;
+use super::resolve::offer;
 use crate::clock::Clock;
 use crate::ops::OpsError;
 
@@ -29,7 +30,7 @@ pub struct Field {
     pub name: &'static str,
     /// Its words on the page.
     pub words: &'static str,
-    /// `text`, `email`, `number`, `select` or `tick`.
+    /// `text`, `email`, `number`, `select`, `list` or `tick`.
     pub kind: &'static str,
     /// What was typed, or how it is.
     pub value: String,
@@ -56,6 +57,29 @@ impl Field {
         let choice = |(word, words): (String, String)| Choice { chosen: word == value, value: word, words };
         let choices = choices.into_iter().map(choice).collect();
         Self { name, words, kind: "select", value, hint, choices, required: false }
+    }
+
+    /// One of many, of which some are offered while it is typed: each by its id and its name.
+    pub fn among(
+        name: &'static str,
+        words: &'static str,
+        value: &Option<String>,
+        hint: &'static str,
+        some: &[(String, String)],
+    ) -> Self {
+        let typed = value.clone().unwrap_or_default();
+        let choices: Vec<Choice> = some
+            .iter()
+            .map(|(id, name)| Choice { value: offer(name, id), words: String::new(), chosen: *id == typed })
+            .collect();
+        let value = choices.iter().find(|one| one.chosen).map_or(typed, |one| one.value.clone());
+        Self { name, words, kind: "list", value, hint, choices, required: false }
+    }
+
+    /// A country, by its name.
+    pub fn country(value: &Option<String>) -> Self {
+        let all = payout::country::all().into_iter().map(|(code, name)| (code.to_owned(), name.to_owned()));
+        Self::select("country", "Country", "Not known", value, all)
     }
 
     /// The same, typed as another kind.
