@@ -2,6 +2,7 @@
 //! What is deliberately not here: deciding and writing (`ops`).
 
 mod show;
+mod trial;
 mod welcome;
 
 use crate::web::kit::route::Route;
@@ -9,5 +10,5 @@ pub use welcome::PAGE as WELCOME;
 
 /// The rows of the route table.
 pub fn routes() -> Vec<Route> {
-    [show::routes(), welcome::routes()].into_iter().flatten().collect()
+    [show::routes(), trial::routes(), welcome::routes()].into_iter().flatten().collect()
 }
