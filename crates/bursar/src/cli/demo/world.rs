@@ -37,8 +37,10 @@ const DAY_US: i64 = 86_400_000_000;
 const MONTH_US: i64 = 30 * DAY_US + DAY_US / 2;
 /// The last payments were made so long ago: what has no end since then is stuck.
 const SINCE_US: i64 = 12 * DAY_US;
-/// How long ago the history begins.
-pub(super) const AGO_US: i64 = 12 * MONTH_US + SINCE_US;
+/// How long ago the first payments were made.
+const FIRST_US: i64 = 12 * MONTH_US + SINCE_US;
+/// How long ago the vendors were connected: a day before, so that no day has both.
+pub(super) const AGO_US: i64 = FIRST_US + DAY_US;
 
 /// What goes wrong: in which month, the partner, their name, vendor and destination.
 const MISHAPS: [(usize, &str, &str, &str, &str); 4] = [
@@ -155,7 +157,7 @@ pub(super) async fn build(app: &App, work: &Work, behind: &AtomicI64) -> Outcome
     // What was bound for the past has no end in it: the clock is led on where the vendors would keep somebody waiting.
     let mut begun = 0;
     for month in 0..MONTHS {
-        behind.store(AGO_US - MONTH_US * i64::try_from(month).unwrap_or(0), Ordering::SeqCst);
+        behind.store(FIRST_US - MONTH_US * i64::try_from(month).unwrap_or(0), Ordering::SeqCst);
         let next = begun + 5 + month;
         let mut file = rewards_file("past", begun..next);
         for (_, id, ..) in MISHAPS.iter().filter(|(of, ..)| *of == month) {
@@ -295,6 +297,6 @@ mod tests {
     #[test]
     fn every_mishap_is_in_a_month_of_the_history() {
         assert!(MISHAPS.iter().all(|(month, ..)| *month < MONTHS));
-        assert_eq!(AGO_US / MONTH_US, 12, "thirteen months were paid, and the fourteenth is this one");
+        assert_eq!(FIRST_US / MONTH_US, 12, "thirteen months were paid, and the fourteenth is this one");
     }
 }
