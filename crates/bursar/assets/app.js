@@ -84,10 +84,40 @@ document.addEventListener("keydown", (event) => {
   open.firstElementChild.focus();
 });
 
-// The zone of the browser, where nobody has chosen one.
-for (const list of document.querySelectorAll("select[data-zone]")) {
+// The zone of the browser, where nobody has chosen one, or by a press.
+function ownZone(list) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if ([...list.options].some((one) => one.value === zone)) list.value = zone;
+}
+document.querySelectorAll("select[data-zone]").forEach(ownZone);
+
+// What is pressed beside a field: its password is shown, the browser's zone is chosen, a word is put where one typed last.
+let typing = null;
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("#subject, #body")) typing = event.target;
+});
+document.addEventListener("click", (event) => {
+  const { target } = event;
+  if (target.matches("[data-show]")) {
+    for (const field of target.form.querySelectorAll("[autocomplete$=-password]")) field.type = target.checked ? "text" : "password";
+  }
+  const own = target.closest("[data-own-zone]");
+  if (own) ownZone(document.getElementById(own.dataset.ownZone));
+  const insert = target.closest("[data-insert]");
+  const field = insert && (typing ?? document.getElementById("body"));
+  if (!field) return;
+  field.setRangeText(insert.dataset.insert, field.selectionStart, field.selectionEnd, "end");
+  field.focus();
+});
+
+// A frame is as high as what it shows, and not there while it shows nothing.
+for (const frame of document.querySelectorAll("iframe[data-fits]")) {
+  frame.hidden = true;
+  frame.addEventListener("load", () => {
+    if (!frame.contentDocument?.body?.childElementCount) return;
+    frame.hidden = false;
+    frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 4}px`;
+  });
 }
 
 // What somebody wants elsewhere is copied by a button beside it.

@@ -12,6 +12,8 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     System,
+    /// The machine's own, so many microseconds behind it.
+    Behind(Arc<AtomicI64>),
     Virtual(Arc<VirtualClock>),
 }
 
@@ -36,7 +38,14 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A test clock that starts at `now` and is advanced through the returned handle.
+    /// The machine's own clock, as far behind it as the handle says, in microseconds: what is made up of the past goes in at
+    /// its time.
+    pub fn behind(us: i64) -> (Self, Arc<AtomicI64>) {
+        let behind = Arc::new(AtomicI64::new(us));
+        (Self(Source::Behind(behind.clone())), behind)
+    }
+
+    /// A clock for tests that begins at `now` and is moved through the handle.
     pub fn standing_at(now: i64, seed: u64) -> (Self, Arc<VirtualClock>) {
         let clock = Arc::new(VirtualClock { now: AtomicI64::new(now), drawn: AtomicU64::new(0), seed });
         (Self(Source::Virtual(clock.clone())), clock)
@@ -46,6 +55,9 @@ impl Clock {
     pub fn now(&self) -> i64 {
         match &self.0 {
             Source::System => jiff::Timestamp::now().as_microsecond().saturating_add(ahead()),
+            Source::Behind(us) => {
+                jiff::Timestamp::now().as_microsecond().saturating_sub(us.load(Ordering::SeqCst))
+            }
             Source::Virtual(clock) => clock.now.load(Ordering::SeqCst),
         }
     }
@@ -53,7 +65,7 @@ impl Clock {
     /// 128 random bits.
     pub fn chance(&self) -> u128 {
         match &self.0 {
-            Source::System => rand::random(),
+            Source::System | Source::Behind(_) => rand::random(),
             Source::Virtual(clock) => {
                 use sha2::Digest as _;
                 let drawn = clock.drawn.fetch_add(1, Ordering::SeqCst);

@@ -6,6 +6,7 @@ mod world;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use clap::Args;
 use payout::access::Role;
@@ -14,7 +15,7 @@ use simulator::Simulator;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::{Failure, Outcome, log, open_or_make, operator, output, serve, words};
+use super::{Failure, Outcome, log, open_by, operator, output, serve, words};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Given, Oidc};
@@ -53,7 +54,9 @@ struct Demo {
     work: Work,
     loops: Loops,
     vendors: Simulator,
-    /// The lock that keeps others from serving or replacing its database.
+    /// How far its clock is behind the machine's, while its history is made.
+    behind: Arc<AtomicI64>,
+    /// Nobody else serves or replaces its database.
     server: serve::Server,
     _data: TempDir,
 }
@@ -65,7 +68,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     let demo = begin(address).await?;
     let pages = tokio::spawn(serve::until_stopped(listener, demo.work.clone(), serve::asked_to_stop()));
     connect_vendors(&demo).await?;
-    world::build(&demo.app, &demo.work).await?;
+    world::build(&demo.app, &demo.work, &demo.behind).await?;
     move_by_hand(&demo).await?;
     let shown = greet(&demo.app, options.json).await;
     let played = match (shown, options.auto) {
@@ -90,8 +93,9 @@ pub(super) async fn run(options: Options) -> Outcome {
 /// Sets up temporary data, both vendors on loopback, and the loops.
 async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
     let data = tempfile::tempdir()?;
-    let clock = Clock::system();
-    let mut played = simulator::Options::new(Arc::new(move || clock.now()));
+    let (clock, behind) = Clock::behind(world::AGO_US);
+    let told = clock.clone();
+    let mut played = simulator::Options::new(Arc::new(move || told.now()));
     played.pace.stripe_payout_us = 700_000;
     played.pace.paypal_item_us = 700_000;
     played.pace.late_us = 4_000_000;
@@ -131,11 +135,11 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         demonstrates: true,
     });
     let server = serve::Server::alone(&config.database_url).await?;
-    let app = open_or_make(config, None).await?;
+    let app = open_by(clock, config, None).await?;
     nodes::join(&app, server.is_alone).await.map_err(words)?;
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
     let loops = work::start(work.clone());
-    Ok(Demo { app, work, loops, vendors, server, _data: data })
+    Ok(Demo { app, work, loops, vendors, behind, server, _data: data })
 }
 
 async fn connect_vendors(demo: &Demo) -> Outcome {

@@ -294,7 +294,12 @@ fn place(database_url: &str) -> String {
 /// Opens the database and the master key; creates both on the first start, but never a new key for a database that
 /// already has one.
 async fn open_or_make(config: Config, base_url: Option<String>) -> Result<App, Failure> {
-    let (store, clock) = (open_store(&config).await?, Clock::system());
+    open_by(Clock::system(), config, base_url).await
+}
+
+/// The same on a clock of its own.
+async fn open_by(clock: Clock, config: Config, base_url: Option<String>) -> Result<App, Failure> {
+    let store = open_store(&config).await?;
     let master_key = master_key_of(&config, &store, &clock).await?;
     let base_url =
         config.base_url.clone().or(base_url).unwrap_or_else(|| format!("http://{}", config.listen));

@@ -55,7 +55,7 @@ pub struct Card {
 }
 
 impl Card {
-    fn empty(currency: Currency) -> Self {
+    pub fn empty(currency: Currency) -> Self {
         let zero = money::Sum::nothing(currency);
         let none = Sum { count: 0, amount: zero };
         let waiting = Waiting { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
@@ -104,6 +104,32 @@ pub struct Summary {
 /// depending on the figure.
 pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Summary> {
     let unread = &mut false;
+    let (months, cards) = cards(db, scope, range, now, unread).await?;
+    let top = store::top(db, scope, range, unread).await?;
+    let of: Vec<Payee> = top.iter().map(|one| one.payee).collect();
+    Ok(Summary {
+        cards,
+        months,
+        failures: store::failures(db, scope, range, unread).await?,
+        medians: store::medians(db, scope, range, unread).await?,
+        names: payees::names(db, &of).await?,
+        top,
+        unread: match *unread {
+            true => Some(transactions::unreadable_anywhere(db, MOST_UNREAD).await?),
+            false => None,
+        },
+    })
+}
+
+/// Where the money is, by currency, and by month what was paid and came back. `unread` is set where something of it cannot
+/// be read.
+pub async fn cards(
+    db: &mut Db,
+    scope: &Scope,
+    range: Range,
+    now: i64,
+    unread: &mut bool,
+) -> Result<(Vec<Month>, Vec<Card>)> {
     let months = store::months(db, scope, range, unread).await?;
     let mut cards: BTreeMap<Currency, Card> = BTreeMap::new();
     let mut card = |currency: Currency, change: &dyn Fn(&mut Card)| {
@@ -136,20 +162,7 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
     for waiting in store::waiting(db, scope, range, now, unread).await? {
         card(waiting.amount.currency, &|card| card.waiting = waiting);
     }
-    let top = store::top(db, scope, range, unread).await?;
-    let of: Vec<Payee> = top.iter().map(|one| one.payee).collect();
-    Ok(Summary {
-        cards: cards.into_values().collect(),
-        months,
-        failures: store::failures(db, scope, range, unread).await?,
-        medians: store::medians(db, scope, range, unread).await?,
-        names: payees::names(db, &of).await?,
-        top,
-        unread: match *unread {
-            true => Some(transactions::unreadable_anywhere(db, MOST_UNREAD).await?),
-            false => None,
-        },
-    })
+    Ok((months, cards.into_values().collect()))
 }
 
 /// Where a page of earnings begins: after this position in its sort order.

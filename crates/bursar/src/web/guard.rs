@@ -25,6 +25,7 @@ use crate::turns::Busy;
 use crate::web::kit::client::{self, ComesFrom, Network};
 use crate::web::kit::extract::{self, BodyLimit, Tree, buffered};
 use crate::web::kit::form::{NotKept, Posted, form_expired};
+use crate::web::kit::layout::Visit;
 use crate::web::kit::problem::{Fault, Scene};
 use crate::web::kit::route::{Need, Web, is_page};
 use crate::web::kit::{error_page, format, headers, refused, session, upload};
@@ -65,7 +66,9 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
         }
         Err(fault) => fault.into_response(),
     };
-    let mut response = error_page::render(response, &scene);
+    let framed = !scene.json && error_page::has_menu(&response);
+    let visit = if framed { visit(app, session.as_ref()).await } else { None };
+    let mut response = error_page::render(response, &scene, visit.as_ref());
     if let Some(token) = session.as_ref().and_then(Session::renewed) {
         session::renew(&mut response, token);
     }
@@ -75,7 +78,13 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     response
 }
 
-/// Who asked for what, for the log.
+/// Whoever is signed in, where what went wrong is told them on a page with their menu: partners have a portal of their own.
+async fn visit(app: &App, session: Option<&Session>) -> Option<Visit> {
+    let ours = |session: &&Session| !matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
+    Visit::of(app, session.filter(ours)?.clone(), None).await.ok()
+}
+
+/// Whoever asked, and for what, as the log tells it.
 #[derive(Default)]
 struct Asked {
     method: &'static str,
@@ -516,7 +525,7 @@ async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Respons
         response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
     let not_kept = response.extensions().get::<NotKept>().is_some();
     let response = match scene {
-        Some(scene) => error_page::render(response, scene),
+        Some(scene) => error_page::render(response, scene, None),
         None => response,
     };
     let status = response.status();

@@ -565,6 +565,17 @@ fn seen(page: &Page, section: &str) -> String {
     form.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
+/// The amounts in the rows of a list of settings.
+fn amounts_of(page: &Page, list: &str) -> Vec<String> {
+    let opening = format!("name=\"row_of[]\" value=\"{list}\"");
+    let rows = page.body.split(&opening).skip(1);
+    let value = |row: &str, name: &str| {
+        let field = row.split(&format!("name=\"{name}\"")).nth(1).unwrap();
+        field.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    rows.map(|row| format!("{} {}", value(row, "row_value[]"), value(row, "row_currency[]"))).collect()
+}
+
 async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page) {
     let tag = seen(saved, "fees");
     let fees = |rows: &[(&'static str, &'static str)]| {
@@ -620,19 +631,31 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     wrong.says("Payout method must be selected. Nothing was saved.");
     let saved = browser.post_on("/settings/payouts", &[&on[..], &[("vendor", "stripe")]].concat()).await;
     saved.says("The payout methods are saved.");
+    // A text with an amount on each line is taken too; people fill in rows.
     let typed = |thresholds| {
         [("csrf", csrf.as_str()), ("section", "amounts"), ("seen", &amounts), ("thresholds", thresholds)]
     };
     let wrong = browser.post("/settings/payouts", &typed("50 USD\n5.001 EUR")).await;
     wrong.says("Nothing was saved.");
-    assert!(wrong.body.contains(">50 USD\n5.001 EUR</textarea>"), "what was typed is kept");
+    assert_eq!(amounts_of(&wrong, "thresholds"), ["50 USD", "5.001 EUR", " "], "what was typed is kept");
     assert!(wrong.body.contains("aria-invalid"), "the field is marked");
-    let saved = browser.post_on("/settings/payouts", &typed("50 USD\n5000 JPY")).await;
+    let row = |value, currency| {
+        let list = [("row_of[]", "thresholds"), ("row_lead[]", "")];
+        [&list[..], &[("row_value[]", value), ("row_currency[]", currency)]].concat()
+    };
+    let head = [("csrf", csrf.as_str()), ("section", "amounts"), ("seen", &amounts)];
+    let rows = [&head[..], &row("50", "usd"), &row("70", "EUR"), &row("5000", "JPY"), &row("", "")].concat();
+    let saved =
+        browser.post_on("/settings/payouts", &[&rows[..], &[("row_drop", "thresholds:1")]].concat()).await;
     saved.says("The thresholds are saved.");
-    saved.says("50.00 USD 5000 JPY");
-    let stale = browser.post("/settings/payouts", &typed("60 USD")).await;
+    assert_eq!(
+        amounts_of(&saved, "thresholds"),
+        ["50.00 USD", "5000 JPY", " "],
+        "one was ticked to be removed"
+    );
+    let stale = browser.post("/settings/payouts", &[&head[..], &row("60", "USD")].concat()).await;
     stale.says("Somebody changed this section since you read it.");
-    assert!(stale.body.contains(">60 USD</textarea>"), "what was typed is kept");
+    assert_eq!(amounts_of(&stale, "thresholds"), ["60 USD", " "], "what was typed is kept");
     assert!(stale.body.contains("value=\"stripe\" checked"), "the other sections are as they are");
 
     fees_are_saved_as_rows(&mut browser, &csrf, &saved).await;
@@ -641,10 +664,13 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let typed =
         |lines| [("csrf", csrf.as_str()), ("section", "partners"), ("seen", &tag), ("tax_thresholds", lines)];
     let wrong = browser.post("/settings/payouts", &typed("next year 1 USD")).await;
-    wrong.says("Write one year on a line, like 2027 2000.00 USD.");
+    wrong.says("Write a year with its amount, like 2027 2000.00 USD.");
     let partners = browser.post_on("/settings/payouts", &typed("2027 3000 USD")).await;
     partners.says("What partners need is saved.");
-    partners.says("2027 3000");
+    assert_eq!(amounts_of(&partners, "tax_thresholds"), ["3000 USD", " "]);
+    assert!(
+        partners.body.contains("name=\"row_lead[]\" inputmode=\"numeric\" maxlength=\"4\" value=\"2027\"")
+    );
 
     saved.says("4 of 4 needed events enabled");
     let bad_mode = [("csrf", csrf.as_str()), ("mode", "live"), ("secret_key", "sk_test_wrong")];

@@ -1,16 +1,24 @@
-//! The demo's data: companies, partners, rewards in several currencies, a history that was actually paid, and an open
-//! batch. All of it goes through the same imports and verbs as real data.
+//! The demonstration's world: companies, partners, rewards in several currencies, fourteen months that were really paid, with
+//! what goes wrong in such a time, and an open batch. Everything goes in through the same imports and verbs as anybody's
+//! data, while the clock is led through those months.
 
 use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use payout::transaction::State;
 
 use super::super::{Outcome, operator, words};
 use crate::app::App;
+use crate::clock;
 use crate::ops::batches::view::BatchView;
 use crate::ops::batches::{self, Choose};
 use crate::ops::import::{self, ToConnect};
 use crate::ops::pay::{self, Balances, Seen};
+use crate::ops::payees;
 use crate::ops::rewards::{self, Verdict, Which};
+use crate::ops::tax::{self, TaxEntry};
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{Filter, View};
 use crate::store::transactions;
@@ -18,13 +26,55 @@ use crate::work::{Work, connect};
 
 const PARTNERS: usize = 40;
 const COMPANIES: usize = 8;
-/// The number of past rewards, all paid, and of current ones, some of them decided.
-const HISTORY: usize = 90;
+/// So many months of the past were paid, each a little more than the one before; and of now some are decided and some not.
+const MONTHS: usize = 13;
 const PRESENT: usize = 130;
-/// The time limit for paying the history.
+/// How long one month of the history may take to be paid.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A partner's currency, and an amount that a vendor can pay in it.
+const DAY_US: i64 = 86_400_000_000;
+/// From the payments of one month to those of the next.
+const MONTH_US: i64 = 30 * DAY_US + DAY_US / 2;
+/// The last payments were made so long ago: what has no end since then is stuck.
+const SINCE_US: i64 = 12 * DAY_US;
+/// How long ago the first payments were made.
+const FIRST_US: i64 = 12 * MONTH_US + SINCE_US;
+/// How long ago the vendors were connected: a day before, so that no day has both.
+pub(super) const AGO_US: i64 = FIRST_US + DAY_US;
+
+/// What goes wrong: in which month, the partner, their name, vendor and destination.
+const MISHAPS: [(usize, &str, &str, &str, &str); 4] = [
+    (5, "demo-away-1", "Noor Haddad", "stripe", "acct_sim_paid_then_failed_noor"),
+    (9, "demo-away-2", "Piet Visser", "stripe", "acct_sim_denied_piet"),
+    (11, "demo-away-3", "Rosa Duarte", "stripe", "acct_sim_closed_rosa"),
+    (12, "demo-away-4", "Tomas Brandt", "paypal", "sim-unclaimed-tomas@demo.example"),
+];
+
+const FIRST: [&str; 20] = [
+    "Amara", "Ben", "Chiara", "Daan", "Elif", "Farid", "Greta", "Hana", "Ivo", "Jonas", "Kaya", "Lucia",
+    "Mateo", "Nadia", "Omar", "Petra", "Quinn", "Rafael", "Sofia", "Tariq",
+];
+const LAST: [&str; 17] = [
+    "Adler", "Bianchi", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Horvat", "Ito", "Jansen",
+    "Keller", "Lindgren", "Moreau", "Novak", "Okafor", "Park", "Rossi",
+];
+const FIRMS: [&str; COMPANIES] = [
+    "Northwind Resale",
+    "Cobalt Systems",
+    "Fernhill Partners",
+    "Larkspur Digital",
+    "Quarry Lane",
+    "Saltmarsh Trading",
+    "Tidewater Group",
+    "Umber Works",
+];
+
+/// What the partner of a number is called; no two are called the same.
+fn called(partner: usize) -> String {
+    format!("{} {}", FIRST[partner % FIRST.len()], LAST[partner * 3 % LAST.len()])
+}
+
+/// The currency of a partner's rewards, and an amount of it that a vendor can pay.
 fn value(partner: usize, n: usize) -> (String, &'static str) {
     let cents = (n * 37 + partner * 11) % 100;
     let whole = 40 + (n * 53 + partner * 17) % 900;
@@ -43,7 +93,8 @@ fn accounts() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             file,
-            "demo-company-{company:02},Demo Company {company:02},US,owner@demo.example,stripe,{destination}"
+            "demo-company-{company:02},{},US,owner@demo.example,stripe,{destination}",
+            FIRMS[company - 1]
         );
     }
     file
@@ -61,9 +112,13 @@ fn partners() -> String {
         };
         let _ = writeln!(
             file,
-            "demo-partner-{partner:02},demo-company-{company:02},Demo Partner {partner:02},\
-             partner{partner:02}@demo.example,US,en,{vendor},{destination}"
+            "demo-partner-{partner:02},demo-company-{company:02},{},\
+             partner{partner:02}@demo.example,US,en,{vendor},{destination}",
+            called(partner)
         );
+    }
+    for (_, id, name, vendor, destination) in MISHAPS {
+        let _ = writeln!(file, "{id},demo-company-01,{name},{id}@demo.example,DE,en,{vendor},{destination}");
     }
     file
 }
@@ -73,9 +128,9 @@ const ACTIVITIES: &str = "external_id,program,program_type,name,default_value,de
     demo-course,Demo Channel,cash,Course passed,150.00,USD\n\
     demo-points,Demo Academy,points,Quiz passed,350,\n";
 
-fn rewards_file(name: &str, count: usize) -> String {
+fn rewards_file(name: &str, which: Range<usize>) -> String {
     let mut file = "external_id,activity,owner,value,currency,payment_type,note\n".to_owned();
-    for n in 0..count {
+    for n in which {
         let partner = n * 7 % PARTNERS + 1;
         let (amount, currency) = value(partner, n);
         let kind = if n % 9 == 4 { "organization" } else { "individual" };
@@ -90,7 +145,7 @@ fn rewards_file(name: &str, count: usize) -> String {
     file
 }
 
-pub(super) async fn build(app: &App, work: &Work) -> Outcome {
+pub(super) async fn build(app: &App, work: &Work, behind: &AtomicI64) -> Outcome {
     let actor = operator();
     let (_, to_connect) =
         import::accounts(app, &actor, accounts().as_bytes(), false, None).await.map_err(words)?;
@@ -99,13 +154,48 @@ pub(super) async fn build(app: &App, work: &Work) -> Outcome {
         import::partners(app, &actor, partners().as_bytes(), false, None).await.map_err(words)?;
     set_profiles(work, to_connect).await?;
     import::activities(app, &actor, ACTIVITIES.as_bytes(), false, None).await.map_err(words)?;
-    import_rewards(app, &rewards_file("past", HISTORY)).await?;
-    approve_pending(app).await?;
-    pay_all_eligible(app, work).await?;
-    until_settled(app).await?;
-    import_rewards(app, &rewards_file("now", PRESENT)).await?;
+    // What was bound for the past has no end in it: the clock is led on where the vendors would keep somebody waiting.
+    let mut begun = 0;
+    for month in 0..MONTHS {
+        behind.store(FIRST_US - MONTH_US * i64::try_from(month).unwrap_or(0), Ordering::SeqCst);
+        let next = begun + 5 + month;
+        let mut file = rewards_file("past", begun..next);
+        for (_, id, ..) in MISHAPS.iter().filter(|(of, ..)| *of == month) {
+            let _ = writeln!(file, "past-{id},demo-deal,{id},{}.00,USD,individual,", 260 + 40 * month);
+        }
+        import_rewards(app, &file).await?;
+        approve_pending(app).await?;
+        pay_all_eligible(app, work).await?;
+        until_settled(app, behind).await?;
+        begun = next;
+    }
+    behind.store(0, Ordering::SeqCst);
+    tax_forms(app).await?;
+    import_rewards(app, &rewards_file("now", 0..PRESENT)).await?;
     decide_some(app).await?;
     form(app).await.map(|_| ())
+}
+
+/// Some tax forms, of which one is out of date at the end of this year.
+async fn tax_forms(app: &App) -> Outcome {
+    let year: i32 = clock::date(app.clock.now()).get(..4).and_then(|year| year.parse().ok()).unwrap_or(2026);
+    for (id, form, name, tin, signed) in [
+        ("demo-away-3", "w8ben", "Rosa Duarte", None, year - 3),
+        ("demo-partner-01", "w9", "Ben Dubois", Some("123-45-6789"), year - 1),
+        ("demo-partner-02", "w9", "Chiara Garcia", Some("219-09-9998"), year - 2),
+    ] {
+        let payee = payees::named(&mut app.store.read().await?, id).await.map_err(words)?;
+        let payee = payee.ok_or_else(|| super::Failure(format!("there is no {id}")))?;
+        let entry = TaxEntry {
+            form: form.to_owned(),
+            signed_on: format!("{signed}-03-02"),
+            tin: tin.map(str::to_owned),
+            name: name.to_owned(),
+            certified: None,
+        };
+        tax::file(app, &operator(), payee, &entry).await.map_err(words)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn set_profiles(work: &Work, to_connect: Vec<ToConnect>) -> Outcome {
@@ -172,20 +262,41 @@ pub(super) async fn pay_all_eligible(app: &App, work: &Work) -> Result<pay::Paid
     pay::pay(app, &operator(), view.batch.id, &seen, &balances, None).await.map_err(words)
 }
 
-async fn until_settled(app: &App) -> Outcome {
+/// Waits until every payment has ended, or waits for its receiver; the clock is led on a little meanwhile.
+async fn until_settled(app: &App, behind: &AtomicI64) -> Outcome {
     let waiting = async {
         loop {
             let mut db = app.store.read().await?;
             let all =
                 transactions::list(&mut db, &transactions::Filter::default(), i64::from(i32::MAX)).await?;
             drop(db);
-            if all.iter().all(|one| one.state.settled()) {
+            if all.iter().all(|one| one.state.settled() || one.state == State::Unclaimed) {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            behind.fetch_sub(500_000, Ordering::SeqCst);
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| {
         Err(super::Failure("the demonstration's history was not paid in a minute".to_owned()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_called_like_somebody_else() {
+        let names: BTreeSet<String> = (1..=PARTNERS).map(called).collect();
+        assert_eq!(names.len(), PARTNERS);
+    }
+
+    #[test]
+    fn every_mishap_is_in_a_month_of_the_history() {
+        assert!(MISHAPS.iter().all(|(month, ..)| *month < MONTHS));
+        assert_eq!(FIRST_US / MONTH_US, 12, "thirteen months were paid, and the fourteenth is this one");
+    }
 }

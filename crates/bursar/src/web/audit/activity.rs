@@ -127,6 +127,8 @@ struct Line {
     /// The subject: its label and the address of its page.
     about: (String, String),
     details: Vec<String>,
+    /// They are too long to stand on its line.
+    folded: bool,
 }
 
 #[derive(Template)]
@@ -217,20 +219,39 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
     ids.sort_unstable();
     ids.dedup();
     let called = called(db, &ids).await?;
-    let line = |row: Row| Line {
-        at: Lately(row.at),
-        who: names.get(&row.actor).cloned().unwrap_or_default(),
-        what: plain(&row.action),
-        about: (
-            called.get(&row.subject).cloned().unwrap_or_else(|| named(&row.subject)),
-            address(&row.subject, called.contains_key(&row.subject), opens_people),
-        ),
-        details: particulars(&row.detail),
+    let line = |row: Row| {
+        let (what, details) = said(&row.action, particulars(&row.detail));
+        Line {
+            at: Lately(row.at),
+            who: names.get(&row.actor).cloned().unwrap_or_default(),
+            what,
+            folded: details.iter().map(|one| one.chars().count() + 3).sum::<usize>() > ONE_LINE,
+            about: (
+                called.get(&row.subject).cloned().unwrap_or_else(|| named(&row.subject)),
+                address(&row.subject, called.contains_key(&row.subject), opens_people),
+            ),
+            details,
+        }
     };
     Ok(rows.into_iter().map(line).collect())
 }
 
-/// The display names of these ids.
+/// So many characters of particulars stand beside what was done; longer ones fold out below it.
+const ONE_LINE: usize = 90;
+
+/// What was done, in words, and its particulars. How a payment moved is said in one phrase.
+fn said(action: &str, details: Vec<String>) -> (String, Vec<String>) {
+    if action != "transaction_moved" {
+        return (plain(action), details);
+    }
+    let of = |name: &str| details.iter().find_map(|one| one.strip_prefix(name)).map(str::to_owned);
+    let Some(fact) = of("fact: ") else { return (plain(action), details) };
+    let now = of("state: ").map(|state| format!(", now {state}")).unwrap_or_default();
+    let rest = details.into_iter().filter(|one| !one.starts_with("fact: ") && !one.starts_with("state: "));
+    (format!("Payment: {fact}{now}"), rest.collect())
+}
+
+/// What the things of these ids are called.
 async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
     let mut called = audit::called(db, ids).await?;
     for id in ids.iter().filter(|id| !id.contains('_')) {
@@ -431,4 +452,18 @@ async fn release(State(app): State<App>, visit: Visit, Form(sent): Form<Looked>)
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on("/activity/books"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn how_a_payment_moved_is_one_phrase() {
+        let details = |words: &[&str]| words.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let moved = said("transaction_moved", details(&["fact: item paid", "leg: item", "state: success"]));
+        assert_eq!(moved, ("Payment: item paid, now success".to_owned(), details(&["leg: item"])));
+        let other = said("reward_approved", details(&["from: submitted"]));
+        assert_eq!(other, ("Reward approved".to_owned(), details(&["from: submitted"])));
+    }
 }

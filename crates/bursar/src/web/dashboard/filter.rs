@@ -1,6 +1,7 @@
 //! The dashboard's filters in the query string: one set, of which each tab uses a part. Links between tabs keep the filters
 //! that both use. An invalid filter is not guessed at: the page says so and shows nothing.
 
+use payout::money::Currency;
 use payout::reward::PaymentType;
 use serde::Deserialize;
 
@@ -49,6 +50,7 @@ impl Tab {
             "payment_type" | "account" | "partner" => true,
             "range" | "from" | "to" => self != Self::Earnings,
             "year" => self == Self::Earnings,
+            "currency" => self == Self::Summary,
             _ => self == Self::Transactions,
         }
     }
@@ -69,6 +71,8 @@ pub struct Ask {
     pub to: Option<String>,
     /// The calendar year of earnings.
     pub year: Option<String>,
+    /// The currency whose figures are shown.
+    pub currency: Option<String>,
     pub status: Option<String>,
     pub vendor: Option<String>,
     pub batch: Option<String>,
@@ -92,7 +96,9 @@ pub struct Narrowed {
     pub range: Range,
     /// The calendar year, on the tab that uses one.
     pub year: i32,
-    /// The active filters in words, each with the address that removes it.
+    /// The currency that is asked for.
+    pub currency: Option<Currency>,
+    /// The filters that are on, in words, with the address without each.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
     /// Candidates for an ambiguous name, each with its address.
@@ -109,6 +115,7 @@ impl Ask {
             ("from", &self.from),
             ("to", &self.to),
             ("year", &self.year),
+            ("currency", &self.currency),
             ("status", &self.status),
             ("vendor", &self.vendor),
             ("batch", &self.batch),
@@ -144,7 +151,12 @@ impl Ask {
         text.finish()
     }
 
-    /// The address of a tab with the same filters, as far as it uses them.
+    /// What a form of a tab sends along so that it is still asked, but for what the form itself asks.
+    pub fn besides(&self, tab: Tab, names: &[&str]) -> Vec<(&'static str, &str)> {
+        self.pairs().into_iter().filter(|(name, _)| tab.has(name) && !names.contains(name)).collect()
+    }
+
+    /// The address of a tab with the same filters, as far as it has them.
     pub fn address(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
         match self.query(tab, otherwise).as_str() {
             "" => tab.path().to_owned(),
@@ -182,6 +194,12 @@ impl Ask {
         if let Some(text) = &self.partner {
             let meant = resolve::partner(db, text).await?;
             narrowed.scope.partner = self.one(tab, &mut narrowed, "partner", text, meant);
+        }
+        if let Some(code) = &self.currency {
+            narrowed.currency = Currency::parse(&code.to_ascii_uppercase()).ok();
+            if narrowed.currency.is_none() {
+                narrowed.problems.push(format!("There is no currency “{code}”."));
+            }
         }
         match tax::wanted(self.year.as_deref(), now) {
             Ok(year) => narrowed.year = year,
@@ -280,6 +298,7 @@ fn label(name: &str) -> &'static str {
         "partner" => "Partner User",
         "range" | "from" | "to" => "Date Range",
         "year" => "Earning Year",
+        "currency" => "Currency",
         "status" => "Status",
         "vendor" => "Vendor",
         "batch" => "Batch",

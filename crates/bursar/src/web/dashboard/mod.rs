@@ -11,8 +11,11 @@ use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use payout::access::Permission;
+use payout::money::Vendor;
 use payout::reward::PaymentType;
+use payout::transaction::Status;
 
+use crate::web::kit::facet::{Facet, Facets, Typed};
 use crate::web::kit::route::{Need, Route, get};
 pub use filter::{Ask, Narrowed, Tab};
 
@@ -48,18 +51,19 @@ pub struct Shared {
     pub payment_types: Vec<Choice>,
     /// The date ranges, on the tabs that use them.
     pub ranges: Vec<Choice>,
-    /// The active filters, each with the address that removes it.
+    /// The filters, to be added one at a time.
+    pub facets: Facets,
+    /// The filters that are on, with the address without each.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
     pub candidates: Vec<(String, String)>,
 }
 
 impl Shared {
-    /// Whether one of the additional filters is active or invalid.
-    pub fn has_more(&self) -> bool {
-        let ask = &self.ask;
-        let more = [&ask.from, &ask.to, &ask.status, &ask.vendor, &ask.batch, &ask.payee, &ask.reason];
-        more.iter().any(|filter| filter.is_some())
+    /// What a form sends along so that it is still asked, but for what the form itself asks.
+    pub fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
+        let tab = Tab::ALL.into_iter().find(|tab| tab.path() == self.action);
+        tab.map(|tab| self.ask.besides(tab, names)).unwrap_or_default()
     }
 
     /// The address for exporting what is shown.
@@ -71,8 +75,7 @@ impl Shared {
 
     /// The shared part of a tab.
     pub fn of(tab: Tab, ask: Ask, narrowed: Narrowed) -> Self {
-        let types = [PaymentType::Individual, PaymentType::Organization];
-        let types = types.map(|one| (one.as_str(), one.label()));
+        let types = PaymentType::ALL.iter().map(|one| (one.as_str(), one.label()));
         let own = ask.range.is_none() && (ask.from.is_some() || ask.to.is_some());
         let range = if own { Some("custom") } else { ask.range.as_deref() };
         let ranges = period::PRESETS.into_iter().chain([("custom", "From and to, below")]);
@@ -81,6 +84,7 @@ impl Shared {
             action: tab.path(),
             payment_types: choices(types, ask.payment_type.as_deref()),
             ranges: if tab.has("range") { choices(ranges, range) } else { Vec::new() },
+            facets: facets(tab, &ask),
             on: narrowed.on,
             problems: narrowed.problems,
             candidates: narrowed.candidates,
@@ -89,7 +93,43 @@ impl Shared {
     }
 }
 
-/// Options, with the selected one marked.
+/// The filters of a tab, to be added one at a time.
+fn facets(tab: Tab, ask: &Ask) -> Facets {
+    let links = |name: &'static str, words, all: Vec<(&'static str, &'static str)>| {
+        Facet::links(words, all.into_iter().map(|(value, words)| (words, ask.address(tab, &[(name, value)]))))
+    };
+    let typed = |name: &'static str, words, value: &Option<String>, hint| {
+        Facet::typed(words, vec![Typed::of(name, words, "text", value, hint)])
+    };
+    let mut facets = Vec::new();
+    if tab.has("range") {
+        let days = vec![
+            Typed::of("from", "From", "date", &ask.from, ""),
+            Typed::of("to", "To", "date", &ask.to, ""),
+        ];
+        let link = |(range, words): (&str, &str)| {
+            (words.to_owned(), ask.address(tab, &[("range", range), ("from", ""), ("to", "")]))
+        };
+        let facet = Facet::typed("Date Range (UTC)", days);
+        facets.push(facet.with(period::PRESETS.into_iter().map(link).collect()));
+    }
+    if tab.has("status") {
+        let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label())).collect();
+        facets.push(links("status", "Status", statuses));
+        facets.push(links("vendor", "Vendor", Vendor::ALL.map(|one| (one.as_str(), one.label())).into()));
+    }
+    let types = PaymentType::ALL.iter().map(|one| (one.as_str(), one.label()));
+    facets.push(links("payment_type", "Payment Type", types.collect()));
+    facets.push(typed("account", "Account", &ask.account, "Name or id"));
+    facets.push(typed("partner", "Partner User", &ask.partner, "Name or id"));
+    if tab.has("batch") {
+        facets.push(typed("payee", "Payee (id)", &ask.payee, ""));
+        facets.push(typed("batch", "Batch", &ask.batch, "PB-2026-0042"));
+    }
+    Facets::of(facets, ask.besides(tab, &[]))
+}
+
+/// Choices, one of which may be the one that is asked for.
 pub fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option<&str>) -> Vec<Choice> {
     let choice = |(value, words): (&str, &str)| Choice {
         value: value.to_owned(),

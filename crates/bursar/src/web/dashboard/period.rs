@@ -56,6 +56,32 @@ fn begins(year: i16, start: &str) -> Option<Date> {
     Date::new(year, month, day).ok().or(Some(first.last_of_month()))
 }
 
+/// The period before one, as long as it: so many months back where it is of whole months, else so many days. All are
+/// `YYYY-MM-DD`.
+pub fn before(first: &str, last: &str) -> Option<(String, String)> {
+    let (first, last): (Date, Date) = (first.parse().ok()?, last.parse().ok()?);
+    let after = last.tomorrow().ok()?;
+    let whole = (1..=120_i32).find(|many| first.checked_add(many.months()).ok() == Some(after));
+    let begins = match whole {
+        Some(many) => first.checked_sub(many.months()).ok()?,
+        None => first.checked_sub(first.until(after).ok()?).ok()?,
+    };
+    Some((begins.to_string(), first.yesterday().ok()?.to_string()))
+}
+
+/// The month of a day and so many before it, the earliest first, as `YYYY-MM`.
+pub fn months_before(day: &str, many: i32) -> Vec<String> {
+    let Ok(day) = day.parse::<Date>() else { return Vec::new() };
+    let month = |back: i32| day.first_of_month().checked_sub(back.months()).ok();
+    (0..=many).rev().filter_map(month).map(|month| month.strftime("%Y-%m").to_string()).collect()
+}
+
+/// What a month `YYYY-MM` is called for short.
+pub fn name_of(month: &str) -> String {
+    let day: Option<Date> = format!("{month}-01").parse().ok();
+    day.map_or_else(|| month.to_owned(), |day| day.strftime("%b").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +109,21 @@ mod tests {
         }
         assert_eq!(days("next_year", "2026-04-06", "04-06"), None);
         assert_eq!(days("this_quarter", "2026-04-06", "soon"), None);
+    }
+
+    #[test]
+    fn the_period_before_is_as_long_in_months_or_in_days() {
+        for (first, last, begins, ends) in [
+            ("2026-03-01", "2026-03-31", "2026-02-01", "2026-02-28"),
+            ("2026-04-01", "2026-06-30", "2026-01-01", "2026-03-31"),
+            ("2025-04-06", "2026-04-05", "2024-04-06", "2025-04-05"),
+            ("2026-03-10", "2026-03-16", "2026-03-03", "2026-03-09"),
+            ("2026-03-10", "2026-03-10", "2026-03-09", "2026-03-09"),
+        ] {
+            let expected = Some((begins.to_owned(), ends.to_owned()));
+            assert_eq!(before(first, last), expected, "{first} to {last}");
+        }
+        assert_eq!(months_before("2026-01-31", 2), ["2025-11", "2025-12", "2026-01"]);
+        assert_eq!(name_of("2026-04"), "Apr");
     }
 }

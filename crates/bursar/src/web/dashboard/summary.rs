@@ -1,7 +1,5 @@
-//! The Summary tab: where the money is, by currency; payments by month; failure reasons; median times; top payees. Every
-//! chart has its table next to it.
-
-use std::collections::BTreeMap;
+//! The first tab: where the money of one currency is, beside the period before; what was paid in each of twelve months; why
+//! payments failed; how long they took; to whom most was paid. The other currencies are a link away.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,22 +12,25 @@ use payout::reason::{explain, explain_at};
 use payout::transaction::State as Stands;
 
 use super::Shared;
-use super::filter::{Ask, Tab};
+use super::filter::{Ask, Narrowed, Tab};
+use super::period;
 use crate::app::App;
+use crate::clock::date;
+use crate::ops::company;
 use crate::ops::dashboard::{self, Card, Summary};
-use crate::store::dashboard::{Failure, Month};
+use crate::store::Db;
+use crate::store::dashboard::{Failure, Month, Range};
 use crate::store::reconciliation;
-use crate::web::kit::chart::{Bar, Chart};
+use crate::web::kit::chart::{Column, Columns};
 use crate::web::kit::form::Query;
 use crate::web::kit::format::{Cash, Summed, bare, count, how_many, meaning, plain};
 use crate::web::kit::layout::{Frame, Place, Visit};
 use crate::web::kit::problem::Fault;
 use crate::web::kit::route::{Need, Route, get};
 
-/// How many months the chart shows; narrow the dates for earlier ones.
-const MOST_MONTHS: usize = 24;
-/// How many reasons the chart shows; the table has all.
-const MOST_REASONS: usize = 8;
+/// So many months are drawn; earlier ones are there for whoever narrows the dates.
+const MONTHS: i32 = 12;
+const DAY_US: i64 = 86_400_000_000;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -58,12 +59,30 @@ struct TopRow {
     net: Summed,
 }
 
+/// What the figures were in the period before.
+struct Before {
+    days: String,
+    card: Card,
+}
+
+/// A currency that can be chosen.
+struct Choice {
+    code: &'static str,
+    address: String,
+    here: bool,
+    /// How many of its payments wait for a person.
+    attention: i64,
+}
+
 struct Part {
     code: &'static str,
     card: Card,
-    /// The addresses of the lists of payments in flight and of failed ones.
+    before: Option<Before>,
+    /// Where no days are asked for: what was paid in this month and in the one before.
+    lately: Option<(Summed, Summed)>,
+    /// The list of what is in flight, and of what failed.
     lists: (String, String),
-    months: Chart,
+    columns: Columns,
     month_rows: Vec<MonthRow>,
     /// Whether earlier months are left out.
     cut: bool,
@@ -71,7 +90,6 @@ struct Part {
     outside: bool,
     in_balances: bool,
     given_up: bool,
-    top: Chart,
     top_rows: Vec<TopRow>,
 }
 
@@ -100,10 +118,9 @@ struct Page {
     untied: Option<(String, String)>,
     /// If some records cannot be read, and so are missing from the figures: the payments among them.
     unread: Option<Vec<String>>,
-    parts: Vec<Part>,
-    failures: Chart,
+    currencies: Vec<Choice>,
+    part: Option<Part>,
     failure_rows: Vec<FailureRow>,
-    medians: Chart,
     median_rows: Vec<MedianRow>,
 }
 
@@ -131,62 +148,150 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
         }
         (_, None) => None,
     };
-    let failure_rows: Vec<FailureRow> =
-        summary.failures.iter().map(|failure| failure_row(&ask, failure)).collect();
+    let mostly = company::read(&mut db).await?.currency;
+    let shown = shown(&summary, narrowed.currency, &mostly);
+    let part = match shown {
+        Some(currency) => {
+            let before = before(&mut db, &narrowed, currency, now).await?;
+            let months = twelve(&mut db, &narrowed, &summary, currency, now).await?;
+            Some(part(&ask, &summary, currency, before, months))
+        }
+        None => None,
+    };
+    let of_shown = |failure: &&Failure| Some(failure.amount.currency) == shown;
     let page = Page {
         frame: visit.frame("Payout Dashboard", Place::Dashboard),
         untied,
         unread: summary.unread.clone(),
-        parts: parts(&ask, &summary),
-        failures: failures_chart(&summary.failures),
-        failure_rows,
-        medians: medians_chart(&summary),
+        currencies: currencies(&ask, &summary, shown),
+        part,
+        failure_rows: summary
+            .failures
+            .iter()
+            .filter(of_shown)
+            .map(|failure| failure_row(&ask, failure))
+            .collect(),
         median_rows: summary.medians.iter().map(median_row).collect(),
         shared: Shared::of(Tab::Summary, ask, narrowed),
     };
     visit.show(&page)
 }
 
-fn parts(ask: &Ask, summary: &Summary) -> Vec<Part> {
-    let mut months: BTreeMap<Currency, Vec<&Month>> = BTreeMap::new();
-    for month in &summary.months {
-        months.entry(month.paid.currency).or_default().push(month);
-    }
-    let part = |card: &Card| {
+/// The currency that is shown: the one that is asked for, else the company's if there is anything of it, else the one in
+/// which most happened.
+fn shown(summary: &Summary, asked: Option<Currency>, mostly: &str) -> Option<Currency> {
+    let used = |card: &&Card| {
         let currency = card.currency();
-        let moved = months.get(&currency).map_or(&[][..], Vec::as_slice);
-        let filled = filled(moved);
-        let shown = &filled[filled.len().saturating_sub(MOST_MONTHS)..];
-        let tops: Vec<(&str, String, Sum)> = summary
-            .top
-            .iter()
-            .filter(|one| one.net.currency == currency)
-            .map(|one| {
-                let name = summary.names.get(&one.payee).map_or("", |named| named.name.as_str());
-                (name, payee_address(one.payee), one.net)
-            })
-            .collect();
-        Part {
-            code: currency.code(),
-            card: *card,
-            lists: (
-                ask.address(Tab::Transactions, &[("under_way", "true")]),
-                ask.address(Tab::Transactions, &[("needs_attention", "true")]),
-            ),
-            months: months_chart(currency, shown),
-            month_rows: shown.iter().rev().map(month_row).collect(),
-            cut: shown.len() < filled.len(),
-            outside: card.outside.minor != 0,
-            in_balances: shown.iter().any(|month| month.back.in_balances.minor != 0),
-            given_up: shown.iter().any(|month| month.back.given_up.minor != 0),
-            top: top_chart(currency, &tops),
-            top_rows: tops
-                .into_iter()
-                .map(|(name, address, net)| TopRow { name: name.to_owned(), address, net: Cash(net) })
-                .collect(),
+        let months = summary.months.iter().filter(|month| month.paid.currency == currency).count();
+        let stands = card.in_flight.count + card.failed.count + card.waiting.count;
+        (stands.saturating_add(i64::try_from(months).unwrap_or(i64::MAX)), std::cmp::Reverse(currency))
+    };
+    let companys = || summary.cards.iter().map(Card::currency).find(|currency| currency.code() == mostly);
+    asked.or_else(companys).or_else(|| summary.cards.iter().max_by_key(used).map(Card::currency))
+}
+
+fn currencies(ask: &Ask, summary: &Summary, shown: Option<Currency>) -> Vec<Choice> {
+    let choice = |card: &Card| Choice {
+        code: card.currency().code(),
+        address: ask.address(Tab::Summary, &[("currency", card.currency().code())]),
+        here: Some(card.currency()) == shown,
+        attention: card.failed.count + card.need_person,
+    };
+    let mut all: Vec<Choice> = summary.cards.iter().map(choice).collect();
+    // What is shown is there to go back to, though nothing of it lies in these days.
+    if let Some(currency) = shown.filter(|_| !all.iter().any(|one| one.here)) {
+        all.insert(0, choice(&Card::empty(currency)));
+    }
+    all
+}
+
+/// The same figures of the period before, where the days that are asked for have both ends.
+async fn before(
+    db: &mut Db,
+    narrowed: &Narrowed,
+    currency: Currency,
+    now: i64,
+) -> Result<Option<Before>, Fault> {
+    let Range { from: Some(from), to: Some(to) } = narrowed.range else { return Ok(None) };
+    let Some((first, last)) = period::before(&date(from), &date(to - DAY_US)) else { return Ok(None) };
+    let days = format!("{first} to {last}");
+    let day = |text: &str| crate::clock::day(text, "").ok();
+    let range = Range { from: day(&first), to: day(&last).map(|start| start + DAY_US) };
+    let (_, cards) = dashboard::cards(db, &narrowed.scope, range, now, &mut false).await?;
+    let card = cards.into_iter().find(|card| card.currency() == currency);
+    Ok(Some(Before { days, card: card.unwrap_or_else(|| Card::empty(currency)) }))
+}
+
+/// The twelve months up to the end of the days that are asked for, and no further than this one.
+async fn twelve(
+    db: &mut Db,
+    narrowed: &Narrowed,
+    summary: &Summary,
+    currency: Currency,
+    now: i64,
+) -> Result<Vec<Month>, Fault> {
+    let end = narrowed.range.to.map_or(now, |to| now.min(to - 1));
+    let first = period::months_before(&date(end), MONTHS - 1);
+    let months = match narrowed.range.from {
+        None => summary.months.clone(),
+        Some(_) => {
+            let from = first.first().and_then(|month| crate::clock::day(&format!("{month}-01"), "").ok());
+            let range = Range { from, to: narrowed.range.to };
+            crate::store::dashboard::months(db, &narrowed.scope, range, &mut false).await?
         }
     };
-    summary.cards.iter().map(part).collect()
+    let of = |month: String| {
+        let found = months.iter().find(|one| one.paid.currency == currency && one.month == month);
+        found.cloned().unwrap_or_else(|| Month::nothing(&month, currency))
+    };
+    Ok(first.into_iter().map(of).collect())
+}
+
+fn part(
+    ask: &Ask,
+    summary: &Summary,
+    currency: Currency,
+    before: Option<Before>,
+    months: Vec<Month>,
+) -> Part {
+    let card = summary.cards.iter().find(|card| card.currency() == currency);
+    let card = card.copied().unwrap_or_else(|| Card::empty(currency));
+    let top = summary.top.iter().filter(|one| one.net.currency == currency);
+    let top_rows = top.map(|one| TopRow {
+        name: summary.names.get(&one.payee).map_or_else(String::new, |named| named.name.clone()),
+        address: payee_address(one.payee),
+        net: Cash(one.net),
+    });
+    let moved = |month: &Month| *month != Month::nothing(&month.month, currency);
+    let earliest = months.first().map_or("", |month| month.month.as_str());
+    let rows: Vec<&Month> = months.iter().skip_while(|month| !moved(month)).collect();
+    let dated = ask.range.is_some() || ask.from.is_some() || ask.to.is_some();
+    let lately = match months.as_slice() {
+        [.., last, this] if !dated => Some((Cash(this.net()), Cash(last.net()))),
+        _ => None,
+    };
+    Part {
+        code: currency.code(),
+        card,
+        before,
+        lately,
+        lists: (
+            ask.address(Tab::Transactions, &[("under_way", "true")]),
+            ask.address(Tab::Transactions, &[("needs_attention", "true")]),
+        ),
+        columns: columns(currency, &months),
+        month_rows: rows
+            .iter()
+            .rev()
+            .skip_while(|month| !moved(month))
+            .map(|month| month_row(month))
+            .collect(),
+        cut: summary.months.iter().any(|one| one.paid.currency == currency && one.month.as_str() < earliest),
+        outside: card.outside.minor != 0,
+        in_balances: months.iter().any(|month| month.back.in_balances.minor != 0),
+        given_up: months.iter().any(|month| month.back.given_up.minor != 0),
+        top_rows: top_rows.collect(),
+    }
 }
 
 /// The address of a payee's page.
@@ -197,54 +302,35 @@ pub fn payee_address(payee: Payee) -> String {
     }
 }
 
-/// The months, including those in between without any movement.
-fn filled(months: &[&Month]) -> Vec<Month> {
-    let mut filled: Vec<Month> = Vec::new();
-    for month in months {
-        while let Some(last) = filled.last() {
-            let next = next_month(&last.month);
-            if next >= month.month {
-                break;
-            }
-            filled.push(Month::nothing(&next, month.paid.currency));
-        }
-        filled.push((*month).clone());
-    }
-    filled
-}
-
-/// The next month, as `YYYY-MM`.
-fn next_month(month: &str) -> String {
-    let day: Option<jiff::civil::Date> = format!("{month}-01").parse().ok();
-    let next = day.and_then(|day| day.last_of_month().tomorrow().ok());
-    // An invalid month ends the series.
-    next.map_or_else(|| "9999-12".to_owned(), |day| day.strftime("%Y-%m").to_string())
-}
-
-fn months_chart(currency: Currency, months: &[Month]) -> Chart {
-    let bar = |month: &Month| {
-        // Like the table column; amounts paid outside have their own.
-        let paid = month.paid.minor;
-        let back = month.back.total();
+fn columns(currency: Currency, months: &[Month]) -> Columns {
+    let column = |(place, month): (usize, &Month)| {
+        // As in the column beside it: what was paid outside has one of its own.
+        let (paid, back) = (month.paid.minor, month.back.total());
         let told = match back.minor {
             0 => String::new(),
             _ => format!(", {} came back or never arrived", bare(back)),
         };
-        Bar {
-            label: month.month.clone(),
-            value: format!("{}{told}", bare(Sum::new(paid, currency))),
-            first: paid,
-            second: back.minor,
+        let (year, name) = month.month.split_once('-').unwrap_or_default();
+        // The year is said once, and where another begins.
+        let year = if place == 0 || name == "01" { year } else { "" };
+        Column {
+            label: (period::name_of(&month.month), year.to_owned()),
+            told: format!("{}: {} paid{told}", month.month, bare(Sum::new(paid, currency))),
+            kept: paid - back.minor,
+            back: back.minor,
         }
     };
-    Chart {
-        id: format!("months-{}", currency.code()),
+    let ends = |month: Option<&Month>| month.map_or("", |month| month.month.as_str()).to_owned();
+    Columns {
+        id: "months".to_owned(),
         title: format!("Paid through the vendors by month, {}", currency.code()),
         told: format!(
-            "{} months, the earliest first: a bar for what was paid through the vendors, and a thinner, hatched one for what came back or never reached the payee.",
-            months.len()
+            "A column for each month from {} to {}: what was paid through the vendors. The hatched part came back or never reached the payee. The table below has the figures.",
+            ends(months.first()),
+            ends(months.last()),
         ),
-        bars: months.iter().map(bar).collect(),
+        currency,
+        columns: months.iter().enumerate().map(column).collect(),
     }
 }
 
@@ -257,21 +343,6 @@ fn month_row(month: &Month) -> MonthRow {
         given_up: Cash(month.back.given_up),
         outside: (month.outside.minor != 0).then_some(Cash(month.outside)),
         net: Cash(month.net()),
-    }
-}
-
-fn top_chart(currency: Currency, tops: &[(&str, String, Sum)]) -> Chart {
-    let bar = |(name, _, net): &(&str, String, Sum)| Bar {
-        label: (*name).to_owned(),
-        value: bare(*net),
-        first: net.minor,
-        second: 0,
-    };
-    Chart {
-        id: format!("top-{}", currency.code()),
-        title: format!("Paid most, {}", currency.code()),
-        told: "The payees to whom most was paid through the vendors and stayed with them.".to_owned(),
-        bars: tops.iter().map(bar).collect(),
     }
 }
 
@@ -301,44 +372,6 @@ fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
     }
 }
 
-/// The number of failures by reason, over all currencies: counts can be added, amounts cannot.
-fn failures_chart(failures: &[Failure]) -> Chart {
-    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
-    for failure in failures {
-        *counts.entry(failure.code.as_str()).or_default() += failure.count;
-    }
-    let mut counts: Vec<(&str, i64)> = counts.into_iter().collect();
-    counts.sort_by_key(|(code, many)| (std::cmp::Reverse(*many), *code));
-    counts.truncate(MOST_REASONS);
-    let bar = |(code, many): (&str, i64)| Bar {
-        label: code.to_owned(),
-        value: count(many),
-        first: many.into(),
-        second: 0,
-    };
-    Chart {
-        id: "failures".to_owned(),
-        title: "Failed payments by reason".to_owned(),
-        told: "How many payments failed or came back for each reason, the most frequent first.".to_owned(),
-        bars: counts.into_iter().map(bar).collect(),
-    }
-}
-
-fn medians_chart(summary: &Summary) -> Chart {
-    let bar = |median: &crate::store::dashboard::Median| Bar {
-        label: median.vendor.label().to_owned(),
-        value: took(median.took_us),
-        first: median.took_us.into(),
-        second: 0,
-    };
-    Chart {
-        id: "medians".to_owned(),
-        title: "From Pay to Success".to_owned(),
-        told: "For each vendor the time in which half of the payments had succeeded.".to_owned(),
-        bars: summary.medians.iter().map(bar).collect(),
-    }
-}
-
 fn median_row(median: &crate::store::dashboard::Median) -> MedianRow {
     MedianRow { vendor: median.vendor.label(), took: took(median.took_us), count: count(median.count) }
 }
@@ -360,16 +393,6 @@ fn took(us: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn months_without_a_movement_are_months_too() {
-        let usd = |month: &str| Month::nothing(month, Currency::USD);
-        let (november, february) = (usd("2025-11"), usd("2026-02"));
-        let months: Vec<String> =
-            filled(&[&november, &february]).into_iter().map(|month| month.month).collect();
-        assert_eq!(months, ["2025-11", "2025-12", "2026-01", "2026-02"]);
-        assert!(filled(&[]).is_empty());
-    }
 
     #[test]
     fn a_time_is_told_in_its_two_largest_units() {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use payout::access::{Permission, allows};
 use payout::money::Vendor;
 
+use super::trial;
 use crate::app::App;
 use crate::ops::checks::{Finding, Weight};
 use crate::ops::home::{self, Home, Step};
@@ -34,6 +35,8 @@ struct Todo {
     at: Option<(&'static str, &'static str)>,
     /// An alternative, if there is one: a file.
     or: Option<(&'static str, &'static str)>,
+    /// It can be tried out where no real money moves.
+    trial: bool,
 }
 
 struct Task {
@@ -77,7 +80,8 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         return Ok(Redirect::to("/portal").into_response());
     }
     let home = home::home(&app, &mut app.store.read().await?, &visit.actor).await?;
-    let todos: Vec<Todo> = home.steps.iter().map(|(step, done)| todo(*step, *done, &visit)).collect();
+    let tries = visit.pays && visit.may(Permission::Administer) && home.vendors.iter().any(trial::is_test);
+    let todos: Vec<Todo> = home.steps.iter().map(|(step, done)| todo(*step, *done, tries, &visit)).collect();
     let frame = visit.frame("Home", Place::Home);
     let page = HomePage {
         begun: home.steps.iter().any(|(step, done)| *step == Step::Payout && *done),
@@ -93,7 +97,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     visit.show(&page)
 }
 
-fn todo(step: Step, done: bool, visit: &Visit) -> Todo {
+fn todo(step: Step, done: bool, tries: bool, visit: &Visit) -> Todo {
     let (address, press, or) = match step {
         Step::Company => ("/settings/company", "Name it", None),
         Step::Vendor => ("/settings/payouts", "Connect a vendor", None),
@@ -116,6 +120,7 @@ fn todo(step: Step, done: bool, visit: &Visit) -> Todo {
         done,
         at: (may && !done).then_some((address, press)),
         or: or.filter(|_| may && !done),
+        trial: tries && !done && step == Step::Payout,
     }
 }
 

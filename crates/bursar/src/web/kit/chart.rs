@@ -1,84 +1,153 @@
-//! Horizontal bar charts as SVG. Each bar has a label and a value as text above it, so that color and length are never the
-//! only information. Charts scale to their container, with normal text size. What is deliberately not here: the table
-//! beside every chart with the same figures.
+//! A chart of columns as an image: a column for each month, lines with their amounts behind them, and what came back as
+//! the hatched top of a column, so that colour never stands alone. It is as wide as its place, and its text as large as
+//! other text. What is deliberately not here: the table that says the same figures.
 
 use std::fmt;
 
 use askama::filters::HtmlSafe;
+use payout::money::{Currency, Sum};
 
-/// A bar, with an optional second one below it for comparison.
+use super::format::bare;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bar {
-    pub label: String,
-    pub value: String,
-    /// The bar's value; nothing is drawn unless it is positive.
-    pub first: i128,
-    /// The value to compare with: drawn below, thinner and hatched.
-    pub second: i128,
+pub struct Column {
+    /// What stands below it, in two lines: the second may be empty.
+    pub label: (String, String),
+    /// What whoever points at it reads.
+    pub told: String,
+    /// What stayed where it went; nothing is drawn of what is not above zero.
+    pub kept: i128,
+    /// What did not: drawn above it and hatched.
+    pub back: i128,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chart {
-    /// The chart's id, unique on its page.
+pub struct Columns {
+    /// Tells it apart from the other charts of its page.
     pub id: String,
     pub title: String,
     /// A description for screen readers.
     pub told: String,
-    pub bars: Vec<Bar>,
+    pub currency: Currency,
+    pub columns: Vec<Column>,
 }
 
-/// The height of a bar with its text, in pixels.
-const ROW: usize = 36;
+/// In pixels: the room above the highest line, between the lines in all, and below them for two lines of words.
+const ABOVE: i128 = 12;
+const PLOT: i128 = 150;
+const BELOW: i128 = 38;
+/// So many steps has the scale at most.
+const STEPS: i128 = 4;
 
-impl HtmlSafe for Chart {}
+impl HtmlSafe for Columns {}
 
-impl fmt::Display for Chart {
+impl fmt::Display for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, height) = (escaped(&self.id), self.bars.len() * ROW);
-        let most = self.bars.iter().map(|bar| bar.first.max(bar.second)).max().unwrap_or(0);
+        let height = ABOVE + PLOT + BELOW;
+        let most = self.columns.iter().map(|one| one.kept.max(0) + one.back.max(0)).max().unwrap_or(0);
+        let (step, steps) = scale(most, self.currency.digits());
+        let lines: Vec<(i128, String)> =
+            (0..=steps).map(|line| (ABOVE + PLOT - line * PLOT / steps, self.amount(line * step))).collect();
+        let widest = lines.iter().map(|(_, amount)| amount.chars().count()).max().unwrap_or(0) * 8 + 8;
         write!(
             f,
-            "<svg class=\"chart\" role=\"img\" width=\"100%\" height=\"{height}\" \
+            "<div class=\"plot\"><svg class=\"chart\" width=\"{widest}\" height=\"{height}\" aria-hidden=\"true\">"
+        )?;
+        for (y, amount) in &lines {
+            write!(f, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{amount}</text>", widest - 8, y + 4)?;
+        }
+        let id = escaped(&self.id);
+        write!(
+            f,
+            "</svg><svg class=\"chart\" role=\"img\" width=\"100%\" height=\"{height}\" \
              aria-labelledby=\"{id}-title {id}-told\"><title id=\"{id}-title\">{}</title>\
              <desc id=\"{id}-told\">{}</desc><defs><pattern id=\"{id}-hatch\" width=\"6\" height=\"6\" \
              patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-             <rect class=\"second\" width=\"3\" height=\"6\"/></pattern></defs>",
+             <rect class=\"second\" width=\"4\" height=\"6\"/></pattern></defs>",
             escaped(&self.title),
             escaped(&self.told)
         )?;
-        for (place, bar) in self.bars.iter().enumerate() {
-            let top = place * ROW;
-            write!(
-                f,
-                "<svg width=\"62%\" height=\"{ROW}\" y=\"{top}\"><text y=\"13\">{}</text></svg>\
-                 <text class=\"value\" x=\"100%\" y=\"{}\">{}</text>",
-                escaped(&bar.label),
-                top + 13,
-                escaped(&bar.value)
-            )?;
-            write!(f, "<rect class=\"rest\" y=\"{}\" width=\"100%\" height=\"7\"/>", top + 18)?;
-            if let Some(width) = share(bar.first, most) {
-                write!(f, "<rect class=\"first\" y=\"{}\" width=\"{width}\" height=\"7\"/>", top + 18)?;
-            }
-            if let Some(width) = share(bar.second, most) {
-                write!(
-                    f,
-                    "<rect class=\"against\" y=\"{}\" width=\"{width}\" height=\"4\" fill=\"url(#{id}-hatch)\"/>",
-                    top + 26
-                )?;
-            }
+        for (y, _) in &lines {
+            write!(f, "<rect class=\"rest\" y=\"{y}\" width=\"100%\" height=\"1\"/>")?;
         }
-        f.write_str("</svg>")
+        for (place, column) in self.columns.iter().enumerate() {
+            self.column(f, place, column, step * steps)?;
+        }
+        f.write_str("</svg></div>")
     }
 }
 
-/// A share as `12.3%`, rounded down; at least 0.4%, so that a small value stays visible.
-fn share(value: i128, most: i128) -> Option<String> {
-    if value <= 0 || most <= 0 {
-        return None;
+impl Columns {
+    fn column(&self, f: &mut fmt::Formatter<'_>, place: usize, one: &Column, top: i128) -> fmt::Result {
+        let (place, many) = (place * 100_000, self.columns.len().max(1));
+        let slot = 100_000 / many;
+        let (left, middle) = (place / many + slot / 5, place / many + slot / 2);
+        let (kept, back) = (height(one.kept, top), height(one.back, top));
+        let floor = ABOVE + PLOT;
+        write!(f, "<g><title>{}</title>", escaped(&one.told))?;
+        for (class, y, height) in [("first", floor - kept, kept), ("against", floor - kept - back, back)] {
+            if height > 0 {
+                let fill = if class == "against" {
+                    format!(" fill=\"url(#{}-hatch)\"", escaped(&self.id))
+                } else {
+                    String::new()
+                };
+                write!(
+                    f,
+                    "<rect class=\"{class}\" x=\"{}\" y=\"{y}\" width=\"{}\" height=\"{height}\"{fill}/>",
+                    percent(left),
+                    percent(slot * 3 / 5)
+                )?;
+            }
+        }
+        // On a phone every other label has room.
+        let every_other =
+            if (self.columns.len() - place / 100_000).is_multiple_of(2) { " class=\"alt\"" } else { "" };
+        for (y, words) in [(floor + 16, &one.label.0), (floor + 32, &one.label.1)] {
+            if !words.is_empty() {
+                let at = percent(middle);
+                write!(
+                    f,
+                    "<text{every_other} x=\"{at}\" y=\"{y}\" text-anchor=\"middle\">{}</text>",
+                    escaped(words)
+                )?;
+            }
+        }
+        f.write_str("</g>")
     }
-    let thousandths = (value * 1000 / most).max(4);
-    Some(format!("{}.{}%", thousandths / 10, thousandths % 10))
+
+    /// An amount of the scale, without the places behind the point that are always nothing.
+    fn amount(&self, minor: i128) -> String {
+        let amount = bare(Sum::new(minor, self.currency));
+        amount.split_once('.').map_or(amount.clone(), |(whole, _)| whole.to_owned())
+    }
+}
+
+/// The step of the scale and how many of them it has: whole units, 1, 2 or 5 of a power of ten.
+fn scale(most: i128, digits: u32) -> (i128, i128) {
+    let unit = 10_i128.pow(digits);
+    let most = most.max(1);
+    let mut power = unit;
+    loop {
+        for step in [1, 2, 5].map(|first: i128| first.saturating_mul(power)) {
+            if step.saturating_mul(STEPS) >= most {
+                return (step, (most - 1) / step + 1);
+            }
+        }
+        power = power.saturating_mul(10);
+    }
+}
+
+/// How high so much is, in pixels; at least one, so that what is there is seen.
+fn height(value: i128, top: i128) -> i128 {
+    if value <= 0 || top <= 0 {
+        return 0;
+    }
+    (value.min(top).saturating_mul(PLOT) / top).max(1)
+}
+
+fn percent(thousandths: usize) -> String {
+    format!("{}.{:03}%", thousandths / 1000, thousandths % 1000)
 }
 
 fn escaped(text: &str) -> String {
@@ -90,31 +159,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_its_part_of_the_longest() {
-        for (value, most, width) in [
-            (100, 100, Some("100.0%")),
-            (1, 3, Some("33.3%")),
-            (1, i128::from(i64::MAX), Some("0.4%")),
-            (i128::from(i64::MAX) * 9, i128::from(i64::MAX) * 9, Some("100.0%")),
-            (0, 5, None),
-            (-7, 5, None),
-            (0, 0, None),
+    fn the_scale_has_round_steps_of_whole_units() {
+        for (most, digits, step, steps) in [
+            (0, 2, 100, 1),
+            (5, 2, 100, 1),
+            (400, 2, 100, 4),
+            (401, 2, 200, 3),
+            (222_000, 2, 100_000, 3),
+            (7_500, 0, 2_000, 4),
+            (1_000_000, 3, 500_000, 2),
         ] {
-            assert_eq!(share(value, most).as_deref(), width, "{value} of {most}");
+            assert_eq!(scale(most, digits), (step, steps), "{most}");
+        }
+        let (step, steps) = scale(i128::MAX, 2);
+        assert!(step > 0 && (1..=STEPS).contains(&steps));
+    }
+
+    #[test]
+    fn a_column_is_as_high_as_its_part_of_the_scale() {
+        for (value, top, high) in
+            [(100, 100, PLOT), (50, 100, PLOT / 2), (1, 1_000_000, 1), (0, 5, 0), (-7, 5, 0), (0, 0, 0)]
+        {
+            assert_eq!(height(value, top), high, "{value} of {top}");
         }
     }
 
     #[test]
     fn it_says_in_words_what_it_draws() {
-        let bar =
-            |first, second| Bar { label: "A <b> & Co".to_owned(), value: "7".to_owned(), first, second };
-        let (id, title) = ("paid".to_owned(), "Paid".to_owned());
-        let chart = Chart { id, title, told: "By month.".to_owned(), bars: vec![bar(7, 0), bar(7, 3)] };
-        let svg = chart.to_string();
+        let column = |kept, back| Column {
+            label: ("A <b> & Co".to_owned(), String::new()),
+            told: "7".to_owned(),
+            kept,
+            back,
+        };
+        let (id, title, told) = ("paid".to_owned(), "Paid".to_owned(), "By month.".to_owned());
+        let columns = vec![column(700, 0), column(700, 300), column(0, 0)];
+        let svg = Columns { id, title, told, currency: Currency::USD, columns }.to_string();
         assert!(svg.contains("role=\"img\"") && svg.contains("<title id=\"paid-title\">Paid</title>"));
         assert!(svg.contains("<desc id=\"paid-told\">By month.</desc>"));
         assert!(svg.contains("A &#60;b&#62; &#38; Co") && !svg.contains("<b>"));
-        assert_eq!(svg.matches("class=\"against\"").count(), 1, "a bar of nothing is not drawn");
+        assert!(svg.contains(">10</text>") && svg.contains(">5</text>"), "the scale says its amounts: {svg}");
+        assert_eq!(svg.matches("class=\"first\"").count(), 2, "a column of nothing is not drawn");
+        assert_eq!(
+            svg.matches("class=\"against\"").count(),
+            1,
+            "what came back is never in the colour of the rest"
+        );
         assert!(!svg.contains("style="));
     }
 }

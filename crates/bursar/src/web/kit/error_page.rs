@@ -10,12 +10,20 @@ use payout::eligibility::Code;
 
 use super::codes;
 use super::format::{Why, whys};
-use super::layout::{assets_version, html};
+use super::layout::{Frame, Place, Visit, assets_version, html};
 use super::problem::{Fault, Scene, Told, blocker};
 use super::refused;
 
-/// Renders the body of an error response. Successful responses and those with a body of ours pass unchanged.
-pub fn render(mut response: Response, scene: &Scene) -> Response {
+/// Whether a response is to be given words, and could stand on a page with its menu: what broke in ourselves should ask the
+/// database for nothing more.
+pub fn has_menu(response: &Response) -> bool {
+    response.status().is_client_error()
+        && (response.extensions().get::<Fault>().is_some() || !has_words(response))
+}
+
+/// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged. `visit` is of
+/// whoever is signed in, where the page has a menu.
+pub fn render(mut response: Response, scene: &Scene, visit: Option<&Visit>) -> Response {
     let status = response.status();
     let fault = match response.extensions_mut().remove::<Fault>() {
         Some(fault) => fault,
@@ -24,7 +32,7 @@ pub fn render(mut response: Response, scene: &Scene) -> Response {
     };
     let mut rendered = match scene.json {
         true => problem(&fault, scene).into_response(),
-        false => bare_or_page(fault.told(), scene),
+        false => bare_or_page(fault.told(), scene, visit),
     };
     *rendered.status_mut() = fault.told().status;
     match fault.told().hides {
@@ -91,19 +99,50 @@ fn problem(fault: &Fault, scene: &Scene) -> Response {
     ([(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
 
+/// What went wrong, as a page of its own.
 #[derive(Template)]
 #[template(path = "kit/error_page.html")]
-struct Wrong<'a> {
+struct Alone<'a> {
     version: &'static str,
+    words: Words<'a>,
+    csrf: Option<&'a str>,
+}
+
+/// The same beside the menu, for whoever is signed in.
+#[derive(Template)]
+#[template(path = "kit/error_framed.html")]
+struct Framed<'a> {
+    frame: Frame,
+    words: Words<'a>,
+}
+
+struct Words<'a> {
     title: &'static str,
     detail: &'a str,
     errors: Vec<(&'a str, &'a str)>,
     whys: Vec<Why>,
+    /// What to do, where the detail does not say it.
+    to_do: &'static str,
     request_id: &'a str,
-    csrf: Option<&'a str>,
 }
 
-fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
+/// What to do about an answer of this status, where nothing else says it.
+fn to_do(told: &Told) -> &'static str {
+    match told.status.as_u16() {
+        404 if told.code == "not_found" => {
+            "Check the address, or search for its number or name. If it should be there, ask an administrator for access."
+        }
+        400 | 415 | 422 => "Go back and correct it; what you typed may still be there.",
+        500 => {
+            "Nothing is known to be lost. Try again in a moment; if it stays, tell whoever runs Bursar the request below."
+        }
+        502 | 503 => "Try again in a moment.",
+        _ => "",
+    }
+}
+
+/// The page of something that went wrong.
+fn page(told: &Told, scene: &Scene, visit: Option<&Visit>) -> Result<Response, Fault> {
     let title = match told.status.as_u16() {
         401 => "Sign in first",
         403 => "Not allowed",
@@ -129,20 +168,23 @@ fn page(told: &Told, scene: &Scene) -> Result<Response, Fault> {
     };
     let errors =
         told.errors.iter().map(|error| (error.pointer.trim_start_matches('/'), error.detail.as_str()));
-    html(&Wrong {
-        version: assets_version(),
+    let words = Words {
         title,
         detail,
         errors: errors.collect(),
         // The page already says that the role does not allow it.
         whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
+        to_do: to_do(told),
         request_id: &scene.request_id,
-        csrf: scene.csrf.as_deref(),
-    })
+    };
+    match visit {
+        Some(visit) => html(&Framed { frame: visit.frame(title, Place::Elsewhere), words }),
+        None => html(&Alone { version: assets_version(), words, csrf: scene.csrf.as_deref() }),
+    }
 }
 
-/// The error page, or bare text; the caller sets the status.
-fn bare_or_page(told: &Told, scene: &Scene) -> Response {
-    // Rendering an error must not fail: fall back to bare text.
-    page(told, scene).unwrap_or_else(|_| told.detail.clone().into_response())
+/// The page of something that went wrong; the caller sets the status.
+fn bare_or_page(told: &Told, scene: &Scene, visit: Option<&Visit>) -> Response {
+    // A page that tells of a fault must not fail itself: then the words go bare.
+    page(told, scene, visit).unwrap_or_else(|_| told.detail.clone().into_response())
 }

@@ -298,7 +298,13 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?.clone();
-        let app = App::from_ref(state);
+        Self::of(&App::from_ref(state), session, Told::read(&parts.headers)).await
+    }
+}
+
+impl Visit {
+    /// The visit of whoever this session is of.
+    pub async fn of(app: &App, session: Session, told: Option<Told>) -> Result<Self, Fault> {
         let mut db = app.store.read().await?;
         let rules = settings::load(&mut db).await?;
         let safe_mode = safe_mode::on(&mut db).await?;
@@ -310,13 +316,11 @@ where
                 tracing::error!(?error, "what the menu counts cannot be read; it counts nothing");
                 home::Badges::default()
             });
-        let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
+        let (actor, csrf) = (session.actor, session.csrf);
         let (pays, preferences) = (rules.enabled, session.preferences);
         Ok(Self { actor, csrf, told, preferences, pays, safe_mode, found, braked, badges })
     }
-}
 
-impl Visit {
     pub fn may(&self, permission: Permission) -> bool {
         allows(self.actor.role, permission)
     }

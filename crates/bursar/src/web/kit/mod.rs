@@ -9,6 +9,7 @@ pub mod codes;
 pub mod error_page;
 pub mod event_writer;
 pub mod extract;
+pub mod facet;
 pub mod form;
 pub mod format;
 pub mod headers;

@@ -10,6 +10,7 @@ use payout::Refusal;
 
 use super::layout::{Frame, Place, Told, Visit};
 use super::problem::Fault;
+use super::resolve::offer;
 use crate::clock::Clock;
 use crate::ops::OpsError;
 
@@ -26,7 +27,7 @@ pub struct Field {
     /// Its name in the form and in refusals.
     pub name: &'static str,
     pub words: &'static str,
-    /// `text`, `email`, `number`, `select` or `tick`.
+    /// `text`, `email`, `number`, `select`, `list` or `tick`.
     pub kind: &'static str,
     /// The input, or the current value.
     pub value: String,
@@ -55,7 +56,30 @@ impl Field {
         Self { name, words, kind: "select", value, hint, choices, required: false }
     }
 
-    /// Sets the kind of input.
+    /// One of many, of which some are offered while it is typed: each by its id and its name.
+    pub fn among(
+        name: &'static str,
+        words: &'static str,
+        value: &Option<String>,
+        hint: &'static str,
+        some: &[(String, String)],
+    ) -> Self {
+        let typed = value.clone().unwrap_or_default();
+        let choices: Vec<Choice> = some
+            .iter()
+            .map(|(id, name)| Choice { value: offer(name, id), words: String::new(), chosen: *id == typed })
+            .collect();
+        let value = choices.iter().find(|one| one.chosen).map_or(typed, |one| one.value.clone());
+        Self { name, words, kind: "list", value, hint, choices, required: false }
+    }
+
+    /// A country, by its name.
+    pub fn country(value: &Option<String>) -> Self {
+        let all = payout::country::all().into_iter().map(|(code, name)| (code.to_owned(), name.to_owned()));
+        Self::select("country", "Country", "Not known", value, all)
+    }
+
+    /// The same, typed as another kind.
     pub fn of_kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self

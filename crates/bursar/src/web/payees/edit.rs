@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use payout::Refusal;
 use payout::access::Permission;
 use payout::eligibility::PayeeStanding;
 use payout::ids::AccountId;
@@ -11,6 +12,7 @@ use payout::ids::AccountId;
 use crate::app::App;
 use crate::mail::Language;
 use crate::ops::partners as verbs;
+use crate::store::Db;
 use crate::store::programs::{self, Account, Named, Partner};
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::layout::{Place, Visit};
@@ -18,6 +20,7 @@ use crate::web::kit::problem::Fault;
 use crate::web::kit::record_form::{
     self, Field, Sheet, by_hand, country, given, must_be_as_seen, must_be_new,
 };
+use crate::web::kit::resolve;
 use crate::web::kit::route::{Need, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
@@ -34,8 +37,9 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-const COUNTRY: &str = "Two letters, like DE.";
-const EXTERNAL_ID: &str = "Your own id. Imports and the API use it.";
+/// So many accounts are offered while one is typed.
+const OFFERED: i64 = 200;
+const EXTERNAL_ID: &str = "Your own id; files and the API know it by this.";
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -62,26 +66,33 @@ impl PartnerTyped {
         }
     }
 
-    fn fields(&self) -> Vec<Field> {
+    fn fields(&self, accounts: &[(String, String)]) -> Vec<Field> {
         let spoken = Language::ALL.iter().map(|one| (one.as_str().to_owned(), one.label().to_owned()));
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
-            Field::line("email", "E-mail", &self.email, "Notices are sent here.").of_kind("email").needed(),
-            Field::line("account", "Account (external id)", &self.account, "Their company.").needed(),
-            Field::line("country", "Country", &self.country, COUNTRY),
+            Field::line("email", "E-mail", &self.email, "Notices go there.").of_kind("email").needed(),
+            Field::among("account", "Account", &self.account, "Their company: its name or id.", accounts)
+                .needed(),
+            Field::country(&self.country),
             Field::select("language", "Language of notices", "English", &self.language, spoken),
         ];
         if self.seen.is_none() {
-            fields.insert(
-                0,
-                Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed(),
-            );
+            fields.push(Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed());
         }
         fields
     }
 
-    fn sheet(&self, title: String, back: (String, String)) -> Sheet {
-        Sheet { title, place: Place::Partners, back, fields: self.fields(), seen: self.seen }
+    fn sheet(&self, title: String, back: (String, String), accounts: &[(String, String)]) -> Sheet {
+        Sheet { title, place: Place::Partners, back, fields: self.fields(accounts), seen: self.seen }
+    }
+
+    /// The same with the account by the id that is meant.
+    async fn meant(self, db: &mut Db) -> Result<(Self, Option<Refusal>), Fault> {
+        let Some(text) = given(&self.account) else { return Ok((self, None)) };
+        Ok(match resolve::account_id(db, &text).await? {
+            Ok(id) => (Self { account: Some(id), ..self }, None),
+            Err(refusal) => (self, Some(refusal)),
+        })
     }
 
     /// The input merged into the existing record.
@@ -104,8 +115,16 @@ struct Within {
     account: Option<String>,
 }
 
-fn new_partner_sheet(typed: &PartnerTyped) -> Sheet {
-    typed.sheet("New partner".to_owned(), ("/partners".to_owned(), "Partners".to_owned()))
+/// The accounts that are offered: the caller's id and the name of each.
+async fn offered(db: &mut Db) -> Result<Vec<(String, String)>, Fault> {
+    let some = programs::Filter { limit: OFFERED, ..programs::Filter::default() };
+    let found = programs::accounts(db, &some).await?;
+    Ok(found.into_iter().map(|one| (one.external_id, one.name)).collect())
+}
+
+async fn new_partner_sheet(app: &App, typed: &PartnerTyped) -> Result<Sheet, Fault> {
+    let back = ("/partners".to_owned(), "Partners".to_owned());
+    Ok(typed.sheet("New partner".to_owned(), back, &offered(&mut app.store.read().await?).await?))
 }
 
 async fn new_partner_form(
@@ -115,7 +134,7 @@ async fn new_partner_form(
 ) -> Result<Response, Fault> {
     let typed =
         PartnerTyped { external_id: by_hand(&app.clock), account: within.account, ..PartnerTyped::default() };
-    record_form::show(&visit, new_partner_sheet(&typed))
+    record_form::show(&visit, new_partner_sheet(&app, &typed).await?)
 }
 
 async fn new_partner(
@@ -124,6 +143,10 @@ async fn new_partner(
     Form(typed): Form<PartnerTyped>,
 ) -> Result<Response, Fault> {
     let typed = PartnerTyped { seen: None, ..typed };
+    let (typed, unclear) = typed.meant(&mut app.store.read().await?).await?;
+    if let Some(refusal) = unclear {
+        return record_form::again(&visit, new_partner_sheet(&app, &typed).await?, &[], refusal.into());
+    }
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
     let saved = verbs::save_partner(&app, &visit.actor, &external_id, |before, fresh| {
         must_be_new(before.as_ref(), "a partner")?;
@@ -146,13 +169,13 @@ async fn new_partner(
         Ok((partner, new)) => {
             Ok(record_form::saved(&partner.name, new, &format!("/partners/{}", partner.id)))
         }
-        Err(error) => record_form::again(&visit, new_partner_sheet(&typed), &[], error),
+        Err(error) => record_form::again(&visit, new_partner_sheet(&app, &typed).await?, &[], error),
     }
 }
 
-fn partner_sheet(typed: &PartnerTyped, partner: &Partner) -> Sheet {
+fn partner_sheet(typed: &PartnerTyped, partner: &Partner, accounts: &[(String, String)]) -> Sheet {
     let back = (format!("/partners/{}", partner.id), partner.name.clone());
-    typed.sheet(format!("Edit {}", partner.name), back)
+    typed.sheet(format!("Edit {}", partner.name), back, accounts)
 }
 
 async fn partner(app: &App, id: &str) -> Result<Partner, Fault> {
@@ -165,7 +188,8 @@ async fn partner_form(
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
     let found = partner(&app, &id).await?;
-    record_form::show(&visit, partner_sheet(&PartnerTyped::of(&found), &found))
+    let accounts = offered(&mut app.store.read().await?).await?;
+    record_form::show(&visit, partner_sheet(&PartnerTyped::of(&found), &found, &accounts))
 }
 
 async fn edit_partner(
@@ -176,6 +200,11 @@ async fn edit_partner(
 ) -> Result<Response, Fault> {
     let found = partner(&app, &id).await?;
     let ours = found.id.to_string();
+    let (typed, unclear) = typed.meant(&mut app.store.read().await?).await?;
+    let accounts = offered(&mut app.store.read().await?).await?;
+    if let Some(refusal) = unclear {
+        return record_form::again(&visit, partner_sheet(&typed, &found, &accounts), &[], refusal.into());
+    }
     let saved = verbs::save_partner(&app, &visit.actor, &ours, |before, _| {
         Ok(typed.over(must_be_as_seen(before, |partner| partner.updated_at, typed.seen)?))
     });
@@ -186,7 +215,8 @@ async fn edit_partner(
         Err(error) => {
             let now = partner(&app, &id).await?;
             let typed = PartnerTyped { seen: Some(now.updated_at), ..typed };
-            record_form::again(&visit, partner_sheet(&typed, &now), &PartnerTyped::of(&now).fields(), error)
+            let current = PartnerTyped::of(&now).fields(&accounts);
+            record_form::again(&visit, partner_sheet(&typed, &now, &accounts), &current, error)
         }
     }
 }
@@ -216,14 +246,11 @@ impl AccountTyped {
         let owner = "Your colleague who manages this account. Notified when a payment fails.";
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
-            Field::line("country", "Country", &self.country, COUNTRY),
+            Field::country(&self.country),
             Field::line("owner_email", "Account owner (e-mail)", &self.owner_email, owner).of_kind("email"),
         ];
         if self.seen.is_none() {
-            fields.insert(
-                0,
-                Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed(),
-            );
+            fields.push(Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed());
         }
         fields
     }

@@ -13,6 +13,7 @@ use payout::money::Vendor;
 use crate::app::App;
 use crate::store::directory::{self, Filter, HeldBy, Listed, ProfileState, Sort, TaxState};
 use crate::store::programs::{self, Named};
+use crate::web::kit::facet::{Facet, Facets, Typed};
 use crate::web::kit::form::{ListQuery, Turn, sealed};
 use crate::web::kit::format::{Chip, Lately, address, count};
 use crate::web::kit::layout::{Frame, Place, Visit};
@@ -147,6 +148,13 @@ impl Ask {
         self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
     }
 
+    /// The address with one filter said otherwise.
+    fn with(&self, name: &str, value: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.besides(&[name])).append_pair(name, value);
+        format!("/partners?{}", query.finish())
+    }
+
     fn address(&self, without: &[&str]) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(self.besides(without));
@@ -165,6 +173,7 @@ impl Ask {
             let words = match name {
                 "account" => account.unwrap_or(value),
                 "country" if value == "none" => "Not known",
+                "country" => payout::country::name(value).unwrap_or(value),
                 "vendor" => said(&VENDORS, value),
                 "profile" => said(&PROFILES, value),
                 "tax" => said(&TAXES, value),
@@ -277,6 +286,8 @@ impl ListPage {
 struct ListPage {
     frame: Frame,
     ask: Ask,
+    /// The filters, to be added one at a time.
+    facets: Facets,
     selects: Vec<Select>,
     countries: Vec<String>,
     on: Vec<(String, String)>,
@@ -323,9 +334,11 @@ async fn list(
         None => None,
     };
     let shown = found.len().min(limit);
+    let countries = directory::countries(&mut db, ask.companies()).await?;
     let page = ListPage {
         frame: visit.frame("Partners", Place::Partners),
-        countries: directory::countries(&mut db, ask.companies()).await?,
+        facets: facets(&ask, &countries),
+        countries,
         on: ask.on(account.as_deref()),
         may_manage: visit.may(Permission::ManagePartners),
         selects: selects(&ask),
@@ -346,4 +359,21 @@ fn selects(ask: &Ask) -> Vec<Select> {
         ("tax", "Tax report", &TAXES, chosen(&ask.tax)),
         ("standing", "Standing", &STANDINGS, chosen(&ask.standing)),
     ]
+}
+
+/// The filters, to be added one at a time.
+fn facets(ask: &Ask, countries: &[String]) -> Facets {
+    let link = |name: &str, value: &str, words: &str| (words.to_owned(), ask.with(name, value));
+    let choices = |(name, words, choices, _): Select| {
+        Facet::links(words, choices.iter().map(|(value, words)| link(name, value, words)).collect::<Vec<_>>())
+    };
+    let mut facets: Vec<Facet> = selects(ask).into_iter().map(choices).collect();
+    let name = |code: &str| payout::country::name(code).unwrap_or(code).to_owned();
+    let known = countries.iter().map(|code| link("country", code, &name(code)));
+    facets.push(Facet::links("Country", known.chain([link("country", "none", "Not known")])));
+    if !ask.companies() {
+        let account = vec![Typed::of("account", "Account", "text", &ask.account, "External id")];
+        facets.push(Facet::typed("Account", account));
+    }
+    Facets::of(facets, ask.besides(&[]))
 }

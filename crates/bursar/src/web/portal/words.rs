@@ -207,7 +207,7 @@ table! {
     home, rewards, payouts, profile, tax, account,
     // Signing in
     login, login_intro, login_help, login_wrong, login_slow, login_link, sign_in, email, password,
-    join, join_intro, join_button, join_gone, new_password, repeat_password, password_rule, not_the_same,
+    join, join_intro, join_button, join_gone, new_password, repeat_password, show_password, password_rule, not_the_same,
     prove, prove_intro, prove_none,
     // Home
     hello, home_under, todo, todo_none, stops, until, money, money_none, currency, waiting, on_its_way, paid_in,

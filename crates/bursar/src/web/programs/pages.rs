@@ -179,10 +179,7 @@ impl ProgramTyped {
             Field::line("hold_days", "Hold period in days", &self.hold_days, days).of_kind("number").needed(),
         ];
         if self.seen.is_none() {
-            fields.insert(
-                0,
-                Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed(),
-            );
+            fields.push(Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed());
         }
         fields
     }
@@ -316,19 +313,18 @@ impl ActivityTyped {
         let of = programs.iter().map(|one| {
             (one.external_id.clone(), format!("{} ({})", one.name, kind(&one.reward_type).to_lowercase()))
         });
-        let value = "Used when a reward has no value of its own. Optional.";
+        let value = "What it gives when a reward does not say; may stay empty.";
+        let open = Currency::all().filter(|currency| currency.ended().is_none());
+        let currencies = open.map(|currency| (currency.code().to_owned(), currency.code().to_owned()));
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
             Field::select("program", "Program", "Choose one", &self.program, of).needed(),
             Field::line("value", "Default value", &self.value, value),
-            Field::line("currency", "Currency", &self.currency, "Three letters. Leave empty for points."),
+            Field::select("currency", "Currency", "None, it gives points", &self.currency, currencies),
             Field::line("active", "Active: rewards can be entered for it", &self.active, "").of_kind("tick"),
         ];
         if self.seen.is_none() {
-            fields.insert(
-                0,
-                Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed(),
-            );
+            fields.push(Field::line("external_id", "External id", &self.external_id, EXTERNAL_ID).needed());
         }
         fields
     }

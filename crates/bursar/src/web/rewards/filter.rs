@@ -219,7 +219,8 @@ impl Ask {
         for (name, value) in otherwise.iter().filter(|(_, value)| !value.is_empty()) {
             text.append_pair(name, value);
         }
-        text.finish()
+        // A comma means itself in an address, and every row of the list carries its columns.
+        text.finish().replace("%2C", ",")
     }
 
     /// The query string to save in a view: everything but the view's own id.

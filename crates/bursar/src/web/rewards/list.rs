@@ -17,6 +17,7 @@ use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
 use crate::store::saved_views::{self as views, SavedView};
+use crate::web::kit::facet::{Facet, Facets, Typed, lately};
 use crate::web::kit::form::{ListQuery, Paging, Turn, sealed};
 use crate::web::kit::format::{Chip, Lately, Value, count, how_many, reward_chip, whys};
 use crate::web::kit::layout::{Frame, Place, Visit};
@@ -86,7 +87,9 @@ struct ListPage {
     title: String,
     /// The views to choose from, in groups.
     views: Vec<(&'static str, Vec<Choice>)>,
-    /// The filters with a list of options.
+    /// The filters, to be added one at a time.
+    facets: Facets,
+    /// The filters that are a choice among few.
     selects: Vec<(&'static str, &'static str, Vec<Choice>)>,
     /// The text filters: name, label, value, input type, example.
     inputs: Vec<Input>,
@@ -223,6 +226,7 @@ async fn page(
         title,
         written,
         views: menu(&ask, &found, visit),
+        facets: facets(&ask, &selects, &typed, now),
         selects,
         inputs: inputs(&ask).into_iter().chain(typed).collect(),
         statuses: statuses(&ask),
@@ -376,7 +380,45 @@ fn inputs(ask: &Ask) -> Vec<Input> {
     ]
 }
 
-/// The statuses; several can be selected.
+/// The filters, to be added one at a time.
+fn facets(ask: &Ask, selects: &Selects, typed: &[Input], now: i64) -> Facets {
+    let ticks = statuses(ask).into_iter().map(|one| ("status", one.value, one.words, one.chosen)).collect();
+    let mut facets = vec![Facet::ticked("Status", ticks)];
+    facets.extend(selects.iter().map(|(name, words, choices)| {
+        let options = choices.iter().map(|one| (one.value.clone(), one.words.clone(), one.chosen));
+        Facet::typed(words, vec![Typed::among(name, words, options)])
+    }));
+    let one = |name, words, value: &Option<String>, hint| {
+        Facet::typed(words, vec![Typed::of(name, words, "text", value, hint)])
+    };
+    facets.extend(
+        typed.iter().map(|input| one(input.name, input.words, &Some(input.value.clone()), input.hint)),
+    );
+    facets.push(one("owner", "Owner", &ask.owner, "Name or id"));
+    facets.push(one("account", "Account", &ask.account, "Name or id"));
+    let values = vec![
+        Typed::of("currency", "Currency", "text", &ask.currency, "USD"),
+        Typed::of("value_min", "From", "text", &ask.value_min, ""),
+        Typed::of("value_max", "To", "text", &ask.value_max, ""),
+    ];
+    facets.push(Facet::typed("Value", values));
+    let days = |words, from, to, first: &Option<String>, last: &Option<String>| {
+        let days = vec![Typed::of(from, "From", "date", first, ""), Typed::of(to, "To", "date", last, "")];
+        Facet::typed(words, days)
+    };
+    let lately = lately(&crate::clock::date(now)).into_iter().map(|(words, first, last)| {
+        (words.to_owned(), ask.address(&[("created_from", &first), ("created_to", &last)]))
+    });
+    let created = days("Created (UTC)", "created_from", "created_to", &ask.created_from, &ask.created_to);
+    facets.push(created.with(lately.collect()));
+    facets.push(days("Expires (UTC)", "expires_from", "expires_to", &ask.expires_from, &ask.expires_to));
+    let decided = "Approved/rejected (UTC)";
+    facets.push(days(decided, "decided_from", "decided_to", &ask.decided_from, &ask.decided_to));
+    facets.push(one("batch", "Batch", &ask.batch, "PB-2026-0042"));
+    Facets::of(facets, ask.besides(&[]))
+}
+
+/// Every status, of which several can be ticked.
 fn statuses(ask: &Ask) -> Vec<Choice> {
     let choice = |status: &Shown| Choice {
         value: status.as_str().to_owned(),

@@ -22,6 +22,7 @@ use crate::store::programs::{self, Filter as Catalogue, Named, Worth};
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::{Frame, Place, Told, Visit};
 use crate::web::kit::problem::Fault;
+use crate::web::kit::resolve::{self, offer};
 use crate::web::kit::route::{Need, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
@@ -57,7 +58,8 @@ struct NewPage {
     typed: Typed,
     wrong: Option<Refusal>,
     activities: Vec<Activity>,
-    partners: Vec<(String, String)>,
+    /// The partners that are offered while one is typed.
+    partners: Vec<String>,
     many_partners: bool,
     /// The company's usual currency, as an example.
     usual: String,
@@ -68,6 +70,12 @@ impl NewPage {
     fn at(&self, field: &str) -> Option<&str> {
         let wrong = self.wrong.as_ref()?;
         (wrong.field == Some(field)).then_some(wrong.sentence.as_str())
+    }
+
+    /// The currencies to choose from.
+    fn codes(&self) -> Vec<&'static str> {
+        let open = Currency::all().filter(|currency| currency.ended().is_none());
+        open.map(Currency::code).collect()
     }
 
     fn organization(&self) -> bool {
@@ -107,7 +115,7 @@ async fn new_page(
         frame: visit.frame("New reward", Place::Rewards),
         activities: activities.collect(),
         many_partners: partners.len() > 200,
-        partners: partners.into_iter().take(200).map(|one| (one.external_id, one.name)).collect(),
+        partners: partners.into_iter().take(200).map(|one| offer(&one.name, &one.external_id)).collect(),
         typed,
         wrong,
     };
@@ -161,15 +169,16 @@ async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fau
             })
         }
     };
+    let owner = resolve::partner_id(db, typed.owner.as_deref().unwrap_or_default()).await?;
     let expires_at = typed.expires_on.as_deref().map(expiry_of).transpose().map(Option::flatten);
-    let (worth, expires_at) = match (worth, expires_at) {
-        (Ok(worth), Ok(expires_at)) => (worth, expires_at),
-        (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),
+    let (worth, expires_at, owner) = match (worth, expires_at, owner) {
+        (Ok(worth), Ok(expires_at), Ok(owner)) => (worth, expires_at, owner),
+        (Err(refusal), ..) | (_, Err(refusal), _) | (.., Err(refusal)) => return Ok(Err(refusal)),
     };
     Ok(Ok(Draft {
         external_id: typed.external_id.clone().unwrap_or_default(),
         activity: id,
-        owner: typed.owner.clone().unwrap_or_default(),
+        owner,
         worth,
         payment_type: typed.payment_type.as_deref().and_then(PaymentType::parse),
         form_reference: typed.form_reference.clone(),

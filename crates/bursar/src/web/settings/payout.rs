@@ -4,6 +4,7 @@
 //! A section's form carries a tag of the section's values when it was shown, so two people may save two sections at once,
 //! and neither overwrites unseen what the other has changed. Refused input is kept.
 
+mod amounts;
 mod fees;
 
 use askama::Template;
@@ -125,6 +126,17 @@ struct Typed {
     fee_maximum: Vec<String>,
     #[serde(rename = "fee_monthly[]")]
     fee_monthly: Vec<String>,
+    /// The amounts of all lists of a section, row by row: of which list, the vendor or year, the amount, its currency.
+    #[serde(rename = "row_of[]")]
+    row_of: Vec<String>,
+    #[serde(rename = "row_lead[]")]
+    row_lead: Vec<String>,
+    #[serde(rename = "row_value[]")]
+    row_value: Vec<String>,
+    #[serde(rename = "row_currency[]")]
+    row_currency: Vec<String>,
+    /// The rows to take away, like `per_day:0`.
+    row_drop: Vec<String>,
     thresholds: String,
     per_reward: String,
     per_payment: String,
@@ -164,6 +176,11 @@ impl Typed {
             fee_minimum: column(&document.fees, |fee| fee.minimum.clone().unwrap_or_default()),
             fee_maximum: column(&document.fees, |fee| fee.maximum.clone().unwrap_or_default()),
             fee_monthly: column(&document.fees, |fee| fee.monthly.clone().unwrap_or_default()),
+            row_of: Vec::new(),
+            row_lead: Vec::new(),
+            row_value: Vec::new(),
+            row_currency: Vec::new(),
+            row_drop: Vec::new(),
             per_reward: lines(&limits.per_reward),
             thresholds: lines(&document.earning_thresholds),
             per_payment: limits.per_payment.iter().map(most).collect::<Vec<_>>().join("\n"),
@@ -275,7 +292,7 @@ fn filled(text: &str) -> impl Iterator<Item = &str> {
 
 fn amounts(text: &str, field: &'static str) -> Result<Vec<Amount>, Refusal> {
     let amount = |line: &str| {
-        let told = format!("“{line}” cannot be read. Write one amount on a line, like 50.00 USD.");
+        let told = format!("“{line}” cannot be read. Write an amount and its currency, like 50.00 USD.");
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some(value), Some(currency), None) => {
@@ -289,7 +306,9 @@ fn amounts(text: &str, field: &'static str) -> Result<Vec<Amount>, Refusal> {
 
 fn vendor_amounts(text: &str) -> Result<Vec<VendorAmount>, Refusal> {
     let amount = |line: &str| {
-        let told = format!("“{line}” cannot be read. Write one limit on a line, like paypal 5000.00 USD.");
+        let told = format!(
+            "“{line}” cannot be read. Write a limit with its vendor and currency, like paypal 5000.00 USD."
+        );
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             [vendor, value, currency] => Ok(VendorAmount {
@@ -309,7 +328,7 @@ fn tax_line(one: &TaxThreshold) -> String {
 
 fn tax_lines(text: &str) -> Result<Vec<TaxThreshold>, Refusal> {
     let threshold = |line: &str| {
-        let told = format!("“{line}” cannot be read. Write one year on a line, like 2027 2000.00 USD.");
+        let told = format!("“{line}” cannot be read. Write a year with its amount, like 2027 2000.00 USD.");
         let mut words = line.split_whitespace();
         let year = words.next().and_then(|year| year.parse().ok());
         match (year, words.next(), words.next(), words.next()) {
@@ -346,6 +365,16 @@ struct SettingsPage {
 impl SettingsPage {
     fn fee_rows(&self) -> Vec<fees::Row> {
         fees::rows(&self.typed)
+    }
+
+    /// The currencies to choose from.
+    fn codes(&self) -> Vec<&'static str> {
+        super::currencies("").into_iter().map(|(code, _)| code).collect()
+    }
+
+    /// The amounts of a list, and an empty row.
+    fn rows(&self, list: &str) -> Vec<amounts::Row> {
+        amounts::rows(&self.typed, list)
     }
 
     fn published(&self) -> &'static [payout::fee::Published] {
@@ -415,6 +444,7 @@ async fn page(
 }
 
 async fn save(State(web): State<Web>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
+    let typed = amounts::gathered(typed);
     let section = Section::ALL.into_iter().find(|section| section.as_str() == typed.section);
     let section = section.ok_or_else(Fault::missing)?;
     let saved = settings::save(&web.app, &visit.actor, None, |before| {

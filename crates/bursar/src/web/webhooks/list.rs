@@ -12,6 +12,7 @@ use payout::money::Vendor;
 use crate::app::App;
 use crate::ops::evidence::particulars;
 use crate::store::events::{self, Filter, Listed};
+use crate::web::kit::facet::{Facet, Facets};
 use crate::web::kit::form::{ListQuery, Turn, sealed};
 use crate::web::kit::format::{Chip, Lately};
 use crate::web::kit::layout::{Frame, Place, Visit};
@@ -30,6 +31,44 @@ struct Ask {
     without_payment: Option<bool>,
 }
 
+impl Ask {
+    /// Everything that is asked but one of it, by name.
+    fn besides(&self, name: &str) -> Vec<(&'static str, &str)> {
+        let alone = self.without_payment.filter(|alone| *alone).map(|_| "true");
+        let pairs =
+            [("vendor", self.vendor.as_deref()), ("q", self.q.as_deref()), ("without_payment", alone)];
+        let asked = pairs.into_iter().filter_map(|(of, value)| Some((of, value?)));
+        asked.filter(|(of, value)| *of != name && !value.is_empty()).collect()
+    }
+
+    /// The address with one filter said otherwise; an empty word takes it off.
+    fn with(&self, name: &str, value: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.besides(name));
+        if !value.is_empty() {
+            query.append_pair(name, value);
+        }
+        format!("/events?{}", query.finish()).trim_end_matches('?').to_owned()
+    }
+
+    /// The filters that are on, each with the address without it.
+    fn on(&self) -> Vec<(String, String)> {
+        let words = |(name, value): (&'static str, &str)| {
+            let words = match name {
+                "vendor" => {
+                    format!("Vendor: {}", Vendor::parse(value).map_or(value, |vendor| vendor.label()))
+                }
+                "q" => format!("Event: {value}"),
+                _ => ALONE.to_owned(),
+            };
+            (words, self.with(name, ""))
+        };
+        self.besides("").into_iter().map(words).collect()
+    }
+}
+
+const ALONE: &str = "About no payment of ours";
+
 struct Row {
     at: Lately,
     vendor: &'static str,
@@ -45,10 +84,11 @@ struct Row {
 #[template(path = "webhooks/list.html")]
 struct EventsPage {
     frame: Frame,
+    ask: Ask,
+    /// The filters, to be added one at a time, and those that are on.
+    facets: Facets,
+    on: Vec<(String, String)>,
     rows: Vec<Row>,
-    vendor: String,
-    q: String,
-    without_payment: bool,
     turn: Turn,
 }
 
@@ -57,11 +97,10 @@ async fn list(
     visit: Visit,
     ListQuery(ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
-    let without_payment = ask.without_payment.unwrap_or(false);
     let filter = Filter {
         vendor: ask.vendor.as_deref().and_then(Vendor::parse),
         kind: ask.q.clone(),
-        without_payment,
+        without_payment: ask.without_payment.unwrap_or(false),
     };
     let before = paging.after_parts()?.map(|[at, id]| (at.parse().unwrap_or(i64::MAX), id));
     let mut db = app.store.read().await?;
@@ -69,13 +108,15 @@ async fn list(
     let most = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = rows.len() > most;
     rows.truncate(most);
-    let (vendor, q) = (ask.vendor.unwrap_or_default(), ask.q.unwrap_or_default());
     let next = rows.last().filter(|_| more);
     let next = next.map(|last| sealed(&[&last.received_at.to_string(), &last.id]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
     let rows = rows.into_iter().map(row).collect();
     let frame = visit.frame("Vendor events", Place::PayoutSettings);
-    visit.show(&EventsPage { frame, rows, vendor, q, without_payment, turn })
+    let vendors = Vendor::ALL.map(|vendor| (vendor.label(), ask.with("vendor", vendor.as_str())));
+    let alone = Facet::links("Payment", [(ALONE, ask.with("without_payment", "true"))]);
+    let facets = Facets::of(vec![Facet::links("Vendor", vendors), alone], ask.besides(""));
+    visit.show(&EventsPage { frame, facets, on: ask.on(), ask, rows, turn })
 }
 
 fn row(event: Listed) -> Row {

@@ -1,6 +1,7 @@
 //! The dashboard's tabs, as served to a browser without JavaScript.
 
 use axum::http::StatusCode;
+use bursar::ops::company::{self, Company};
 use bursar::ops::settings::Document;
 use payout::access::Role;
 
@@ -20,7 +21,7 @@ fn link(page: &Page, words: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_summary_shows_every_figure_as_a_chart_and_in_a_table() {
+async fn the_summary_shows_one_currency_in_figures_a_chart_and_its_table() {
     let world = World::open("dashboard_summary", 76).await;
     furnish(&world).await;
     let mut browser = Browser::of(&world, Role::Auditor, "pat").await;
@@ -37,6 +38,10 @@ async fn the_summary_shows_every_figure_as_a_chart_and_in_a_table() {
     page.says("Ana Lima 2,150.00 USD Eve Oz 40.00 USD Acme 10.00 USD");
     page.says("From Pay to Success Median time");
     assert!(page.body.contains("<svg class=\"chart\" role=\"img\""), "charts are images");
+    page.says("This month 50.00 USD , last month 2,150.00 USD");
+    assert_eq!(page.body.matches("<g><title>").count(), 12, "a column for each of twelve months");
+    assert!(page.body.contains("<title>2026-03: 2,220.00 paid, 70.00 came back or never arrived</title>"));
+    assert!(page.body.contains("<strong class=\"wrong\"><span class=\"m\">100.00"), "failures are not green");
     assert_eq!(page.body.matches("role=\"img\"").count(), page.body.matches("</desc>").count());
     assert_eq!(page.body.matches("<h1").count(), 1);
     assert!(!page.body.contains("style="), "the content security policy refuses it");
@@ -48,6 +53,36 @@ async fn the_summary_shows_every_figure_as_a_chart_and_in_a_table() {
     browser.read(&link(&page, "2 payments")).await.says("Cem Ray 70.00 USD");
     browser.read(&link(&page, "All that is under way")).await.says("Dee Ray 9.00 USD");
     browser.read(&link(&page, "Eve Oz")).await.says("Eve Oz");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn the_summary_switches_its_currency_and_says_the_period_before() {
+    let world = World::open("dashboard_switch", 81).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::Auditor, "pat").await;
+    let page = browser.read("/dashboard/summary").await;
+    assert!(!page.words().contains("500 JPY"), "one currency at a time, the most used first");
+    page.says("USD 2 to be decided about");
+    let yen = browser.read(&link(&page, "JPY")).await;
+    yen.says("Net 500 JPY 500 JPY paid");
+    yen.says("Dee Ray 500 JPY");
+    assert!(!yen.words().contains("2,200.00"));
+    assert!(yen.body.contains("name=\"currency\" value=\"JPY\""), "the filters keep it");
+    company::save(&world.app, &world.actor, |it| Company { currency: "EUR".to_owned(), ..it }).await.unwrap();
+    browser.read("/dashboard/summary").await.says("Net 20.00 EUR");
+
+    let april = browser.read("/dashboard/summary?range=this_month&currency=usd").await;
+    april.says("The period before: 2026-03-01 to 2026-03-31");
+    april.says("Net 50.00 USD 50.00 USD paid Before: 2,150.00 USD");
+    april.says("No payment waits for a decision Before: 100.00 USD");
+    assert!(april.body.contains("2026-03: 2,220.00 paid"), "the months before stand beside it");
+    let march = browser.read("/dashboard/summary?range=last_month&currency=USD").await;
+    assert_eq!(link(&march, "EUR"), "/dashboard/summary?range=last_month&currency=EUR");
+    let own = browser.read("/dashboard/summary?from=2026-04-03&to=2026-04-30&currency=USD").await;
+    own.says("The period before: 2026-03-06 to 2026-04-02");
+    browser.read("/dashboard/summary?currency=XXQ").await.says("There is no currency “XXQ”.");
+    browser.read("/dashboard/earnings?currency=USD").await.says("Currency is not a filter of Earnings.");
     world.close().await;
 }
 

@@ -84,7 +84,7 @@ async fn a_reward_is_paid_by_what_has_paid_it() {
     // The bar of the month equals the column of payments through vendors.
     let summary = browser.read("/dashboard/summary").await;
     summary.says("paid through the vendors");
-    summary.says("30.00, 20.00 came back or never arrived");
+    summary.says("30.00 paid, 20.00 came back or never arrived");
     stage.close(Ok(())).await;
 }
 

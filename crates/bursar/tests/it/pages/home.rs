@@ -170,6 +170,30 @@ async fn each_role_begins_with_its_own_work() {
 }
 
 #[tokio::test]
+async fn a_payout_is_tried_out_while_the_vendor_is_in_test_mode() {
+    let world = World::open("pages_trial", 65).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let home = pat.read("/").await;
+    home.says("Or try one in test mode, where no real money moves");
+    let csrf = home.hidden("csrf");
+    let sent = |address| [("csrf", csrf.as_str()), ("address", address)];
+    pat.post_on("/home/test-payout", &sent("nobody")).await.says("PayPal");
+    let claims = pat.post_on("/home/test-payout", &sent("try@example.com")).await;
+    assert!(claims.words().contains("RW-000001 is a test reward, approved for"), "{}", claims.words());
+    claims.says("Test partner");
+    claims.says("5.00 USD");
+    // Once more, with what is there already.
+    pat.post_on("/home/test-payout", &sent("try@example.com")).await.says("RW-000002 is a test reward");
+    let mut payer = Browser::of(&world, Role::Payer, "kim").await;
+    assert!(
+        !payer.read("/").await.words().contains("Or try one in test mode"),
+        "an administrator prepares it"
+    );
+    assert_eq!(payer.post("/home/test-payout", &sent("x@example.com")).await.status, StatusCode::FORBIDDEN);
+    world.close().await;
+}
+
+#[tokio::test]
 async fn what_failed_and_what_is_to_be_released_is_told_at_once() {
     let world = World::open("pages_home_pay", 64).await;
     furnish(&world).await;

@@ -28,6 +28,75 @@ async fn the_tools_of_the_rewards_stand_in_one_row() {
 }
 
 #[tokio::test]
+async fn filters_are_added_one_at_a_time_and_taken_away_again() {
+    let world = World::open("lists_facets", 69).await;
+    furnish(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let link = |page: &super::Page, words: &str| {
+        let found = page.body.split("<a ").find(|rest| rest.contains(&format!(">{words}</a>")));
+        let found = found.unwrap_or_else(|| panic!("no {words} in {}", page.body));
+        found.split("href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&")
+    };
+    let page = pat.read("/rewards?view=all&owner=ana").await;
+    page.says("Add Filters Status");
+    page.says("All filters");
+    let since = link(&page, "Last month");
+    assert_eq!(since, "/rewards?view=all&owner=ana&created_from=2026-02-01&created_to=2026-02-28", "added");
+    let narrowed = pat.read(&format!("{since}&q=R-1")).await;
+    narrowed.says("Owner: ana ✕");
+    narrowed.says("Created from: 2026-02-01 ✕");
+    // What is typed or chosen is sent along with what has no field.
+    let typed = narrowed.body.split("<form").find(|form| form.contains("class=\"facets\"")).unwrap();
+    assert!(typed.contains("type=\"hidden\" name=\"q\" value=\"R-1\""), "{typed}");
+    assert!(typed.contains("name=\"owner\" type=\"text\" value=\"ana\"") && typed.contains("name=\"batch\""));
+    assert!(typed.contains("<option value=\"points\">Points Reward</option>"));
+    assert!(!typed.contains("type=\"hidden\" name=\"owner\""), "once");
+
+    let partners = pat.read("/partners").await;
+    let american = link(&partners, "United States");
+    assert_eq!(american, "/partners?country=US");
+    let american = pat.read(&american).await;
+    american.says("Country: United States ✕");
+    assert_eq!(link(&american, "Active"), "/partners?country=US&standing=active");
+
+    let events = pat.read("/events?q=payout").await;
+    assert_eq!(link(&events, "PayPal"), "/events?q=payout&vendor=paypal");
+    pat.read("/events?q=payout&vendor=paypal")
+        .await
+        .says("Vendor: PayPal ✕ , take this filter off Event: payout ✕");
+
+    let payments = pat.read("/dashboard/transactions?partner=ana").await;
+    let failed = link(&payments, "Failed");
+    assert_eq!(failed, "/dashboard/transactions?partner=ana&status=failed");
+    pat.read(&failed).await.says("Partner User: Ana Lima ✕ , take this filter off Status: Failed ✕");
+    assert_eq!(link(&payments, "This month"), "/dashboard/transactions?partner=ana&range=this_month");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_told_beside_the_menu_of_whoever_is_signed_in() {
+    let world = World::open("lists_faults", 70).await;
+    furnish(&world).await;
+    let mut pat = Browser::of(&world, Role::Auditor, "pat").await;
+    let gone = pat.get("/rewards/RW-999999").await;
+    assert_eq!(gone.status, axum::http::StatusCode::NOT_FOUND);
+    gone.says("Not found");
+    gone.says("Check the address, or search for its number or name.");
+    gone.says("Reward List");
+    assert_eq!(gone.body.matches("<h1").count(), 1);
+    let closed = pat.get("/people").await;
+    assert_eq!(closed.status, axum::http::StatusCode::FORBIDDEN);
+    closed.says("Reward List");
+    assert!(!closed.body.contains("href=\"/people\""), "the menu is their own");
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let theirs = ana.get("/portal/payouts/PT-000009").await;
+    assert!(!theirs.words().contains("Reward List"), "partners have a portal of their own");
+    let mut nobody = Browser::new(&world);
+    assert!(!nobody.get("/nowhere").await.words().contains("Reward List"));
+    world.close().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_edited_or_deleted_does_not_offer_it() {
     let world = World::open("lists_deeds", 67).await;
     furnish(&world).await;

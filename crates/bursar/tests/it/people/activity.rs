@@ -20,6 +20,10 @@ async fn the_log_is_filtered_by_who_what_and_when() {
     page.says("two person release: no → yes");
     page.says("Payout Settings");
     assert!(!page.body.contains("&#34;cooling_off_hours"), "words, not JSON");
+    assert!(!page.body.contains("<details><summary>Settings changed"), "what is short stands on its line");
+    let many: Vec<String> = (0..5).map(|number| format!("finance-{number}@company.example")).collect();
+    world.set(move |it| Document { internal_recipients: many.clone(), ..it }).await;
+    pat.read("/activity").await.says("Settings changed details internal recipients: nothing → finance-0@");
     let only = pat.read("/activity?action=partner_saved").await;
     only.says("Ana Lima");
     assert!(only.body.contains("href=\"/partners/ptn_"), "a row leads to its thing");

@@ -118,9 +118,23 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     let fields = [fields[0], fields[1], fields[2], ("account", "A-2"), ("country", "Germany")];
     send(&mut kim, &form, "/partners/new", &fields)
         .await
-        .says("Write the country&#39;s two-letter ISO 3166 code, like DE");
-    let made = send(&mut kim, &form, "/partners/new", &fields[..4]).await;
-    kim.read(&made.to).await.says("Dee Wu is entered.");
+        .says("Write the two capital letters that ISO 3166 gives the country, like DE");
+    assert!(form.body.contains("<option value=\"DE\">Germany</option>"), "countries by name");
+    assert!(
+        form.body.contains("value=\"Nord &#38; Co (A-2)\""),
+        "the account is offered by name: {}",
+        form.body
+    );
+    // By what the list offers, by its name, and by its id.
+    for (id, account) in [("d-1", "Nord & Co (A-2)"), ("d-2", "nord & co"), ("dee", "A-2")] {
+        let fields = [("external_id", id), fields[1], fields[2], ("account", account), ("country", "DE")];
+        let made = send(&mut kim, &form, "/partners/new", &fields).await;
+        kim.read(&made.to).await.says("Dee Wu is entered.");
+        kim.read(&made.to).await.says("Nord &#38; Co");
+    }
+    let made = kim.get("/partners/dee").await;
+    assert_eq!(made.status, StatusCode::OK);
+    let made = Page { to: "/partners/dee".to_owned(), ..made };
 
     let edit = format!("{}/edit", made.to);
     let (mine, theirs) = (kim.read(&edit).await, pat.read(&edit).await);

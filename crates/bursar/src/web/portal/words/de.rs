@@ -37,6 +37,7 @@ pub const WORDS: Words = Words {
     join_gone: "Diese Einladung wurde schon benutzt oder ist zu alt. Melden Sie sich an oder erbitten Sie eine neue.",
     new_password: "Neues Passwort",
     repeat_password: "Noch einmal dasselbe",
+    show_password: "Passwort anzeigen",
     password_rule: "Mindestens zwölf Zeichen.",
     not_the_same: "Die beiden Passwörter sind nicht gleich. Nichts wurde geändert.",
     prove: "Sind Sie es?",

@@ -36,6 +36,7 @@ pub const WORDS: Words = Words {
     join_gone: "This invitation was used already or is too old. Sign in with your password, or ask for a new one.",
     new_password: "New password",
     repeat_password: "Repeat password",
+    show_password: "Show the password",
     password_rule: "At least twelve characters.",
     not_the_same: "The two passwords are not the same. Nothing was changed.",
     prove: "Is it you?",

@@ -36,6 +36,7 @@ pub const WORDS: Words = Words {
     join_gone: "Esta invitación ya se usó o es demasiado antigua. Inicie sesión o pida una nueva.",
     new_password: "Contraseña nueva",
     repeat_password: "La misma otra vez",
+    show_password: "Mostrar la contraseña",
     password_rule: "Al menos doce caracteres.",
     not_the_same: "Las dos contraseñas no son iguales. No se cambió nada.",
     prove: "¿Es usted?",

@@ -36,6 +36,7 @@ pub const WORDS: Words = Words {
     join_gone: "Cette invitation a déjà servi ou est trop ancienne. Connectez-vous ou demandez-en une nouvelle.",
     new_password: "Nouveau mot de passe",
     repeat_password: "Le même encore une fois",
+    show_password: "Afficher le mot de passe",
     password_rule: "Au moins douze caractères.",
     not_the_same: "Les deux mots de passe ne sont pas identiques. Rien n’a été changé.",
     prove: "Est-ce bien vous ?",

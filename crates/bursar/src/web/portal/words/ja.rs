@@ -36,6 +36,7 @@ pub const WORDS: Words = Words {
     join_gone: "この招待は使用済みか、期限切れです。ログインするか、新しい招待を依頼してください。",
     new_password: "新しいパスワード",
     repeat_password: "もう一度入力",
+    show_password: "パスワードを表示",
     password_rule: "12文字以上にしてください。",
     not_the_same: "二つのパスワードが一致しません。何も変更されていません。",
     prove: "ご本人の確認",

@@ -6,8 +6,8 @@ use payout::Refusal;
 use super::Typed;
 use crate::ops::settings::FeeTable;
 
-/// How many empty rows follow the filled ones.
-const EMPTY: usize = 2;
+/// So many empty rows stand below those that are filled.
+const EMPTY: usize = 1;
 
 /// A fee table as entered.
 #[derive(Clone, Default)]

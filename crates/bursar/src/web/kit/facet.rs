@@ -1,0 +1,142 @@
+//! Filters that are added one at a time: which one, then its value. A value that is one of few is a link to the list with
+//! it; what is typed or ticked stands in one form, which sends along whatever else is asked. What is deliberately not here:
+//! what a filter means, which every list reads for itself, and the form with all of them.
+
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+/// The filters of a list, and what their form sends along beside them.
+pub struct Facets {
+    pub list: Vec<Facet>,
+    pub kept: Vec<(String, String)>,
+}
+
+impl Facets {
+    /// Of everything that is asked, the form sends along what it has no field for.
+    pub fn of(list: Vec<Facet>, asked: Vec<(&'static str, &str)>) -> Self {
+        let typed = |name: &str| list.iter().any(|facet| facet.asks(name));
+        let kept = asked.into_iter().filter(|(name, _)| !typed(name));
+        let kept = kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { list, kept }
+    }
+}
+
+pub struct Facet {
+    pub words: &'static str,
+    /// Values to choose from, each with the address of the list with it.
+    pub choices: Vec<(String, String)>,
+    /// Values that are ticked: name, value, words, whether it is.
+    pub ticks: Vec<(&'static str, String, String, bool)>,
+    pub fields: Vec<Typed>,
+}
+
+/// A value that is typed.
+pub struct Typed {
+    pub name: &'static str,
+    pub words: &'static str,
+    /// `text`, `date`, or `select` where it is one of its options.
+    pub kind: &'static str,
+    pub value: String,
+    pub hint: &'static str,
+    /// Value, words, whether it is chosen.
+    pub options: Vec<(String, String, bool)>,
+}
+
+impl Typed {
+    pub fn of(
+        name: &'static str,
+        words: &'static str,
+        kind: &'static str,
+        value: &Option<String>,
+        hint: &'static str,
+    ) -> Self {
+        Self { name, words, kind, value: value.clone().unwrap_or_default(), hint, options: Vec::new() }
+    }
+
+    /// One of some that are known.
+    pub fn among(
+        name: &'static str,
+        words: &'static str,
+        options: impl IntoIterator<Item = (String, String, bool)>,
+    ) -> Self {
+        Self { options: options.into_iter().collect(), ..Self::of(name, words, "select", &None, "") }
+    }
+}
+
+impl Facet {
+    /// A filter whose value is one of few.
+    pub fn links<W: Into<String>>(
+        words: &'static str,
+        choices: impl IntoIterator<Item = (W, String)>,
+    ) -> Self {
+        let choices = choices.into_iter().map(|(words, address)| (words.into(), address)).collect();
+        Self { words, choices, ticks: Vec::new(), fields: Vec::new() }
+    }
+
+    /// A filter whose value is typed.
+    pub fn typed(words: &'static str, fields: Vec<Typed>) -> Self {
+        Self { words, choices: Vec::new(), ticks: Vec::new(), fields }
+    }
+
+    /// A filter that takes several values at once.
+    pub fn ticked(words: &'static str, ticks: Vec<(&'static str, String, String, bool)>) -> Self {
+        Self { words, choices: Vec::new(), ticks, fields: Vec::new() }
+    }
+
+    /// Links beside what is typed.
+    pub fn with(mut self, choices: Vec<(String, String)>) -> Self {
+        self.choices = choices;
+        self
+    }
+
+    /// It has something to be sent.
+    pub fn is_sent(&self) -> bool {
+        !self.fields.is_empty() || !self.ticks.is_empty()
+    }
+
+    fn asks(&self, name: &str) -> bool {
+        let ticked = self.ticks.iter().any(|(of, ..)| *of == name);
+        ticked || self.fields.iter().any(|field| field.name == name)
+    }
+}
+
+/// The stretches of days up to this one that are asked for most: words, the first day, the last.
+pub fn lately(today: &str) -> Vec<(&'static str, String, String)> {
+    let Ok(today) = today.parse::<Date>() else { return Vec::new() };
+    let back = |days: i64| today.checked_sub(days.days()).unwrap_or(today);
+    let month = today.first_of_month();
+    let last = month.yesterday().unwrap_or(month);
+    [
+        ("Today", today, today),
+        ("Last 7 days", back(6), today),
+        ("Last 30 days", back(29), today),
+        ("This month", month, today),
+        ("Last month", last.first_of_month(), last),
+    ]
+    .map(|(words, first, last)| (words, first.to_string(), last.to_string()))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_before_this_one_have_names() {
+        let told: Vec<String> = lately("2026-03-02")
+            .into_iter()
+            .map(|(words, first, last)| format!("{words}: {first} to {last}"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "Today: 2026-03-02 to 2026-03-02",
+                "Last 7 days: 2026-02-24 to 2026-03-02",
+                "Last 30 days: 2026-02-01 to 2026-03-02",
+                "This month: 2026-03-01 to 2026-03-02",
+                "Last month: 2026-02-01 to 2026-02-28",
+            ]
+        );
+        assert!(lately("soon").is_empty());
+    }
+}
