@@ -155,6 +155,7 @@ async fn connect_vendors(demo: &Demo) -> Outcome {
     .map_err(words)?;
     company::save(app, &actor, |before| Company {
         name: "Demo Industries".to_owned(),
+        address: "1 Sample Street\nExampleton, CA 90001\nUnited States".to_owned(),
         support: "partners@demo.example".to_owned(),
         currency: "USD".to_owned(),
         ..before

@@ -4,8 +4,10 @@
 pub mod columns;
 pub mod csv;
 pub mod journal;
+pub mod paper;
 pub mod pdf;
 pub mod statement;
+pub mod words;
 pub mod xlsx;
 
 use payout::money::{Currency, Sum};

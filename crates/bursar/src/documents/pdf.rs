@@ -39,7 +39,9 @@ static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(TYPE
 /// The structural role of a text, for screen readers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// The title of the document.
+    /// A line above the title: the sender and where they are.
+    Letterhead(usize),
+    /// What the document is called.
     Title,
     /// A paragraph before the table.
     Before(usize),
@@ -130,11 +132,11 @@ fn pieces(word: &str, size: Length, most: Length) -> Vec<String> {
     pieces
 }
 
-/// Renders the pages as a PDF.
+/// The pages as a PDF in a language, such as `en`.
 ///
 /// # Errors
-/// The PDF cannot be made, which would be a bug.
-pub fn written(title: &str, pages: &[Page]) -> Result<Vec<u8>, String> {
+/// When it cannot be made, which would be our fault.
+pub fn written(title: &str, language: &str, pages: &[Page]) -> Result<Vec<u8>, String> {
     let font = Font::new(TYPEFACE.into(), 0).ok_or("the typeface cannot be read")?;
     let mut document = krilla::Document::new_with(SerializeSettings::default());
     let mut read = Read::default();
@@ -153,9 +155,9 @@ pub fn written(title: &str, pages: &[Page]) -> Result<Vec<u8>, String> {
         drawn.finish();
     }
     document.set_metadata(
-        Metadata::new().title(title.to_owned()).language("en".to_owned()).creator("Bursar".to_owned()),
+        Metadata::new().title(title.to_owned()).language(language.to_owned()).creator("Bursar".to_owned()),
     );
-    document.set_tag_tree(read.tree());
+    document.set_tag_tree(read.tree(language));
     document.finish().map_err(|error| format!("{error:?}"))
 }
 
@@ -215,25 +217,28 @@ impl Read {
         }
     }
 
-    fn tree(self) -> TagTree {
-        let mut tree = TagTree::new().with_lang(Some("en".to_owned()));
+    fn tree(self, language: &str) -> TagTree {
+        let mut tree = TagTree::new().with_lang(Some(language.to_owned()));
         let (mut head, mut heads, mut after) = (TagGroup::new(Tag::TR), 0, Vec::new());
-        let mut rows: Vec<(usize, TagGroup)> = Vec::new();
-        // Roles sort in reading order: title, before, headers, cells row by row, after.
+        let mut rows: Vec<Row> = Vec::new();
+        // Roles are in the order in which they are read: whose it is, title, before, heads, cells row by row, after.
         for (role, identifiers) in self.parts {
             match role {
+                Role::Letterhead(_) => tree.push(group(TagGroup::new(Tag::P), identifiers)),
                 Role::Title => tree.push(group(TagGroup::new(Tag::Hn(NonZeroU16::MIN, None)), identifiers)),
                 Role::Before(_) => tree.push(group(TagGroup::new(Tag::P), identifiers)),
                 Role::Head(_) => {
                     heads += 1;
                     head.push(group(TagGroup::new(Tag::TH(TableHeaderScope::Column)), identifiers));
                 }
-                Role::Cell(of, _) => {
-                    if rows.last().is_none_or(|(at, _)| *at != of) {
-                        rows.push((of, TagGroup::new(Tag::TR)));
+                Role::Cell(of, column) => {
+                    if rows.last().is_none_or(|row| row.of != of) {
+                        rows.push(Row { of, cells: 0, group: TagGroup::new(Tag::TR) });
                     }
-                    if let Some((_, row)) = rows.last_mut() {
-                        row.push(group(TagGroup::new(Tag::TD), identifiers));
+                    if let Some(row) = rows.last_mut() {
+                        row.fill(column);
+                        row.group.push(group(TagGroup::new(Tag::TD), identifiers));
+                        row.cells += 1;
                     }
                 }
                 Role::After(_) => after.push(group(TagGroup::new(Tag::P), identifiers)),
@@ -243,11 +248,30 @@ impl Read {
         if heads > 0 {
             let mut table = TagGroup::new(Tag::Table);
             table.push(head);
-            rows.into_iter().for_each(|(_, row)| table.push(row));
+            for mut row in rows {
+                row.fill(heads);
+                table.push(row.group);
+            }
             tree.push(table);
         }
         after.into_iter().for_each(|part| tree.push(part));
         tree
+    }
+}
+
+/// A row of the table as it is read: an empty cell is one too, so that what follows it stays below its head.
+struct Row {
+    of: usize,
+    cells: usize,
+    group: TagGroup,
+}
+
+impl Row {
+    fn fill(&mut self, to: usize) {
+        for _ in self.cells..to {
+            self.group.push(TagGroup::new(Tag::TD));
+        }
+        self.cells = self.cells.max(to);
     }
 }
 

@@ -1,15 +1,20 @@
-//! A payee's yearly statement on paper: who was paid, every payment, the totals, and what the paper is not. Not here:
-//! choosing the payments (`ops::statements`).
+//! A payee's year as a statement on paper: who pays and who was paid, every payment with the rewards that it is for, the
+//! sums, and what the paper is not. What is deliberately not here: which payments those are (`ops::statements`).
 
 use std::collections::BTreeMap;
 
 use payout::money::{Currency, Money, Sum};
 
-use super::pdf::{self, HEIGHT, Length, Mark, Page, Role, WIDTH, drawable, width};
+use super::paper::{self, Cells, Column, LEFT, Paper, Payer, RIGHT, SMALL, STEP, TEXT, fitted};
+use super::pdf::{self, Length, Page, Role};
+use super::words::Words;
+use crate::mail::Language;
 
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// The name of the payee.
+    pub language: Language,
+    pub payer: Payer,
+    /// Who was paid.
     pub payee: String,
     /// Their company, unless it is the payee itself.
     pub company: Option<String>,
@@ -35,226 +40,212 @@ pub struct Payment {
     pub status: String,
     /// Not returned, and therefore part of the totals.
     pub counts: bool,
+    pub rewards: Vec<Reward>,
 }
 
-const LEFT: Length = 4_800;
-const RIGHT: Length = WIDTH - LEFT;
-const TOP: Length = 6_000;
-/// The bottom edge of the table; the footer is below it.
-const BOTTOM: Length = HEIGHT - 6_500;
-const SMALL: Length = 750;
-const TEXT: Length = 950;
-const STEP: Length = 1_050;
+/// A reward that a payment is for.
+#[derive(Clone, Debug)]
+pub struct Reward {
+    /// `RW-000231`.
+    pub number: String,
+    pub activity: String,
+    /// Who earned it, where that is not the payee.
+    pub owner: Option<String>,
+    /// What is taken back is below zero.
+    pub amount: Money,
+}
 
-/// The columns: header, left edge, right edge, and whether text is right-aligned.
-const COLUMNS: [(&str, Length, Length, bool); 7] = [
-    ("Payment", LEFT, 9_900, false),
-    ("Date", 9_900, 14_900, false),
-    ("Paid to", 14_900, 27_500, false),
-    ("Amount", 27_500, 35_000, true),
-    ("Fee", 35_400, 39_800, true),
-    ("Net", 40_200, 47_700, true),
-    ("Status", 48_300, RIGHT, false),
+const COLUMNS: [Column; 7] = [
+    (LEFT, 10_500, false),
+    (10_500, 15_400, false),
+    (15_400, 27_500, false),
+    (27_500, 34_600, true),
+    (34_800, 39_200, true),
+    (39_400, 46_900, true),
+    (47_500, RIGHT, false),
 ];
 
-/// Renders the statement as a PDF. The same statement produces the same bytes.
+/// What a reward is for stands below the date and the destination.
+const FOR_WHAT: Column = (10_500, 27_500, false);
+
+/// The statement as a PDF. The same statement makes the same bytes.
 ///
 /// # Errors
 /// The PDF cannot be made, which would be a bug.
 pub fn pdf(of: &Statement) -> Result<Vec<u8>, String> {
-    let title = format!("Statement of payments {}: {}", of.year, of.payee);
-    pdf::written(&title, &laid_out(of))
+    let words = Words::of(of.language);
+    let title = format!("{}: {}", titled(of, words), of.payee);
+    pdf::written(&title, words.code, &laid_out(of))
 }
 
-/// The current position across pages.
-struct Paper {
-    pages: Vec<Page>,
-    y: Length,
-}
-
-impl Paper {
-    fn page(&mut self) -> &mut Page {
-        if self.pages.is_empty() {
-            self.pages.push(Page::default());
-        }
-        let last = self.pages.len() - 1;
-        &mut self.pages[last]
-    }
-
-    fn words(&mut self, x: Length, size: Length, text: &str, pale: bool, role: Role) {
-        let mark = Mark { x, y: self.y, size, text: drawable(text), pale, role };
-        self.page().marks.push(mark);
-    }
-
-    /// A full-width paragraph followed by some space.
-    fn paragraph(&mut self, size: Length, text: &str, pale: bool, role: Role) {
-        for line in pdf::lines(&drawable(text), size, RIGHT - LEFT) {
-            if self.y > BOTTOM + 1_500 {
-                self.turn();
-            }
-            self.words(LEFT, size, &line, pale, role);
-            self.y += size + size / 2;
-        }
-    }
-
-    fn turn(&mut self) {
-        self.pages.push(Page::default());
-        self.y = TOP;
-    }
-
-    fn rule(&mut self) {
-        let y = self.y;
-        self.page().rules.push((LEFT, RIGHT, y));
-    }
-
-    /// The column headers; after the first page they only repeat.
-    fn heads(&mut self, first: bool) {
-        for (place, (head, left, right, at_right)) in COLUMNS.into_iter().enumerate() {
-            let x = if at_right { right - width(head, SMALL) } else { left };
-            let role = if first { Role::Head(place) } else { Role::Repeated };
-            self.words(x, SMALL, head, true, role);
-        }
-        self.y += 500;
-        self.rule();
-        self.y += STEP + 200;
-    }
+fn titled(of: &Statement, words: &Words) -> String {
+    words.title.replace("{year}", &of.year.to_string())
 }
 
 fn laid_out(of: &Statement) -> Vec<Page> {
-    let mut paper = Paper { pages: Vec::new(), y: TOP };
-    paper.paragraph(1_700, &format!("Statement of payments {}", of.year), false, Role::Title);
-    paper.y += 600;
-    let mut intro = vec![(of.payee.clone(), false)];
-    intro.extend(of.company.iter().map(|company| (company.clone(), false)));
-    let span = format!("1 January to 31 December {} (UTC), as known on {}.", of.year, of.as_of);
-    intro.push((span, true));
-    for (place, (text, pale)) in intro.iter().enumerate() {
-        paper.paragraph(if place == 0 { 1_200 } else { TEXT }, text, *pale, Role::Before(place));
+    let words = Words::of(of.language);
+    let t = words;
+    let heads = vec![t.payment, t.date, t.to, t.amount, t.fee, t.net, t.status];
+    let mut paper = Paper::new(of.language, &COLUMNS, heads);
+    paper::letterhead(&mut paper, &of.payer);
+    paper.paragraph(1_700, &titled(of, words), false, Role::Title);
+    paper.y += 500;
+    let to: Vec<&str> = std::iter::once(of.payee.as_str()).chain(of.company.as_deref()).collect();
+    paper.fact(words.paid_to, &to, 0);
+    paper.fact(words.period, &[&words.span.replace("{year}", &of.year.to_string())], 1);
+    paper.fact(words.made_on, &[&of.as_of], 2);
+    let sums = sums_of(of);
+    let first: Vec<String> = sums.values().map(|sum| paper.cash(sum.net)).collect();
+    if !first.is_empty() {
+        paper.y += 700;
+        paper.paragraph(1_400, &first.join("   ·   "), false, Role::Before(3));
     }
-    paper.y += 1_400;
+    paper.y += 900;
     if of.payments.is_empty() {
-        paper.paragraph(TEXT, "Nothing was paid in this year.", false, Role::After(0));
+        paper.paragraph(TEXT, words.none, false, Role::After(0));
     } else {
         table(&mut paper, of);
-        sums(&mut paper, of);
+        totals(&mut paper, of, &sums);
     }
     paper.y += 800;
-    paper.paragraph(SMALL, NOT_A_CERTIFICATE, true, Role::After(2_000));
-    feet(&mut paper, of);
+    paper.paragraph(SMALL, words.note, true, Role::After(2_000));
+    if !of.payer.support.is_empty() {
+        let told = words.questions.replace("{address}", &of.payer.support);
+        paper.paragraph(SMALL, &told, true, Role::After(2_001));
+    }
+    paper::feet(&mut paper, &format!("{} · {}", of.payee, of.year));
     paper.pages
 }
 
-const NOT_A_CERTIFICATE: &str = "This statement lists payments as the payer's records have them. It is no certificate \
-    for an authority, no invoice and no tax form; a tax form, where one is due, is sent separately. Amounts are in the \
-    currency they were paid in, and nothing is converted.";
-
 fn table(paper: &mut Paper, of: &Statement) {
     paper.heads(true);
-    for (row, payment) in of.payments.iter().enumerate() {
-        let cells = [
-            payment.number.clone(),
-            payment.day.clone(),
-            payment.to.clone(),
-            cash(payment.amount),
-            if payment.fee.minor == 0 { "–".to_owned() } else { payment.fee.decimal() },
-            cash(payment.net),
-            payment.status.clone(),
-        ];
-        let fitted = cells
-            .iter()
-            .zip(COLUMNS)
-            .map(|(text, (_, left, right, _))| pdf::lines(&drawable(text), SMALL, right - left - 200));
-        let fitted: Vec<Vec<String>> = fitted.collect();
-        let tall = fitted.iter().map(Vec::len).max().unwrap_or(1);
-        let tall = Length::try_from(tall).unwrap_or(1).saturating_mul(STEP);
-        if paper.y.saturating_add(tall) > BOTTOM {
-            paper.turn();
-            paper.heads(false);
+    let mut row = 0;
+    for payment in &of.payments {
+        let cells = payment_cells(paper, payment);
+        let rewards: Vec<(Cells, Length)> =
+            payment.rewards.iter().map(|reward| reward_cells(paper, reward)).collect();
+        // A payment is not left alone at the foot of a page, with what it is for on the next.
+        let first = rewards.first().map_or(0, |(_, tall)| *tall);
+        paper.room(cells.1.saturating_add(first));
+        for (cells, pale) in std::iter::once((&cells, false)).chain(rewards.iter().map(|one| (one, true))) {
+            paper.room(cells.1);
+            paper.row(row, cells, pale);
+            row += 1;
         }
-        let top = paper.y;
-        for (place, (lines, (_, left, right, at_right))) in fitted.iter().zip(COLUMNS).enumerate() {
-            for line in lines {
-                let x = if at_right { right - width(line, SMALL) } else { left };
-                paper.words(x, SMALL, line, false, Role::Cell(row, place));
-                paper.y += STEP;
-            }
-            paper.y = top;
-        }
-        paper.y = top + tall + 350;
+        paper.y += 450;
     }
     paper.y -= 700;
     paper.rule();
     paper.y += STEP + 500;
 }
 
-fn sums(paper: &mut Paper, of: &Statement) {
-    let mut sums = BTreeMap::<Currency, (usize, [i128; 3])>::new();
+fn payment_cells(paper: &Paper, payment: &Payment) -> (Cells, Length) {
+    let cells = [
+        payment.number.clone(),
+        payment.day.clone(),
+        payment.to.clone(),
+        paper.cash(payment.amount),
+        if payment.fee.minor == 0 { "–".to_owned() } else { paper.number(payment.fee) },
+        paper.cash(payment.net),
+        payment.status.clone(),
+    ];
+    fitted(
+        cells.into_iter().zip(COLUMNS).enumerate().map(|(at, (text, column))| (at, column, text)).collect(),
+    )
+}
+
+fn reward_cells(paper: &Paper, reward: &Reward) -> (Cells, Length) {
+    let [(left, right, _), _, _, amount, ..] = COLUMNS;
+    let owner = reward.owner.as_ref().map(|name| paper.words.earned_by.replace("{name}", name));
+    let what: Vec<&str> = std::iter::once(reward.activity.as_str()).chain(owner.as_deref()).collect();
+    fitted(vec![
+        (0, (left + 500, right, false), reward.number.clone()),
+        (1, FOR_WHAT, what.join(", ")),
+        (3, amount, paper.number(reward.amount)),
+    ])
+}
+
+/// What one currency comes to.
+struct Total {
+    count: usize,
+    amount: Sum,
+    fee: Sum,
+    net: Sum,
+}
+
+/// The sums of what stayed with the payee, by currency.
+fn sums_of(of: &Statement) -> BTreeMap<Currency, Total> {
+    let mut sums = BTreeMap::<Currency, Total>::new();
     for payment in of.payments.iter().filter(|payment| payment.counts) {
-        let (count, of_currency) = sums.entry(payment.net.currency).or_default();
-        *count += 1;
-        let minor = [payment.amount.minor, payment.fee.minor, payment.net.minor];
-        for (sum, minor) in of_currency.iter_mut().zip(minor) {
-            *sum += i128::from(minor);
-        }
+        let nothing = Sum::new(0, payment.net.currency);
+        let total = sums.entry(payment.net.currency).or_insert(Total {
+            count: 0,
+            amount: nothing,
+            fee: nothing,
+            net: nothing,
+        });
+        total.count += 1;
+        total.amount.minor += i128::from(payment.amount.minor);
+        total.fee.minor += i128::from(payment.fee.minor);
+        total.net.minor += i128::from(payment.net.minor);
     }
-    let left_out = of.payments.iter().filter(|payment| !payment.counts).count();
-    for (place, (currency, (count, [amount, fee, net]))) in sums.iter().enumerate() {
-        let payments = if *count == 1 { "payment" } else { "payments" };
-        let money = |minor: i128| Sum::new(minor, *currency).decimal();
-        let mut told = format!("Total {currency}: {} in {count} {payments}", money(*net));
-        if *fee != 0 {
-            told = format!("{told} (amount {}, fees {})", money(*amount), money(*fee));
+    sums
+}
+
+fn totals(paper: &mut Paper, of: &Statement, sums: &BTreeMap<Currency, Total>) {
+    let t = paper.words;
+    for (place, (currency, total)) in sums.iter().enumerate() {
+        let sum = t.total.replace("{currency}", currency.code()).replace("{sum}", &paper.number(total.net));
+        let count = match total.count {
+            1 => t.one_payment.to_owned(),
+            many => t.some_payments.replace("{count}", &many.to_string()),
+        };
+        let mut told = format!("{sum} {count}");
+        if total.fee.minor != 0 {
+            let (amount, fees) = (paper.number(total.amount), paper.number(total.fee));
+            told = format!("{told} {}", t.with_fees.replace("{amount}", &amount).replace("{fees}", &fees));
         }
         paper.paragraph(TEXT, &format!("{told}."), false, Role::After(place));
     }
     if sums.is_empty() {
-        paper.paragraph(TEXT, "No payment of this year is complete.", false, Role::After(0));
+        paper.paragraph(TEXT, t.none_complete, false, Role::After(0));
     }
-    if left_out > 0 {
-        let told = "The totals count payments that succeeded or were made outside; the others are listed with how they stand.";
-        paper.paragraph(SMALL, told, true, Role::After(1_000));
+    if of.payments.iter().any(|payment| !payment.counts) {
+        paper.paragraph(SMALL, t.left_out, true, Role::After(1_000));
     }
-}
-
-/// The footer of every page: whose statement, and the page number of how many.
-fn feet(paper: &mut Paper, of: &Statement) {
-    let count = paper.pages.len();
-    let whose = pdf::lines(&drawable(&format!("{} · {}", of.payee, of.year)), SMALL, RIGHT - LEFT - 8_000);
-    for (place, page) in paper.pages.iter_mut().enumerate() {
-        let told = format!("Page {} of {count}", place + 1);
-        let mark = |x, text: &str| Mark {
-            x,
-            y: HEIGHT - 3_600,
-            size: SMALL,
-            text: text.to_owned(),
-            pale: true,
-            role: Role::Repeated,
-        };
-        page.marks.push(mark(LEFT, whose.first().map_or("", String::as_str)));
-        page.marks.push(mark(RIGHT - width(&told, SMALL), &told));
-    }
-}
-
-fn cash(money: Money) -> String {
-    format!("{} {}", money.decimal(), money.currency)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documents::pdf::{HEIGHT, Mark, width};
 
     fn statement(payments: usize) -> Statement {
+        let usd = |minor| Money::new(minor, Currency::USD);
+        let reward = |number: usize| Reward {
+            number: format!("RW-{number:06}"),
+            activity: "Deal registration".to_owned(),
+            owner: number.is_multiple_of(2).then(|| "Bo Ek".to_owned()),
+            amount: usd(1_450_000),
+        };
         let payment = |number: usize| Payment {
             number: format!("PT-{number:06}"),
             day: "2026-03-02".to_owned(),
             to: "PayPal a***@example.com".to_owned(),
-            amount: Money::new(42_000, Currency::USD),
-            fee: Money::new(0, Currency::USD),
-            net: Money::new(42_000, Currency::USD),
+            amount: usd(4_350_000),
+            fee: usd(0),
+            net: usd(4_350_000),
             status: "Success".to_owned(),
             counts: true,
+            rewards: (1..=3).map(reward).collect(),
         };
         Statement {
+            language: Language::En,
+            payer: Payer {
+                name: "Nordwind Handels GmbH".to_owned(),
+                address: "Hafenstraße 4\n20457 Hamburg".to_owned(),
+                support: "partners@nordwind.example".to_owned(),
+            },
             payee: "Ana Lima ".repeat(30),
             company: Some("Acme & Sons".to_owned()),
             year: 2026,
@@ -265,15 +256,43 @@ mod tests {
 
     #[test]
     fn a_thousand_payments_take_pages_and_nothing_leaves_the_paper() {
-        let pages = laid_out(&statement(1_000));
-        assert!(pages.len() > 15, "{}", pages.len());
-        for mark in pages.iter().flat_map(|page| &page.marks) {
-            assert!(mark.y < HEIGHT && mark.x >= LEFT, "{mark:?}");
-            assert!(mark.x + width(&mark.text, mark.size) <= RIGHT + 100, "{mark:?}");
+        for language in Language::ALL {
+            let pages = laid_out(&Statement { language, ..statement(1_000) });
+            assert!(pages.len() > 15, "{}", pages.len());
+            for mark in pages.iter().flat_map(|page| &page.marks) {
+                assert!(mark.y < HEIGHT && mark.x >= LEFT, "{mark:?}");
+                assert!(mark.x + width(&mark.text, mark.size) <= RIGHT + 100, "{mark:?}");
+            }
+            let cells = pages.iter().flat_map(|page| &page.marks);
+            let numbers = cells.filter(|mark| matches!(mark.role, Role::Cell(_, 0))).count();
+            assert_eq!(numbers, 4_000, "a payment and three rewards each");
+            let heads = |page: &Page| page.marks.iter().any(|mark| mark.text == Words::of(language).net);
+            assert!(pages[..pages.len() - 1].iter().all(heads), "each page has the heads of the columns");
         }
-        let cells = pages.iter().flat_map(|page| &page.marks);
-        let numbers = cells.filter(|mark| matches!(mark.role, Role::Cell(_, 0))).count();
-        assert_eq!(numbers, 1_000);
+    }
+
+    #[test]
+    fn a_payment_stands_on_the_page_of_its_first_reward() {
+        for page in laid_out(&statement(300)) {
+            let cells: Vec<&Mark> =
+                page.marks.iter().filter(|mark| matches!(mark.role, Role::Cell(_, 0))).collect();
+            assert!(cells.last().is_none_or(|last| last.text.starts_with("RW-")), "{cells:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_written_and_grouped_as_the_language_does() {
+        let said = |language| {
+            let pages = laid_out(&Statement { language, ..statement(2) });
+            pages.iter().flat_map(|page| &page.marks).map(|mark| mark.text.clone()).collect::<Vec<_>>()
+        };
+        let english = said(Language::En);
+        for text in ["87,000.00 USD", "Total USD: 87,000.00 in 2 payments.", "14,500.00", "RW-000001"] {
+            assert!(english.iter().any(|one| one == text), "no {text:?} in {english:?}");
+        }
+        let german = said(Language::De);
+        assert!(german.iter().any(|one| one == "Summe USD: 87.000,00 in 2 Zahlungen."), "{german:?}");
+        assert_eq!(said(Language::Ja), english, "the typeface has no Japanese letters");
     }
 
     #[test]

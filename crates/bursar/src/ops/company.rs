@@ -13,14 +13,17 @@ use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
 const NAME: &str = "company";
-/// The longest name, in characters.
+/// The longest name and the longest line of an address, in characters.
 const MOST_NAME: usize = 100;
+const MOST_LINES: usize = 6;
 
 /// The company as stored. An empty field was not given.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Company {
     pub name: String,
+    /// Where it is, as it stands on letters: up to six lines.
+    pub address: String,
     pub support: String,
     /// Its main currency: three capital letters.
     pub currency: String,
@@ -43,6 +46,13 @@ impl Company {
                 "A company name has at most 100 characters, on one line.",
             );
         }
+        let address: Vec<&str> =
+            self.address.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let fits = |line: &&str| line.chars().count() <= MOST_NAME && !line.chars().any(char::is_control);
+        if address.len() > MOST_LINES || !address.iter().all(fits) {
+            let told = "A postal address has at most six lines of at most 100 characters.";
+            return refuse("address", "invalid_address", told);
+        }
         if !support.is_empty() && !is_address(support) {
             let told = "Enter one e-mail address, like partners@example.com, or leave it empty.";
             return refuse("support", "invalid_email", told);
@@ -57,7 +67,8 @@ impl Company {
             },
         };
         let steps_hidden_at = self.steps_hidden_at;
-        Ok(Self { name: name.to_owned(), support: support.to_owned(), currency, steps_hidden_at })
+        let (name, address) = (name.to_owned(), address.join("\n"));
+        Ok(Self { name, address, support: support.to_owned(), currency, steps_hidden_at })
     }
 }
 
@@ -120,8 +131,10 @@ mod tests {
     fn what_cannot_be_names_its_field() {
         let of = |name: &str, support: &str, currency: &str| {
             let [name, support, currency] = [name, support, currency].map(str::to_owned);
-            Company { name, support, currency, steps_hidden_at: None }.checked()
+            Company { name, support, currency, ..Company::default() }.checked()
         };
+        let at = |address: &str| Company { address: address.to_owned(), ..Company::default() }.checked();
+        assert_eq!(at(" Hafenstr. 4 \r\n\n20457 Hamburg\n").unwrap().address, "Hafenstr. 4\n20457 Hamburg");
         let kept = of(" Acme & Sons ", "help@acme.example", "usd").unwrap();
         assert_eq!((kept.name.as_str(), kept.currency.as_str()), ("Acme & Sons", "USD"));
         assert_eq!(of("", "", "").unwrap(), Company::default());
@@ -130,5 +143,8 @@ mod tests {
         assert_eq!(field(of("", "nobody", "")), Some("support"));
         assert_eq!(field(of("", "", "BGN")), Some("currency"), "it has ended");
         assert_eq!(field(of("", "", "XXX")), Some("currency"));
+        for long in ["1\n2\n3\n4\n5\n6\n7", &"a".repeat(101), "a\tb"] {
+            assert_eq!(field(at(long)), Some("address"), "{long:?}");
+        }
     }
 }

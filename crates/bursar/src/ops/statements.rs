@@ -1,16 +1,20 @@
 //! A payee's yearly statement: which payments it lists, and the file. Every download is logged. What is deliberately not
 //! here: its layout (`documents::statement`).
 
+use payout::ids::TransactionId;
 use payout::ledger::Payee;
 use payout::transaction::Status;
 use serde_json::json;
 
-use super::{OpsError, Result, tax};
+use super::{OpsError, Result, company, tax};
 use crate::app::{Actor, App};
 use crate::clock::date;
-use crate::documents::statement::{Payment, Statement, pdf};
+use crate::documents::paper::Payer;
+use crate::documents::statement::{Payment, Reward, Statement, pdf};
+use crate::documents::words::Words;
+use crate::mail::Language;
 use crate::store::tax::Span;
-use crate::store::transactions::{self, Filter, Transaction};
+use crate::store::transactions::{self, Filter, Named, Transaction};
 use crate::store::{Db, StoreError, audit};
 use crate::transact;
 
@@ -24,6 +28,8 @@ pub struct Receiver {
     pub name: String,
     /// Their company, unless the recipient is the company.
     pub company: Option<String>,
+    /// As their partner's language is written.
+    pub language: Option<String>,
 }
 
 /// The statement of a year as a PDF.
@@ -33,14 +39,26 @@ pub struct Receiver {
 pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) -> Result<Vec<u8>> {
     let now = app.clock.now();
     let span = tax::year(year).ok_or(OpsError::Missing)?;
-    let found = payments(&mut app.store.read().await?, &receiver.payees, &span).await?;
+    let mut db = app.store.read().await?;
+    let found = payments(&mut db, &receiver.payees, &span).await?;
+    let of: Vec<TransactionId> = found.iter().map(|one| one.id).collect();
+    let rewards = transactions::covered_by(&mut db, &of).await?;
+    let ours = company::read(&mut db).await?;
+    drop(db);
     let ids: Vec<String> = receiver.payees.iter().map(ToString::to_string).collect();
+    let language = Language::of(receiver.language.as_deref());
+    let words = Words::of(language);
     let statement = Statement {
+        language,
+        payer: Payer { name: ours.name, address: ours.address, support: ours.support },
         payee: receiver.name,
         company: receiver.company,
         year,
         as_of: date(now),
-        payments: found.iter().map(payment).collect(),
+        payments: found
+            .iter()
+            .map(|one| payment(one, words, rewards.get(&one.id).map_or(&[], Vec::as_slice)))
+            .collect(),
     };
     // Typesetting thousands of lines takes a while, so it runs on a blocking thread.
     let made = tokio::task::spawn_blocking(move || pdf(&statement)).await.map_err(|error| error.to_string());
@@ -96,13 +114,13 @@ fn day_of(one: &Transaction) -> String {
     one.outside.as_ref().map_or_else(|| date(one.left_at.unwrap_or(one.created_at)), |(_, on, _)| on.clone())
 }
 
-fn payment(one: &Transaction) -> Payment {
+fn payment(one: &Transaction, words: &Words, rewards: &[Named]) -> Payment {
     let status = one.state.status();
     Payment {
         number: one.label(),
         day: day_of(one),
         to: match &one.outside {
-            Some((.., reference)) => format!("outside: {reference}"),
+            Some((.., reference)) => words.outside_by.replace("{reference}", reference),
             None => format!("{} {}", one.terms.vendor.label(), one.destination.masked()),
         },
         amount: one.terms.amount,
@@ -111,7 +129,18 @@ fn payment(one: &Transaction) -> Payment {
             one.terms.net.currency,
         ),
         net: one.given(),
-        status: if one.outside.is_some() { "Paid outside".to_owned() } else { status.label().to_owned() },
+        status: if one.outside.is_some() { words.outside } else { words.status(status) }.to_owned(),
         counts: one.outside.is_some() || status == Status::Success,
+        rewards: rewards.iter().map(|reward| covered(one, reward)).collect(),
+    }
+}
+
+fn covered(by: &Transaction, reward: &Named) -> Reward {
+    let (owner, name) = &reward.owner;
+    Reward {
+        number: format!("RW-{:06}", reward.number),
+        activity: reward.activity.clone(),
+        owner: (*owner != by.terms.payee).then(|| name.clone()),
+        amount: payout::money::Money::new(reward.amount_minor, by.terms.amount.currency),
     }
 }

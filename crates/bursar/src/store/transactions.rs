@@ -5,7 +5,7 @@ mod asking;
 mod fees;
 mod filter;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub use as_text::{AsText, as_text};
 pub use asking::{
@@ -693,7 +693,41 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
 }
 
-/// Whether the law allows resubmitting now, for pages.
+/// A reward that a transaction covers, as papers name it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub number: i64,
+    pub activity: String,
+    pub owner: (Payee, String),
+    /// What it adds, in minor units; what a clawback takes is below zero.
+    pub amount_minor: i64,
+}
+
+/// The rewards that some transactions cover, each as it was at Pay, by their numbers.
+pub async fn covered_by(db: &mut Db, ids: &[TransactionId]) -> Result<BTreeMap<TransactionId, Vec<Named>>> {
+    let sql = "SELECT tr.transaction_id, r.number, a.name, r.owner_id, p.name, tr.amount_minor \
+               FROM transaction_reward tr JOIN reward r ON r.id = tr.reward_id \
+               JOIN activity a ON a.id = r.activity_id JOIN partner p ON p.id = r.owner_id {where} ORDER BY r.number";
+    let mut found = BTreeMap::<TransactionId, Vec<Named>>::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("tr.transaction_id", some.iter().map(|id| Value::from(id.to_string())));
+        for row in db.all(conditions.query(sql)).await? {
+            let (id, owner): (String, String) = (row.try_get(0)?, row.try_get(3)?);
+            let owner = (word(Payee::parse(&owner), &owner)?, row.try_get(4)?);
+            let named = Named {
+                number: row.try_get(1)?,
+                activity: row.try_get(2)?,
+                owner,
+                amount_minor: row.try_get(5)?,
+            };
+            found.entry(word(TransactionId::parse(&id), &id)?).or_default().push(named);
+        }
+    }
+    Ok(found)
+}
+
+/// The command a person may still give, for pages: whether the law allows a resubmission now.
 pub fn may_resubmit(transaction: &Transaction) -> bool {
     !transaction.closed() && law::resubmit(transaction.state, &transaction.terms).is_ok()
 }

@@ -83,6 +83,7 @@ pub async fn begin(app: &App, session: &Session, first: &First) -> Result<()> {
         preferences::keep(tx, now, &session.actor, &chosen).await?;
         company::keep(tx, now, &session.actor, &|before| Company {
             steps_hidden_at: before.steps_hidden_at,
+            address: before.address,
             ..first.company.clone()
         })
         .await?;

@@ -130,7 +130,7 @@ async fn begin(
             name: typed.company.clone(),
             support: typed.support.clone(),
             currency: typed.currency.clone(),
-            steps_hidden_at: None,
+            ..Company::default()
         },
     };
     match welcome::begin(&app, &session, &first).await {

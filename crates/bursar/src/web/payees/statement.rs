@@ -51,12 +51,17 @@ async fn show(
             let partner = programs::partner(&mut db, Named::Either(&id.to_string())).await?;
             let partner = partner.ok_or_else(Fault::missing)?;
             let account = programs::account(&mut db, Named::Either(&partner.account.0.to_string())).await?;
-            Receiver { payees: vec![payee], name: partner.name, company: account.map(|account| account.name) }
+            Receiver {
+                payees: vec![payee],
+                name: partner.name,
+                company: account.map(|account| account.name),
+                language: partner.language,
+            }
         }
         Payee::Account(id) => {
             let account = programs::account(&mut db, Named::Either(&id.to_string())).await?;
             let account = account.ok_or_else(Fault::missing)?;
-            Receiver { payees: vec![payee], name: account.name, company: None }
+            Receiver { payees: vec![payee], name: account.name, company: None, language: None }
         }
     };
     drop(db);

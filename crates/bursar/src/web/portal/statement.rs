@@ -103,6 +103,7 @@ async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Faul
         payees: guest.payees().into_iter().map(|(_, payee)| payee).collect(),
         company: Some(company(guest, &receiver)).filter(|company| !company.is_empty()),
         name: receiver,
+        language: guest.partner.language.clone(),
     };
     Ok(staff::statement(statements::of_year(app, guest.actor(), receiver, year).await?, year))
 }

@@ -75,6 +75,8 @@ struct Typed {
     #[serde(default)]
     company: String,
     #[serde(default)]
+    address: String,
+    #[serde(default)]
     support: String,
     #[serde(default)]
     currency: String,
@@ -83,6 +85,7 @@ struct Typed {
 async fn save(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
     let over = |before: Company| Company {
         name: typed.company.clone(),
+        address: typed.address.clone(),
         support: typed.support.clone(),
         currency: typed.currency.clone(),
         ..before

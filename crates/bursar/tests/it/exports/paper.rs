@@ -3,14 +3,15 @@
 use std::process::Command;
 
 use axum::http::StatusCode;
+use bursar::ops::company::{self, Company};
 use bursar::ops::tax;
 use payout::access::Role;
 
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
-/// The text of a PDF, if the machine has `pdftotext`.
-fn words(pdf: &[u8]) -> Option<String> {
+/// The words of a PDF, where the machine has what reads them.
+pub fn words(pdf: &[u8]) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("statement.pdf");
     std::fs::write(&path, pdf).unwrap();
@@ -65,8 +66,63 @@ async fn a_statement_lists_the_year_and_is_their_own() {
     stage.close(outcome).await;
 }
 
-/// A payment paid outside and also by the vendor: the payee has both, so both are on the statement, in the portal and in
-/// the tax figures. When the vendor's comes back, one remains.
+/// Who pays, who is paid, then each payment with its rewards, and the sums: in this order also to whoever has it read aloud, and in
+/// the partner's language.
+#[tokio::test]
+async fn a_statement_says_who_pays_and_what_for_in_the_partners_language() {
+    let mut stage = Stage::open("exports_paper_words", 39).await;
+    let played = "partner ana paypal ana@example.com\nreward R1 ana 1250.00 approved\nreward R2 ana 70.00 approved\n\
+                  batch B1 R1 R2\npay B1\ntick dispatch\nlater 2 seconds\ndeliver\ntick intake\ntick settle\n\
+                  expect all success\n";
+    let outcome = stage.play("paper words", played).await;
+    let world = &stage.world;
+    let company = |before: Company| Company {
+        name: "Nordwind Handels GmbH".to_owned(),
+        address: "Hafenstraße 4\n20457 Hamburg".to_owned(),
+        support: "partner@nordwind.example".to_owned(),
+        ..before
+    };
+    company::save(&world.app, &world.actor, company).await.unwrap();
+    let mut ana = Browser::of_partner(world, Role::Partner, "ana").await;
+    let csrf = ana.read("/portal").await.hidden("csrf");
+    ana.post("/portal/language", &[("csrf", &csrf), ("language", "de"), ("back", "/portal")]).await;
+    let (status, paper) = ana.bytes("/portal/statements/2026.pdf").await;
+    assert_eq!(status, StatusCode::OK);
+    let order = [
+        "Nordwind Handels GmbH",
+        "Hafenstraße 4",
+        "20457 Hamburg",
+        "Aufstellung der Zahlungen 2026",
+        "1. Januar bis 31. Dezember 2026 (UTC)",
+        "1.320,00 USD",
+        "PT-000001",
+        "1.320,00 USD",
+        "Erfolgreich",
+        "RW-00000",
+        "1.250,00",
+        "RW-00000",
+        "70,00",
+        "Summe USD: 1.320,00 in 1 Zahlung.",
+        "Schreiben Sie an partner@nordwind.example",
+        "Seite 1 von 1",
+    ];
+    match words(&paper) {
+        None => crate::need::absent("pdf", "there is no pdftotext"),
+        Some(words) => says_in_order(&words, &order),
+    }
+    stage.close(outcome).await;
+}
+
+fn says_in_order(words: &str, order: &[&str]) {
+    let mut rest = words;
+    for text in order {
+        let at = rest.find(text).unwrap_or_else(|| panic!("no {text:?} after what came before, in\n{words}"));
+        rest = &rest[at + text.len()..];
+    }
+}
+
+/// What somebody has paid outside, and the vendor as well: the payee has both, so both stand on the statement, in the portal and in
+/// the tax figures, and where the vendor's comes back, one does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_tells_what_was_paid_outside_and_by_the_vendor() {
     let mut stage = Stage::open("exports_both", 38).await;
