@@ -91,13 +91,15 @@ async fn home_says_what_to_do_where_the_money_is_and_why() {
     approve_all(&world).await;
     let page = cy.read("/portal").await;
     page.says("You have not chosen how to be paid yet.");
-    page.says("USD 1,501.50 USD 0.00 USD");
+    page.says("Waiting 1,501.50 USD On its way 0.00 USD Paid in 2026 0.00 USD");
+    page.says("1 of 2 done Your login : done How I am paid You have not chosen how to be paid yet.");
+    assert!(!page.words().contains("Failed or came back"), "nothing did");
     cy.read("/portal/rewards").await.says("Why is this not paid yet?");
 
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let page = ana.read("/portal").await;
     page.says("You are all set.");
-    page.says("it can be in the next payout");
+    page.says("Next payout Ready: it can be in the next payout.");
     let csrf = page.hidden("csrf");
     let wish = [("csrf", csrf.as_str()), ("whose", "me")];
     ana.post_on("/portal/request", &wish).await.says("You asked for a payout on 2026-03-02.");
@@ -118,7 +120,16 @@ async fn home_says_what_to_do_where_the_money_is_and_why() {
     ana.read(&format!("/portal/payouts/PT-{number}/statement")).await.says("Statement PT-");
     ana.read("/portal/statements/2026").await.says("Total");
     ana.read("/portal/statements/2019").await.says("Nothing was paid in this year.");
-    ana.read("/portal/payouts").await.says("Statement 2026");
+    let payouts = ana.read("/portal/payouts").await;
+    payouts.says("Statements Statement 2026 · PDF Statement 2026");
+    payouts.says("PT-00000");
+    for (list, one) in [("/portal/payouts", "PT-0000"), ("/portal/rewards", "RW-0000")] {
+        ana.read(&format!("{list}?year=2026")).await.says(one);
+        let before = ana.read(&format!("{list}?year=2025")).await;
+        before.says("All years 2026");
+        assert!(!before.words().contains(one), "nothing is of 2025: {}", before.words());
+        assert_eq!(ana.get(&format!("{list}?year=26")).await.status, StatusCode::NOT_FOUND);
+    }
     world.close().await;
 }
 

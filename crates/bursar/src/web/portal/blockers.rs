@@ -16,7 +16,7 @@ use crate::store::batches::{Candidate, PoolFilter};
 use crate::store::{Db, payees};
 
 pub struct Reason {
-    pub code: Code,
+    /// What stands in the way.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
@@ -30,7 +30,7 @@ impl Reason {
     pub fn of(code: Code, whose: Whose, guest: &Guest, until: Option<i64>) -> Self {
         let who = Self::who(code.who(), whose, guest.t());
         let (message, remedy) = guest.language.gate(code);
-        Self { code, message, remedy, who, until: until.map(day) }
+        Self { message, remedy, who, until: until.map(day) }
     }
 
     /// Who must act, from the partner's perspective.

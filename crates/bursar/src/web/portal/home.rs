@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
 use payout::money::{self, Currency};
 use payout::transaction::Status;
@@ -16,15 +15,17 @@ use payout::transaction::Status;
 use super::blockers::{Reason, Waiting};
 use super::layout::{Frame, Guest, Place, Whose, day};
 use super::payouts::{Row, newest};
-use super::words::Amount;
+use super::steps::{self, Step};
+use super::words::{Amount, Words};
+use super::years::span;
 use super::{PARTNERS, blockers, failed};
 use crate::app::App;
 use crate::clock;
-use crate::ops::{batches, requests, settings};
+use crate::ops::requests;
+use crate::store::Db;
 use crate::store::portal::{self as store, Sum, Which};
 use crate::store::rewards::{self, Filter, View};
 use crate::store::transactions::Transaction;
-use crate::store::{Db, payees, vendors};
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::Told;
 use crate::web::kit::problem::Fault;
@@ -37,11 +38,11 @@ pub fn routes() -> Vec<Route> {
 /// How many payouts the home page shows.
 const LATEST: i64 = 5;
 
-/// Something the partner must do.
+/// A payment of which the partner must do something.
 struct Task {
     who: String,
-    /// The payment it is about, if any.
-    payment: Option<(String, Amount)>,
+    number: String,
+    amount: Amount,
     message: String,
     remedy: String,
     /// Additional information needed to do it right.
@@ -51,18 +52,20 @@ struct Task {
 
 /// The money of one payee in one currency.
 struct Purse {
-    currency: Currency,
-    /// The payee, if there is more than one.
+    /// Whose, where there is more than one payee.
     payee: Option<String>,
     waiting: Amount,
     on_its_way: Amount,
     paid: Amount,
-    came_back: Amount,
+    /// What failed or came back, where anything did.
+    came_back: Option<Amount>,
 }
 
 /// Rewards waiting for the same reasons.
 struct Heap {
     amount: Amount,
+    /// It comes to something, and no batch has it yet.
+    can_be_paid: bool,
     rewards: String,
     payee: Option<String>,
     reasons: Vec<Reason>,
@@ -75,11 +78,16 @@ struct Heap {
 #[template(path = "portal/home.html")]
 struct HomePage {
     frame: Frame,
+    steps: Vec<Step>,
+    /// How many of the steps are done, in words; nothing where all are.
+    progress: Option<String>,
     tasks: Vec<Task>,
     stops: Vec<Reason>,
     /// Payments that failed or came back and wait for our decision.
     ours: Vec<(String, Amount, &'static str)>,
     purses: Vec<Purse>,
+    /// What is known of when the next payout comes.
+    next: Option<String>,
     paid_in: String,
     in_review: i64,
     heaps: Vec<Heap>,
@@ -91,9 +99,8 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
     let t = guest.t();
     let payees = guest.payees();
-    let (mut tasks, stops) = tasks(&mut db, &guest, now).await?;
-    let (of_payments, ours) = of_payments(&mut db, &guest).await?;
-    tasks.extend(of_payments);
+    let (steps, stops) = steps::steps(&mut db, &guest, now).await?;
+    let (tasks, ours) = of_payments(&mut db, &guest).await?;
     let mut waiting = Vec::new();
     for (whose, payee) in &payees {
         waiting.push((*whose, blockers::waiting(&mut db, &guest, *whose, *payee, now).await?));
@@ -105,15 +112,22 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     for (whose, waiting) in waiting {
         heaps.extend(waiting.heaps.into_iter().map(|heap| told(&guest, whose, heap, &wishes)));
     }
+    let prepared = !preparing.is_empty();
     heaps.extend(preparing);
+    let next = next_payout(t, prepared, &heaps);
+    let done = steps.iter().filter(|step| step.done()).count();
+    let of = t.steps_done.replace("{done}", &done.to_string()).replace("{count}", &steps.len().to_string());
     let in_review = Filter { view: View::Pending, visible: guest.visible(), ..Filter::default() };
     let all: Vec<String> = payees.iter().map(|(_, payee)| payee.to_string()).collect();
     let page = HomePage {
         frame: guest.frame(t.hello.replace("{name}", &guest.partner.name), Place::Home),
+        progress: (done < steps.len()).then_some(of),
+        steps,
         tasks,
         stops,
         ours,
         purses,
+        next,
         paid_in: t.paid_in.replace("{year}", &year),
         in_review: rewards::count(&mut db, &in_review, now).await?,
         heaps,
@@ -122,51 +136,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     guest.show(&page)
 }
 
-/// The partner's tasks for those of their payees that earn, and what else blocks them.
-async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<Reason>), Fault> {
-    let payees = guest.payees();
-    let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
-    let earning = store::earning(db, &ids).await?;
-    let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
-    let mut facts = payees::facts(db, &ids).await?;
-    let general = batches::closed_for_all(db).await?.into_iter();
-    let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, Whose::Me, guest, None)).collect();
-    let mut tasks = Vec::new();
-    for (whose, payee) in payees {
-        // A partner without earnings is also told what is missing, but not for a company that is never paid.
-        if !earning.contains(&payee) && (whose == Whose::Company || !earning.is_empty()) {
-            continue;
-        }
-        let Some(facts) = facts.remove(&payee) else { continue };
-        for code in eligibility::payee(&facts, &rules, &vendors, now) {
-            let until = facts.profile.as_ref().and_then(|profile| profile.changed_at);
-            let until =
-                until.filter(|_| code == Code::ProfileChangedRecently).map(|at| at + rules.cooling_off_us());
-            let reason = Reason::of(code, whose, guest, until);
-            match code.who() {
-                Who::Partner => tasks.push(task(guest, whose, reason)),
-                Who::Preparer | Who::Payer | Who::Admin | Who::Vendor | Who::Nobody => stops.push(reason),
-            }
-        }
-    }
-    Ok((tasks, stops))
-}
-
-fn task(guest: &Guest, whose: Whose, reason: Reason) -> Task {
-    let t = guest.t();
-    let of_tax = matches!(reason.code, Code::TaxReportMissing | Code::TaxReportExpired);
-    let (path, words) = if of_tax { ("/portal/tax", t.act_tax) } else { ("/portal/profile", t.act_profile) };
-    Task {
-        who: guest.named(whose),
-        payment: None,
-        note: None,
-        message: reason.message,
-        remedy: reason.remedy,
-        act: (format!("{path}/{}", whose.as_str()), words),
-    }
-}
-
-/// The partner's tasks about payments, as told by mail; and those that wait for our decision.
+/// What the partner must do about payments, as they were told by mail; and those of which we must decide.
 async fn of_payments(
     db: &mut Db,
     guest: &Guest,
@@ -174,7 +144,8 @@ async fn of_payments(
     let (asking, ours) = failed::of_payments(db, guest).await?;
     let task = |one: failed::Asking| Task {
         who: guest.named(one.whose),
-        payment: Some((one.payment.label(), guest.cash(one.payment.terms.net))),
+        number: one.payment.label(),
+        amount: guest.cash(one.payment.terms.net),
         act: (
             format!("/portal/profile/{}", one.whose.as_str()),
             if one.at_stripe { guest.t().mend_at_stripe } else { guest.t().act_profile },
@@ -204,14 +175,16 @@ async fn purses(
         let prepared = preparing.iter().filter(|(of, ..)| of == payee).map(|(_, _, money)| *money);
         let columns = columns(db, *payee, waits.chain(prepared).collect(), year).await?;
         purses.extend(columns.into_iter().map(|(currency, sums)| {
+            let failed = sums.iter().skip(3).any(|minor| *minor != 0);
             let [waiting, on_its_way, paid, came_back] =
                 sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
             let payee = (payees.len() > 1).then(|| guest.named(*whose));
-            Purse { currency, payee, waiting, on_its_way, paid, came_back }
+            Purse { payee, waiting, on_its_way, paid, came_back: Some(came_back).filter(|_| failed) }
         }));
     }
     let preparing = preparing.into_iter().map(|(payee, count, money)| Heap {
         amount: guest.cash(money),
+        can_be_paid: false,
         rewards: guest.rewards(usize::try_from(count).unwrap_or(0)),
         payee: guest.tag(payee),
         reasons: Vec::new(),
@@ -222,7 +195,24 @@ async fn purses(
     Ok((preparing.collect(), purses))
 }
 
-/// A payee's totals by currency: waiting, on its way, paid this year, and returned.
+/// When the next payout comes, as far as that is known: it is being prepared, it can be any day, or not before a day until
+/// which all that waits is held.
+fn next_payout(t: &Words, prepared: bool, heaps: &[Heap]) -> Option<String> {
+    if prepared {
+        return Some(t.in_preparation.to_owned());
+    }
+    if heaps.iter().any(|heap| heap.reasons.is_empty() && heap.can_be_paid) {
+        return Some(t.next_payout.to_owned());
+    }
+    // Reasons without a day end when somebody acts, which nobody knows.
+    let over = |heap: &Heap| {
+        let until: Option<Vec<String>> = heap.reasons.iter().map(|reason| reason.until.clone()).collect();
+        until.filter(|_| heap.can_be_paid)?.into_iter().max()
+    };
+    heaps.iter().filter_map(over).min().map(|day| t.payout_from.replace("{day}", &day))
+}
+
+/// What waits, is on its way, was paid in the year and came back, of one payee, by currency.
 async fn columns(
     db: &mut Db,
     payee: Payee,
@@ -251,14 +241,7 @@ async fn columns(
     Ok(columns)
 }
 
-/// The start of a year, and of the next.
-pub fn span(year: &str) -> (i64, i64) {
-    let next = year.parse::<i32>().map_or(0, |year| year + 1);
-    let of = |year: &str| clock::start_of_date(&format!("{year}-01-01")).unwrap_or(0);
-    (of(year), of(&format!("{next:04}")))
-}
-
-/// The number of rewards in a group, and of clawbacks.
+/// Of how many rewards a heap is, and how much of them is taken back.
 fn how_many(guest: &Guest, heap: &blockers::Heap) -> String {
     let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
     match (heap.count, heap.taken) {
@@ -273,6 +256,7 @@ fn told(guest: &Guest, whose: Whose, heap: blockers::Heap, wishes: &HashMap<Paye
     let requested = wishes.get(&heap.payee).copied();
     Heap {
         amount: guest.cash(heap.total),
+        can_be_paid: heap.total.minor > 0,
         rewards: how_many(guest, &heap),
         payee: guest.tag(heap.payee),
         when: guest.t().next_payout,

@@ -243,7 +243,6 @@ impl Guest {
             ("stripe_opens_elsewhere", _) => t.mend_refused.to_owned(),
             ("vendor_unreachable", _) => t.vendor_silent.replace("{vendor}", vendor),
             ("vendor_not_offered" | "vendor_not_connected", _) => t.barred_vendor.to_owned(),
-            ("unknown_country", _) => format!("{} {}", t.check_this, t.country_help),
             ("password_too_short", _) => t.password_rule.to_owned(),
             (_, Some(_)) => t.check_this.to_owned(),
             (_, None) => t.refused.to_owned(),

@@ -5,6 +5,7 @@
 
 mod account;
 mod blockers;
+mod countries;
 mod failed;
 mod home;
 mod layout;
@@ -13,8 +14,10 @@ mod profile;
 mod rewards;
 mod sign_in;
 mod statement;
+mod steps;
 mod tax;
 mod words;
+mod years;
 
 use payout::access::Permission;
 

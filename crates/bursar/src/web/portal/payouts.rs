@@ -11,11 +11,12 @@ use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::reason::explain_at;
+use payout::transaction::Status;
 
 use super::blockers::Reason;
 use super::layout::{Frame, Guest, Place, Whose, day, moment};
 use super::words::Amount;
-use super::{PARTNERS, failed};
+use super::{PARTNERS, failed, years};
 use crate::app::App;
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, payees, rewards};
@@ -37,6 +38,8 @@ pub struct Row {
     pub amount: Amount,
     pub chip: Chip,
     pub told: &'static str,
+    /// Its chip says all there is to say.
+    pub plain: bool,
     pub vendor: &'static str,
     pub destination: String,
     /// The payee, if it is not the partner.
@@ -61,6 +64,7 @@ impl Row {
                 (false, true) => t.is_closed,
                 (false, false) => t.meaning(one.state),
             },
+            plain: theirs || (status == Status::Success && !one.closed()),
             vendor: one.terms.vendor.label(),
             destination: one.destination.masked(),
             payee: name.filter(|_| !own).map(str::to_owned),
@@ -102,7 +106,9 @@ struct PayoutsPage {
     /// For a partner administrator: their own and the company's payments, those of colleagues, and which are shown.
     tabs: Option<(String, String, bool)>,
     rows: Vec<Row>,
-    years: Vec<String>,
+    years: Vec<(String, String, bool)>,
+    /// The years of which there are statements.
+    statements: Vec<String>,
     next: Option<String>,
 }
 
@@ -110,6 +116,8 @@ struct PayoutsPage {
 #[serde(deny_unknown_fields)]
 struct Ask {
     of: Option<String>,
+    /// The calendar year that is shown; all of them when not named.
+    year: Option<String>,
 }
 
 async fn list(
@@ -127,7 +135,10 @@ async fn list(
         own
     };
     let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let filter = Filter { payees: Some(theirs), after, ..Filter::default() };
+    let year = years::named(ask.year.as_deref())?;
+    let span = year.as_ref().map(|(_, from, to)| (*from, *to));
+    let (from, to) = (span.map(|(from, _)| from), span.map(|(_, to)| to));
+    let filter = Filter { payees: Some(theirs), after, from, to, ..Filter::default() };
     let mut found = transactions::list(&mut db, &filter, paging.limit + 1).await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
@@ -135,14 +146,14 @@ async fn list(
     let next = found.last().filter(|_| more);
     let next = next.map(|last| {
         let of = if others { "of=others&" } else { "" };
-        format!("/portal/payouts?{of}after={}", sealed(&[&last.id.to_string()]))
+        let year = year.as_ref().map(|(year, ..)| format!("year={year}&")).unwrap_or_default();
+        format!("/portal/payouts?{of}{year}after={}", sealed(&[&last.id.to_string()]))
     });
     let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
     let names = payees::names(&mut db, &ids).await?;
     let name = |one: &Transaction| names.get(&one.terms.payee).map(|named| named.name.clone());
-    let year = |at: i64| day(at).get(..4).and_then(|year| year.parse::<i32>().ok());
-    let now = year(app.clock.now());
-    let years = [now, now.map(|year| year - 1)].into_iter().flatten().map(|year| format!("{year:04}"));
+    let now = app.clock.now();
+    let here = if others { "/portal/payouts?of=others" } else { "/portal/payouts" };
     let t = guest.t();
     let named = |words: &str| words.replace("{company}", &guest.account.name);
     let page = PayoutsPage {
@@ -154,8 +165,9 @@ async fn list(
         tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
         frame: guest.frame(guest.t().payouts, Place::Payouts),
         rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
-        // Statements cover their own payments only.
-        years: years.filter(|_| !others).collect(),
+        years: years::ways(&guest, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
+        // A statement is of their own payments.
+        statements: if others { Vec::new() } else { years::known(&guest, now) },
         next,
     };
     guest.show(&page)
@@ -253,7 +265,7 @@ async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) 
     let profile = payees::profile_of(&mut db, one.terms.payee).await?;
     let moved_on = failed::moved_on(&one, profile.as_ref().map(|profile| &profile.destination));
     let under_way = !one.state.settled() && !one.closed();
-    let succeeded = one.state.status() == payout::transaction::Status::Success;
+    let succeeded = one.state.status() == Status::Success;
     let page = PayoutPage {
         frame: guest.frame(one.label(), Place::Payouts),
         row: Row::of(&guest, &one, name),

@@ -12,10 +12,11 @@ use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
 
+use super::countries::Country;
 use super::failed::Asking;
 use super::layout::{Frame, Guest, Place, Whose, day, moment};
 use super::words::{Language, Words};
-use super::{PARTNERS, failed};
+use super::{PARTNERS, countries, failed};
 use crate::app::App;
 use crate::ops::onboarding::{self, Barred};
 use crate::ops::payees::Standing;
@@ -165,6 +166,7 @@ struct ProfilePage {
     /// Whether they are paid to a Stripe account not created here: it must be fixed there, and no second one is created.
     mends: bool,
     country: String,
+    countries: Vec<Country>,
     waiting: Option<String>,
     typed: String,
     wrong: Option<String>,
@@ -232,6 +234,7 @@ async fn page(
             && made.as_deref() != used,
         current: profile
             .map(|profile| Current::of(&profile, cooling_off_us, guest, now).asked(guest, &asking)),
+        countries: countries::choices(guest.language, country.as_deref().unwrap_or_default()),
         country: country.unwrap_or_default(),
         frame: guest.frame(t.profile, Place::Profile),
         stripe,
@@ -284,7 +287,7 @@ async fn paypal(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Country {
+struct Begun {
     #[serde(default)]
     country: String,
 }
@@ -293,7 +296,7 @@ async fn stripe(
     State(web): State<Web>,
     guest: Guest,
     Path(whose): Path<String>,
-    Form(sent): Form<Country>,
+    Form(sent): Form<Begun>,
 ) -> Result<Response, Fault> {
     let (whose, payee) = guest.whose(&whose)?;
     if must_prove(&web.app, &guest, payee).await? {

@@ -15,7 +15,7 @@ use payout::transaction::Status;
 
 use super::blockers::{Reason, Waiting};
 use super::layout::{Frame, Guest, Place, Whose, day};
-use super::{PARTNERS, blockers};
+use super::{PARTNERS, blockers, years};
 use crate::app::App;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Filter, Reward, Sort, Window};
@@ -51,27 +51,39 @@ struct RewardsPage {
     frame: Frame,
     company: bool,
     rows: Vec<Row>,
+    years: Vec<(String, String, bool)>,
     next: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {}
+struct Ask {
+    /// The calendar year that is shown; all of them when not named.
+    year: Option<String>,
+}
 
 async fn list(
     State(app): State<App>,
     guest: Guest,
-    ListQuery(Ask {}, paging): ListQuery<Ask>,
+    ListQuery(ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
-    let filter = Filter { visible: guest.visible(), ..Filter::default() };
+    let year = years::named(ask.year.as_deref())?;
+    let filter = Filter {
+        visible: guest.visible(),
+        created_from: year.as_ref().map(|(_, from, _)| *from),
+        created_before: year.as_ref().map(|(_, _, to)| *to),
+        ..Filter::default()
+    };
     let place = paging.after_parts::<2>()?.and_then(|[key, id]| Some((key.parse().ok()?, id)));
     let window = Window { sort: Sort::CreatedAt, descending: true, after: place, limit: paging.limit };
     let now = app.clock.now();
     let mut db = app.store.read().await?;
     let listed = rewards::list(&mut db, &filter, &window, now).await?;
     let found = listed.rewards;
-    let next =
-        listed.next.map(|(key, id)| format!("/portal/rewards?after={}", sealed(&[&key.to_string(), &id])));
+    let of_year = year.as_ref().map(|(year, ..)| format!("year={year}&")).unwrap_or_default();
+    let next = listed
+        .next
+        .map(|(key, id)| format!("/portal/rewards?{of_year}after={}", sealed(&[&key.to_string(), &id])));
     let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
     let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
     let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();
@@ -81,8 +93,13 @@ async fn list(
     }
     let beside = Beside::of(&mut db, &found).await?;
     let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, &beside, now)).collect();
-    let company = guest.administers();
-    guest.show(&RewardsPage { frame: guest.frame(guest.t().rewards, Place::Rewards), company, rows, next })
+    guest.show(&RewardsPage {
+        frame: guest.frame(guest.t().rewards, Place::Rewards),
+        company: guest.administers(),
+        rows,
+        years: years::ways(&guest, now, "/portal/rewards", year.as_ref().map(|(year, ..)| year.as_str())),
+        next,
+    })
 }
 
 /// Additional data for rewards: their payments' statuses, and the rewards that clawbacks claw back.

@@ -11,10 +11,10 @@ use payout::money::{Currency, Sum};
 use payout::transaction::Status;
 
 use super::PARTNERS;
-use super::home::span;
 use super::layout::{Frame, Guest, Place, day};
 use super::payouts::{Line, covered, fee, one_of_theirs};
 use super::words::Amount;
+use super::years::span;
 use crate::app::App;
 use crate::ops::statements::{self, Receiver};
 use crate::store::transactions::{self, Filter, Transaction};

@@ -210,7 +210,8 @@ table! {
     join, join_intro, join_button, join_gone, new_password, repeat_password, show_password, password_rule, not_the_same,
     prove, prove_intro, prove_none,
     // Home
-    hello, home_under, todo, todo_none, stops, until, money, money_none, currency, waiting, on_its_way, paid_in,
+    hello, home_under, todo, todo_none, step_login, done, steps_done, next_label, payout_from, year, all_years,
+    stops, until, money, money_none, currency, waiting, on_its_way, paid_in,
     came_back, in_review, why_waiting, next_payout, in_preparation, one_reward, some_rewards, request, request_help,
     requested, request_sent, last_payouts, all_payouts, act_profile, act_tax, for_you, for_company,
     who_you, who_company, who_us, who_vendor, who_nobody,
@@ -221,7 +222,7 @@ table! {
     reward_paid, reward_expired, taken_back, taken_back_from, came_off, some_taken_back,
     // Payouts
     payouts_none, payouts_under, payouts_own, payouts_others, tab_own, tab_others,
-    to, statement, statement_of, statement_note, statement_none, made_on, receiver,
+    to, statement, statements, statement_of, statement_note, statement_none, made_on, receiver,
     company, total, print, asked, asked_says, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
     pending, pending_processing, payout_ready, success, failed, payout_failed,
     is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,

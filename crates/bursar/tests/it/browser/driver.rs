@@ -123,7 +123,12 @@ impl Driven {
         self.call("POST", &format!("/element/{id}/value"), &json!({ "text": text })).await;
     }
 
-    /// Ticks the checkbox or radio button with this label.
+    /// Chooses in a field what has this value.
+    pub async fn choose(&self, field: &str, value: &str) {
+        self.click(&format!("//select[@id='{field}']/option[@value='{value}']")).await;
+    }
+
+    /// Ticks the box, or chooses the button, with these words.
     pub async fn tick(&self, words: &str) {
         let box_of = format!(
             "//input[@aria-label='{words}'] | //label[contains(normalize-space(), '{words}')]/descendant::input"

@@ -24,7 +24,7 @@ async fn set_up(browser: &Driven, world: &World, whose: &str) {
     let page = format!("{}/portal/profile/{whose}", world.app.base_url);
     browser.go(&page).await;
     browser.says("Not set up yet.").await;
-    browser.write("country", "DE").await;
+    browser.choose("country", "DE").await;
     browser.press("Set up with Stripe").await;
     browser.says("This plays the vendor's hosted onboarding.").await;
     browser.press("Leave half way").await;

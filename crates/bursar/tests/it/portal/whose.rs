@@ -57,7 +57,7 @@ async fn what_a_company_is_paid_is_told_as_the_companys() {
     .await;
     let mut admin = Browser::of_partner(&stage.world, Role::PartnerAdmin, "ana").await;
     let home = admin.read("/portal").await;
-    let rows: Vec<&str> = home.body.split("<th scope=\"row\" class=\"whole\">USD").skip(1).collect();
+    let rows: Vec<&str> = home.body.split("class=\"inner heap purse\"").skip(1).collect();
     assert_eq!(rows.len(), 2, "one row is hers and one is the company's");
     assert!(rows[0].contains("30.00") && !rows[0].contains("10.00"), "{}", rows[0]);
     assert!(rows[1].contains("acme") && rows[1].contains("10.00"), "{}", rows[1]);

@@ -1,0 +1,51 @@
+//! The calendar years that a partner's lists and statements are of. What is deliberately not here: what stands in them.
+
+use super::layout::Guest;
+use crate::clock;
+use crate::web::kit::problem::Fault;
+
+/// So many years are offered.
+const MOST: usize = 8;
+
+/// The first moment of a year and of the next.
+pub fn span(year: &str) -> (i64, i64) {
+    let next = year.parse::<i32>().map_or(0, |year| year + 1);
+    let of = |year: &str| clock::start_of_date(&format!("{year}-01-01")).unwrap_or(0);
+    (of(year), of(&format!("{next:04}")))
+}
+
+/// The years since the partner, or their company, was entered, newest first.
+pub fn known(guest: &Guest, now: i64) -> Vec<String> {
+    let year = |at: i64| clock::date(at).get(..4).and_then(|year| year.parse::<i32>().ok());
+    let first = guest.partner.created_at.min(guest.account.created_at);
+    let (Some(first), Some(last)) = (year(first), year(now)) else { return Vec::new() };
+    (first..=last).rev().take(MOST).map(|year| format!("{year:04}")).collect()
+}
+
+/// The year that an address names, and its first moment and the first after it.
+///
+/// # Errors
+/// 404 for what is no year.
+pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Fault> {
+    let Some(year) = asked else { return Ok(None) };
+    if year.len() != 4 || !year.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(Fault::missing());
+    }
+    let (from, to) = span(year);
+    Ok(Some((year.to_owned(), from, to)))
+}
+
+/// The ways to the years of a list: address, words, and whether it is the one that is shown. None where there is one year only.
+pub fn ways(guest: &Guest, now: i64, list: &str, chosen: Option<&str>) -> Vec<(String, String, bool)> {
+    let known = known(guest, now);
+    if known.len() < 2 && chosen.is_none() {
+        return Vec::new();
+    }
+    let sign = if list.contains('?') { '&' } else { '?' };
+    let all = (list.to_owned(), guest.t().all_years.to_owned(), chosen.is_none());
+    let year = |year: String| {
+        let here = chosen == Some(year.as_str());
+        (format!("{list}{sign}year={year}"), year, here)
+    };
+    std::iter::once(all).chain(known.into_iter().map(year)).collect()
+}
