@@ -1,11 +1,10 @@
 //! Countries as two-letter ISO 3166-1 codes. Not here: what depends on the country, such as tax forms (`tax`) and
 //! currencies (`money`).
 
-/// The codes that are assigned, and XK, which everybody uses for Kosovo, each with its English name. Names here and in the
-/// portal are those that Unicode CLDR has (<https://cldr.unicode.org>, Unicode License v3).
+/// The assigned codes, and XK, which is in general use for Kosovo, one per line with its English name.
 const COUNTRIES: &str = include_str!("countries.txt");
 
-/// All of them: code and English name, by their codes.
+/// Every country, code and English name, sorted by code.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     COUNTRIES.lines().filter_map(|line| line.split_once(' '))
 }
@@ -16,25 +15,17 @@ pub fn is_known(code: &str) -> bool {
     name(code).is_some()
 }
 
-/// What a country is called in English.
+/// A country's English name.
 #[must_use]
 pub fn name(code: &str) -> Option<&'static str> {
     all().find(|(known, _)| *known == code).map(|(_, name)| name)
 }
 
-/// What people call the country of a code.
+/// Every country, code and English name, sorted by name. Å sorts as A.
 #[must_use]
-pub fn name(code: &str) -> Option<&'static str> {
-    COUNTRIES.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
-}
-
-/// Every country, its code and its name, by name.
-#[must_use]
-pub fn all() -> Vec<(&'static str, &'static str)> {
-    let mut all = COUNTRIES.to_vec();
-    // A letter with a mark stands with its letter.
-    let key = |name: &str| name.replace('Å', "A");
-    all.sort_by_key(|(_, name)| key(name));
+pub fn by_name() -> Vec<(&'static str, &'static str)> {
+    let mut all: Vec<_> = all().collect();
+    all.sort_by_key(|(_, name)| name.replace('Å', "A"));
     all
 }
 

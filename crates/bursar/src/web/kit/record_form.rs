@@ -75,7 +75,8 @@ impl Field {
 
     /// A country, by its name.
     pub fn country(value: &Option<String>) -> Self {
-        let all = payout::country::all().into_iter().map(|(code, name)| (code.to_owned(), name.to_owned()));
+        let all =
+            payout::country::by_name().into_iter().map(|(code, name)| (code.to_owned(), name.to_owned()));
         Self::select("country", "Country", "Not known", value, all)
     }
 
