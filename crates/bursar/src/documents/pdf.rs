@@ -99,7 +99,9 @@ pub fn width(text: &str, size: Length) -> Length {
 /// Wraps text into lines no wider than `most`: between words, and inside a word only if it is too wide itself.
 pub fn lines(text: &str, size: Length, most: Length) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    // An amount must not break at its own spaces: French groups digits with a narrow one.
+    let breaks = |letter: char| letter.is_whitespace() && !matches!(letter, '\u{a0}' | '\u{202f}');
+    for word in text.split(breaks).filter(|word| !word.is_empty()) {
         let last = lines.last().cloned().unwrap_or_default();
         let longer = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
         if width(&longer, size) <= most {

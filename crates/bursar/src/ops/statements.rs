@@ -42,7 +42,7 @@ pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) ->
     let mut db = app.store.read().await?;
     let found = payments(&mut db, &receiver.payees, &span).await?;
     let of: Vec<TransactionId> = found.iter().map(|one| one.id).collect();
-    let rewards = transactions::covered_by(&mut db, &of).await?;
+    let mut rewards = transactions::covered_by(&mut db, &of).await?;
     let ours = company::read(&mut db).await?;
     drop(db);
     let ids: Vec<String> = receiver.payees.iter().map(ToString::to_string).collect();
@@ -57,7 +57,8 @@ pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) ->
         as_of: date(now),
         payments: found
             .iter()
-            .map(|one| payment(one, words, rewards.get(&one.id).map_or(&[], Vec::as_slice)))
+            // A payment made twice is listed twice, its rewards once.
+            .map(|one| payment(one, words, &rewards.remove(&one.id).unwrap_or_default()))
             .collect(),
     };
     // Typesetting thousands of lines takes a while, so it runs on a blocking thread.
@@ -131,8 +132,26 @@ fn payment(one: &Transaction, words: &Words, rewards: &[Named]) -> Payment {
         net: one.given(),
         status: if one.outside.is_some() { words.outside } else { words.status(status) }.to_owned(),
         counts: one.outside.is_some() || status == Status::Success,
-        rewards: rewards.iter().map(|reward| covered(one, reward)).collect(),
+        rewards: listed(one, rewards),
     }
+}
+
+/// The most rewards listed per payment; the rest are one row with their count and sum.
+const MOST_REWARDS: usize = 200;
+
+fn listed(by: &Transaction, rewards: &[Named]) -> Vec<Reward> {
+    let (shown, rest) = rewards.split_at(rewards.len().min(MOST_REWARDS));
+    let mut rows: Vec<Reward> = shown.iter().map(|reward| covered(by, reward)).collect();
+    if !rest.is_empty() {
+        let minor = rest.iter().fold(0_i64, |sum, reward| sum.saturating_add(reward.amount_minor));
+        rows.push(Reward {
+            number: format!("+ {}", rest.len()),
+            activity: String::new(),
+            owner: None,
+            amount: payout::money::Money::new(minor, by.terms.amount.currency),
+        });
+    }
+    rows
 }
 
 fn covered(by: &Transaction, reward: &Named) -> Reward {

@@ -19,7 +19,8 @@ pub fn known(guest: &Guest, now: i64) -> Vec<String> {
     let year = |at: i64| clock::date(at).get(..4).and_then(|year| year.parse::<i32>().ok());
     let first = guest.partner.created_at.min(guest.account.created_at);
     let (Some(first), Some(last)) = (year(first), year(now)) else { return Vec::new() };
-    (first..=last).rev().take(MOST).map(|year| format!("{year:04}")).collect()
+    // Last year's statement is always offered: what was paid outside may be older than the partner's record.
+    (first.min(last - 1)..=last).rev().take(MOST).map(|year| format!("{year:04}")).collect()
 }
 
 /// The year that an address names, and its first moment and the first after it.
