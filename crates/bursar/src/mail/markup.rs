@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             parts.text,
             "Hello <b>,\n\n- one\n- two & three\n\nAmount: 1.00 USD\nTo: a|b\n\nLook:\nhttps://bursar.example/x?a=1&b=2\n\n\
-             -- \nBursar sent this mail by itself. Answers to it are not read.\n"
+             -- \nThis is an automated message. Replies are not monitored.\n"
         );
         for expected in
             ["Hello &lt;b&gt;,", "<li>two &amp; three</li>", "href=\"https://bursar.example/x?a=1&amp;b=2\""]
