@@ -231,8 +231,8 @@ fn other_key() -> Finding {
     Finding::new(
         Weight::Urgent,
         "key_other",
-        "The key file is not the one that encrypted this database, so Bursar does not start.",
-        "Put the right file there; a Bursar that runs may still have the key, so do not stop it before. If the key was changed after this database was copied, add the key of that time as another line below. If it is lost for good: `bursar init --key-is-lost`.",
+        "The key file does not hold the key that encrypted this database, so Bursar does not start.",
+        "Put the right file there. A running Bursar may still have the key, so do not stop it first. If the key was changed after this database was copied, add the key of that time on a line below. If it is permanently lost, run `bursar init --key-is-lost`.",
     )
 }
 

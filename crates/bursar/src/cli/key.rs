@@ -146,7 +146,7 @@ async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
     let since = retired.first().map(|one| one.at).filter(|at| app.clock.now() - at < NEW_US);
     let Some(since) = since else { return Ok(false) };
     output::say(&format!(
-        "The key {} seals since {}, and nothing is left to be done here. Nothing was changed. To change the key once more, add --again.",
+        "The key {} seals since {}, and there is nothing left to do here. Nothing was changed. To change the key once more, add --again.",
         seals.id(),
         clock::told(since)
     ));
@@ -160,7 +160,7 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
     let path = app.config.master_key_file.display();
     if keys.len() < 2 {
         if makes == Makes::None {
-            output::say(&format!("{path} has one key, {}. Nothing is left to be done here.", seals.id()));
+            output::say(&format!("{path} has one key, {}. There is nothing left to do here.", seals.id()));
             return Ok(());
         }
         if makes == Makes::One && has_just_ended(app, &seals).await? {
@@ -387,10 +387,10 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
 async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     let Some(kept) = retired.into_iter().find(|one| one.id == id) else {
-        return Err(Failure(format!("no key from before is called {id:?}. `bursar key status` lists them.")));
+        return Err(Failure(format!("no earlier key is called {id:?}. `bursar key status` lists them.")));
     };
     let Some(kept) = kept.key else {
-        return Err(Failure(format!("the key {id} is kept, and does not open with a key of the key file.")));
+        return Err(Failure(format!("the key {id} is stored, but no key in the key file decrypts it.")));
     };
     key_rotation::note_written(app, &kept, AtTheMachine(&system_user())).await.map_err(words)?;
     app.store.close().await;

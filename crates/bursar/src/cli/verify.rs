@@ -118,7 +118,7 @@ async fn proof(app: &App, file: &Path) -> Outcome {
             proof.row
         )));
     }
-    output::say(&format!("Row {} was in the activity log, and is as it was.", proof.row));
+    output::say(&format!("Row {} is in the activity log, unchanged.", proof.row));
     if stands_here.is_none() {
         output::say("The log of this database does not reach so far.");
     }

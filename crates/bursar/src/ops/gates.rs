@@ -261,7 +261,7 @@ impl Gates {
     }
 }
 
-const SETTLE_FOUND: &str = "Settle on the page Safe mode what the vendor has paid and this database does not know: that ends this hold. If the note names another reason for the hold, clear that too.";
+const SETTLE_FOUND: &str = "On the Safe mode page, settle what the vendor has paid and this database does not have: that ends this hold. If the note names another reason for the hold, clear that too.";
 const MEND_RECORD: &str = "Look at the vendor what became of that payment. If this is not for the same, two administrators say on that payment's page that they looked, or one twice, a day apart, which ends this hold; or have its record put right (the log says what is wrong with it). Payments to everybody else go on, and this hold ends by itself 30 days after that payment.";
 const ADD_BANK: &str =
     "Ask the payee to add a bank account in this currency at Stripe, where this payment's money is.";

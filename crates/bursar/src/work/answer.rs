@@ -12,7 +12,6 @@ pub(super) enum Answer {
     Unseen,
     /// The response cannot be parsed, is about another object, or has a status we do not know.
     Unusable,
-    /// No response.
     Silent,
 }
 

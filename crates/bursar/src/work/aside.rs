@@ -47,7 +47,6 @@ impl Halves {
 /// What was to be done with the row that is set aside.
 #[derive(Clone, Copy)]
 pub(super) enum Was {
-    /// Send a queued attempt.
     Queued,
     /// Ask the vendor about a payment.
     Asked,

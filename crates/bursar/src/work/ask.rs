@@ -33,7 +33,7 @@ const READ_IN: Duration = Duration::from_secs(5);
 const READ_AGAIN_US: i64 = 60_000_000;
 /// How many accounts are read before a draft is shown or paid.
 const BANKS_AT_ONCE: i64 = 20;
-/// Poll interval while waiting.
+/// The poll interval while waiting for a result.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Reads the balances at the vendors now. A balance that cannot be read is left out: an unknown balance warns but does

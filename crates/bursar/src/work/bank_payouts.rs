@@ -30,7 +30,6 @@ pub(super) struct Ours {
     pub(super) out: Vec<String>,
 }
 
-/// Payments to ask about.
 pub(super) struct First {
     /// Payments that may be asked about now.
     pub(super) may: Vec<Transaction>,

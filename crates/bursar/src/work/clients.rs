@@ -19,7 +19,6 @@ use crate::points::{self, Side};
 use crate::store;
 use crate::store::vendors::Connection;
 
-/// A connected vendor.
 #[derive(Clone, Debug)]
 pub struct Connected<C> {
     pub client: C,

@@ -15,7 +15,6 @@ use crate::store::transactions::Attempt;
 /// How well an event matches a change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    /// About another object.
     None,
     /// About the same object, but reports something else.
     SameObject,

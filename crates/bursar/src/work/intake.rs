@@ -37,13 +37,12 @@ enum Meaning {
     Concerns(TransactionId),
     /// It concerns all of these.
     ConcernsAll(Vec<TransactionId>),
-    /// Re-read this connected account.
     Account(String),
     /// It names this submission by our idempotency key, and the vendor's object created with it.
     Names(String, String),
     /// We do not know the object yet.
     Park,
-    /// No effect, and why.
+    /// No effect; the text says why.
     Nothing(String),
 }
 
@@ -120,7 +119,6 @@ pub async fn once(work: &Work, _now: i64) -> Done {
     Ok(done)
 }
 
-/// A parsed event body.
 enum Told {
     Stripe(stripe::event::Event),
     PayPal(paypal::event::Event),

@@ -29,7 +29,7 @@ const DEEP_US: i64 = 3 * DAY_US;
 const SLICE_US: i64 = 7 * DAY_US;
 /// How many pages one pass reads.
 const PAGES: usize = 20;
-/// Stripe's maximum page size.
+/// The maximum page size of Stripe's lists.
 const PER_PAGE: usize = 100;
 /// Retry delay after a failed read.
 const AGAIN_US: i64 = 300 * SECOND_US;

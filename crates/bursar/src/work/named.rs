@@ -138,7 +138,7 @@ enum Found {
     NotOurs(String),
     /// The vendor does not show it to us, or not completely; why, in words.
     NotSeen(String),
-    /// Not determinable yet.
+    /// Cannot be determined until later.
     Later,
 }
 

@@ -50,7 +50,6 @@ pub enum Fault {
     Wrong(String),
     /// They authenticated there longer ago than requested.
     Old,
-    /// The settings are incomplete.
     Settings(String),
 }
 

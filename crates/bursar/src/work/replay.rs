@@ -40,7 +40,6 @@ pub struct Stepped {
 
 #[derive(Clone, Debug)]
 pub struct Replay {
-    /// The payment as stored.
     pub stored: Transaction,
     pub steps: Vec<Stepped>,
     /// The state derived from the bytes.
@@ -70,7 +69,6 @@ enum Place {
     Wire(u8, u8),
     /// The record that a request got no answer.
     NoAnswer,
-    /// A vendor's event.
     Event,
 }
 

@@ -33,7 +33,7 @@ use crate::transact;
 /// PayPal lists events of the last 30 days; older ones cannot be searched.
 const PAYPAL_KEEPS_US: i64 = 29 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
-/// The clocks may differ.
+/// The margin for clocks that differ.
 const HOUR_US: i64 = 3_600_000_000;
 /// The note on whatever a search finds.
 const TOLD: &str = "found at the vendor after the database was restored";
@@ -316,7 +316,6 @@ pub(super) enum Unknown {
 pub(super) struct Cases {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     attempts: Vec<Attempt>,
-    /// Their open requests.
     open: HashSet<String>,
 }
 

@@ -50,7 +50,7 @@ const AT_ONCE_PACED: i64 = 60;
 const LONGEST_KEPT: usize = 16_384;
 /// Concurrent requests; Stripe allows thirty concurrent payout creations per business.
 const ON_THE_WIRE: usize = 30;
-/// Concurrent searches at Stripe.
+/// How many searches at Stripe run concurrently.
 const LOOKS_AT_ONCE: usize = 8;
 
 /// How many submissions one pass sends. Stripe's legs are committed at the same rate, so that submissions do not go

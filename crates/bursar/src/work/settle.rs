@@ -35,7 +35,7 @@ use crate::transact;
 
 /// How many transactions one pass asks about. A PayPal batch carries as many items and is read as a whole.
 const AT_ONCE: i64 = 1_000;
-/// Concurrent reads at Stripe.
+/// How many reads at Stripe run concurrently.
 const READS_AT_ONCE: usize = 16;
 /// Concurrent reads of PayPal batches.
 const BATCHES_AT_ONCE: usize = 4;
@@ -86,7 +86,6 @@ struct Question {
 
 /// What is known of a payment whose transfer may have gone to the payee's bank without us.
 struct Parked {
-    /// Its attempted bank payouts.
     payouts: Vec<Attempt>,
     /// Bank payouts to the same account known to belong to other payments.
     beside: HashSet<String>,

@@ -26,7 +26,6 @@ pub(super) enum Has {
     It(String),
     /// The vendor shows that there is none.
     Nothing,
-    /// Not determinable.
     NotSaid,
 }
 

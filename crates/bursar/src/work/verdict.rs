@@ -67,7 +67,6 @@ pub struct Judged {
     /// One word: a [`Why`], `accepted`, `refused`, `found`, `absent`.
     pub why: String,
     pub detail: String,
-    /// Consecutive stored errors.
     pub same_errors: i64,
     pub refusals: i64,
     pub looks: i64,

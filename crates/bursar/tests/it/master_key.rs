@@ -211,10 +211,8 @@ async fn everything_is_sealed_anew_and_told() {
     let house = House::open("key_changed").await;
     let app = &house.world.app;
     let expected = filled(app).await;
-    assert!(
-        house.done(&["finish"]).await.contains("There is nothing left to do here"),
-        "there is nothing to go on with"
-    );
+    let said = house.done(&["finish"]).await;
+    assert!(said.contains("There is nothing left to do here"), "{said}");
     assert_eq!(house.keys(), [first_key()]);
     let said = house.done(&["rotate"]).await;
     let keys = house.keys();
@@ -323,9 +321,9 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     assert!(said.contains("was changed while this ran, so it is left as it is"), "{said}");
     assert_eq!(house.keys(), [first_key(), added.clone()], "nobody's line is overwritten");
     // Everything is encrypted with a key that is not in the key file any more, so there is a copy of it.
-    let copies = || -> Vec<std::path::PathBuf> {
+    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let copies = || -> Vec<PathBuf> {
         let all = std::fs::read_dir(house.folder.path()).unwrap().map(|one| one.unwrap().path());
-        let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
         all.filter(|path| name(path).starts_with("bursar.key.") && !name(path).ends_with(".mark")).collect()
     };
     let [copy] = &copies()[..] else { panic!("{:?}", copies()) };
@@ -335,7 +333,7 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     write(&[new, house.keys()].concat());
     house.done(&["finish"]).await;
     assert_eq!(house.keys().len(), 1);
-    assert_eq!(copies(), Vec::<std::path::PathBuf>::new(), "the copy goes with the old key");
+    assert_eq!(copies(), Vec::<PathBuf>::new(), "the copy goes with the old key");
 
     // A process that still has the key says when the file has it no more.
     let here = house.process(&house.file()).await;

@@ -136,7 +136,7 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
     page.says("An unnamed browser Since");
     let deed = |deed: &str| format!("/people/{id}/{deed}");
     let word = [("csrf", csrf.as_str())];
-    pat.post_on(&deed("role"), &[word[0], ("role", "auditor")]).await.says("The role is auditor now.");
+    pat.post_on(&deed("role"), &[word[0], ("role", "auditor")]).await.says("The role is now auditor.");
     kim.read("/rewards").await.says("Kim Oh Auditor");
     pat.post_on(&deed("role"), &[word[0], ("role", "partner")])
         .await
@@ -175,7 +175,7 @@ async fn nobody_takes_their_own_role_and_an_administrator_stays() {
     pat.post_on(&format!("/people/{mine}/disable"), &to("")[..1])
         .await
         .says("You cannot remove your own access.");
-    pat.post_on(&format!("/people/{theirs}/role"), &to("payer")).await.says("The role is payer now.");
+    pat.post_on(&format!("/people/{theirs}/role"), &to("payer")).await.says("The role is now payer.");
     assert_eq!(kim.get("/people").await.status, StatusCode::FORBIDDEN, "at once");
 
     // The acting user is no longer an administrator when the request runs: the last one stays.

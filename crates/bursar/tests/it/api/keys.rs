@@ -271,7 +271,7 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
     let words = json!({"subject": "Summary", "body": "All is well."});
     for (method, path, body) in [
         ("POST", "/partners/p/invite", json!({"role": "partner"})),
-        ("PUT", "/settings/notices/api_key_made/en", words),
+        ("PUT", "/settings/notices/payment_failed/en", words),
         ("PUT", "/programs/slow", slow(29)),
         ("DELETE", "/settings/vendors/paypal", Value::Null),
     ] {

@@ -63,12 +63,12 @@ async fn filters_are_added_one_at_a_time_and_taken_away_again() {
     assert_eq!(link(&events, "PayPal"), "/events?q=payout&vendor=paypal");
     pat.read("/events?q=payout&vendor=paypal")
         .await
-        .says("Vendor: PayPal ✕ , take this filter off Event: payout ✕");
+        .says("Vendor: PayPal ✕ , remove this filter Event: payout ✕");
 
     let payments = pat.read("/dashboard/transactions?partner=ana").await;
     let failed = link(&payments, "Failed");
     assert_eq!(failed, "/dashboard/transactions?partner=ana&status=failed");
-    pat.read(&failed).await.says("Partner User: Ana Lima ✕ , take this filter off Status: Failed ✕");
+    pat.read(&failed).await.says("Partner User: Ana Lima ✕ , remove this filter Status: Failed ✕");
     assert_eq!(link(&payments, "This month"), "/dashboard/transactions?partner=ana&range=this_month");
     world.close().await;
 }

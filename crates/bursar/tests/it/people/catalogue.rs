@@ -118,7 +118,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     let fields = [fields[0], fields[1], fields[2], ("account", "A-2"), ("country", "Germany")];
     send(&mut kim, &form, "/partners/new", &fields)
         .await
-        .says("Write the two capital letters that ISO 3166 gives the country, like DE");
+        .says("Write the country&#39;s two-letter ISO 3166 code, like DE");
     assert!(form.body.contains("<option value=\"DE\">Germany</option>"), "countries by name");
     assert!(
         form.body.contains("value=\"Nord &#38; Co (A-2)\""),

@@ -434,13 +434,17 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
 #[tokio::test]
 async fn whoever_is_enabled_again_is_no_second_person_for_a_day() {
     let stage = prepared("second_enabled").await;
-    let (app, pat, kim) = (&stage.world.app, &stage.world.actor, stage.world.other.clone());
-    team::shut_out(app, pat, kim.id).await.unwrap();
-    team::let_in(app, pat, kim.id).await.unwrap();
-    let done = releases(&stage, &kim).await;
+    let (app, pat) = (&stage.world.app, &stage.world.actor);
+    let new = Colleague { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Payer };
+    let made = team::invite(app, &stage.world.other, &new).await.unwrap();
+    stage.world.pass(30 * DAY);
+    team::shut_out(app, pat, made.person).await.unwrap();
+    team::let_in(app, pat, made.person).await.unwrap();
+    let lee = Actor { id: made.person, name: "Lee".to_owned(), role: Role::Payer, ..pat.clone() };
+    let done = releases(&stage, &lee).await;
     assert!(needs_other(&done), "{done:?}");
     stage.world.pass(DAY);
-    releases(&stage, &kim).await.unwrap();
+    releases(&stage, &lee).await.unwrap();
     stage.close(Ok(())).await;
 }
 
