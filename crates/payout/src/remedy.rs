@@ -133,7 +133,7 @@ const MOVED_ON: &[Choice] = &[
     choice(
         Deed::ReturnToPool,
         Who::Payer,
-        "Return it to the pool and pay its rewards in the next payout: the payee has another destination now, and a payment's own destination never changes. If the money is in a Stripe balance, the transfer is reversed first.",
+        "Return it to the pool and pay its rewards in the next payout: the payee has another destination now, and a payment's own destination never changes. If the money is in a Stripe balance, Bursar asks Stripe to reverse the transfer first; if Stripe refuses, its rewards stay.",
     ),
     OUTSIDE,
 ];

@@ -61,7 +61,7 @@ impl Kind {
                 "One of its rewards was in an earlier payment whose money came back or did not arrive, or that people settled as not made; that payment has released the reward."
             }
             Self::NoneStayed => {
-                "Every earlier payment to this account or address came back or did not arrive."
+                "An earlier payment to this account or address came back or did not arrive, and none has completed."
             }
             Self::FirstPayment => "No payment to this account or address has ever completed.",
             Self::FarAboveAverage => {
@@ -155,7 +155,7 @@ impl Finding {
             }
             Self::NoneStayed { number, .. } => {
                 format!(
-                    "{number} went there and came back or did not arrive, like every other payment to it."
+                    "{number} went there and came back or did not arrive, and no payment to it has completed."
                 )
             }
             Self::FirstPayment => "Nothing has been paid to this destination yet.".to_owned(),

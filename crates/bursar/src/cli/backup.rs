@@ -361,7 +361,7 @@ fn told(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path
     }
     let kept = kept.map(|kept| format!(" The previous database is kept as {kept}.")).unwrap_or_default();
     output::say(&format!(
-        "{} now holds the backup of {made}.{kept} It is in safe mode: start Bursar, and nothing is sent until every open payment has been looked up at the vendors. `bursar safe-mode` shows the progress; an administrator ends it.",
+        "{} now holds the backup of {made}.{kept} It is in safe mode: start Bursar, and nothing is sent until the payments of this database have been looked up, and missing ones searched for, at the vendors. `bursar safe-mode` shows the progress; an administrator ends it.",
         place.display()
     ));
 }

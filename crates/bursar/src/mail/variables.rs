@@ -87,7 +87,7 @@ const BATCH_FINAL: [Variable; 7] = [
     is("paid", "how many payments were made"),
     is("failed", "how many failed"),
     is("returned", "how many came back"),
-    is("outside", "how many were paid outside Bursar"),
+    is("outside", "how many were paid another way"),
     TOTALS,
 ];
 
@@ -143,7 +143,7 @@ const BY_PROVIDER: [Variable; 11] = [
     is("address", "the address they sign in with"),
     is("role", "their role now"),
     is("old", "their previous role; empty if unchanged"),
-    is("keys", "the API keys that expired with it; empty if none"),
+    is("keys", "the API keys that no longer work because of it; empty if none"),
     is("claim", "for not_of_us: the claim that was not met; otherwise empty"),
     is("last", "for no_role: true if nobody can sign in as an administrator now"),
     is("waits", "true if the login does not count as a second person for a day"),

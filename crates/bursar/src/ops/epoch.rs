@@ -177,7 +177,7 @@ async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) ->
     })?;
     tracing::error!(
         says,
-        "safe mode is on: nothing is sent until every open payment has been looked up at the vendors. See `bursar safe-mode`"
+        "safe mode is on: nothing is sent until the payments of this database have been looked up, and missing ones searched for, at the vendors. See `bursar safe-mode`"
     );
     app.nudge.look_for.ring();
     app.nudge.tell_watchers();

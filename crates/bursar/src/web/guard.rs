@@ -37,6 +37,7 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     let path = request.uri().path().to_owned();
     let mut scene = Scene {
         json: !is_page(&path),
+        writes: !request.method().is_safe(),
         instance: path.clone(),
         request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.chance()))),
         base_url: app.base_url.clone(),
@@ -52,7 +53,8 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     };
     let session = request.extensions().get::<Session>().cloned();
     asked.who = request.extensions().get::<Actor>().map(|actor| actor.id);
-    scene.csrf = session.as_ref().map(|session| session.csrf.clone());
+    let stored = headers::may_be_stored(&path);
+    scene.csrf = session.as_ref().filter(|_| !stored).map(|session| session.csrf.clone());
     request.extensions_mut().insert(scene.clone());
     let known = known.and_then(|()| within_bounds(&web, &request, began));
     let response = match known {
@@ -66,7 +68,7 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
         }
         Err(fault) => fault.into_response(),
     };
-    let framed = !scene.json && error_page::has_menu(&response);
+    let framed = !scene.json && !stored && error_page::has_menu(&response);
     let visit = if framed { visit(app, session.as_ref()).await } else { None };
     let mut response = error_page::render(response, &scene, visit.as_ref());
     if let Some(token) = session.as_ref().and_then(Session::renewed) {

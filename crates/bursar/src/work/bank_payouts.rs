@@ -158,8 +158,12 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
 /// is settled: the payee could have copied our metadata to another payout.
 pub(super) fn out(attempt: &Attempt, object: &str) -> Heard {
     let known = (attempt.leg != Leg::Payout).then(|| object.to_owned());
+    let whose = match attempt.leg {
+        Leg::Payout | Leg::Reversal => "the payee's Stripe balance",
+        Leg::Transfer | Leg::Item | Leg::Cancel => "our balance",
+    };
     Heard {
-        detail: Some(format!("the vendor shows {object}, and the money has left our balance")),
+        detail: Some(format!("the vendor shows {object}, and the money has left {whose} or is leaving it")),
         ..search::hear(attempt, Fact::FoundAfterAll(attempt.leg), known)
     }
 }

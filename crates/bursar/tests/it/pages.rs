@@ -576,6 +576,26 @@ fn amounts_of(page: &Page, list: &str) -> Vec<String> {
     rows.map(|row| format!("{} {}", value(row, "row_value[]"), value(row, "row_currency[]"))).collect()
 }
 
+/// A threshold as its row of the form sends it.
+fn row(value: &'static str, currency: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![("row_of[]", "thresholds"), ("row_lead[]", ""), ("row_value[]", value), ("row_currency[]", currency)]
+}
+
+/// What is not a whole row is neither left out nor put together: it is refused, and stays in its cells.
+async fn unfinished_rows_are_refused(browser: &mut Browser, head: &[(&str, &str)]) {
+    for (value, currency, told) in [
+        ("", "EUR", "Row 2 (“EUR”) has no amount. Write one, or tick Remove. Nothing was saved."),
+        ("100 00", "EUR", "Row 2 (“100 00 EUR”) has a space within a cell."),
+    ] {
+        let sent = [head, &row("50", "usd"), &row(value, currency)].concat();
+        let wrong = browser.post("/settings/payouts", &sent).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+        wrong.says(told);
+        let kept = format!("{value} {currency}");
+        assert_eq!(amounts_of(&wrong, "thresholds"), ["50 USD", kept.as_str(), " "], "as it was typed");
+    }
+}
+
 async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page) {
     let tag = seen(saved, "fees");
     let fees = |rows: &[(&'static str, &'static str)]| {
@@ -639,12 +659,9 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     wrong.says("Nothing was saved.");
     assert_eq!(amounts_of(&wrong, "thresholds"), ["50 USD", "5.001 EUR", " "], "what was typed is kept");
     assert!(wrong.body.contains("aria-invalid"), "the field is marked");
-    let row = |value, currency| {
-        let list = [("row_of[]", "thresholds"), ("row_lead[]", "")];
-        [&list[..], &[("row_value[]", value), ("row_currency[]", currency)]].concat()
-    };
     let head = [("csrf", csrf.as_str()), ("section", "amounts"), ("seen", &amounts)];
     let rows = [&head[..], &row("50", "usd"), &row("70", "EUR"), &row("5000", "JPY"), &row("", "")].concat();
+    unfinished_rows_are_refused(&mut browser, &head).await;
     let saved =
         browser.post_on("/settings/payouts", &[&rows[..], &[("row_drop", "thresholds:1")]].concat()).await;
     saved.says("The thresholds are saved.");

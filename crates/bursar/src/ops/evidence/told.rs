@@ -47,7 +47,7 @@ fn by_people(line: &ReadLine) -> Option<&'static str> {
         }
         "pay_pressed" => "Pay was pressed",
         "resubmitted" => "Resubmitted: the failed step is tried again with a new key",
-        "recall_asked" => "Return to pool was requested: the transfer is reversed first",
+        "recall_asked" => "Return to pool was requested: Stripe is asked to reverse the transfer first",
         "cancel_asked" => "Cancellation at PayPal was requested",
         "returned_to_pool" => "Its rewards went back to the pool",
         "marked_paid_outside" => "Marked as paid outside",

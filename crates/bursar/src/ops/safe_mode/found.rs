@@ -171,8 +171,8 @@ pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     });
     told.extend(match open.naming {
         ..=0 => None,
-        1 => Some("1 of them names a payment in this database, which is on hold.".to_owned()),
-        many => Some(format!("{many} of them name payments in this database, which are on hold.")),
+        1 => Some("1 of them names a payment in this database; that payment is held.".to_owned()),
+        many => Some(format!("{many} of them name payments in this database; those payments are held.")),
     });
     told.extend(match open.strangers {
         ..=0 => None,

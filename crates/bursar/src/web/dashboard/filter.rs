@@ -122,8 +122,16 @@ impl Ask {
             ("payee", &self.payee),
             ("reason", &self.reason),
         ];
-        let words = words.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        // A form keeps the named range beside the dates that are typed; those count.
+        let overruled = self.dated() && self.range.as_deref() != Some("custom");
+        let words = words.into_iter().filter(|(name, _)| *name != "range" || !overruled);
+        let words = words.filter_map(|(name, value)| Some((name, value.as_deref()?)));
         words.chain(self.view().map(|view| (view, "true"))).collect()
+    }
+
+    /// Whether dates of one's own are asked for: then a named range does not count.
+    pub fn dated(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
     }
 
     /// The active view of payments.
@@ -248,8 +256,8 @@ impl Ask {
 
     fn read_range(&self, tab: Tab, narrowed: &mut Narrowed, today: &str, start: &str) {
         let without: [(&str, &str); 3] = [("range", ""), ("from", ""), ("to", "")];
-        let dated = self.from.is_some() || self.to.is_some();
-        let preset = self.range.as_deref().filter(|range| *range != "custom");
+        let dated = self.dated();
+        let preset = self.range.as_deref().filter(|range| *range != "custom" && !dated);
         let (days, words) = match preset {
             None if dated => ((self.from.clone(), self.to.clone()), None),
             None => return,
@@ -259,14 +267,6 @@ impl Ask {
                 let Some(((_, words), (first, last))) = named.zip(days) else {
                     return narrowed.problems.push(format!("There is no date range “{preset}”."));
                 };
-                if dated {
-                    let told = format!("“{words}” and dates of your own do not go together. Which of them?");
-                    narrowed.problems.push(told);
-                    let this = self.address(tab, &[("from", ""), ("to", "")]);
-                    narrowed.candidates.push(((*words).to_owned(), this));
-                    let own = self.address(tab, &[("range", "")]);
-                    return narrowed.candidates.push(("The dates".to_owned(), own));
-                }
                 ((Some(first), Some(last)), Some(*words))
             }
         };

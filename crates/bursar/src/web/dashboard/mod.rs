@@ -76,8 +76,7 @@ impl Shared {
     /// The shared part of a tab.
     pub fn of(tab: Tab, ask: Ask, narrowed: Narrowed) -> Self {
         let types = PaymentType::ALL.iter().map(|one| (one.as_str(), one.label()));
-        let own = ask.range.is_none() && (ask.from.is_some() || ask.to.is_some());
-        let range = if own { Some("custom") } else { ask.range.as_deref() };
+        let range = if ask.dated() { Some("custom") } else { ask.range.as_deref() };
         let ranges = period::PRESETS.into_iter().chain([("custom", "From and to, below")]);
         Self {
             tabs: ask.tabs(tab),

@@ -14,10 +14,12 @@ use super::layout::{Frame, Place, Visit, assets_version, html};
 use super::problem::{Fault, Scene, Told, blocker};
 use super::refused;
 
-/// Whether a response is to be given words, and could stand on a page with its menu: what broke in ourselves should ask the
-/// database for nothing more.
+/// Whether a response is to be given words, and could stand on a page with its menu: what broke in ourselves, and whoever asks
+/// too often, should ask the database for nothing more.
 pub fn has_menu(response: &Response) -> bool {
+    let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
     response.status().is_client_error()
+        && !limited
         && (response.extensions().get::<Fault>().is_some() || !has_words(response))
 }
 
@@ -126,16 +128,19 @@ struct Words<'a> {
     request_id: &'a str,
 }
 
-/// What to do about an answer of this status, where nothing else says it.
-fn to_do(told: &Told) -> &'static str {
+/// What to do about an answer of this status, where nothing else says it. Only where the page has a menu can its reader search,
+/// and ask an administrator.
+fn to_do(told: &Told, scene: &Scene, has_menu: bool) -> &'static str {
     match told.status.as_u16() {
-        404 if told.code == "not_found" => {
+        404 if told.code == "not_found" && has_menu => {
             "Check the address, or search for its number or name. If it should be there, ask an administrator for access."
         }
+        404 if told.code == "not_found" => "Check the address.",
         400 | 415 | 422 => "Go back and correct it; what you typed may still be there.",
-        500 => {
-            "Nothing is known to be lost. Try again in a moment; if it stays, tell whoever runs Bursar the request below."
+        500 if scene.writes => {
+            "It may have been done. Look before you try again; if it stays, tell whoever runs Bursar the request below."
         }
+        500 => "Try again in a moment; if it stays, tell whoever runs Bursar the request below.",
         502 | 503 => "Try again in a moment.",
         _ => "",
     }
@@ -174,7 +179,7 @@ fn page(told: &Told, scene: &Scene, visit: Option<&Visit>) -> Result<Response, F
         errors: errors.collect(),
         // The page already says that the role does not allow it.
         whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
-        to_do: to_do(told),
+        to_do: to_do(told, scene, visit.is_some()),
         request_id: &scene.request_id,
     };
     match visit {

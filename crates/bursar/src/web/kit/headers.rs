@@ -44,12 +44,18 @@ pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(kept));
     }
     name_charset(headers);
-    if !path.starts_with("/assets/") && !path.starts_with("/api/docs") {
+    if !may_be_stored(path) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert("x-request-id", value);
     }
+}
+
+/// Whether browsers and proxies may store a response below this path: it must hold nothing of whoever asks, not even where
+/// there is nothing.
+pub fn may_be_stored(path: &str) -> bool {
+    path.starts_with("/assets/") || path.starts_with("/api/docs")
 }
 
 /// Adds UTF-8 to the content type of every text response.

@@ -237,6 +237,8 @@ impl IntoResponse for Fault {
 pub struct Scene {
     /// `problem+json` rather than a page.
     pub json: bool,
+    /// Whether the request may have changed something.
+    pub writes: bool,
     pub instance: String,
     /// The id of this request in the log.
     pub request_id: String,

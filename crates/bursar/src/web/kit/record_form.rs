@@ -75,8 +75,14 @@ impl Field {
 
     /// A country, by its name.
     pub fn country(value: &Option<String>) -> Self {
-        let all =
-            payout::country::by_name().into_iter().map(|(code, name)| (code.to_owned(), name.to_owned()));
+        let mut all: Vec<(String, String)> = payout::country::by_name()
+            .into_iter()
+            .map(|(code, name)| (code.to_owned(), name.to_owned()))
+            .collect();
+        // What is stored stays chosen, even if it is no country of the list.
+        if let Some(code) = given(value).filter(|code| all.iter().all(|(known, _)| known != code)) {
+            all.push((code.clone(), code));
+        }
         Self::select("country", "Country", "Not known", value, all)
     }
 

@@ -56,7 +56,7 @@ pub fn routes() -> Vec<Route> {
             .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/return-to-pool", pays, return_to_pool)
             .asks_vendor()
-            .says("Free a failed payment's rewards; a Stripe transfer is reversed first")
+            .says("Free a failed payment's rewards; Stripe is asked to reverse a transfer first")
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/cancel-unclaimed", pays, cancel_unclaimed)

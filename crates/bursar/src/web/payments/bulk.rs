@@ -125,7 +125,7 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
         ),
         false => (
             "Return these payments to the pool?",
-            "Their rewards can then be added to another payout. If the money is in a payee's Stripe balance, the transfer is reversed first.",
+            "Their rewards can then be added to another payout. If the money is in a payee's Stripe balance, Bursar asks Stripe to reverse the transfer first. If Stripe refuses, that payment's rewards stay.",
             format!("Return {payments} to the pool, {sums}"),
         ),
     };

@@ -186,7 +186,7 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
     let payments = how_many(all, "payment", "payments");
     let apart =
         |count: usize, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
-    let outside_of_many = apart(outside, "paid outside Bursar");
+    let outside_of_many = apart(outside, "paid another way");
     let of_person = apart(person, if person == 1 { "needs review" } else { "need review" });
     if unread > 0 {
         let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "in progress"));
@@ -198,7 +198,7 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
         (1, 1) => "The payment is in progress.".to_owned(),
         (1, _) if person == 1 => "The payment needs review.".to_owned(),
         (1, _) if good == 1 => "The payment succeeded.".to_owned(),
-        (1, _) if outside == 1 => "The payee was paid outside Bursar.".to_owned(),
+        (1, _) if outside == 1 => "The payee was paid another way.".to_owned(),
         (1, _) => "The payment failed or came back.".to_owned(),
         (_, moving) if person > 0 => {
             let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "in progress"));
@@ -226,7 +226,7 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
     let counts =
         Status::ALL.iter().map(|status| (crate::web::kit::format::status_chip(*status), of(*status, false)));
     let outside = Status::ALL.iter().map(|status| of(*status, true)).sum::<usize>();
-    let outside = (Chip { tone: "good", words: "Paid outside Bursar" }, outside);
+    let outside = (Chip { tone: "good", words: "Paid another way" }, outside);
     let doubted = alike.iter().map(|one| usize::try_from(one.contradicted).unwrap_or(0)).sum::<usize>();
     let doubted = (Chip { tone: "bad", words: "Vendor disagrees" }, doubted);
     let needs = alike.iter().filter(person).map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>();
@@ -265,7 +265,7 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
         (Part::Person, "Needs review"),
         (Part::Ended, "Failed or came back"),
         (Part::UnderWay, "In progress"),
-        (Part::Outside, "Paid outside Bursar"),
+        (Part::Outside, "Paid another way"),
         (Part::Succeeded, "Succeeded"),
     ] {
         let outside = part == Part::Outside;
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn how_far_it_is_in_a_sentence() {
         assert_eq!(told([1, 0, 0, 0, 0], 0), "The payment succeeded.");
-        assert_eq!(told([0, 1, 0, 0, 0], 0), "The payee was paid outside Bursar.");
+        assert_eq!(told([0, 1, 0, 0, 0], 0), "The payee was paid another way.");
         assert_eq!(told([12, 0, 0, 0, 0], 0), "All 12 payments succeeded.");
         assert_eq!(
             told([3, 0, 1, 8, 0], 0),
@@ -340,7 +340,7 @@ mod tests {
         );
         assert_eq!(
             told([3, 1, 1, 0, 0], 0),
-            "All 5 payments have ended: 3 succeeded, 1 paid outside Bursar, 1 did not."
+            "All 5 payments have ended: 3 succeeded, 1 paid another way, 1 did not."
         );
     }
 }

@@ -315,7 +315,11 @@ impl ActivityTyped {
         });
         let value = "What it gives when a reward does not say; may stay empty.";
         let open = Currency::all().filter(|currency| currency.ended().is_none());
-        let currencies = open.map(|currency| (currency.code().to_owned(), currency.code().to_owned()));
+        // What it has stays chosen, also once its currency has ended.
+        let kept = given(&self.currency).and_then(|code| Currency::parse(&code).ok());
+        let kept = kept.filter(|currency| currency.ended().is_some());
+        let currencies =
+            open.chain(kept).map(|currency| (currency.code().to_owned(), currency.code().to_owned()));
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
             Field::select("program", "Program", "Choose one", &self.program, of).needed(),

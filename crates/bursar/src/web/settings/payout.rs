@@ -201,6 +201,9 @@ impl Typed {
     /// What the page shows: the input in its own section, the current values in the others.
     fn beside(&self, document: &Document, section: Section) -> Self {
         let (mut shown, typed) = (Self::of(document), self.clone());
+        (shown.row_of, shown.row_drop) = (typed.row_of, typed.row_drop);
+        (shown.row_lead, shown.row_value, shown.row_currency) =
+            (typed.row_lead, typed.row_value, typed.row_currency);
         match section {
             Section::Methods => (shown.enabled, shown.vendor) = (typed.enabled, typed.vendor),
             Section::Amounts => shown.thresholds = typed.thresholds,
@@ -377,6 +380,12 @@ impl SettingsPage {
         amounts::rows(&self.typed, list)
     }
 
+    /// Whether a row is marked: the one that is not whole, or all of a list that was refused for what it says.
+    fn bad_row(&self, field: &str, list: &str, row: &amounts::Row) -> bool {
+        let broken = || self.rows(list).iter().any(|one| one.wrong(list).is_some());
+        self.bad(field) && (row.wrong(list).is_some() || !broken())
+    }
+
     fn published(&self) -> &'static [payout::fee::Published] {
         &payout::fee::PUBLISHED
     }
@@ -444,7 +453,6 @@ async fn page(
 }
 
 async fn save(State(web): State<Web>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
-    let typed = amounts::gathered(typed);
     let section = Section::ALL.into_iter().find(|section| section.as_str() == typed.section);
     let section = section.ok_or_else(Fault::missing)?;
     let saved = settings::save(&web.app, &visit.actor, None, |before| {
@@ -452,7 +460,7 @@ async fn save(State(web): State<Web>, visit: Visit, Form(typed): Form<Typed>) ->
             let told = "Somebody changed this section since you read it. What you typed is still here; look at it again, then save it";
             return Err(Refusal::new("precondition_failed", told));
         }
-        typed.over(before, section)
+        amounts::gathered(&typed)?.over(before, section)
     });
     match saved.await {
         Ok(_) => {

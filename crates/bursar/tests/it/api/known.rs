@@ -103,6 +103,7 @@ async fn a_person_reads_a_page_that_says_so_and_can_always_sign_out() {
     assert_eq!((last.status.as_u16(), last.header("retry-after")), (429, "2"));
     let page = last.body.as_str().unwrap();
     assert!(page.contains("<h1>Too fast</h1>") && page.contains("action=\"/logout\""), "{page}");
+    assert!(!page.contains("href=\"/rewards\""), "no menu, which would be read from the database");
     assert_eq!(look("/assets/app.css", &stolen).await.status, 200, "the page that says so is whole");
     // A flood from one session does not affect another session of the same user.
     assert_eq!(look("/me", &own).await.status, 200);

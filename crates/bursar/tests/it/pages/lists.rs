@@ -91,8 +91,16 @@ async fn what_went_wrong_is_told_beside_the_menu_of_whoever_is_signed_in() {
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let theirs = ana.get("/portal/payouts/PT-000009").await;
     assert!(!theirs.words().contains("Reward List"), "partners have a portal of their own");
+    assert!(!theirs.words().contains("search for its number"), "and nothing to search in");
+    // What may be stored holds nothing of whoever asked, not even where there is nothing.
+    let stored = pat.get("/assets/nothing.css").await;
+    assert_eq!(stored.status, axum::http::StatusCode::NOT_FOUND);
+    stored.says("Not found");
+    assert!(!stored.words().contains("Reward List") && !stored.body.contains("csrf"), "{}", stored.body);
     let mut nobody = Browser::new(&world);
-    assert!(!nobody.get("/nowhere").await.words().contains("Reward List"));
+    let nowhere = nobody.get("/nowhere").await;
+    nowhere.says("Check the address.");
+    assert!(!nowhere.words().contains("Reward List") && !nowhere.words().contains("administrator"));
     world.close().await;
 }
 

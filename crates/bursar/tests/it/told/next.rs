@@ -95,7 +95,7 @@ async fn a_closed_payment_asks_nobody_for_anything() {
         }
     }
     let page = browser.read(&format!("/claims/{batch}/pay")).await;
-    page.says("All 2 payments have ended: 0 succeeded, 1 paid outside Bursar, 1 did not.");
+    page.says("All 2 payments have ended: 0 succeeded, 1 paid another way, 1 did not.");
     page.says("30.00 USD 0.00 USD 10.00 USD 0.00 USD 20.00 USD");
     stage.close(Ok(())).await;
 }

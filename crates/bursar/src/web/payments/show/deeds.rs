@@ -84,7 +84,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
     let release = law::return_to_pool(state);
     let returning = match &release {
         Ok(Release::AfterReversal(_)) => {
-            "The transfer is reversed at Stripe first. Then its rewards return to the pool."
+            "Bursar asks Stripe to reverse the transfer first. Its rewards return to the pool once Stripe has; if Stripe refuses, they stay."
         }
         Ok(Release::Now) | Err(_) => "Its rewards can then be added to another payout.",
     };
@@ -173,7 +173,7 @@ pub(super) fn by_hand(
     (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
         words: "Settle by hand",
-        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot determine how this payment ended. Record what you found at the vendor. Bursar checks it with the vendor before it records anything. A second person is needed if the vendor cannot be searched for this payment (the payee revoked our access to their account, or PayPal never returned the id of the batch), and if the two-person rule is on." },
+        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot determine how this payment ended. Record what you found at the vendor. If it was made, Bursar reads its object there before it records anything. If it was not, Bursar asks the vendor first, where the vendor can be searched for this payment; where it cannot (the payee revoked our access to their account, or PayPal never returned the id of the batch), your word counts, and a second person is needed. A second person is also needed if the two-person rule is on." },
         why_not: held.why_not(),
         once: app.clock.secret(),
         sure: None,
@@ -181,7 +181,7 @@ pub(super) fn by_hand(
 }
 
 /// What is told of settling by hand what nobody is in doubt about.
-const SAID_OTHERWISE: &str = "Use this if the vendor shows something different from what is recorded here: for example, a payment that was settled as not made but was made after all, or a vendor payment that this database does not know. Record what you found at the vendor. Bursar reads it there before it records anything.";
+const SAID_OTHERWISE: &str = "Use this if the vendor shows something different from what is recorded here: for example, a payment that was settled as not made but was made after all, or a vendor payment that this database does not know. Record what you found at the vendor. If it was made, Bursar reads its object there before it records anything. If it was not, Bursar asks the vendor first, where the vendor can be searched; where it cannot, your word counts, and a second person is needed.";
 
 /// Settling parked money, shown only if there is some.
 pub(super) fn parked(app: &App, held: Held, transaction: &Transaction) -> Option<Deed> {

@@ -1,6 +1,8 @@
-//! Amounts as rows of a form: each row names its list, and may be taken away by its tick or by emptying its amount. Behind
-//! the rows a list is a text with an amount on each line, which a form may send as it is. What is deliberately not here:
-//! what an amount means (`ops::settings`).
+//! Amounts as rows of a form: each row names its list, and may be taken away by its tick or by emptying it. Behind the
+//! rows a list is a text with an amount on each line, which a form may send as it is. What is deliberately not here: what
+//! an amount means (`ops::settings`).
+
+use payout::Refusal;
 
 use super::{Typed, filled};
 
@@ -11,12 +13,46 @@ pub struct Row {
     pub lead: String,
     pub value: String,
     pub currency: String,
+    /// It is ticked to be taken away.
+    pub drop: bool,
 }
 
 impl Row {
     /// It is the one for more.
     pub fn is_empty(&self) -> bool {
         self.value.is_empty() && self.currency.is_empty()
+    }
+
+    /// Nothing was typed. A vendor stands in every row, a year only where somebody wrote it.
+    fn is_blank(&self, list: &str) -> bool {
+        self.is_empty() && (list != "tax_thresholds" || self.lead.is_empty())
+    }
+
+    fn words(&self) -> [&str; 3] {
+        [&self.lead, &self.value, &self.currency]
+    }
+
+    /// Why it is no line of its list, if it is none: nothing is left out or put together that somebody typed otherwise.
+    pub fn wrong(&self, list: &str) -> Option<&'static str> {
+        let apart = |text: &str| text.contains(char::is_whitespace);
+        if self.drop || self.is_blank(list) {
+            None
+        } else if self.words().into_iter().any(apart) {
+            Some("has a space within a cell. Write amounts without spaces, like 5000.00")
+        } else if has_lead(list) && self.lead.is_empty() {
+            Some("has no year. Write it, or tick Remove")
+        } else if self.value.is_empty() {
+            Some("has no amount. Write one, or tick Remove")
+        } else if self.currency.is_empty() {
+            Some("has no currency. Write one, like USD, or tick Remove")
+        } else {
+            None
+        }
+    }
+
+    fn line(&self) -> String {
+        let words = self.words().into_iter().filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -39,43 +75,74 @@ fn text_of<'a>(typed: &'a mut Typed, list: &str) -> Option<&'a mut String> {
     })
 }
 
-/// What was typed, the rows put together as the text of their list.
-pub fn gathered(mut typed: Typed) -> Typed {
-    let (of, drop) = (std::mem::take(&mut typed.row_of), std::mem::take(&mut typed.row_drop));
-    let columns = [&mut typed.row_lead, &mut typed.row_value, &mut typed.row_currency].map(std::mem::take);
-    let cell = |column: &[String], place: usize| {
-        column.get(place).map_or_else(String::new, |text| text.trim().replace(char::is_whitespace, ""))
-    };
-    for list in &of {
-        let places = of.iter().enumerate().filter(|(_, name)| *name == list).map(|(place, _)| place);
-        let mut lines = Vec::new();
-        for (number, place) in places.enumerate() {
-            let [lead, value, currency] = columns.each_ref().map(|column| cell(column, place));
-            // A year without its amount is said to be wrong; a vendor stands in every row.
-            let left_out = value.is_empty() && (list != "tax_thresholds" || lead.is_empty());
-            if !left_out && !drop.contains(&format!("{list}:{number}")) {
-                let words = [lead, value, currency.to_uppercase()];
-                lines.push(words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "));
-            }
-        }
-        if let Some(text) = text_of(&mut typed, list) {
-            *text = lines.join("\n");
-        }
+/// The field at which an amount of a list is refused.
+fn field_of(list: &str) -> &'static str {
+    match list {
+        "thresholds" => "earning_thresholds",
+        "per_reward" => "limits.per_reward",
+        "per_payment" => "limits.per_payment",
+        "per_batch" => "limits.per_batch",
+        "per_day" => "limits.per_day",
+        "per_person_per_day" => "limits.per_person_per_day",
+        "typed_total_above" => "typed_total_above",
+        _ => "tax_thresholds",
     }
-    typed
 }
 
-/// The rows of a list: those that are filled, and one for another.
+/// The rows that were sent of a list, as they were typed.
+fn sent(typed: &Typed, list: &str) -> Vec<Row> {
+    let places = typed.row_of.iter().enumerate().filter(|(_, name)| *name == list);
+    let cell = |column: &[String], place: usize| {
+        column.get(place).map_or_else(String::new, |text| text.trim().to_owned())
+    };
+    let row = |(number, (place, _)): (usize, (usize, &String))| Row {
+        lead: cell(&typed.row_lead, place),
+        value: cell(&typed.row_value, place),
+        currency: cell(&typed.row_currency, place).to_uppercase(),
+        drop: typed.row_drop.contains(&format!("{list}:{number}")),
+    };
+    places.enumerate().map(row).collect()
+}
+
+/// What was typed, the rows put together as the text of their list.
+///
+/// # Errors
+/// If a row is not whole.
+pub fn gathered(typed: &Typed) -> Result<Typed, Refusal> {
+    let mut whole = typed.clone();
+    for list in &typed.row_of {
+        let Some(text) = text_of(&mut whole, list) else { continue };
+        let mut lines = Vec::new();
+        let rows = sent(typed, list).into_iter().filter(|row| !row.is_blank(list));
+        for (place, row) in rows.enumerate() {
+            if let Some(why) = row.wrong(list) {
+                let told = format!("Row {} (“{}”) {why}.", place + 1, row.line());
+                return Err(Refusal::new("invalid", told).at(field_of(list)));
+            }
+            if !row.drop {
+                lines.push(row.line());
+            }
+        }
+        *text = lines.join("\n");
+    }
+    Ok(whole)
+}
+
+/// The rows of a list: those that were sent or else those of its text, and one for another.
 pub fn rows(typed: &Typed, list: &str) -> Vec<Row> {
+    let new = [Row::default()];
+    if typed.row_of.iter().any(|name| name == list) {
+        return sent(typed, list).into_iter().filter(|row| !row.is_blank(list)).chain(new).collect();
+    }
     let mut typed = typed.clone();
     let text = text_of(&mut typed, list).map_or_else(String::new, |text| text.clone());
     let row = |line: &str| {
         let mut words = line.split_whitespace().map(str::to_owned);
         let lead = if has_lead(list) { words.next() } else { None };
         let (lead, value) = (lead.unwrap_or_default(), words.next().unwrap_or_default());
-        Row { lead, value, currency: words.collect::<Vec<_>>().join(" ") }
+        Row { lead, value, currency: words.collect::<Vec<_>>().join(" "), drop: false }
     };
-    filled(&text).map(row).chain([Row::default()]).collect()
+    filled(&text).map(row).chain(new).collect()
 }
 
 #[cfg(test)]
@@ -96,32 +163,54 @@ mod tests {
         }
     }
 
+    fn row(lead: &str, value: &str, currency: &str) -> Row {
+        Row { lead: lead.to_owned(), value: value.to_owned(), currency: currency.to_owned(), drop: false }
+    }
+
     #[test]
     fn rows_are_put_together_and_taken_apart_again() {
-        let sent = gathered(typed(
+        let sent = typed(
             &[
                 ("thresholds", "", "50", "usd"),
-                ("thresholds", "", "60", "EUR"),
-                ("thresholds", "", " 5 000 ", "JPY"),
-                ("thresholds", "", "", "USD"),
+                ("thresholds", "", "", "EUR"),
+                ("thresholds", "", " 5000 ", "JPY"),
+                ("thresholds", "", "", ""),
                 ("per_payment", "paypal", "5000.00", "USD"),
                 ("per_payment", "stripe", "", ""),
-                ("tax_thresholds", "2027", "", "USD"),
                 ("unknown", "", "1", "USD"),
             ],
             &["thresholds:1"],
-        ));
-        assert_eq!(sent.thresholds, "50 USD\n5000 JPY");
-        assert_eq!(sent.per_payment, "paypal 5000.00 USD");
-        assert_eq!(sent.tax_thresholds, "2027 USD", "a year without an amount is not lost without a word");
-        assert_eq!(sent.per_day, "1 USD", "a list that sent no rows is as its text says");
-        let row = |lead: &str, value: &str, currency: &str| Row {
-            lead: lead.to_owned(),
-            value: value.to_owned(),
-            currency: currency.to_owned(),
-        };
+        );
+        let whole = gathered(&sent).unwrap();
+        assert_eq!(whole.thresholds, "50 USD\n5000 JPY");
+        assert_eq!(whole.per_payment, "paypal 5000.00 USD");
+        assert_eq!(whole.per_day, "1 USD", "a list that sent no rows is as its text says");
         assert_eq!(rows(&sent, "per_payment"), [row("paypal", "5000.00", "USD"), Row::default()]);
-        assert_eq!(rows(&sent, "thresholds")[1], row("", "5000", "JPY"));
+        let ticked = Row { drop: true, ..row("", "", "EUR") };
+        assert_eq!(rows(&sent, "thresholds")[1..3], [ticked, row("", "5000", "JPY")], "as they were typed");
+        let saved = Typed { per_payment: whole.per_payment, ..Typed::default() };
+        assert_eq!(rows(&saved, "per_payment"), [row("paypal", "5000.00", "USD"), Row::default()]);
         assert!(rows(&sent, "per_batch")[0].is_empty());
+    }
+
+    #[test]
+    fn a_row_that_is_not_whole_is_refused_and_stays_in_its_cells() {
+        for (of, why) in [
+            (("per_day", "", "", "USD"), "Row 1 (“USD”) has no amount. Write one, or tick Remove."),
+            (("per_payment", "paypal", "", "USD"), "Row 1 (“paypal USD”) has no amount."),
+            (("per_day", "", "50", ""), "Row 1 (“50”) has no currency."),
+            (("per_day", "", "100 00", "USD"), "Row 1 (“100 00 USD”) has a space within a cell."),
+            (("tax_thresholds", "", "2000.00", "USD"), "Row 1 (“2000.00 USD”) has no year."),
+            (("tax_thresholds", "2027", "", ""), "Row 1 (“2027”) has no amount."),
+            (("tax_thresholds", "", "2027 1", "USD"), "Row 1 (“2027 1 USD”) has a space within a cell."),
+        ] {
+            let sent = typed(&[of], &[]);
+            let refusal = gathered(&sent).map(|_| ()).unwrap_err();
+            assert!(refusal.sentence.starts_with(why), "{}", refusal.sentence);
+            assert_eq!(refusal.field, Some(field_of(of.0)));
+            assert_eq!(rows(&sent, of.0), [row(of.1, of.2, of.3), Row::default()]);
+            let ticked = typed(&[of], &[&format!("{}:0", of.0)]);
+            assert!(gathered(&ticked).is_ok(), "a tick takes it away");
+        }
     }
 }
