@@ -429,7 +429,7 @@ async fn status(app: &App, json: bool) -> Outcome {
     }
     for one in &retired {
         let lost = if one.key.is_some() { "" } else { "; it does not open with a key of the key file" };
-        output::say(&format!("The key {} sealed until {}{lost}.", one.id, clock::told(one.at)));
+        output::say(&format!("The key {} encrypted until {}{lost}.", one.id, clock::told(one.at)));
     }
     Ok(())
 }
