@@ -307,7 +307,9 @@ mod tests {
             let chosen = chosen.map(|column| column.map(str::to_owned));
             places(What::Accounts, &file, &chosen).map(|places| places.at).map_err(|it| it.sentence)
         };
-        assert!(told([Some("name"), Some("name")]).unwrap_err().contains("Both “a” and “b” are mapped to name"));
+        assert!(
+            told([Some("name"), Some("name")]).unwrap_err().contains("Both “a” and “b” are mapped to name")
+        );
         assert!(told([None, Some("name")]).unwrap_err().contains("needs external_id"));
         let doubled = layout("id,Name,name ");
         let chosen = [Some("external_id"), Some("name"), None].map(|column| column.map(str::to_owned));

@@ -247,6 +247,9 @@ mod tests {
     fn a_link_is_taken_out() {
         let body = "Hello,\n\n> Confirm | https://bursar.example/confirm/secret\n\nBye";
         let told = without_links(body);
-        assert!(!told.contains("secret") && told.contains("Confirm (only the receiver sees the link)"), "{told}");
+        assert!(
+            !told.contains("secret") && told.contains("Confirm (only the receiver sees the link)"),
+            "{told}"
+        );
     }
 }
