@@ -132,6 +132,15 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
         kim.read(&made.to).await.says("Dee Wu is entered.");
         kim.read(&made.to).await.says("Nord &#38; Co");
     }
+    // A name that ends in brackets is nobody else's id.
+    for (id, name) in [("EU", "Europe"), ("A-3", "Nord (EU)")] {
+        send(&mut kim, &form, "/accounts/new", &[("external_id", id), ("name", name)]).await;
+    }
+    for (id, account, name) in [("d-3", "Nord (EU)", "Nord (EU)"), ("d-4", "Europe (EU)", "Europe")] {
+        let fields = [("external_id", id), fields[1], fields[2], ("account", account)];
+        let made = send(&mut kim, &form, "/partners/new", &fields).await;
+        kim.read(&made.to).await.says(name);
+    }
     let made = kim.get("/partners/dee").await;
     assert_eq!(made.status, StatusCode::OK);
     let made = Page { to: "/partners/dee".to_owned(), ..made };
