@@ -1,6 +1,6 @@
 //! A payout to try things out: a partner, an activity and a small approved reward of their own, while a vendor is in test mode
 //! and no real money moves. What is left to do is what everybody does: add it under Review Claims, and press Pay. What is
-//! deliberately not here: paying, and changing what is there: what a company of its own has under these ids is left alone.
+//! deliberately not here: paying, and changing what the company itself has under these ids.
 
 use axum::extract::State;
 use axum::response::Response;
