@@ -81,7 +81,7 @@ impl Card {
 }
 
 /// At most this many unreadable payments are named.
-const MOST_UNREAD: i64 = 10;
+pub const MOST_UNREAD: i64 = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -123,7 +123,7 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
 
 /// Where the money is, by currency, and by month what was paid and came back. `unread` is set where something of it cannot
 /// be read.
-pub async fn cards(
+async fn cards(
     db: &mut Db,
     scope: &Scope,
     range: Range,

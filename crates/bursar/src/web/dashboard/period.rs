@@ -56,17 +56,22 @@ fn begins(year: i16, start: &str) -> Option<Date> {
     Date::new(year, month, day).ok().or(Some(first.last_of_month()))
 }
 
-/// The period before one, as long as it: so many months back where it is of whole months, else so many days. All are
+/// The period before one, as long as it: so many months back where it is of whole months, else so many days. Where the one is
+/// not over `today`, only the same days of the one before, and `true`; none before one that has not begun. All are
 /// `YYYY-MM-DD`.
-pub fn before(first: &str, last: &str) -> Option<(String, String)> {
+pub fn before(first: &str, last: &str, today: &str) -> Option<(String, String, bool)> {
     let (first, last): (Date, Date) = (first.parse().ok()?, last.parse().ok()?);
+    let today = today.parse::<Date>().ok().filter(|today| *today >= first)?;
     let after = last.tomorrow().ok()?;
     let whole = (1..=120_i32).find(|many| first.checked_add(many.months()).ok() == Some(after));
-    let begins = match whole {
-        Some(many) => first.checked_sub(many.months()).ok()?,
-        None => first.checked_sub(first.until(after).ok()?).ok()?,
+    let back = match whole {
+        Some(many) => many.months(),
+        None => first.until(after).ok()?,
     };
-    Some((begins.to_string(), first.yesterday().ok()?.to_string()))
+    let (begins, ends) = (first.checked_sub(back).ok()?, first.yesterday().ok()?);
+    let begun = today <= last;
+    let ends = if begun { ends.min(today.checked_sub(back).ok()?) } else { ends };
+    Some((begins.to_string(), ends.to_string(), begun))
 }
 
 /// The month of a day and so many before it, the earliest first, as `YYYY-MM`.
@@ -76,10 +81,21 @@ pub fn months_before(day: &str, many: i32) -> Vec<String> {
     (0..=many).rev().filter_map(month).map(|month| month.strftime("%Y-%m").to_string()).collect()
 }
 
+/// Whether a day is the last of its month.
+pub fn ends_a_month(day: &str) -> bool {
+    day.parse::<Date>().is_ok_and(|day| day == day.last_of_month())
+}
+
 /// What a month `YYYY-MM` is called for short.
 pub fn name_of(month: &str) -> String {
     let day: Option<Date> = format!("{month}-01").parse().ok();
     day.map_or_else(|| month.to_owned(), |day| day.strftime("%b").to_string())
+}
+
+/// The same with its year.
+pub fn name_in_full(month: &str) -> String {
+    let year = month.split_once('-').map_or("", |(year, _)| year);
+    format!("{} {year}", name_of(month))
 }
 
 #[cfg(test)]
@@ -120,10 +136,22 @@ mod tests {
             ("2026-03-10", "2026-03-16", "2026-03-03", "2026-03-09"),
             ("2026-03-10", "2026-03-10", "2026-03-09", "2026-03-09"),
         ] {
-            let expected = Some((begins.to_owned(), ends.to_owned()));
-            assert_eq!(before(first, last), expected, "{first} to {last}");
+            let expected = Some((begins.to_owned(), ends.to_owned(), false));
+            assert_eq!(before(first, last, "2026-07-01"), expected, "{first} to {last}");
         }
+        // What is not over is compared with the same days.
+        for (first, last, today, begins, ends) in [
+            ("2026-11-01", "2026-11-30", "2026-11-03", "2026-10-01", "2026-10-03"),
+            ("2026-03-01", "2026-03-31", "2026-03-30", "2026-02-01", "2026-02-28"),
+            ("2026-01-01", "2026-12-31", "2026-11-30", "2025-01-01", "2025-11-30"),
+            ("2026-04-03", "2026-04-30", "2026-04-06", "2026-03-06", "2026-03-09"),
+        ] {
+            let expected = Some((begins.to_owned(), ends.to_owned(), true));
+            assert_eq!(before(first, last, today), expected, "{first} to {last} on {today}");
+        }
+        assert_eq!(before("2026-11-01", "2026-11-30", "2026-10-31"), None, "it has not begun");
         assert_eq!(months_before("2026-01-31", 2), ["2025-11", "2025-12", "2026-01"]);
-        assert_eq!(name_of("2026-04"), "Apr");
+        assert!(ends_a_month("2028-02-29") && !ends_a_month("2026-04-05"));
+        assert_eq!((name_of("2026-04").as_str(), name_in_full("2026-04").as_str()), ("Apr", "Apr 2026"));
     }
 }

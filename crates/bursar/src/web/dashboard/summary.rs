@@ -20,7 +20,7 @@ use crate::ops::company;
 use crate::ops::dashboard::{self, Card, Summary};
 use crate::store::Db;
 use crate::store::dashboard::{Failure, Month, Range};
-use crate::store::reconciliation;
+use crate::store::{reconciliation, transactions};
 use crate::web::kit::chart::{Column, Columns};
 use crate::web::kit::form::Query;
 use crate::web::kit::format::{Cash, Summed, bare, count, how_many, meaning, plain};
@@ -59,10 +59,12 @@ struct TopRow {
     net: Summed,
 }
 
-/// What the figures were in the period before.
+/// What net was in the period before. What is in flight, failed or waiting is known only as it is now.
 struct Before {
     days: String,
-    card: Card,
+    /// Whether these are only the same days, because the period itself is not over.
+    begun: bool,
+    net: Summed,
 }
 
 /// A currency that can be chosen.
@@ -82,12 +84,18 @@ struct Part {
     lately: Option<(Summed, Summed)>,
     /// The list of what is in flight, and of what failed.
     lists: (String, String),
+    /// Whether there is something of other currencies: the lists have no filter by currency.
+    several: bool,
+    /// The months that are drawn, in words.
+    span: String,
     columns: Columns,
     month_rows: Vec<MonthRow>,
     /// Whether earlier months are left out.
     cut: bool,
-    /// Whether to show the columns for amounts paid outside, in payees' balances, and written off.
+    /// Whether something was paid outside in the days that are asked for.
     outside: bool,
+    /// Whether to show the columns for amounts paid outside, in payees' balances, and written off.
+    outside_column: bool,
     in_balances: bool,
     given_up: bool,
     top_rows: Vec<TopRow>,
@@ -150,19 +158,24 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
     };
     let mostly = company::read(&mut db).await?.currency;
     let shown = shown(&summary, narrowed.currency, &mostly);
+    let mut lacks = summary.unread.is_some();
     let part = match shown {
         Some(currency) => {
-            let before = before(&mut db, &narrowed, currency, now).await?;
-            let months = twelve(&mut db, &narrowed, &summary, currency, now).await?;
-            Some(part(&ask, &summary, currency, before, months))
+            let before = before(&mut db, &narrowed, currency, now, &mut lacks).await?;
+            let months = twelve(&mut db, &narrowed, &summary, currency, now, &mut lacks).await?;
+            Some(part(&ask, &summary, currency, before, months, span(&narrowed, now)))
         }
         None => None,
+    };
+    let unread = match (&summary.unread, lacks) {
+        (None, true) => Some(transactions::unreadable_anywhere(&mut db, dashboard::MOST_UNREAD).await?),
+        (told, _) => told.clone(),
     };
     let of_shown = |failure: &&Failure| Some(failure.amount.currency) == shown;
     let page = Page {
         frame: visit.frame("Payout Dashboard", Place::Dashboard),
         untied,
-        unread: summary.unread.clone(),
+        unread,
         currencies: currencies(&ask, &summary, shown),
         part,
         failure_rows: summary
@@ -205,21 +218,36 @@ fn currencies(ask: &Ask, summary: &Summary, shown: Option<Currency>) -> Vec<Choi
     all
 }
 
-/// The same figures of the period before, where the days that are asked for have both ends.
+/// Net of the period before, where the days that are asked for have both ends. `unread` is set where something of it cannot
+/// be read.
 async fn before(
     db: &mut Db,
     narrowed: &Narrowed,
     currency: Currency,
     now: i64,
+    unread: &mut bool,
 ) -> Result<Option<Before>, Fault> {
     let Range { from: Some(from), to: Some(to) } = narrowed.range else { return Ok(None) };
-    let Some((first, last)) = period::before(&date(from), &date(to - DAY_US)) else { return Ok(None) };
-    let days = format!("{first} to {last}");
-    let day = |text: &str| crate::clock::day(text, "").ok();
-    let range = Range { from: day(&first), to: day(&last).map(|start| start + DAY_US) };
-    let (_, cards) = dashboard::cards(db, &narrowed.scope, range, now, &mut false).await?;
-    let card = cards.into_iter().find(|card| card.currency() == currency);
-    Ok(Some(Before { days, card: card.unwrap_or_else(|| Card::empty(currency)) }))
+    let found = period::before(&date(from), &date(to - DAY_US), &date(now));
+    let Some((first, last, begun)) = found else { return Ok(None) };
+    let Some((from, end)) = start_of(&first).zip(start_of(&last)) else { return Ok(None) };
+    let range = Range { from: Some(from), to: Some(end + DAY_US) };
+    let mut net = Sum::nothing(currency);
+    for month in crate::store::dashboard::months(db, &narrowed.scope, range, unread).await? {
+        if month.paid.currency == currency {
+            net.minor += month.net().minor;
+        }
+    }
+    Ok(Some(Before { days: format!("{first} to {last}"), begun, net: Cash(net) }))
+}
+
+fn start_of(day: &str) -> Option<i64> {
+    crate::clock::day(day, "").ok()
+}
+
+/// The last moment that is drawn: the end of the days that are asked for, but not later than now.
+fn end(narrowed: &Narrowed, now: i64) -> i64 {
+    narrowed.range.to.map_or(now, |to| now.min(to - 1))
 }
 
 /// The twelve months up to the end of the days that are asked for, and no further than this one.
@@ -229,15 +257,15 @@ async fn twelve(
     summary: &Summary,
     currency: Currency,
     now: i64,
+    unread: &mut bool,
 ) -> Result<Vec<Month>, Fault> {
-    let end = narrowed.range.to.map_or(now, |to| now.min(to - 1));
-    let first = period::months_before(&date(end), MONTHS - 1);
+    let first = period::months_before(&date(end(narrowed, now)), MONTHS - 1);
     let months = match narrowed.range.from {
         None => summary.months.clone(),
         Some(_) => {
-            let from = first.first().and_then(|month| crate::clock::day(&format!("{month}-01"), "").ok());
+            let from = first.first().and_then(|month| start_of(&format!("{month}-01")));
             let range = Range { from, to: narrowed.range.to };
-            crate::store::dashboard::months(db, &narrowed.scope, range, &mut false).await?
+            crate::store::dashboard::months(db, &narrowed.scope, range, unread).await?
         }
     };
     let of = |month: String| {
@@ -247,12 +275,32 @@ async fn twelve(
     Ok(first.into_iter().map(of).collect())
 }
 
+/// In words: which months are drawn, whether they are more than what is asked for, and whether the last is whole.
+fn span(narrowed: &Narrowed, now: i64) -> String {
+    let last_day = date(end(narrowed, now));
+    let months = period::months_before(&last_day, MONTHS - 1);
+    let [first, .., last] = months.as_slice() else { return String::new() };
+    let starts = start_of(&format!("{first}-01"));
+    let beyond = match narrowed.range.from.zip(starts).is_some_and(|(from, starts)| starts < from) {
+        true => ", also before the days that are chosen",
+        false => "",
+    };
+    let open = if narrowed.range.to.is_some_and(|to| to <= now) {
+        let cut = format!("; {} only to {last_day}", period::name_of(last));
+        if period::ends_a_month(&last_day) { String::new() } else { cut }
+    } else {
+        format!("; {} is not over", period::name_of(last))
+    };
+    format!("{} to {}{beyond}{open}", period::name_in_full(first), period::name_in_full(last))
+}
+
 fn part(
     ask: &Ask,
     summary: &Summary,
     currency: Currency,
     before: Option<Before>,
     months: Vec<Month>,
+    span: String,
 ) -> Part {
     let card = summary.cards.iter().find(|card| card.currency() == currency);
     let card = card.copied().unwrap_or_else(|| Card::empty(currency));
@@ -270,6 +318,7 @@ fn part(
         [.., last, this] if !dated => Some((Cash(this.net()), Cash(last.net()))),
         _ => None,
     };
+    let other = |one: Currency| one != currency;
     Part {
         code: currency.code(),
         card,
@@ -279,6 +328,9 @@ fn part(
             ask.address(Tab::Transactions, &[("under_way", "true")]),
             ask.address(Tab::Transactions, &[("needs_attention", "true")]),
         ),
+        several: summary.cards.iter().any(|card| other(card.currency()))
+            || summary.failures.iter().any(|failure| other(failure.amount.currency)),
+        span,
         columns: columns(currency, &months),
         month_rows: rows
             .iter()
@@ -288,6 +340,7 @@ fn part(
             .collect(),
         cut: summary.months.iter().any(|one| one.paid.currency == currency && one.month.as_str() < earliest),
         outside: card.outside.minor != 0,
+        outside_column: months.iter().any(|month| month.outside.minor != 0),
         in_balances: months.iter().any(|month| month.back.in_balances.minor != 0),
         given_up: months.iter().any(|month| month.back.given_up.minor != 0),
         top_rows: top_rows.collect(),
@@ -306,9 +359,10 @@ fn columns(currency: Currency, months: &[Month]) -> Columns {
     let column = |(place, month): (usize, &Month)| {
         // As in the column beside it: what was paid outside has one of its own.
         let (paid, back) = (month.paid.minor, month.back.total());
-        let told = match back.minor {
-            0 => String::new(),
-            _ => format!(", {} came back or never arrived", bare(back)),
+        // Below zero where what lay in payees' balances was paid in another way: then nothing came back.
+        let told = match back.minor > 0 {
+            true => format!(", {} came back or never arrived", bare(back)),
+            false => String::new(),
         };
         let (year, name) = month.month.split_once('-').unwrap_or_default();
         // The year is said once, and where another begins.
@@ -316,18 +370,22 @@ fn columns(currency: Currency, months: &[Month]) -> Columns {
         Column {
             label: (period::name_of(&month.month), year.to_owned()),
             told: format!("{}: {} paid{told}", month.month, bare(Sum::new(paid, currency))),
-            kept: paid - back.minor,
-            back: back.minor,
+            // What came back may be of payments of an earlier month, and more than was paid in this one.
+            kept: (paid - back.minor.max(0)).max(0),
+            back: back.minor.max(0),
         }
     };
     let ends = |month: Option<&Month>| month.map_or("", |month| month.month.as_str()).to_owned();
+    let empty = months.iter().all(|month| *month == Month::nothing(&month.month, currency));
     Columns {
         id: "months".to_owned(),
         title: format!("Paid through the vendors by month, {}", currency.code()),
         told: format!(
-            "A column for each month from {} to {}: what was paid through the vendors. The hatched part came back or never reached the payee. The table below has the figures.",
+            "A column for each month from {} to {}: what was paid through the vendors and stayed, and hatched \
+             above it what came back or never reached the payee in that month, also of payments of earlier months.{}",
             ends(months.first()),
             ends(months.last()),
+            if empty { "" } else { " The table below has the figures." },
         ),
         currency,
         columns: months.iter().enumerate().map(column).collect(),
@@ -393,6 +451,27 @@ fn took(us: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_is_what_stayed_and_what_came_back_in_its_month() {
+        for (paid, to_us, in_balances, kept, back, told) in [
+            (3000, 2000, 0, 1000, 2000, "2026-03: 30.00 paid, 20.00 came back or never arrived"),
+            // What was paid in an earlier month came back.
+            (1000, 2500, 0, 0, 2500, "2026-03: 10.00 paid, 25.00 came back or never arrived"),
+            // What lay in a balance since an earlier month was paid in another way.
+            (1000, 0, -500, 1000, 0, "2026-03: 10.00 paid"),
+        ] {
+            let mut month = Month::nothing("2026-03", Currency::USD);
+            (month.paid.minor, month.back.to_us.minor) = (paid, to_us);
+            month.back.in_balances.minor = in_balances;
+            let drawn = columns(Currency::USD, &[month]);
+            assert!(drawn.told.ends_with("The table below has the figures."));
+            let column = &drawn.columns[0];
+            assert_eq!((column.kept, column.back, column.told.as_str()), (kept, back, told));
+        }
+        let drawn = columns(Currency::USD, &[Month::nothing("2026-03", Currency::USD)]);
+        assert!(!drawn.told.contains("table"), "there is none");
+    }
 
     #[test]
     fn a_time_is_told_in_its_two_largest_units() {

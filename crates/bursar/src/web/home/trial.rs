@@ -1,6 +1,6 @@
 //! A payout to try things out: a partner, an activity and a small approved reward of their own, while a vendor is in test mode
 //! and no real money moves. What is left to do is what everybody does: add it under Review Claims, and press Pay. What is
-//! deliberately not here: paying.
+//! deliberately not here: paying, and changing what the company itself has under these ids.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,12 +8,16 @@ use serde::Deserialize;
 
 use payout::Refusal;
 use payout::access::Permission;
+use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
 
 use crate::app::{Actor, App};
+use crate::clock::date;
+use crate::ops::import::Report;
 use crate::ops::rewards::{Verdict, Which, decide_many};
-use crate::ops::{OpsError, company, import, payees};
+use crate::ops::{OpsError, company, import};
+use crate::store::programs::{self, Named};
 use crate::store::rewards;
 use crate::store::vendors::{self, Connection};
 use crate::web::kit::form::Form;
@@ -33,6 +37,9 @@ const PARTNERS: &str =
 const ACTIVITIES: &str =
     "external_id,program,program_type,name\ntest-activity,Test program,cash,Test activity\n";
 
+/// So long can a test reward be paid: a vendor that goes live later must not find it.
+const LASTS_US: i64 = 7 * 86_400_000_000;
+
 /// Whether a payment could be tried out: what a vendor does in this mode moves no real money.
 pub fn is_test(connection: &Connection) -> bool {
     connection.mode != "live" && connection.rejected_at.is_none()
@@ -48,9 +55,11 @@ struct Sent {
 
 async fn begin(State(web): State<Web>, visit: Visit, Form(sent): Form<Sent>) -> Result<Response, Fault> {
     match prepare(&web, &visit.actor, sent.address.trim()).await {
-        Ok(number) => {
+        Ok((number, expires)) => {
             let told = format!(
-                "{number} is a test reward, approved for “Test partner”. Add it to a payout here, then press Pay: the vendor is in test mode, so no real money moves."
+                "{number} is a test reward, approved for “Test partner”; it expires after {expires}. Add it to a \
+                 payout here, then press Pay: the vendor is in test mode, so no real money moves. If something still \
+                 stops it, such as the cooling-off of a changed address, this page says so."
             );
             Ok(Told::good(told).on("/claims"))
         }
@@ -58,8 +67,9 @@ async fn begin(State(web): State<Web>, visit: Visit, Form(sent): Form<Sent>) -> 
     }
 }
 
-/// Enters what a test payout needs, and answers the number of its reward. What is there of an earlier one is used again.
-async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<String> {
+/// Enters what a test payout needs, and answers the number of its reward and the last day on which it can be paid. What is
+/// there of an earlier one is used again.
+async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<(String, String)> {
     let app = &web.app;
     let vendor = if address.starts_with("acct_") { Vendor::Stripe } else { Vendor::PayPal };
     let destination = Destination::at(vendor, address).map_err(OpsError::Refused)?;
@@ -72,23 +82,73 @@ async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<
     }
     let mostly = company::read(&mut db).await?.currency;
     drop(db);
-    import::accounts(app, actor, ACCOUNTS.as_bytes(), false, None).await?;
-    import::partners(app, actor, PARTNERS.as_bytes(), false, None).await?;
-    import::activities(app, actor, ACTIVITIES.as_bytes(), false, None).await?;
-    let payee = payees::named(&mut app.store.read().await?, "test-partner").await?;
-    connect::set_profile(&web.work, actor, payee.ok_or(OpsError::Missing)?, destination).await?;
+    let payee = furnished(app, actor).await?;
+    connect::set_profile(&web.work, actor, payee, destination).await?;
     approved(app, actor, if mostly.is_empty() { "USD" } else { &mostly }).await
 }
 
-/// A small reward, entered and approved.
-async fn approved(app: &App, actor: &Actor, currency: &str) -> crate::ops::Result<String> {
+/// Enters the account, the partner and the activity where they are missing, and answers the partner. Where something else has
+/// one of these ids, it stays as it is and nothing is entered.
+async fn furnished(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
+    let mut db = app.store.read().await?;
+    let account = programs::account(&mut db, Named::External("test-account")).await?;
+    let partner = programs::partner(&mut db, Named::External("test-partner")).await?;
+    let activity = programs::activity(&mut db, Named::External("test-activity")).await?;
+    drop(db);
+    let taken = [
+        ("test-account", account.as_ref().is_some_and(|it| it.name != "Test account")),
+        (
+            "test-partner",
+            partner
+                .as_ref()
+                .is_some_and(|it| it.email != "test-partner@example.com" || it.account.1 != "test-account"),
+        ),
+        ("test-activity", activity.as_ref().is_some_and(|it| it.name != "Test activity")),
+    ];
+    if let Some((id, _)) = taken.into_iter().find(|(_, taken)| *taken) {
+        let told = format!(
+            "Something of yours has the id “{id}”, which a test payout needs for itself. It was left as it is, \
+             and nothing was entered."
+        );
+        return Err(OpsError::Refused(Refusal::new("external_id_conflict", told)));
+    }
+    if account.is_none() {
+        complete(&import::accounts(app, actor, ACCOUNTS.as_bytes(), false, None).await?.0)?;
+    }
+    if partner.is_none() {
+        complete(&import::partners(app, actor, PARTNERS.as_bytes(), false, None).await?.0)?;
+    }
+    if activity.is_none() {
+        complete(&import::activities(app, actor, ACTIVITIES.as_bytes(), false, None).await?)?;
+    }
+    let partner = programs::partner(&mut app.store.read().await?, Named::External("test-partner")).await?;
+    Ok(Payee::Partner(partner.ok_or(OpsError::Missing)?.id))
+}
+
+/// Why the row of a file was rejected, if it was.
+fn complete(report: &Report) -> crate::ops::Result<()> {
+    match report.rejected.first() {
+        None => Ok(()),
+        Some(row) => Err(OpsError::Refused(Refusal::new(row.code, row.detail.clone()))),
+    }
+}
+
+/// A small reward, entered and approved, and the last day on which it can be paid.
+async fn approved(app: &App, actor: &Actor, currency: &str) -> crate::ops::Result<(String, String)> {
     let chance = payout::ids::encode(app.clock.chance());
     let id = format!("test-{}", chance.get(16..).unwrap_or(&chance));
-    let file =
-        format!("external_id,activity,owner,value,currency\n{id},test-activity,test-partner,5,{currency}\n");
-    import::rewards(app, actor, file.as_bytes(), false, None).await?;
+    let expires = date(app.clock.now() + LASTS_US);
+    let file = format!(
+        "external_id,activity,owner,value,currency,expires_on\n{id},test-activity,test-partner,5,{currency},{expires}\n"
+    );
+    complete(&import::rewards(app, actor, file.as_bytes(), false, None).await?)?;
     let found = rewards::find(&mut app.store.read().await?, &id).await?;
     let entered = found.ok_or(OpsError::Missing)?.entered;
-    decide_many(app, actor, &Which::Ids(vec![entered.id]), &Verdict::Approve, None).await?;
-    Ok(format!("RW-{:06}", entered.number))
+    let number = format!("RW-{:06}", entered.number);
+    let done = decide_many(app, actor, &Which::Ids(vec![entered.id]), &Verdict::Approve, None).await?;
+    if done.done.is_empty() {
+        let told = format!("{number} was entered as a test reward, but is not approved. Open it to see why.");
+        return Err(OpsError::Refused(Refusal::new("reward_not_approved", told)));
+    }
+    Ok((number, expires))
 }

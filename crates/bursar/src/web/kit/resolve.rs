@@ -35,27 +35,41 @@ pub async fn partner(db: &mut Db, text: &str) -> Result<Meant<PartnerId>, Fault>
     Ok(among(found.into_iter().map(|one| (one.id, one.name, one.external_id)).collect()))
 }
 
-/// The caller's id of the account that a form means: an id, a name that only one has, or both as lists offer them. What
+/// The caller's id of the account that a form means: an id, exactly what a list offers, or a name that only one has. What
 /// means nobody comes back as it was typed, for whoever looks it up to refuse.
 pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Fault> {
-    for id in [Some(text), offered(text)].into_iter().flatten() {
-        if let Some(found) = programs::account(db, Named::Either(id)).await? {
-            return Ok(Ok(found.external_id));
-        }
+    if let Some(found) = programs::account(db, Named::Either(text)).await? {
+        return Ok(Ok(found.external_id));
     }
-    let found = programs::accounts(db, &called(text)).await?.into_iter().map(|one| one.external_id);
-    Ok(only(text, "account", found.collect()))
+    let mut ids = Vec::new();
+    for id in offered(text) {
+        let found = programs::account(db, Named::External(id)).await?;
+        let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
+        ids.extend(meant.map(|one| one.external_id));
+    }
+    if ids.is_empty() {
+        let found = programs::accounts(db, &called(text)).await?;
+        ids.extend(found.into_iter().map(|one| one.external_id));
+    }
+    Ok(only(text, "account", ids))
 }
 
 /// The caller's id of the partner that a form means, as of an account.
 pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Fault> {
-    for id in [Some(text), offered(text)].into_iter().flatten() {
-        if let Some(found) = programs::partner(db, Named::Either(id)).await? {
-            return Ok(Ok(found.external_id));
-        }
+    if let Some(found) = programs::partner(db, Named::Either(text)).await? {
+        return Ok(Ok(found.external_id));
     }
-    let found = programs::partners(db, &called(text)).await?.into_iter().map(|one| one.external_id);
-    Ok(only(text, "owner", found.collect()))
+    let mut ids = Vec::new();
+    for id in offered(text) {
+        let found = programs::partner(db, Named::External(id)).await?;
+        let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
+        ids.extend(meant.map(|one| one.external_id));
+    }
+    if ids.is_empty() {
+        let found = programs::partners(db, &called(text)).await?;
+        ids.extend(found.into_iter().map(|one| one.external_id));
+    }
+    Ok(only(text, "owner", ids))
 }
 
 /// How a list offers what can be meant.
@@ -63,8 +77,15 @@ pub fn offer(name: &str, external_id: &str) -> String {
     format!("{name} ({external_id})")
 }
 
-fn offered(text: &str) -> Option<&str> {
-    text.trim_end().strip_suffix(')')?.rsplit_once(" (").map(|(_, id)| id)
+/// Whether a text is what a list offers for this name and id: a name may end in brackets, and what is in them is no id then.
+fn is_offer(text: &str, name: &str, external_id: &str) -> bool {
+    offer(name, external_id).trim() == text.trim()
+}
+
+/// What may be the id in a text that a list offered: names and ids may have brackets of their own.
+fn offered(text: &str) -> impl Iterator<Item = &str> {
+    let inner = text.trim_end().strip_suffix(')').unwrap_or_default();
+    inner.rmatch_indices(" (").filter_map(move |(at, _)| inner.get(at + 2..)).take(MOST_OFFERED)
 }
 
 fn called(text: &str) -> Filter {
@@ -104,15 +125,19 @@ mod tests {
 
     #[test]
     fn what_a_list_offers_is_read_back() {
-        for (text, id) in [
-            ("Ana Lima (ana)", Some("ana")),
-            ("Nord (North) (A-2) ", Some("A-2")),
-            ("ana", None),
-            ("(ana)", None),
+        let ids = |text| offered(text).collect::<Vec<_>>();
+        for (text, expected) in [
+            ("Ana Lima (ana)", vec!["ana"]),
+            ("Nord (North) (A-2) ", vec!["A-2", "North) (A-2"]),
+            ("Nord (A (B))", vec!["B)", "A (B)"]),
+            ("ana", Vec::new()),
+            ("(ana)", Vec::new()),
         ] {
-            assert_eq!(offered(text), id, "{text}");
+            assert_eq!(ids(text), expected, "{text}");
         }
-        assert_eq!(offered(&offer("Ana Lima", "ana")), Some("ana"));
+        assert!(is_offer(" Nord (A (B)) ", "Nord", "A (B)"));
+        assert!(!is_offer("Acme (EU)", "Europe", "EU"), "a name with brackets is no offer of another");
+        assert!(!is_offer("Acme (EU)", "acme", "EU"));
         assert!(only("Ana", "owner", vec!["a".to_owned(), "b".to_owned()]).is_err());
         assert_eq!(only("Ana", "owner", Vec::new()).unwrap(), "Ana");
     }

@@ -29,7 +29,7 @@ async fn the_summary_shows_one_currency_in_figures_a_chart_and_its_table() {
     let page = browser.read("/dashboard/summary").await;
     page.says("Net 2,200.00 USD 2,270.00 USD paid, 70.00 USD lies in payees' balances");
     page.says("In flight 9.00 USD 1 payment promised: with a vendor or not sent yet");
-    page.says("Failed 100.00 USD 2 payments , to be decided about");
+    page.says("Failed 100.00 USD 2 payments, to be decided about: the list, in all currencies");
     page.says("Waiting 7.00 USD 1 approved reward in no payment yet");
     page.says(
         "2026-04 50.00 USD 0.00 USD 0.00 USD 50.00 USD 2026-03 2,220.00 USD 0.00 USD 70.00 USD 2,150.00 USD",
@@ -38,7 +38,8 @@ async fn the_summary_shows_one_currency_in_figures_a_chart_and_its_table() {
     page.says("Ana Lima 2,150.00 USD Eve Oz 40.00 USD Acme 10.00 USD");
     page.says("From Pay to Success Median time");
     assert!(page.body.contains("<svg class=\"chart\" role=\"img\""), "charts are images");
-    page.says("This month 50.00 USD , last month 2,150.00 USD");
+    page.says("This month so far 50.00 USD , all of last month 2,150.00 USD");
+    page.says("May 2025 to Apr 2026; Apr is not over");
     assert_eq!(page.body.matches("<g><title>").count(), 12, "a column for each of twelve months");
     assert!(page.body.contains("<title>2026-03: 2,220.00 paid, 70.00 came back or never arrived</title>"));
     assert!(page.body.contains("<strong class=\"wrong\"><span class=\"m\">100.00"), "failures are not green");
@@ -50,7 +51,7 @@ async fn the_summary_shows_one_currency_in_figures_a_chart_and_its_table() {
     failed.says("Reason: transfers_not_allowed");
     failed.says("Bo Ek 30.00 USD");
     assert!(!failed.words().contains("Cem Ray"));
-    browser.read(&link(&page, "2 payments")).await.says("Cem Ray 70.00 USD");
+    browser.read(&link(&page, "the list, in all currencies")).await.says("Cem Ray 70.00 USD");
     browser.read(&link(&page, "All that is under way")).await.says("Dee Ray 9.00 USD");
     browser.read(&link(&page, "Eve Oz")).await.says("Eve Oz");
     world.close().await;
@@ -73,14 +74,21 @@ async fn the_summary_switches_its_currency_and_says_the_period_before() {
     browser.read("/dashboard/summary").await.says("Net 20.00 EUR");
 
     let april = browser.read("/dashboard/summary?range=this_month&currency=usd").await;
-    april.says("The period before: 2026-03-01 to 2026-03-31");
+    april.says("The same days of the period before, as this one is not over: 2026-03-01 to 2026-03-06");
     april.says("Net 50.00 USD 50.00 USD paid Before: 2,150.00 USD");
-    april.says("No payment waits for a decision Before: 100.00 USD");
+    assert_eq!(april.words().matches("Before: ").count(), 1, "what stands is known only as it is now");
+    april.says("May 2025 to Apr 2026, also before the days that are chosen; Apr is not over");
     assert!(april.body.contains("2026-03: 2,220.00 paid"), "the months before stand beside it");
     let march = browser.read("/dashboard/summary?range=last_month&currency=USD").await;
     assert_eq!(link(&march, "EUR"), "/dashboard/summary?range=last_month&currency=EUR");
     let own = browser.read("/dashboard/summary?from=2026-04-03&to=2026-04-30&currency=USD").await;
-    own.says("The period before: 2026-03-06 to 2026-04-02");
+    own.says("as this one is not over: 2026-03-06 to 2026-03-09");
+    let early = browser.read("/dashboard/summary?from=2026-03-01&to=2026-03-04&currency=USD").await;
+    early.says("The period before: 2026-02-25 to 2026-02-28");
+    early.says("Apr 2025 to Mar 2026, also before the days that are chosen; Mar only to 2026-03-04");
+    early.says("2026-03 2,220.00 USD 0.00 USD 2,220.00 USD");
+    let later = browser.read("/dashboard/summary?from=2026-05-01&to=2026-05-31&currency=USD").await;
+    assert!(!later.words().contains("period before"), "it has not begun");
     browser.read("/dashboard/summary?currency=XXQ").await.says("There is no currency “XXQ”.");
     browser.read("/dashboard/earnings?currency=USD").await.says("Currency is not a filter of Earnings.");
     world.close().await;

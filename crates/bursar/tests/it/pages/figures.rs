@@ -85,6 +85,10 @@ async fn a_reward_is_paid_by_what_has_paid_it() {
     let summary = browser.read("/dashboard/summary").await;
     summary.says("paid through the vendors");
     summary.says("30.00 paid, 20.00 came back or never arrived");
+    // The months beside other days say what was paid outside too, or their net would not add up.
+    let later = browser.read("/dashboard/summary?from=2026-03-06&to=2026-03-31&currency=USD").await;
+    assert!(later.body.contains("data-l=\"Outside\""), "{}", later.body);
+    assert!(!later.words().contains("USD paid outside"), "{}", later.words());
     stage.close(Ok(())).await;
 }
 

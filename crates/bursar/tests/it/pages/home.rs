@@ -1,12 +1,14 @@
 //! The first hour and Home: the setup link, the setup steps, and what waits for each role.
 
 use axum::http::StatusCode;
+use bursar::ops::import;
 use bursar::ops::people::{self, FIRST, NewPerson};
 use bursar::ops::settings::Document;
+use bursar::store::programs::{self, Named};
 use payout::access::Role;
 
 use super::{Browser, Page, approve_all, furnish};
-use crate::world::{SECOND, World};
+use crate::world::{DAY, SECOND, World};
 
 const PASSWORD: &str = "seven green lanterns";
 
@@ -182,6 +184,8 @@ async fn a_payout_is_tried_out_while_the_vendor_is_in_test_mode() {
     assert!(claims.words().contains("RW-000001 is a test reward, approved for"), "{}", claims.words());
     claims.says("Test partner");
     claims.says("5.00 USD");
+    let last = bursar::clock::date(world.now() + 7 * DAY);
+    claims.says(&format!("it expires after {last}."));
     // Once more, with what is there already.
     pat.post_on("/home/test-payout", &sent("try@example.com")).await.says("RW-000002 is a test reward");
     let mut payer = Browser::of(&world, Role::Payer, "kim").await;
@@ -190,6 +194,27 @@ async fn a_payout_is_tried_out_while_the_vendor_is_in_test_mode() {
         "an administrator prepares it"
     );
     assert_eq!(payer.post("/home/test-payout", &sent("x@example.com")).await.status, StatusCode::FORBIDDEN);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_test_payout_leaves_what_already_has_its_ids() {
+    let world = World::open("pages_trial_taken", 66).await;
+    let (app, actor) = (&world.app, &world.actor);
+    let accounts = "external_id,name\nacme,Acme\n";
+    import::accounts(app, actor, accounts.as_bytes(), false, None).await.unwrap();
+    let partner = "external_id,account,name,email\ntest-partner,acme,Ana Lima,ana@example.com\n";
+    import::partners(app, actor, partner.as_bytes(), false, None).await.unwrap();
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/").await.hidden("csrf");
+    let sent = [("csrf", csrf.as_str()), ("address", "try@example.com")];
+    pat.post_on("/home/test-payout", &sent).await.says("Something of yours has the id “test-partner”");
+    let there = Named::External("test-partner");
+    let there = programs::partner(&mut app.store.read().await.unwrap(), there).await.unwrap().unwrap();
+    assert_eq!((there.name.as_str(), there.account.1.as_str()), ("Ana Lima", "acme"));
+    let account = Named::External("test-account");
+    let account = programs::account(&mut app.store.read().await.unwrap(), account).await.unwrap();
+    assert!(account.is_none(), "nothing was entered");
     world.close().await;
 }
 

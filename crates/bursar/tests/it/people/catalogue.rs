@@ -167,3 +167,28 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     assert!(!log.body.contains("dee@example.com"), "an address is not kept for good");
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_name_that_ends_in_brackets_is_not_the_id_of_another() {
+    let world = World::open("catalogue_brackets", 193).await;
+    furnish(&world).await;
+    let mut kim = Browser::of(&world, Role::ProgramManager, "kim").await;
+    let form = kim.read("/accounts/new").await;
+    for (id, name) in [("EU", "Europe"), ("A-3", "Nord (EU)")] {
+        let fields = [("external_id", id), ("name", name), ("country", "DE")];
+        let made = send(&mut kim, &form, "/accounts/new", &fields).await;
+        assert_eq!(made.status, StatusCode::SEE_OTHER, "{name}");
+    }
+    for (id, account, name) in [
+        ("d-1", "Nord (EU)", "Nord (EU)"),
+        ("d-2", "Europe (EU)", "Europe"),
+        ("d-3", "Nord (EU) (A-3)", "Nord (EU)"),
+    ] {
+        let fields =
+            [("external_id", id), ("name", "Dee Wu"), ("email", "dee@example.com"), ("account", account)];
+        let made = send(&mut kim, &form, "/partners/new", &fields).await;
+        assert_eq!(made.status, StatusCode::SEE_OTHER, "{account}");
+        kim.read(&made.to).await.says(name);
+    }
+    world.close().await;
+}
