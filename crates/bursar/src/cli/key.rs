@@ -159,6 +159,10 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
     let seals = sealing(app).await?;
     let path = app.config.master_key_file.display();
     if keys.len() < 2 {
+        if keys.first() == Some(&seals) {
+            // Somebody may have ended the rotation by hand.
+            let _ = std::fs::remove_file(spare_path(app, &seals));
+        }
         if makes == Makes::None {
             output::say(&format!("{path} has one key, {}. There is nothing left to do here.", seals.id()));
             return Ok(());
@@ -183,11 +187,7 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
             )));
         }
         // Until the rotation ends, nothing else has the new key if somebody puts another key file in place.
-        spare(app, &new).map_err(|error| {
-            Failure(format!(
-                "the new key cannot be written beside {path}: {error}. Nothing is encrypted with it."
-            ))
-        })?;
+        keep_spare(app, &new)?;
         let by = system_user();
         key_rotation::begin(app, &new, AtTheMachine(&by)).await.map_err(words)?;
         output::say(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
@@ -348,10 +348,31 @@ fn spare_path(app: &App, key: &OneKey) -> PathBuf {
 /// Writes a copy of the new key beside the key file, if there is none yet; returns its path.
 fn spare(app: &App, key: &OneKey) -> io::Result<PathBuf> {
     let path = spare_path(app, key);
-    match key_file::read(&path)? {
-        Some(keys) if keys.contains(key) => Ok(path),
-        Some(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "another file is there")),
-        None => key_file::make(&path, std::slice::from_ref(key)).map(|()| path),
+    match key_file::read(&path) {
+        Ok(Some(keys)) if keys.contains(key) => return Ok(path),
+        Ok(Some(_)) => return Err(io::Error::new(ErrorKind::AlreadyExists, "another file is there")),
+        Ok(None) => {}
+        // A killed run left it unfinished. Its name carries the key's id, so it is ours to replace.
+        Err(_) => std::fs::remove_file(&path)?,
+    }
+    key_file::make(&path, std::slice::from_ref(key)).map(|()| path)
+}
+
+/// Makes sure that there is a copy of the new key before anything is encrypted with it. A mounted secret lies in a folder that
+/// cannot be written; its keys are kept where the secret is.
+fn keep_spare(app: &App, new: &OneKey) -> Outcome {
+    let path = app.config.master_key_file.display();
+    match spare(app, new) {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+            output::complain(&format!(
+                "No copy of the new key can be written beside {path} ({error}). Keep your own until the rotation has ended."
+            ));
+            Ok(())
+        }
+        Err(error) => Err(Failure(format!(
+            "the new key cannot be written beside {path}: {error}. Nothing is encrypted with it."
+        ))),
     }
 }
 

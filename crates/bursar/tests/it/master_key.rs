@@ -237,7 +237,7 @@ async fn everything_is_sealed_anew_and_told() {
 
     // What an older backup needs is written from what is kept, and a second change keeps it too.
     let said = house.done(&["rotate"]).await;
-    assert!(said.contains("nothing is left to be done") && said.contains("--again"), "{said}");
+    assert!(said.contains("nothing left to do") && said.contains("--again"), "{said}");
     let new_file = house.folder.path().join("new.key");
     house.done(&["rotate", "--to", &new_file.display().to_string()]).await;
     assert!(house.keys() == keys && !new_file.exists(), "whoever asks again is given no third key");

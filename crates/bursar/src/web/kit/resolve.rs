@@ -47,9 +47,11 @@ pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
-    if ids.is_empty() {
-        let found = programs::accounts(db, &called(text)).await?;
-        ids.extend(found.into_iter().map(|one| one.external_id));
+    // Somebody may be called what the list offers for another: then it is ambiguous.
+    for one in programs::accounts(db, &called(text)).await? {
+        if !ids.contains(&one.external_id) {
+            ids.push(one.external_id);
+        }
     }
     Ok(only(text, "account", ids))
 }
@@ -65,9 +67,11 @@ pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
-    if ids.is_empty() {
-        let found = programs::partners(db, &called(text)).await?;
-        ids.extend(found.into_iter().map(|one| one.external_id));
+    // Somebody may be called what the list offers for another: then it is ambiguous.
+    for one in programs::partners(db, &called(text)).await? {
+        if !ids.contains(&one.external_id) {
+            ids.push(one.external_id);
+        }
     }
     Ok(only(text, "owner", ids))
 }
