@@ -193,7 +193,7 @@ async fn link(
 }
 
 fn elsewhere() -> Refusal {
-    let told = "The address that Stripe gave for its pages is not one of Stripe’s, so you were not sent there. You are paid where you were before. Tell whoever runs this.";
+    let told = "The address that Stripe gave for its pages is not one of Stripe’s, so you were not sent there. Where you are paid has not changed. Tell whoever runs this.";
     Refusal::new("stripe_link_elsewhere", told)
 }
 

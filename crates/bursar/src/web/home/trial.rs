@@ -1,6 +1,5 @@
-//! A payout to try things out: a partner, an activity and a small approved reward of their own, while a vendor is in test mode
-//! and no real money moves. What is left to do is what everybody does: add it under Review Claims, and press Pay. What is
-//! deliberately not here: paying, and changing what the company itself has under these ids.
+//! Prepares a test payout while a vendor is in test mode: a partner, an activity and a small approved reward. Adding it to a
+//! payout and pressing Pay are left to the user. Never changes records that the company itself has under these ids.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -37,10 +36,10 @@ const PARTNERS: &str =
 const ACTIVITIES: &str =
     "external_id,program,program_type,name\ntest-activity,Test program,cash,Test activity\n";
 
-/// So long can a test reward be paid: a vendor that goes live later must not find it.
+/// How long a test reward can be paid, so that a vendor that goes live later does not pay it.
 const LASTS_US: i64 = 7 * 86_400_000_000;
 
-/// Whether a payment could be tried out: what a vendor does in this mode moves no real money.
+/// Whether the vendor is connected in test mode, where no real money moves.
 pub fn is_test(connection: &Connection) -> bool {
     connection.mode != "live" && connection.rejected_at.is_none()
 }
@@ -67,8 +66,8 @@ async fn begin(State(web): State<Web>, visit: Visit, Form(sent): Form<Sent>) -> 
     }
 }
 
-/// Enters what a test payout needs, and answers the number of its reward and the last day on which it can be paid. What is
-/// there of an earlier one is used again.
+/// Creates what a test payout needs, reusing records of an earlier one. Returns the reward's number and the last day on which
+/// it can be paid.
 async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<(String, String)> {
     let app = &web.app;
     let vendor = if address.starts_with("acct_") { Vendor::Stripe } else { Vendor::PayPal };
@@ -80,16 +79,16 @@ async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<
             format!("{} is not connected in test mode, so nothing can be tried out there.", vendor.label());
         return Err(OpsError::Refused(Refusal::new("vendor_not_connected", told).at("address")));
     }
-    let mostly = company::read(&mut db).await?.currency;
+    let currency = company::read(&mut db).await?.currency;
     drop(db);
-    let payee = furnished(app, actor).await?;
+    let payee = ensure_records(app, actor).await?;
     connect::set_profile(&web.work, actor, payee, destination).await?;
-    approved(app, actor, if mostly.is_empty() { "USD" } else { &mostly }).await
+    create_reward(app, actor, if currency.is_empty() { "USD" } else { &currency }).await
 }
 
-/// Enters the account, the partner and the activity where they are missing, and answers the partner. Where something else has
-/// one of these ids, it stays as it is and nothing is entered.
-async fn furnished(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
+/// Creates the account, partner and activity if they are missing, and returns the partner. If something else has one of these
+/// ids, nothing is changed or created.
+async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     let mut db = app.store.read().await?;
     let account = programs::account(&mut db, Named::External("test-account")).await?;
     let partner = programs::partner(&mut db, Named::External("test-partner")).await?;
@@ -125,7 +124,7 @@ async fn furnished(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     Ok(Payee::Partner(partner.ok_or(OpsError::Missing)?.id))
 }
 
-/// Why the row of a file was rejected, if it was.
+/// Fails with the reason of the first rejected row.
 fn complete(report: &Report) -> crate::ops::Result<()> {
     match report.rejected.first() {
         None => Ok(()),
@@ -133,8 +132,8 @@ fn complete(report: &Report) -> crate::ops::Result<()> {
     }
 }
 
-/// A small reward, entered and approved, and the last day on which it can be paid.
-async fn approved(app: &App, actor: &Actor, currency: &str) -> crate::ops::Result<(String, String)> {
+/// Creates and approves a small reward. Returns its number and the last day on which it can be paid.
+async fn create_reward(app: &App, actor: &Actor, currency: &str) -> crate::ops::Result<(String, String)> {
     let chance = payout::ids::encode(app.clock.chance());
     let id = format!("test-{}", chance.get(16..).unwrap_or(&chance));
     let expires = date(app.clock.now() + LASTS_US);

@@ -73,11 +73,11 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     changed.says("Cooling off until");
     changed.says("is still in its cooling-off");
 
-    let hold = [("csrf", csrf.as_str()), ("standing", "on_hold"), ("reason", "his bank called")];
+    let hold = [("csrf", csrf.as_str()), ("standing", "on_hold"), ("reason", "their bank called")];
     let held = browser.post_on(&form("standing"), &hold).await;
     held.says("Standing changed.");
-    held.says("his bank called");
-    held.says("The payee is on hold. Note: his bank called. An administrator must act.");
+    held.says("their bank called");
+    held.says("The payee is on hold. Note: their bank called. An administrator must act.");
     let silent = browser.post(&form("standing"), &[("csrf", &csrf), ("standing", "active")]).await;
     silent.says("Write why; the next person who looks at this payee will want to know.");
     let off = [("csrf", csrf.as_str()), ("standing", "active"), ("reason", "settled")];

@@ -94,7 +94,7 @@ async fn nobody_is_sent_to_a_page_that_is_not_the_vendors() {
     assert_eq!(stayed.to, "/portal/profile/me");
     cy.read(&stayed.to)
         .await
-        .says("not one of Stripe’s, so you were not sent there. You are paid where you were before");
+        .says("not one of Stripe’s, so you were not sent there. Where you are paid has not changed");
     world.chain().await;
     let mut database = crate::nodes::beside(&world).await;
     let noted = "SELECT detail FROM audit WHERE action = 'stripe_link_refused'";
